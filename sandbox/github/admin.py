@@ -109,9 +109,9 @@ def _for_operators(handler: Handler) -> Handler:
         try:
             grant = hub.credentials.grant(request.headers.get("Authorization"), hub.clock())
             if grant is None:
-                raise ApiError.requires_authentication()  # noqa: TRY301
+                raise ApiError.requires_authentication()
             if grant.access != "write":
-                raise ApiError.not_accessible(grant.kind)  # noqa: TRY301
+                raise ApiError.not_accessible(grant.kind)
             return await handler(request)
         except ApiError as error:
             return error_answer(error)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jwt
 
 from sandbox.github.budget import Budget
 from sandbox.github.errors import ApiError
-from sandbox.github.model import Scope
+
+if TYPE_CHECKING:
+    from sandbox.github.model import Scope
 
 Access = Literal["write", "read", "none"]
 Purpose = Literal["registration", "remove"]
@@ -107,7 +109,7 @@ class Credentials:
         app = self._app_of(authorization, now)
         if app.installation_id != installation_id:
             raise ApiError.not_found()
-        # GitHub's own look like this since 2026-04: an app's number, then dots, dashes, underscores.
+        # GitHub's own look so since 2026-04: an app's number, then dots, dashes, underscores.
         parts = (secrets.token_urlsafe(12), secrets.token_urlsafe(40), secrets.token_urlsafe(20))
         token = f"ghs_{app.app_id}_{'.'.join(parts)}"
         grant = Grant(app.access, Budget(self._limit), "integration", now + _SHORT_TOKEN_LIFE)

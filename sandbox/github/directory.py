@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sandbox.github.model import RunnerGroup, Scope, Visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _FIRST_ORGANIZATION = 21_000_001
 _FIRST_REPOSITORY = 129_000_001

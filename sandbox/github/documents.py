@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sandbox.github.model import Job, Label, Runner, RunnerGroup, Scope
 from sandbox.github.profiles import minimal_repository, node_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.github.model import Job, Label, Runner, RunnerGroup, Scope
 
 Document = dict[str, Any]
 

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from sandbox.github.credentials import Credentials
 from sandbox.github.directory import Directory
-from sandbox.github.model import Job, JobRequest
 from sandbox.github.state import State
+
+if TYPE_CHECKING:
+    from sandbox.github.model import Job, JobRequest
 
 Clock = Callable[[], datetime]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING
 
-from sandbox.github.model import Runner
+if TYPE_CHECKING:
+    from sandbox.github.model import Runner
 
 
 def encode(runner: Runner, server_url: str) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from sandbox.github.budget import Bucket, Budget, resource_of
 from sandbox.github.credentials import Access, Grant
 from sandbox.github.errors import ApiError
-from sandbox.github.faults import Fault
 from sandbox.github.rest.call import FAULTS, GRANT, HUB, PREFIXES, Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.github.faults import Fault
 
 API_VERSION = "2022-11-28"
 _ANONYMOUS_LIMIT = 60
@@ -65,7 +69,7 @@ async def speak_github(request: web.Request, handler: Handler) -> web.StreamResp
             grant = hub.credentials.grant(request.headers.get("Authorization"), now) or grant
         bucket = grant.budget.buckets[resource]
         if path != "/rate_limit" and not bucket.spend(now):
-            raise ApiError.rate_limited({})  # noqa: TRY301
+            raise ApiError.rate_limited({})
         _authorize(grant, request, path)
         request[GRANT] = grant
         answer = await handler(request)
@@ -95,7 +99,7 @@ def _authorize(grant: Grant, request: web.Request, path: str) -> None:
     if grant is request.app[ANONYMOUS]:
         raise ApiError.requires_authentication()
     needed: Access = "read" if request.method in ("GET", "HEAD") else "write"
-    if "/actions/" not in path or grant.access == "write" or grant.access == needed:
+    if "/actions/" not in path or grant.access in {"write", needed}:
         return
     raise ApiError.not_accessible(grant.kind)
 

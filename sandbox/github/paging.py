@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Item = TypeVar("Item")
 
 DEFAULT_SIZE = 30
+_LONGEST_NUMBER = 9
 LARGEST_SIZE = 100
 
 
@@ -56,6 +59,6 @@ def cut(items: Sequence[Item], query: Mapping[str, str]) -> Page[Item]:
 
 
 def _positive(text: str | None, default: int) -> int:
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 9:  # noqa: PLR2004
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > _LONGEST_NUMBER:
         return default
     return int(text) or default

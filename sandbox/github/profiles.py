@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sandbox.github.model import Scope
+if TYPE_CHECKING:
+    from sandbox.github.model import Scope
 
 _FOUNDED = "2020-01-01T00:00:00Z"
 

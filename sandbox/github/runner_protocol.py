@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from aiohttp import web
 
@@ -117,7 +118,9 @@ async def next_job(request: web.Request) -> web.Response:
         wait_s = float(request.query.get("wait", _DEFAULT_POLL_S))
     except ValueError:
         return _refusal(400, "wait is a number of seconds")
-    wait_s = min(max(wait_s, 0.0), LONGEST_POLL_S) if wait_s == wait_s else 0.0  # noqa: PLR0124
+    if not math.isfinite(wait_s):
+        return _refusal(400, "wait is a number of seconds")
+    wait_s = min(max(wait_s, 0.0), LONGEST_POLL_S)
     job = await request.app[HUB].poll(_bearer(request), wait_s)
     if job is None:
         return web.Response(status=204)

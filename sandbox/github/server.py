@@ -7,22 +7,28 @@ import hashlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from sandbox.github import admin, runner_protocol
-from sandbox.github.credentials import Access, App, Grant
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Clock, Hub, utc_now
 from sandbox.github.middleware import ANONYMOUS, anonymous, misbehave, speak_github
-from sandbox.github.model import Job, JobRequest, Runner, RunnerGroup, Visibility
 from sandbox.github.rest import general, groups, registration, runners, runs
 from sandbox.github.rest.call import FAULTS, HUB, OFFER, Offer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from sandbox.github.credentials import Access, App, Grant
+    from sandbox.github.model import Job, JobRequest, Runner, RunnerGroup, Visibility
 
 _START_LIMIT_S = 10.0
 _LARGEST_BODY = 32 * 1024 * 1024
@@ -89,7 +95,7 @@ class SandboxGitHub:
 
     # Life
 
-    def __enter__(self) -> SandboxGitHub:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

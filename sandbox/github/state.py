@@ -7,13 +7,17 @@ raises. One thread at a time may use a `State`; `sandbox.github.hub` sees to tha
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from sandbox.github.directory import Directory
 from sandbox.github.model import Job, JobConclusion, JobRequest, Label, Runner, Scope
 from sandbox.github.waiting import WaitingJobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime, timedelta
+
+    from sandbox.github.directory import Directory
 
 
 class NameTakenError(Exception):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from sandbox.github.model import Job
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.github.model import Job
 
 _Demand = tuple[str, tuple[str, ...]]
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from sandbox.github.credentials import Grant
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Hub
-from sandbox.github.model import Runner, Scope
 from sandbox.github.paging import cut
-from sandbox.github.state import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.github.credentials import Grant
+    from sandbox.github.model import Runner, Scope
+    from sandbox.github.state import State
 
 Item = TypeVar("Item")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,6 +58,8 @@ class Offer:
 
 OFFER = web.AppKey("offer", Offer)
 GRANT = "grant"
+MOST_LABELS = 100
+"""The description's maxItems, and the most that a runner has."""
 
 
 def origin(request: web.Request) -> str:
@@ -151,9 +156,9 @@ def label_names_in(body: Mapping[str, Any], *, at_least: int) -> list[str]:
     names = body["labels"]
     if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
         raise ApiError.unprocessable("Invalid input: labels must be an array of strings")
-    if not at_least <= len(names) <= 100:  # noqa: PLR2004  the description's maxItems
+    if not at_least <= len(names) <= MOST_LABELS:
         raise ApiError.unprocessable(
-            f"Invalid input: labels must hold {at_least} to 100 items, not {len(names)}"
+            f"Invalid input: labels must hold {at_least} to {MOST_LABELS} items, not {len(names)}"
         )
     return list(dict.fromkeys(names))
 

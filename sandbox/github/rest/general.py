@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from sandbox.github.budget import CORE
 from sandbox.github.documents import timestamp
 from sandbox.github.errors import ApiError
-from sandbox.github.model import Scope
 from sandbox.github.profiles import organization, repository
 from sandbox.github.rest.call import (
     HUB,
@@ -19,6 +20,9 @@ from sandbox.github.rest.call import (
     number_in,
     scope_of,
 )
+
+if TYPE_CHECKING:
+    from sandbox.github.model import Scope
 
 
 def add(app: web.Application) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from aiohttp import web
 
@@ -20,7 +20,9 @@ from sandbox.github.rest.call import (
     number_in,
     scope_of,
 )
-from sandbox.github.state import State
+
+if TYPE_CHECKING:
+    from sandbox.github.state import State
 
 _GROUPS = "/actions/runner-groups"
 _GROUP = _GROUPS + "/{runner_group_id}"
@@ -149,8 +151,8 @@ def _name_in(body: dict[str, Any]) -> str:
 
 
 def _visibility_in(body: dict[str, Any], default: Visibility) -> Visibility:
-    visibility = body.get("visibility", default)
-    for known in get_args(Visibility):
-        if visibility == known:
-            return visibility
+    visibilities: tuple[Visibility, ...] = get_args(Visibility)
+    for known in visibilities:
+        if body.get("visibility", default) == known:
+            return known
     raise ApiError.unprocessable("Invalid input: visibility must be selected, all or private")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from sandbox.github import jitconfig
-from sandbox.github.credentials import Purpose
 from sandbox.github.documents import runner_document
 from sandbox.github.errors import ApiError
 from sandbox.github.model import Label
@@ -22,6 +21,9 @@ from sandbox.github.rest.call import (
     scope_of,
 )
 from sandbox.github.state import NameTakenError
+
+if TYPE_CHECKING:
+    from sandbox.github.credentials import Purpose
 
 _LONGEST_NAME = 64
 _SYSTEMS = (("osx", "x64"), ("osx", "arm64"), ("linux", "x64"), ("linux", "arm64"), ("win", "x64"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -11,6 +11,7 @@ from sandbox.github.errors import ApiError
 from sandbox.github.model import Label, Runner
 from sandbox.github.rest.call import (
     HUB,
+    MOST_LABELS,
     SCOPE_PATHS,
     add_routes,
     body_of,
@@ -21,7 +22,8 @@ from sandbox.github.rest.call import (
 )
 from sandbox.github.state import RunnerBusyError
 
-_MOST_LABELS = 100
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def add(app: web.Application) -> None:
@@ -87,8 +89,8 @@ async def add_labels(request: web.Request) -> web.Response:
 
     def added(runner: Runner) -> tuple[Label, ...]:
         new = [name for name in names if name.casefold() not in runner.label_names]
-        if len(runner.labels) + len(new) > _MOST_LABELS:
-            raise ApiError.unprocessable(f"A runner can't have more than {_MOST_LABELS} labels")
+        if len(runner.labels) + len(new) > MOST_LABELS:
+            raise ApiError.unprocessable(f"A runner can't have more than {MOST_LABELS} labels")
         return runner.labels + _custom(new)
 
     return _relabel(request, added)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from sandbox.github.documents import job_document, run_conclusion, run_document, run_status
 from sandbox.github.errors import ApiError
-from sandbox.github.model import Job, Scope
 from sandbox.github.rest.call import (
     HUB,
     REPOSITORY_PATHS,
@@ -16,7 +17,10 @@ from sandbox.github.rest.call import (
     number_in,
     scope_of,
 )
-from sandbox.github.state import State
+
+if TYPE_CHECKING:
+    from sandbox.github.model import Job, Scope
+    from sandbox.github.state import State
 
 _RUNS = "/actions/runs"
 _RUN = _RUNS + "/{run_id}"
