@@ -86,6 +86,8 @@ class Runner:
     version: str | None = None
     online: bool = False
     token_used: bool = False
+    session: str | None = None
+    """What the runner called its session, if it did."""
     heard_at: datetime | None = None
     job_id: int | None = None
 

@@ -97,6 +97,7 @@ async def open_session(request: web.Request) -> web.Response:
         state.open_session(
             _bearer(request),
             hub.clock(),
+            session=fields.get("session"),
             os=fields.get("os", "linux"),
             version=fields.get("version"),
         )

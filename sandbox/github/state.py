@@ -147,21 +147,37 @@ class State:
     # Sessions
 
     def open_session(
-        self, token: str, now: datetime, *, os: str = "linux", version: str | None = None
+        self,
+        token: str,
+        now: datetime,
+        *,
+        session: str | None = None,
+        os: str = "linux",
+        version: str | None = None,
     ) -> Runner:
         """Take a runner online.
+
+        A runner that names its session may open it twice: the first answer may have been lost.
 
         Raises:
             SessionRefusedError: unknown token, or an ephemeral runner's second session.
             SessionOpenError: its session is open.
         """
         runner = self.by_token(token)
-        if runner.online:
+        if runner.online and (session is None or session != runner.session):
             raise SessionOpenError(runner.name)
-        if runner.token_used and runner.ephemeral:
+        if not runner.online and runner.token_used and runner.ephemeral:
             raise SessionRefusedError("this registration had its session")
         return self._keep(
-            replace(runner, online=True, token_used=True, heard_at=now, os=os, version=version)
+            replace(
+                runner,
+                online=True,
+                token_used=True,
+                session=session,
+                heard_at=now,
+                os=os,
+                version=version,
+            )
         )
 
     def by_token(self, token: str) -> Runner:
