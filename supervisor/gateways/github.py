@@ -1,0 +1,185 @@
+"""GitHub's REST API for self-hosted runners, through PyGithub.
+
+One `GitHub` belongs to one thread: PyGithub keeps the request on a shared connection object
+between sending and receiving, so that under threads an answer, or a verb, can go astray
+(https://github.com/PyGithub/PyGithub/pull/2052).
+"""
+
+import logging
+import platform
+from typing import Any
+
+import requests
+from github import Auth, Github, GithubException
+from github.GithubRetry import GithubRetry
+
+from supervisor.messages import Application
+from supervisor.planning import Registration
+
+_TIMEOUT_S = 15
+_PAGE = 100
+_BAD_REQUEST = 400
+_FORBIDDEN = 403
+_NOT_FOUND = 404
+_CONFLICT = 409
+_UNPROCESSABLE = 422
+_TOO_MANY = 429
+
+_ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class GitHubError(Exception):
+    """GitHub can't be reached or refuses. The message is for the operator and holds no secret."""
+
+
+class NameTaken(GitHubError):
+    """A runner of this name is registered already."""
+
+
+class RunnerBusy(GitHubError):
+    """The runner runs a job: GitHub does not delete it."""
+
+
+class GitHub:
+    """The self-hosted runners of one organisation or repository.
+
+    Args:
+        url: the base of the REST API, such as `https://api.github.com`.
+        path: `organisation` or `owner/repository`.
+        token: a personal access token.
+    """
+
+    def __init__(self, url: str, path: str, token: str) -> None:
+        self.path = path
+        scope = f"/repos/{path}" if "/" in path else f"/orgs/{path}"
+        self._runners = f"{scope}/actions/runners"
+        # Only reads are repeated: a repeated generate-jitconfig leaves an orphan behind. The
+        # caller waits and asks again; nothing sleeps in here for a rate limit to pass.
+        retry = GithubRetry(
+            total=2,
+            backoff_factor=0.5,
+            status_forcelist=[500, 502, 503, 504],
+            allowed_methods={"GET", "HEAD"},
+            max_rate_limit_wait=0,
+            retry_after_max=5,
+            raise_on_status=False,
+        )
+        self._github = Github(
+            auth=Auth.Token(token),
+            base_url=url,
+            timeout=_TIMEOUT_S,
+            per_page=_PAGE,
+            retry=retry,
+            lazy=True,
+            # The fleet's own pace is far below GitHub's limits on bursts.
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+        # PyGithub gives its logger a handler of its own: each line would come twice.
+        logging.getLogger("github").handlers.clear()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._github.close()
+
+    def register(self, name: str, labels: tuple[str, ...], group_id: int) -> tuple[int, str]:
+        """Make a just-in-time configuration, which registers a runner for one job.
+
+        Returns:
+            The runner's number, and the encoded configuration: a secret.
+
+        Raises:
+            NameTaken: the name is in use.
+            GitHubError: anything else.
+        """
+        body = {"name": name, "runner_group_id": group_id, "labels": list(labels)}
+        data = self._call("POST", f"{self._runners}/generate-jitconfig", body, f"register {name}")
+        return data["runner"]["id"], data["encoded_jit_config"]
+
+    def delete(self, runner_id: int, name: str) -> None:
+        """Delete a registration; one that is not there is as good as deleted.
+
+        Raises:
+            RunnerBusy: it runs a job.
+            GitHubError: anything else.
+        """
+        self._call("DELETE", f"{self._runners}/{runner_id}", None, f"delete runner {name}")
+
+    def registrations(self) -> tuple[Registration, ...]:
+        """List all runners of the path, ours or not.
+
+        Raises:
+            GitHubError: the list can't be had whole.
+        """
+        found: dict[int, Registration] = {}
+        page, total = 1, 1
+        while (page - 1) * _PAGE < total:
+            address = f"{self._runners}?per_page={_PAGE}&page={page}"
+            data = self._call("GET", address, None, "list the runners")
+            for runner in data["runners"]:
+                found[runner["id"]] = Registration(
+                    id=runner["id"],
+                    name=runner["name"],
+                    online=runner["status"] == "online",
+                    busy=runner["busy"],
+                )
+            total = data["total_count"]
+            page += 1
+        return tuple(found.values())
+
+    def application(self) -> Application:
+        """Find the runner application for this machine's architecture.
+
+        Raises:
+            GitHubError: there is none, or GitHub gives no checksum to verify it by.
+        """
+        architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
+        offers = self._call("GET", f"{self._runners}/downloads", None, "list runner applications")
+        for offer in offers:
+            if (offer["os"], offer["architecture"]) == ("linux", architecture):
+                checksum = offer.get("sha256_checksum")
+                if not checksum:
+                    raise GitHubError(
+                        f"GitHub gives no SHA-256 for {offer['filename']}: it can't be verified, "
+                        "so no runner starts"
+                    )
+                return Application(offer["download_url"], checksum, offer["filename"])
+        raise GitHubError(f"GitHub offers no runner application for linux on {architecture}")
+
+    def _call(self, verb: str, address: str, body: Any, aim: str) -> Any:
+        """Do one call and translate what can go wrong.
+
+        `aim` completes the sentence "could not …".
+        """
+        try:
+            _, data = self._github.requester.requestJsonAndCheck(verb, address, input=body)
+        except GithubException as error:
+            if verb == "DELETE" and error.status == _NOT_FOUND:
+                return None
+            raise self._translate(error, aim) from error
+        except requests.RequestException as error:
+            reason = type(error).__name__
+            raise GitHubError(f"could not {aim}: GitHub can't be reached ({reason})") from error
+        except (AssertionError, ValueError) as error:
+            raise GitHubError(f"could not {aim}: GitHub's answer can't be read") from error
+        return data
+
+    def _translate(self, error: GithubException, aim: str) -> GitHubError:
+        message = error.message or ""
+        if error.status == _CONFLICT:
+            return NameTaken(f"could not {aim}: the name is taken")
+        if error.status == _UNPROCESSABLE and aim.startswith("delete"):
+            return RunnerBusy(f"could not {aim}: it runs a job")
+        hints = {
+            401: "the token is wrong, expired or revoked; set another",
+            _FORBIDDEN: (
+                "the token may not do this, or its rate limit is used up; it needs "
+                '"Self-hosted runners: write" for an organisation, "Administration: write" for a '
+                "repository"
+            ),
+            _NOT_FOUND: f"no such path as {self.path}, or the token may not see it",
+            _TOO_MANY: "GitHub limits the rate of calls",
+        }
+        hint = hints.get(error.status, "")
+        detail = "; ".join(part for part in (str(message), hint) if part)
+        return GitHubError(f"could not {aim}: GitHub answered {error.status}: {detail}")

@@ -1,0 +1,477 @@
+"""One runner's life as a pure function: stage and event in, stage and effects out.
+
+    requested → creating → booting → ready → idle → busy → finished → deleted
+                   └────────┴────────┴──────┴─ retiring ──────┘ (ordered away)
+    any stage before deleted → failed(reason) → deleted
+
+The function is total: any event may come at any stage, late, twice or never. What a stage waits for
+and how long stands in `Limits`; passing a limit is an event like the others. Nothing here knows of
+actors, LXD or GitHub.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import singledispatch
+
+
+class Stage(str, Enum):
+    """Where a runner is in its life."""
+
+    REQUESTED = "requested"  # waits for its just-in-time configuration
+    CREATING = "creating"  # waits for LXD to create and start the instance
+    BOOTING = "booting"  # waits for the guest's ready signal
+    READY = "ready"  # the guest is ready; GitHub has not confirmed it yet
+    IDLE = "idle"  # GitHub lists it as online
+    BUSY = "busy"  # runs its job
+    RETIRING = "retiring"  # ordered away; waits for GitHub to let it go
+    FINISHED = "finished"  # waits for the instance to be gone
+    FAILED = "failed"  # waits for what is left of it to be removed
+    DELETED = "deleted"  # nothing is left
+
+    def __str__(self) -> str:
+        return self.value
+
+
+STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})
+AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
+ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED})
+
+_ORDER = {
+    stage: position
+    for position, stage in enumerate(
+        (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY)
+    )
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a runner runs, as the guest reported it. Any field may be empty."""
+
+    repository: str = ""
+    workflow: str = ""
+    run_id: str = ""
+    event: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.repository, self.workflow, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a stage may last before the runner has failed."""
+
+    requested: timedelta = timedelta(minutes=10)
+    creating: timedelta = timedelta(minutes=10)
+    booting: timedelta = timedelta(minutes=10)
+    busy: timedelta = timedelta(days=5)
+    retiring: timedelta = timedelta(minutes=2)
+    finished: timedelta = timedelta(minutes=2)
+    removal_retry: timedelta = timedelta(seconds=15)
+
+    def of(self, stage: Stage) -> timedelta | None:
+        """Say how long `stage` may last; None for those that may last for ever."""
+        return {
+            Stage.REQUESTED: self.requested,
+            Stage.CREATING: self.creating,
+            Stage.BOOTING: self.booting,
+            Stage.BUSY: self.busy,
+            Stage.RETIRING: self.retiring,
+            Stage.FINISHED: self.finished,
+            Stage.FAILED: self.removal_retry,
+        }.get(stage)
+
+
+@dataclass(frozen=True)
+class Life:
+    """All that is known of one runner.
+
+    Attributes:
+        stage: where it is.
+        since: when it came there (aware, UTC).
+        reason: why it is there, for people.
+        runner_id: GitHub's number of its registration, None before it has one.
+        job: what it runs or ran.
+        removal_failures: how often the removal of its instance has failed.
+    """
+
+    stage: Stage
+    since: datetime
+    reason: str = ""
+    runner_id: int | None = None
+    job: Job | None = None
+    removal_failures: int = 0
+
+
+# Events: what happened.
+
+
+@dataclass(frozen=True)
+class Registered:
+    """GitHub gave the just-in-time configuration."""
+
+    runner_id: int
+
+
+@dataclass(frozen=True)
+class InstanceCreated:
+    """LXD has the instance."""
+
+
+@dataclass(frozen=True)
+class InstanceStarted:
+    """LXD has started the instance."""
+
+
+@dataclass(frozen=True)
+class GuestReady:
+    """The guest is about to run the runner application."""
+
+
+@dataclass(frozen=True)
+class JobStarted:
+    """The runner has taken its job."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """The runner's job has ended."""
+
+
+@dataclass(frozen=True)
+class GuestFinished:
+    """The runner application has ended; the guest powers off."""
+
+    exit_code: str = ""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """GitHub lists the runner as online."""
+
+    busy: bool
+
+
+@dataclass(frozen=True)
+class RegistrationVanished:
+    """GitHub does not know the runner any more, as two listings showed."""
+
+
+@dataclass(frozen=True)
+class InstanceStopped:
+    """The instance has stopped; LXD deletes it, as it is ephemeral."""
+
+
+@dataclass(frozen=True)
+class InstanceGone:
+    """LXD has no such instance."""
+
+
+@dataclass(frozen=True)
+class RemovalFailed:
+    """LXD could not delete the instance."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unregistered:
+    """GitHub has let the runner go, or never knew it."""
+
+
+@dataclass(frozen=True)
+class UnregistrationRefused:
+    """GitHub keeps the runner: it is busy, or GitHub can't be asked."""
+
+    busy: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step went wrong, or the guest says so."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class LimitPassed:
+    """The limit that was armed for `stage` has passed."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class DeletionOrdered:
+    """The runner shall go. Only a forced order ends a busy one."""
+
+    reason: str
+    force: bool = False
+
+
+Event = (
+    Registered
+    | InstanceCreated
+    | InstanceStarted
+    | GuestReady
+    | JobStarted
+    | JobFinished
+    | GuestFinished
+    | Confirmed
+    | RegistrationVanished
+    | InstanceStopped
+    | InstanceGone
+    | RemovalFailed
+    | Unregistered
+    | UnregistrationRefused
+    | Failed
+    | LimitPassed
+    | DeletionOrdered
+)
+
+
+class Effect(Enum):
+    """What the runner's actor shall do next.
+
+    Those that concern the instance (create, start, record, remove) are done one after another, so
+    that a removal never overtakes a creation that is under way.
+    """
+
+    REGISTER = "ask GitHub for a just-in-time configuration"
+    CREATE = "create the instance"
+    START = "start the instance"
+    RECORD = "write stage and job into the instance's configuration"
+    UNREGISTER = "delete the registration on GitHub"
+    REMOVE = "delete the instance"
+    END = "end: nothing is left to do"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome of one event: the new life, and what to do, in order."""
+
+    life: Life
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a listing or a look at LXD shows of an instance that is to be taken over."""
+
+    running: bool
+    stage: str = ""
+    runner_id: int | None = None
+    job: Job | None = field(default=None)
+
+
+def request(now: datetime) -> Step:
+    """Begin a new runner's life."""
+    life = Life(Stage.REQUESTED, now, "waits for GitHub's just-in-time configuration")
+    return Step(life, (Effect.REGISTER,))
+
+
+def adopt(seen: Seen | None, now: datetime) -> Step:
+    """Take over a runner that an earlier incarnation left, from what LXD shows of it.
+
+    A half-made instance is removed, not finished: its just-in-time configuration may have been
+    lost with whoever asked for it, and another runner costs a second.
+    """
+    if seen is None:
+        return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
+    life = Life(Stage.BOOTING, now, "taken over", seen.runner_id, seen.job)
+    if not seen.running:
+        return _fail(life, now, "was found stopped")
+    if seen.stage == Stage.BUSY:
+        return Step(replace(life, stage=Stage.BUSY))
+    if seen.stage == Stage.READY:
+        return Step(replace(life, stage=Stage.READY))
+    return Step(life)
+
+
+def step(life: Life, event: Event, now: datetime) -> Step:
+    """Answer an event.
+
+    Args:
+        life: what is known of the runner.
+        event: what happened.
+        now: when (aware, UTC).
+
+    Returns:
+        The new life and the effects to carry out. An event that has nothing to say at this stage
+        changes nothing.
+    """
+    if life.stage is Stage.DELETED:
+        return Step(life)
+    return _answer(event, life, now)
+
+
+@singledispatch
+def _answer(event: object, life: Life, now: datetime) -> Step:
+    raise TypeError(f"no answer to {type(event).__name__}")
+
+
+def _move(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
+    return Step(replace(life, stage=stage, since=now, reason=reason), effects)
+
+
+def _forward(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
+    """Move on to `stage`, unless the runner is there, further on, or on its way out."""
+    if _ORDER.get(life.stage, len(_ORDER)) >= _ORDER[stage]:
+        return Step(life)
+    return _move(life, now, stage, reason, *effects)
+
+
+def _fail(life: Life, now: datetime, reason: str) -> Step:
+    if life.stage is Stage.FAILED:
+        return Step(life)
+    effects = (Effect.REMOVE,) if life.runner_id is None else (Effect.REMOVE, Effect.UNREGISTER)
+    return _move(life, now, Stage.FAILED, reason, *effects)
+
+
+@_answer.register
+def _(event: Registered, life: Life, now: datetime) -> Step:
+    if life.stage is not Stage.REQUESTED:
+        # It came too late, for a runner that is ending: let go of it.
+        return Step(replace(life, runner_id=event.runner_id), (Effect.UNREGISTER,))
+    known = replace(life, runner_id=event.runner_id)
+    return _move(known, now, Stage.CREATING, "waits for LXD to create it", Effect.CREATE)
+
+
+@_answer.register
+def _(_event: InstanceCreated, life: Life, now: datetime) -> Step:
+    if life.stage is not Stage.CREATING:
+        return Step(life)
+    return Step(replace(life, reason="waits for LXD to start it"), (Effect.START,))
+
+
+@_answer.register
+def _(_event: InstanceStarted, life: Life, now: datetime) -> Step:
+    return _forward(life, now, Stage.BOOTING, "waits for the guest's ready signal")
+
+
+@_answer.register
+def _(_event: GuestReady, life: Life, now: datetime) -> Step:
+    reason = "the guest is ready; waits for a job"
+    return _forward(life, now, Stage.READY, reason, Effect.RECORD)
+
+
+@_answer.register
+def _(event: JobStarted, life: Life, now: datetime) -> Step:
+    known = replace(life, job=event.job)
+    if life.stage is Stage.RETIRING:
+        return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
+    if life.stage is Stage.BUSY and life.job is None:
+        return Step(known, (Effect.RECORD,))  # GitHub's list was faster than the guest's signal
+    return _forward(known, now, Stage.BUSY, "runs its job", Effect.RECORD)
+
+
+@_answer.register
+def _(_event: JobFinished, life: Life, now: datetime) -> Step:
+    if life.stage in ENDING:
+        return Step(life)
+    return _move(life, now, Stage.FINISHED, "its job ended; waits for the guest to power off")
+
+
+@_answer.register
+def _(event: GuestFinished, life: Life, now: datetime) -> Step:
+    if life.stage in ENDING:
+        return Step(life)
+    code = f" with exit code {event.exit_code}" if event.exit_code else ""
+    reason = f"the runner application ended{code}; waits for the guest to power off"
+    return _move(life, now, Stage.FINISHED, reason)
+
+
+@_answer.register
+def _(event: Confirmed, life: Life, now: datetime) -> Step:
+    if event.busy and life.stage is not Stage.RETIRING:
+        reason = "GitHub says that it runs a job"
+        return _forward(life, now, Stage.BUSY, reason, Effect.RECORD)
+    return _forward(life, now, Stage.IDLE, "online; waits for a job")
+
+
+@_answer.register
+def _(_event: RegistrationVanished, life: Life, now: datetime) -> Step:
+    if life.stage in AVAILABLE:
+        return _fail(life, now, "GitHub does not know it any more")
+    return Step(life)
+
+
+@_answer.register
+def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
+    if life.stage in ENDING:
+        return Step(life)
+    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}; waits for LXD")
+
+
+@_answer.register
+def _(_event: InstanceGone, life: Life, now: datetime) -> Step:
+    if life.stage in STARTING:
+        # LXD can't have lost what it has not yet made: a message about an earlier look.
+        return Step(life)
+    # GitHub removes the registration of an ephemeral runner that ran its job; a failed one's was
+    # removed when it failed; of others, we remove it now.
+    ran_its_job = life.stage is Stage.FINISHED and life.job is not None
+    settled = ran_its_job or life.stage is Stage.FAILED or life.runner_id is None
+    leave = () if settled else (Effect.UNREGISTER,)
+    return _move(life, now, Stage.DELETED, life.reason, *leave, Effect.END)
+
+
+@_answer.register
+def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
+    if life.stage not in ENDING:
+        return Step(life)
+    reason = f"{life.reason.split('; removal failed')[0]}; removal failed: {event.reason}"
+    failures = life.removal_failures + 1
+    return Step(replace(life, stage=Stage.FAILED, reason=reason, removal_failures=failures))
+
+
+@_answer.register
+def _(_event: Unregistered, life: Life, now: datetime) -> Step:
+    if life.stage is Stage.RETIRING:
+        known = replace(life, runner_id=None)
+        return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
+    return Step(life)
+
+
+@_answer.register
+def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
+    if life.stage is not Stage.RETIRING:
+        return Step(life)
+    if event.busy:
+        return _move(life, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
+    return _move(life, now, Stage.READY, f"could not be retired: {event.reason}")
+
+
+@_answer.register
+def _(event: Failed, life: Life, now: datetime) -> Step:
+    return Step(life) if life.stage is Stage.FINISHED else _fail(life, now, event.reason)
+
+
+@_answer.register
+def _(event: LimitPassed, life: Life, now: datetime) -> Step:
+    if event.stage is not life.stage:
+        return Step(life)  # an alarm that rang for a stage already left
+    if life.stage is Stage.FAILED:
+        return Step(life, (Effect.REMOVE,))
+    if life.stage is Stage.RETIRING:
+        return _move(life, now, Stage.READY, "could not be retired: GitHub did not answer")
+    waited = life.reason or f"was {life.stage}"
+    return _fail(life, now, f"took too long: {waited}")
+
+
+@_answer.register
+def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
+    if life.stage in ENDING and not (event.force and life.stage is Stage.RETIRING):
+        return Step(life)
+    if event.force:
+        return _fail(life, now, event.reason)
+    if life.stage is Stage.BUSY:
+        return Step(life)
+    if life.stage in STARTING or life.runner_id is None:
+        return _fail(life, now, event.reason)
+    # GitHub decides the race between this order and a job: it refuses to delete a busy runner.
+    return _move(life, now, Stage.RETIRING, event.reason, Effect.UNREGISTER)

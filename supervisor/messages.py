@@ -1,0 +1,126 @@
+"""The messages between actors: facts are named as facts, orders as orders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from supervisor.lifecycle import Event, Life
+from supervisor.planning import Registration
+
+if TYPE_CHECKING:
+    from supervisor.config import Config
+
+
+@dataclass(frozen=True)
+class Application:
+    """The runner application as GitHub offers it."""
+
+    url: str
+    sha256: str
+    filename: str
+
+
+# To the fleet.
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """List both sides and repair. Comes from the timer, a signal, the control socket, an edge."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class RunnerChanged:
+    """A runner has come to another stage, or something else of note has changed in its life."""
+
+    name: str
+    generation: str
+    life: Life
+
+
+@dataclass(frozen=True)
+class InstanceAppeared:
+    """LXD has an instance that no runner's actor answers for."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ConfigChanged:
+    """A new configuration has been loaded and is in force."""
+
+    config: "Config"
+
+
+# To a runner.
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Something happened in a runner's life."""
+
+    event: Event
+
+
+# To the tokens actor, and its answers.
+
+
+@dataclass(frozen=True)
+class RequestJitConfig:
+    """Register a runner: answered by `JitConfigMade` or `JitConfigFailed` to the runner."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JitConfigMade:
+    """GitHub has registered the runner. The configuration is a secret: never shown."""
+
+    runner_id: int
+    encoded: str = field(repr=False)
+    application: Application
+
+
+@dataclass(frozen=True)
+class JitConfigFailed:
+    """GitHub has not registered the runner."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class DeleteRegistration:
+    """Delete a registration; a runner that waits for it hears of the outcome as `Happened`."""
+
+    runner_id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class ListRegistrations:
+    """List what is registered: answered by `RegistrationsListed` to the fleet."""
+
+    ticket: int
+
+
+@dataclass(frozen=True)
+class RegistrationsListed:
+    """The whole list of GitHub, or why there is none."""
+
+    ticket: int
+    registrations: tuple[Registration, ...] = ()
+    error: str = ""
+
+
+# From workers, to the actor that gave them the work.
+
+
+@dataclass(frozen=True)
+class InstancesListed:
+    """What LXD has of ours: name to the `user.supervisor.*` keys; or why there is no list."""
+
+    ticket: int
+    instances: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    error: str = ""

@@ -1,0 +1,234 @@
+"""The fleet's decision as a pure function: what is wanted and what is there in, a plan out.
+
+The plan is total (any combination of the two sides has an answer), stable (applied to its own
+result it asks for nothing) and bounded (never more instances than wanted, plus those that finish a
+job under settings or a number that no longer hold).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from supervisor import naming
+from supervisor.lifecycle import AVAILABLE, Stage
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the configuration asks for.
+
+    Attributes:
+        installation: the mark on everything that is ours.
+        count: how many runners.
+        generation: the settings that a runner is made from, as a short hash.
+    """
+
+    installation: str
+    count: int
+    generation: str
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A runner that has an actor, as that actor last told."""
+
+    name: str
+    stage: Stage
+    generation: str
+    since: datetime
+    removal_failures: int = 0
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A runner as GitHub lists it."""
+
+    id: int
+    name: str
+    online: bool
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Both sides in full, as the reconcile found them."""
+
+    instances: frozenset[str]
+    registrations: tuple[Registration, ...]
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What the last listing had on one side only: acted on when the next one shows it again.
+
+    Between the two listings, and between a listing and its use, runners come and go.
+    """
+
+    unmatched: frozenset[int] = frozenset()
+    missing: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.unmatched or self.missing)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the fleet shall do now.
+
+    Attributes:
+        create: how many runners to make.
+        adopt: instances of ours that have no actor.
+        retire: runners to let go, with the reason.
+        unregister: registrations of ours that nothing stands behind.
+        vanished: runners whose registration is gone.
+        confirm: what GitHub says of runners, for those it knows something new of.
+        suspicion: to be handed to the next plan.
+    """
+
+    create: int = 0
+    adopt: tuple[str, ...] = ()
+    retire: tuple[tuple[str, str], ...] = ()
+    unregister: tuple[Registration, ...] = ()
+    vanished: tuple[str, ...] = ()
+    confirm: tuple[Registration, ...] = ()
+    suspicion: Suspicion = Suspicion()
+
+
+_RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
+
+
+def balance(desired: Desired, runners: Iterable[Runner]) -> Plan:
+    """Decide how many runners to make and which to let go, from the runners with an actor alone."""
+    runners = list(runners)
+    outdated = [r for r in runners if r.stage in _RETIREABLE and r.generation != desired.generation]
+    current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
+    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    staying = sum(1 for r in runners if _will_stay(r, desired))
+
+    excess = max(0, staying - desired.count)
+    # Those that can't take a job yet go first, of those the youngest; idle ones by age.
+    current.sort(key=lambda r: (r.stage in AVAILABLE, _RETIREABLE.index(r.stage), r.since))
+    surplus = current[:excess]
+    return Plan(
+        create=max(0, desired.count - occupied),
+        retire=(
+            *((r.name, "its settings are out of date") for r in outdated),
+            *((r.name, f"more runners than the {desired.count} wanted") for r in surplus),
+        ),
+    )
+
+
+def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
+    """Tell whether an instance stands in the way of a new one.
+
+    Not one that finishes its job under older settings, nor one that LXD fails to delete: an
+    instance that can't be removed must not cost the fleet a runner for ever.
+    """
+    if runner.stage is Stage.DELETED:
+        return False
+    if runner.stage in (Stage.BUSY, Stage.FINISHED) and runner.generation != desired.generation:
+        return False
+    return not (runner.stage is Stage.FAILED and runner.removal_failures > 0)
+
+
+def _will_stay(runner: Runner, desired: Desired) -> bool:
+    return runner.generation == desired.generation and (
+        runner.stage in _RETIREABLE or runner.stage is Stage.BUSY
+    )
+
+
+def reconcile(
+    desired: Desired,
+    runners: Sequence[Runner],
+    listing: Listing,
+    suspicion: Suspicion,
+    now: datetime,
+    grace: timedelta = timedelta(minutes=1),
+) -> Plan:
+    """Compare both sides with the runners that have an actor, and decide what to repair.
+
+    Args:
+        desired: what is wanted.
+        runners: the runners with an actor, now: later than the listing.
+        listing: what LXD and GitHub showed. Instances not marked as ours must not be in it;
+            registrations are told apart here, by name.
+        suspicion: what the plan before this one left.
+        now: aware, UTC.
+        grace: how long a runner may be missing on GitHub after it became ready.
+    """
+    known = {runner.name: runner for runner in runners}
+    ours = [r for r in listing.registrations if naming.belongs_to(desired.installation, r.name)]
+    registered = {r.name for r in ours}
+
+    adopt = tuple(sorted(listing.instances - known.keys()))
+    # An idle registration may belong to a runner that is about to be adopted.
+    unmatched = [r for r in ours if r.name not in known and r.name not in listing.instances]
+    missing = frozenset(
+        r.name
+        for r in runners
+        if r.stage in AVAILABLE and r.name not in registered and now - r.since >= grace
+    )
+    adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
+    balanced = balance(desired, [*runners, *adopted])
+    leaving = {name for name, _ in balanced.retire}
+    return Plan(
+        create=balanced.create,
+        adopt=adopt,
+        retire=tuple((name, why) for name, why in balanced.retire if name in known),
+        unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
+        vanished=tuple(sorted(missing & suspicion.missing)),
+        confirm=tuple(
+            r for r in ours if r.name not in leaving and _says_something_new(r, known.get(r.name))
+        ),
+        suspicion=Suspicion(frozenset(r.id for r in unmatched), missing),
+    )
+
+
+def _says_something_new(registration: Registration, runner: Runner | None) -> bool:
+    if runner is None or not registration.online:
+        return False
+    if registration.busy:
+        return runner.stage in AVAILABLE
+    return runner.stage is Stage.READY
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast runners may be created.
+
+    Attributes:
+        at_once: how many may be in the making at the same time.
+        failures: how many in a row have failed before they were ready.
+        last_failure: when the last one did (aware, UTC).
+    """
+
+    at_once: int
+    failures: int = 0
+    last_failure: datetime | None = None
+
+    FIRST_DELAY = timedelta(seconds=1)
+    LONGEST_DELAY = timedelta(minutes=5)
+
+    def delay(self, now: datetime) -> timedelta:
+        """Say how long creations must still wait after failures: doubled by each, capped."""
+        if self.last_failure is None or self.failures == 0:
+            return timedelta(0)
+        doubled: timedelta = self.FIRST_DELAY * 2 ** min(self.failures - 1, 20)
+        due = self.last_failure + min(doubled, self.LONGEST_DELAY)
+        return max(timedelta(0), due - now)
+
+    def admit(self, wanted: int, runners: Iterable[Runner], now: datetime) -> int:
+        """Say how many of `wanted` creations may begin now.
+
+        After a failure one at a time may try, until one is ready.
+        """
+        if self.delay(now) > timedelta(0):
+            return 0
+        unproven = _UNPROVEN if self.failures else _STARTING
+        in_the_making = sum(1 for r in runners if r.stage in unproven)
+        places = (1 if self.failures else self.at_once) - in_the_making
+        return max(0, min(wanted, places))
+
+
+_STARTING = (Stage.REQUESTED, Stage.CREATING)
+_UNPROVEN = (*_STARTING, Stage.BOOTING)
