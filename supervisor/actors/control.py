@@ -81,7 +81,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def reconcile() -> Any:
         if not system.directory.tell("fleet", Reconcile("ordered on the control socket")):
             return _refuse(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted; try again"
+                HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted"
             )
         return "", HTTPStatus.ACCEPTED
 

@@ -1,4 +1,4 @@
-"""The commands. Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 no daemon, 4 denied."""
+"""The commands. Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied."""
 
 import json
 import sys
