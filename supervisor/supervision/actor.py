@@ -108,12 +108,12 @@ class Actor(pykka.ThreadingActor):
         place.cell = self._cell
         self._mailbox = self._cell.mailbox
         self._mailbox.cell = self._cell
-        self._end: Reason | None = None
-        self._heard_stop = False
-        self._asked_by: Future[Any] | None = None
-        self._stoppers: list[Future[Any]] = []
-        self._monitors: set[MonitorRef] = set()
-        self._timers: set[Timer] = set()
+        self.__end: Reason | None = None
+        self.__heard_stop = False
+        self.__asked_by: Future[Any] | None = None
+        self.__stoppers: list[Future[Any]] = []
+        self.__monitors: set[MonitorRef] = set()
+        self.__timers: set[Timer] = set()
 
     @property
     def path(self) -> str:
@@ -147,10 +147,10 @@ class Actor(pykka.ThreadingActor):
         not handled any more, even if it was in the inbox already.
         """
         fired = _Fired(message)
-        fired.timer = self.system.timers.schedule(delay_s, lambda: self._tell_fired(fired))
-        if len(self._timers) > _FEW_TIMERS:
-            self._timers = {timer for timer in self._timers if timer.pending}
-        self._timers.add(fired.timer)
+        fired.timer = self.system.timers.schedule(delay_s, lambda: self.__tell_fired(fired))
+        if len(self.__timers) > _FEW_TIMERS:
+            self.__timers = {timer for timer in self.__timers if timer.pending}
+        self.__timers.add(fired.timer)
         return fired.timer
 
     def monitor(self, ref: ActorRef[Any]) -> MonitorRef:
@@ -161,7 +161,7 @@ class Actor(pykka.ThreadingActor):
         """
         target = cell_of(ref)
         monitor = MonitorRef(target.path, target)
-        self._monitors.add(monitor)
+        self.__monitors.add(monitor)
         mailbox = self._mailbox
         target.watch(
             monitor, lambda reason: mailbox.put(Envelope(Down(monitor, target.id, reason)))
@@ -170,12 +170,12 @@ class Actor(pykka.ThreadingActor):
 
     def demonitor(self, monitor: MonitorRef) -> None:
         """Undo `monitor`; its Down is not handled any more, even if it was in the inbox already."""
-        self._monitors.discard(monitor)
+        self.__monitors.discard(monitor)
         monitor.cell.unwatch(monitor)
 
     def defer_reply(self) -> Reply:
         """Take over answering the message at hand: what the handler returns is not used."""
-        future, self._asked_by = self._asked_by, None
+        future, self.__asked_by = self.__asked_by, None
         return Reply(future)
 
     def stop(self) -> None:
@@ -204,10 +204,10 @@ class Actor(pykka.ThreadingActor):
         self._cell.started()
 
     def _on_told_to_stop(self, reason: Reason) -> None:
-        self._end = reason
+        self.__end = reason
 
     def _on_error(self, error: BaseException) -> None:
-        self._end = Reason.failed(error)
+        self.__end = Reason.failed(error)
         try:
             self.on_failure(type(error), error, error.__traceback__)
         except BaseException as another:  # noqa: BLE001 - it has failed already
@@ -237,17 +237,17 @@ class Actor(pykka.ThreadingActor):
         reason = Reason.failed(ThreadLost("its thread ended without a reason"))
         try:
             with logger.contextualize(actor=cell.path, **cell.log_context):
-                reason = self._live()
+                reason = self.__live()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must be reported
             reason = Reason.failed(error)
         finally:
-            self._clear_up()
+            self._on_ended()
             cell.end(reason)
             cell.leave()
-            for stopper in self._stoppers:
+            for stopper in self.__stoppers:
                 stopper.set(None)
 
-    def _live(self) -> Reason:
+    def __live(self) -> Reason:
         if self._cell.fenced:
             return Reason.abandoned("")
         self._cell.handling = ("on_start", self.system.clock.monotonic())
@@ -262,63 +262,67 @@ class Actor(pykka.ThreadingActor):
             self._on_started()
         self._cell.handling = None
         self._cell.stuck = False
-        while self._end is None and not self._cell.fenced:
-            self._process(self._mailbox.get())
-        if self._end is None:
+        while self.__end is None and not self._cell.fenced:
+            self.__process(self._mailbox.get())
+        if self.__end is None:
             return Reason.abandoned("")
-        if not self._end.is_abnormal and not self._cell.fenced:
-            self._say_goodbye()
-        return self._end
+        if not self.__end.is_abnormal and not self._cell.fenced:
+            self.__say_goodbye()
+        return self.__end
 
-    def _say_goodbye(self) -> None:
+    def __say_goodbye(self) -> None:
         self._cell.handling = ("on_stop", self.system.clock.monotonic())
         try:
             self.on_stop()
         except BaseException as error:  # noqa: BLE001 - reported as the reason of the end
             logger.opt(exception=error).error("failed while stopping")
-            self._end = Reason.failed(error)
+            self.__end = Reason.failed(error)
 
-    def _clear_up(self) -> None:
+    def _end_with(self, reason: Reason) -> None:
+        """End after the message at hand."""
+        self.__end = reason
+
+    def _on_ended(self) -> None:
         self._cell.handling = None
-        for timer in self._timers:
+        for timer in self.__timers:
             timer.cancel()
-        for monitor in self._monitors:
+        for monitor in self.__monitors:
             monitor.cell.unwatch(monitor)
 
-    def _process(self, envelope: Envelope[Any]) -> None:
+    def __process(self, envelope: Envelope[Any]) -> None:
         told_to_stop = self._cell.told_to_stop
-        if told_to_stop is not None and not self._heard_stop:
-            self._heard_stop = True
+        if told_to_stop is not None and not self.__heard_stop:
+            self.__heard_stop = True
             self._on_told_to_stop(told_to_stop)
-        if self._end is not None or self._cell.fenced:
+        if self.__end is not None or self._cell.fenced:
             # Back into the inbox, so that its closing answers whoever asked.
             self._mailbox.put(envelope)
             return
         message = envelope.message
-        if envelope is WAKE_UP or not self._is_current(message):
+        if envelope is WAKE_UP or not self.__is_current(message):
             return
         if isinstance(message, _ActorStop):
             if envelope.reply_to is not None:
-                self._stoppers.append(envelope.reply_to)
+                self.__stoppers.append(envelope.reply_to)
             self._on_told_to_stop(NORMAL)
             return
-        self._handle(message.message if type(message) is _Fired else message, envelope.reply_to)
+        self.__handle(message.message if type(message) is _Fired else message, envelope.reply_to)
 
-    def _is_current(self, message: object) -> bool:
+    def __is_current(self, message: object) -> bool:
         """Whether a timer's message or a Down is still wanted; any other message is."""
         if type(message) is _Fired:
             return message.timer is None or not message.timer.cancelled
         if type(message) is Down:
-            wanted = message.monitor in self._monitors
-            self._monitors.discard(message.monitor)
+            wanted = message.monitor in self.__monitors
+            self.__monitors.discard(message.monitor)
             return wanted
         return True
 
-    def _handle(self, message: Any, asked_by: Future[Any] | None) -> None:
+    def __handle(self, message: Any, asked_by: Future[Any] | None) -> None:
         cell = self._cell
         message_type = type(message)
-        handler = self._find_handler(message_type)
-        self._asked_by = asked_by
+        handler = self.__find_handler(message_type)
+        self.__asked_by = asked_by
         cell.handling = (message_type, self.system.clock.monotonic())
         try:
             if handler is not None:
@@ -327,24 +331,24 @@ class Actor(pykka.ThreadingActor):
                 # Pykka's own: calls through a proxy, then on_receive.
                 answer = self._handle_receive(message)
         except BaseException as error:  # noqa: BLE001 - told apart below
-            self._raised(error, message_type, handler)
+            self.__raised(error, message_type, handler)
         else:
-            if self._asked_by is not None:
-                self._asked_by.set(answer)
+            if self.__asked_by is not None:
+                self.__asked_by.set(answer)
         finally:
             cell.handling = None
             cell.stuck = False
-            self._asked_by = None
+            self.__asked_by = None
 
-    def _raised(self, error: BaseException, message_type: type, handler: Handler | None) -> None:
-        asked = self._asked_by is not None
+    def __raised(self, error: BaseException, message_type: type, handler: Handler | None) -> None:
+        asked = self.__asked_by is not None
         self.defer_reply().fail(error)
         if asked and handler is not None and isinstance(error, handler.replies):
             return
         logger.opt(exception=error).error("failed while handling {}", message_type.__name__)
         self._on_error(error)
 
-    def _find_handler(self, message_type: type) -> Handler | None:
+    def __find_handler(self, message_type: type) -> Handler | None:
         try:
             return self._found[message_type]
         except KeyError:
@@ -352,6 +356,6 @@ class Actor(pykka.ThreadingActor):
             self._found[message_type] = handler
             return handler
 
-    def _tell_fired(self, fired: _Fired) -> None:
+    def __tell_fired(self, fired: _Fired) -> None:
         if self._cell.ended is None:
             self._mailbox.put(Envelope(fired))

@@ -191,8 +191,8 @@ class Supervisor(Actor):
             return
         self._carry_out(self._core.shut_down(Reason.failed(error)))
 
-    def _clear_up(self) -> None:
-        super()._clear_up()
+    def _on_ended(self) -> None:
+        super()._on_ended()
         for timer in (*self._limits.values(), *self._waits.values()):
             timer.cancel()
         # None is left, unless the supervisor ended without having stopped them.
@@ -230,7 +230,7 @@ class Supervisor(Actor):
         elif isinstance(effect, do.Ready):
             self._cell.started()
         else:
-            self._end = effect.reason
+            self._end_with(effect.reason)
 
     def _launch(self, child_id: str, incarnation: int) -> None:
         spec = self._core.children[child_id].spec

@@ -98,7 +98,7 @@ class _Reader:
             state=snapshot.state,
             since=snapshot.since,
             reason=snapshot.reason,
-            details=snapshot.details,
+            details=dict(snapshot.details),
             restarts=restarts,
             mailbox=cell.mailbox.depth(),
             handling=self._handling(cell),
