@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from supervisor.lifecycle import Event, Life
+from supervisor.marks import Marks
 from supervisor.planning import Registration
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class RunnerChanged:
     """A runner has come to another stage, or something else of note has changed in its life."""
 
     name: str
-    generation: str
     life: Life
 
 
@@ -51,6 +51,21 @@ class ConfigChanged:
     """A new configuration has been loaded and is in force."""
 
     config: "Config"
+
+
+@dataclass(frozen=True)
+class SignalsListening:
+    """Guests can report; `base` is the address to report to, such as `http://10.1.2.1:8642`."""
+
+    base: str
+
+
+# To the signals actor.
+
+
+@dataclass(frozen=True)
+class AnnounceSignals:
+    """Say to the fleet where guests can report, as soon as they can."""
 
 
 # To a runner.
@@ -119,8 +134,8 @@ class RegistrationsListed:
 
 @dataclass(frozen=True)
 class InstancesListed:
-    """What LXD has of ours: name to the `user.supervisor.*` keys; or why there is no list."""
+    """What LXD has of ours, with what each says of itself; or why there is no list."""
 
     ticket: int
-    instances: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    instances: Mapping[str, Marks] = field(default_factory=dict)
     error: str = ""

@@ -51,10 +51,15 @@ class Registration:
 
 @dataclass(frozen=True)
 class Listing:
-    """Both sides in full, as the reconcile found them."""
+    """Both sides in full, as the reconcile found them.
+
+    Attributes:
+        instances: the names of those that bear our mark.
+        registrations: whatever GitHub lists, ours or not; None if it could not be asked.
+    """
 
     instances: frozenset[str]
-    registrations: tuple[Registration, ...]
+    registrations: tuple[Registration, ...] | None
 
 
 @dataclass(frozen=True)
@@ -150,14 +155,14 @@ def reconcile(
     Args:
         desired: what is wanted.
         runners: the runners with an actor, now: later than the listing.
-        listing: what LXD and GitHub showed. Instances not marked as ours must not be in it;
-            registrations are told apart here, by name.
+        listing: what LXD and GitHub showed.
         suspicion: what the plan before this one left.
         now: aware, UTC.
         grace: how long a runner may be missing on GitHub after it became ready.
     """
     known = {runner.name: runner for runner in runners}
-    ours = [r for r in listing.registrations if naming.belongs_to(desired.installation, r.name)]
+    listed = listing.registrations or ()
+    ours = [r for r in listed if naming.belongs_to(desired.installation, r.name)]
     registered = {r.name for r in ours}
 
     adopt = tuple(sorted(listing.instances - known.keys()))
@@ -166,7 +171,10 @@ def reconcile(
     missing = frozenset(
         r.name
         for r in runners
-        if r.stage in AVAILABLE and r.name not in registered and now - r.since >= grace
+        if listing.registrations is not None
+        and r.stage in AVAILABLE
+        and r.name not in registered
+        and now - r.since >= grace
     )
     adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
     balanced = balance(desired, [*runners, *adopted])

@@ -6,7 +6,6 @@ between sending and receiving, so that under threads an answer, or a verb, can g
 """
 
 import logging
-import platform
 from typing import Any
 
 import requests
@@ -24,8 +23,6 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _UNPROCESSABLE = 422
 _TOO_MANY = 429
-
-_ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 class GitHubError(Exception):
@@ -127,13 +124,12 @@ class GitHub:
             page += 1
         return tuple(found.values())
 
-    def application(self) -> Application:
-        """Find the runner application for this machine's architecture.
+    def application(self, architecture: str) -> Application:
+        """Find the runner application for an architecture, in GitHub's words: `x64`, `arm64`.
 
         Raises:
             GitHubError: there is none, or GitHub gives no checksum to verify it by.
         """
-        architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
         offers = self._call("GET", f"{self._runners}/downloads", None, "list runner applications")
         for offer in offers:
             if (offer["os"], offer["architecture"]) == ("linux", architecture):

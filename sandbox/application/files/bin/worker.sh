@@ -1,0 +1,131 @@
+# One job, from its text to its report. Sourced.
+
+# Split the answer into the job's fields and its script.
+read_job() {
+    {
+        while IFS= read -r line && [ "$line" != "$end_of_headers" ]; do :; done
+        while IFS= read -r line && [ -n "$line" ]; do
+            value=${line#*=}
+            case $line in
+            id=*) job_id=$value ;;
+            run-id=*) run_id=$value ;;
+            repository=*) repository=$value ;;
+            workflow=*) workflow=$value ;;
+            job=*) job_name=$value ;;
+            event=*) event=$value ;;
+            sha=*) sha=$value ;;
+            esac
+        done
+        # The shell has read no further than the empty line.
+        cat >"$temp/steps.sh"
+    } <"$channel/answer"
+}
+
+run_job() {
+    worker_log=_diag/Worker_$stamp-utc.log
+    job_log=$temp/job.log
+    : >"$job_log"
+    say "Running job: $job_name"
+    echo "[$now INFO Worker] job $job_id of run $run_id in $repository" >>"$worker_log"
+    ask_until_answered 5 POST "/_runner/job/$job_id/started" "$token"
+    if [ "$status" != 204 ]; then
+        echo "[$now ERR Worker] the server refused the job's start: $status" >>"$worker_log"
+        return 1
+    fi
+    keep_lease &
+    lease=$!
+    prepare_job
+    result=success
+    run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
+    [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
+    run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+    kill -s TERM "$lease" 2>/dev/null
+    report_job
+}
+
+prepare_job() {
+    project=${repository#*/}
+    workspace=$root/$work/$project/$project
+    mkdir -p "$workspace"
+    printf '{"repository": {"full_name": "%s"}}\n' "$repository" >"$temp/event.json"
+    : >"$temp/env"
+    : >"$temp/path"
+    : >"$temp/output"
+    export CI=true GITHUB_ACTIONS=true
+    export GITHUB_REPOSITORY="$repository" GITHUB_REPOSITORY_OWNER="${repository%%/*}"
+    export GITHUB_WORKFLOW="$workflow" GITHUB_RUN_ID="$run_id" GITHUB_RUN_ATTEMPT=1
+    export GITHUB_RUN_NUMBER="$run_id" GITHUB_EVENT_NAME="$event" GITHUB_JOB="$job_name"
+    export GITHUB_SHA="$sha" GITHUB_REF=refs/heads/main GITHUB_REF_NAME=main
+    export GITHUB_WORKSPACE="$workspace" GITHUB_EVENT_PATH="$temp/event.json"
+    export GITHUB_SERVER_URL="$server" GITHUB_API_URL="$server"
+    export GITHUB_ENV="$temp/env" GITHUB_PATH="$temp/path" GITHUB_OUTPUT="$temp/output"
+    export RUNNER_NAME="$name" RUNNER_OS=Linux RUNNER_ARCH=X64 RUNNER_ENVIRONMENT=self-hosted
+    export RUNNER_TEMP="$root/$work/_temp" RUNNER_WORKSPACE="$root/$work/$project"
+}
+
+# Run a hook if there is one; a hook that fails or is missing fails the job.
+run_hook() { # file title
+    [ -n "$1" ] || return 0
+    if [ ! -f "$1" ]; then
+        echo "Error: File doesn't exist: $1" >>"$job_log"
+        result=failure
+        return
+    fi
+    if command -v bash >/dev/null; then
+        run_part "$2" bash -e "$1"
+    else
+        run_part "$2" sh -e "$1"
+    fi
+    load_variables "$temp/env"
+    while IFS= read -r line; do PATH=$line:$PATH; done <"$temp/path"
+}
+
+run_part() { # title command...
+    title=$1
+    shift
+    echo "[INFO Worker] $title" >>"$worker_log"
+    (
+        cd "$workspace" || exit 1
+        umask "$usual_umask"
+        exec "$@"
+    ) </dev/null >>"$job_log" 2>&1 4>&- &
+    step=$!
+    wait "$step"
+    code=$?
+    while kill -s 0 "$step" 2>/dev/null; do
+        wait "$step"
+        code=$?
+    done
+    step=
+    if [ "$code" -ne 0 ]; then
+        echo "Error: Process completed with exit code $code." >>"$job_log"
+        echo "[ERR Worker] $title ended with $code" >>"$worker_log"
+        result=failure
+    fi
+}
+
+# Tell the server now and then that the job goes on, through a channel of our own.
+keep_lease() {
+    asking=
+    trap '[ -z "$asking" ] || kill "$asking" 2>/dev/null; exit 0' TERM
+    trap - EXIT
+    [ "$program" = curl ] || exec 4>&-
+    pause 10
+    open_channel "$temp/lease"
+    while :; do
+        ask POST "/_runner/job/$job_id/renew" "$token"
+        pause 10
+    done
+}
+
+report_job() {
+    {
+        echo "result=$result"
+        sed 's/^/log=/' "$job_log" | tail -c "$most_body"
+    } >"$temp/report"
+    ask_until_answered 30 POST "/_runner/job/$job_id/completed" "$token" "$temp/report"
+    outcome=Succeeded
+    [ "$result" = success ] || outcome=Failed
+    say "Job $job_name completed with result: $outcome"
+    echo "[$now INFO Worker] Job result: $outcome, told the server: $status" >>"$worker_log"
+}

@@ -1,0 +1,119 @@
+"""The sandbox's own API, for demos and other processes: queue jobs, see their fate, order faults.
+
+Every call needs one of the sandbox's tokens that may write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.github.errors import ApiError
+from sandbox.github.faults import Fault
+from sandbox.github.middleware import error_answer
+from sandbox.github.model import Job, JobRequest, Runner
+from sandbox.github.rest.call import FAULTS, HUB, OFFER, Handler, body_of
+
+
+def add(app: web.Application) -> None:
+    """Serve the sandbox's own API and the runner application's tarball."""
+    route = app.router.add_route
+    route("GET", "/_sandbox/jobs", _for_operators(list_jobs))
+    route("POST", "/_sandbox/jobs", _for_operators(queue_job))
+    route("GET", "/_sandbox/runners", _for_operators(list_runners))
+    route("POST", "/_sandbox/faults", _for_operators(add_fault))
+    route("DELETE", "/_sandbox/faults", _for_operators(clear_faults))
+    offer = app[OFFER]
+    if offer.tarball is not None:
+        route("GET", offer.download_path, download)
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """List all jobs with their fate."""
+    with request.app[HUB].view() as state:
+        jobs = list(state.jobs())
+    return web.json_response({"jobs": [job_document(job) for job in jobs]})
+
+
+async def queue_job(request: web.Request) -> web.Response:
+    """Queue a job; the body holds the fields of a `JobRequest`."""
+    body = await body_of(request)
+    try:
+        wanted = JobRequest(**{**body, "labels": tuple(body.get("labels", ("self-hosted",)))})
+    except (TypeError, ValueError) as error:
+        raise ApiError.unprocessable(f"No job: {error}") from error
+    return web.json_response(job_document(request.app[HUB].queue(wanted)), status=201)
+
+
+async def list_runners(request: web.Request) -> web.Response:
+    """List all runners of all scopes."""
+    with request.app[HUB].view() as state:
+        runners = list(state.runners())
+    return web.json_response({"runners": [_runner_document(runner) for runner in runners]})
+
+
+async def add_fault(request: web.Request) -> web.Response:
+    """Order a fault; the body holds the fields of a `Fault`."""
+    try:
+        request.app[FAULTS].add(Fault(**await body_of(request)))
+    except (TypeError, ValueError) as error:
+        raise ApiError.unprocessable(f"No fault: {error}") from error
+    return web.Response(status=204)
+
+
+async def clear_faults(request: web.Request) -> web.Response:
+    """Lift all faults."""
+    request.app[FAULTS].clear()
+    return web.Response(status=204)
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """Send the runner application's tarball."""
+    tarball = request.app[OFFER].tarball
+    if tarball is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(tarball, headers={"Content-Type": "application/octet-stream"})
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    """Return all there is to know of a job."""
+    return {name: _plain(value) for name, value in asdict(job).items()}
+
+
+def _runner_document(runner: Runner) -> dict[str, Any]:
+    shown = {
+        "id": runner.id,
+        "name": runner.name,
+        "scope": runner.scope.name,
+        "labels": [label.name for label in runner.labels],
+        "status": runner.status,
+        "busy": runner.busy,
+        "ephemeral": runner.ephemeral,
+        "job_id": runner.job_id,
+        "created_at": runner.created_at,
+        "heard_at": runner.heard_at,
+    }
+    return {name: _plain(value) for name, value in shown.items()}
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _for_operators(handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        hub = request.app[HUB]
+        try:
+            grant = hub.credentials.grant(request.headers.get("Authorization"), hub.clock())
+            if grant is None:
+                raise ApiError.requires_authentication()
+            if grant.access != "write":
+                raise ApiError.not_accessible(grant.kind)
+            return await handler(request)
+        except ApiError as error:
+            return error_answer(error)
+
+    return answer

@@ -1,0 +1,163 @@
+"""What the sandbox GitHub knows: organisations, repositories, runner groups, runners and jobs.
+
+Everything here is frozen data. How it changes stands in `sandbox.github.state`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LabelType = Literal["read-only", "custom"]
+ScopeKind = Literal["organization", "repository"]
+JobStatus = Literal["queued", "in_progress", "completed"]
+JobConclusion = Literal["success", "failure", "cancelled"]
+Visibility = Literal["all", "selected", "private"]
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where runners are registered: an organisation or one repository."""
+
+    kind: ScopeKind
+    id: int
+    name: str
+    """`acme` for an organisation, `acme/demo` for a repository."""
+
+    @property
+    def path(self) -> str:
+        """The scope's path in the REST API, by name."""
+        return f"/orgs/{self.name}" if self.kind == "organization" else f"/repos/{self.name}"
+
+    @property
+    def path_by_id(self) -> str:
+        """The scope's path as GitHub writes it into Link headers."""
+        plural = "organizations" if self.kind == "organization" else "repositories"
+        return f"/{plural}/{self.id}"
+
+
+@dataclass(frozen=True)
+class RunnerGroup:
+    """A group of an organisation's runners; the default group has number 1."""
+
+    id: int
+    organization: str
+    name: str
+    visibility: Visibility = "all"
+    default: bool = False
+    allows_public_repositories: bool = False
+    repositories: frozenset[str] = frozenset()
+    """Full names, lower case; they count only where `visibility` is `selected`."""
+
+    def admits(self, repository: str) -> bool:
+        """Tell whether jobs of that repository may use the group's runners."""
+        return self.visibility != "selected" or repository.casefold() in self.repositories
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label of a runner."""
+
+    name: str
+    type: LabelType = "read-only"
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One registration, from its creation to its deletion."""
+
+    id: int
+    name: str
+    scope: Scope
+    labels: tuple[Label, ...]
+    token: str = field(repr=False)
+    created_at: datetime
+    group_id: int = 1
+    ephemeral: bool = True
+    work_folder: str = "_work"
+    os: str = "unknown"
+    version: str | None = None
+    online: bool = False
+    token_used: bool = False
+    session: str | None = None
+    """What the runner called its session, if it did."""
+    heard_at: datetime | None = None
+    job_id: int | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has been handed to the runner and has not ended."""
+        return self.job_id is not None
+
+    @property
+    def status(self) -> str:
+        """GitHub's word for whether a session is open."""
+        return "online" if self.online else "offline"
+
+    @property
+    def label_names(self) -> frozenset[str]:
+        """The labels' names as they are compared: without regard to case."""
+        return frozenset(label.name.casefold() for label in self.labels)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a test or demo wants to have run.
+
+    Raises:
+        ValueError: the repository is no `owner/name`.
+    """
+
+    script: str
+    repository: str
+    labels: tuple[str, ...] = ("self-hosted",)
+    workflow: str = "demo"
+    name: str = "build"
+    event: str = "push"
+    sha: str = "0" * 40
+
+    def __post_init__(self) -> None:
+        if not _REPOSITORY.fullmatch(self.repository):
+            raise ValueError(f"repository must be owner/name, not {self.repository!r}")
+        for field_name in ("workflow", "name", "event", "sha"):
+            if "\n" in getattr(self, field_name):
+                raise ValueError(f"{field_name} must be one line")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of one workflow run, and its fate."""
+
+    id: int
+    run_id: int
+    repository: str
+    workflow: str
+    name: str
+    event: str
+    sha: str
+    labels: tuple[str, ...]
+    script: str
+    queued_at: datetime
+    status: JobStatus = "queued"
+    conclusion: JobConclusion | None = None
+    runner_id: int | None = None
+    """The runner it was handed to; set before the runner reports its start."""
+    runner_name: str | None = None
+    runner_group_id: int | None = None
+    handed_out_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    log: str = ""
+    requeues: int = 0
+
+    @property
+    def waits_for_a_runner(self) -> bool:
+        """Whether it is queued and handed to nobody."""
+        return self.status == "queued" and self.runner_id is None

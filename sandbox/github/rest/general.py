@@ -1,0 +1,77 @@
+"""Organisations, repositories, the rate limit, and tokens of installed apps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sandbox.github.budget import CORE
+from sandbox.github.documents import timestamp
+from sandbox.github.errors import ApiError
+from sandbox.github.profiles import organization, repository
+from sandbox.github.rest.call import (
+    HUB,
+    ORGANIZATION_PATHS,
+    REPOSITORY_PATHS,
+    add_routes,
+    api_base,
+    grant_of,
+    number_in,
+    scope_of,
+)
+
+if TYPE_CHECKING:
+    from sandbox.github.model import Scope
+
+
+def add(app: web.Application) -> None:
+    """Serve this chapter."""
+    add_routes(app, "GET", ORGANIZATION_PATHS, "", get_organization)
+    add_routes(app, "GET", REPOSITORY_PATHS, "", get_repository)
+    add_routes(app, "GET", ("/rate_limit",), "", get_rate_limit)
+    path = "/app/installations/{installation_id}/access_tokens"
+    add_routes(app, "POST", (path,), "", create_installation_token)
+
+
+async def get_organization(request: web.Request) -> web.Response:
+    """Return an organisation."""
+    return web.json_response(organization(_scope(request), api_base(request)))
+
+
+async def get_repository(request: web.Request) -> web.Response:
+    """Return a repository."""
+    return web.json_response(repository(_scope(request), api_base(request)))
+
+
+async def get_rate_limit(request: web.Request) -> web.Response:
+    """Return the budgets of the request's token; asking costs nothing."""
+    now = request.app[HUB].clock()
+    buckets = grant_of(request).budget.buckets
+    resources = {name: bucket.document(now) for name, bucket in buckets.items()}
+    return web.json_response({"resources": resources, "rate": resources[CORE]})
+
+
+async def create_installation_token(request: web.Request) -> web.Response:
+    """Exchange an app's JWT for a token of its installation."""
+    hub = request.app[HUB]
+    token, grant = hub.credentials.installation_token(
+        request.headers.get("Authorization"), number_in(request, "installation_id"), hub.clock()
+    )
+    if grant.expires_at is None:
+        raise ApiError(500, "an installation's token always expires")
+    permissions = {"organization_self_hosted_runners": grant.access, "metadata": "read"}
+    return web.json_response(
+        {
+            "token": token,
+            "expires_at": timestamp(grant.expires_at),
+            "permissions": permissions if grant.access != "none" else {"metadata": "read"},
+            "repository_selection": "all",
+        },
+        status=201,
+    )
+
+
+def _scope(request: web.Request) -> Scope:
+    with request.app[HUB].view() as state:
+        return scope_of(request, state)

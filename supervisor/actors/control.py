@@ -1,0 +1,101 @@
+"""The control socket: what `supervisor-cli` and other tools on this machine talk to."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from pydantic_core import to_jsonable_python
+
+from supervisor import __version__
+from supervisor.messages import Reconcile
+from supervisor.parts import Parts
+from supervisor.report import runner_report, status_report
+from supervisor.supervision import Actor, Crash, System, tree
+from supervisor.web import WebServer
+
+
+class ControlActor(Actor):
+    """Keeps the socket up. Every answer is read from what the actors have published."""
+
+    def __init__(self, system: System, parts: Parts) -> None:
+        super().__init__(system)
+        self._parts = parts
+        self._server: WebServer | None = None
+
+    def on_start(self) -> None:
+        """Make the socket: for its owner and group, nobody else."""
+        control = self._parts.settings.config.control
+        control.socket.parent.mkdir(parents=True, exist_ok=True)
+        self._server = WebServer(
+            make_app(self.system, self._parts, debug=control.debug),
+            "control",
+            unix_socket=str(control.socket),
+            unix_socket_perms="660",
+            threads=4,
+        )
+        self.publish("listening", f"answers on {control.socket}")
+
+    def on_stop(self) -> None:
+        """Remove the socket."""
+        self._close()
+
+    def on_failure(self, *_error: object) -> None:
+        """Let go of the socket, so that the next incarnation can have it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._server:
+            self._server.close()
+            self._parts.settings.config.control.socket.unlink(missing_ok=True)
+        self._server = None
+
+
+def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
+    """Make the control API.
+
+    Args:
+        system: the supervision system.
+        parts: what the actors share.
+        debug: whether actors may be killed by order.
+    """
+    app = Flask("control")
+
+    @app.get("/v1/version")
+    def version() -> Response:
+        return jsonify(version=__version__)
+
+    @app.get("/v1/tree")
+    def get_tree() -> Response:
+        return jsonify(to_jsonable_python(tree(system)))
+
+    @app.get("/v1/status")
+    def get_status() -> Response:
+        return jsonify(status_report(tree(system), parts.roster.all(), parts.settings))
+
+    @app.get("/v1/runners")
+    def get_runners() -> Response:
+        return jsonify([runner_report(entry) for entry in parts.roster.all()])
+
+    @app.post("/v1/reconcile")
+    def reconcile() -> Any:
+        if not system.directory.tell("fleet", Reconcile("ordered on the control socket")):
+            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted")
+        return "", HTTPStatus.ACCEPTED
+
+    if debug:
+        app.post("/v1/debug/crash/<name>")(_crash(system))
+    return app
+
+
+def _crash(system: System) -> Callable[[str], Any]:
+    def crash(name: str) -> Any:
+        if not system.directory.tell(name, Crash("ordered on the control socket")):
+            return _refuse(HTTPStatus.NOT_FOUND, f"no actor is called {name}")
+        return "", HTTPStatus.ACCEPTED
+
+    return crash
+
+
+def _refuse(status: HTTPStatus, error: str) -> Any:
+    return jsonify(error=error), status

@@ -1,0 +1,287 @@
+"""One runner: from its registration to the end of its instance."""
+
+import secrets
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pykka
+from loguru import logger
+
+from supervisor import lifecycle, marks
+from supervisor.blueprints import Blueprint
+from supervisor.guest import GuestParameters, user_data
+from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
+from supervisor.instances import instance_request
+from supervisor.lifecycle import Effect, Event, Life, RemovalFailed, Stage, Step
+from supervisor.marks import Marks
+from supervisor.messages import (
+    DeleteRegistration,
+    Happened,
+    JitConfigFailed,
+    JitConfigMade,
+    RequestJitConfig,
+    RunnerChanged,
+)
+from supervisor.parts import Parts
+from supervisor.roster import Entry, digest
+from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.workers import Work, Workers, WorkFailed
+
+_LAST_ATTEMPT = 3
+_LOOK_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """A new runner shall be made: from this, reporting there."""
+
+    blueprint: Blueprint
+    signals: str
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A piece of this runner's work on LXD is done."""
+
+    outcome: Happened | Looked | LookFailed | Recorded
+
+
+@dataclass(frozen=True)
+class _LookAgain:
+    """LXD could not be asked; it is time to ask again."""
+
+
+class Birth:
+    """How a runner's actor begins: first as it was ordered, later from what there is.
+
+    It is the `start` of the child's specification, so it outlives the incarnations.
+    """
+
+    def __init__(self, system: System, parts: Parts, name: str, origin: Order | Marks) -> None:
+        self._system = system
+        self._parts = parts
+        self._name = name
+        self._origin: Order | Marks | None = origin
+        self._attempt = 0
+
+    def __call__(self) -> pykka.ActorRef["RunnerActor"]:
+        """Start an incarnation."""
+        origin, self._origin = self._origin, None
+        self._attempt += 1
+        return RunnerActor.start(self._system, self._parts, self._name, origin, self._attempt)
+
+
+class RunnerActor(Actor):
+    """Carries out what the lifecycle decides for one runner.
+
+    All of LXD's work for one runner is done in order, one call at a time, by worker threads; the
+    actor itself never waits.
+
+    Args:
+        system: the supervision system.
+        parts: what the actors share.
+        name: of instance and registration.
+        origin: an order for a new one, marks for one that a listing found, None for one whose
+            actor crashed.
+        attempt: counts the incarnations from 1.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        parts: Parts,
+        name: str,
+        origin: Order | Marks | None,
+        attempt: int,
+    ) -> None:
+        super().__init__(system)
+        self._parts = parts
+        self._name = name
+        self._order = origin if isinstance(origin, Order) else None
+        self._origin = origin
+        self._attempt = attempt
+        self._limits = parts.settings.config.limits.limits()
+        self._instance = InstanceWork(parts.lxd, name, self._limits)
+        unknown = Life(Stage.BOOTING, system.clock.now(), "is being looked at")
+        self._entry = parts.roster.get(name) or Entry(name, "", unknown)
+        self._known = False
+        self._early: list[Event] = []
+        self._work: deque[tuple[Workers, Work]] = deque()
+        self._working = False
+        self._alarm: Timer | None = None
+        self._request: Mapping[str, Any] = {}
+
+    def on_start(self) -> None:
+        """Begin anew, or take over what is there."""
+        if isinstance(self._origin, Order):
+            self._known = True
+            generation = self._origin.blueprint.generation
+            self._entry = replace(self._entry, generation=generation)
+            self._take(lifecycle.request(self._now()))
+        elif isinstance(self._origin, Marks):
+            self._adopt(self._origin)
+        else:
+            self.publish("unknown", "is being looked at")
+            self._look_again(_LookAgain())
+
+    def on_stop(self) -> None:
+        """Leave the roster. A crash does not come here: the next incarnation answers for it."""
+        self._parts.roster.drop(self._name)
+
+    @handles(Happened)
+    def _happened(self, message: Happened) -> None:
+        self._happen(message.event)
+
+    @handles(JitConfigMade)
+    def _jit_config_made(self, message: JitConfigMade) -> None:
+        if self._order and self._entry.life.stage is Stage.REQUESTED:
+            self._prepare(self._order, message)
+        self._happen(lifecycle.Registered(message.runner_id))
+
+    @handles(JitConfigFailed)
+    def _jit_config_failed(self, message: JitConfigFailed) -> None:
+        self._happen(lifecycle.Failed(message.reason))
+
+    @handles(_Done)
+    def _done(self, message: _Done) -> None:
+        self._working = False
+        self._work_next()
+        outcome = message.outcome
+        if isinstance(outcome, Happened):
+            self._happen(outcome.event)
+        elif isinstance(outcome, Looked):
+            self._adopt(outcome.marks)
+        elif isinstance(outcome, LookFailed):
+            self.publish("unknown", outcome.reason)
+            self.tell_after(_LOOK_AGAIN_S, _LookAgain())
+        elif outcome.error:
+            # The stage is a help for the next daemon; GitHub's listing knows it too.
+            logger.warning("could not record the stage: {}", outcome.error)
+
+    @handles(WorkFailed)
+    def _work_failed(self, message: WorkFailed) -> None:
+        raise message.error
+
+    @handles(_LookAgain)
+    def _look_again(self, _message: _LookAgain) -> None:
+        self._enqueue(self._parts.tending, self._instance.look)
+
+    def _happen(self, event: Event) -> None:
+        if self._known:
+            self._take(lifecycle.step(self._entry.life, event, self._now()), event)
+        else:
+            self._early.append(event)
+
+    def _adopt(self, found: Marks | None) -> None:
+        if found:
+            generation, signal_digest = found.generation, found.signal_digest
+            self._entry = replace(self._entry, generation=generation, signal_digest=signal_digest)
+        self._known = True
+        self._take(lifecycle.adopt(found.seen if found else None, self._now()))
+        if self._attempt > _LAST_ATTEMPT:
+            # Whatever is wrong with this one must not go on for ever; a job in it may.
+            self._happen(lifecycle.DeletionOrdered(f"its actor crashed {self._attempt - 1} times"))
+        early, self._early = self._early, []
+        for event in early:
+            self._happen(event)
+
+    def _take(self, step: Step, event: Event | None = None) -> None:
+        before = self._entry.life
+        self._entry = replace(self._entry, life=step.life)
+        if event is None or step.life != before:
+            self._show(before)
+        if event is None or step.life.stage is not before.stage or isinstance(event, RemovalFailed):
+            self._arm(step.life.stage, event)
+        for effect in step.effects:
+            self._do(effect, before)
+
+    def _show(self, before: Life) -> None:
+        life = self._entry.life
+        self._parts.roster.put(self._entry)
+        job = asdict(life.job) if life.job else None
+        self.publish(
+            str(life.stage),
+            life.reason,
+            generation=self._entry.generation,
+            runner_id=life.runner_id,
+            job=job,
+        )
+        if (life.stage, life.reason) != (before.stage, before.reason):
+            level = "WARNING" if life.stage is Stage.FAILED else "INFO"
+            logger.log(level, "{}: {}", life.stage, life.reason)
+        message = RunnerChanged(self._name, life)
+        self.system.directory.tell("fleet", message)
+
+    def _arm(self, stage: Stage, event: Event | None) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
+        limit = self._limits.of(stage)
+        # A failed runner is being removed; the alarm is for another try after that has failed.
+        if limit and (stage is not Stage.FAILED or isinstance(event, RemovalFailed)):
+            message = Happened(lifecycle.LimitPassed(stage))
+            self._alarm = self.tell_after(limit.total_seconds(), message)
+
+    def _do(self, effect: Effect, before: Life) -> None:
+        life = self._entry.life
+        if effect is Effect.REGISTER:
+            labels = self._order.blueprint.labels if self._order else ()
+            self.system.directory.tell("tokens", RequestJitConfig(self._name, labels))
+        elif effect is Effect.CREATE:
+            request, self._request = self._request, {}  # it holds secrets: not kept
+            self._enqueue(self._parts.creating, partial(self._instance.create, request))
+        elif effect is Effect.START:
+            self._enqueue(self._parts.creating, self._instance.start)
+        elif effect is Effect.RECORD:
+            record = partial(self._instance.record, marks.of_life(life))
+            self._enqueue(self._parts.tending, record)
+        elif effect is Effect.REMOVE:
+            self._enqueue(self._parts.tending, self._instance.remove)
+        elif effect is Effect.UNREGISTER:
+            runner_id = life.runner_id or before.runner_id
+            if runner_id is not None:
+                self.system.directory.tell("tokens", DeleteRegistration(runner_id, self._name))
+        elif effect is Effect.END:
+            self._parts.roster.drop(self._name)
+            self.stop()
+
+    def _prepare(self, order: Order, made: JitConfigMade) -> None:
+        token = secrets.token_urlsafe(32)
+        blueprint = order.blueprint
+        guest = GuestParameters(
+            runner_name=self._name,
+            jit_config=made.encoded,
+            signal_url=f"{order.signals}/v1/runners/{self._name}/signals",
+            signal_token=token,
+            application_url=made.application.url,
+            application_sha256=made.application.sha256,
+        )
+        self._entry = replace(self._entry, signal_digest=digest(token))
+        metadata = marks.of_new_instance(
+            installation=blueprint.installation,
+            generation=blueprint.generation,
+            runner_id=made.runner_id,
+            created_at=self._now(),
+            signal_digest=self._entry.signal_digest,
+        )
+        self._request = instance_request(
+            blueprint.template, name=self._name, user_data=user_data(guest), metadata=metadata
+        )
+
+    def _enqueue(self, workers: Workers, work: Work) -> None:
+        self._work.append((workers, work))
+        if not self._working:
+            self._work_next()
+
+    def _work_next(self) -> None:
+        if self._work:
+            workers, work = self._work.popleft()
+            self._working = True
+            workers.submit(lambda: _Done(work()), self.actor_ref)
+
+    def _now(self) -> datetime:
+        return self.system.clock.now()

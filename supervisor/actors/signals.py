@@ -1,0 +1,106 @@
+"""Where the guests report: a small web service on the bridge's address."""
+
+from http import HTTPStatus
+
+from flask import Flask, Response, request
+from loguru import logger
+
+from supervisor import signals
+from supervisor.gateways.lxd import LxdError
+from supervisor.messages import AnnounceSignals, Happened, SignalsListening
+from supervisor.parts import Parts
+from supervisor.roster import Roster
+from supervisor.supervision import Actor, Directory, System, handles
+from supervisor.web import WebServer
+
+_LISTEN_AGAIN_S = 2.0
+
+
+class _Listen:
+    """It is time to take the address."""
+
+
+class SignalsActor(Actor):
+    """Keeps the service up; the service itself tells the runners, from its own threads."""
+
+    def __init__(self, system: System, parts: Parts) -> None:
+        super().__init__(system)
+        self._parts = parts
+        self._server: WebServer | None = None
+        self._base = ""
+
+    def on_start(self) -> None:
+        """Take the address."""
+        self._listen(_Listen())
+
+    @handles(AnnounceSignals)
+    def _announce(self, _message: AnnounceSignals) -> None:
+        if self._base:
+            self.system.directory.tell("fleet", SignalsListening(self._base))
+
+    @handles(_Listen)
+    def _listen(self, _message: _Listen) -> None:
+        config = self._parts.settings.config
+        try:
+            network = config.lxd.network
+            address = config.signals.address or self._parts.lxd.bridge_address(network).ip
+        except LxdError as error:
+            # LXD may come up after us. No runner starts meanwhile.
+            self.publish("waiting", str(error))
+            self.tell_after(_LISTEN_AGAIN_S, _Listen())
+            return
+        self._server = WebServer(
+            make_app(self._parts.roster, self.system.directory),
+            "signals",
+            host=str(address),
+            port=config.signals.port,
+            threads=4,
+            # Guests run other people's code: nobody gets much memory, time or many connections.
+            connection_limit=2000,
+            channel_timeout=10,
+            max_request_body_size=signals.MAX_BYTES,
+            max_request_header_size=signals.MAX_BYTES,
+            inbuf_overflow=2 * signals.MAX_BYTES,
+        )
+        self._base = f"http://{address}:{config.signals.port}"
+        self.publish("listening", f"guests report to {self._base}")
+        self._announce(AnnounceSignals())
+
+    def on_stop(self) -> None:
+        """Let go of the address."""
+        self._close()
+
+    def on_failure(self, *_error: object) -> None:
+        """Let go of the address, so that the next incarnation can have it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._server:
+            self._server.close()
+        self._server = None
+
+
+def make_app(roster: Roster, directory: Directory) -> Flask:
+    """Make the web service: who may speak stands in the roster, who hears it in the directory."""
+    app = Flask("signals")
+
+    @app.post("/v1/runners/<name>/signals")
+    def receive(name: str) -> Response:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not roster.recognises(name, token):
+            return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
+        try:
+            event = signals.parse(request.get_data())
+        except signals.SignalError as error:
+            return _answer(HTTPStatus.BAD_REQUEST, str(error))
+        if not directory.tell(name, Happened(event)):
+            logger.info("{} signals while nobody answers for it", name)
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
+        return _answer(HTTPStatus.NO_CONTENT)
+
+    return app
+
+
+def _answer(status: HTTPStatus, text: str = "") -> Response:
+    body = f"{text}\n" if text else ""
+    return Response(body, status=status, mimetype="text/plain")

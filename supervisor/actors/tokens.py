@@ -1,0 +1,128 @@
+"""The one actor that talks to GitHub, through one client, in its own thread."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from loguru import logger
+
+from supervisor import lifecycle
+from supervisor.blueprints import architecture
+from supervisor.config import ConfigError
+from supervisor.gateways.github import GitHub, GitHubError, RunnerBusy
+from supervisor.messages import (
+    Application,
+    ConfigChanged,
+    DeleteRegistration,
+    Happened,
+    JitConfigFailed,
+    JitConfigMade,
+    ListRegistrations,
+    RegistrationsListed,
+    RequestJitConfig,
+)
+from supervisor.parts import Parts
+from supervisor.supervision import Actor, System, handles
+
+_APPLICATION_FRESH_S = 3600.0
+
+T = TypeVar("T")
+
+
+class TokensActor(Actor):
+    """Registers runners, deletes registrations, lists them.
+
+    Its calls block it, each for a limited time: nobody waits for it but by message, and that there
+    is one thread for one client is what keeps answers from going astray.
+    """
+
+    def __init__(self, system: System, parts: Parts) -> None:
+        super().__init__(system)
+        self._parts = parts
+        self._client: GitHub | None = None
+        self._application: Application | None = None
+        self._application_until = 0.0
+
+    def on_start(self) -> None:
+        """Say that nothing has been asked yet."""
+        self.publish("waiting", "GitHub has not been asked anything yet")
+
+    def on_stop(self) -> None:
+        """Close the connections."""
+        self._forget_client()
+
+    @handles(ConfigChanged)
+    def _config_changed(self, _message: ConfigChanged) -> None:
+        self._forget_client()
+
+    @handles(RequestJitConfig)
+    def _register(self, message: RequestJitConfig) -> None:
+        group_id = self._parts.settings.config.runner_group_id
+
+        def register(github: GitHub) -> JitConfigMade:
+            # The application first: a registration without one to run would be an orphan.
+            application = self._current_application(github)
+            runner_id, encoded = github.register(message.name, message.labels, group_id)
+            return JitConfigMade(runner_id, encoded, application)
+
+        answer: JitConfigMade | JitConfigFailed
+        try:
+            answer = self._ask(register)
+        except GitHubError as error:
+            answer = JitConfigFailed(str(error))
+        told = self.system.directory.tell(message.name, answer)
+        if not told and isinstance(answer, JitConfigMade):
+            logger.info("{} did not wait for its registration: deleting it", message.name)
+            self._delete(DeleteRegistration(answer.runner_id, message.name))
+
+    @handles(DeleteRegistration)
+    def _delete(self, message: DeleteRegistration) -> None:
+        event: lifecycle.Event
+        try:
+            self._ask(lambda github: github.delete(message.runner_id, message.name))
+            event = lifecycle.Unregistered()
+        except RunnerBusy as error:
+            event = lifecycle.UnregistrationRefused(busy=True, reason=str(error))
+        except GitHubError as error:
+            # The reconcile finds what is left behind, and asks again.
+            event = lifecycle.UnregistrationRefused(busy=False, reason=str(error))
+        self.system.directory.tell(message.name, Happened(event))
+
+    @handles(ListRegistrations)
+    def _list(self, message: ListRegistrations) -> None:
+        try:
+            listed = RegistrationsListed(message.ticket, self._ask(GitHub.registrations))
+        except GitHubError as error:
+            listed = RegistrationsListed(message.ticket, error=str(error))
+        self.system.directory.tell("fleet", listed)
+
+    def _ask(self, question: Callable[[GitHub], T]) -> T:
+        """Put a question to GitHub, and show how that went."""
+        config = self._parts.settings.config
+        try:
+            if self._client is None:
+                token = config.github_token()
+                self._client = GitHub(config.github_url, config.path, token)
+            answer = question(self._client)
+        except RunnerBusy:
+            self.publish("ready", f"GitHub answers for {config.path}")
+            raise
+        except (GitHubError, ConfigError) as error:
+            self._forget_client()  # the next one reads the token anew
+            logger.warning("{}", error)
+            self.publish("failing", str(error))
+            raise GitHubError(str(error)) from error
+        self.publish("ready", f"GitHub answers for {config.path}")
+        return answer
+
+    def _current_application(self, github: GitHub) -> Application:
+        now = self.system.clock.monotonic()
+        if self._application is None or now >= self._application_until:
+            self._application = github.application(architecture())
+            self._application_until = now + _APPLICATION_FRESH_S
+        return self._application
+
+    def _forget_client(self) -> None:
+        if self._client:
+            self._client.close()
+        self._client = None
+        self._application = None

@@ -1,0 +1,52 @@
+"""What new runners are made from, settled from the configuration alone."""
+
+import platform
+from dataclasses import dataclass
+
+from supervisor.config import Config
+from supervisor.instances import InstanceTemplate, generation
+
+_ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def architecture() -> str:
+    """Name this machine's architecture in GitHub's words, or in its own if GitHub has none."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a new runner is made from.
+
+    Attributes:
+        installation: whose it is.
+        template: the instance.
+        labels: what jobs ask for. A just-in-time configuration carries no label but these.
+        generation: a short hash of all that, told apart when the configuration changes.
+    """
+
+    installation: str
+    template: InstanceTemplate
+    labels: tuple[str, ...]
+    generation: str
+
+
+def blueprint_of(config: Config) -> Blueprint:
+    """Read the blueprint off a configuration."""
+    lxd = config.lxd
+    template = InstanceTemplate(
+        type=lxd.instance_type,
+        image=lxd.image,
+        pool=lxd.pool,
+        network=lxd.network,
+        profiles=(lxd.profile,),
+        cpu=config.vm_cpu,
+        memory=config.vm_memory,
+        disk=config.vm_disk,
+    )
+    given = ("self-hosted", "linux", architecture())
+    labels = (*given, *(label for label in config.labels if label not in given))
+    group = str(config.runner_group_id)
+    made_from = generation(template, *labels, group, config.github_url, config.path)
+    return Blueprint(config.name, template, labels, made_from)

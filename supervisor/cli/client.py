@@ -1,0 +1,85 @@
+"""The client of the control socket."""
+
+import http.client
+import json
+import socket
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+_TIMEOUT_S = 5
+
+
+class ControlError(Exception):
+    """The daemon refuses, or its answer can't be read."""
+
+
+class NotRunning(ControlError):
+    """No daemon answers on the socket."""
+
+
+class AccessDenied(ControlError):
+    """The socket may not be used by this user."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class ControlClient:
+    """Asks a daemon.
+
+    Args:
+        socket: its control socket.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    def get(self, path: str) -> Any:
+        """Read something.
+
+        Raises:
+            NotRunning: nobody answers.
+            AccessDenied: this user may not ask.
+            ControlError: anything else.
+        """
+        return self._call("GET", path)
+
+    def post(self, path: str) -> Any:
+        """Order something; raises as `get` does."""
+        return self._call("POST", path)
+
+    def _call(self, method: str, path: str) -> Any:
+        connection = _UnixConnection(self.socket)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            body = response.read()
+        except PermissionError as error:
+            raise AccessDenied(
+                f"{self.socket}: access denied; run this as root, or as a member of its group"
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NotRunning(
+                f"{self.socket}: no daemon is running there; start one with `supervisor-cli run`"
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ControlError(f"{self.socket}: the daemon does not answer: {error}") from error
+        finally:
+            connection.close()
+        try:
+            answer = json.loads(body) if body else None
+        except ValueError as error:
+            raise ControlError(f"{self.socket}: the answer can't be read") from error
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            detail = answer.get("error") if isinstance(answer, dict) else None
+            raise ControlError(detail or f"the daemon refuses {path}: {response.reason}")
+        return answer

@@ -1,0 +1,182 @@
+"""The commands. Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from supervisor import __version__
+from supervisor.cli import render
+from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
+from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
+
+FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_PATH,
+    show_default=True,
+    help="The configuration file.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _socket_option(command: F) -> F:
+    return click.option(
+        "--socket",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_SOCKET,
+        show_default=True,
+        envvar="SUPERVISOR_SOCKET",
+        show_envvar=True,
+        help="The daemon's control socket.",
+    )(command)
+
+
+class _Commands(click.Group):
+    """Says in one line what is wrong, and takes commands that other packages bring along."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_offered()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or _load(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            _fail(str(error), WRONG_USE)
+        except NotRunning as error:
+            _fail(str(error), NOT_RUNNING)
+        except AccessDenied as error:
+            _fail(str(error), DENIED)
+        except ControlError as error:
+            _fail(str(error), FAILED)
+
+
+def _offered() -> set[str]:
+    return {entry.name for entry in entry_points(group="supervisor.commands")}
+
+
+def _load(name: str) -> click.Command | None:
+    for entry in entry_points(group="supervisor.commands", name=name):
+        command = entry.load()
+        if isinstance(command, click.Command):
+            return command
+    return None
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="supervisor-cli")
+def main() -> None:
+    """Keep a fleet of ephemeral GitHub Actions runners, and look at it."""
+
+
+@main.command()
+@_config_option
+@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING"]))
+def run(config_path: Path, log_level: str) -> None:
+    """Run the daemon in the foreground.
+
+    SIGUSR1 reconciles now, SIGHUP reads the configuration again, SIGUSR2 writes the tree to the
+    log. SIGTERM and SIGINT stop the daemon and leave the runners as they are.
+    """
+    # Only the daemon needs these; the other commands answer sooner without.
+    from supervisor import daemon, log  # noqa: PLC0415
+
+    log.configure(log_level)
+    try:
+        sys.exit(daemon.run(config_path))
+    except daemon.AlreadyRunning as error:
+        _fail(str(error), FAILED)
+
+
+@main.command("check-config")
+@_config_option
+def check_config(config_path: Path) -> None:
+    """Check a configuration file and say what is wrong with it."""
+    config = load(config_path)
+    config.github_token()
+    click.echo(f"{config_path}: is right: {config.virtual_machines} runners for {config.path}")
+
+
+@main.command()
+@_socket_option
+@_json_option
+def tree(socket: Path, as_json: bool) -> None:
+    """Draw the supervision tree, with every actor's state."""
+    root = ControlClient(socket).get("/v1/tree")
+    _show(root, as_json, lambda console: console.print(render.tree_view(root)))
+
+
+@main.command()
+@_socket_option
+@_json_option
+def status(socket: Path, as_json: bool) -> None:
+    """Say what is, and what is wrong."""
+    answer = ControlClient(socket).get("/v1/status")
+    lines = "\n".join(render.status_lines(answer))
+    _show(answer, as_json, lambda console: console.print(lines, highlight=False, markup=False))
+    if answer["problems"]:
+        sys.exit(FAILED)
+
+
+@main.command()
+@_socket_option
+@_json_option
+def runners(socket: Path, as_json: bool) -> None:
+    """List the runners."""
+    answer = ControlClient(socket).get("/v1/runners")
+    _show(answer, as_json, lambda console: console.print(render.runners_table(answer)))
+
+
+@main.command()
+@_socket_option
+def reconcile(socket: Path) -> None:
+    """Compare what is with what is wanted, now."""
+    ControlClient(socket).post("/v1/reconcile")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, for its start-up file to source."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    complete = get_completion_class(shell)
+    if complete is None:
+        _fail(f"there is no completion for {shell}", FAILED)
+    click.echo(complete(main, {}, "supervisor-cli", "_SUPERVISOR_CLI_COMPLETE").source())
+
+
+@main.command(hidden=True)
+@_socket_option
+@click.argument("actor")
+def crash(socket: Path, actor: str) -> None:
+    """Make an actor crash; only a daemon with `control.debug: true` obeys."""
+    ControlClient(socket).post(f"/v1/debug/crash/{actor}")
+
+
+def _show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width; lines are cut there, not folded
+    draw(console)

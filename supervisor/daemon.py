@@ -1,0 +1,211 @@
+"""The process: configuration, tree, signals, readiness and watchdog, and an orderly end."""
+
+import fcntl
+import os
+import queue
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from loguru import logger
+from pykka import ActorDeadError, ActorRef, Timeout
+
+from supervisor import sdnotify
+from supervisor.actors.control import ControlActor
+from supervisor.actors.events import EventsActor
+from supervisor.actors.fleet import FleetActor
+from supervisor.actors.signals import SignalsActor
+from supervisor.actors.tokens import TokensActor
+from supervisor.config import Config, ConfigError, load
+from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.parts import Parts, Settings
+from supervisor.report import status_report, tree_lines
+from supervisor.roster import Roster
+from supervisor.supervision import (
+    INFINITY,
+    Backoff,
+    ChildSpec,
+    ChildStartFailed,
+    CountChildren,
+    Reason,
+    Strategy,
+    Supervisor,
+    SupervisorSpec,
+    System,
+    tree,
+)
+from supervisor.workers import Workers
+
+_STOP_LIMIT_S = 4.0
+_STATUS_INTERVAL_S = 5.0
+_ANSWER_LIMIT_S = 1.0
+_RUNNERS = "runners"
+
+OK = 0
+FAILED = 1
+BAD_CONFIG = 2
+
+
+class AlreadyRunning(Exception):
+    """Another daemon has this control socket."""
+
+
+class Daemon:
+    """One daemon, from its configuration to its exit code.
+
+    Args:
+        config_path: the file, also read again on SIGHUP.
+        config: what was read from it.
+    """
+
+    def __init__(self, config_path: Path, config: Config) -> None:
+        self._config_path = config_path
+        self._system = System()
+        self._parts = make_parts(config)
+        self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
+
+    def run(self) -> int:
+        """Start, serve until told to stop, stop. In the main thread.
+
+        Returns:
+            The process's exit code: 0 after an order to stop, 1 when the tree has failed.
+        """
+        for number in (
+            signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+        ):  # fmt: skip
+            signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+        try:
+            root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
+        except ChildStartFailed as error:
+            logger.error("could not start: {}", error)
+            return FAILED
+        try:
+            sdnotify.notify("READY=1", "STATUS=keeping the fleet")
+            logger.info("started, for {}", self._parts.settings.config.path)
+            return self._serve(root)
+        finally:
+            sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
+            self._system.stop(_STOP_LIMIT_S)
+
+    def _ended(self, _reason: Reason) -> None:
+        self._wishes.put(None)
+
+    def _serve(self, root: ActorRef[Supervisor]) -> int:
+        interval = sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S
+        while True:
+            try:
+                wish = self._wishes.get(timeout=min(interval, _STATUS_INTERVAL_S))
+            except queue.Empty:
+                self._give_sign_of_life(root)
+                continue
+            if wish is None:
+                logger.error("the tree has failed: {}", self._system.root_reason)
+                return FAILED
+            if wish in {signal.SIGTERM, signal.SIGINT}:
+                logger.info("{}: stopping; the runners stay", wish.name)
+                return OK
+            self._obey(wish)
+
+    def _obey(self, wish: signal.Signals) -> None:
+        if wish is signal.SIGUSR1:
+            self._system.directory.tell("fleet", Reconcile("SIGUSR1"))
+        elif wish is signal.SIGHUP:
+            self._reload()
+        elif wish is signal.SIGUSR2:
+            for line in tree_lines(tree(self._system)):
+                logger.info("{}", line)
+
+    def _reload(self) -> None:
+        settings = self._parts.settings
+        try:
+            config = load(self._config_path)
+            config.github_token()
+        except ConfigError as error:
+            settings.refuse(str(error))
+            logger.error("the configuration stays as it was: {}", error)
+            return
+        fixed = settings.config.needs_restart(config)
+        if fixed:
+            settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
+            logger.error("the configuration stays as it was: {}", settings.error)
+            return
+        settings.accept(config)
+        logger.info("the configuration has been read again")
+        for name in ("tokens", "fleet"):
+            self._system.directory.tell(name, ConfigChanged(config))
+
+    def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
+        """Tell systemd that all is well, only if the tree's root truly answers."""
+        report = status_report(tree(self._system), self._parts.roster.all(), self._parts.settings)
+        status = f"STATUS={report['present']} of {report['wanted']} runners are there"
+        try:
+            root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)
+        except (ActorDeadError, Timeout) as error:
+            logger.error("the root does not answer: {}", error)
+        else:
+            sdnotify.notify("WATCHDOG=1", status)
+
+
+def make_parts(config: Config) -> Parts:
+    """Make what the actors share."""
+    lxd = config.lxd
+    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
+    return Parts(
+        settings=Settings(config),
+        lxd=Lxd(endpoint),
+        roster=Roster(),
+        creating=Workers("creating", lxd.creations_at_once),
+        tending=Workers("tending", lxd.creations_at_once),
+    )
+
+
+def root_spec(system: System, parts: Parts) -> SupervisorSpec:
+    """Describe the tree: a later child needs the earlier ones, so it restarts with them."""
+    backoff = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
+    runners = SupervisorSpec(
+        strategy=Strategy.ONE_FOR_ONE, dynamic=True, intensity=50, period=10, backoff=backoff
+    )
+    return SupervisorSpec(
+        strategy=Strategy.REST_FOR_ONE,
+        intensity=10,
+        period=60,
+        backoff=backoff,
+        children=[
+            ChildSpec("tokens", partial(TokensActor.start, system, parts), shutdown=1),
+            ChildSpec(_RUNNERS, partial(Supervisor.start, system, runners), shutdown=INFINITY),
+            ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
+            ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
+            ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
+            ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
+        ],
+    )
+
+
+def run(config_path: Path) -> int:
+    """Run the daemon.
+
+    Raises:
+        ConfigError: the configuration can't be used.
+        AlreadyRunning: another daemon has the control socket.
+    """
+    os.umask(0o077)
+    config = load(config_path)
+    config.github_token()
+    with _only_one(config.control.socket):
+        return Daemon(config_path, config).run()
+
+
+@contextmanager
+def _only_one(socket: Path) -> Iterator[None]:
+    """Hold a lock beside the control socket: two daemons would fight over one fleet."""
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    path = socket.with_suffix(".lock")
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(f"another daemon has {socket}") from error
+        yield

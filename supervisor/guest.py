@@ -1,0 +1,100 @@
+"""What a guest is given when its instance is created: see ``docs/guest-contract.md``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+
+_FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
+
+# What each value may be, over its whole length. Tight enough that no value means anything to a
+# shell, to curl's configuration or inside an HTTP header.
+_RUNNER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_URL = re.compile(r"https?://[!-~]+")
+_SIGNAL_URL = re.compile(r"http://(?:[A-Za-z0-9.-]+)(?::[0-9]{1,5})?/[!-~]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_HOME = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){2,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestParameters:
+    """Everything that one guest is given.
+
+    Attributes:
+        runner_name: The instance's and the runner's name.
+        jit_config: GitHub's encoded just-in-time configuration. Secret.
+        signal_url: Where the guest reports; plain HTTP, on the host's bridge.
+        signal_token: This runner's bearer token for that address. Secret.
+        application_url: Where the runner application's tarball can be had.
+        application_sha256: Its SHA-256, in lower-case hexadecimal.
+        runner_user: The unprivileged user that runs the application.
+        runner_home: The application's directory; it is replaced if it holds another application.
+
+    Raises:
+        ValueError: A value that a guest could not use; the message names it, and shows it unless it
+            is a secret.
+    """
+
+    runner_name: str
+    jit_config: str = field(repr=False)
+    signal_url: str
+    signal_token: str = field(repr=False)
+    application_url: str
+    application_sha256: str
+    runner_user: str = "runner"
+    runner_home: str = "/opt/actions-runner"
+
+    def __post_init__(self) -> None:
+        _require(_RUNNER_NAME, "runner_name", self.runner_name)
+        _require(_SIGNAL_URL, "signal_url", self.signal_url)
+        _require(_URL, "application_url", self.application_url)
+        _require(_SHA256, "application_sha256", self.application_sha256)
+        _require(_USER, "runner_user", self.runner_user)
+        _require(_HOME, "runner_home", self.runner_home)
+        if not _BASE64.fullmatch(self.jit_config):
+            raise ValueError("jit_config is not base64")
+        if not _TOKEN.fullmatch(self.signal_token):
+            raise ValueError("signal_token has characters that a bearer token can't have")
+
+
+def user_data(parameters: GuestParameters) -> str:
+    """Return the shell script that makes an instance a runner.
+
+    It is the value of the instance's ``cloud-init.user-data`` and holds secrets.
+    """
+    assignments = {
+        "RUNNER_NAME": parameters.runner_name,
+        "JIT_CONFIG": parameters.jit_config,
+        "SIGNAL_URL": parameters.signal_url,
+        "SIGNAL_TOKEN": parameters.signal_token,
+        "APPLICATION_URL": parameters.application_url,
+        "APPLICATION_SHA256": parameters.application_sha256,
+        "RUNNER_USER": parameters.runner_user,
+        "RUNNER_HOME": str(PurePosixPath(parameters.runner_home)),
+    }
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in assignments.items()]
+    return "#!/bin/sh\n" + "".join(lines) + body()
+
+
+@cache
+def body() -> str:
+    """Return what follows the assignments: the same for every runner."""
+    package = files("supervisor")
+    functions = package.joinpath("guest_signal.sh").read_text(encoding="utf-8")
+    script = package.joinpath("guest.sh").read_text(encoding="utf-8")
+    return (
+        f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
+        f"{functions}{_FUNCTIONS_END}\n}}\n{script}"
+    )
+
+
+def _require(pattern: re.Pattern[str], name: str, value: str) -> None:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{name} is {value!r}, which a guest can't use ({pattern.pattern})")

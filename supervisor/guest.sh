@@ -1,0 +1,195 @@
+# What a guest does with what its host gave it: docs/guest-contract.md. The assignments and
+# write_signal_functions (guest_signal.sh) stand before this; runs once, as root, under dash, bash or
+# busybox. Forks are few on purpose: many guests boot at once on few cores.
+# shellcheck shell=sh
+# shellcheck disable=SC2154  # the assignments are guest.py's
+
+set -u
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+
+# Read by root and RUNNER_USER, written by root; its `private` by root only.
+GUEST_DIR=/var/lib/github-runner-guest
+SIGNAL_PIPE=$GUEST_DIR/private/request
+FETCH_LIMIT_S=600
+FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
+
+reason='the script ended early'
+exit_code=
+
+# shellcheck disable=SC2329  # the trap's
+end() {
+    trap '' HUP INT TERM
+    trap - EXIT
+    # Nothing waits for this report: the end of the instance says the rest.
+    SIGNAL_LIMIT_S=1
+    SIGNAL_ATTEMPTS=1
+    if [ -n "$exit_code" ]; then
+        signal "signal=finished
+exit-code=$exit_code"
+    else
+        echo "guest: failed: $reason" >&2
+        signal "signal=failed
+$(signal_line reason "$reason")"
+    fi
+    # Twice forced and without a sync: systemd then leaves at once, and nothing on this disk will be
+    # read again.
+    poweroff -n -f -f || poweroff -f || halt -p -f || echo o >/proc/sysrq-trigger
+}
+
+fail() {
+    reason=$1
+    exit 1
+}
+
+find_runner_user() {
+    while IFS=: read -r name _ uid gid _ home _; do
+        if [ "$name" = "$RUNNER_USER" ]; then
+            return 0
+        fi
+    done </etc/passwd
+    return 1
+}
+
+make_runner_user() {
+    if command -v useradd >/dev/null; then
+        useradd --create-home --shell /bin/sh "$RUNNER_USER"
+    elif command -v adduser >/dev/null; then
+        adduser -D -s /bin/sh "$RUNNER_USER"
+    else
+        echo "guest: neither useradd nor adduser" >&2
+        return 1
+    fi
+}
+
+# as_runner COMMAND: runs it by a shell of the unprivileged user, in the current directory.
+# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session.
+as_runner() {
+    if command -v start-stop-daemon >/dev/null; then
+        HOME=$home USER=$RUNNER_USER LOGNAME=$RUNNER_USER SHELL=/bin/sh \
+            start-stop-daemon -S -q -p "$GUEST_DIR/private/none" -c "$RUNNER_USER" \
+            -a /bin/sh -- -c "$1"
+    else
+        su -s /bin/sh -c "$1" "$RUNNER_USER"
+    fi
+}
+
+fetch() {
+    (
+        ulimit -f "$FETCH_LIMIT_BLOCKS"
+        if command -v curl >/dev/null; then
+            exec curl -q -sSfL --proto '=http,https' --connect-timeout 20 --retry 2 \
+                --max-time "$FETCH_LIMIT_S" -o "$2" "$1"
+        elif command -v wget >/dev/null; then
+            exec timeout "$FETCH_LIMIT_S" wget -q -T 20 -O "$2" "$1"
+        else
+            exec timeout "$FETCH_LIMIT_S" python3 -c '
+import shutil, sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=20) as source, open(sys.argv[2], "wb") as target:
+    shutil.copyfileobj(source, target)
+' "$1" "$2"
+        fi
+    )
+}
+
+obtain_application() {
+    present=
+    if [ -f "$RUNNER_HOME/.sha256" ]; then
+        read -r present _ <"$RUNNER_HOME/.sha256"
+    fi
+    if [ "$present" = "$APPLICATION_SHA256" ]; then
+        chown "$RUNNER_USER" "$RUNNER_HOME"
+        return
+    fi
+    tarball=$GUEST_DIR/private/application.tar.gz
+    fetch "$APPLICATION_URL" "$tarball" ||
+        fail "the application could not be fetched from $APPLICATION_URL"
+    sum=$(sha256sum "$tarball")
+    sum=${sum%% *}
+    [ "$sum" = "$APPLICATION_SHA256" ] ||
+        fail "the application's SHA-256 is $sum, wanted $APPLICATION_SHA256"
+    rm -rf "$RUNNER_HOME"
+    mkdir -p "$RUNNER_HOME"
+    # The directories above may be new, and were made with this script's umask.
+    chmod 755 "${RUNNER_HOME%/*}" "$RUNNER_HOME"
+    chown "$RUNNER_USER" "$RUNNER_HOME"
+    # Unpacked by the unprivileged user: whatever names it holds, nothing of root's is touched.
+    (cd "$RUNNER_HOME" && umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
+        fail "the application could not be unpacked"
+    rm -f "$tarball"
+}
+
+# The hooks and their token: a job may read them, as they run as its user; it can report on its own
+# runner with it and nothing else. The names after GITHUB_ are GitHub's, in every step's environment.
+write_hooks() {
+    mkfifo "$GUEST_DIR/request"
+    chmod 660 "$GUEST_DIR/request"
+    umask 027
+    printf '%s\n' "$SIGNAL_URL" "$SIGNAL_TOKEN" >"$GUEST_DIR/endpoint"
+    {
+        echo '#!/bin/sh'
+        echo 'set +e'
+        echo 'LC_ALL=C'
+        echo "SIGNAL_PIPE=$GUEST_DIR/request"
+        echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
+        echo ". $GUEST_DIR/signal.sh"
+    } >"$GUEST_DIR/hook.sh"
+    cat >"$GUEST_DIR/job-started.sh" <<END
+#!/bin/sh
+. $GUEST_DIR/hook.sh
+signal "signal=job-started
+\$(
+    signal_line repository "\${GITHUB_REPOSITORY:-}"
+    signal_line workflow "\${GITHUB_WORKFLOW:-}"
+    signal_line run-id "\${GITHUB_RUN_ID:-}"
+    signal_line event "\${GITHUB_EVENT_NAME:-}"
+    signal_line job "\${GITHUB_JOB:-}"
+)"
+exit 0
+END
+    cat >"$GUEST_DIR/job-completed.sh" <<END
+#!/bin/sh
+. $GUEST_DIR/hook.sh
+signal signal=job-finished
+exit 0
+END
+    umask 022
+    chown "0:$gid" "$GUEST_DIR" "$GUEST_DIR"/*
+    chmod 750 "$GUEST_DIR" "$GUEST_DIR"/*.sh
+}
+
+trap end EXIT
+trap 'reason="stopped by a signal"; exit 1' HUP INT TERM
+
+# An instance that was started a second time (a host that lost its power) has spent what it was given.
+mkdir -p "${GUEST_DIR%/*}"
+first_start=yes
+mkdir "$GUEST_DIR" 2>/dev/null || first_start=
+mkdir -p "$GUEST_DIR/private"
+[ -p "$SIGNAL_PIPE" ] || mkfifo "$SIGNAL_PIPE"
+write_signal_functions >"$GUEST_DIR/signal.sh"
+# shellcheck source=supervisor/guest_signal.sh
+. "$GUEST_DIR/signal.sh"
+[ -n "$first_start" ] || fail "the instance was started a second time"
+
+# Neither this file nor the seed it came from is needed again, and a seed may be readable by all.
+# (A shell goes on reading a file that has no name any more.)
+case $0 in
+    */*) rm -f "$0" /var/lib/cloud/seed/nocloud-net/user-data ;;
+esac
+
+find_runner_user || { make_runner_user && find_runner_user; } ||
+    fail "the user $RUNNER_USER could not be made"
+[ "$uid" -ne 0 ] || fail "the user $RUNNER_USER is root"
+obtain_application
+[ -x "$RUNNER_HOME/run.sh" ] || fail "the application has no run.sh"
+write_hooks || fail "the hooks could not be written"
+printf '%s\n' "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh" \
+    "ACTIONS_RUNNER_HOOK_JOB_COMPLETED=$GUEST_DIR/job-completed.sh" >"$RUNNER_HOME/.env"
+cd "$RUNNER_HOME" || fail "$RUNNER_HOME can't be entered"
+
+signal signal=ready
+exit_code=0
+ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' </dev/null || exit_code=$?
+exit 0

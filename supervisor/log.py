@@ -1,0 +1,58 @@
+"""Logs: for people on a terminal, one JSON object a line for everyone else."""
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+_TERMINAL = (
+    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> {message}"
+)
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every log line of the process to standard error, the libraries' included."""
+    logger.remove()
+    logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
+    # Neither shows the values of variables: one of them may be a secret.
+    if sys.stderr.isatty():
+        logger.add(sys.stderr, level=level, format=_TERMINAL, backtrace=False, diagnose=False)
+    else:
+        logger.add(_write_json, level=level, format="{message}", backtrace=False, diagnose=False)
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+
+
+def _name_the_speaker(record: "Record") -> None:
+    extra = record["extra"]
+    extra["who"] = extra.get("runner") or extra.get("actor") or record["thread"].name
+
+
+def _write_json(message: "Message") -> None:
+    record = message.record
+    extra = record["extra"]
+    line = {
+        "time": record["time"].isoformat(timespec="milliseconds"),
+        "level": record["level"].name,
+        "actor": extra.get("actor", ""),
+        "runner": extra.get("runner", ""),
+        "message": record["message"],
+    }
+    if record["exception"]:
+        # The text that loguru has formatted: the message, then the traceback.
+        line["exception"] = str(message).removeprefix(record["message"]).strip()
+    sys.stderr.write(json.dumps(line) + "\n")
+    sys.stderr.flush()
+
+
+class _ToLoguru(logging.Handler):
+    """Passes on what the libraries say through the standard library's logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        text = f"{record.name}: {record.getMessage()}"
+        logger.opt(exception=record.exc_info).log(record.levelname, text)

@@ -1,0 +1,82 @@
+"""What an instance's own configuration says of it: written, and read again by whoever comes after.
+
+The keys and their meaning are part of the guest contract (docs/guest-contract.md). Without them a
+restarted daemon would have to guess; with them it needs no database.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from supervisor.lifecycle import Job, Life, Seen, Stage
+
+PREFIX = "user.supervisor."
+_RUNNING = frozenset({"Running", "Ready", "Frozen", "Starting"})
+
+
+@dataclass(frozen=True)
+class Marks:
+    """An instance of ours, as its configuration describes it."""
+
+    seen: Seen
+    generation: str
+    signal_digest: str
+
+
+def of_new_instance(
+    *, installation: str, generation: str, runner_id: int, created_at: datetime, signal_digest: str
+) -> dict[str, str]:
+    """Make the keys that an instance is created with."""
+    return _prefixed(
+        {
+            "installation": installation,
+            "generation": generation,
+            "runner-id": str(runner_id),
+            "created-at": created_at.isoformat(timespec="seconds"),
+            "signal-sha256": signal_digest,
+        }
+    )
+
+
+def of_life(life: Life) -> dict[str, str]:
+    """Make the keys that change while the runner lives."""
+    stage = Stage.BUSY if life.stage is Stage.BUSY else Stage.READY
+    keys = {"stage": str(stage)}
+    if life.job:
+        keys["job"] = json.dumps(asdict(life.job))
+    return _prefixed(keys)
+
+
+def are_of(installation: str, config: Mapping[str, str]) -> bool:
+    """Tell whether an instance was made by this installation."""
+    return config.get(f"{PREFIX}installation") == installation
+
+
+def read(status: str, config: Mapping[str, str]) -> Marks:
+    """Read what an instance says of itself. What can't be read counts as not there.
+
+    Args:
+        status: LXD's word for its state.
+        config: its configuration.
+    """
+    runner_id = config.get(f"{PREFIX}runner-id", "")
+    seen = Seen(
+        running=status in _RUNNING,
+        stage=config.get(f"{PREFIX}stage", ""),
+        runner_id=int(runner_id) if runner_id.isdecimal() else None,
+        job=_read_job(config.get(f"{PREFIX}job", "")),
+    )
+    generation = config.get(f"{PREFIX}generation", "")
+    return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""))
+
+
+def _read_job(text: str) -> Job | None:
+    try:
+        return Job(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _prefixed(keys: Mapping[str, str]) -> dict[str, str]:
+    return {f"{PREFIX}{key}": value for key, value in keys.items()}

@@ -1,0 +1,57 @@
+"""What the actors share: made once by the daemon, outlives every one of them."""
+
+import threading
+from dataclasses import dataclass
+
+from supervisor.config import Config
+from supervisor.gateways.lxd import Lxd
+from supervisor.roster import Roster
+from supervisor.workers import Workers
+
+
+class Settings:
+    """The configuration in force. A restarted actor finds the newest one here."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._error = ""
+        self._lock = threading.Lock()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def error(self) -> str:
+        """Why the last attempt to change it failed; empty after a success."""
+        return self._error
+
+    def accept(self, config: Config) -> None:
+        """Put a checked configuration in force."""
+        with self._lock:
+            self._config, self._error = config, ""
+
+    def refuse(self, error: str) -> None:
+        """Keep the one in force, and remember why another was refused."""
+        self._error = error
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the actors share.
+
+    Attributes:
+        settings: the configuration in force.
+        lxd: the gateway to LXD, safe for threads.
+        roster: the runners that have an actor.
+        creating: does the work of creating and starting instances: as many at once as LXD
+            makes best use of, however large the fleet.
+        tending: does every other work on LXD.
+    """
+
+    settings: Settings
+    lxd: Lxd
+    roster: Roster
+    creating: Workers
+    tending: Workers

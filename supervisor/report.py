@@ -1,0 +1,83 @@
+"""The fleet's state in numbers and words, from what the actors have published."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.parts import Settings
+from supervisor.roster import Entry
+from supervisor.supervision import TreeNode
+
+_SOUND = frozenset({"ready", "listening", "keeping", "waiting", "connecting", "running"})
+
+
+def status_report(
+    root: TreeNode | None, entries: Iterable[Entry], settings: Settings
+) -> dict[str, Any]:
+    """Sum up.
+
+    Returns:
+        What is wanted, how many runners are in which stage, and what is wrong, each with a reason;
+        nothing is wrong where `problems` is empty.
+    """
+    entries = list(entries)
+    stages = Counter(str(entry.life.stage) for entry in entries)
+    present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
+    troubled = _troubled_actors(root) if root else ["the supervision tree is not up"]
+    problems = [*troubled, *_failed_runners(entries)]
+    if settings.error:
+        problems.append(f"configuration: the last change was refused: {settings.error}")
+    return {
+        "name": settings.config.name,
+        "path": settings.config.path,
+        "wanted": settings.config.virtual_machines,
+        "present": present,
+        "stages": dict(sorted(stages.items())),
+        "problems": problems,
+    }
+
+
+def runner_report(entry: Entry) -> dict[str, Any]:
+    """Describe one runner."""
+    life = entry.life
+    return {
+        "name": entry.name,
+        "stage": str(life.stage),
+        "since": life.since.isoformat(timespec="milliseconds"),
+        "reason": life.reason,
+        "runner_id": life.runner_id,
+        "generation": entry.generation,
+        "job": asdict(life.job) if life.job else None,
+    }
+
+
+def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
+    """Write the tree as indented lines, for the log."""
+    if node is None:
+        return
+    facts = [node.state, f"since {node.since.isoformat(timespec='seconds')}"]
+    facts += [f"restarts={node.restarts}"] if node.restarts else []
+    facts += [f"mailbox={node.mailbox}"] if node.mailbox else []
+    facts += [f"in {node.handling.type}"] if node.handling else []
+    facts += [node.reason] if node.reason else []
+    yield f"{'  ' * depth}{node.id}: {', '.join(facts)}"
+    for child in node.children:
+        yield from tree_lines(child, depth + 1)
+
+
+def _troubled_actors(node: TreeNode) -> Iterator[str]:
+    is_runner = node.path.count("/") > 1
+    if not is_runner and not node.alive:
+        yield f"{node.id}: is down"
+    elif not is_runner and node.state not in _SOUND:
+        yield f"{node.id}: {node.state}: {node.reason}"
+    for child in node.children:
+        yield from _troubled_actors(child)
+
+
+def _failed_runners(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if entry.life.stage is Stage.FAILED:
+            yield f"{entry.name}: {entry.life.reason}"

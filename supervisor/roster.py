@@ -1,0 +1,70 @@
+"""The runners that have an actor, as those actors last told: readable by any thread."""
+
+import hmac
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
+
+from supervisor.lifecycle import Life
+from supervisor.planning import Runner
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One runner.
+
+    Attributes:
+        name: of instance and registration.
+        generation: the settings it was made from.
+        life: its stage, since when and why.
+        signal_digest: SHA-256 of the token its guest shows, empty before there is one.
+    """
+
+    name: str
+    generation: str
+    life: Life
+    signal_digest: str = ""
+
+    def as_planned(self) -> Runner:
+        """Give it as the plan takes it."""
+        life = self.life
+        return Runner(self.name, life.stage, self.generation, life.since, life.removal_failures)
+
+
+class Roster:
+    """Who is there. It outlives every actor, so that a restarted fleet counts right at once."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+
+    def put(self, entry: Entry) -> None:
+        """Add a runner, or replace what is known of it."""
+        with self._lock:
+            self._entries[entry.name] = entry
+
+    def drop(self, name: str) -> None:
+        """Forget a runner; one that is not there is as good as forgotten."""
+        with self._lock:
+            self._entries.pop(name, None)
+
+    def get(self, name: str) -> Entry | None:
+        """Find a runner."""
+        return self._entries.get(name)
+
+    def all(self) -> list[Entry]:
+        """Give all of them, as they are at this moment."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def recognises(self, name: str, token: str) -> bool:
+        """Tell whether `token` is that runner's, in a time that says nothing of either."""
+        entry = self._entries.get(name)
+        expected = entry.signal_digest if entry else ""
+        same = hmac.compare_digest(digest(token), expected or digest(""))
+        return same and bool(expected)
+
+
+def digest(token: str) -> str:
+    """Hash a token as it is recorded: the token itself is known to its guest alone."""
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,34 @@
+"""A small HTTP server in a thread: Flask's application, waitress's patience with bad clients."""
+
+import threading
+from typing import Any
+
+import waitress
+from flask import Flask
+from waitress import wasyncore
+
+
+class WebServer:
+    """Serves an application until it is closed.
+
+    Args:
+        app: what answers.
+        name: of the thread that waits for connections.
+        options: where and how, in waitress's words.
+
+    Raises:
+        OSError: the address can't be had.
+    """
+
+    def __init__(self, app: Flask, name: str, **options: Any) -> None:
+        self._sockets: dict[int, Any] = {}
+        self._server = waitress.create_server(app, self._sockets, ident=None, **options)
+        self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let go of the address, and of who is still connected."""
+        # The sockets are the loop's: it is the loop that closes them, and ends when none is left.
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
+        self._thread.join(timeout=1)
+        self._server.task_dispatcher.shutdown(timeout=1)

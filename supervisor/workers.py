@@ -1,0 +1,58 @@
+"""Threads that do an actor's slow work, so that the actor can answer meanwhile."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+from loguru import logger
+
+Work = Callable[[], Any]
+"""Something slow, which returns the message that tells of its outcome."""
+
+
+class WorkFailed:
+    """Work raised what it should have turned into a message: a fault of ours."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Workers:
+    """A fixed number of threads that take work in order.
+
+    The threads are daemons: work that hangs never keeps the process from ending.
+
+    Args:
+        name: for the threads' names.
+        size: how many; also how much work is done at once.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._queue: queue.SimpleQueue[tuple[Work, pykka.ActorRef[Any]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+
+    def submit(self, work: Work, ref: pykka.ActorRef[Any]) -> None:
+        """Have `work` done, and its outcome told to `ref` (dropped if that has died meanwhile)."""
+        with self._lock:
+            if self._started < self._size:
+                self._started += 1
+                name = f"{self._name}-{self._started}"
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._queue.put((work, ref))
+
+    def _run(self) -> None:
+        while True:
+            work, ref = self._queue.get()
+            try:
+                outcome = work()
+            except Exception as error:  # noqa: BLE001 - it is handed to the actor, which fails
+                outcome = WorkFailed(error)
+            try:
+                ref.tell(outcome)
+            except pykka.ActorDeadError:
+                logger.debug("nobody waits for {} any more", type(outcome).__name__)

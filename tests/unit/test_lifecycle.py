@@ -1,0 +1,244 @@
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.lifecycle import (
+    ENDING,
+    Confirmed,
+    DeletionOrdered,
+    Effect,
+    Event,
+    Failed,
+    GuestFinished,
+    GuestReady,
+    InstanceCreated,
+    InstanceGone,
+    InstanceStarted,
+    InstanceStopped,
+    Job,
+    JobFinished,
+    JobStarted,
+    Life,
+    Limits,
+    LimitPassed,
+    Registered,
+    RegistrationVanished,
+    RemovalFailed,
+    Seen,
+    Stage,
+    Step,
+    UnregistrationRefused,
+    Unregistered,
+    adopt,
+    request,
+    step,
+)
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+JOB = Job("acme/web", "build", "7", "push", "test")
+
+events = st.one_of(
+    st.builds(Registered, st.integers(1, 9)),
+    st.just(InstanceCreated()),
+    st.just(InstanceStarted()),
+    st.just(GuestReady()),
+    st.builds(JobStarted, st.just(JOB)),
+    st.just(JobFinished()),
+    st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
+    st.builds(Confirmed, st.booleans()),
+    st.just(RegistrationVanished()),
+    st.just(InstanceStopped()),
+    st.just(InstanceGone()),
+    st.builds(RemovalFailed, st.just("disk on fire")),
+    st.just(Unregistered()),
+    st.builds(UnregistrationRefused, st.booleans(), st.just("no")),
+    st.builds(Failed, st.just("broken")),
+    st.builds(LimitPassed, st.sampled_from(Stage)),
+    st.builds(DeletionOrdered, st.just("not wanted"), st.booleans()),
+)
+lives = st.builds(
+    Life,
+    st.sampled_from(Stage),
+    st.just(NOW),
+    st.sampled_from(["", "some reason"]),
+    st.none() | st.integers(1, 9),
+    st.none() | st.just(JOB),
+    st.integers(0, 3),
+)
+
+
+def life(stage: Stage, **given: object) -> Life:
+    return replace(Life(stage, NOW, runner_id=5), **given)
+
+
+def live_through(*happened: Event) -> tuple[Life, list[Effect]]:
+    current = request(NOW)
+    effects = list(current.effects)
+    for event in happened:
+        current = step(current.life, event, NOW)
+        effects += current.effects
+    return current.life, effects
+
+
+def test_a_runner_lives_from_request_to_deletion() -> None:
+    last, effects = live_through(
+        Registered(5),
+        InstanceCreated(),
+        InstanceStarted(),
+        GuestReady(),
+        Confirmed(busy=False),
+        JobStarted(JOB),
+        JobFinished(),
+        GuestFinished("0"),
+        InstanceStopped(),
+        InstanceGone(),
+    )
+    assert last.stage is Stage.DELETED
+    assert last.job == JOB
+    assert effects == [
+        Effect.REGISTER,
+        Effect.CREATE,
+        Effect.START,
+        Effect.RECORD,
+        Effect.RECORD,
+        Effect.END,
+    ]
+
+
+def test_a_ready_signal_may_be_faster_than_lxds_answer_to_start() -> None:
+    last, _ = live_through(Registered(5), InstanceCreated(), GuestReady(), InstanceStarted())
+    assert last.stage is Stage.READY
+
+
+def test_a_job_may_start_and_end_before_anything_else_was_heard() -> None:
+    last, effects = live_through(Registered(5), InstanceCreated(), JobStarted(JOB), JobFinished())
+    assert last.stage is Stage.FINISHED
+    assert Effect.REMOVE not in effects
+
+
+@given(lives, events)
+def test_every_event_has_an_answer_at_every_stage(before: Life, event: Event) -> None:
+    after = step(before, event, NOW)
+    assert isinstance(after, Step)
+
+
+@given(lives, events)
+def test_only_leaving_a_stage_changes_since_when_it_lasts(before: Life, event: Event) -> None:
+    later = NOW + timedelta(minutes=1)
+    after = step(before, event, later).life
+    assert after.since == (NOW if after.stage is before.stage else later)
+
+
+@given(st.none() | st.just(JOB), events)
+def test_no_event_but_its_end_its_limit_or_force_removes_a_busy_runner(
+    job: Job | None, event: Event
+) -> None:
+    after = step(life(Stage.BUSY, job=job), event, NOW)
+    forced = isinstance(event, DeletionOrdered) and event.force
+    too_long = isinstance(event, LimitPassed) and event.stage is Stage.BUSY
+    broken = isinstance(event, Failed)
+    if not (forced or too_long or broken):
+        assert Effect.REMOVE not in after.effects
+
+
+@given(lives, st.lists(events, max_size=30))
+def test_a_runner_ends_once_and_stays_ended(first: Life, happened: list[Event]) -> None:
+    current, ends = first, 0
+    for event in happened:
+        taken = step(current, event, NOW)
+        ends += taken.effects.count(Effect.END)
+        if current.stage is Stage.DELETED:
+            assert taken == Step(current)
+        current = taken.life
+    assert ends == (1 if current.stage is Stage.DELETED and first.stage is not current.stage else 0)
+
+
+@given(st.lists(events, max_size=30))
+def test_one_runner_is_created_and_started_at_most_once(happened: list[Event]) -> None:
+    _, effects = live_through(*happened)
+    assert effects.count(Effect.REGISTER) == 1
+    assert effects.count(Effect.CREATE) <= 1
+
+
+@given(lives)
+def test_whatever_stage_it_is_in_the_end_of_the_instance_ends_it(before: Life) -> None:
+    after = step(before, InstanceGone(), NOW).life
+    starting = {Stage.REQUESTED, Stage.CREATING}
+    assert after.stage is (before.stage if before.stage in starting else Stage.DELETED)
+
+
+@pytest.mark.parametrize("stage", [s for s in Stage if Limits().of(s)])
+def test_passing_a_limit_always_leads_out_of_the_stage_or_to_another_try(stage: Stage) -> None:
+    after = step(life(stage), LimitPassed(stage), NOW)
+    assert after.life.stage is not stage or after.effects == (Effect.REMOVE,)
+
+
+def test_an_alarm_for_a_stage_already_left_rings_in_vain() -> None:
+    idle = life(Stage.IDLE)
+    assert step(idle, LimitPassed(Stage.BOOTING), NOW) == Step(idle)
+
+
+def test_an_idle_runner_is_let_go_only_after_github_has_let_it_go() -> None:
+    retiring = step(life(Stage.IDLE), DeletionOrdered("too many"), NOW)
+    assert (retiring.life.stage, retiring.effects) == (Stage.RETIRING, (Effect.UNREGISTER,))
+    gone = step(retiring.life, Unregistered(), NOW)
+    assert (gone.life.stage, gone.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+
+
+def test_a_runner_that_github_calls_busy_is_not_retired() -> None:
+    refused = step(life(Stage.RETIRING), UnregistrationRefused(busy=True), NOW)
+    assert refused.life.stage is Stage.BUSY
+
+
+def test_a_runner_that_could_not_be_retired_stays_available() -> None:
+    refused = step(life(Stage.RETIRING), UnregistrationRefused(busy=False, reason="down"), NOW)
+    assert refused.life.stage is Stage.READY
+
+
+def test_a_failure_removes_the_instance_and_its_registration() -> None:
+    failed = step(life(Stage.BOOTING), Failed("no disk"), NOW)
+    assert failed.life.stage is Stage.FAILED
+    assert set(failed.effects) == {Effect.REMOVE, Effect.UNREGISTER}
+
+
+def test_a_failed_removal_is_tried_again_when_its_limit_passes() -> None:
+    stuck = step(life(Stage.FAILED, reason="no disk"), RemovalFailed("busy"), NOW).life
+    stuck = step(stuck, RemovalFailed("still busy"), NOW).life
+    assert stuck.removal_failures == 2
+    assert stuck.reason == "no disk; removal failed: still busy"
+    assert step(stuck, LimitPassed(Stage.FAILED), NOW).effects == (Effect.REMOVE,)
+
+
+def test_a_registration_that_comes_too_late_is_deleted() -> None:
+    late = step(life(Stage.FAILED, runner_id=None), Registered(9), NOW)
+    assert late.life.runner_id == 9
+    assert late.effects == (Effect.UNREGISTER,)
+
+
+def test_a_runner_that_ends_without_having_run_a_job_is_unregistered() -> None:
+    gone = step(life(Stage.FINISHED, job=None), InstanceGone(), NOW)
+    assert gone.effects == (Effect.UNREGISTER, Effect.END)
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage"),
+    [
+        (Seen(running=True), Stage.BOOTING),
+        (Seen(running=True, stage="ready"), Stage.READY),
+        (Seen(running=True, stage="busy", job=JOB), Stage.BUSY),
+        (Seen(running=True, stage="nonsense"), Stage.BOOTING),
+        (Seen(running=False, stage="busy"), Stage.FAILED),
+        (None, Stage.DELETED),
+    ],
+)
+def test_a_runner_is_taken_over_where_it_stands(seen: Seen | None, stage: Stage) -> None:
+    assert adopt(seen, NOW).life.stage is stage
+
+
+@given(lives, events)
+def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
+    if before.stage in ENDING - {Stage.RETIRING}:
+        assert step(before, event, NOW).life.stage in ENDING - {Stage.RETIRING}
