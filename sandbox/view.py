@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import Self
 
 from sandbox.github import SandboxGitHub
 from supervisor.cli.client import ControlClient, ControlError
@@ -28,7 +29,7 @@ class View:
         self._live: Live | None = None
         self._last = ""
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live.start()
