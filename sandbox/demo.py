@@ -138,7 +138,8 @@ class Demo:
             )
             with self._progress.step("starting the sandbox GitHub"):
                 cleanup.enter_context(github)
-            daemon = _Daemon(work, host, github, self._options.runners)
+            socket = cleanup.enter_context(_control_socket(work))
+            daemon = _Daemon(work, host, github, socket, self._options.runners)
             cleanup.callback(daemon.kill)
             with self._progress.step("starting the daemon"):
                 daemon.start()
@@ -223,12 +224,12 @@ class Demo:
 class _Daemon:
     """The daemon under test: a process of its own, as in production."""
 
-    def __init__(self, work: Path, host: Host, github: SandboxGitHub, runners: int) -> None:
-        self._directory = work
+    def __init__(
+        self, work: Path, host: Host, github: SandboxGitHub, socket: Path, runners: int
+    ) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._config_path = work / "config.yaml"
         self.log = work / "daemon.log"
-        socket = _free_default_socket() or work / "control.sock"
         self.client = ControlClient(socket)
         self._config: dict[str, Any] = {
             "name": INSTALLATION,
@@ -339,14 +340,17 @@ def _free_port(address: str) -> int:
         return port
 
 
-def _free_default_socket() -> Path | None:
-    """Take the standard place if it is ours to take, so that `supervisor-cli tree` finds it."""
+@contextmanager
+def _control_socket(work: Path) -> Iterator[Path]:
+    """Take the standard place if nobody has it, so that a plain `supervisor-cli tree` finds it."""
+    directory = DEFAULT_SOCKET.parent
     try:
-        DEFAULT_SOCKET.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)
     except OSError:
-        return None
-    in_use = DEFAULT_SOCKET.exists() or not os.access(DEFAULT_SOCKET.parent, os.W_OK)
-    return None if in_use else DEFAULT_SOCKET
+        yield work / "control.sock"
+    else:
+        yield DEFAULT_SOCKET
+        shutil.rmtree(directory)
 
 
 @contextmanager
