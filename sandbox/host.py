@@ -259,7 +259,7 @@ def _make_resources(
             if not any(found.name == name for found in everywhere.resources("networks")):
                 everywhere.ensure_network(
                     name,
-                    {"ipv4.address": free_subnet(), "ipv4.nat": "true", "ipv6.address": "none"},
+                    {"ipv4.address": free_subnet(), "ipv4.nat": "false", "ipv6.address": "none"},
                 )
             lxd = Lxd(LxdEndpoint(socket, name))
             root = {"type": "disk", "path": "/", "pool": name}

@@ -121,7 +121,7 @@ def check_config(config_path: Path) -> None:
 def tree(socket: Path, as_json: bool) -> None:
     """Draw the supervision tree, with every actor's state."""
     root = ControlClient(socket).get("/v1/tree")
-    _show(root, as_json, lambda console: console.print(render.tree_view(root)))
+    _show(root, as_json, lambda console: console.print(render.tree_table(root)))
 
 
 @main.command()

@@ -53,6 +53,7 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _STALE = 412
 _UNAVAILABLE = 503
+_SHORTEST_SECRET = 8
 
 _TAKEN = re.compile(r"already exists|already in use|already allocated", re.IGNORECASE)
 _MISSING = re.compile(
@@ -60,7 +61,7 @@ _MISSING = re.compile(
 )
 _WRONG = re.compile(
     r"unknown configuration key|invalid|doesn't match|is already |is not running|is running"
-    r"|not supported|in use|must be|protected|not allowed|forbidden",
+    r"|not supported|in use|only empty|must be|protected|not allowed|forbidden",
     re.IGNORECASE,
 )
 
@@ -94,31 +95,29 @@ def unreachable(error: BaseException, aim: str, where: str, timeout_s: float) ->
 
 def of_answer(error: pylxd_errors.LXDAPIException, aim: str, secrets: Iterable[str]) -> LxdError:
     """Translate a refusal that came with the answer itself."""
-    code, words = error.response.status_code, redacted(_words(error), secrets)
+    code, words = error.response.status_code, _words(error)
     kind = {
         _NOT_FOUND: NotFound,
         _CONFLICT: AlreadyExists,
         _STALE: Refused,
         _UNAVAILABLE: LxdUnavailable,
     }.get(code)
-    if code in _UNAUTHORISED:
-        return Refused(f"could not {aim}: LXD denies access: {words}")
-    return (kind or _kind_of(words, Refused if code == _BAD_REQUEST else OperationFailed))(
-        _sentence(aim, words)
-    )
+    kind = Refused if code in _UNAUTHORISED else kind
+    kind = kind or _kind_of(words, Refused if code == _BAD_REQUEST else OperationFailed)
+    return kind(_sentence(aim, redacted(words, secrets)))
 
 
 def of_operation(words: str, aim: str, secrets: Iterable[str]) -> LxdError:
     """Translate the error of an operation, of which there is nothing but words."""
-    words = redacted(words, secrets)
-    return _kind_of(words, OperationFailed)(_sentence(aim, words))
+    return _kind_of(words, OperationFailed)(_sentence(aim, redacted(words, secrets)))
 
 
 def redacted(words: str, secrets: Iterable[str]) -> str:
     """Take values that nobody may see out of LXD's words, whole or line by line."""
     for secret in secrets:
         for part in (secret, *secret.splitlines()):
-            if part.strip():
+            # A shorter one is no secret, and may be part of any word.
+            if len(part.strip()) >= _SHORTEST_SECRET:
                 words = words.replace(part, "[withheld]")
     return words
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from supervisor.gateways.lxd._connection import Connection
 from supervisor.gateways.lxd._errors import LxdError
@@ -24,7 +24,7 @@ class ServerInfo:
     """
 
     version: str
-    api_extensions: frozenset[str]
+    api_extensions: frozenset[str] = field(repr=False)
     containers: bool
     virtual_machines: bool
     pid: int
