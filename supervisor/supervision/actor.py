@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 import pykka
 from loguru import logger
@@ -30,31 +31,39 @@ _FEW_TIMERS = 32
 
 
 class Reply:
-    """The answer to an asked message, to be given later, by any thread, once."""
+    """The answer to an asked message, to be given later, by any thread, once.
+
+    One that is still owed when the actor ends is ActorDeadError.
+    """
 
     def __init__(self, future: Future[Any] | None) -> None:
-        self._future = future
+        # A list, because taking its last item is atomic.
+        self._futures = [future] if future is not None else []
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody asked and has no answer yet."""
-        return self._future is not None
+        return bool(self._futures)
 
     def set(self, value: object) -> None:
-        """Answer; does nothing if the message was told, not asked."""
-        future, self._future = self._future, None
-        if future is not None:
+        """Answer; does nothing if it was answered before, or the message was told, not asked."""
+        if (future := self._take()) is not None:
             future.set(value)
 
     def fail(self, error: BaseException) -> None:
-        """Have `error` raised where it was asked; does nothing if the message was told."""
-        future, self._future = self._future, None
-        if future is None:
+        """Have `error` raised where it was asked; else as `set`."""
+        if (future := self._take()) is None:
             return
         if not isinstance(error, Exception):
             # SystemExit and the like would end the asker's thread, or its whole process.
             error = ActorDeadError(f"ended by {error!r}")
         future.set_exception((type(error), error, error.__traceback__))
+
+    def _take(self) -> Future[Any] | None:
+        try:
+            return self._futures.pop()
+        except IndexError:
+            return None
 
 
 class _Fired:
@@ -111,6 +120,7 @@ class Actor(pykka.ThreadingActor):
         self.__end: Reason | None = None
         self.__heard_stop = False
         self.__asked_by: Future[Any] | None = None
+        self.__owed: WeakSet[Reply] = WeakSet()
         self.__stoppers: list[Future[Any]] = []
         self.__monitors: set[MonitorRef] = set()
         self.__timers: set[Timer] = set()
@@ -175,8 +185,10 @@ class Actor(pykka.ThreadingActor):
 
     def defer_reply(self) -> Reply:
         """Take over answering the message at hand: what the handler returns is not used."""
-        future, self.__asked_by = self.__asked_by, None
-        return Reply(future)
+        reply, self.__asked_by = Reply(self.__asked_by), None
+        if reply.is_wanted:
+            self.__owed.add(reply)
+        return reply
 
     def stop(self) -> None:
         """End the actor normally after the message at hand; the rest of its inbox is dropped.
@@ -244,6 +256,8 @@ class Actor(pykka.ThreadingActor):
             self._on_ended()
             cell.end(reason)
             cell.leave()
+            for reply in list(self.__owed):
+                reply.fail(ActorDeadError(f"{cell.path} ended before it answered"))
             for stopper in self.__stoppers:
                 stopper.set(None)
 

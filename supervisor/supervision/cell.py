@@ -113,6 +113,7 @@ class Cell:
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
+        ended_at: when that was, if it was.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
         records: for a supervisor, what it published of its children, in start order.
     """
@@ -134,6 +135,7 @@ class Cell:
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
+        self.ended_at = self.snapshot.since
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
         self.records: dict[str, ChildRecord] = {}
@@ -201,6 +203,7 @@ class Cell:
         with self._lock:
             if self.ended is not None:
                 return False
+            self.ended_at = self.system.clock.now()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
         self.ref.actor_stopped.set()

@@ -303,8 +303,7 @@ class Supervisor(Actor):
         if effect.error is not None:
             self._fail_request(request, effect.error)
         elif isinstance(request.operation, (StartChild, RestartChild)):
-            child = self._core.children[effect.id]
-            request.reply.set(self._ref_of(child) or IGNORE)
+            request.reply.set(self._ref_of(effect.id) or IGNORE)
         else:
             request.reply.set(None)
 
@@ -365,16 +364,16 @@ class Supervisor(Actor):
         record = self._records.get(child_id)
         return record.kind if record is not None else Kind.WORKER
 
-    def _ref_of(self, child: Child) -> ActorRef[Any] | None:
-        record = self._records.get(child.id)
-        if record is None or record.cell is None or not child.is_alive:
+    def _ref_of(self, child_id: str) -> ActorRef[Any] | None:
+        child, record = self._core.children.get(child_id), self._records.get(child_id)
+        if child is None or record is None or record.cell is None or not child.is_alive:
             return None
         return record.cell.ref
 
     def _info(self, child: Child) -> ChildInfo:
         return ChildInfo(
             child.id,
-            self._ref_of(child),
+            self._ref_of(child.id),
             _shown_state(child),
             self._kind_of(child.id),
             child.spec.restart,
