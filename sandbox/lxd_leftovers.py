@@ -30,7 +30,7 @@ _PROGRAMS = frozenset({"lxd", "dnsmasq", "virtiofsd", "qemu-system-x86_64", "qem
 _END_LIMIT_S = 10.0
 
 
-class LeftoversRemain(Exception):  # noqa: N818 - it states the fact, as the rest of the errors do
+class LeftoversRemain(Exception):
     """Tell that something of a killed LXD could not be removed."""
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from loguru import logger
+from pykka import ActorDeadError, ActorRef, Timeout
 
 from supervisor import sdnotify
 from supervisor.actors.control import ControlActor
@@ -21,14 +22,15 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import Parts, Settings
-from supervisor.report import status_report
+from supervisor.report import status_report, tree_lines
 from supervisor.roster import Roster
 from supervisor.supervision import (
     INFINITY,
     Backoff,
     ChildSpec,
-    Root,
-    StartFailed,
+    ChildStartFailed,
+    CountChildren,
+    Reason,
     Strategy,
     Supervisor,
     SupervisorSpec,
@@ -39,6 +41,7 @@ from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
 _STATUS_INTERVAL_S = 5.0
+_ANSWER_LIMIT_S = 1.0
 _RUNNERS = "runners"
 
 OK = 0
@@ -75,20 +78,22 @@ class Daemon:
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
         try:
-            root = self._system.run_root(root_spec(self._system, self._parts))
-        except StartFailed as error:
+            root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
+        except ChildStartFailed as error:
             logger.error("could not start: {}", error)
             return FAILED
-        root.on_end(lambda: self._wishes.put(None))
         try:
             sdnotify.notify("READY=1", "STATUS=keeping the fleet")
             logger.info("started, for {}", self._parts.settings.config.path)
             return self._serve(root)
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
-            root.stop(_STOP_LIMIT_S)
+            self._system.stop(_STOP_LIMIT_S)
 
-    def _serve(self, root: Root) -> int:
+    def _ended(self, _reason: Reason) -> None:
+        self._wishes.put(None)
+
+    def _serve(self, root: ActorRef[Supervisor]) -> int:
         interval = sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S
         while True:
             try:
@@ -97,7 +102,7 @@ class Daemon:
                 self._give_sign_of_life(root)
                 continue
             if wish is None:
-                logger.error("the tree has failed: {}", root.end_reason)
+                logger.error("the tree has failed: {}", self._system.root_reason)
                 return FAILED
             if wish in {signal.SIGTERM, signal.SIGINT}:
                 logger.info("{}: stopping; the runners stay", wish.name)
@@ -110,7 +115,7 @@ class Daemon:
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
-            for line in tree(self._system).lines():
+            for line in tree_lines(tree(self._system)):
                 logger.info("{}", line)
 
     def _reload(self) -> None:
@@ -132,11 +137,15 @@ class Daemon:
         for name in ("tokens", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
-    def _give_sign_of_life(self, root: Root) -> None:
+    def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if the tree's root truly answers."""
         report = status_report(tree(self._system), self._parts.roster.all(), self._parts.settings)
         status = f"STATUS={report['present']} of {report['wanted']} runners are there"
-        if root.answers(within_s=1.0):
+        try:
+            root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)
+        except (ActorDeadError, Timeout) as error:
+            logger.error("the root does not answer: {}", error)
+        else:
             sdnotify.notify("WATCHDOG=1", status)
 
 

@@ -173,8 +173,11 @@ write_signal_functions >"$GUEST_DIR/signal.sh"
 . "$GUEST_DIR/signal.sh"
 [ -n "$first_start" ] || fail "the instance was started a second time"
 
-# The seed of an image with cloud-init may be readable by all; it isn't needed again.
-rm -f /var/lib/cloud/seed/nocloud-net/user-data
+# Neither this file nor the seed it came from is needed again, and a seed may be readable by all.
+# (A shell goes on reading a file that has no name any more.)
+case $0 in
+    */*) rm -f "$0" /var/lib/cloud/seed/nocloud-net/user-data ;;
+esac
 
 find_runner_user || { make_runner_user && find_runner_user; } ||
     fail "the user $RUNNER_USER could not be made"

@@ -13,7 +13,9 @@ from supervisor.supervision import TreeNode
 _SOUND = frozenset({"ready", "listening", "keeping", "waiting", "connecting", "running"})
 
 
-def status_report(root: TreeNode, entries: Iterable[Entry], settings: Settings) -> dict[str, Any]:
+def status_report(
+    root: TreeNode | None, entries: Iterable[Entry], settings: Settings
+) -> dict[str, Any]:
     """Sum up.
 
     Returns:
@@ -23,7 +25,8 @@ def status_report(root: TreeNode, entries: Iterable[Entry], settings: Settings) 
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
     present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
-    problems = [*_troubled_actors(root), *_failed_runners(entries)]
+    troubled = _troubled_actors(root) if root else ["the supervision tree is not up"]
+    problems = [*troubled, *_failed_runners(entries)]
     if settings.error:
         problems.append(f"configuration: the last change was refused: {settings.error}")
     return {
@@ -48,6 +51,20 @@ def runner_report(entry: Entry) -> dict[str, Any]:
         "generation": entry.generation,
         "job": asdict(life.job) if life.job else None,
     }
+
+
+def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
+    """Write the tree as indented lines, for the log."""
+    if node is None:
+        return
+    facts = [node.state, f"since {node.since.isoformat(timespec='seconds')}"]
+    facts += [f"restarts={node.restarts}"] if node.restarts else []
+    facts += [f"mailbox={node.mailbox}"] if node.mailbox else []
+    facts += [f"in {node.handling.type}"] if node.handling else []
+    facts += [node.reason] if node.reason else []
+    yield f"{'  ' * depth}{node.id}: {', '.join(facts)}"
+    for child in node.children:
+        yield from tree_lines(child, depth + 1)
 
 
 def _troubled_actors(node: TreeNode) -> Iterator[str]:

@@ -92,6 +92,11 @@ class Hub:
                 if self._version == seen:
                     self._changed.wait(min(left, 1.0))
 
+    def polling(self) -> frozenset[int]:
+        """Return the numbers of the runners that wait for a job at this moment."""
+        with self._changed:
+            return frozenset(self._polls)
+
     def queue(self, request: JobRequest) -> Job:
         """Add a job and hand it to a waiting runner that suits it."""
         with self.change() as state:
@@ -121,12 +126,14 @@ class Hub:
         if older is not None and not older.done():
             older.set_result(None)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._polls[runner_id] = future
+        with self.change():
+            self._polls[runner_id] = future
         try:
             await asyncio.wait((future,), timeout=wait_s)
         finally:
-            if self._polls.get(runner_id) is future:
-                del self._polls[runner_id]
+            with self.change():
+                if self._polls.get(runner_id) is future:
+                    del self._polls[runner_id]
         with self.view() as state:
             state.in_session(token, self.clock())
             return state.hand_out(runner_id, self.clock()) if future.done() else None

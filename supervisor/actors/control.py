@@ -1,11 +1,11 @@
 """The control socket: what `supervisor-cli` and other tools on this machine talk to."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify
+from pydantic_core import to_jsonable_python
 
 from supervisor import __version__
 from supervisor.messages import Reconcile
@@ -67,7 +67,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/tree")
     def get_tree() -> Response:
-        return jsonify(asdict(tree(system)))
+        return jsonify(to_jsonable_python(tree(system)))
 
     @app.get("/v1/status")
     def get_status() -> Response:
@@ -80,9 +80,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     @app.post("/v1/reconcile")
     def reconcile() -> Any:
         if not system.directory.tell("fleet", Reconcile("ordered on the control socket")):
-            return _refuse(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted"
-            )
+            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted")
         return "", HTTPStatus.ACCEPTED
 
     if debug:

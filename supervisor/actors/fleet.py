@@ -28,7 +28,7 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Listing, Pace, Plan, Suspicion
 from supervisor.roster import Entry
-from supervisor.supervision import Actor, ChildSpec, Restart, StartChild, System, handles
+from supervisor.supervision import Actor, ChildSpec, Restart, StartChild, System, Timer, handles
 from supervisor.workers import WorkFailed
 
 _LISTING_LIMIT_S = 60.0
@@ -73,8 +73,8 @@ class FleetActor(Actor):
         self._may_create = False
         self._signals = ""
         self._trouble = ""
-        self._next = None
-        self._delayed = None
+        self._next: Timer | None = None
+        self._delayed: Timer | None = None
 
     def on_start(self) -> None:
         """Forget runners that nobody answers for; the reconcile finds what is left of them."""
@@ -204,6 +204,9 @@ class FleetActor(Actor):
 
     @handles(_Balance)
     def _balance(self, _message: _Balance) -> None:
+        if self._delayed:
+            self._delayed.cancel()
+            self._delayed = None
         self._carry_out(planning.balance(self._desired(), self._planned()))
         self._show()
 
@@ -231,7 +234,7 @@ class FleetActor(Actor):
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now())):
             self._create_runner()
         delay = self._pace.delay(self._now())
-        if delay and not self._delayed:
+        if delay:
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
     def _create_runner(self) -> None:

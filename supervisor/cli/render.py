@@ -18,7 +18,8 @@ _COLOURS = {
     "failed": "red",
     "failing": "red",
     "degraded": "red",
-    "dead": "red",
+    "down": "red",
+    "waiting": "yellow",
     "finished": "blue",
     "retiring": "blue",
 }
@@ -38,7 +39,7 @@ def _grow(drawn: Tree, node: Mapping[str, Any], now: datetime) -> None:
 
 
 def _label(node: Mapping[str, Any], now: datetime) -> Text:
-    state = node["state"] if node["alive"] else "dead"
+    state = node["state"]
     label = Text.assemble(
         (node["id"], "bold"),
         "  ",
@@ -63,10 +64,13 @@ def _remarks(node: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
     if node["unhandled"]:
         yield f"unhandled={node['unhandled']}", "yellow"
     if node["handling"]:
-        what, since = node["handling"]
-        yield f"in {what} for {age(since, now)}", "yellow"
-    if node["backoff_until"]:
-        yield f"restarts in {until(node['backoff_until'], now)}", "red"
+        handling = node["handling"]
+        style = "bold red" if node["stuck"] else "yellow"
+        yield f"in {handling['type']} for {age(handling['since'], now)}", style
+    if node["waits_until"]:
+        yield f"starts again in {until(node['waits_until'], now)}", "red"
+    if node["abandoned"]:
+        yield f"abandoned={node['abandoned']}", "bold red"
     job = node["details"].get("job")
     if job:
         words = " ".join(word for word in (job["repository"], job["workflow"], job["name"]) if word)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
+from sandbox.github.credentials import Grant
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Hub
@@ -17,7 +18,6 @@ from sandbox.github.paging import cut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.github.credentials import Grant
     from sandbox.github.model import Runner, Scope
     from sandbox.github.state import State
 
@@ -57,7 +57,7 @@ class Offer:
 
 
 OFFER = web.AppKey("offer", Offer)
-GRANT = "grant"
+GRANT = web.RequestKey("grant", Grant)
 MOST_LABELS = 100
 """The description's maxItems, and the most that a runner has."""
 
@@ -80,8 +80,7 @@ def guest_origin(request: web.Request) -> str:
 
 def grant_of(request: web.Request) -> Grant:
     """Return what the request's token allows; the middleware has put it there."""
-    grant: Grant = request[GRANT]
-    return grant
+    return request[GRANT]
 
 
 def scope_of(request: web.Request, state: State) -> Scope:

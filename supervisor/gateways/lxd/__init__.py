@@ -1,0 +1,43 @@
+"""LXD: instances, what they need, and the events that tell of them.
+
+One `Lxd` serves all threads of the process. All its calls block, have time limits, return plain
+data and raise nothing but kinds of `LxdError`.
+"""
+
+from supervisor.gateways.lxd._connection import LxdEndpoint
+from supervisor.gateways.lxd._errors import (
+    AlreadyExists,
+    LxdError,
+    LxdUnavailable,
+    NotFound,
+    OperationFailed,
+    Refused,
+    TimedOut,
+)
+from supervisor.gateways.lxd._events import Events, EventStream, LifecycleEvent
+from supervisor.gateways.lxd._images import Images
+from supervisor.gateways.lxd._instances import Instance, Instances
+from supervisor.gateways.lxd._resources import Kind, Resource, Resources
+from supervisor.gateways.lxd._server import Server, ServerInfo
+
+__all__ = [
+    "AlreadyExists",
+    "EventStream",
+    "Instance",
+    "Kind",
+    "LifecycleEvent",
+    "Lxd",
+    "LxdEndpoint",
+    "LxdError",
+    "LxdUnavailable",
+    "NotFound",
+    "OperationFailed",
+    "Refused",
+    "Resource",
+    "ServerInfo",
+    "TimedOut",
+]
+
+
+class Lxd(Instances, Images, Resources, Events, Server):
+    """One LXD, as the supervisor uses it. Any thread may call it."""

@@ -1,0 +1,219 @@
+"""Instances: list, create, start, change, delete."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from supervisor.gateways.lxd._connection import Connection
+from supervisor.gateways.lxd._errors import (
+    LxdError,
+    NotFound,
+    OperationFailed,
+    Refused,
+    TimedOut,
+    unreachable,
+)
+from supervisor.gateways.lxd._moments import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+# These hold what a guest gets at its creation: a just-in-time configuration and tokens.
+_SECRET_KEYS = ("cloud-init.", "user.user-data", "user.vendor-data", "user.network-config")
+_CONSOLE_BYTES = 64 * 1024
+# Another operation has the instance, or it started or stopped since it was looked at.
+_PASSES = re.compile(r"busy|is running|already stopped|already running", re.IGNORECASE)
+_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance as LXD described it when it was asked.
+
+    Attributes:
+        name: Unique within the project.
+        status: LXD's word: Running, Stopped, Frozen, Error and some between.
+        type: `container` or `virtual-machine`.
+        ephemeral: LXD deletes it when it stops.
+        created_at: When, in UTC.
+        config: Its own configuration, without that of profiles.
+    """
+
+    name: str
+    status: str
+    type: str
+    ephemeral: bool
+    created_at: datetime
+    config: Mapping[str, str]
+
+
+class Instances(Connection):
+    """The calls about instances; all block, any thread may make them."""
+
+    def instances(self) -> list[Instance]:
+        """List all instances of the project in one call.
+
+        Raises:
+            LxdError: The list can't be had.
+        """
+        answer = self._call("list the instances", "get", "instances", params={"recursion": 1})
+        return [_instance(entry) for entry in answer.metadata]
+
+    def instance(self, name: str) -> Instance:
+        """Describe one instance.
+
+        Raises:
+            NotFound: There is none of this name.
+            LxdError: It can't be asked for.
+        """
+        return _instance(self._call(f"look at instance {name}", "get", "instances", name).metadata)
+
+    def create(self, request: Mapping[str, Any], *, limit_s: float) -> None:
+        """Create an instance and return when it is there; it is not started.
+
+        Args:
+            request: The body of LXD's `POST /1.0/instances`.
+            limit_s: How long LXD may take, the unpacking of the image included.
+
+        Raises:
+            AlreadyExists: The name is taken.
+            NotFound: The image, or something else the request names, is not there.
+            Refused: The request is wrong.
+            TimedOut: LXD goes on; look for the instance later.
+            LxdError: Anything else.
+        """
+        aim = f"create instance {request.get('name', '')}"
+        secrets = _secrets(request.get("config", {}))
+        answer = self._call(aim, "post", "instances", json=dict(request), secrets=secrets)
+        self._finish(aim, answer, limit_s=limit_s, secrets=secrets)
+
+    def start(self, name: str, *, limit_s: float) -> None:
+        """Start an instance; one that runs is started.
+
+        Raises:
+            NotFound: There is none of this name.
+            TimedOut: LXD goes on with it.
+            LxdError: It does not start.
+        """
+        try:
+            self._change_state(f"start instance {name}", name, {"action": "start"}, limit_s)
+        except Refused:
+            if self.instance(name).status != "Running":
+                raise
+
+    def update_config(self, name: str, changes: Mapping[str, str]) -> None:
+        """Set configuration keys of an instance; other keys keep their values.
+
+        Raises:
+            NotFound: There is none of this name.
+            Refused: A key or value is wrong.
+            LxdError: Anything else.
+        """
+        aim = f"change the configuration of instance {name}"
+        body = {"config": dict(changes)}
+        secrets = _secrets(changes)
+        answer = self._call(aim, "patch", "instances", name, json=body, secrets=secrets)
+        self._finish(aim, answer, limit_s=self.endpoint.timeout_s, secrets=secrets)
+
+    def delete(self, name: str, *, limit_s: float) -> bool:
+        """Stop an instance by force and delete it, whatever state it is in.
+
+        One that is still being created or started is deleted as soon as LXD lets go of it.
+
+        Returns:
+            Whether there was one; it is gone in either case.
+
+        Raises:
+            TimedOut: It isn't gone within the limit.
+            LxdError: LXD can't be reached or refuses.
+        """
+        aim = f"delete instance {name}"
+        deadline = time.monotonic() + limit_s
+        existed, pause_s = False, _PAUSE_S
+        while True:
+            try:
+                status = self.instance(name).status
+                existed = True
+                self._delete_once(aim, name, status, deadline)
+            except NotFound:
+                return existed
+            except (Refused, OperationFailed) as error:
+                if not _PASSES.search(str(error)):
+                    raise
+                if time.monotonic() + pause_s >= deadline:
+                    raise TimedOut(f"{error} (tried for {limit_s:g} s)") from error
+            else:
+                return True
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def console_log(self, name: str, *, most_bytes: int = _CONSOLE_BYTES) -> str:
+        """Return the end of what the guest wrote on its console, for a person to read.
+
+        LXD keeps a console log of containers; of virtual machines it has the log of the emulator
+        where it has no other. A guest that is gone has left none.
+
+        Raises:
+            NotFound: There is no such instance.
+            LxdError: LXD can't be reached.
+        """
+        aim = f"read the console of instance {name}"
+        try:
+            return self._tail(aim, most_bytes, "instances", name, "console")
+        except (Refused, OperationFailed, NotFound):
+            log = "qemu.log" if self.instance(name).type == "virtual-machine" else "console.log"
+        try:
+            return self._tail(aim, most_bytes, "instances", name, "logs", log)
+        except (Refused, OperationFailed, NotFound):
+            return ""
+
+    def _delete_once(self, aim: str, name: str, status: str, deadline: float) -> None:
+        if status != "Stopped":
+            order = {"action": "stop", "force": True}
+            self._change_state(aim, name, order, deadline - time.monotonic())
+        # LXD has deleted an ephemeral one by now, and says so.
+        answer = self._call(aim, "delete", "instances", name)
+        self._finish(aim, answer, limit_s=deadline - time.monotonic())
+
+    def _change_state(self, aim: str, name: str, order: Mapping[str, Any], limit_s: float) -> None:
+        body = {"timeout": -1, **order}
+        answer = self._call(aim, "put", "instances", name, "state", json=body)
+        self._finish(aim, answer, limit_s=limit_s)
+
+    def _tail(self, aim: str, most_bytes: int, *path: str) -> str:
+        """Read a log of any size and keep its end."""
+        arguments = {"is_api": False, "stream": True}
+        tail = b""
+        with self._send(aim, "get", path, (), arguments) as response:
+            try:
+                for chunk in response.iter_content(most_bytes):
+                    tail = (tail + chunk)[-most_bytes:]
+            except requests.RequestException as error:
+                where = str(self.endpoint.find_socket())
+                raise unreachable(error, aim, where, self.endpoint.timeout_s) from error
+        return tail.decode(errors="replace")
+
+
+def _instance(entry: Mapping[str, Any]) -> Instance:
+    try:
+        return Instance(
+            name=entry["name"],
+            status=entry["status"],
+            type=entry["type"],
+            ephemeral=entry["ephemeral"],
+            created_at=moment(entry["created_at"]),
+            config=dict(entry["config"] or {}),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LxdError("LXD describes an instance in an unknown way") from error
+
+
+def _secrets(config: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(value for key, value in config.items() if key.startswith(_SECRET_KEYS))

@@ -1,0 +1,32 @@
+"""What tests of every kind share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.private_lxd import PrivateLxd, private_lxd
+from supervisor.gateways.lxd import Lxd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def real_lxd() -> Iterator[PrivateLxd]:
+    """A real LXD for the whole run, with project, pool, network and the tiny image.
+
+    Who asks for it fails, never skips, where there is no LXD.
+    """
+    with private_lxd() as made:
+        yield made
+
+
+@pytest.fixture
+def lxd(real_lxd: PrivateLxd) -> Iterator[Lxd]:
+    """The gateway to the real LXD; instances a test leaves are deleted after it."""
+    gateway = Lxd(real_lxd.endpoint)
+    yield gateway
+    for instance in gateway.instances():
+        gateway.delete(instance.name, limit_s=30)
