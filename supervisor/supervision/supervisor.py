@@ -10,7 +10,7 @@ from loguru import logger
 from pykka._envelope import Envelope
 
 from supervisor.supervision import effects as do
-from supervisor.supervision.actor import Actor, Reply
+from supervisor.supervision.actor import Actor
 from supervisor.supervision.cell import Cell, ChildRecord, Place, cell_of, start_at
 from supervisor.supervision.children import ChildState
 from supervisor.supervision.core import Core, Phase
@@ -34,6 +34,7 @@ from supervisor.supervision.messages import (
     WhichChildren,
 )
 from supervisor.supervision.reasons import IGNORED, SHUTDOWN, Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import (
     BRUTAL_KILL,
     IGNORE,
@@ -294,6 +295,7 @@ class Supervisor(Actor):
             effect.restarts,
         )
         record = self._records[effect.id]
+        record.restarts = effect.restarts
         if effect.seconds > 0:
             record.waits_until = self.system.clock.monotonic() + effect.seconds
 
@@ -341,7 +343,6 @@ class Supervisor(Actor):
         if state != record.state:
             record.state = state
             record.since = self.system.clock.now()
-        record.restarts = child.restarts
 
     def _log_end(self, child: Child, reason: Reason) -> None:
         level = "WARNING" if reason.is_abnormal else "DEBUG"

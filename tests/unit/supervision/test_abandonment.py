@@ -102,6 +102,7 @@ def test_a_child_told_to_stop_ends_before_the_rest_of_its_inbox(stage: Any) -> N
         ref.tell("more work")
     waiting = ref.ask(stage.Do(lambda _: "never"), block=False)
     done = root.ask(TerminateChild("a"), block=False)
+    stage.wait_until(lambda: cell_of(ref).told_to_stop is not None)
     gate.set()
     done.get(timeout=LIMIT_S)
     assert cell_of(ref).ended == SHUTDOWN
@@ -147,7 +148,7 @@ def test_an_infinite_shutdown_is_never_cut_short(stage: Any) -> None:
     gate = stage.block("a")
     done = root.ask(TerminateChild("a"), block=False)
     stage.wait_until(lambda: stage.children(root)["a"].state == "stopping")
-    stage.clock.advance(10**6)
+    stage.clock.advance(10_000)
     assert stage.children(root)["a"].state == "stopping"
     gate.set()
     done.get(timeout=LIMIT_S)
@@ -158,7 +159,7 @@ def test_a_supervisor_child_has_all_the_time_it_needs_by_default(stage: Any) -> 
     gate = stage.block("a")
     done = root.ask(TerminateChild("inner"), block=False)
     stage.wait_until(lambda: stage.node("inner").state == "stopping")
-    stage.clock.advance(10**6)
+    stage.clock.advance(10_000)
     assert stage.children(root)["inner"].state == "stopping"
     gate.set()
     done.get(timeout=LIMIT_S)
@@ -217,6 +218,30 @@ def test_the_death_notice_of_an_abandoned_incarnation_is_ignored(stage: Any) -> 
 
 def throw(error: BaseException) -> None:
     raise error
+
+
+def test_an_abandoned_incarnation_runs_no_clean_up_that_could_hurt_the_next_one(
+    stage: Any,
+) -> None:
+    stage.root("a")
+    before = stage.ref("a")
+    gate = abandon(stage, "a", lambda _: throw(RuntimeError("at last")))
+    stage.reborn("a", before)
+    gate.set()
+    stage.wait_until(lambda: not stage.system.abandoned())
+    stage.heard("start a", "start a")
+    assert stage.says == []
+
+
+def test_whoever_waits_for_an_abandoned_actors_answer_is_told(stage: Any) -> None:
+    stage.root("a")
+    ref = stage.ref("a")
+    gate, inside = stage.gate(), threading.Event()
+    answer = ref.ask(stage.Do(lambda _: (inside.set(), gate.wait(60))), block=False)
+    assert inside.wait(LIMIT_S)
+    cell_of(ref).abandon("the test wants it")
+    with pytest.raises(ActorDeadError, match="root/a ended before it answered"):
+        answer.get(timeout=LIMIT_S)
 
 
 def test_an_abandoned_child_is_restarted_and_keeps_its_name(stage: Any) -> None:

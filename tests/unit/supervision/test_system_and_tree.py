@@ -14,6 +14,7 @@ from supervisor.supervision import (
     Kind,
     Restart,
     StartChild,
+    SupervisorSpec,
     System,
     tree,
 )
@@ -38,6 +39,16 @@ def test_stopping_returns_the_reason_and_calls_on_end_once(stage: Any) -> None:
     assert str(stage.system.stop(LIMIT_S)) == "shutdown"
     assert str(stage.system.stop(LIMIT_S)) == "shutdown"
     assert [str(reason) for reason in stage.root_ends] == ["shutdown"]
+
+
+def test_an_on_end_that_fails_leaves_no_thread_behind(stage: Any) -> None:
+    def fail(_: Any) -> None:
+        raise OSError("no disk")
+
+    stage.system.run_root(SupervisorSpec(), on_end=fail)
+    stage.system.stop(LIMIT_S)
+    stage.wait_until(lambda: not stage.system.cells())
+    assert stage.is_logged("root's end failed")
 
 
 def test_after_a_stop_no_thread_and_no_timer_is_left(stage: Any) -> None:
