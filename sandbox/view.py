@@ -57,7 +57,7 @@ class View:
     def _drawing(self, summary: str) -> Group:
         try:
             root: Any = self._client.get("/v1/tree")
-            drawn: Any = tree_table(root)
+            drawn: Any = tree_table(root, self._console.width)
         except ControlError as error:
             drawn = Text(str(error), "red")
         footer = Text(f"{summary}    Ctrl-C ends it and leaves nothing behind", "dim")

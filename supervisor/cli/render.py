@@ -23,13 +23,16 @@ _COLOURS = {
     "retiring": "blue",
     "waiting": "yellow",
 }
+_GAP = 2
+_LEAST_WIDTH = 10
 
 
-def tree_table(root: Mapping[str, Any], now: datetime | None = None) -> Table:
+def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
     """Draw the supervision tree, a line an actor.
 
     Args:
         root: the answer of `/v1/tree`.
+        width: of the terminal, in characters.
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
@@ -44,7 +47,7 @@ def tree_table(root: Mapping[str, Any], now: datetime | None = None) -> Table:
             Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
             Text("  ").join(_remarks(node, now)),
         )
-    return _fitting(table)
+    return _fitting(table, width)
 
 
 def _walk(
@@ -78,11 +81,14 @@ def _remarks(node: Mapping[str, Any], now: datetime) -> Iterator[Text]:
         yield Text(node["reason"], "dim")
 
 
-def runners_table(runners: list[Mapping[str, Any]], now: datetime | None = None) -> Table:
+def runners_table(
+    runners: list[Mapping[str, Any]], width: int, now: datetime | None = None
+) -> Table:
     """List the runners.
 
     Args:
         runners: the answer of `/v1/runners`.
+        width: of the terminal, in characters.
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
@@ -95,7 +101,7 @@ def runners_table(runners: list[Mapping[str, Any]], now: datetime | None = None)
             Text(job_in_words(runner["job"]) if runner["job"] else ""),
             Text(runner["reason"], "dim"),
         )
-    return _fitting(table)
+    return _fitting(table, width)
 
 
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -140,17 +146,20 @@ def _span(seconds: float) -> str:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
     for heading in headings:
         number = heading in {"FOR", "RESTARTS", "MAILBOX"}
         table.add_column(heading, no_wrap=True, justify="right" if number else "left")
     return table
 
 
-def _fitting(table: Table) -> Table:
+def _fitting(table: Table, width: int) -> Table:
     """Let only the last column give way where the terminal is narrow."""
+    taken = 0
     for column in table.columns[:-1]:
-        column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        column.width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        taken += column.width + _GAP
+    table.columns[-1].max_width = max(_LEAST_WIDTH, width - taken - 1)
     return table
 
 
