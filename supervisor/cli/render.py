@@ -88,11 +88,12 @@ def runners_table(runners: list[Mapping[str, Any]], now: datetime | None = None)
     for runner in sorted(runners, key=lambda r: str(r["name"])):
         job = runner["job"] or {}
         table.add_row(
-            runner["name"],
+            # As Text: what a guest or LXD said must not be read as markup.
+            Text(runner["name"]),
             Text(runner["stage"], _COLOURS.get(runner["stage"], "cyan")),
             age(runner["since"], now),
-            " ".join(filter(None, (job.get("repository"), job.get("workflow"), job.get("name")))),
-            runner["reason"],
+            Text(" ".join(job[key] for key in ("repository", "workflow", "name") if job.get(key))),
+            Text(runner["reason"]),
         )
     return table
 
@@ -108,12 +109,17 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
 
 def age(since: str, now: datetime) -> str:
     """Say how long ago something was: `3s`, `5m`, `2h`, `4d`."""
-    return _span((now - datetime.fromisoformat(since)).total_seconds())
+    return _span((now - _moment(since)).total_seconds())
 
 
 def until(when: str, now: datetime) -> str:
     """Say how long something still takes."""
-    return _span((datetime.fromisoformat(when) - now).total_seconds())
+    return _span((_moment(when) - now).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    # Before Python 3.11 it took no Z, which pydantic writes.
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _span(seconds: float) -> str:
