@@ -143,7 +143,9 @@ def running(*children: ChildSpec, **spec: object) -> World:
 def stages(effects: list[Effect]) -> list[str]:
     words = {Launch: "launch", Halt: "halt"}
     return [
-        f"{words[type(effect)]} {effect.id}" for effect in effects if isinstance(effect, Launch | Halt)
+        f"{words[type(effect)]} {effect.id}"
+        for effect in effects
+        if isinstance(effect, Launch | Halt)
     ]
 
 
