@@ -11,7 +11,7 @@ export PATH
 
 # Read by root and RUNNER_USER, written by root; its `private` by root only.
 GUEST_DIR=/var/lib/github-runner-guest
-SIGNAL_PIPE=$GUEST_DIR/private/request
+SIGNAL_PIPE=$GUEST_DIR/private/pipe
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 
@@ -123,15 +123,15 @@ obtain_application() {
 # The hooks and their token: a job may read them, as they run as its user; it can report on its own
 # runner with it and nothing else. The names after GITHUB_ are GitHub's, in every step's environment.
 write_hooks() {
-    mkfifo "$GUEST_DIR/request"
-    chmod 660 "$GUEST_DIR/request"
+    umask 007
+    mkfifo "$GUEST_DIR/pipe.request" "$GUEST_DIR/pipe.answer"
     umask 027
     printf '%s\n' "$SIGNAL_URL" "$SIGNAL_TOKEN" >"$GUEST_DIR/endpoint"
     {
         echo '#!/bin/sh'
         echo 'set +e'
         echo 'LC_ALL=C'
-        echo "SIGNAL_PIPE=$GUEST_DIR/request"
+        echo "SIGNAL_PIPE=$GUEST_DIR/pipe"
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
@@ -167,7 +167,7 @@ mkdir -p "${GUEST_DIR%/*}"
 first_start=yes
 mkdir "$GUEST_DIR" 2>/dev/null || first_start=
 mkdir -p "$GUEST_DIR/private"
-[ -p "$SIGNAL_PIPE" ] || mkfifo "$SIGNAL_PIPE"
+[ -p "$SIGNAL_PIPE.answer" ] || mkfifo "$SIGNAL_PIPE.request" "$SIGNAL_PIPE.answer"
 write_signal_functions >"$GUEST_DIR/signal.sh"
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/signal.sh"

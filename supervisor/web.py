@@ -3,9 +3,9 @@
 import threading
 from typing import Any
 
-import waitress
 from flask import Flask
 from waitress import wasyncore
+from waitress.server import create_server
 
 
 class WebServer:
@@ -22,7 +22,7 @@ class WebServer:
 
     def __init__(self, app: Flask, name: str, **options: Any) -> None:
         self._sockets: dict[int, Any] = {}
-        self._server = waitress.create_server(app, self._sockets, ident=None, **options)
+        self._server = create_server(app, self._sockets, ident=None, **options)
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
         self._thread.start()
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pykka import ActorRef, ActorRegistry
+from pykka import ActorDeadError, ActorRef, ActorRegistry
 
 from supervisor.supervision.mailbox import Mailbox
 from supervisor.supervision.reasons import Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import Kind
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ class Cell:
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
+        ended_at: when that was, if it was.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
+        owed: the answers that askers still wait for, besides those to what is in the inbox.
         records: for a supervisor, what it published of its children, in start order.
     """
 
@@ -134,8 +137,10 @@ class Cell:
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
+        self.ended_at = self.snapshot.since
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
+        self.owed: set[Reply] = set()
         self.records: dict[str, ChildRecord] = {}
         limit = place.stuck_limit
         if limit is None:
@@ -201,6 +206,7 @@ class Cell:
         with self._lock:
             if self.ended is not None:
                 return False
+            self.ended_at = self.system.clock.now()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
         self.ref.actor_stopped.set()
@@ -208,6 +214,8 @@ class Cell:
         if self.name is not None:
             self.system.directory.unregister(self.name, self.ref)
         self.mailbox.close()
+        for reply in list(self.owed):
+            reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)

@@ -10,7 +10,7 @@ from loguru import logger
 from pykka._envelope import Envelope
 
 from supervisor.supervision import effects as do
-from supervisor.supervision.actor import Actor, Reply
+from supervisor.supervision.actor import Actor
 from supervisor.supervision.cell import Cell, ChildRecord, Place, cell_of, start_at
 from supervisor.supervision.children import ChildState
 from supervisor.supervision.core import Core, Phase
@@ -34,6 +34,7 @@ from supervisor.supervision.messages import (
     WhichChildren,
 )
 from supervisor.supervision.reasons import IGNORED, SHUTDOWN, Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import (
     BRUTAL_KILL,
     IGNORE,
@@ -294,6 +295,7 @@ class Supervisor(Actor):
             effect.restarts,
         )
         record = self._records[effect.id]
+        record.restarts = effect.restarts
         if effect.seconds > 0:
             record.waits_until = self.system.clock.monotonic() + effect.seconds
 
@@ -303,8 +305,7 @@ class Supervisor(Actor):
         if effect.error is not None:
             self._fail_request(request, effect.error)
         elif isinstance(request.operation, (StartChild, RestartChild)):
-            child = self._core.children[effect.id]
-            request.reply.set(self._ref_of(child) or IGNORE)
+            request.reply.set(self._ref_of(effect.id) or IGNORE)
         else:
             request.reply.set(None)
 
@@ -342,7 +343,6 @@ class Supervisor(Actor):
         if state != record.state:
             record.state = state
             record.since = self.system.clock.now()
-        record.restarts = child.restarts
 
     def _log_end(self, child: Child, reason: Reason) -> None:
         level = "WARNING" if reason.is_abnormal else "DEBUG"
@@ -365,16 +365,16 @@ class Supervisor(Actor):
         record = self._records.get(child_id)
         return record.kind if record is not None else Kind.WORKER
 
-    def _ref_of(self, child: Child) -> ActorRef[Any] | None:
-        record = self._records.get(child.id)
-        if record is None or record.cell is None or not child.is_alive:
+    def _ref_of(self, child_id: str) -> ActorRef[Any] | None:
+        child, record = self._core.children.get(child_id), self._records.get(child_id)
+        if child is None or record is None or record.cell is None or not child.is_alive:
             return None
         return record.cell.ref
 
     def _info(self, child: Child) -> ChildInfo:
         return ChildInfo(
             child.id,
-            self._ref_of(child),
+            self._ref_of(child.id),
             _shown_state(child),
             self._kind_of(child.id),
             child.spec.restart,

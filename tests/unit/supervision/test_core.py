@@ -331,6 +331,16 @@ def test_a_group_waits_out_the_backoff_before_any_of_it_starts() -> None:
     assert stages(world.delay_passes()) == ["launch a"]
 
 
+def test_another_death_during_a_groups_backoff_leaves_one_wait() -> None:
+    world = running(*ABC, strategy=Strategy.REST_FOR_ONE, backoff=Backoff(1, 10))
+    world.ends("c")
+    world.ends("b")
+    assert len(world.waits) == 1
+    world.delay_passes()
+    world.all_come_up()
+    assert set(world.up) == {"a", "b", "c"}
+
+
 def test_any_significant_child_that_ends_for_good_shuts_the_supervisor_down() -> None:
     world = running(
         child("a", Restart.TRANSIENT, significant=True),
