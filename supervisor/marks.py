@@ -74,8 +74,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
 
 def _read_job(text: str) -> Job | None:
     try:
-        fields = json.loads(text) if text else None
-        job = Job(**fields)
+        job = Job(**json.loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
     return job if all(isinstance(value, str) for value in asdict(job).values()) else None
