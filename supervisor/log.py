@@ -27,6 +27,8 @@ def configure(level: str = "INFO") -> None:
     else:
         logger.add(_write_json, level=level, format="{message}", backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+    # waitress says so at each request that waits for a thread: guests could fill the log with it.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def _name_the_speaker(record: "Record") -> None:
