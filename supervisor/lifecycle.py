@@ -425,8 +425,10 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
     if life.stage not in ENDING:
         return Step(life)
     reason = f"{life.reason.split('; removal failed')[0]}; removal failed: {event.reason}"
-    failures = life.removal_failures + 1
-    return Step(replace(life, stage=Stage.FAILED, reason=reason, removal_failures=failures))
+    known = replace(life, removal_failures=life.removal_failures + 1)
+    if life.stage is Stage.FAILED:
+        return Step(replace(known, reason=reason))
+    return _move(known, now, Stage.FAILED, reason)
 
 
 @_answer.register
