@@ -195,9 +195,10 @@ def reconcile(
 def _says_something_new(registration: Registration, runner: Runner | None) -> bool:
     if runner is None or not registration.online:
         return False
+    # One that boots and is online has lost its signals, most likely while no daemon ran.
     if registration.busy:
-        return runner.stage in AVAILABLE
-    return runner.stage is Stage.READY
+        return runner.stage is Stage.BOOTING or runner.stage in AVAILABLE
+    return runner.stage in (Stage.BOOTING, Stage.READY)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ class FleetActor(Actor):
         self._reconciling = False
         self._trouble = "; ".join(error for error in (listing.error, registered.error) if error)
         config = self._parts.settings.config
+        adopted = False
         if not listing.error:
             self._may_create = True
             plan = planning.reconcile(
@@ -165,12 +166,16 @@ class FleetActor(Actor):
                 now=self._now(),
             )
             self._suspicion = plan.suspicion
+            adopted = bool(plan.adopt)
             for name in plan.adopt:
                 self._adopt(name, listing.instances[name])
             self._repair(plan)
             self._carry_out(plan)
         if self._again:
             self._start_reconcile(self._again)
+        elif adopted:
+            # Only now is there somebody to hear what GitHub says of them.
+            self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
         elif self._suspicion:
             soon = min(_RECHECK_S, config.reconcile_interval.total_seconds())
             self._reconcile_after(soon, "to confirm what the last one suspected")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,8 +125,8 @@ def leave(world: World) -> None:
         world.lxd.daemon.start()
     world.lxd.daemon.resume()
     lxd = Lxd(world.lxd.endpoint)
-    for name in world.instances():
-        lxd.delete(name, limit_s=60)
+    with ThreadPoolExecutor(4) as deleting:
+        list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
     assert not world.instances()
     if not world.crashes_are_meant and world.daemon.log.exists():
         failures = [entry for entry in world.daemon.entries() if "exception" in entry]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ from supervisor.cli.client import ControlClient, ControlError
 from supervisor.gateways.lxd import Lxd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sandbox.github import SandboxGitHub
     from sandbox.private_lxd import PrivateLxd
@@ -358,6 +360,28 @@ class World:
         state = client.api.instances[name].state.get().json()
         pid: int = state["metadata"]["pid"]
         return pid
+
+    @contextmanager
+    def lxd_paused(self) -> Iterator[None]:
+        """Have LXD hang meanwhile: it accepts connections, and answers none."""
+        self.lxd.daemon.pause()
+        try:
+            yield
+        finally:
+            self.lxd.daemon.resume()
+
+    @contextmanager
+    def dhcp_paused(self) -> Iterator[None]:
+        """Have guests wait for an address meanwhile: they are booting for so long."""
+        text = (self.lxd.daemon.directory / "networks" / self.lxd.network / "dnsmasq.pid").read_text()
+        found = re.search(r"(?m)^(?:pid:\s*)?(\d+)$", text)
+        assert found, text
+        pid = int(found[1])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def picture(self) -> str:
         """Describe all sides, for a failed test's message."""

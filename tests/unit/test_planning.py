@@ -207,6 +207,17 @@ def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None
     assert plan.confirm == (listed[0], listed[2])
 
 
+def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
+    fleet = [runner(name, Stage.BOOTING) for name in "abc"]
+    listed = (
+        Registration(1, "fleet-0000000a", online=True, busy=False),
+        Registration(2, "fleet-0000000b", online=True, busy=True),
+        Registration(3, "fleet-0000000c", online=False, busy=False),
+    )
+    plan = reconcile(wanted(3), fleet, Listing(frozenset(), listed), Suspicion(), NOW)
+    assert plan.confirm == listed[:2]
+
+
 def test_after_failures_creations_wait_ever_longer_and_go_one_by_one() -> None:
     pace = Pace(at_once=4)
     assert pace.admit(10, [], NOW) == 4
