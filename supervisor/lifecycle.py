@@ -167,6 +167,11 @@ class InstanceStopped:
 
 
 @dataclass(frozen=True)
+class FoundStopped:
+    """A look at LXD shows the instance stopped: nobody else may be about to delete it."""
+
+
+@dataclass(frozen=True)
 class InstanceGone:
     """LXD has no such instance."""
 
@@ -224,6 +229,7 @@ Event = (
     | Confirmed
     | RegistrationVanished
     | InstanceStopped
+    | FoundStopped
     | InstanceGone
     | RemovalFailed
     | Unregistered
@@ -405,6 +411,15 @@ def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
     return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}; waits for LXD")
+
+
+@_answer.register
+def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
+    if life.stage in STARTING or life.stage is Stage.FAILED:
+        return Step(life)
+    if life.stage is Stage.FINISHED:
+        return Step(life, (Effect.REMOVE,))
+    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}", Effect.REMOVE)
 
 
 @_answer.register

@@ -20,6 +20,7 @@ from supervisor.messages import (
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
+    Look,
     Reconcile,
     RegistrationsListed,
     RunnerChanged,
@@ -159,8 +160,11 @@ class FleetActor(Actor):
                 self._desired(),
                 self._planned(),
                 Listing(
-                    frozenset(listing.instances),
-                    None if registered.error else registered.registrations,
+                    running=frozenset(n for n, m in listing.instances.items() if m.seen.running),
+                    stopped=frozenset(
+                        n for n, m in listing.instances.items() if not m.seen.running
+                    ),
+                    registrations=None if registered.error else registered.registrations,
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
@@ -193,6 +197,8 @@ class FleetActor(Actor):
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+        for name in plan.look:
+            directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for registration in plan.confirm:
