@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from sandbox.github import SandboxGitHub
 from supervisor.cli.client import ControlClient, ControlError
-from supervisor.cli.render import tree_view
+from supervisor.cli.render import tree_table
 
 
 class View:
@@ -57,7 +57,7 @@ class View:
     def _drawing(self, summary: str) -> Group:
         try:
             root: Any = self._client.get("/v1/tree")
-            drawn: Any = tree_view(root)
+            drawn: Any = tree_table(root, self._console.width)
         except ControlError as error:
             drawn = Text(str(error), "red")
         footer = Text(f"{summary}    Ctrl-C ends it and leaves nothing behind", "dim")

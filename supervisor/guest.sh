@@ -11,7 +11,7 @@ export PATH
 
 # Read by root and RUNNER_USER, written by root; its `private` by root only.
 GUEST_DIR=/var/lib/github-runner-guest
-SIGNAL_PIPE=$GUEST_DIR/private/request
+SIGNAL_PIPE=$GUEST_DIR/private/pipe
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 
@@ -82,7 +82,8 @@ fetch() {
             exec curl -q -sSfL --proto '=http,https' --connect-timeout 20 --retry 2 \
                 --max-time "$FETCH_LIMIT_S" -o "$2" "$1"
         elif command -v wget >/dev/null; then
-            exec timeout "$FETCH_LIMIT_S" wget -q -T 20 -O "$2" "$1"
+            # No limit of wget's own: the statically linked busybox of Debian 12 crashes at -T.
+            exec timeout "$FETCH_LIMIT_S" wget -q -O "$2" "$1"
         else
             exec timeout "$FETCH_LIMIT_S" python3 -c '
 import shutil, sys, urllib.request
@@ -123,15 +124,15 @@ obtain_application() {
 # The hooks and their token: a job may read them, as they run as its user; it can report on its own
 # runner with it and nothing else. The names after GITHUB_ are GitHub's, in every step's environment.
 write_hooks() {
-    mkfifo "$GUEST_DIR/request"
-    chmod 660 "$GUEST_DIR/request"
+    umask 007
+    mkfifo "$GUEST_DIR/pipe.request" "$GUEST_DIR/pipe.answer"
     umask 027
     printf '%s\n' "$SIGNAL_URL" "$SIGNAL_TOKEN" >"$GUEST_DIR/endpoint"
     {
         echo '#!/bin/sh'
         echo 'set +e'
         echo 'LC_ALL=C'
-        echo "SIGNAL_PIPE=$GUEST_DIR/request"
+        echo "SIGNAL_PIPE=$GUEST_DIR/pipe"
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
@@ -167,7 +168,7 @@ mkdir -p "${GUEST_DIR%/*}"
 first_start=yes
 mkdir "$GUEST_DIR" 2>/dev/null || first_start=
 mkdir -p "$GUEST_DIR/private"
-[ -p "$SIGNAL_PIPE" ] || mkfifo "$SIGNAL_PIPE"
+[ -p "$SIGNAL_PIPE.answer" ] || mkfifo "$SIGNAL_PIPE.request" "$SIGNAL_PIPE.answer"
 write_signal_functions >"$GUEST_DIR/signal.sh"
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/signal.sh"

@@ -148,9 +148,7 @@ async def _wait(request: web.Request) -> web.Response:
         text = f'strconv.Atoi: parsing "{given}": invalid syntax'
         raise LxdError(400, text) from error
     operations = request.app[CONTEXT].operations
-    operation = await operations.wait(
-        request.match_info["id"], None if limit_s < 0 else limit_s
-    )
+    operation = await operations.wait(request.match_info["id"], None if limit_s < 0 else limit_s)
     return sync(operation.document())
 
 

@@ -34,6 +34,8 @@ _IN_MEMORY = 4 * 1024 * 1024
 _MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"]\x00\x00", b"hsqs")
 _TAR = slice(257, 262)
 _HEAD = 263
+# What stands in for an image where there is none to be had, as for the emulator alone.
+_PLACEHOLDER = b"emulated"
 
 
 def add(app: web.Application) -> None:
@@ -230,7 +232,8 @@ async def _receive(request: web.Request) -> _Received:
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as first:
         if request.content_type.startswith("multipart/"):
             parts = 0
-            async for part in await request.multipart():
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
                 if not isinstance(part, BodyPartReader):
                     raise LxdError(400, "Invalid multipart image")
                 if part.name == "rootfs.img":
@@ -243,7 +246,9 @@ async def _receive(request: web.Request) -> _Received:
         first.seek(0)
         head = first.read(_HEAD)
         first.seek(0)
-        readable = head.startswith(_MAGIC) or head[_TAR] == b"ustar"
+        readable = head.startswith((*_MAGIC, _PLACEHOLDER)) or head[_TAR] == b"ustar"
+        if head.startswith(_PLACEHOLDER + b" " + VIRTUAL_MACHINE.encode()):
+            kind = VIRTUAL_MACHINE
         loop = asyncio.get_running_loop()
         metadata = await loop.run_in_executor(None, _metadata, first) if readable else {}
     return _Received(digest.hexdigest(), sum(sizes), kind, readable, metadata)

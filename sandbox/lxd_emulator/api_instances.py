@@ -109,9 +109,7 @@ async def console(request: web.Request) -> web.Response:
     item = _instance(request)
     text = request.app[CONTEXT].guests.console((item.project, item.name))
     if text is None:
-        raise LxdError(
-            500, f"open /var/log/lxd/{item.name}/console.log: no such file or directory"
-        )
+        raise LxdError(500, f"open /var/log/lxd/{item.name}/console.log: no such file or directory")
     return web.Response(body=text.encode(), content_type="application/octet-stream")
 
 

@@ -74,9 +74,7 @@ class _Profiles:
     @classmethod
     async def show(cls, request: web.Request) -> web.Response:
         profile = cls._find(request, "Fetch profile: ")
-        return sync(
-            documents.profile(request.app[CONTEXT].state, profile), etag=etag(profile)
-        )
+        return sync(documents.profile(request.app[CONTEXT].state, profile), etag=etag(profile))
 
     @classmethod
     async def change(cls, request: web.Request) -> web.Response:
@@ -264,5 +262,3 @@ class _Acls:
         acl = cls._find(request)
         del request.app[CONTEXT].state.acls[acl.name]
         return sync({})
-
-

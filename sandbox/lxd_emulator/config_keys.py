@@ -52,6 +52,10 @@ def _cpus(value: str) -> str | None:
     return None if _CPUS.fullmatch(value) else "Invalid CPU limit syntax"
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 def _keys(check: Check, text: str) -> dict[str, Check]:
     return dict.fromkeys(text.split(), check)
 
@@ -123,18 +127,18 @@ _OF_DEVICES = re.compile(
     r"|last_state\..+)"
 )
 
-_NIC = frozenset(
+_NIC = _words(
     "type name network nictype parent hwaddr host_name mtu vlan boot.priority"
     " ipv4.address ipv6.address ipv4.routes ipv6.routes limits.ingress limits.egress limits.max"
     " security.mac_filtering security.ipv4_filtering security.ipv6_filtering"
-    " security.port_isolation queue.tx.length".split()
+    " security.port_isolation queue.tx.length"
 )
-_DISK = frozenset(
+_DISK = _words(
     "type path source pool size size.state required readonly optional recursive shift propagation"
-    " raw.mount.options limits.read limits.write limits.max boot.priority".split()
+    " raw.mount.options limits.read limits.write limits.max boot.priority"
 )
-_DEVICE_TYPES = frozenset(
-    "none nic disk unix-char unix-block unix-hotplug usb gpu infiniband proxy tpm pci".split()
+_DEVICE_TYPES = _words(
+    "none nic disk unix-char unix-block unix-hotplug usb gpu infiniband proxy tpm pci"
 )
 
 

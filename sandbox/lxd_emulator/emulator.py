@@ -128,8 +128,12 @@ class LxdEmulator:
 
     def want(self, *faults: Fault) -> None:
         """Want faults, each once per its `times`, in this order."""
-        for fault in faults:
-            self._call(lambda server, fault=fault: server.context.faults.add(fault))
+
+        def add(server: Server) -> None:
+            for fault in faults:
+                server.context.faults.add(fault)
+
+        self._call(add)
 
     def want_nothing(self) -> None:
         """Want no faults any more; those that have begun go on."""

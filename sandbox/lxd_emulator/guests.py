@@ -70,7 +70,7 @@ class _Guest:
         self.console.append(f"[{now()}] {text}\n")
 
 
-class _Failed(Exception):  # noqa: N818  a state of the guest, not of the emulator
+class _Failed(Exception):
     """The guest gives up, for a reason that it tells the host."""
 
 
@@ -194,10 +194,7 @@ class Guests:
 
     async def _work(self, guest: _Guest, given: Mapping[str, str]) -> None:
         try:
-            if not guest.first_start:
-                raise _Failed("the instance was started a second time")
-            if guest.way == "fails":
-                raise _Failed("the emulator was told to fail")
+            _check_orders(guest)
             await self._signal(guest, given, "ready")
             code = await self._run_application(guest, given["JIT_CONFIG"], given)
         except _Failed as failure:
@@ -344,6 +341,13 @@ class Guests:
             if status < 500:  # noqa: PLR2004  an answer for good
                 break
         return status, text
+
+
+def _check_orders(guest: _Guest) -> None:
+    if not guest.first_start:
+        raise _Failed("the instance was started a second time")
+    if guest.way == "fails":
+        raise _Failed("the emulator was told to fail")
 
 
 _TOLD = ("repository", "workflow", "run-id", "event", "job")

@@ -95,12 +95,7 @@ def record(state: ServerState, admission: Admission, now: str) -> Instance:
     try:
         config_keys.check_config(wanted.config, wanted.type)
         config_keys.check_device_types(wanted.devices)
-        if (wanted.project, wanted.name) in state.instances:
-            raise LxdError(
-                400,
-                "Add instance info to the database: "
-                'This "instances" entry already exists',
-            )
+        _check_free(state, wanted)
         _check_devices(state, wanted)
     except LxdError as error:
         raise LxdError(400, _RECORD + error.text) from error
@@ -175,7 +170,7 @@ def change(
             f'Instance is busy running a "{instance.busy}" operation',
         )
     config = strings(body.get("config"), "InstancePut.config")
-    devices = _devices(body.get("devices"))
+    devices: Devices = _devices(body.get("devices"))
     profiles = body.get("profiles")
     if not whole:
         config = {**instance.config, **config}
@@ -269,6 +264,12 @@ def _check_profiles(state: ServerState, project: str, names: tuple[str, ...]) ->
     for name in names:
         if (owner, name) not in state.profiles:
             raise LxdError(500, f'Requested profile "{name}" doesn\'t exist')
+
+
+def _check_free(state: ServerState, wanted: Instance) -> None:
+    if (wanted.project, wanted.name) in state.instances:
+        text = 'Add instance info to the database: This "instances" entry already exists'
+        raise LxdError(400, text)
 
 
 def _check_devices(state: ServerState, instance: Instance) -> None:

@@ -259,17 +259,19 @@ def _check_network_config(name: str, config: Mapping[str, str], *, bad_value: in
     for key, value in config.items():
         if not _NETWORK_KEY.fullmatch(key):
             raise LxdError(400, f'Invalid option for network "{name}" option "{key}"')
-        if key == "ipv4.address" and value != "none":
-            try:
-                if "/" not in value:
-                    raise ValueError(value)
-                ipaddress.IPv4Interface(value)
-            except ValueError as error:
-                raise LxdError(
-                    bad_value,
-                    f'Invalid value for network "{name}" option "{key}": '
-                    f"invalid CIDR address: {value}",
-                ) from error
+        if key == "ipv4.address" and value != "none" and not _is_cidr(value):
+            raise LxdError(
+                bad_value,
+                f'Invalid value for network "{name}" option "{key}": invalid CIDR address: {value}',
+            )
+
+
+def _is_cidr(value: str) -> bool:
+    try:
+        ipaddress.IPv4Interface(value)
+    except ValueError:
+        return False
+    return "/" in value
 
 
 def make_acl(state: ServerState, body: Body) -> Acl:

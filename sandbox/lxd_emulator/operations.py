@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,6 @@ class Operation:
             "err": self.error,
             "location": "none",
         }
-
 
 
 class Operations:
@@ -131,10 +131,8 @@ class Operations:
             LxdError: It isn't known.
         """
         operation = self.get(operation_id)
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(operation.done.wait(), timeout_s)
-        except asyncio.TimeoutError:
-            pass
         return operation
 
     def cancel(self, operation_id: str) -> None:

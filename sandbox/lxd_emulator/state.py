@@ -48,9 +48,7 @@ def _first_projects() -> dict[str, Project]:
 
 
 def _first_profiles() -> dict[Key, Profile]:
-    profile = Profile(
-        project=DEFAULT_PROJECT, name="default", description="Default LXD profile"
-    )
+    profile = Profile(project=DEFAULT_PROJECT, name="default", description="Default LXD profile")
     return {(profile.project, profile.name): profile}
 
 

@@ -21,6 +21,7 @@ from supervisor.messages import (
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
+    Look,
     Reconcile,
     RegistrationsListed,
     RunnerChanged,
@@ -73,8 +74,7 @@ class FleetActor(Actor):
         self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
-        self._proven: set[str] = set()
-        self._failed: set[str] = set()
+        self._judged: set[str] = set()
         self._may_create = False
         self._signals = ""
         self._trouble = ""
@@ -163,25 +163,33 @@ class FleetActor(Actor):
         }
         self._trouble = "; ".join(error for error in (listing.error, registered.error) if error)
         config = self._parts.settings.config
+        adopted = False
         if not listing.error:
             self._may_create = True
             plan = planning.reconcile(
                 self._desired(),
                 self._planned(),
                 Listing(
-                    frozenset(listing.instances),
-                    None if registered.error else registered.registrations,
+                    running=frozenset(n for n, m in listing.instances.items() if m.seen.running),
+                    stopped=frozenset(
+                        n for n, m in listing.instances.items() if not m.seen.running
+                    ),
+                    registrations=None if registered.error else registered.registrations,
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
             )
             self._suspicion = plan.suspicion
+            adopted = bool(plan.adopt)
             for name in plan.adopt:
                 self._adopt(name, listing.instances[name])
             self._repair(plan)
             self._carry_out(plan)
         if self._again:
             self._start_reconcile(self._again)
+        elif adopted:
+            # Only now is there somebody to hear what GitHub says of them.
+            self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
         elif self._suspicion:
             soon = min(_RECHECK_S, config.reconcile_interval.total_seconds())
             self._reconcile_after(soon, "to confirm what the last one suspected")
@@ -199,6 +207,8 @@ class FleetActor(Actor):
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+        for name in plan.look:
+            directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for registration in plan.confirm:
@@ -226,22 +236,24 @@ class FleetActor(Actor):
         self._show()
 
     def _judge(self, name: str, life: Life) -> None:
-        """Learn from a runner that became ready, or that ended before it was."""
-        if life.stage in AVAILABLE or life.stage is Stage.BUSY:
-            self._proven.add(name)
-            self._pace = replace(self._pace, failures=0, last_failure=None)
-        elif name not in self._proven and name not in self._failed:
-            ordered_away = life.stage is Stage.RETIRING
-            if not ordered_away and life.stage in (Stage.FAILED, Stage.FINISHED):
-                self._failed.add(name)
+        """Learn once from a runner of ours: it became ready, or it ended before it was.
+
+        One that was ordered away, or taken over, says nothing of whether runners can be made now.
+        """
+        if name not in self._judged:
+            if life.stage in AVAILABLE or life.stage is Stage.BUSY:
+                self._judged.add(name)
+                self._pace = replace(self._pace, failures=0, last_failure=None)
+            elif life.stage in (Stage.FAILED, Stage.FINISHED):
+                self._judged.add(name)
                 failures = self._pace.failures + 1
                 self._pace = replace(self._pace, failures=failures, last_failure=self._now())
         if life.stage is Stage.DELETED:
-            self._proven.discard(name)
-            self._failed.discard(name)
+            self._judged.discard(name)
 
     def _carry_out(self, plan: Plan) -> None:
         for name, why in plan.retire:
+            self._judged.add(name)
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
         if not (plan.create and self._may_create and self._signals):
@@ -249,7 +261,7 @@ class FleetActor(Actor):
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now())):
             self._create_runner()
         delay = self._pace.delay(self._now())
-        if delay:
+        if delay and self._delayed is None:
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
     def _create_runner(self) -> None:
@@ -259,6 +271,7 @@ class FleetActor(Actor):
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
     def _adopt(self, name: str, found: Marks) -> None:
+        self._judged.add(name)
         life = Life(Stage.BOOTING, self._now(), "its actor is being started")
         self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
 
@@ -282,6 +295,11 @@ class FleetActor(Actor):
         stages = [entry.life.stage for entry in self._parts.roster.all()]
         online = sum(1 for stage in stages if stage in AVAILABLE or stage is Stage.BUSY)
         reason = f"{online} of {wanted} runners are there"
+        if not self._signals:
+            reason += "; none is created until guests can report"
+        elif delay := self._pace.delay(self._now()):
+            failed = self._pace.failures
+            reason += f"; {failed} failed in a row, the next try is in {delay.seconds + 1} s"
         state = "degraded" if self._trouble else "keeping"
         self.publish(state, self._trouble or reason, **self._history)
 
