@@ -8,7 +8,7 @@ from loguru import logger
 from supervisor import lifecycle
 from supervisor.blueprints import architecture
 from supervisor.config import ConfigError
-from supervisor.gateways.github import GitHub, GitHubError, RunnerBusy
+from supervisor.gateways.github import GitHub, GitHubError, NameTaken, RunnerBusy
 from supervisor.messages import (
     Application,
     ConfigChanged,
@@ -103,7 +103,7 @@ class TokensActor(Actor):
                 token = config.github_token()
                 self._client = GitHub(config.github_url, config.path, token)
             answer = question(self._client)
-        except RunnerBusy:
+        except (RunnerBusy, NameTaken):
             self.publish("ready", f"GitHub answers for {config.path}")
             raise
         except (GitHubError, ConfigError) as error:

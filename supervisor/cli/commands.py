@@ -131,7 +131,7 @@ def status(socket: Path, as_json: bool) -> None:
     """Say what is, and what is wrong."""
     answer = ControlClient(socket).get("/v1/status")
     lines = "\n".join(render.status_lines(answer))
-    _show(answer, as_json, lambda console: console.print(lines, highlight=False, markup=False))
+    _show(answer, as_json, lambda _console: click.echo(lines))
     if answer["problems"]:
         sys.exit(FAILED)
 
