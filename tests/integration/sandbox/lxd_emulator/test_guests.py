@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pylxd.exceptions import LXDAPIException
 
 from sandbox.github import JobRequest
 from sandbox.lxd_emulator import GuestFault
@@ -40,10 +41,6 @@ def queue(github: SandboxGitHub, script: str = "echo hi\n") -> Any:
     return github.queue(JobRequest(script=script, repository="acme/demo"))
 
 
-def is_idle(github: SandboxGitHub) -> bool:
-    return [runner.status for runner in github.runners()] == ["online"]
-
-
 def test_a_guest_takes_one_job_and_is_gone(
     lxd: LxdEmulator, launch: Any, host: Any, github: SandboxGitHub, events: Any
 ) -> None:
@@ -67,8 +64,8 @@ def test_a_guest_takes_one_job_and_is_gone(
 
 def test_a_guest_waits_for_its_job(lxd: LxdEmulator, launch: Any, github: SandboxGitHub) -> None:
     launch()
-    assert github.wait_for(lambda: is_idle(github), 5)
-    assert lxd.guests() == {f"default/{NAME}": "idle"}
+    assert lxd.wait_for(lambda: lxd.guests() == {f"default/{NAME}": "idle"})
+    assert [runner.status for runner in github.runners()] == ["online"]
     job = queue(github)
     assert github.wait_for(lambda: github.job(job.id).conclusion == "success", 5)
     assert lxd.wait_for(lambda: lxd.instances() == ())
@@ -161,10 +158,14 @@ def test_a_guest_that_never_ends_stays(
     assert [instance.status for instance in lxd.instances()] == ["Running"]
 
 
-def test_only_force_stops_a_guest_that_ignores_its_host(lxd: LxdEmulator, launch: Any) -> None:
+def test_only_force_stops_a_guest_that_ignores_its_host(
+    lxd: LxdEmulator, client: Client, launch: Any
+) -> None:
     lxd.want(GuestFault(way="ignores-shutdown"))
-    instance = launch()
-    with pytest.raises(Exception, match="shutting down the container failed"):
+    launch()
+    assert lxd.wait_for(lambda: lxd.guests() != {})
+    instance = client.instances.get(NAME)
+    with pytest.raises(LXDAPIException, match="shutting down the container failed"):
         instance.stop(force=False, timeout=0, wait=True)
     instance.stop(force=True, wait=True)
     assert lxd.instances() == ()
