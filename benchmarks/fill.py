@@ -48,8 +48,7 @@ def run(*, runners: int = 32, rounds: int = 3, at_once: int | None = None) -> di
             }
             best = max(tries, key=lambda count: tries[count])
             taken = [
-                _round(directory, place, watch, bare, runners, best, at_once)
-                for _ in range(rounds)
+                _round(directory, place, watch, bare, runners, best, at_once) for _ in range(rounds)
             ]
     return _summary(taken, place, runners, tries, best)
 

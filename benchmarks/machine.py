@@ -36,7 +36,9 @@ def usage(pid: int) -> Usage:
     # The second field, the program's name in brackets, may hold anything.
     fields = (directory / "stat").read_text().rpartition(")")[2].split()
     status = dict(
-        line.split(":", 1) for line in (directory / "status").read_text().splitlines() if ":" in line
+        line.split(":", 1)
+        for line in (directory / "status").read_text().splitlines()
+        if ":" in line
     )
     return Usage(
         cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S,

@@ -102,7 +102,9 @@ def _by_daemon(
         Daemon(directory / "daemon", place, server, 0) as daemon,
     ):
         if github_delay_s:
-            server.faults.add(Fault("POST", "*/generate-jitconfig", delay_s=github_delay_s, times=None))
+            server.faults.add(
+                Fault("POST", "*/generate-jitconfig", delay_s=github_delay_s, times=None)
+            )
         for _ in range(count + 1):
             server.queue(JobRequest(script="sleep 0.3", repository=f"{server.org}/bench"))
         watch.clear()

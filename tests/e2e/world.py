@@ -87,7 +87,7 @@ class DaemonProcess:
     def start(self) -> None:
         """Start it and return when it answers."""
         self.launch()
-        wait_until(self.answers, "the daemon answers on its control socket")
+        self.ask("/v1/version")
 
     def launch(self) -> None:
         """Start it."""
@@ -118,13 +118,27 @@ class DaemonProcess:
         self.send(signal.SIGHUP)
 
     def answers(self) -> bool:
-        """Tell whether it answers; it must not have ended."""
-        assert self.exit_code() is None, f"the daemon has ended with {self.exit_code()}"
+        """Tell whether it answers."""
         try:
             self.control.get("/v1/version")
         except ControlError:
             return False
         return True
+
+    def ask(self, path: str) -> Any:
+        """Ask it, again while the actor that answers is being restarted."""
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            assert self.exit_code() is None, f"the daemon has ended with {self.exit_code()}"
+            try:
+                answers.append(self.control.get(path))
+            except ControlError:
+                return False
+            return True
+
+        wait_until(answered, f"the daemon answers {path}")
+        return answers[-1]
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -212,7 +226,7 @@ class World:
 
     def runners(self) -> dict[str, dict[str, Any]]:
         """Return the runners as the daemon shows them, by name."""
-        shown = self.daemon.control.get("/v1/runners")
+        shown = self.daemon.ask("/v1/runners")
         by_name = {runner["name"]: runner for runner in shown}
         assert len(by_name) == len(shown), f"a name is there twice: {shown}"
         return by_name
@@ -252,12 +266,12 @@ class World:
 
     def actor(self, name: str) -> dict[str, Any]:
         """Return an actor's place in the tree."""
-        (found,) = [node for node in walk(self.daemon.control.get("/v1/tree")) if node["id"] == name]
+        (found,) = [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
         return found
 
     def status(self) -> dict[str, Any]:
         """Return the daemon's report."""
-        answer: dict[str, Any] = self.daemon.control.get("/v1/status")
+        answer: dict[str, Any] = self.daemon.ask("/v1/status")
         return answer
 
     # What happens to it
@@ -349,9 +363,9 @@ class World:
         assert [(job.conclusion, job.requeues) for job in jobs] == [("success", 0)] * len(jobs)
         return jobs
 
-    def kill_guest(self, name: str) -> None:
-        """Kill the first process of a guest, without asking LXD to."""
-        os.kill(self.guest_pid(name), signal.SIGKILL)
+    def kill_process(self, pid: int) -> None:
+        """Kill a guest by its first process, without asking LXD to."""
+        os.kill(pid, signal.SIGKILL)
 
     def guest_pid(self, name: str) -> int:
         """Return the first process of a guest, as the host numbers it."""
