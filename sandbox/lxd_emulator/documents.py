@@ -44,6 +44,7 @@ _NO_COUNTERS = dict.fromkeys(
 def instance(state: ServerState, item: Instance) -> dict[str, Any]:
     """Describe an instance, without its state."""
     config, devices = instances.expanded(state, item)
+    expanded = {"expanded_config": config, "expanded_devices": devices}
     return {
         "architecture": item.architecture,
         "config": item.config,
@@ -53,8 +54,8 @@ def instance(state: ServerState, item: Instance) -> dict[str, Any]:
         "stateful": False,
         "description": item.description,
         "created_at": item.created_at,
-        "expanded_config": config,
-        "expanded_devices": devices,
+        # LXD leaves these out where they are empty.
+        **{key: value for key, value in expanded.items() if value},
         "name": item.name,
         "status": item.status,
         "status_code": STATUS_CODES[item.status],

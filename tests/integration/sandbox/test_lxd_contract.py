@@ -313,6 +313,14 @@ def changes_of_configuration(side: Side) -> None:
     side.ask("PUT", "/instances/c5", body)
     side.ask("PUT", "/instances/c5", {**body, "config": {**body["config"], "a.b": "c"}})
     side.ask("PATCH", "/instances/c5", {"bogus": 1})
+    side.ask("PATCH", "/instances/c5", {"profiles": ["zz"]})
+    side.ask("PUT", "/instances/c5", {**body, "profiles": ["zz"]})
+    side.ask("PUT", "/instances/c5", {**body, "devices": {}})
+    side.ask("PUT", "/instances/c5", {**body, "devices": {**DEVICES, "x": {"type": "zz"}}})
+    bad = {"type": "nic", "network": "nonet"}
+    side.ask("PUT", "/instances/c5", {**body, "devices": {**DEVICES, "eth0": bad}})
+    side.ask("PATCH", "/instances/c5", {"devices": {"eth0": bad}})
+    side.ask("PUT", "/instances/c5", {**body, "config": {}})
     side.ask("PATCH", "/instances/c5", {"config": {"user.b": "c", "user.a": ""}})
     config = side.ask("GET", "/instances/c5")["config"]
     side.seen.append({key: value for key, value in config.items() if key.startswith("user.")})
