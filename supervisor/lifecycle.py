@@ -167,6 +167,11 @@ class InstanceStopped:
 
 
 @dataclass(frozen=True)
+class FoundStopped:
+    """A look at LXD shows the instance stopped, and LXD may not delete it: it died unseen."""
+
+
+@dataclass(frozen=True)
 class InstanceGone:
     """LXD has no such instance."""
 
@@ -224,6 +229,7 @@ Event = (
     | Confirmed
     | RegistrationVanished
     | InstanceStopped
+    | FoundStopped
     | InstanceGone
     | RemovalFailed
     | Unregistered
@@ -405,6 +411,17 @@ def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
     return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}; waits for LXD")
+
+
+@_answer.register
+def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
+    if life.stage in STARTING or life.stage is Stage.FAILED:
+        # One that is being made has not run yet; of a failed one the removal is on its way.
+        return Step(life)
+    if life.stage is Stage.FINISHED:
+        return Step(life, (Effect.REMOVE,))
+    reason = f"was found stopped while {life.stage}"
+    return _move(life, now, Stage.FINISHED, reason, Effect.REMOVE)
 
 
 @_answer.register

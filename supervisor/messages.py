@@ -78,6 +78,11 @@ class Happened:
     event: Event
 
 
+@dataclass(frozen=True)
+class LookAtInstance:
+    """LXD's listing shows the instance stopped, or not at all: see what there is."""
+
+
 # To the tokens actor, and its answers.
 
 

@@ -56,10 +56,12 @@ class Listing:
     Attributes:
         instances: the names of those that bear our mark.
         registrations: whatever GitHub lists, ours or not; None if it could not be asked.
+        stopped: those of the instances that don't run.
     """
 
     instances: frozenset[str]
     registrations: tuple[Registration, ...] | None
+    stopped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Plan:
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
         confirm: what GitHub says of runners, for those it knows something new of.
+        look: runners whose instance seems to have ended: they shall see for themselves.
         suspicion: to be handed to the next plan.
     """
 
@@ -96,6 +99,7 @@ class Plan:
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
     confirm: tuple[Registration, ...] = ()
+    look: tuple[str, ...] = ()
     suspicion: Suspicion = Suspicion()
 
 
@@ -188,8 +192,16 @@ def reconcile(
         confirm=tuple(
             r for r in ours if r.name not in leaving and _says_something_new(r, known.get(r.name))
         ),
+        look=tuple(sorted(r.name for r in runners if _seems_ended(r, listing))),
         suspicion=Suspicion(frozenset(r.id for r in unmatched), missing),
     )
+
+
+def _seems_ended(runner: Runner, listing: Listing) -> bool:
+    """Tell whether LXD's event of an instance's end may have been missed."""
+    if runner.stage in (*_STARTING, Stage.FAILED, Stage.DELETED):
+        return False
+    return runner.name not in listing.instances or runner.name in listing.stopped
 
 
 def _says_something_new(registration: Registration, runner: Runner | None) -> bool:

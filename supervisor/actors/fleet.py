@@ -20,6 +20,7 @@ from supervisor.messages import (
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
+    LookAtInstance,
     Reconcile,
     RegistrationsListed,
     RunnerChanged,
@@ -162,6 +163,7 @@ class FleetActor(Actor):
                 Listing(
                     frozenset(listing.instances),
                     None if registered.error else registered.registrations,
+                    frozenset(n for n, m in listing.instances.items() if not m.seen.running),
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
@@ -194,6 +196,8 @@ class FleetActor(Actor):
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+        for name in plan.look:
+            directory.tell(name, LookAtInstance())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for registration in plan.confirm:

@@ -23,6 +23,7 @@ from supervisor.messages import (
     Happened,
     JitConfigFailed,
     JitConfigMade,
+    LookAtInstance,
     RequestJitConfig,
     RunnerChanged,
 )
@@ -153,6 +154,8 @@ class RunnerActor(Actor):
         outcome = message.outcome
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
+        elif isinstance(outcome, (Looked, LookFailed)) and self._known:
+            self._compare(outcome)
         elif isinstance(outcome, Looked):
             self._adopt(outcome.marks)
         elif isinstance(outcome, LookFailed):
@@ -169,6 +172,19 @@ class RunnerActor(Actor):
     @handles(_LookAgain)
     def _look_again(self, _message: _LookAgain) -> None:
         self._enqueue(self._parts.tending, self._instance.look)
+
+    @handles(LookAtInstance)
+    def _look_at_instance(self, _message: LookAtInstance) -> None:
+        # In line with its other work: a listing may be older than the instance, a look is not.
+        self._look_again(_LookAgain())
+
+    def _compare(self, looked: Looked | LookFailed) -> None:
+        if isinstance(looked, LookFailed):
+            return  # the next reconcile asks again
+        if looked.marks is None:
+            self._happen(lifecycle.InstanceGone())
+        elif not looked.marks.seen.running:
+            self._happen(lifecycle.FoundStopped())
 
     def _happen(self, event: Event) -> None:
         if self._known:

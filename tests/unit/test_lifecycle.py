@@ -17,6 +17,7 @@ from supervisor.lifecycle import (
     InstanceCreated,
     InstanceGone,
     InstanceStarted,
+    FoundStopped,
     InstanceStopped,
     Job,
     JobFinished,
@@ -51,6 +52,7 @@ events = st.one_of(
     st.builds(Confirmed, st.booleans()),
     st.just(RegistrationVanished()),
     st.just(InstanceStopped()),
+    st.just(FoundStopped()),
     st.just(InstanceGone()),
     st.builds(RemovalFailed, st.just("disk on fire")),
     st.just(Unregistered()),
@@ -139,7 +141,7 @@ def test_no_event_but_its_end_its_limit_or_force_removes_a_busy_runner(
     after = step(life(Stage.BUSY, job=job), event, NOW)
     forced = isinstance(event, DeletionOrdered) and event.force
     too_long = isinstance(event, LimitPassed) and event.stage is Stage.BUSY
-    broken = isinstance(event, Failed)
+    broken = isinstance(event, Failed | FoundStopped)
     if not (forced or too_long or broken):
         assert Effect.REMOVE not in after.effects
 
@@ -242,3 +244,18 @@ def test_a_runner_is_taken_over_where_it_stands(seen: Seen | None, stage: Stage)
 def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
     if before.stage in ENDING - {Stage.RETIRING}:
         assert step(before, event, NOW).life.stage in ENDING - {Stage.RETIRING}
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.IDLE, Stage.BUSY, Stage.FINISHED])
+def test_an_instance_found_stopped_is_removed_at_once(stage: Stage) -> None:
+    after = step(Life(stage, NOW, runner_id=7), FoundStopped(), NOW)
+    assert after.life.stage is Stage.FINISHED
+    assert after.effects == (Effect.REMOVE,)
+
+
+@pytest.mark.parametrize("stage", [Stage.REQUESTED, Stage.CREATING, Stage.FAILED])
+def test_an_instance_found_stopped_before_its_start_or_after_its_failure_is_left(
+    stage: Stage,
+) -> None:
+    life = Life(stage, NOW, runner_id=7)
+    assert step(life, FoundStopped(), NOW) == Step(life)

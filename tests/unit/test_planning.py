@@ -209,6 +209,18 @@ def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None
     assert plan.confirm == (listed[0], listed[2])
 
 
+def test_runners_whose_instance_seems_to_have_ended_shall_look_for_themselves() -> None:
+    gone, died, runs, new = (
+        runner("a", Stage.IDLE),
+        runner("b", Stage.BUSY),
+        runner("c", Stage.IDLE),
+        runner("d", Stage.CREATING),
+    )
+    listing = Listing(frozenset([died.name, runs.name]), None, frozenset([died.name]))
+    plan = reconcile(wanted(4), [gone, died, runs, new], listing, Suspicion(), NOW)
+    assert plan.look == (gone.name, died.name)
+
+
 def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
     fleet = [runner(name, Stage.BOOTING) for name in "abc"]
     listed = (
