@@ -167,9 +167,7 @@ def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_
 
 
 @given(desired, runners, listings)
-def test_a_first_look_condemns_nobody(
-    want: Desired, fleet: list[Runner], listing: Listing
-) -> None:
+def test_a_first_look_condemns_nobody(want: Desired, fleet: list[Runner], listing: Listing) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(), NOW)
     assert (plan.unregister, plan.vanished) == ((), ())
 
@@ -251,5 +249,3 @@ def test_the_pace_is_kept(at_once: int, failures: int, want: int, fleet: list[Ru
     admitted = pace.admit(want, fleet, NOW)
     assert 0 <= admitted <= want
     assert admitted == 0 or admitted + starting <= at_once
-
-
