@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
+from supervisor.gateways.lxd import Lxd
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
@@ -69,8 +71,20 @@ def test_a_guest_that_dies_while_lxd_and_the_daemon_are_dead_is_removed_and_repl
     world.lxd.daemon.kill()
     world.kill_process(pid)
     world.lxd.daemon.start()
-    assert world.instances()[victim] == "Stopped"
+    assert world.instances().get(victim) != "Running"
     world.start()
+    assert victim not in world.names()
+
+
+def test_an_instance_deleted_while_nobody_heard_is_replaced(world: World) -> None:
+    world.start()
+    victim = min(world.names())
+    world.daemon.send(signal.SIGSTOP)
+    world.lxd.daemon.kill()
+    world.lxd.daemon.start()
+    Lxd(world.lxd.endpoint).delete(victim, limit_s=60)
+    world.daemon.send(signal.SIGCONT)
+    world.wait_whole()
     assert victim not in world.names()
 
 
