@@ -165,7 +165,8 @@ def test_a_refused_registration_delays_too(make_world: MakeWorld) -> None:
     world.github.refuses = "GitHub answered 403"
     start(world)
     eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
-    assert world.github.asked and world.lxd.count("create") == 0
+    assert world.github.asked
+    assert world.lxd.count("create") == 0
     world.github.refuses = ""
     world.clock.advance(1.1)
     eventually(lambda: world.stages() == {"booting": 1})
