@@ -321,7 +321,7 @@ def test_an_instance_that_says_nonsense_of_itself_does_not_stop_the_fleet() -> N
 def test_a_fault_of_ours_in_a_listing_restarts_the_fleet(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=1)
     world.lxd.fail("instances", RuntimeError("a bug"))
-    start(world)
+    start(world, signals=False)
     eventually(lambda: world.lxd.count("instances") == 2)
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     eventually(lambda: world.stages() == {"booting": 1})
