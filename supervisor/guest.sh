@@ -82,7 +82,8 @@ fetch() {
             exec curl -q -sSfL --proto '=http,https' --connect-timeout 20 --retry 2 \
                 --max-time "$FETCH_LIMIT_S" -o "$2" "$1"
         elif command -v wget >/dev/null; then
-            exec timeout "$FETCH_LIMIT_S" wget -q -T 20 -O "$2" "$1"
+            # No limit of wget's own: the statically linked busybox of Debian 12 crashes at -T.
+            exec timeout "$FETCH_LIMIT_S" wget -q -O "$2" "$1"
         else
             exec timeout "$FETCH_LIMIT_S" python3 -c '
 import shutil, sys, urllib.request

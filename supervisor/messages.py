@@ -78,6 +78,11 @@ class Happened:
     event: Event
 
 
+@dataclass(frozen=True)
+class Look:
+    """See whether the instance is as it should be: something was missed."""
+
+
 # To the tokens actor, and its answers.
 
 

@@ -54,12 +54,14 @@ class Listing:
     """Both sides in full, as the reconcile found them.
 
     Attributes:
-        instances: the names of those that bear our mark.
+        running: the names of instances that bear our mark and run.
+        stopped: of those that don't run.
         registrations: whatever GitHub lists, ours or not; None if it could not be asked.
     """
 
-    instances: frozenset[str]
+    running: frozenset[str]
     registrations: tuple[Registration, ...] | None
+    stopped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Plan:
     Attributes:
         create: how many runners to make.
         adopt: instances of ours that have no actor.
+        look: runners whose instance LXD does not show running, as it should be by their stage.
         retire: runners to let go, with the reason.
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
@@ -92,6 +95,7 @@ class Plan:
 
     create: int = 0
     adopt: tuple[str, ...] = ()
+    look: tuple[str, ...] = ()
     retire: tuple[tuple[str, str], ...] = ()
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
@@ -99,6 +103,9 @@ class Plan:
     suspicion: Suspicion = Suspicion()
 
 
+_RUNNING = (
+    Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
+)  # fmt: skip
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -165,9 +172,10 @@ def reconcile(
     ours = [r for r in listed if naming.belongs_to(desired.installation, r.name)]
     registered = {r.name for r in ours}
 
-    adopt = tuple(sorted(listing.instances - known.keys()))
+    instances = listing.running | listing.stopped
+    adopt = tuple(sorted(instances - known.keys()))
     # An idle registration may belong to a runner that is about to be adopted.
-    unmatched = [r for r in ours if r.name not in known and r.name not in listing.instances]
+    unmatched = [r for r in ours if r.name not in known and r.name not in instances]
     missing = frozenset(
         r.name
         for r in runners
@@ -182,6 +190,9 @@ def reconcile(
     return Plan(
         create=balanced.create,
         adopt=adopt,
+        look=tuple(
+            r.name for r in runners if r.stage in _RUNNING and r.name not in listing.running
+        ),
         retire=tuple((name, why) for name, why in balanced.retire if name in known),
         unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
         vanished=tuple(sorted(missing & suspicion.missing)),
@@ -195,9 +206,10 @@ def reconcile(
 def _says_something_new(registration: Registration, runner: Runner | None) -> bool:
     if runner is None or not registration.online:
         return False
+    # One that boots and is online has lost its signals, most likely while no daemon ran.
     if registration.busy:
-        return runner.stage in AVAILABLE
-    return runner.stage is Stage.READY
+        return runner.stage is Stage.BOOTING or runner.stage in AVAILABLE
+    return runner.stage in (Stage.BOOTING, Stage.READY)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.lxd_emulator import config_keys
 from sandbox.lxd_emulator.errors import LxdError
 from sandbox.lxd_emulator.model import RUNNING, STOPPED, Instance
-from sandbox.lxd_emulator.state import etag, strings
+from sandbox.lxd_emulator.state import address_in, etag, strings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -237,8 +237,7 @@ def address(state: ServerState, instance: Instance) -> ipaddress.IPv4Interface |
 
 def url(instance: Instance) -> str:
     """Return an instance's address in the API, with its project where that isn't the default."""
-    suffix = "" if instance.project == "default" else f"?project={instance.project}"
-    return f"/1.0/instances/{instance.name}{suffix}"
+    return address_in(instance.project, f"/1.0/instances/{instance.name}")
 
 
 def _image(state: ServerState, project: str, source: Mapping[str, Any]) -> Image | None:

@@ -8,7 +8,8 @@ from loguru import logger
 
 from supervisor import lifecycle, marks, naming, planning
 from supervisor.actors.runner import Birth, Order
-from supervisor.blueprints import blueprint_of
+from supervisor.blueprints import Blueprint, blueprint_of
+from supervisor.config import Config
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
@@ -20,6 +21,7 @@ from supervisor.messages import (
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
+    Look,
     Reconcile,
     RegistrationsListed,
     RunnerChanged,
@@ -65,7 +67,11 @@ class FleetActor(Actor):
         self._listing: InstancesListed | None = None
         self._registered: RegistrationsListed | None = None
         self._reconciling = False
+        self._began = 0.0
         self._again = ""
+        self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
+        self._balance_is_due = False
+        self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
         self._judged: set[str] = set()
@@ -111,6 +117,7 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._reconciling, self._again = True, ""
+        self._began = self.system.clock.monotonic()
         self._ticket += 1
         self._listing = self._registered = None
         config = self._parts.settings.config
@@ -150,27 +157,39 @@ class FleetActor(Actor):
         if listing is None or registered is None:
             return
         self._reconciling = False
+        self._history = {
+            "reconciles": self._history["reconciles"] + 1,
+            "reconcile_ms": round(1000 * (self.system.clock.monotonic() - self._began)),
+        }
         self._trouble = "; ".join(error for error in (listing.error, registered.error) if error)
         config = self._parts.settings.config
+        adopted = False
         if not listing.error:
             self._may_create = True
             plan = planning.reconcile(
                 self._desired(),
                 self._planned(),
                 Listing(
-                    frozenset(listing.instances),
-                    None if registered.error else registered.registrations,
+                    running=frozenset(n for n, m in listing.instances.items() if m.seen.running),
+                    stopped=frozenset(
+                        n for n, m in listing.instances.items() if not m.seen.running
+                    ),
+                    registrations=None if registered.error else registered.registrations,
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
             )
             self._suspicion = plan.suspicion
+            adopted = bool(plan.adopt)
             for name in plan.adopt:
                 self._adopt(name, listing.instances[name])
             self._repair(plan)
             self._carry_out(plan)
         if self._again:
             self._start_reconcile(self._again)
+        elif adopted:
+            # Only now is there somebody to hear what GitHub says of them.
+            self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
         elif self._suspicion:
             soon = min(_RECHECK_S, config.reconcile_interval.total_seconds())
             self._reconcile_after(soon, "to confirm what the last one suspected")
@@ -188,6 +207,8 @@ class FleetActor(Actor):
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+        for name in plan.look:
+            directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for registration in plan.confirm:
@@ -199,10 +220,15 @@ class FleetActor(Actor):
     @handles(RunnerChanged)
     def _runner_changed(self, message: RunnerChanged) -> None:
         self._judge(message.name, message.life)
-        self._balance(_Balance())
+        # Looking at all runners at each change of one would cost the square of their number: one
+        # look comes after all the changes that wait here already.
+        if not self._balance_is_due:
+            self._balance_is_due = True
+            self.tell_self(_Balance())
 
     @handles(_Balance)
     def _balance(self, _message: _Balance) -> None:
+        self._balance_is_due = False
         if self._delayed:
             self._delayed.cancel()
             self._delayed = None
@@ -239,9 +265,8 @@ class FleetActor(Actor):
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
     def _create_runner(self) -> None:
-        config = self._parts.settings.config
-        order = Order(blueprint_of(config), self._signals)
-        name = naming.new_runner_name(config.name)
+        order = Order(self._current_blueprint(), self._signals)
+        name = naming.new_runner_name(order.blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
@@ -266,20 +291,27 @@ class FleetActor(Actor):
     # What people see.
 
     def _show(self) -> None:
-        planned = self._planned()
         wanted = self._parts.settings.config.virtual_machines
-        online = sum(1 for r in planned if r.stage in AVAILABLE or r.stage is Stage.BUSY)
+        stages = [entry.life.stage for entry in self._parts.roster.all()]
+        online = sum(1 for stage in stages if stage in AVAILABLE or stage is Stage.BUSY)
         reason = f"{online} of {wanted} runners are there"
         if not self._signals:
             reason += "; none is created until guests can report"
         elif delay := self._pace.delay(self._now()):
             failed = self._pace.failures
             reason += f"; {failed} failed in a row, the next try is in {delay.seconds + 1} s"
-        self.publish("degraded" if self._trouble else "keeping", self._trouble or reason)
+        state = "degraded" if self._trouble else "keeping"
+        self.publish(state, self._trouble or reason, **self._history)
+
+    def _current_blueprint(self) -> Blueprint:
+        config = self._parts.settings.config
+        if self._blueprint is None or self._blueprint[0] is not config:
+            self._blueprint = (config, blueprint_of(config))
+        return self._blueprint[1]
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
-        return Desired(config.name, config.virtual_machines, blueprint_of(config).generation)
+        return Desired(config.name, config.virtual_machines, self._current_blueprint().generation)
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

@@ -23,6 +23,7 @@ from supervisor.messages import (
     Happened,
     JitConfigFailed,
     JitConfigMade,
+    Look,
     RequestJitConfig,
     RunnerChanged,
 )
@@ -48,11 +49,6 @@ class _Done:
     """A piece of this runner's work on LXD is done."""
 
     outcome: Happened | Looked | LookFailed | Recorded
-
-
-@dataclass(frozen=True)
-class _LookAgain:
-    """LXD could not be asked; it is time to ask again."""
 
 
 class Birth:
@@ -126,7 +122,7 @@ class RunnerActor(Actor):
             self._adopt(self._origin)
         else:
             self.publish("unknown", "is being looked at")
-            self._look_again(_LookAgain())
+            self._look(Look())
 
     def on_stop(self) -> None:
         """Leave the roster. A crash does not come here: the next incarnation answers for it."""
@@ -153,11 +149,14 @@ class RunnerActor(Actor):
         outcome = message.outcome
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
+        elif isinstance(outcome, Looked) and self._known:
+            self._compare(outcome.marks)
         elif isinstance(outcome, Looked):
             self._adopt(outcome.marks)
         elif isinstance(outcome, LookFailed):
-            self.publish("unknown", outcome.reason)
-            self.tell_after(_LOOK_AGAIN_S, _LookAgain())
+            if not self._known:
+                self.publish("unknown", outcome.reason)
+            self.tell_after(_LOOK_AGAIN_S, Look())
         elif outcome.error:
             # The stage is a help for the next daemon; GitHub's listing knows it too.
             logger.warning("could not record the stage: {}", outcome.error)
@@ -166,8 +165,8 @@ class RunnerActor(Actor):
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
 
-    @handles(_LookAgain)
-    def _look_again(self, _message: _LookAgain) -> None:
+    @handles(Look)
+    def _look(self, _message: Look) -> None:
         self._enqueue(self._parts.tending, self._instance.look)
 
     def _happen(self, event: Event) -> None:
@@ -188,6 +187,12 @@ class RunnerActor(Actor):
         early, self._early = self._early, []
         for event in early:
             self._happen(event)
+
+    def _compare(self, found: Marks | None) -> None:
+        if found is None:
+            self._happen(lifecycle.InstanceGone())
+        elif not found.seen.running:
+            self._happen(lifecycle.FoundStopped())
 
     def _take(self, step: Step, event: Event | None = None) -> None:
         before = self._entry.life

@@ -235,7 +235,6 @@ class Actor(pykka.ThreadingActor):
         else:
             self._on_started()
         self._cell.handling = None
-        self._cell.stuck = False
         while self.__end is None and not self._cell.fenced:
             self.__process(self._mailbox.get())
         if self.__end is None:
@@ -312,7 +311,6 @@ class Actor(pykka.ThreadingActor):
                 reply.set(answer)
         finally:
             cell.handling = None
-            cell.stuck = False
             self.__reply = None
 
     def __raised(self, error: BaseException, message_type: type, handler: Handler | None) -> None:

@@ -48,6 +48,7 @@ class Place:
         parent: its supervisor's cell; None for the root and for an actor of no tree.
         log_context: put on its log lines.
         stuck_limit: seconds, see `ChildSpec`.
+        entered: called once, in the thread that starts the actor, before its own begins.
         started: called once, in the actor's thread, after its `on_start`.
         ended: called once, in whichever thread notices, with the reason of its end.
         cell: the cell of the actor that took the place.
@@ -58,6 +59,7 @@ class Place:
     parent: Cell | None = None
     log_context: Mapping[str, object] | None = None
     stuck_limit: float | None = None
+    entered: Callable[[Cell], None] = lambda _cell: None
     started: Callable[[], None] = lambda: None
     ended: Callable[[Reason], None] = lambda _reason: None
     cell: Cell | None = None
@@ -110,7 +112,7 @@ class Cell:
         handling: the type of the message it is in (or the name of a hook) and the monotonic time
             since when; None while it waits.
         unhandled: how many messages it dropped because it has no handler.
-        stuck: whether it was found busy in one message past its limit. Written by the system.
+        found_stuck_in: what `handling` was when it had passed its limit. Written by the system.
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
@@ -133,7 +135,7 @@ class Cell:
         self.snapshot = Snapshot("starting", system.clock.now())
         self.handling: tuple[type | str, float] | None = None
         self.unhandled = 0
-        self.stuck = False
+        self.found_stuck_in: tuple[type | str, float] | None = None
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
@@ -159,6 +161,12 @@ class Cell:
         return inbox
 
     @property
+    def stuck(self) -> bool:
+        """Whether it was found in one message past its limit, and still is in it."""
+        found = self.found_stuck_in
+        return found is not None and found is self.handling
+
+    @property
     def has_thread(self) -> bool:
         """Whether the actor's thread still runs, wanted or not."""
         return self.thread is not None and self.thread.is_alive()
@@ -174,6 +182,7 @@ class Cell:
         self.system.add(self)
         if self.parent is not None and not self.parent._adopt(self):  # noqa: SLF001
             self.abandon("its supervisor was abandoned")
+        self._place.entered(self)
 
     def publish(self, state: str, reason: str, details: dict[str, Any]) -> None:
         """Replace the snapshot, unless the incarnation is fenced."""

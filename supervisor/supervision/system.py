@@ -181,7 +181,7 @@ class System:
         handling = cell.handling
         if handling is None or cell.stuck or cell.fenced or now - handling[1] < cell.stuck_limit:
             return
-        cell.stuck = True
+        cell.found_stuck_in = handling
         logger.warning("{} is stuck{}", cell.path, self._busy(cell))
 
     def _check_abandoned(self, now: float) -> None:

@@ -44,7 +44,7 @@ def test_the_body_is_the_same_for_every_runner() -> None:
 def test_every_shell_can_read_the_script(shell: str) -> None:
     program = shutil.which(shell)
     if program is None:
-        pytest.skip(f"{shell} is not installed")
+        pytest.fail(f"{shell} is not installed")
     command = [program, "sh", "-n"] if shell == "busybox" else [program, "-n"]
     script = user_data(GuestParameters(**GIVEN))
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)

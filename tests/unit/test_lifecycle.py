@@ -12,6 +12,7 @@ from supervisor.lifecycle import (
     Effect,
     Event,
     Failed,
+    FoundStopped,
     GuestFinished,
     GuestReady,
     InstanceCreated,
@@ -51,6 +52,7 @@ events = st.one_of(
     st.builds(Confirmed, st.booleans()),
     st.just(RegistrationVanished()),
     st.just(InstanceStopped()),
+    st.just(FoundStopped()),
     st.just(InstanceGone()),
     st.builds(RemovalFailed, st.just("disk on fire")),
     st.just(Unregistered()),
@@ -139,8 +141,8 @@ def test_no_event_but_its_end_its_limit_or_force_removes_a_busy_runner(
     after = step(life(Stage.BUSY, job=job), event, NOW)
     forced = isinstance(event, DeletionOrdered) and event.force
     too_long = isinstance(event, LimitPassed) and event.stage is Stage.BUSY
-    broken = isinstance(event, Failed)
-    if not (forced or too_long or broken):
+    over = isinstance(event, (Failed, FoundStopped))  # the guest itself, or its end
+    if not (forced or too_long or over):
         assert Effect.REMOVE not in after.effects
 
 
@@ -221,6 +223,12 @@ def test_a_registration_that_comes_too_late_is_deleted() -> None:
 def test_a_runner_that_ends_without_having_run_a_job_is_unregistered() -> None:
     gone = step(life(Stage.FINISHED, job=None), InstanceGone(), NOW)
     assert gone.effects == (Effect.UNREGISTER, Effect.END)
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY])
+def test_an_instance_found_stopped_is_removed(stage: Stage) -> None:
+    found = step(life(stage), FoundStopped(), NOW)
+    assert (found.life.stage, found.effects) == (Stage.FINISHED, (Effect.REMOVE,))
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,14 @@ def report(tmp_path: Path) -> Report:
         for name in ("tr", "sleep", *CLIENTS[client]):
             found = sys.executable if name == "python3" else shutil.which(name)
             if found is None:
-                pytest.skip(f"{name} is not installed")
+                pytest.fail(f"{name} is not installed")
             link = programs / ("nc" if name in {"nc.openbsd", "busybox"} else name)
             link.unlink(missing_ok=True)
             link.symlink_to(Path(found).resolve())
         shell_program, *arguments = SHELLS[shell]
         found = shutil.which(shell_program)
         if found is None:
-            pytest.skip(f"{shell_program} is not installed")
+            pytest.fail(f"{shell_program} is not installed")
         pipe = tmp_path / "pipe"
         for name in ("pipe.request", "pipe.answer"):
             if not (tmp_path / name).exists():

@@ -497,6 +497,17 @@ def test_a_child_that_decides_not_to_start_is_no_failure(stage: Any) -> None:
     assert stage.children(root)["b"].state == "up"
 
 
+def test_a_start_that_ignores_after_starting_its_actor_leaves_no_actor(stage: Any) -> None:
+    def start() -> Any:
+        stage.Probe.start(stage.system, stage, "a")
+        return IGNORE
+
+    root = stage.root()
+    with pytest.raises(ChildStartFailed, match="must return IGNORE or"):
+        root.ask(StartChild(ChildSpec("a", start)), timeout=LIMIT_S)
+    stage.wait_until(lambda: len(stage.system.cells()) == 1)
+
+
 def test_a_child_can_decide_in_on_start_not_to_start(stage: Any) -> None:
     stage.at_start["a"] = partial(throw, StartIgnored("no such hardware"))
     root = stage.root("b")

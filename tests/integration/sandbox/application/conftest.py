@@ -96,7 +96,7 @@ def busybox_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with busybox's tools and nothing else, as in the tiny image."""
     busybox = shutil.which("busybox")
     if busybox is None:
-        pytest.skip("busybox is not installed")
+        pytest.fail("busybox is not installed")
     tools = tmp_path_factory.mktemp("busybox")
     subprocess.run([busybox, "--install", "-s", str(tools)], check=True)
     if not (tools / "busybox").exists():  # Debian's static one leaves itself out

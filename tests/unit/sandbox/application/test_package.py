@@ -78,7 +78,7 @@ def _shellcheck() -> str:
 def test_shellcheck_has_nothing_to_say(script: str) -> None:
     program = _shellcheck()
     if not program:
-        pytest.skip("shellcheck is not installed")
+        pytest.fail("shellcheck is not installed")
     done = subprocess.run(
         [program, "--shell=sh", "--external-sources", script],
         cwd=FILES,

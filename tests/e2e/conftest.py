@@ -1,0 +1,133 @@
+"""One LXD for the whole run; for each test an installation, a GitHub and a daemon of its own."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.application import build_application
+from sandbox.github import SandboxGitHub
+from sandbox.image import build_image
+from supervisor.gateways.lxd import Lxd
+from tests.e2e.world import DaemonProcess, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from sandbox.private_lxd import PrivateLxd
+
+    MakeWorld = Callable[..., AbstractContextManager[World]]
+
+TEST_LIMIT_S = 150
+TOKEN = "ghp_theTokenOfTheseTests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "e2e" in item.path.parts and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
+
+
+@pytest.fixture(scope="session")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_application(tmp_path_factory.mktemp("application")).path
+
+
+@pytest.fixture(scope="session")
+def image(real_lxd: PrivateLxd, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make an image with the application in it: busybox can't fetch it."""
+    alias = "tiny-runner"
+    built = build_image(tmp_path_factory.mktemp("image"), tarball)
+    Lxd(real_lxd.endpoint).import_image(built.path, alias=alias)
+    return alias
+
+
+@pytest.fixture(scope="session")
+def make_world(
+    real_lxd: PrivateLxd, image: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MakeWorld:
+    """Make worlds: with `make_world(virtual_machines=2) as world: …`."""
+
+    @contextmanager
+    def make(**settings: Any) -> Iterator[World]:
+        address = str(Lxd(real_lxd.endpoint).bridge_address(real_lxd.network).ip)
+        directory = tmp_path_factory.mktemp("world")
+        with SandboxGitHub(host=address, org="acme", token=TOKEN, tarball=tarball) as github:
+            config = configuration(real_lxd, github, directory, address)
+            config["lxd"]["image"] = image
+            config.update({name.replace("_", "-"): value for name, value in settings.items()})
+            world = World(real_lxd, github, DaemonProcess(directory, config), address)
+            try:
+                yield world
+            finally:
+                leave(world)
+
+    return make
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> Iterator[World]:
+    """Two runners wanted; nothing is started yet."""
+    with make_world() as made:
+        yield made
+
+
+def configuration(
+    lxd: PrivateLxd, github: SandboxGitHub, directory: Path, address: str
+) -> dict[str, Any]:
+    return {
+        "name": f"e2e-{secrets.token_hex(3)}",
+        "path": "acme",
+        "github-url": github.url,
+        "token": TOKEN,
+        "virtual-machines": 2,
+        "vm-cpu": 1,
+        "vm-memory": "256MiB",
+        "vm-disk": "1GiB",
+        # Long: what these tests wait for must not need it, unless they order it.
+        "reconcile-interval": "10m",
+        "lxd": {
+            "socket": str(lxd.daemon.socket),
+            "project": lxd.project,
+            "pool": lxd.pool,
+            "network": lxd.network,
+            "profile": lxd.profile,
+            "instance-type": "container",
+            "timeout": "10s",
+        },
+        "signals": {"port": free_port(address)},
+        "control": {"socket": str(directory / "control.sock"), "debug": True},
+    }
+
+
+def free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def leave(world: World) -> None:
+    """Leave nothing of an installation, and the LXD as the next test expects it."""
+    # Shown by pytest with a test that failed.
+    print(f"The end of the daemon's log:\n{world.daemon.end_of_log()}")  # noqa: T201
+    world.daemon.kill()
+    for gate in world.gates:
+        gate.open()
+    if world.lxd.daemon.pid is None:
+        world.lxd.daemon.start()
+    world.lxd.daemon.resume()
+    lxd = Lxd(world.lxd.endpoint)
+    with ThreadPoolExecutor(4) as deleting:
+        list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
+    assert not world.instances()
+    if not world.crashes_are_meant and world.daemon.log.exists():
+        failures = [entry for entry in world.daemon.entries() if "exception" in entry]
+        assert not failures, failures

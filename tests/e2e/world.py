@@ -1,0 +1,431 @@
+"""What a test of the whole story acts upon: a daemon, a GitHub, a LXD, and jobs held at a gate."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import yaml
+from pylxd import Client
+
+from sandbox.github import Fault, Job, JobRequest
+from supervisor import marks, naming
+from supervisor.cli.client import ControlClient, ControlError
+from supervisor.gateways.lxd import Lxd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sandbox.github import SandboxGitHub
+    from sandbox.private_lxd import PrivateLxd
+
+LIMIT_S = float(__import__("os").environ.get("E2E_LIMIT", "60"))
+"""How long to wait for something that takes seconds on an idle machine."""
+
+CODE = Path(__file__).parents[2]
+AVAILABLE = frozenset({"ready", "idle"})
+PRESENT = AVAILABLE | {"busy"}
+
+
+def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
+    """Wait for a condition.
+
+    Raises:
+        AssertionError: it did not come to hold; the message says what was waited for.
+    """
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {limit_s:g} s in vain: {what}"
+        time.sleep(0.02)
+
+
+class Gate:
+    """Holds jobs in the middle of their script until it is opened.
+
+    A job connects and waits for the end of the connection. Nothing accepts: the kernel keeps the
+    connections, and lets go of them, and refuses later ones, when the listening socket is closed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.create_server((address, 0), backlog=128)
+        port = self._socket.getsockname()[1]
+        self.script = f"nc {address} {port} </dev/null || true; echo through the gate"
+
+    def open(self) -> None:
+        """Let all jobs go on, those that come later too."""
+        self._socket.close()
+
+
+class DaemonProcess:
+    """The daemon as a real process, with its configuration and its log."""
+
+    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+        self.config = config
+        self.config_path = directory / "config.yaml"
+        self.socket = Path(config["control"]["socket"])
+        self.log = directory / "daemon.log"
+        self.control = ControlClient(self.socket)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        self.launch()
+        self.ask("/v1/version")
+
+    def launch(self) -> None:
+        """Start it."""
+        self.configure()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor", "run", "--config", str(self.config_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=CODE,
+                start_new_session=True,
+            )
+
+    def configure(self, **changes: Any) -> None:
+        """Write the configuration, with changes (names with underscores)."""
+        self.config.update({name.replace("_", "-"): value for name, value in changes.items()})
+        self.write(yaml.safe_dump(self.config))
+
+    def write(self, text: str) -> None:
+        """Write whatever into the configuration's file."""
+        self.config_path.touch(mode=0o600)
+        self.config_path.write_text(text)
+
+    def reload(self, **changes: Any) -> None:
+        """Change the configuration and have it read again."""
+        self.configure(**changes)
+        self.send(signal.SIGHUP)
+
+    def answers(self) -> bool:
+        """Tell whether it answers."""
+        try:
+            self.control.get("/v1/version")
+        except ControlError:
+            return False
+        return True
+
+    def ask(self, path: str) -> Any:
+        """Ask it, again while the actor that answers is being restarted."""
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            assert self.exit_code() is None, f"the daemon has ended with {self.exit_code()}"
+            try:
+                answers.append(self.control.get(path))
+            except ControlError:
+                return False
+            return True
+
+        wait_until(answered, f"the daemon answers {path}")
+        return answers[-1]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a power failure would; it may have ended already."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def ended(self, limit_s: float = LIMIT_S) -> int:
+        """Wait for its end and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(limit_s)
+
+    def exit_code(self) -> int | None:
+        """Say how it ended; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Stop it in order; it must end with 0. Returns how many seconds that took."""
+        began = time.monotonic()
+        self.send(number)
+        assert self.ended() == 0
+        return time.monotonic() - began
+
+    def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command against it."""
+        return run_cli(*arguments, "--socket", str(self.socket), **options)
+
+    def crash(self, actor: str) -> None:
+        """Make an actor crash."""
+        self.control.post(f"/v1/debug/crash/{actor}")
+
+    def entries(self, since: int = 0) -> list[dict[str, Any]]:
+        """Return what it has logged from a place in the log on (see `now`)."""
+        with self.log.open("rb") as log:
+            log.seek(since)
+            lines = log.read().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def now(self) -> int:
+        """Return the place in the log where the next line will stand."""
+        return self.log.stat().st_size
+
+    def said(self, text: str, since: int = 0) -> list[str]:
+        """Return the runners (or empty names) in whose lines `text` stands at the beginning."""
+        entries = self.entries(since)
+        return [entry["runner"] for entry in entries if entry["message"].startswith(text)]
+
+    def end_of_log(self, lines: int = 60) -> str:
+        """Quote the last lines it wrote, from its configuration's directory."""
+        if not self.log.exists():
+            return "(it has not been started)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@dataclass
+class World:
+    """One test's installation, and all that can happen to it.
+
+    Attributes:
+        lxd: the LXD, which other tests use one after another.
+        github: the sandbox GitHub, this test's own.
+        daemon: the daemon, not started yet.
+        crashes_are_meant: whether exceptions may stand in the daemon's log.
+    """
+
+    lxd: PrivateLxd
+    github: SandboxGitHub
+    daemon: DaemonProcess
+    address: str
+    crashes_are_meant: bool = False
+    gates: list[Gate] = field(default_factory=list)
+
+    @property
+    def installation(self) -> str:
+        """The name that is the mark on all that the daemon makes."""
+        name: str = self.daemon.config["name"]
+        return name
+
+    # What is there
+
+    def runners(self) -> dict[str, dict[str, Any]]:
+        """Return the runners as the daemon shows them, by name."""
+        shown = self.daemon.ask("/v1/runners")
+        by_name = {runner["name"]: runner for runner in shown}
+        assert len(by_name) == len(shown), f"a name is there twice: {shown}"
+        return by_name
+
+    def names(self, stages: frozenset[str] = PRESENT) -> set[str]:
+        """Return the names of the runners at some stages."""
+        return {name for name, runner in self.runners().items() if runner["stage"] in stages}
+
+    def instances(self) -> dict[str, str]:
+        """Return the status of each instance of this installation, by name."""
+        found = Lxd(self.lxd.endpoint).instances()
+        return {i.name: i.status for i in found if marks.are_of(self.installation, i.config)}
+
+    def registrations(self) -> dict[str, bool]:
+        """Return whether they are online, for all of this installation's registrations."""
+        listed = self.github.runners()
+        ours = [r for r in listed if naming.belongs_to(self.installation, r.name)]
+        by_name = {runner.name: runner.online for runner in ours}
+        assert len(by_name) == len(ours), f"a name is registered twice: {ours}"
+        return by_name
+
+    def is_whole(self, count: int | None = None) -> bool:
+        """Tell whether all three sides show the same runners, as many as wanted, all of use."""
+        runners = self.runners()
+        if len(runners) != (self.daemon.config["virtual-machines"] if count is None else count):
+            return False
+        if any(runner["stage"] not in PRESENT for runner in runners.values()):
+            return False
+        registered = self.registrations()
+        if registered.keys() != runners.keys() or not all(registered.values()):
+            return False
+        return self.instances() == dict.fromkeys(runners, "Running")
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing anywhere."""
+        return not self.runners() and not self.registrations() and not self.instances()
+
+    def actor(self, name: str) -> dict[str, Any]:
+        """Return an actor's place in the tree."""
+        (found,) = [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return the daemon's report."""
+        answer: dict[str, Any] = self.daemon.ask("/v1/status")
+        return answer
+
+    # What happens to it
+
+    def start(self) -> None:
+        """Start the daemon and wait until the fleet is whole."""
+        self.daemon.start()
+        self.wait_whole()
+
+    def restart_after_kill(self) -> None:
+        """Kill the daemon and start another."""
+        self.daemon.kill()
+        self.daemon.start()
+
+    def wait_whole(self, count: int | None = None) -> None:
+        """Wait until all is as it should be."""
+        try:
+            wait_until(lambda: self.is_whole(count), "the fleet is whole")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.picture()}") from None
+
+    def wait_empty(self) -> None:
+        """Wait until nothing is left."""
+        try:
+            wait_until(self.is_empty, "nothing is left")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.picture()}") from None
+
+    def reconcile(self) -> None:
+        """Order a reconcile and return when one has been done since.
+
+        The reconcile lists GitHub's side through a fault that only counts.
+        """
+        listing = self.watch("GET", "*/actions/runners")
+        self.daemon.send(signal.SIGUSR1)
+        wait_until(lambda: self.github.faults.hits(listing), "GitHub is asked for its list")
+        self.github.faults.remove(listing)
+
+    def watch(self, method: str, path_pattern: str) -> Fault:
+        """Count certain calls to GitHub, by a delay that nobody notices."""
+        return self.github.faults.add(
+            Fault(method=method, path_pattern=path_pattern, delay_s=0.001, times=None)
+        )
+
+    def fail(self, **fault: Any) -> Fault:
+        """Have GitHub misbehave, until further notice unless `times` is given."""
+        return self.github.faults.add(Fault(**{"times": None, **fault}))
+
+    def hits(self, fault: Fault, count: int = 1) -> None:
+        """Wait until a fault has befallen so many calls."""
+        wait_until(lambda: self.github.faults.hits(fault) >= count, f"{count} calls meet {fault}")
+
+    def gate(self) -> Gate:
+        """Make a gate; it is opened after the test at the latest."""
+        gate = Gate(self.address)
+        self.gates.append(gate)
+        return gate
+
+    def queue(self, script: str = "echo hello", **fields: Any) -> int:
+        """Queue a job and return its number."""
+        fields = {"repository": "acme/demo", **fields}
+        return self.github.queue(JobRequest(script=script, **fields)).id
+
+    def wait_started(self, job_id: int) -> str:
+        """Wait until a job runs and the daemon knows it; return its runner's name."""
+
+        def known() -> bool:
+            job = self.github.job(job_id)
+            runner = self.runners().get(job.runner_name or "")
+            return job.status == "in_progress" and bool(runner) and runner["stage"] == "busy"  # type: ignore[index]
+
+        wait_until(known, "the job is started")
+        return self.github.job(job_id).runner_name or ""
+
+    def wait_in_progress(self, job_id: int) -> str:
+        """Wait until GitHub says that a job runs; return its runner's name."""
+        wait_until(lambda: self.github.job(job_id).status == "in_progress", "the job runs")
+        return self.github.job(job_id).runner_name or ""
+
+    def wait_completed(self, *job_ids: int) -> list[Job]:
+        """Wait until jobs have ended, all with success and at the first try."""
+        jobs = [self.github.job(job_id) for job_id in job_ids]
+
+        def over() -> bool:
+            jobs[:] = [self.github.job(job_id) for job_id in job_ids]
+            return all(job.status == "completed" for job in jobs)
+
+        wait_until(over, "the jobs are completed")
+        assert [(job.conclusion, job.requeues) for job in jobs] == [("success", 0)] * len(jobs)
+        return jobs
+
+    def kill_process(self, pid: int) -> None:
+        """Kill a guest by its first process, without asking LXD to."""
+        os.kill(pid, signal.SIGKILL)
+
+    def guest_pid(self, name: str) -> int:
+        """Return the first process of a guest, as the host numbers it."""
+        endpoint = f"http+unix://{quote(str(self.lxd.daemon.socket), safe='')}"
+        client = Client(endpoint=endpoint, project=self.lxd.project)
+        state = client.api.instances[name].state.get().json()
+        pid: int = state["metadata"]["pid"]
+        return pid
+
+    @contextmanager
+    def lxd_paused(self) -> Iterator[None]:
+        """Have LXD hang meanwhile: it accepts connections, and answers none."""
+        self.lxd.daemon.pause()
+        try:
+            yield
+        finally:
+            self.lxd.daemon.resume()
+
+    @contextmanager
+    def dhcp_paused(self) -> Iterator[None]:
+        """Have guests wait for an address meanwhile: they are booting for so long."""
+        text = (self.lxd.daemon.directory / "networks" / self.lxd.network / "dnsmasq.pid").read_text()
+        found = re.search(r"(?m)^(?:pid:\s*)?(\d+)$", text)
+        assert found, text
+        pid = int(found[1])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def picture(self) -> str:
+        """Describe all sides, for a failed test's message."""
+        try:
+            shown: Mapping[str, Any] | str = {
+                name: (runner["stage"], runner["reason"])
+                for name, runner in self.runners().items()
+            }
+        except ControlError as error:
+            shown = str(error)
+        return f"shown: {shown}\nLXD: {self.instances()}\nGitHub: {self.registrations()}"
+
+
+def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all nodes of a tree."""
+    return [node, *(below for child in node["children"] for below in walk(child))]
+
+
+def run_cli(
+    *arguments: str, user: int | None = None, limit_s: float = LIMIT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run `supervisor-cli`, as another user if one is given."""
+    return subprocess.run(
+        [sys.executable, "-m", "supervisor", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CODE,
+        timeout=limit_s,
+        user=user,
+        extra_groups=None if user is None else [],
+        group=user,
+    )
