@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from ipaddress import IPv4Interface
 from queue import SimpleQueue
 from typing import Any
+
+import pytest
+from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.config import parse
@@ -293,3 +296,25 @@ class Inbox(Actor):
 
     def on_receive(self, message: Any) -> None:
         self._got.append(message)
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
+    logged: list[str] = []
+    sink = logger.add(logged.append, level="DEBUG", format="{message}")
+
+    def make(**config: Any) -> World:
+        given = {key.replace("_", "-"): value for key, value in config.items()}
+        worlds.append(World(**given))
+        worlds[-1].logged = logged
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        for gate in world.lxd.gates.values():
+            gate.set()
+        world.system.stop(LIMIT_S)
+        for stream in world.lxd.streams:
+            stream.close()
+    logger.remove(sink)

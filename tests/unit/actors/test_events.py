@@ -108,7 +108,7 @@ def test_a_stream_that_comes_after_the_actors_end_is_closed(make_world: MakeWorl
     world.system.stop()
     gate.set()
     eventually(lambda: world.lxd.streams)
-    eventually(lambda: world.lxd.streams[0].closed.is_set())
+    eventually(world.lxd.streams[0].closed.is_set)
 
 
 def test_a_fault_of_ours_restarts_the_actor(make_world: MakeWorld) -> None:

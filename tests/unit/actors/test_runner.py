@@ -108,7 +108,8 @@ def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: Mak
     assert APPLICATION.sha256 in script
     assert f"/v1/runners/{NAME}/signals" in script
     entry = play.world.parts.roster.get(NAME)
-    assert entry is not None and entry.signal_digest == seen.signal_digest
+    assert entry is not None
+    assert entry.signal_digest == seen.signal_digest
     assert "c2VjcmV0" not in "".join(play.world.logged)
     assert all("c2VjcmV0" not in repr(message) for message in play.heard)
 
@@ -266,7 +267,8 @@ def test_a_runner_whose_actor_crashed_is_taken_over_from_lxd(make_world: MakeWor
     eventually(lambda: play.life().reason == "taken over")
     assert play.life().stage is Stage.READY
     after = play.world.parts.roster.get(NAME)
-    assert before and after
+    assert before
+    assert after
     assert after.signal_digest == before.signal_digest
     assert after.life.runner_id == before.life.runner_id
     assert play.world.lxd.count("create") == 1
