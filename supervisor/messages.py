@@ -95,6 +95,19 @@ class RequestJitConfig:
 
 
 @dataclass(frozen=True)
+class RegisterAhead:
+    """Register a runner that will be asked for soon: the answer is kept until it is."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ForgetAhead:
+    """Let go of all registrations that were made ahead and not asked for."""
+
+
+@dataclass(frozen=True)
 class JitConfigMade:
     """GitHub has registered the runner. The configuration is a secret: never shown."""
 

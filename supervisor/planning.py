@@ -130,6 +130,18 @@ def balance(desired: Desired, runners: Iterable[Runner]) -> Plan:
     )
 
 
+def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
+    """Say how many places will soon be free and need a new runner.
+
+    Those of runners that have done their job and power off: GitHub takes its time to register a
+    runner, and can do so meanwhile.
+    """
+    current = desired.generation
+    ending = sum(1 for r in runners if r.stage is Stage.FINISHED and r.generation == current)
+    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    return max(0, min(ending, desired.count - (occupied - ending)))
+
+
 def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
     """Tell whether an instance stands in the way of a new one.
 

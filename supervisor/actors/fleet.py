@@ -1,5 +1,6 @@
 """The fleet: as many runners as wanted, by comparing what is wanted with what is there."""
 
+from collections import deque
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,12 +18,14 @@ from supervisor.messages import (
     AnnounceSignals,
     ConfigChanged,
     DeleteRegistration,
+    ForgetAhead,
     Happened,
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
     Look,
     Reconcile,
+    RegisterAhead,
     RegistrationsListed,
     RunnerChanged,
     SignalsListening,
@@ -71,6 +74,7 @@ class FleetActor(Actor):
         self._again = ""
         self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
         self._balance_is_due = False
+        self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
@@ -98,6 +102,9 @@ class FleetActor(Actor):
     @handles(ConfigChanged)
     def _config_changed(self, message: ConfigChanged) -> None:
         self._pace = replace(self._pace, at_once=message.config.lxd.creations_at_once)
+        # They may carry labels that no longer hold, or not be wanted any more.
+        self._registered_ahead.clear()
+        self.system.directory.tell("tokens", ForgetAhead())
         self._balance(_Balance())
         self._start_reconcile("the configuration has changed")
 
@@ -206,6 +213,8 @@ class FleetActor(Actor):
         directory = self.system.directory
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
+            if registration.name in self._registered_ahead:
+                self._registered_ahead.remove(registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
         for name in plan.look:
             directory.tell(name, Look())
@@ -233,6 +242,7 @@ class FleetActor(Actor):
             self._delayed.cancel()
             self._delayed = None
         self._carry_out(planning.balance(self._desired(), self._planned()))
+        self._register_ahead()
         self._show()
 
     def _judge(self, name: str, life: Life) -> None:
@@ -264,9 +274,23 @@ class FleetActor(Actor):
         if delay and self._delayed is None:
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
+    def _register_ahead(self) -> None:
+        """Have those registered that will be created as soon as others are gone."""
+        if self._pace.failures or not self._may_create:
+            return
+        soon = planning.to_register_ahead(self._desired(), self._planned())
+        while len(self._registered_ahead) < min(soon, self._pace.at_once):
+            blueprint = self._current_blueprint()
+            name = naming.new_runner_name(blueprint.installation)
+            self._registered_ahead.append(name)
+            self.system.directory.tell("tokens", RegisterAhead(name, blueprint.labels))
+
     def _create_runner(self) -> None:
         order = Order(self._current_blueprint(), self._signals)
-        name = naming.new_runner_name(order.blueprint.installation)
+        if self._registered_ahead:
+            name = self._registered_ahead.popleft()
+        else:
+            name = naming.new_runner_name(order.blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
