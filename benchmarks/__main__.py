@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 import click
-
 import machine
 
 _BENCHMARKS = ("fill", "replacement", "idle", "scale", "supervision")

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pylxd
-
 from daemon import Place
-from supervisor.instances import InstanceTemplate, instance_request
 from watch import client
+
+from supervisor.instances import InstanceTemplate, instance_request
 
 _METADATA = {
     "user.supervisor.installation": "bench",

@@ -21,10 +21,11 @@ import machine
 import places
 from bare import BareLoop
 from daemon import Daemon, Place
-from supervisor.gateways.github import GitHub
-from supervisor.guest import GuestParameters, user_data
 from table import render, spread
 from watch import Watch
+
+from supervisor.gateways.github import GitHub
+from supervisor.guest import GuestParameters, user_data
 
 _LIMIT_S = 180.0
 

@@ -17,10 +17,11 @@ import machine
 import places
 from bare import BareLoop
 from daemon import Daemon, Place
-from sandbox.github import JobRequest
-from sandbox.github.faults import Fault
 from table import percentile, render
 from watch import Watch
+
+from sandbox.github import JobRequest
+from sandbox.github.faults import Fault
 
 _LIMIT_S = 60.0
 _GUEST = "sleep 0.5; poweroff -n -f"

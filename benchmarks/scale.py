@@ -18,8 +18,9 @@ from typing import Any
 
 import places
 from daemon import Daemon
-from sandbox.github import JobRequest, SandboxGitHub
 from table import percentile, render
+
+from sandbox.github import JobRequest, SandboxGitHub
 
 _FILL_LIMIT_S = 600.0
 _JOB_LIMIT_S = 1.0

@@ -257,6 +257,7 @@ class World:
             roster=Roster(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
+            listing=Workers("listing", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:

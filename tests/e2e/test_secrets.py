@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typing_extensions import Self
+
 from supervisor.gateways.lxd import Lxd
 from tests.e2e.conftest import TOKEN
 from tests.e2e.world import run_cli, wait_until
@@ -26,7 +28,7 @@ class CommandLines:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
-    def __enter__(self) -> CommandLines:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -216,7 +216,7 @@ def test_the_service_works_where_select_would_not(service: Service) -> None:
 
 @pytest.fixture
 def control(make_world: MakeWorld, tmp_path: Path) -> World:
-    world = make_world(control={"socket": str(tmp_path / "run" / "control.sock"), "debug": True})
+    world = make_world(control={"socket": str(tmp_path / "control.sock"), "debug": True})
     actor = partial(ControlActor.start, world.system, world.parts)
     world.run(ChildSpec("control", actor))
     return world
