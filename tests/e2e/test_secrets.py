@@ -6,6 +6,7 @@ import base64
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from tests.e2e.conftest import TOKEN
 from tests.e2e.world import run_cli, wait_until
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tests.e2e.world import World
 
 
@@ -26,7 +29,7 @@ class CommandLines:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
-    def __enter__(self) -> CommandLines:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -37,10 +40,8 @@ class CommandLines:
     def _read(self) -> None:
         while not self._done.wait(0.02):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
+                with suppress(OSError):  # it has ended
                     self.seen.add(path.read_bytes())
-                except OSError:
-                    continue  # it has ended
             self.rounds += 1
 
 
