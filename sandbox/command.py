@@ -11,6 +11,7 @@ import click
 
 from sandbox.demo import Demo, Options, Summary
 from sandbox.host import HostError, clean
+from sandbox.image import ImageError
 from sandbox.progress import Progress
 
 
@@ -47,7 +48,7 @@ def sandbox(
             return
         options = Options(runners, jobs, exit_when_done=exit_when_done, emulator=emulator)
         summary = Demo(options, progress).run()
-    except HostError as error:
+    except (HostError, ImageError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except KeyboardInterrupt:

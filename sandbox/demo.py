@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket as socket_module
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,14 @@ from typing import Any
 import yaml
 
 from sandbox.application import build_application
+from sandbox.emulated import emulated
 from sandbox.github import Job, JobRequest, SandboxGitHub
 from sandbox.host import Host, HostError, prepare
 from sandbox.progress import Progress
 from sandbox.view import View
 from supervisor.cli.client import ControlClient, ControlError
 from supervisor.config import DEFAULT_SOCKET
+from supervisor.gateways.lxd import Lxd, LxdEndpoint
 
 ORGANISATION = "acme"
 INSTALLATION = "sandbox"
@@ -67,7 +70,7 @@ class Summary:
         left_over: instances and registrations that the daemon did not remove.
         seconds: from the first job queued to the last one ended.
         daemon_exit_code: 0 if it stopped as it should.
-        lxd: `real` or `emulator`.
+        lxd: `lxd` for a real one, or `emulator`.
     """
 
     lxd: str
@@ -89,7 +92,7 @@ class Summary:
         left = sum(self.left_over.values())
         return (
             f"{self.succeeded} of {self.jobs} jobs succeeded in {self.seconds:.1f} s "
-            f"({self.lxd} LXD); {left} instances and registrations left over"
+            f"({self.lxd}); {left} instances and registrations left over"
         )
 
 
@@ -118,19 +121,25 @@ class Demo:
             work = Path(tempfile.mkdtemp(prefix="github-runner-supervisor-"))
             cleanup.callback(shutil.rmtree, work, ignore_errors=True)
             application = build_application(work)
-            host = prepare(self._progress, application.path, use_emulator=self._options.emulator)
+            host = prepare(
+                self._progress,
+                application=application.path,
+                use_emulator=True if self._options.emulator else None,
+            )
             cleanup.callback(host.stop)
-            cleanup.callback(host.remove_instances)
+            if host.kind == "emulator":
+                self._progress.say(f"on the LXD emulator, because {host.reason}")
+                host = cleanup.enter_context(emulated(host, work))
             github = SandboxGitHub(
-                host=str(host.address),
-                port=0,
+                host=host.bridge_address,
                 org=ORGANISATION,
                 token=secrets.token_hex(20),
-                application=application.path,
+                tarball=application.path,
             )
             with self._progress.step("starting the sandbox GitHub"):
                 cleanup.enter_context(github)
-            daemon = _Daemon(work, host, github, self._options.runners)
+            socket = cleanup.enter_context(_control_socket(work))
+            daemon = _Daemon(work, host, github, socket, self._options.runners)
             cleanup.callback(daemon.kill)
             with self._progress.step("starting the daemon"):
                 daemon.start()
@@ -157,10 +166,11 @@ class Demo:
             self._progress.say(daemon.end_of_log())
         # Cut off by hand, nobody waits for jobs: the daemon stops and the instances go with it.
         daemon.stop(empty_first=not stopped_by_hand and not ended_early)
+        summary = self._sum_up(host, github, daemon, seconds)
         if stopped_by_hand:
-            host.remove_instances()
-            github.forget_runners()
-        return self._sum_up(host, github, daemon, seconds)
+            # The instances go with the host, the registrations with the sandbox GitHub.
+            summary.left_over = {}
+        return summary
 
     def _queue(self, github: SandboxGitHub, count: int) -> None:
         for _ in range(count):
@@ -199,7 +209,7 @@ class Demo:
             succeeded=succeeded,
             failed=len(jobs) - succeeded,
             left_over={
-                "instances": len(host.instances()),
+                "instances": len(Lxd(LxdEndpoint(host.socket, host.project)).instances()),
                 "registrations": len(github.runners()),
             },
             seconds=round(seconds, 1),
@@ -214,12 +224,12 @@ class Demo:
 class _Daemon:
     """The daemon under test: a process of its own, as in production."""
 
-    def __init__(self, work: Path, host: Host, github: SandboxGitHub, runners: int) -> None:
-        self._directory = work
+    def __init__(
+        self, work: Path, host: Host, github: SandboxGitHub, socket: Path, runners: int
+    ) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._config_path = work / "config.yaml"
         self.log = work / "daemon.log"
-        socket = _free_default_socket() or work / "control.sock"
         self.client = ControlClient(socket)
         self._config: dict[str, Any] = {
             "name": INSTALLATION,
@@ -231,8 +241,16 @@ class _Daemon:
             "vm-memory": "256MiB",
             "vm-disk": "1GiB",
             "reconcile-interval": "20s",
-            "lxd": host.lxd_config(),
-            "signals": {"port": host.signal_port},
+            "lxd": {
+                "socket": str(host.socket),
+                "project": host.project,
+                "pool": host.pool,
+                "network": host.network,
+                "profile": host.profile,
+                "image": host.image,
+                "instance-type": host.instance_type,
+            },
+            "signals": {"port": _free_port(host.bridge_address)},
             "control": {"socket": str(socket), "debug": True},
         }
 
@@ -315,14 +333,24 @@ class _Daemon:
         new.replace(self._config_path)
 
 
-def _free_default_socket() -> Path | None:
-    """Take the standard place if it is ours to take, so that `supervisor-cli tree` finds it."""
+def _free_port(address: str) -> int:
+    with socket_module.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _control_socket(work: Path) -> Iterator[Path]:
+    """Take the standard place if nobody has it, so that a plain `supervisor-cli tree` finds it."""
+    directory = DEFAULT_SOCKET.parent
     try:
-        DEFAULT_SOCKET.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)
     except OSError:
-        return None
-    in_use = DEFAULT_SOCKET.exists() or not os.access(DEFAULT_SOCKET.parent, os.W_OK)
-    return None if in_use else DEFAULT_SOCKET
+        yield work / "control.sock"
+    else:
+        yield DEFAULT_SOCKET
+        shutil.rmtree(directory)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
 from sandbox import machine
 from sandbox.image import build_image
@@ -165,7 +165,7 @@ def clean(progress: Progress, *, place: Place | None = None) -> None:
     place = place or Place()
     answer = machine.ask(place.endpoint)
     if answer is Answer.DENIED and choose(machine.look(place.endpoint)).source is Source.SUDO:
-        machine.go_on_as_root()
+        _go_on_as_root()
     with contextlib.closing(_lock(place.state_dir)):
         if place.lxd_dir.exists():
             with _step(progress, f"removing the private LXD in {place.lxd_dir}"):
@@ -189,7 +189,7 @@ def _obtain_lxd(
         choice = choose(machine.look(place.endpoint), use_emulator=use_emulator)
     if choice.source is Source.SUDO:
         progress(f"going on as root, because {choice.reason}")
-        machine.go_on_as_root()
+        _go_on_as_root()
     if choice.source is Source.EMULATOR:
         if use_emulator is False:
             raise HostError(f"LXD can't be had: {choice.reason}")
@@ -200,6 +200,13 @@ def _obtain_lxd(
         if use_emulator is False:
             raise HostError(f"LXD can't be had: {error}") from error
         return None, str(error)
+
+
+def _go_on_as_root() -> NoReturn:
+    try:
+        machine.go_on_as_root()
+    except machine.InstallError as error:
+        raise HostError(str(error)) from error
 
 
 def _start(progress: Progress, place: Place, choice: Choice, undo: contextlib.ExitStack) -> Path:
@@ -259,7 +266,7 @@ def _make_resources(
             if not any(found.name == name for found in everywhere.resources("networks")):
                 everywhere.ensure_network(
                     name,
-                    {"ipv4.address": free_subnet(), "ipv4.nat": "true", "ipv6.address": "none"},
+                    {"ipv4.address": free_subnet(), "ipv4.nat": "false", "ipv6.address": "none"},
                 )
             lxd = Lxd(LxdEndpoint(socket, name))
             root = {"type": "disk", "path": "/", "pool": name}

@@ -200,7 +200,7 @@ def _libraries(program: Path) -> list[Path]:
     """Return what a program loads, by the paths under which it looks for it.
 
     With them come the modules that glibc loads by itself to look names up: part of libc since 2.34,
-    files of their own before. A static busybox asks for nothing, and can't look up names then.
+    files of their own before. A static busybox asks for nothing, and has them in it.
     """
     try:
         listing = _output("ldd", str(program))

@@ -15,7 +15,12 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.lxd_leftovers import LeftoversRemain, remove_directory, remove_leftovers
+from sandbox.lxd_leftovers import (
+    LeftoversRemain,
+    processes_of,
+    remove_directory,
+    remove_leftovers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +31,7 @@ __all__ = [
     "LxdDaemon",
     "LxdDaemonError",
     "free_subnet",
+    "processes_of",
     "remove_directory",
     "remove_leftovers",
 ]

@@ -108,10 +108,12 @@ def go_on_as_root() -> NoReturn:
     """Replace this process by one that runs the same command as root.
 
     Raises:
-        InstallError: There is no sudo.
+        InstallError: sudo can't be run.
     """
-    kept = ("LXD_DIR", "LXD_SOCKET", "NO_COLOR", "TERM", "CI")
-    given = [f"{name}={os.environ[name]}" for name in kept if name in os.environ]
+    kept = ("LXD_DIR", "LXD_SOCKET", "NO_COLOR", "TERM", "CI", "LANG")
+    # Root's compiled modules would stay in the tree of a user who can't remove them.
+    given = ["PYTHONDONTWRITEBYTECODE=1"]
+    given += [f"{name}={os.environ[name]}" for name in kept if name in os.environ]
     sys.stdout.flush()
     sys.stderr.flush()
     try:

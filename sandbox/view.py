@@ -7,10 +7,11 @@ from typing import Any
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import Self
 
 from sandbox.github import SandboxGitHub
 from supervisor.cli.client import ControlClient, ControlError
-from supervisor.cli.render import tree_view
+from supervisor.cli.render import tree_table
 
 
 class View:
@@ -28,7 +29,7 @@ class View:
         self._live: Live | None = None
         self._last = ""
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live.start()
@@ -56,7 +57,7 @@ class View:
     def _drawing(self, summary: str) -> Group:
         try:
             root: Any = self._client.get("/v1/tree")
-            drawn: Any = tree_view(root)
+            drawn: Any = tree_table(root, self._console.width)
         except ControlError as error:
             drawn = Text(str(error), "red")
         footer = Text(f"{summary}    Ctrl-C ends it and leaves nothing behind", "dim")

@@ -1,12 +1,13 @@
 """The configuration: typed, checked whole before any of it is used."""
 
+import os
 import re
 import stat
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -27,7 +28,14 @@ from supervisor.naming import MAX_INSTALLATION_LENGTH
 DEFAULT_PATH = Path("/etc/github-runner-supervisor/config.yaml")
 DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
+_LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
+
+
+_OTHERS = 0o077
+_LONGEST_TOKEN = 4096
+_TOKEN_RULE = "must be one line of printable ASCII characters without blanks"  # noqa: S105
 
 
 class ConfigError(Exception):
@@ -37,17 +45,19 @@ class ConfigError(Exception):
 def _parse_duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", str(value).strip())
     if not match:
         raise ValueError("must be a number and a unit: s, m, h or d")
-    duration = timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if not timedelta(0) < duration <= timedelta(days=365):
-        raise ValueError("must be more than nothing and at most 365d")
-    return duration
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    # Compared before a timedelta is made of it, which has a limit of its own.
+    if not _SHORTEST_S <= seconds <= _LONGEST_S:
+        raise ValueError("must be at least 0.001s and at most 365d")
+    return timedelta(seconds=seconds)
 
 
 def _check_path(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9._-]+)?", value):
+    pattern = r"[A-Za-z0-9][A-Za-z0-9-]*(/(?!\.{1,2}$)[A-Za-z0-9._-]+)?"
+    if not re.fullmatch(pattern, value):
         raise ValueError("must be an organisation or owner/repository")
     return value
 
@@ -65,7 +75,7 @@ def _check_name(value: str) -> str:
 
 
 def _check_size(value: str) -> str:
-    if not re.fullmatch(r"[1-9]\d*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
+    if not re.fullmatch(r"[1-9][0-9]*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
         raise ValueError("must be a whole number and a unit: KiB, MiB, GiB, TiB, PiB or EiB")
     return value
 
@@ -83,15 +93,46 @@ def _check_label(value: str) -> str:
 
 
 def _check_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-        raise ValueError("must be an http or https address without credentials")
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_address = False
+    else:
+        is_address = is_address and not (parts.username or parts.query or parts.fragment)
+    if not is_address or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be an http or https address without credentials and parameters")
     return value.rstrip("/")
+
+
+def _check_lxd_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError("must be a name of LXD's: letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    if not _is_token(value.get_secret_value()):
+        raise ValueError(_TOKEN_RULE)
+    return value
+
+
+def _is_token(value: str) -> bool:
+    return re.fullmatch(r"[!-~]+", value) is not None
+
+
+def _check_socket(value: Path) -> Path:
+    if not value.is_absolute() or len(os.fsencode(value)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"must be an absolute path of at most {_LONGEST_SOCKET_PATH} bytes")
+    return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
+Socket = Annotated[Path, AfterValidator(_check_socket)]
+LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 def _kebab(name: str) -> str:
@@ -111,12 +152,12 @@ class _Section(BaseModel):
 class LxdConfig(_Section):
     """Where LXD is and what instances are made of there."""
 
-    socket: Path | None = Field(None, examples=["/var/snap/lxd/common/lxd/unix.socket"])
-    project: str = Field("default", examples=["github-runners"])
-    pool: str = Field("default", examples=["default"])
-    network: str = Field("lxdbr0", examples=["lxdbr0"])
-    profile: str = Field("default", examples=["default"])
-    image: str = Field("github-runner", examples=["github-runner"])
+    socket: Socket | None = Field(None, examples=["/var/snap/lxd/common/lxd/unix.socket"])
+    project: LxdName = Field("default", examples=["github-runners"])
+    pool: LxdName = Field("default", examples=["default"])
+    network: LxdName = Field("lxdbr0", examples=["lxdbr0"])
+    profile: LxdName = Field("default", examples=["default"])
+    image: str = Field("github-runner", pattern=r"^[!-~]+$", examples=["github-runner"])
     instance_type: Literal["virtual-machine", "container"] = Field(
         "virtual-machine", examples=["virtual-machine"]
     )
@@ -127,7 +168,7 @@ class LxdConfig(_Section):
 class ControlConfig(_Section):
     """The socket that `supervisor-cli` talks to."""
 
-    socket: Path = Field(DEFAULT_SOCKET, examples=[str(DEFAULT_SOCKET)])
+    socket: Socket = Field(DEFAULT_SOCKET, examples=[str(DEFAULT_SOCKET)])
     debug: bool = Field(default=False, examples=[False])
 
 
@@ -161,7 +202,7 @@ class Config(_Section):
     github_url: Annotated[str, AfterValidator(_check_url)] = Field(
         "https://api.github.com", examples=["https://api.github.com"]
     )
-    token: SecretStr | None = Field(None, examples=["ghp_..."])
+    token: Token | None = Field(None, examples=["ghp_..."])
     token_file: Path | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
     virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
     labels: Annotated[tuple[Label, ...], BeforeValidator(_split_labels)] = Field(
@@ -187,17 +228,25 @@ class Config(_Section):
         """Read the token; from `token-file` anew at each call, so that a changed one takes effect.
 
         Raises:
-            ConfigError: the file can't be read, or is empty.
+            ConfigError: the file can't be read, is open to others, or holds no token.
         """
         if self.token is not None:
             return self.token.get_secret_value()
         assert self.token_file is not None  # noqa: S101 - _has_one_token saw to it
+        source = f"token-file: {self.token_file}"
         try:
-            token = self.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"token-file: {self.token_file} can't be read: {error}") from error
-        if not token:
-            raise ConfigError(f"token-file: {self.token_file} is empty; it must hold the token")
+            with self.token_file.open(encoding="ascii", errors="replace") as file:
+                mode = _mode(file)
+                token = file.read(_LONGEST_TOKEN).strip()
+        except OSError as error:
+            raise ConfigError(f"{source}: can't be read: {error.strerror}") from error
+        if mode & _OTHERS:
+            raise ConfigError(
+                f"{source}: the file is open to others (mode {mode:04o}); "
+                f"`chmod 600 {self.token_file}`"
+            )
+        if not _is_token(token):
+            raise ConfigError(f"{source}: {_TOKEN_RULE if token else 'is empty'}")
         return token
 
     def needs_restart(self, other: "Config") -> tuple[str, ...]:
@@ -205,6 +254,10 @@ class Config(_Section):
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
         fixed = ("name", "path", "github_url", "signals", "control", *lxd)
         return tuple(_kebab(key) for key in fixed if _get(self, key) != _get(other, key))
+
+
+def _mode(file: IO[str]) -> int:
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
 
 
 def _get(config: Any, dotted: str) -> Any:
@@ -220,6 +273,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word", problem_mark=key_node.start_mark
+                )
             if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
@@ -236,7 +293,7 @@ def load(path: Path) -> Config:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
+            mode = _mode(file)
             data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
@@ -244,9 +301,11 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {_describe_yaml(error)}") from error
+    except (ValueError, RecursionError) as error:  # such as a date that no calendar has
+        raise ConfigError(f"{path}: holds a value that YAML can't read") from error
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: must hold keys and values, for example `path: my-organisation`")
-    if "token" in data and mode & 0o077:
+    if "token" in data and mode & _OTHERS:
         raise ConfigError(
             f"{path}: token: the file is open to others (mode {mode:04o}); "
             f"`chmod 600 {path}`, or use token-file"

@@ -4,6 +4,7 @@ import fcntl
 import os
 import queue
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -94,12 +95,14 @@ class Daemon:
         self._wishes.put(None)
 
     def _serve(self, root: ActorRef[Supervisor]) -> int:
-        interval = sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S
+        interval = min(sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S, _STATUS_INTERVAL_S)
+        due = time.monotonic() + interval
         while True:
             try:
-                wish = self._wishes.get(timeout=min(interval, _STATUS_INTERVAL_S))
+                wish = self._wishes.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 self._give_sign_of_life(root)
+                due = time.monotonic() + interval
                 continue
             if wish is None:
                 logger.error("the tree has failed: {}", self._system.root_reason)
@@ -201,9 +204,13 @@ def run(config_path: Path) -> int:
 @contextmanager
 def _only_one(socket: Path) -> Iterator[None]:
     """Hold a lock beside the control socket: two daemons would fight over one fleet."""
-    socket.parent.mkdir(parents=True, exist_ok=True)
     path = socket.with_suffix(".lock")
-    with path.open("w") as lock:
+    try:
+        socket.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w")
+    except OSError as error:
+        raise ConfigError(f"control.socket: {path} can't be made: {error.strerror}") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -11,7 +11,7 @@ export PATH
 
 # Read by root and RUNNER_USER, written by root; its `private` by root only.
 GUEST_DIR=/var/lib/github-runner-guest
-SIGNAL_PIPE=$GUEST_DIR/private/request
+SIGNAL_PIPE=$GUEST_DIR/private/pipe
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 
@@ -63,9 +63,11 @@ make_runner_user() {
     fi
 }
 
-# as_runner COMMAND: runs it by a shell of the unprivileged user, in the current directory.
-# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session.
+# as_runner COMMAND: runs it by a shell of the unprivileged user, in RUNNER_HOME.
+# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session;
+# dpkg's goes to / first, busybox's does not. No quotes: guest.py knows that none are needed.
 as_runner() {
+    set -- "cd $RUNNER_HOME && $1"
     if command -v start-stop-daemon >/dev/null; then
         HOME=$home USER=$RUNNER_USER LOGNAME=$RUNNER_USER SHELL=/bin/sh \
             start-stop-daemon -S -q -p "$GUEST_DIR/private/none" -c "$RUNNER_USER" \
@@ -82,7 +84,8 @@ fetch() {
             exec curl -q -sSfL --proto '=http,https' --connect-timeout 20 --retry 2 \
                 --max-time "$FETCH_LIMIT_S" -o "$2" "$1"
         elif command -v wget >/dev/null; then
-            exec timeout "$FETCH_LIMIT_S" wget -q -T 20 -O "$2" "$1"
+            # No limit of wget's own: the statically linked busybox of Debian 12 crashes at -T.
+            exec timeout "$FETCH_LIMIT_S" wget -q -O "$2" "$1"
         else
             exec timeout "$FETCH_LIMIT_S" python3 -c '
 import shutil, sys, urllib.request
@@ -115,7 +118,7 @@ obtain_application() {
     chmod 755 "${RUNNER_HOME%/*}" "$RUNNER_HOME"
     chown "$RUNNER_USER" "$RUNNER_HOME"
     # Unpacked by the unprivileged user: whatever names it holds, nothing of root's is touched.
-    (cd "$RUNNER_HOME" && umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
+    (umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
         fail "the application could not be unpacked"
     rm -f "$tarball"
 }
@@ -123,15 +126,15 @@ obtain_application() {
 # The hooks and their token: a job may read them, as they run as its user; it can report on its own
 # runner with it and nothing else. The names after GITHUB_ are GitHub's, in every step's environment.
 write_hooks() {
-    mkfifo "$GUEST_DIR/request"
-    chmod 660 "$GUEST_DIR/request"
+    umask 007
+    mkfifo "$GUEST_DIR/pipe.request" "$GUEST_DIR/pipe.answer"
     umask 027
     printf '%s\n' "$SIGNAL_URL" "$SIGNAL_TOKEN" >"$GUEST_DIR/endpoint"
     {
         echo '#!/bin/sh'
         echo 'set +e'
         echo 'LC_ALL=C'
-        echo "SIGNAL_PIPE=$GUEST_DIR/request"
+        echo "SIGNAL_PIPE=$GUEST_DIR/pipe"
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
@@ -167,7 +170,7 @@ mkdir -p "${GUEST_DIR%/*}"
 first_start=yes
 mkdir "$GUEST_DIR" 2>/dev/null || first_start=
 mkdir -p "$GUEST_DIR/private"
-[ -p "$SIGNAL_PIPE" ] || mkfifo "$SIGNAL_PIPE"
+[ -p "$SIGNAL_PIPE.answer" ] || mkfifo "$SIGNAL_PIPE.request" "$SIGNAL_PIPE.answer"
 write_signal_functions >"$GUEST_DIR/signal.sh"
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/signal.sh"
@@ -187,7 +190,6 @@ obtain_application
 write_hooks || fail "the hooks could not be written"
 printf '%s\n' "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh" \
     "ACTIONS_RUNNER_HOOK_JOB_COMPLETED=$GUEST_DIR/job-completed.sh" >"$RUNNER_HOME/.env"
-cd "$RUNNER_HOME" || fail "$RUNNER_HOME can't be entered"
 
 signal signal=ready
 exit_code=0

@@ -1,6 +1,7 @@
 # How a guest tells its host something. Written to the guest's disk by guest.sh, sourced by it and by
 # the job hooks, so it must do under dash, busybox and bash.
-# Wanted: SIGNAL_URL, SIGNAL_TOKEN, and SIGNAL_PIPE (a FIFO that the caller may read and write).
+# Wanted: SIGNAL_URL, SIGNAL_TOKEN, and SIGNAL_PIPE: $SIGNAL_PIPE.request and $SIGNAL_PIPE.answer are
+# FIFOs that the caller may read and write.
 # shellcheck shell=sh
 
 # Seconds that one attempt may take, and attempts where the host refuses at once or errs. An attempt
@@ -59,17 +60,26 @@ signal_by_nc() {
     case $signal_host in
         *:*) signal_port=${signal_host##*:} ;;
     esac
-    # A pipe held open for writing never ends: busybox's nc would close its half of the connection at
-    # the end of its input, which many servers take for a client that has gone.
-    exec 3<>"$SIGNAL_PIPE" || return
+    # busybox's nc closes its half of the connection at the end of its input, which many servers take
+    # for a client that has gone: so the pipe is held open for writing and has no end. Others then
+    # go on after the answer: so they are ended once its first line is there.
+    exec 3<>"$SIGNAL_PIPE.request" || return
     {
         printf 'POST /%s HTTP/1.0\r\nHost: %s\r\n' "${signal_rest#*/}" "$signal_host"
         printf 'Authorization: Bearer %s\r\nConnection: close\r\n' "$SIGNAL_TOKEN"
         printf 'Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s' "${#1}" "$1"
     } >&3
-    signal_answer=$(timeout "$SIGNAL_LIMIT_S" nc "${signal_host%:*}" "$signal_port" <&3 3>&-) ||
-        signal_rc=$?
+    timeout "$SIGNAL_LIMIT_S" nc "${signal_host%:*}" "$signal_port" \
+        <&3 3>&- >"$SIGNAL_PIPE.answer" 2>/dev/null &
+    signal_answer=
+    read -r signal_answer <"$SIGNAL_PIPE.answer"
     exec 3>&-
+    if [ -n "$signal_answer" ]; then
+        kill $! 2>/dev/null
+        wait $! 2>/dev/null # a shell may say that it was ended
+    else
+        wait $! || signal_rc=$?
+    fi
     signal_answer=${signal_answer#HTTP/* }
     signal_status=${signal_answer%%[!0-9]*}
 }
@@ -78,7 +88,7 @@ signal_by_python() {
     signal_status=$(
         python3 -c '
 import sys, urllib.error, urllib.request
-token, body = sys.stdin.read().split("\n", 1)
+token, body = sys.stdin.read()[:-1].split("\n", 1)
 headers = {"Authorization": "Bearer " + token, "Content-Type": "text/plain"}
 request = urllib.request.Request(sys.argv[1], body.encode(errors="surrogateescape"), headers)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

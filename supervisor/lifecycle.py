@@ -168,7 +168,7 @@ class InstanceStopped:
 
 @dataclass(frozen=True)
 class FoundStopped:
-    """A look at LXD shows the instance stopped, and LXD may not delete it: it died unseen."""
+    """A look at LXD shows the instance stopped: nobody else may be about to delete it."""
 
 
 @dataclass(frozen=True)
@@ -416,12 +416,10 @@ def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
 @_answer.register
 def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
     if life.stage in STARTING or life.stage is Stage.FAILED:
-        # One that is being made has not run yet; of a failed one the removal is on its way.
         return Step(life)
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
-    reason = f"was found stopped while {life.stage}"
-    return _move(life, now, Stage.FINISHED, reason, Effect.REMOVE)
+    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}", Effect.REMOVE)
 
 
 @_answer.register
@@ -442,8 +440,10 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
     if life.stage not in ENDING:
         return Step(life)
     reason = f"{life.reason.split('; removal failed')[0]}; removal failed: {event.reason}"
-    failures = life.removal_failures + 1
-    return Step(replace(life, stage=Stage.FAILED, reason=reason, removal_failures=failures))
+    known = replace(life, removal_failures=life.removal_failures + 1)
+    if life.stage is Stage.FAILED:
+        return Step(replace(known, reason=reason))
+    return _move(known, now, Stage.FAILED, reason)
 
 
 @_answer.register

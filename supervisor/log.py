@@ -14,6 +14,8 @@ _TERMINAL = (
     "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> {message}"
 )
 
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 def configure(level: str = "INFO") -> None:
     """Send every log line of the process to standard error, the libraries' included."""
@@ -25,6 +27,8 @@ def configure(level: str = "INFO") -> None:
     else:
         logger.add(_write_json, level=level, format="{message}", backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+    # waitress says so at each request that waits for a thread: guests could fill the log with it.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def _name_the_speaker(record: "Record") -> None:
@@ -54,5 +58,14 @@ class _ToLoguru(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on."""
-        text = f"{record.name}: {record.getMessage()}"
-        logger.opt(exception=record.exc_info).log(record.levelname, text)
+        try:
+            text = f"{record.name}: {record.getMessage()}"
+        except Exception:  # noqa: BLE001 - the library's mistake must not become ours
+            text = f"{record.name}: {record.msg!r}"
+        # By number: libraries have levels of their own, whose names loguru would refuse.
+        logger.opt(exception=record.exc_info).log(_level_of(record.levelno), text)
+
+
+def _level_of(number: int) -> str:
+    fitting = [name for name in _LEVELS if logger.level(name).no <= number]
+    return fitting[-1] if fitting else _LEVELS[0]

@@ -5,6 +5,7 @@ restarted daemon would have to guess; with them it needs no database.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -64,7 +65,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
     seen = Seen(
         running=status in _RUNNING,
         stage=config.get(f"{PREFIX}stage", ""),
-        runner_id=int(runner_id) if runner_id.isdecimal() else None,
+        runner_id=int(runner_id) if re.fullmatch(r"[0-9]{1,18}", runner_id) else None,
         job=_read_job(config.get(f"{PREFIX}job", "")),
     )
     generation = config.get(f"{PREFIX}generation", "")
@@ -73,9 +74,10 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
 
 def _read_job(text: str) -> Job | None:
     try:
-        return Job(**json.loads(text)) if text else None
-    except (ValueError, TypeError):
+        job = Job(**json.loads(text))
+    except (ValueError, TypeError, RecursionError):
         return None
+    return job if all(isinstance(value, str) for value in asdict(job).values()) else None
 
 
 def _prefixed(keys: Mapping[str, str]) -> dict[str, str]:

@@ -79,8 +79,8 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class LookAtInstance:
-    """LXD's listing shows the instance stopped, or not at all: see what there is."""
+class Look:
+    """See whether the instance is as it should be: something was missed."""
 
 
 # To the tokens actor, and its answers.
@@ -92,6 +92,19 @@ class RequestJitConfig:
 
     name: str
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RegisterAhead:
+    """Register a runner that will be asked for soon: the answer is kept until it is."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ForgetAhead:
+    """Let go of all registrations that were made ahead and not asked for."""
 
 
 @dataclass(frozen=True)

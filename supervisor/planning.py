@@ -54,12 +54,12 @@ class Listing:
     """Both sides in full, as the reconcile found them.
 
     Attributes:
-        instances: the names of those that bear our mark.
+        running: the names of instances that bear our mark and run.
+        stopped: of those that don't run.
         registrations: whatever GitHub lists, ours or not; None if it could not be asked.
-        stopped: those of the instances that don't run.
     """
 
-    instances: frozenset[str]
+    running: frozenset[str]
     registrations: tuple[Registration, ...] | None
     stopped: frozenset[str] = frozenset()
 
@@ -85,24 +85,27 @@ class Plan:
     Attributes:
         create: how many runners to make.
         adopt: instances of ours that have no actor.
+        look: runners whose instance LXD does not show running, as it should be by their stage.
         retire: runners to let go, with the reason.
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
         confirm: what GitHub says of runners, for those it knows something new of.
-        look: runners whose instance seems to have ended: they shall see for themselves.
         suspicion: to be handed to the next plan.
     """
 
     create: int = 0
     adopt: tuple[str, ...] = ()
+    look: tuple[str, ...] = ()
     retire: tuple[tuple[str, str], ...] = ()
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
     confirm: tuple[Registration, ...] = ()
-    look: tuple[str, ...] = ()
     suspicion: Suspicion = Suspicion()
 
 
+_RUNNING = (
+    Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
+)  # fmt: skip
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -125,6 +128,18 @@ def balance(desired: Desired, runners: Iterable[Runner]) -> Plan:
             *((r.name, f"more runners than the {desired.count} wanted") for r in surplus),
         ),
     )
+
+
+def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
+    """Say how many places will soon be free and need a new runner.
+
+    Those of runners that have done their job and power off: GitHub takes its time to register a
+    runner, and can do so meanwhile.
+    """
+    current = desired.generation
+    ending = sum(1 for r in runners if r.stage is Stage.FINISHED and r.generation == current)
+    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    return max(0, min(ending, desired.count - (occupied - ending)))
 
 
 def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
@@ -169,9 +184,10 @@ def reconcile(
     ours = [r for r in listed if naming.belongs_to(desired.installation, r.name)]
     registered = {r.name for r in ours}
 
-    adopt = tuple(sorted(listing.instances - known.keys()))
+    instances = listing.running | listing.stopped
+    adopt = tuple(sorted(instances - known.keys()))
     # An idle registration may belong to a runner that is about to be adopted.
-    unmatched = [r for r in ours if r.name not in known and r.name not in listing.instances]
+    unmatched = [r for r in ours if r.name not in known and r.name not in instances]
     missing = frozenset(
         r.name
         for r in runners
@@ -186,22 +202,17 @@ def reconcile(
     return Plan(
         create=balanced.create,
         adopt=adopt,
+        look=tuple(
+            r.name for r in runners if r.stage in _RUNNING and r.name not in listing.running
+        ),
         retire=tuple((name, why) for name, why in balanced.retire if name in known),
         unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
         vanished=tuple(sorted(missing & suspicion.missing)),
         confirm=tuple(
             r for r in ours if r.name not in leaving and _says_something_new(r, known.get(r.name))
         ),
-        look=tuple(sorted(r.name for r in runners if _seems_ended(r, listing))),
         suspicion=Suspicion(frozenset(r.id for r in unmatched), missing),
     )
-
-
-def _seems_ended(runner: Runner, listing: Listing) -> bool:
-    """Tell whether LXD's event of an instance's end may have been missed."""
-    if runner.stage in (*_STARTING, Stage.FAILED, Stage.DELETED):
-        return False
-    return runner.name not in listing.instances or runner.name in listing.stopped
 
 
 def _says_something_new(registration: Registration, runner: Runner | None) -> bool:

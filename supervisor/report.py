@@ -70,7 +70,9 @@ def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
 def _troubled_actors(node: TreeNode) -> Iterator[str]:
     is_runner = node.path.count("/") > 1
     if not is_runner and not node.alive:
-        yield f"{node.id}: is down"
+        yield f"{node.id}: is {node.state}: {node.reason}"
+    elif node.stuck and node.handling:
+        yield f"{node.id}: is stuck in {node.handling.type}"
     elif not is_runner and node.state not in _SOUND:
         yield f"{node.id}: {node.state}: {node.reason}"
     for child in node.children:

@@ -3,9 +3,9 @@
 import threading
 from typing import Any
 
-import waitress
 from flask import Flask
 from waitress import wasyncore
+from waitress.server import create_server
 
 
 class WebServer:
@@ -22,13 +22,17 @@ class WebServer:
 
     def __init__(self, app: Flask, name: str, **options: Any) -> None:
         self._sockets: dict[int, Any] = {}
-        self._server = waitress.create_server(app, self._sockets, ident=None, **options)
+        # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
+        self._server = create_server(
+            app, self._sockets, ident=None, asyncore_use_poll=True, **options
+        )
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Let go of the address, and of who is still connected."""
+        # First those that answer: they wake the loop through a descriptor that is closed after.
+        self._server.task_dispatcher.shutdown(timeout=1)
         # The sockets are the loop's: it is the loop that closes them, and ends when none is left.
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._thread.join(timeout=1)
-        self._server.task_dispatcher.shutdown(timeout=1)

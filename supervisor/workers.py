@@ -15,7 +15,7 @@ Work = Callable[[], Any]
 class WorkFailed:
     """Work raised what it should have turned into a message: a fault of ours."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
@@ -50,7 +50,7 @@ class Workers:
             work, ref = self._queue.get()
             try:
                 outcome = work()
-            except Exception as error:  # noqa: BLE001 - it is handed to the actor, which fails
+            except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
                 outcome = WorkFailed(error)
             try:
                 ref.tell(outcome)

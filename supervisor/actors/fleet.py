@@ -1,5 +1,6 @@
 """The fleet: as many runners as wanted, by comparing what is wanted with what is there."""
 
+from collections import deque
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -8,7 +9,8 @@ from loguru import logger
 
 from supervisor import lifecycle, marks, naming, planning
 from supervisor.actors.runner import Birth, Order
-from supervisor.blueprints import blueprint_of
+from supervisor.blueprints import Blueprint, blueprint_of
+from supervisor.config import Config
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
@@ -16,12 +18,14 @@ from supervisor.messages import (
     AnnounceSignals,
     ConfigChanged,
     DeleteRegistration,
+    ForgetAhead,
     Happened,
     InstanceAppeared,
     InstancesListed,
     ListRegistrations,
-    LookAtInstance,
+    Look,
     Reconcile,
+    RegisterAhead,
     RegistrationsListed,
     RunnerChanged,
     SignalsListening,
@@ -66,11 +70,15 @@ class FleetActor(Actor):
         self._listing: InstancesListed | None = None
         self._registered: RegistrationsListed | None = None
         self._reconciling = False
+        self._began = 0.0
         self._again = ""
+        self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
+        self._balance_is_due = False
+        self._registered_ahead: deque[str] = deque()
+        self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
-        self._proven: set[str] = set()
-        self._failed: set[str] = set()
+        self._judged: set[str] = set()
         self._may_create = False
         self._signals = ""
         self._trouble = ""
@@ -94,6 +102,9 @@ class FleetActor(Actor):
     @handles(ConfigChanged)
     def _config_changed(self, message: ConfigChanged) -> None:
         self._pace = replace(self._pace, at_once=message.config.lxd.creations_at_once)
+        # They may carry labels that no longer hold, or not be wanted any more.
+        self._registered_ahead.clear()
+        self.system.directory.tell("tokens", ForgetAhead())
         self._balance(_Balance())
         self._start_reconcile("the configuration has changed")
 
@@ -113,6 +124,7 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._reconciling, self._again = True, ""
+        self._began = self.system.clock.monotonic()
         self._ticket += 1
         self._listing = self._registered = None
         config = self._parts.settings.config
@@ -152,6 +164,10 @@ class FleetActor(Actor):
         if listing is None or registered is None:
             return
         self._reconciling = False
+        self._history = {
+            "reconciles": self._history["reconciles"] + 1,
+            "reconcile_ms": round(1000 * (self.system.clock.monotonic() - self._began)),
+        }
         self._trouble = "; ".join(error for error in (listing.error, registered.error) if error)
         config = self._parts.settings.config
         adopted = False
@@ -161,9 +177,11 @@ class FleetActor(Actor):
                 self._desired(),
                 self._planned(),
                 Listing(
-                    frozenset(listing.instances),
-                    None if registered.error else registered.registrations,
-                    frozenset(n for n, m in listing.instances.items() if not m.seen.running),
+                    running=frozenset(n for n, m in listing.instances.items() if m.seen.running),
+                    stopped=frozenset(
+                        n for n, m in listing.instances.items() if not m.seen.running
+                    ),
+                    registrations=None if registered.error else registered.registrations,
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
@@ -195,9 +213,11 @@ class FleetActor(Actor):
         directory = self.system.directory
         for registration in plan.unregister:
             logger.info("registration {} has no instance: deleting it", registration.name)
+            if registration.name in self._registered_ahead:
+                self._registered_ahead.remove(registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
         for name in plan.look:
-            directory.tell(name, LookAtInstance())
+            directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for registration in plan.confirm:
@@ -209,33 +229,41 @@ class FleetActor(Actor):
     @handles(RunnerChanged)
     def _runner_changed(self, message: RunnerChanged) -> None:
         self._judge(message.name, message.life)
-        self._balance(_Balance())
+        # Looking at all runners at each change of one would cost the square of their number: one
+        # look comes after all the changes that wait here already.
+        if not self._balance_is_due:
+            self._balance_is_due = True
+            self.tell_self(_Balance())
 
     @handles(_Balance)
     def _balance(self, _message: _Balance) -> None:
+        self._balance_is_due = False
         if self._delayed:
             self._delayed.cancel()
             self._delayed = None
         self._carry_out(planning.balance(self._desired(), self._planned()))
+        self._register_ahead()
         self._show()
 
     def _judge(self, name: str, life: Life) -> None:
-        """Learn from a runner that became ready, or that ended before it was."""
-        if life.stage in AVAILABLE or life.stage is Stage.BUSY:
-            self._proven.add(name)
-            self._pace = replace(self._pace, failures=0, last_failure=None)
-        elif name not in self._proven and name not in self._failed:
-            ordered_away = life.stage is Stage.RETIRING
-            if not ordered_away and life.stage in (Stage.FAILED, Stage.FINISHED):
-                self._failed.add(name)
+        """Learn once from a runner of ours: it became ready, or it ended before it was.
+
+        One that was ordered away, or taken over, says nothing of whether runners can be made now.
+        """
+        if name not in self._judged:
+            if life.stage in AVAILABLE or life.stage is Stage.BUSY:
+                self._judged.add(name)
+                self._pace = replace(self._pace, failures=0, last_failure=None)
+            elif life.stage in (Stage.FAILED, Stage.FINISHED):
+                self._judged.add(name)
                 failures = self._pace.failures + 1
                 self._pace = replace(self._pace, failures=failures, last_failure=self._now())
         if life.stage is Stage.DELETED:
-            self._proven.discard(name)
-            self._failed.discard(name)
+            self._judged.discard(name)
 
     def _carry_out(self, plan: Plan) -> None:
         for name, why in plan.retire:
+            self._judged.add(name)
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
         if not (plan.create and self._may_create and self._signals):
@@ -243,17 +271,31 @@ class FleetActor(Actor):
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now())):
             self._create_runner()
         delay = self._pace.delay(self._now())
-        if delay:
+        if delay and self._delayed is None:
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
+    def _register_ahead(self) -> None:
+        """Have those registered that will be created as soon as others are gone."""
+        if self._pace.failures or not self._may_create:
+            return
+        soon = planning.to_register_ahead(self._desired(), self._planned())
+        while len(self._registered_ahead) < min(soon, self._pace.at_once):
+            blueprint = self._current_blueprint()
+            name = naming.new_runner_name(blueprint.installation)
+            self._registered_ahead.append(name)
+            self.system.directory.tell("tokens", RegisterAhead(name, blueprint.labels))
+
     def _create_runner(self) -> None:
-        config = self._parts.settings.config
-        order = Order(blueprint_of(config), self._signals)
-        name = naming.new_runner_name(config.name)
+        order = Order(self._current_blueprint(), self._signals)
+        if self._registered_ahead:
+            name = self._registered_ahead.popleft()
+        else:
+            name = naming.new_runner_name(order.blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
     def _adopt(self, name: str, found: Marks) -> None:
+        self._judged.add(name)
         life = Life(Stage.BOOTING, self._now(), "its actor is being started")
         self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
 
@@ -273,15 +315,27 @@ class FleetActor(Actor):
     # What people see.
 
     def _show(self) -> None:
-        planned = self._planned()
         wanted = self._parts.settings.config.virtual_machines
-        online = sum(1 for r in planned if r.stage in AVAILABLE or r.stage is Stage.BUSY)
+        stages = [entry.life.stage for entry in self._parts.roster.all()]
+        online = sum(1 for stage in stages if stage in AVAILABLE or stage is Stage.BUSY)
         reason = f"{online} of {wanted} runners are there"
-        self.publish("degraded" if self._trouble else "keeping", self._trouble or reason)
+        if not self._signals:
+            reason += "; none is created until guests can report"
+        elif delay := self._pace.delay(self._now()):
+            failed = self._pace.failures
+            reason += f"; {failed} failed in a row, the next try is in {delay.seconds + 1} s"
+        state = "degraded" if self._trouble else "keeping"
+        self.publish(state, self._trouble or reason, **self._history)
+
+    def _current_blueprint(self) -> Blueprint:
+        config = self._parts.settings.config
+        if self._blueprint is None or self._blueprint[0] is not config:
+            self._blueprint = (config, blueprint_of(config))
+        return self._blueprint[1]
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
-        return Desired(config.name, config.virtual_machines, blueprint_of(config).generation)
+        return Desired(config.name, config.virtual_machines, self._current_blueprint().generation)
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

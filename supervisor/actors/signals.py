@@ -14,6 +14,8 @@ from supervisor.supervision import Actor, Directory, System, handles
 from supervisor.web import WebServer
 
 _LISTEN_AGAIN_S = 2.0
+CONNECTIONS = 500
+"""At once, of all guests; below the 1024 descriptors that a process commonly may have."""
 
 
 class _Listen:
@@ -46,7 +48,7 @@ class SignalsActor(Actor):
             address = config.signals.address or self._parts.lxd.bridge_address(network).ip
         except LxdError as error:
             # LXD may come up after us. No runner starts meanwhile.
-            self.publish("waiting", str(error))
+            self.publish("failing", str(error))
             self.tell_after(_LISTEN_AGAIN_S, _Listen())
             return
         self._server = WebServer(
@@ -56,8 +58,11 @@ class SignalsActor(Actor):
             port=config.signals.port,
             threads=4,
             # Guests run other people's code: nobody gets much memory, time or many connections.
-            connection_limit=2000,
+            connection_limit=CONNECTIONS,
             channel_timeout=10,
+            cleanup_interval=10,
+            # A line in the log for each connection of theirs would be theirs to fill the disk with.
+            log_socket_errors=False,
             max_request_body_size=signals.MAX_BYTES,
             max_request_header_size=signals.MAX_BYTES,
             inbuf_overflow=2 * signals.MAX_BYTES,

@@ -1,6 +1,7 @@
 """The one actor that talks to GitHub, through one client, in its own thread."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from loguru import logger
@@ -8,15 +9,17 @@ from loguru import logger
 from supervisor import lifecycle
 from supervisor.blueprints import architecture
 from supervisor.config import ConfigError
-from supervisor.gateways.github import GitHub, GitHubError, RunnerBusy
+from supervisor.gateways.github import GitHub, GitHubError, NameTaken, RunnerBusy
 from supervisor.messages import (
     Application,
     ConfigChanged,
     DeleteRegistration,
+    ForgetAhead,
     Happened,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
+    RegisterAhead,
     RegistrationsListed,
     RequestJitConfig,
 )
@@ -41,6 +44,7 @@ class TokensActor(Actor):
         self._client: GitHub | None = None
         self._application: Application | None = None
         self._application_until = 0.0
+        self._ahead: dict[str, JitConfigMade] = {}
 
     def on_start(self) -> None:
         """Say that nothing has been asked yet."""
@@ -56,17 +60,9 @@ class TokensActor(Actor):
 
     @handles(RequestJitConfig)
     def _register(self, message: RequestJitConfig) -> None:
-        group_id = self._parts.settings.config.runner_group_id
-
-        def register(github: GitHub) -> JitConfigMade:
-            # The application first: a registration without one to run would be an orphan.
-            application = self._current_application(github)
-            runner_id, encoded = github.register(message.name, message.labels, group_id)
-            return JitConfigMade(runner_id, encoded, application)
-
-        answer: JitConfigMade | JitConfigFailed
+        answer: JitConfigMade | JitConfigFailed | None = self._ahead.pop(message.name, None)
         try:
-            answer = self._ask(register)
+            answer = answer or self._new_registration(message.name, message.labels)
         except GitHubError as error:
             answer = JitConfigFailed(str(error))
         told = self.system.directory.tell(message.name, answer)
@@ -74,8 +70,20 @@ class TokensActor(Actor):
             logger.info("{} did not wait for its registration: deleting it", message.name)
             self._delete(DeleteRegistration(answer.runner_id, message.name))
 
+    @handles(RegisterAhead)
+    def _register_ahead(self, message: RegisterAhead) -> None:
+        # What fails here is tried again when it is asked for.
+        with suppress(GitHubError):
+            self._ahead[message.name] = self._new_registration(message.name, message.labels)
+
+    @handles(ForgetAhead)
+    def _forget_ahead(self, _message: ForgetAhead) -> None:
+        for name, made in tuple(self._ahead.items()):
+            self._delete(DeleteRegistration(made.runner_id, name))
+
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
+        self._ahead.pop(message.name, None)
         event: lifecycle.Event
         try:
             self._ask(lambda github: github.delete(message.runner_id, message.name))
@@ -95,6 +103,17 @@ class TokensActor(Actor):
             listed = RegistrationsListed(message.ticket, error=str(error))
         self.system.directory.tell("fleet", listed)
 
+    def _new_registration(self, name: str, labels: tuple[str, ...]) -> JitConfigMade:
+        group_id = self._parts.settings.config.runner_group_id
+
+        def register(github: GitHub) -> JitConfigMade:
+            # The application first: a registration without one to run would be an orphan.
+            application = self._current_application(github)
+            runner_id, encoded = github.register(name, labels, group_id)
+            return JitConfigMade(runner_id, encoded, application)
+
+        return self._ask(register)
+
     def _ask(self, question: Callable[[GitHub], T]) -> T:
         """Put a question to GitHub, and show how that went."""
         config = self._parts.settings.config
@@ -103,7 +122,7 @@ class TokensActor(Actor):
                 token = config.github_token()
                 self._client = GitHub(config.github_url, config.path, token)
             answer = question(self._client)
-        except RunnerBusy:
+        except (RunnerBusy, NameTaken):
             self.publish("ready", f"GitHub answers for {config.path}")
             raise
         except (GitHubError, ConfigError) as error:

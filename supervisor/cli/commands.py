@@ -122,7 +122,7 @@ def check_config(config_path: Path) -> None:
 def tree(socket: Path, as_json: bool) -> None:
     """Draw the supervision tree, with every actor's state."""
     root = ControlClient(socket).get("/v1/tree")
-    _show(root, as_json, lambda console: console.print(render.tree_view(root)))
+    _show(root, as_json, lambda console: console.print(render.tree_table(root, console.width)))
 
 
 @main.command()
@@ -132,7 +132,7 @@ def status(socket: Path, as_json: bool) -> None:
     """Say what is, and what is wrong."""
     answer = ControlClient(socket).get("/v1/status")
     lines = "\n".join(render.status_lines(answer))
-    _show(answer, as_json, lambda console: console.print(lines, highlight=False, markup=False))
+    _show(answer, as_json, lambda _console: click.echo(lines))
     if answer["problems"]:
         sys.exit(FAILED)
 
@@ -143,7 +143,9 @@ def status(socket: Path, as_json: bool) -> None:
 def runners(socket: Path, as_json: bool) -> None:
     """List the runners."""
     answer = ControlClient(socket).get("/v1/runners")
-    _show(answer, as_json, lambda console: console.print(render.runners_table(answer)))
+    _show(
+        answer, as_json, lambda console: console.print(render.runners_table(answer, console.width))
+    )
 
 
 @main.command()

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 _COLOURS = {
     "busy": "yellow",
@@ -19,86 +19,97 @@ _COLOURS = {
     "failing": "red",
     "degraded": "red",
     "down": "red",
-    "waiting": "yellow",
     "finished": "blue",
     "retiring": "blue",
+    "waiting": "yellow",
 }
+_GAP = 2
+_LEAST_WIDTH = 10
 
 
-def tree_view(node: Mapping[str, Any], now: datetime | None = None) -> Tree:
-    """Draw the supervision tree."""
+def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
+    """Draw the supervision tree, a line an actor.
+
+    Args:
+        root: the answer of `/v1/tree`.
+        width: of the terminal, in characters.
+        now: against which ages are told.
+    """
     now = now or datetime.now(timezone.utc)
-    drawn = Tree(_label(node, now), guide_style="dim")
-    _grow(drawn, node, now)
-    return drawn
-
-
-def _grow(drawn: Tree, node: Mapping[str, Any], now: datetime) -> None:
-    for child in node["children"]:
-        _grow(drawn.add(_label(child, now)), child, now)
-
-
-def _label(node: Mapping[str, Any], now: datetime) -> Text:
-    state = node["state"]
-    label = Text.assemble(
-        (node["id"], "bold"),
-        "  ",
-        (state, _COLOURS.get(state, "cyan")),
-        (f" {age(node['since'], now)}", "dim"),
-        overflow="ellipsis",
-        no_wrap=True,
-    )
-    if node["children"] or node["kind"] == "supervisor":
-        label.append(f"  {len(node['children'])} children", "dim")
-    for part, style in _remarks(node, now):
-        label.append("  ")
-        label.append(part, style)
-    return label
-
-
-def _remarks(node: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
-    if node["restarts"]:
-        yield f"restarts={node['restarts']}", "yellow"
-    if node["mailbox"]:
-        yield f"mailbox={node['mailbox']}", "yellow"
-    if node["unhandled"]:
-        yield f"unhandled={node['unhandled']}", "yellow"
-    if node["handling"]:
-        handling = node["handling"]
-        style = "bold red" if node["stuck"] else "yellow"
-        yield f"in {handling['type']} for {age(handling['since'], now)}", style
-    if node["waits_until"]:
-        yield f"starts again in {until(node['waits_until'], now)}", "red"
-    if node["abandoned"]:
-        yield f"abandoned={node['abandoned']}", "bold red"
-    job = node["details"].get("job")
-    if job:
-        words = " ".join(word for word in (job["repository"], job["workflow"], job["name"]) if word)
-        yield words, "bold yellow"
-    if node["reason"]:
-        yield node["reason"], "dim"
-
-
-def runners_table(runners: list[Mapping[str, Any]], now: datetime | None = None) -> Table:
-    """List the runners."""
-    now = now or datetime.now(timezone.utc)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("RUNNER", "STAGE", "FOR", "JOB", "REASON"):
-        table.add_column(heading, no_wrap=heading != "REASON")
-    for runner in sorted(runners, key=lambda r: str(r["name"])):
-        job = runner["job"] or {}
+    table = _table("ACTOR", "KIND", "STATE", "FOR", "RESTARTS", "MAILBOX", "WHAT")
+    for guide, node in _walk(root):
         table.add_row(
-            runner["name"],
-            Text(runner["stage"], _COLOURS.get(runner["stage"], "cyan")),
-            age(runner["since"], now),
-            " ".join(filter(None, (job.get("repository"), job.get("workflow"), job.get("name")))),
-            runner["reason"],
+            Text.assemble((guide, "dim"), (node["id"], "bold")),
+            Text(node["kind"], "dim"),
+            _stage(node["state"]),
+            age(node["since"], now),
+            Text(str(node["restarts"]), "yellow" if node["restarts"] else "dim"),
+            Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
+            Text("  ").join(_remarks(node, now)),
         )
-    return table
+    return _fitting(table, width)
+
+
+def _walk(
+    node: Mapping[str, Any], guide: str = "", below: str = ""
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give every node with the lines that lead to it."""
+    yield guide, node
+    children = node["children"]
+    for position, child in enumerate(children, start=1):
+        last = position == len(children)
+        yield from _walk(
+            child,
+            below + ("└─ " if last else "├─ "),
+            below + ("   " if last else "│  "),
+        )
+
+
+def _remarks(node: Mapping[str, Any], now: datetime) -> Iterator[Text]:
+    if node["handling"] and node["stuck"]:
+        handling = node["handling"]
+        yield Text(f"stuck in {handling['type']} for {age(handling['since'], now)}", "bold red")
+    if node["waits_until"]:
+        yield Text(f"starts again in {until(node['waits_until'], now)}", "red")
+    if node["abandoned"]:
+        yield Text(f"{node['abandoned']} abandoned", "bold red")
+    if node["unhandled"]:
+        yield Text(f"{node['unhandled']} messages not understood", "yellow")
+    if node["details"].get("job"):
+        yield Text(job_in_words(node["details"]["job"]), "bold yellow")
+    if node["reason"]:
+        yield Text(node["reason"], "dim")
+
+
+def runners_table(
+    runners: list[Mapping[str, Any]], width: int, now: datetime | None = None
+) -> Table:
+    """List the runners.
+
+    Args:
+        runners: the answer of `/v1/runners`.
+        width: of the terminal, in characters.
+        now: against which ages are told.
+    """
+    now = now or datetime.now(timezone.utc)
+    table = _table("RUNNER", "STAGE", "FOR", "JOB", "REASON")
+    for runner in sorted(runners, key=lambda r: str(r["name"])):
+        table.add_row(
+            Text(runner["name"], "bold"),
+            _stage(runner["stage"]),
+            age(runner["since"], now),
+            Text(job_in_words(runner["job"]) if runner["job"] else ""),
+            Text(runner["reason"], "dim"),
+        )
+    return _fitting(table, width)
 
 
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """Say in words what is, and what is wrong."""
+    """Say in words what is, and what is wrong.
+
+    Args:
+        status: the answer of `/v1/status`.
+    """
     stages = ", ".join(f"{count} {stage}" for stage, count in status["stages"].items())
     yield f"{status['name']} for {status['path']}"
     yield f"{status['present']} of {status['wanted']} runners are there ({stages or 'none at all'})"
@@ -106,14 +117,24 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"problem: {problem}"
 
 
+def job_in_words(job: Mapping[str, str]) -> str:
+    """Name a job: repository, workflow, name, as far as they are known."""
+    return " ".join(filter(None, (job["repository"], job["workflow"], job["name"])))
+
+
 def age(since: str, now: datetime) -> str:
     """Say how long ago something was: `3s`, `5m`, `2h`, `4d`."""
-    return _span((now - datetime.fromisoformat(since)).total_seconds())
+    return _span((now - _moment(since)).total_seconds())
 
 
 def until(when: str, now: datetime) -> str:
     """Say how long something still takes."""
-    return _span((datetime.fromisoformat(when) - now).total_seconds())
+    return _span((_moment(when) - now).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    # Python 3.10 does not read the Z that stands for UTC.
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _span(seconds: float) -> str:
@@ -122,3 +143,25 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{int(seconds // length)}{unit}"
     return f"{seconds:.0f}s"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
+    for heading in headings:
+        number = heading in {"FOR", "RESTARTS", "MAILBOX"}
+        table.add_column(heading, no_wrap=True, justify="right" if number else "left")
+    return table
+
+
+def _fitting(table: Table, width: int) -> Table:
+    """Let only the last column give way where the terminal is narrow."""
+    taken = 0
+    for column in table.columns[:-1]:
+        column.width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        taken += column.width + _GAP
+    table.columns[-1].max_width = max(_LEAST_WIDTH, width - taken - 1)
+    return table
+
+
+def _stage(word: str) -> Text:
+    return Text(word, _COLOURS.get(word, "cyan"))

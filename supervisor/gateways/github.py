@@ -6,23 +6,26 @@ between sending and receiving, so that under threads an answer, or a verb, can g
 """
 
 import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import requests
 from github import Auth, Github, GithubException
-from github.GithubRetry import GithubRetry
+from urllib3 import Retry
 
 from supervisor.messages import Application
 from supervisor.planning import Registration
 
 _TIMEOUT_S = 15
 _PAGE = 100
-_BAD_REQUEST = 400
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _CONFLICT = 409
 _UNPROCESSABLE = 422
 _TOO_MANY = 429
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class GitHubError(Exception):
@@ -50,15 +53,15 @@ class GitHub:
         self.path = path
         scope = f"/repos/{path}" if "/" in path else f"/orgs/{path}"
         self._runners = f"{scope}/actions/runners"
-        # Only reads are repeated: a repeated generate-jitconfig leaves an orphan behind. The
-        # caller waits and asks again; nothing sleeps in here for a rate limit to pass.
-        retry = GithubRetry(
+        # Only reads are repeated: a repeated generate-jitconfig leaves an orphan behind. Nothing
+        # sleeps in here for a rate limit to pass, as PyGithub's own GithubRetry would: the caller
+        # waits and asks again.
+        retry = Retry(
             total=2,
             backoff_factor=0.5,
             status_forcelist=[500, 502, 503, 504],
             allowed_methods={"GET", "HEAD"},
-            max_rate_limit_wait=0,
-            retry_after_max=5,
+            respect_retry_after_header=False,
             raise_on_status=False,
         )
         self._github = Github(
@@ -90,8 +93,10 @@ class GitHub:
             GitHubError: anything else.
         """
         body = {"name": name, "runner_group_id": group_id, "labels": list(labels)}
-        data = self._call("POST", f"{self._runners}/generate-jitconfig", body, f"register {name}")
-        return data["runner"]["id"], data["encoded_jit_config"]
+        aim = f"register {name}"
+        data = self._call("POST", f"{self._runners}/generate-jitconfig", body, aim)
+        with _reading(aim):
+            return int(data["runner"]["id"]), str(data["encoded_jit_config"])
 
     def delete(self, runner_id: int, name: str) -> None:
         """Delete a registration; one that is not there is as good as deleted.
@@ -108,19 +113,18 @@ class GitHub:
         Raises:
             GitHubError: the list can't be had whole.
         """
+        aim = "list the runners"
         found: dict[int, Registration] = {}
         page, total = 1, 1
         while (page - 1) * _PAGE < total:
             address = f"{self._runners}?per_page={_PAGE}&page={page}"
-            data = self._call("GET", address, None, "list the runners")
-            for runner in data["runners"]:
-                found[runner["id"]] = Registration(
-                    id=runner["id"],
-                    name=runner["name"],
-                    online=runner["status"] == "online",
-                    busy=runner["busy"],
-                )
-            total = data["total_count"]
+            data = self._call("GET", address, None, aim)
+            with _reading(aim):
+                listed = [_registration(runner) for runner in data["runners"]]
+                total = int(data["total_count"])
+            if not listed:
+                break  # runners went while we turned the pages
+            found.update((registration.id, registration) for registration in listed)
             page += 1
         return tuple(found.values())
 
@@ -130,17 +134,26 @@ class GitHub:
         Raises:
             GitHubError: there is none, or GitHub gives no checksum to verify it by.
         """
-        offers = self._call("GET", f"{self._runners}/downloads", None, "list runner applications")
-        for offer in offers:
-            if (offer["os"], offer["architecture"]) == ("linux", architecture):
-                checksum = offer.get("sha256_checksum")
-                if not checksum:
-                    raise GitHubError(
-                        f"GitHub gives no SHA-256 for {offer['filename']}: it can't be verified, "
-                        "so no runner starts"
-                    )
-                return Application(offer["download_url"], checksum, offer["filename"])
-        raise GitHubError(f"GitHub offers no runner application for linux on {architecture}")
+        aim = "list runner applications"
+        offers = self._call("GET", f"{self._runners}/downloads", None, aim)
+        with _reading(aim):
+            fitting = [
+                Application(
+                    str(offer["download_url"]),
+                    str(offer.get("sha256_checksum") or ""),
+                    str(offer["filename"]),
+                )
+                for offer in offers
+                if (offer["os"], offer["architecture"]) == ("linux", architecture)
+            ]
+        if not fitting:
+            raise GitHubError(f"GitHub offers no runner application for linux on {architecture}")
+        if not _SHA256.fullmatch(fitting[0].sha256):
+            raise GitHubError(
+                f"GitHub gives no SHA-256 for {fitting[0].filename}: it can't be verified, "
+                "so no runner starts"
+            )
+        return fitting[0]
 
     def _call(self, verb: str, address: str, body: Any, aim: str) -> Any:
         """Do one call and translate what can go wrong.
@@ -157,7 +170,7 @@ class GitHub:
             reason = type(error).__name__
             raise GitHubError(f"could not {aim}: GitHub can't be reached ({reason})") from error
         except (AssertionError, ValueError) as error:
-            raise GitHubError(f"could not {aim}: GitHub's answer can't be read") from error
+            raise GitHubError(_unreadable(aim)) from error
         return data
 
     def _translate(self, error: GithubException, aim: str) -> GitHubError:
@@ -179,3 +192,25 @@ class GitHub:
         hint = hints.get(error.status, "")
         detail = "; ".join(part for part in (str(message), hint) if part)
         return GitHubError(f"could not {aim}: GitHub answered {error.status}: {detail}")
+
+
+@contextmanager
+def _reading(aim: str) -> Iterator[None]:
+    """Translate what comes of an answer that is not as GitHub describes it: a proxy's, perhaps."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise GitHubError(_unreadable(aim)) from error
+
+
+def _unreadable(aim: str) -> str:
+    return f"could not {aim}: the answer can't be read; is github-url GitHub's REST API?"
+
+
+def _registration(runner: Mapping[str, Any]) -> Registration:
+    return Registration(
+        id=int(runner["id"]),
+        name=str(runner["name"]),
+        online=runner["status"] == "online",
+        busy=bool(runner["busy"]),
+    )

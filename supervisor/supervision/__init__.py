@@ -1,6 +1,6 @@
 """Erlang/OTP's supervision on Pykka. See docs/supervision.md."""
 
-from supervisor.supervision.actor import Actor, Reply
+from supervisor.supervision.actor import Actor
 from supervisor.supervision.backoff import Backoff
 from supervisor.supervision.cell import Snapshot
 from supervisor.supervision.clock import Clock, FakeClock, SystemClock
@@ -46,6 +46,7 @@ from supervisor.supervision.reasons import (
     Reason,
     ReasonKind,
 )
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import (
     BRUTAL_KILL,
     IGNORE,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pykka
 from loguru import logger
-from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
@@ -17,6 +16,7 @@ from supervisor.supervision.handlers import Handler, find_handler, handlers_of, 
 from supervisor.supervision.mailbox import WAKE_UP, Mailbox
 from supervisor.supervision.messages import Crash
 from supervisor.supervision.reasons import IGNORED, NORMAL, Down, MonitorRef, Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import Kind
 
 if TYPE_CHECKING:
@@ -27,34 +27,6 @@ if TYPE_CHECKING:
 
 # Looking through an actor's timers for spent ones pays only once there are some.
 _FEW_TIMERS = 32
-
-
-class Reply:
-    """The answer to an asked message, to be given later, by any thread, once."""
-
-    def __init__(self, future: Future[Any] | None) -> None:
-        self._future = future
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody asked and has no answer yet."""
-        return self._future is not None
-
-    def set(self, value: object) -> None:
-        """Answer; does nothing if the message was told, not asked."""
-        future, self._future = self._future, None
-        if future is not None:
-            future.set(value)
-
-    def fail(self, error: BaseException) -> None:
-        """Have `error` raised where it was asked; does nothing if the message was told."""
-        future, self._future = self._future, None
-        if future is None:
-            return
-        if not isinstance(error, Exception):
-            # SystemExit and the like would end the asker's thread, or its whole process.
-            error = ActorDeadError(f"ended by {error!r}")
-        future.set_exception((type(error), error, error.__traceback__))
 
 
 class _Fired:
@@ -110,7 +82,7 @@ class Actor(pykka.ThreadingActor):
         self._mailbox.cell = self._cell
         self.__end: Reason | None = None
         self.__heard_stop = False
-        self.__asked_by: Future[Any] | None = None
+        self.__reply: Reply | None = None
         self.__stoppers: list[Future[Any]] = []
         self.__monitors: set[MonitorRef] = set()
         self.__timers: set[Timer] = set()
@@ -175,8 +147,8 @@ class Actor(pykka.ThreadingActor):
 
     def defer_reply(self) -> Reply:
         """Take over answering the message at hand: what the handler returns is not used."""
-        future, self.__asked_by = self.__asked_by, None
-        return Reply(future)
+        reply, self.__reply = self.__reply, None
+        return reply or Reply(None, self._cell.owed)
 
     def stop(self) -> None:
         """End the actor normally after the message at hand; the rest of its inbox is dropped.
@@ -208,6 +180,8 @@ class Actor(pykka.ThreadingActor):
 
     def _on_error(self, error: BaseException) -> None:
         self.__end = Reason.failed(error)
+        if self._cell.fenced:
+            return
         try:
             self.on_failure(type(error), error, error.__traceback__)
         except BaseException as another:  # noqa: BLE001 - it has failed already
@@ -236,7 +210,7 @@ class Actor(pykka.ThreadingActor):
         become(cell)
         reason = Reason.failed(ThreadLost("its thread ended without a reason"))
         try:
-            with logger.contextualize(actor=cell.path, **cell.log_context):
+            with logger.contextualize(**{**cell.log_context, "actor": cell.path}):
                 reason = self.__live()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must be reported
             reason = Reason.failed(error)
@@ -261,7 +235,6 @@ class Actor(pykka.ThreadingActor):
         else:
             self._on_started()
         self._cell.handling = None
-        self._cell.stuck = False
         while self.__end is None and not self._cell.fenced:
             self.__process(self._mailbox.get())
         if self.__end is None:
@@ -322,7 +295,7 @@ class Actor(pykka.ThreadingActor):
         cell = self._cell
         message_type = type(message)
         handler = self.__find_handler(message_type)
-        self.__asked_by = asked_by
+        reply = self.__reply = None if asked_by is None else Reply(asked_by, cell.owed)
         cell.handling = (message_type, self.system.clock.monotonic())
         try:
             if handler is not None:
@@ -333,15 +306,15 @@ class Actor(pykka.ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - told apart below
             self.__raised(error, message_type, handler)
         else:
-            if self.__asked_by is not None:
-                self.__asked_by.set(answer)
+            # None if it was deferred.
+            if reply is not None and self.__reply is not None:
+                reply.set(answer)
         finally:
             cell.handling = None
-            cell.stuck = False
-            self.__asked_by = None
+            self.__reply = None
 
     def __raised(self, error: BaseException, message_type: type, handler: Handler | None) -> None:
-        asked = self.__asked_by is not None
+        asked = self.__reply is not None
         self.defer_reply().fail(error)
         if asked and handler is not None and isinstance(error, handler.replies):
             return

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pykka import ActorRef, ActorRegistry
+from pykka import ActorDeadError, ActorRef, ActorRegistry
 
 from supervisor.supervision.mailbox import Mailbox
 from supervisor.supervision.reasons import Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import Kind
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Place:
         parent: its supervisor's cell; None for the root and for an actor of no tree.
         log_context: put on its log lines.
         stuck_limit: seconds, see `ChildSpec`.
+        entered: called once, in the thread that starts the actor, before its own begins.
         started: called once, in the actor's thread, after its `on_start`.
         ended: called once, in whichever thread notices, with the reason of its end.
         cell: the cell of the actor that took the place.
@@ -57,6 +59,7 @@ class Place:
     parent: Cell | None = None
     log_context: Mapping[str, object] | None = None
     stuck_limit: float | None = None
+    entered: Callable[[Cell], None] = lambda _cell: None
     started: Callable[[], None] = lambda: None
     ended: Callable[[Reason], None] = lambda _reason: None
     cell: Cell | None = None
@@ -109,11 +112,13 @@ class Cell:
         handling: the type of the message it is in (or the name of a hook) and the monotonic time
             since when; None while it waits.
         unhandled: how many messages it dropped because it has no handler.
-        stuck: whether it was found busy in one message past its limit. Written by the system.
+        found_stuck_in: what `handling` was when it had passed its limit. Written by the system.
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
+        ended_at: when that was, if it was.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
+        owed: the answers that askers still wait for, besides those to what is in the inbox.
         records: for a supervisor, what it published of its children, in start order.
     """
 
@@ -130,12 +135,14 @@ class Cell:
         self.snapshot = Snapshot("starting", system.clock.now())
         self.handling: tuple[type | str, float] | None = None
         self.unhandled = 0
-        self.stuck = False
+        self.found_stuck_in: tuple[type | str, float] | None = None
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
+        self.ended_at = self.snapshot.since
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
+        self.owed: set[Reply] = set()
         self.records: dict[str, ChildRecord] = {}
         limit = place.stuck_limit
         if limit is None:
@@ -154,6 +161,12 @@ class Cell:
         return inbox
 
     @property
+    def stuck(self) -> bool:
+        """Whether it was found in one message past its limit, and still is in it."""
+        found = self.found_stuck_in
+        return found is not None and found is self.handling
+
+    @property
     def has_thread(self) -> bool:
         """Whether the actor's thread still runs, wanted or not."""
         return self.thread is not None and self.thread.is_alive()
@@ -169,6 +182,7 @@ class Cell:
         self.system.add(self)
         if self.parent is not None and not self.parent._adopt(self):  # noqa: SLF001
             self.abandon("its supervisor was abandoned")
+        self._place.entered(self)
 
     def publish(self, state: str, reason: str, details: dict[str, Any]) -> None:
         """Replace the snapshot, unless the incarnation is fenced."""
@@ -201,6 +215,7 @@ class Cell:
         with self._lock:
             if self.ended is not None:
                 return False
+            self.ended_at = self.system.clock.now()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
         self.ref.actor_stopped.set()
@@ -208,6 +223,8 @@ class Cell:
         if self.name is not None:
             self.system.directory.unregister(self.name, self.ref)
         self.mailbox.close()
+        for reply in list(self.owed):
+            reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)

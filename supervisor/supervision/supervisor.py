@@ -10,7 +10,7 @@ from loguru import logger
 from pykka._envelope import Envelope
 
 from supervisor.supervision import effects as do
-from supervisor.supervision.actor import Actor, Reply
+from supervisor.supervision.actor import Actor
 from supervisor.supervision.cell import Cell, ChildRecord, Place, cell_of, start_at
 from supervisor.supervision.children import ChildState
 from supervisor.supervision.core import Core, Phase
@@ -34,6 +34,7 @@ from supervisor.supervision.messages import (
     WhichChildren,
 )
 from supervisor.supervision.reasons import IGNORED, SHUTDOWN, Reason
+from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import (
     BRUTAL_KILL,
     IGNORE,
@@ -241,30 +242,32 @@ class Supervisor(Actor):
             parent=self._cell,
             log_context=spec.log_context,
             stuck_limit=spec.stuck_limit,
+            entered=lambda cell: self._child_entered(spec, incarnation, cell),
             started=lambda: mailbox.put(Envelope(Started(child_id, incarnation))),
             ended=lambda reason: mailbox.put(Envelope(Ended(child_id, incarnation, reason))),
         )
-        record = self._records.get(child_id)
-        if record is None:
-            record = ChildRecord(child_id, since=self.system.clock.now())
-            self._records[child_id] = record
-        record.waits_until = None
+        if child_id not in self._records:
+            self._records[child_id] = ChildRecord(child_id, since=self.system.clock.now())
+        self._records[child_id].waits_until = None
         try:
-            ref = start_at(place, spec.start)
-            cell = _started_cell(place, ref)
+            is_ignoring = _is_ignoring(place, start_at(place, spec.start))
         except BaseException as error:  # noqa: BLE001 - reported as the reason
             logger.opt(exception=error).error("child {} failed to start", child_id)
             if place.cell is not None:
                 place.cell.abandon("its start failed")
+            self._drop_limit(child_id)
             self._tell_core_of_end(child_id, incarnation, Reason.failed(error))
             return
-        if cell is None:
+        if is_ignoring:
             self._tell_core_of_end(child_id, incarnation, IGNORED)
-            return
+
+    def _child_entered(self, spec: ChildSpec, incarnation: int, cell: Cell) -> None:
+        """Show the incarnation, and limit its start, before its thread begins."""
+        record = self._records[spec.id]
         record.cell = cell
         record.kind = cell.kind
-        self._show(child_id)
-        self._set_limit(_start_limit(spec, cell.kind), LimitPassed(child_id, incarnation, "start"))
+        self._show(spec.id)
+        self._set_limit(_start_limit(spec, cell.kind), LimitPassed(spec.id, incarnation, "start"))
 
     def _halt(self, child_id: str, incarnation: int) -> None:
         spec = self._core.children[child_id].spec
@@ -294,6 +297,7 @@ class Supervisor(Actor):
             effect.restarts,
         )
         record = self._records[effect.id]
+        record.restarts = effect.restarts
         if effect.seconds > 0:
             record.waits_until = self.system.clock.monotonic() + effect.seconds
 
@@ -303,8 +307,7 @@ class Supervisor(Actor):
         if effect.error is not None:
             self._fail_request(request, effect.error)
         elif isinstance(request.operation, (StartChild, RestartChild)):
-            child = self._core.children[effect.id]
-            request.reply.set(self._ref_of(child) or IGNORE)
+            request.reply.set(self._ref_of(effect.id) or IGNORE)
         else:
             request.reply.set(None)
 
@@ -342,7 +345,6 @@ class Supervisor(Actor):
         if state != record.state:
             record.state = state
             record.since = self.system.clock.now()
-        record.restarts = child.restarts
 
     def _log_end(self, child: Child, reason: Reason) -> None:
         level = "WARNING" if reason.is_abnormal else "DEBUG"
@@ -365,16 +367,16 @@ class Supervisor(Actor):
         record = self._records.get(child_id)
         return record.kind if record is not None else Kind.WORKER
 
-    def _ref_of(self, child: Child) -> ActorRef[Any] | None:
-        record = self._records.get(child.id)
-        if record is None or record.cell is None or not child.is_alive:
+    def _ref_of(self, child_id: str) -> ActorRef[Any] | None:
+        child, record = self._core.children.get(child_id), self._records.get(child_id)
+        if child is None or record is None or record.cell is None or not child.is_alive:
             return None
         return record.cell.ref
 
     def _info(self, child: Child) -> ChildInfo:
         return ChildInfo(
             child.id,
-            self._ref_of(child),
+            self._ref_of(child.id),
             _shown_state(child),
             self._kind_of(child.id),
             child.spec.restart,
@@ -382,15 +384,15 @@ class Supervisor(Actor):
         )
 
 
-def _started_cell(place: Place, ref: ActorRef[Any] | Ignore) -> Cell | None:
-    if isinstance(ref, Ignore):
-        return None
-    if place.cell is None or ref is not place.cell.ref:
+def _is_ignoring(place: Place, started: ActorRef[Any] | Ignore) -> bool:
+    if isinstance(started, Ignore) and place.cell is None:
+        return True
+    if place.cell is None or started is not place.cell.ref:
         raise TypeError(
             "a child's start must return IGNORE or the reference of the one supervision.Actor that"
-            f" it starts, not {ref!r}"
+            f" it starts, not {started!r}"
         )
-    return place.cell
+    return False
 
 
 def _start_limit(spec: ChildSpec, kind: Kind) -> float:

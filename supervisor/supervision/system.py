@@ -107,7 +107,7 @@ class System:
             self.root_ended.set()
             settled.set()
             if up.is_set() and on_end is not None:
-                on_end(reason)
+                _call(on_end, reason)
 
         place = Place(name, name=name, started=started, ended=ended)
         ref: ActorRef[Supervisor] = start_at(place, partial(Supervisor.start, self, spec))
@@ -181,7 +181,7 @@ class System:
         handling = cell.handling
         if handling is None or cell.stuck or cell.fenced or now - handling[1] < cell.stuck_limit:
             return
-        cell.stuck = True
+        cell.found_stuck_in = handling
         logger.warning("{} is stuck{}", cell.path, self._busy(cell))
 
     def _check_abandoned(self, now: float) -> None:
@@ -198,6 +198,13 @@ class System:
             return ""
         what, since = handling
         return f", for {self.clock.monotonic() - since:.0f} s in {handled_name(what)}"
+
+
+def _call(on_end: Callable[[Reason], None], reason: Reason) -> None:
+    try:
+        on_end(reason)
+    except Exception as error:  # noqa: BLE001 - the root has still to be cleared away
+        logger.opt(exception=error).error("what was to be done at the root's end failed")
 
 
 def handled_name(what: type[Any] | str) -> str:

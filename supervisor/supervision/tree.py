@@ -64,6 +64,9 @@ class TreeNode:
     children: tuple[TreeNode, ...] = ()
 
 
+_ALIVE = frozenset({"starting", "up", "stopping"})
+
+
 def tree(system: System) -> TreeNode | None:
     """Return the tree as it is now, or None if the system never had a root.
 
@@ -85,7 +88,7 @@ class _Reader:
 
     def read(self, root: Cell) -> TreeNode:
         """Return the root's node."""
-        return self._living(root, 0) if root.ended is None else self._dead_root(root)
+        return self._living(root, 0) if root.ended is None else self._dead(root)
 
     def _living(self, cell: Cell, restarts: int) -> TreeNode:
         snapshot = cell.snapshot
@@ -112,6 +115,8 @@ class _Reader:
         cell = record.cell
         if cell is not None and cell.ended is None:
             return self._living(cell, record.restarts)
+        if cell is not None and record.state in _ALIVE:
+            return self._dead(cell, record)
         waits_until = record.waits_until
         return TreeNode(
             id=record.id,
@@ -127,7 +132,8 @@ class _Reader:
             abandoned=self._abandoned[f"{parent.path}/{record.id}"],
         )
 
-    def _dead_root(self, cell: Cell) -> TreeNode:
+    def _dead(self, cell: Cell, record: ChildRecord | None = None) -> TreeNode:
+        """Show what has ended, and whose supervisor, if any, has yet to take note of it."""
         return TreeNode(
             id=cell.id,
             path=cell.path,
@@ -135,8 +141,9 @@ class _Reader:
             actor=cell.ref.actor_class.__name__,
             alive=False,
             state="down",
-            since=cell.snapshot.since,
+            since=cell.ended_at,
             reason=str(cell.ended),
+            restarts=record.restarts if record is not None else 0,
             abandoned=self._abandoned[cell.path],
         )
 

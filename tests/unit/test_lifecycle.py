@@ -141,8 +141,8 @@ def test_no_event_but_its_end_its_limit_or_force_removes_a_busy_runner(
     after = step(life(Stage.BUSY, job=job), event, NOW)
     forced = isinstance(event, DeletionOrdered) and event.force
     too_long = isinstance(event, LimitPassed) and event.stage is Stage.BUSY
-    broken = isinstance(event, Failed | FoundStopped)
-    if not (forced or too_long or broken):
+    over = isinstance(event, (Failed, FoundStopped))  # the guest itself, or its end
+    if not (forced or too_long or over):
         assert Effect.REMOVE not in after.effects
 
 
@@ -225,6 +225,12 @@ def test_a_runner_that_ends_without_having_run_a_job_is_unregistered() -> None:
     assert gone.effects == (Effect.UNREGISTER, Effect.END)
 
 
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY])
+def test_an_instance_found_stopped_is_removed(stage: Stage) -> None:
+    found = step(life(stage), FoundStopped(), NOW)
+    assert (found.life.stage, found.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+
+
 @pytest.mark.parametrize(
     ("seen", "stage"),
     [
@@ -244,18 +250,3 @@ def test_a_runner_is_taken_over_where_it_stands(seen: Seen | None, stage: Stage)
 def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
     if before.stage in ENDING - {Stage.RETIRING}:
         assert step(before, event, NOW).life.stage in ENDING - {Stage.RETIRING}
-
-
-@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.IDLE, Stage.BUSY, Stage.FINISHED])
-def test_an_instance_found_stopped_is_removed_at_once(stage: Stage) -> None:
-    after = step(Life(stage, NOW, runner_id=7), FoundStopped(), NOW)
-    assert after.life.stage is Stage.FINISHED
-    assert after.effects == (Effect.REMOVE,)
-
-
-@pytest.mark.parametrize("stage", [Stage.REQUESTED, Stage.CREATING, Stage.FAILED])
-def test_an_instance_found_stopped_before_its_start_or_after_its_failure_is_left(
-    stage: Stage,
-) -> None:
-    life = Life(stage, NOW, runner_id=7)
-    assert step(life, FoundStopped(), NOW) == Step(life)

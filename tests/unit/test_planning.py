@@ -46,7 +46,10 @@ registrations = st.lists(
 )
 desired = st.builds(Desired, st.just("fleet"), st.integers(0, 8), st.just("new"))
 listings = st.builds(
-    Listing, st.frozensets(names, max_size=12), st.none() | registrations.map(tuple)
+    Listing,
+    running=st.frozensets(names, max_size=12),
+    registrations=st.none() | registrations.map(tuple),
+    stopped=st.frozensets(names, max_size=12),
 )
 
 
@@ -146,7 +149,7 @@ def test_a_reconcile_adopts_exactly_what_has_no_actor(
     missing: frozenset[str],
 ) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(unmatched, missing), NOW)
-    assert set(plan.adopt) == listing.instances - {r.name for r in fleet}
+    assert set(plan.adopt) == (listing.running | listing.stopped) - {r.name for r in fleet}
 
 
 @given(desired, runners, listings, st.frozensets(st.integers(1, 50)), st.frozensets(names))
@@ -158,7 +161,7 @@ def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_
     missing: frozenset[str],
 ) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(unmatched, missing), NOW)
-    known = {r.name for r in fleet} | listing.instances
+    known = {r.name for r in fleet} | listing.running | listing.stopped
     for registration in plan.unregister:
         assert registration.name.startswith("fleet-0")
         assert registration.name not in known
@@ -180,6 +183,18 @@ def test_without_githubs_list_no_runner_is_judged_by_it(
     blind = replace(listing, registrations=None)
     plan = reconcile(want, fleet, blind, Suspicion(frozenset(), everybody), NOW)
     assert (plan.vanished, plan.unregister, plan.confirm) == ((), (), ())
+
+
+def test_a_runner_whose_instance_does_not_run_has_a_look_at_it() -> None:
+    fleet = [
+        runner("a", Stage.BUSY),
+        runner("b", Stage.IDLE),
+        runner("c", Stage.BUSY),
+        runner("d", Stage.CREATING),
+    ]
+    running, stopped = frozenset({fleet[0].name}), frozenset({fleet[1].name})
+    plan = reconcile(wanted(4), fleet, Listing(running, (), stopped), Suspicion(), NOW)
+    assert plan.look == (fleet[1].name, fleet[2].name)
 
 
 def test_a_runner_missing_on_github_twice_has_vanished() -> None:
@@ -205,18 +220,6 @@ def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None
     )
     plan = reconcile(wanted(3), fleet, Listing(frozenset(), listed), Suspicion(), NOW)
     assert plan.confirm == (listed[0], listed[2])
-
-
-def test_runners_whose_instance_seems_to_have_ended_shall_look_for_themselves() -> None:
-    gone, died, runs, new = (
-        runner("a", Stage.IDLE),
-        runner("b", Stage.BUSY),
-        runner("c", Stage.IDLE),
-        runner("d", Stage.CREATING),
-    )
-    listing = Listing(frozenset([died.name, runs.name]), None, frozenset([died.name]))
-    plan = reconcile(wanted(4), [gone, died, runs, new], listing, Suspicion(), NOW)
-    assert plan.look == (gone.name, died.name)
 
 
 def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:

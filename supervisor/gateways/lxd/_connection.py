@@ -79,7 +79,7 @@ class Connection:
     """Calls to one LXD, from any thread; each thread has a pylxd client of its own.
 
     A client shared by many threads fails: its pool of connections drops one that is in use. A
-    client costs two calls (94 ms measured) when it is made, so it is kept as long as its thread.
+    client costs a call when it is made, so it is kept as long as its thread.
     It survives a restart of LXD, because each call connects anew if it must.
     """
 

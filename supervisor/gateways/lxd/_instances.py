@@ -11,6 +11,7 @@ import requests
 
 from supervisor.gateways.lxd._connection import Connection
 from supervisor.gateways.lxd._errors import (
+    AlreadyExists,
     LxdError,
     NotFound,
     OperationFailed,
@@ -92,7 +93,12 @@ class Instances(Connection):
         aim = f"create instance {request.get('name', '')}"
         secrets = _secrets(request.get("config", {}))
         answer = self._call(aim, "post", "instances", json=dict(request), secrets=secrets)
-        self._finish(aim, answer, limit_s=limit_s, secrets=secrets)
+        try:
+            self._finish(aim, answer, limit_s=limit_s, secrets=secrets)
+        except OperationFailed as error:
+            if 'busy running a "create"' in str(error):  # another creation of this name
+                raise AlreadyExists(str(error)) from error
+            raise
 
     def start(self, name: str, *, limit_s: float) -> None:
         """Start an instance; one that runs is started.
@@ -157,8 +163,9 @@ class Instances(Connection):
     def console_log(self, name: str, *, most_bytes: int = _CONSOLE_BYTES) -> str:
         """Return the end of what the guest wrote on its console, for a person to read.
 
-        LXD keeps a console log of containers; of virtual machines it has the log of the emulator
-        where it has no other. A guest that is gone has left none.
+        LXD 5.0 shows what a running container writes once: a second call returns what is new.
+        Where LXD keeps no console log of virtual machines, it is the log of their emulator. A
+        guest that is gone has left none.
 
         Raises:
             NotFound: There is no such instance.
@@ -168,9 +175,11 @@ class Instances(Connection):
         try:
             return self._tail(aim, most_bytes, "instances", name, "console")
         except (Refused, OperationFailed, NotFound):
-            log = "qemu.log" if self.instance(name).type == "virtual-machine" else "console.log"
+            # That there is nothing to show looks like any other failure.
+            if self.instance(name).type == "container":
+                return ""
         try:
-            return self._tail(aim, most_bytes, "instances", name, "logs", log)
+            return self._tail(aim, most_bytes, "instances", name, "logs", "qemu.log")
         except (Refused, OperationFailed, NotFound):
             return ""
 

@@ -143,7 +143,9 @@ def running(*children: ChildSpec, **spec: object) -> World:
 def stages(effects: list[Effect]) -> list[str]:
     words = {Launch: "launch", Halt: "halt"}
     return [
-        f"{words[type(effect)]} {effect.id}" for effect in effects if isinstance(effect, Launch | Halt)
+        f"{words[type(effect)]} {effect.id}"
+        for effect in effects
+        if isinstance(effect, Launch | Halt)
     ]
 
 
@@ -327,6 +329,16 @@ def test_a_group_waits_out_the_backoff_before_any_of_it_starts() -> None:
     world.ends("b", SHUTDOWN)
     assert stages(world.ends("a", SHUTDOWN)) == []
     assert stages(world.delay_passes()) == ["launch a"]
+
+
+def test_another_death_during_a_groups_backoff_leaves_one_wait() -> None:
+    world = running(*ABC, strategy=Strategy.REST_FOR_ONE, backoff=Backoff(1, 10))
+    world.ends("c")
+    world.ends("b")
+    assert len(world.waits) == 1
+    world.delay_passes()
+    world.all_come_up()
+    assert set(world.up) == {"a", "b", "c"}
 
 
 def test_any_significant_child_that_ends_for_good_shuts_the_supervisor_down() -> None:

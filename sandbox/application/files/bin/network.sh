@@ -84,7 +84,7 @@ ask_nc() {
     exec 4<>"$channel/request"
 }
 
-# Ask up to a number of times, a second apart, until there is an answer that isn't the server's fault.
+# Ask up to a number of times, a pause apart, until there is an answer that isn't the server's fault.
 ask_until_answered() { # times method path token [body-file]
     left=$1
     shift
@@ -96,7 +96,7 @@ ask_until_answered() { # times method path token [body-file]
         esac
         left=$((left - 1))
         { [ "$left" -gt 0 ] && [ -z "$stopping" ]; } || return 1
-        pause 1
+        pause "$retry_s"
     done
 }
 

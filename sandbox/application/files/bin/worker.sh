@@ -32,14 +32,14 @@ run_job() {
         echo "[$now ERR Worker] the server refused the job's start: $status" >>"$worker_log"
         return 1
     fi
-    keep_lease &
+    (keep_lease) </dev/null >/dev/null 2>&1 4>&- &
     lease=$!
     prepare_job
     result=success
     run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
     [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
     run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
-    kill -s TERM "$lease" 2>/dev/null
+    end_lease
     report_job
 }
 
@@ -106,16 +106,22 @@ run_part() { # title command...
 
 # Tell the server now and then that the job goes on, through a channel of our own.
 keep_lease() {
-    asking=
-    trap '[ -z "$asking" ] || kill "$asking" 2>/dev/null; exit 0' TERM
     trap - EXIT
-    [ "$program" = curl ] || exec 4>&-
-    pause 10
-    open_channel "$temp/lease"
     while :; do
+        sleep "$lease_s" &
+        echo $! >"$temp/lease.pid"
+        wait $!
+        [ "$channel" = "$temp/lease" ] || open_channel "$temp/lease"
         ask POST "/_runner/job/$job_id/renew" "$token"
-        pause 10
     done
+}
+
+# Not by TERM: a shell's child loses a signal that arrives before it has set its own traps.
+end_lease() {
+    kill -s KILL "$lease" 2>/dev/null
+    sleeper=
+    [ ! -s "$temp/lease.pid" ] || read -r sleeper <"$temp/lease.pid"
+    [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null
 }
 
 report_job() {

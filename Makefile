@@ -1,0 +1,41 @@
+# Few verbs; each makes ready what it needs. ARGS go to the program behind the verb.
+SHELL := /bin/bash
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help run test lint types bench lock
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run    a supervised fleet on this machine: LXD, a local GitHub, demo jobs'
+	@echo '            options: make run ARGS="--runners 3 --jobs 9 --exit-when-done --json"'
+	@echo 'make test   lint, types and every test'
+	@echo 'make lint   what reads the code without running it'
+	@echo 'make types  mypy'
+	@echo 'make bench  the measurements'
+	@echo 'make lock   requirements.lock anew, from pyproject.toml'
+
+run:
+	@scripts/setup.sh
+	@exec $(BIN)/supervisor-cli sandbox $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	@scripts/lint.sh
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint:
+	@scripts/setup.sh
+	@scripts/lint.sh
+
+types:
+	@scripts/setup.sh
+	@$(BIN)/mypy
+
+bench:
+	@scripts/setup.sh test
+	@$(BIN)/python benchmarks $(ARGS)
+
+lock:
+	@scripts/lock.sh

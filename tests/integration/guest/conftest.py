@@ -1,0 +1,185 @@
+"""Guests on a real LXD, and their host as they see it."""
+
+import contextlib
+import gzip
+import hashlib
+import http.server
+import io
+import itertools
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.private_lxd import PrivateLxd
+from supervisor.gateways.lxd import Lxd, OperationFailed
+from supervisor.guest import GuestParameters, user_data
+from supervisor.instances import InstanceTemplate, instance_request
+
+JIT_CONFIG = "and0LWNvbmZpZ3VyYXRpb24tb2YtdGhlLXRlc3Q="
+TOKEN = "signal-token-of-the-test"
+GONE_LIMIT_S = 45.0
+
+_numbers = itertools.count(1)
+
+
+class Inbox(http.server.ThreadingHTTPServer):
+    """The host as guests see it: takes signals, and has the application."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: str) -> None:
+        super().__init__((address, 0), _Handler)
+        self.signals: list[dict[str, str]] = []
+        self.refused: list[str] = []
+        self.leaks: list[bytes] = []
+        self.files: dict[str, bytes] = {}
+        self.base = f"http://{address}:{self.server_port}"
+
+    def look_for_leaks(self) -> None:
+        """Look at the arguments of all processes, guests' too: their host sees them."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                arguments = path.read_bytes()
+                if any(secret.encode() in arguments for secret in (JIT_CONFIG, TOKEN)):
+                    self.leaks.append(arguments)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Inbox
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.look_for_leaks()
+        if self.headers["Authorization"] == f"Bearer {TOKEN}":
+            pairs = (line.partition("=") for line in body.splitlines())
+            self.server.signals.append({key: value for key, _, value in pairs})
+        else:
+            self.server.refused.append(body)
+        self.send_response(204)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        content = self.server.files.get(self.path)
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def inbox(real_lxd: PrivateLxd) -> Iterator[Inbox]:
+    address = Lxd(real_lxd.endpoint).bridge_address(real_lxd.network)
+    with Inbox(str(address.ip)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@dataclass
+class Guests:
+    """Makes guests and waits for their end."""
+
+    lxd: Lxd
+    inbox: Inbox
+    template: InstanceTemplate
+
+    def run(self, script: str, *, limit_s: float = GONE_LIMIT_S, **changes: Any) -> list[Any]:
+        """Run one guest to its end and return what it said."""
+        name = self.start(script, **changes)
+        self.wait_until_gone(name, limit_s)
+        return self.inbox.signals
+
+    def start(
+        self, script: str, *, image: str | None = None, ephemeral: bool = True, **changes: str
+    ) -> str:
+        """Create and start a guest whose application is a run.sh with this script."""
+        name = f"guest-{next(_numbers)}"
+        packed = pack_application(script)
+        self.inbox.files["/application.tar.gz"] = packed
+        given = {
+            "runner_name": name,
+            "jit_config": JIT_CONFIG,
+            "signal_url": f"{self.inbox.base}/v1/runners/{name}/signals",
+            "signal_token": TOKEN,
+            "application_url": f"{self.inbox.base}/application.tar.gz",
+            "application_sha256": hashlib.sha256(packed).hexdigest(),
+            **changes,
+        }
+        template = replace(self.template, image=image or self.template.image)
+        script = user_data(GuestParameters(**given))
+        request = instance_request(template, name=name, user_data=script, metadata={})
+        request["ephemeral"] = ephemeral
+        self.lxd.create(request, limit_s=60)
+        self.lxd.start(name, limit_s=60)
+        return name
+
+    def start_again(self, name: str) -> None:
+        """Start an instance that has stopped; LXD says so before it is done with stopping it."""
+        deadline = time.monotonic() + GONE_LIMIT_S
+        while True:
+            try:
+                self.lxd.start(name, limit_s=30)
+            except OperationFailed as error:
+                if "busy" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def wait_until_gone(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
+        """Wait until LXD knows it no more."""
+        self._wait(name, lambda status: status is None, limit_s)
+
+    def wait_until_stopped(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
+        """Wait until LXD has stopped it."""
+        self._wait(name, lambda status: status == "Stopped", limit_s)
+
+    def _wait(self, name: str, met: Callable[[str | None], bool], limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while True:
+            statuses = {found.name: found.status for found in self.lxd.instances()}
+            if met(statuses.get(name)):
+                return
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"{name} is {statuses.get(name)} after {limit_s} s; it said"
+                    f" {self.inbox.signals}; its console: {self.lxd.console_log(name)}"
+                )
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def guests(lxd: Lxd, real_lxd: PrivateLxd, inbox: Inbox) -> Guests:
+    template = InstanceTemplate(
+        type="container",
+        image=real_lxd.image,
+        pool=real_lxd.pool,
+        network=real_lxd.network,
+        profiles=(real_lxd.profile,),
+        cpu=1,
+        memory="512MiB",
+        disk="4GiB",
+    )
+    return Guests(lxd, inbox, template)
+
+
+def pack_application(script: str) -> bytes:
+    """Pack a runner application that consists of a run.sh."""
+    content = f"#!/bin/sh\n{script}\n".encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("./run.sh")
+        member.size = len(content)
+        member.mode = 0o755
+        archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(buffer.getvalue(), mtime=0)

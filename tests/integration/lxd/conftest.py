@@ -1,0 +1,90 @@
+"""What the tests against a real LXD share."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.private_lxd import PrivateLxd, private_lxd
+from supervisor.gateways.lxd import Lxd
+from supervisor.instances import InstanceTemplate, instance_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+# A guest that does nothing until it is stopped; SIGPWR does not end its script.
+IDLE = "echo the guest is up\nexec sleep 3600\n"
+
+
+def template(made: PrivateLxd) -> InstanceTemplate:
+    return InstanceTemplate(
+        type="container",
+        image=made.image,
+        pool=made.pool,
+        network=made.network,
+        profiles=(made.profile,),
+        cpu=1,
+        memory="128MiB",
+        disk="64MiB",
+    )
+
+
+@pytest.fixture
+def request_for(real_lxd: PrivateLxd) -> Callable[..., dict[str, Any]]:
+    """Build the request of a container: `request_for(name, user_data="...", key="value")`."""
+
+    def build(name: str, user_data: str = IDLE, **metadata: str) -> dict[str, Any]:
+        keys = {f"user.supervisor.{key}": value for key, value in metadata.items()}
+        return instance_request(template(real_lxd), name=name, user_data=user_data, metadata=keys)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[PrivateLxd]:
+    """A LXD that tests may kill and pause, with an endpoint that gives up after a second."""
+    with private_lxd(timeout_s=1) as made:
+        yield made
+
+
+@pytest.fixture
+def fragile_lxd(fragile: PrivateLxd) -> Iterator[Lxd]:
+    gateway = Lxd(fragile.endpoint)
+    yield gateway
+    fragile.daemon.resume()
+    fragile.daemon.start()
+    for instance in gateway.instances():
+        gateway.delete(instance.name, limit_s=30)
+
+
+@pytest.fixture
+def fragile_request(fragile: PrivateLxd) -> Callable[..., dict[str, Any]]:
+    def build(name: str, user_data: str = IDLE) -> dict[str, Any]:
+        return instance_request(template(fragile), name=name, user_data=user_data, metadata={})
+
+    return build
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait for a condition, ten seconds at most."""
+
+    def wait(condition: Callable[[], object], *, within_s: float = 10) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {within_s} s"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[..., Future[Any]]]:
+    """Run something in a thread of its own."""
+    threads = ThreadPoolExecutor(4)
+    yield threads.submit
+    threads.shutdown(wait=False)

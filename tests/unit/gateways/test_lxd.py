@@ -1,0 +1,334 @@
+"""What of the LXD gateway needs no LXD: words, times, names, sockets, and answers of others."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.gateways.lxd import (
+    AlreadyExists,
+    LifecycleEvent,
+    Lxd,
+    LxdEndpoint,
+    LxdError,
+    LxdUnavailable,
+    NotFound,
+    OperationFailed,
+    Refused,
+)
+from supervisor.gateways.lxd import _connection as connection
+from supervisor.gateways.lxd._errors import of_operation, redacted
+from supervisor.gateways.lxd._moments import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+# Each of these was met: the words are LXD 5.0.2's.
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (
+            'Add instance info to the database: This "instances" entry already exists',
+            AlreadyExists,
+        ),
+        ("Failed loading project: Project not found", NotFound),
+        ('Requested profile "zz" doesn\'t exist', NotFound),
+        ("Unknown configuration key: zzz", Refused),
+        ("Invalid value: lots", Refused),
+        ("The instance is already stopped", Refused),
+        ("Only empty projects can be removed", Refused),
+        (
+            'Requested image\'s type "container" doesn\'t match instance type "virtual-machine"',
+            Refused,
+        ),
+        (
+            'Failed to create operation: Instance is busy running a "create" operation',
+            OperationFailed,
+        ),
+        ("Failed to run: forkstart one: exit status 1", OperationFailed),
+        ("", OperationFailed),
+    ],
+)
+def test_an_operations_words_tell_what_happened(words: str, kind: type[LxdError]) -> None:
+    error = of_operation(words, "do it", ())
+
+    assert type(error) is kind
+    assert str(error) == f"could not do it: LXD says: {words or 'nothing'}"
+
+
+_HEX = "0123456789abcdef"
+
+
+@given(st.text(_HEX, min_size=8, max_size=40), st.text(max_size=40), st.text(max_size=40))
+def test_no_secret_is_left_in_the_words(secret: str, before: str, after: str) -> None:
+    assert secret not in redacted(f"{before}{secret}{after}", [secret])
+
+
+def test_each_line_of_a_secret_is_withheld_and_common_short_ones_are_not() -> None:
+    secret = "#!/bin/sh\nTOKEN=ghs_12345\nfi\n"
+
+    assert redacted("line 2: TOKEN=ghs_12345: failing", [secret]) == "line 2: [withheld]: failing"
+
+
+@given(
+    st.datetimes(),
+    st.integers(0, 999),
+    st.integers(-12 * 60, 14 * 60),
+)
+def test_a_time_is_read_with_nanoseconds_and_any_zone(
+    naive: datetime, nanoseconds: int, minutes: int
+) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    expected = naive.replace(tzinfo=zone)
+    sign, ahead = ("-", -minutes) if minutes < 0 else ("+", minutes)
+    text = f"{naive:%H:%M:%S}.{naive.microsecond:06}{nanoseconds:03}".rstrip("0").rstrip(".")
+    written = f"{naive.date().isoformat()}T{text}{sign}{ahead // 60:02}:{ahead % 60:02}"
+
+    assert moment(written) == expected
+    if not minutes:
+        assert moment(f"{written[:-6]}Z") == expected
+
+
+@pytest.mark.parametrize("text", ["", "today", "2026-11-23", "2026-11-23T10:00:00"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        moment(text)
+
+
+def test_the_socket_is_found_as_lxc_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snap = tmp_path / "snap"
+    monkeypatch.setattr(connection, "_SNAP", snap)
+    monkeypatch.delenv("LXD_SOCKET", raising=False)
+    monkeypatch.delenv("LXD_DIR", raising=False)
+
+    assert LxdEndpoint().find_socket() == Path("/var/lib/lxd/unix.socket")
+    snap.touch()
+    assert LxdEndpoint().find_socket() == snap
+    monkeypatch.setenv("LXD_DIR", "/somewhere")
+    assert LxdEndpoint().find_socket() == Path("/somewhere/unix.socket")
+    monkeypatch.setenv("LXD_SOCKET", "/elsewhere.socket")
+    assert LxdEndpoint().find_socket() == Path("/elsewhere.socket")
+    assert LxdEndpoint(Path("/configured")).find_socket() == Path("/configured")
+
+
+class _Impostor:
+    """Something that listens on a unix socket and answers as it was told to."""
+
+    def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
+        self.path = path
+        self._answer = answer
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            with peer:
+                received = b""
+                while b"\r\n\r\n" not in received:
+                    received += peer.recv(4096)
+                peer.sendall(self._answer(received))
+                peer.shutdown(socket.SHUT_WR)
+                # It may still have something to say, such as the answer to a ping.
+                peer.settimeout(2)
+                with contextlib.suppress(OSError):
+                    while peer.recv(4096):
+                        pass
+
+
+@pytest.fixture
+def impostor(tmp_path: Path) -> Iterator[Callable[..., Lxd]]:
+    made: list[_Impostor] = []
+
+    def make(answer: Callable[[bytes], bytes]) -> Lxd:
+        made.append(_Impostor(tmp_path / f"{len(made)}.socket", answer))
+        return Lxd(LxdEndpoint(made[-1].path, timeout_s=5))
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def _http(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _lxd(received: bytes, answers: dict[str, Any], status: str = "200 OK") -> bytes:
+    """Answer the connection as LXD does, and one path as told."""
+    path = received.split()[1].decode().partition("?")[0]
+    if path in answers:
+        return _http(status, json.dumps(answers[path]).encode())
+    info = {"api_extensions": [], "auth": "trusted", "environment": {}}
+    return _http("200 OK", json.dumps({"type": "sync", "metadata": info}).encode())
+
+
+@pytest.mark.parametrize("body", [b"<html>a web server</html>", b"[]", b'{"type": "sync"}', b"7"])
+def test_what_is_not_lxd_is_told(impostor: Callable[..., Lxd], body: bytes) -> None:
+    lxd = impostor(lambda _received: _http("200 OK", body))
+
+    with pytest.raises(LxdError, match="could not list the instances"):
+        lxd.instances()
+
+
+def test_a_lxd_that_is_not_ready_yet_is_unavailable(impostor: Callable[..., Lxd]) -> None:
+    body = {"type": "error", "error": "LXD daemon not ready yet", "error_code": 503}
+    answers = {"/1.0/instances": body}
+    lxd = impostor(lambda received: _lxd(received, answers, "503 Service Unavailable"))
+
+    with pytest.raises(LxdUnavailable, match="LXD daemon not ready yet"):
+        lxd.instances()
+
+
+def test_a_lxd_that_denies_access_refuses(impostor: Callable[..., Lxd]) -> None:
+    answers = {"/1.0/instances": {"type": "error", "error": "not authorized", "error_code": 403}}
+    lxd = impostor(lambda received: _lxd(received, answers, "403 Forbidden"))
+
+    with pytest.raises(Refused, match="could not list the instances: LXD says: not authorized"):
+        lxd.instances()
+
+
+@pytest.mark.parametrize("entry", [{}, {"name": "one"}, None, {"created_at": "never"}])
+def test_an_instance_in_an_unknown_shape_is_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], entry: Any
+) -> None:
+    answers = {"/1.0/instances": {"type": "sync", "metadata": [entry]}}
+    lxd = impostor(lambda received: _lxd(received, answers))
+
+    with pytest.raises(LxdError, match="describes an instance in an unknown way"):
+        lxd.instances()
+
+
+def test_a_connection_that_breaks_in_the_middle_is_told(impostor: Callable[..., Lxd]) -> None:
+    lxd = impostor(lambda _received: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+    with pytest.raises(LxdUnavailable, match="the connection broke"):
+        lxd.instances()
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    """Build a websocket frame as a server sends it (RFC 6455, section 5.2)."""
+    if len(payload) < 126:
+        return struct.pack("!BB", 0x80 | opcode, len(payload)) + payload
+    return struct.pack("!BBH", 0x80 | opcode, 126, len(payload)) + payload
+
+
+def _upgrade(received: bytes) -> bytes:
+    key = re.search(rb"Sec-WebSocket-Key: (\S+)", received, re.IGNORECASE)
+    assert key is not None
+    magic = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key[1] + magic).digest()).decode()  # noqa: S324 - RFC 6455
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
+
+
+def _event(action: str, **more: Any) -> bytes:
+    body = {
+        "type": "lifecycle",
+        "timestamp": "2026-11-23T10:00:00.123456789Z",
+        "project": "runners",
+        "metadata": {"action": action, "source": "/1.0/instances/one?project=runners"},
+        **more,
+    }
+    return json.dumps(body).encode()
+
+
+@pytest.fixture
+def streaming(impostor: Callable[..., Lxd]) -> Callable[[bytes], Lxd]:
+    """Make a LXD that sends these frames in one piece with its answer to the handshake."""
+
+    def make(frames: bytes) -> Lxd:
+        def answer(received: bytes) -> bytes:
+            upgrades = b"/1.0/events" in received
+            return _upgrade(received) + frames if upgrades else _lxd(received, {})
+
+        return impostor(answer)
+
+    return make
+
+
+def test_events_that_come_in_one_piece_with_the_handshake_are_all_heard(
+    streaming: Callable[[bytes], Lxd],
+) -> None:
+    pings = _frame(9, b"keepalive")
+    actions = [f"instance-{number}" for number in range(5)]
+    stream = streaming(pings + b"".join(_frame(1, _event(one)) for one in actions)).events()
+
+    at = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=timezone.utc)
+    heard = [next(stream) for _ in actions]
+    assert heard == [LifecycleEvent(action, "one", "runners", at) for action in actions]
+    with pytest.raises(LxdUnavailable, match="ended"):
+        next(stream)
+
+
+def test_what_is_no_lifecycle_event_is_passed_over(streaming: Callable[[bytes], Lxd]) -> None:
+    strange = [b"[]", b"{}", b"no json", b'{"type": "logging"}', b'{"type": "lifecycle"}']
+    broken = [_event("x", timestamp="never"), _event("x", metadata=None)]
+    frames = b"".join(_frame(1, one) for one in [*strange, *broken, _event("instance-started")])
+
+    with streaming(frames).events() as stream:
+        assert next(stream).action == "instance-started"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/1.0/instances/one", "one"),
+        ("/1.0/instances/one?project=p", "one"),
+        ("/1.0/instances/one/snapshots/two", "one"),
+        ("/1.0/instances/a%20b", "a b"),
+        ("/1.0/profiles/runner?project=p", "runner"),
+        ("/1.0/operations/1234", "1234"),
+    ],
+)
+def test_an_event_bears_the_name_of_what_it_is_about(
+    streaming: Callable[[bytes], Lxd], source: str, name: str
+) -> None:
+    event = _event("x", metadata={"action": "x", "source": source})
+
+    with streaming(_frame(1, event)).events() as stream:
+        assert next(stream).name == name
+
+
+@pytest.mark.parametrize("frames", [b"\xff\xff\xff", _frame(8, b"\x03\xe9bye"), _frame(1, b"\xff")])
+def test_a_stream_that_breaks_or_is_closed_ends_with_an_error(
+    streaming: Callable[[bytes], Lxd], frames: bytes
+) -> None:
+    with pytest.raises(LxdUnavailable, match="ended"):
+        list(streaming(frames).events())
+
+
+def test_a_handshake_that_is_refused_is_told(impostor: Callable[..., Lxd]) -> None:
+    lxd = impostor(lambda received: _lxd(received, {"/1.0/events": {}}, "403 Forbidden"))
+
+    with pytest.raises(LxdUnavailable, match=r"could not listen to the events.*403"):
+        lxd.events()

@@ -1,0 +1,332 @@
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.config import Config, ConfigError, load, parse
+
+SECRET = "ghp_" + "s3cr3t" * 6
+MINIMUM: dict[str, Any] = {"name": "fleet", "path": "acme", "token": SECRET}
+
+
+def written(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def refusal(**changes: object) -> str:
+    given = {key.replace("_", "-"): value for key, value in changes.items()}
+    with pytest.raises(ConfigError) as caught:
+        parse({**MINIMUM, **given}, "config.yaml")
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def durations(text: str) -> timedelta:
+    return parse({**MINIMUM, "reconcile-interval": text}, "x").reconcile_interval
+
+
+def test_three_keys_are_enough() -> None:
+    config = parse(MINIMUM, "config.yaml")
+    assert config.virtual_machines == 1
+    assert config.github_token() == SECRET
+    assert config.lxd.instance_type == "virtual-machine"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "Fleet"),
+        ("name", "fleet-"),
+        ("name", "1fleet"),
+        ("name", "f" * 41),
+        ("name", ""),
+        ("path", "acme/web/more"),
+        ("path", "acme/.."),
+        ("path", "acme/"),
+        ("path", "a b"),
+        ("path", "../orgs"),
+        ("github-url", "api.github.com"),
+        ("github-url", "ftp://api.github.com"),
+        ("github-url", "https://me:pass@github.example"),
+        ("github-url", "https://github.example?x=1"),
+        ("github-url", "https://github.example:99999"),
+        ("github-url", "https://[::1"),
+        ("github-url", "https://github.example/\n"),
+        ("virtual-machines", -1),
+        ("virtual-machines", "many"),
+        ("virtual-machines", 1.5),
+        ("labels", "ok, not/ok"),
+        ("labels", [""]),
+        ("labels", 7),
+        ("runner-group-id", 0),
+        ("vm-cpu", 0),
+        ("vm-memory", "7GB"),
+        ("vm-memory", "0GiB"),
+        ("vm-memory", "٣GiB"),
+        ("vm-disk", "lots"),
+        ("reconcile-interval", "10"),
+        ("reconcile-interval", 10),
+        ("reconcile-interval", "0s"),
+        ("reconcile-interval", "-1s"),
+        ("reconcile-interval", "366d"),
+        ("reconcile-interval", "9" * 400 + "d"),
+        ("reconcile-interval", "99999999999999d"),
+        ("reconcile-interval", None),
+        ("token-file", 7),
+    ],
+)
+def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, value: object) -> None:
+    line = refusal(**{key: value})
+    assert line.startswith(f"config.yaml: {key}")
+    assert "; for example `" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("lxd", "socket", "relative/unix.socket"),
+        ("lxd", "project", "a/b"),
+        ("lxd", "network", ""),
+        ("lxd", "pool", "with blank"),
+        ("lxd", "instance-type", "vm"),
+        ("lxd", "timeout", "soon"),
+        ("lxd", "creations-at-once", 0),
+        ("control", "socket", "/" + "x" * 107),
+        ("control", "debug", "perhaps"),
+        ("signals", "address", "fe80::1"),
+        ("signals", "address", "the bridge"),
+        ("signals", "port", 0),
+        ("signals", "port", 65536),
+        ("limits", "booting", "10 minutes"),
+    ],
+)
+def test_a_wrong_value_in_a_section_is_named_with_its_section(
+    section: str, key: str, value: object
+) -> None:
+    line = refusal(**{section: {key: value}})
+    assert line.startswith(f"config.yaml: {section}.{key}: ")
+    assert f"; for example `{key}: " in line
+
+
+def test_every_example_is_a_right_value() -> None:
+    def check(model: Any, data: dict[str, Any], where: tuple[str, ...]) -> None:
+        for name, field in model.model_fields.items():
+            key = name.replace("_", "-")
+            if hasattr(field.annotation, "model_fields"):
+                check(field.annotation, data, (*where, key))
+                continue
+            assert field.examples, f"{key} has no example"
+            changed = {**data, "token": None} if key == "token-file" else data
+            nested: dict[str, Any] = {key: yaml.safe_load(str(field.examples[0]))}
+            for section in reversed(where):
+                nested = {section: nested}
+            parse({**changed, **nested}, "example")
+
+    check(Config, MINIMUM, ())
+
+
+def test_a_missing_key_is_named_with_an_example() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse({"token": SECRET}, "config.yaml")
+    assert str(caught.value).splitlines() == [
+        "config.yaml: name: is missing; for example `name: runner-host-1`",
+        "config.yaml: path: is missing; for example `path: my-organisation`",
+    ]
+
+
+def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
+    line = refusal(virtual_machine=3)
+    assert line.startswith("config.yaml: virtual-machine: unknown key; known here: ")
+    assert "virtual-machines" in line
+
+
+def test_an_unknown_key_of_a_section_is_refused_with_those_of_the_section() -> None:
+    line = refusal(control={"sokcet": "/run/x"})
+    assert line == "config.yaml: control.sokcet: unknown key; known here: debug, socket"
+
+
+def test_a_section_that_is_no_section_is_refused() -> None:
+    assert refusal(lxd="yes").startswith("config.yaml: lxd: ")
+
+
+@pytest.mark.parametrize("changes", [{"token-file": "/x"}, {"token": None}])
+def test_there_is_one_token_and_not_two(changes: dict[str, Any]) -> None:
+    assert refusal(**changes) == "config.yaml: give either token or token-file"
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "sécret", "\x00"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml: token: must be one line"):
+        parse({**MINIMUM, "token": token}, "config.yaml")
+
+
+@given(st.text(min_size=4))
+def test_a_refused_token_is_never_quoted(token: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse({**MINIMUM, "token": {"nested": f"t0k3n{token}"}, "vm-cpu": "x"}, "config.yaml")
+    assert "t0k3n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert SECRET not in repr(parse(MINIMUM, "x"))
+
+
+@given(st.integers(1, 3600), st.sampled_from("smhd"))
+def test_a_duration_is_a_number_and_a_unit(number: int, unit: str) -> None:
+    length = {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    if number * length <= 365 * 86400:
+        assert durations(f"{number}{unit}") == timedelta(seconds=number * length)
+        assert durations(f" {number} {unit} ") == durations(f"{number}{unit}")
+
+
+def test_a_duration_may_have_a_fraction() -> None:
+    assert durations("0.5m") == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("labels", ["large, gpu", ["large", "gpu"], ",large,,gpu , "])
+def test_labels_are_a_list_or_words_with_commas(labels: object) -> None:
+    assert parse({**MINIMUM, "labels": labels}, "x").labels == ("large", "gpu")
+
+
+# The file.
+
+
+def test_a_file_is_loaded(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.yaml", yaml.safe_dump(MINIMUM))
+    assert load(path) == parse(MINIMUM, "x")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_file_with_a_token_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = written(tmp_path / "c.yaml", yaml.safe_dump(MINIMUM), mode)
+    with pytest.raises(ConfigError, match="chmod 600") as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: token: ")
+    assert SECRET not in str(caught.value)
+
+
+def test_a_file_without_a_token_may_be_read_by_all(tmp_path: Path) -> None:
+    token = written(tmp_path / "token", f"{SECRET}\n")
+    path = written(tmp_path / "c.yaml", f"name: a\npath: b\ntoken-file: {token}\n", 0o644)
+    assert load(path).github_token() == SECRET
+
+
+def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    file = written(tmp_path / "token", "first")
+    config = parse({"name": "a", "path": "b", "token-file": str(file)}, "x")
+    assert config.github_token() == "first"
+    file.write_text("second\n")
+    assert config.github_token() == "second"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        ("", 0o600, "is empty"),
+        (" \n", 0o600, "is empty"),
+        ("a\nb\n", 0o600, "must be one line"),
+        ("sécret", 0o600, "must be one line"),
+        (SECRET, 0o644, "the file is open to others"),
+        (SECRET, 0o660, "the file is open to others"),
+    ],
+)
+def test_a_token_file_that_can_not_be_used_is_refused(
+    tmp_path: Path, content: str, mode: int, reason: str
+) -> None:
+    file = written(tmp_path / "token", content, mode)
+    config = parse({"name": "a", "path": "b", "token-file": str(file)}, "x")
+    with pytest.raises(ConfigError) as caught:
+        config.github_token()
+    assert str(caught.value).startswith(f"token-file: {file}: {reason}")
+    assert "cret" not in str(caught.value)
+
+
+def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    config = parse({"name": "a", "path": "b", "token-file": str(tmp_path / "none")}, "x")
+    with pytest.raises(ConfigError, match=r"^token-file: .*none: can't be read: No such file"):
+        config.github_token()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name: a\nname: b\n", "line 2, column 1: the key 'name' stands twice"),
+        ("lxd:\n  pool: a\n  pool: b\n", "line 3, column 3: the key 'pool' stands twice"),
+        ("? [a, b]\n: c\n", "line 1, column 3: a key must be a word"),
+        ("1: 2\n", "line 1, column 1: a key must be a word"),
+        ("name: [\n", "line 2, column 1:"),
+        ("name: 2001-99-99\n", "holds a value that YAML can't read"),
+        ("name: !!python/object/apply:os.getcwd []\n", "line 1, column 7: could not determine"),
+        ("just words", "must hold keys and values"),
+        ("- a\n- b\n", "must hold keys and values"),
+        ("", "must hold keys and values"),
+        ("name: \0", "is not YAML"),
+        ("[" * 5000, "holds a value that YAML can't read"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_in_one_line(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    path = written(tmp_path / "c.yaml", text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: {reason}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: can't be read: No such file"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="can't be read: Is a directory"):
+        load(tmp_path)
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="ab:-? \n[]{}&*!<>|'\"#%@01", max_size=40))
+def test_whatever_a_file_holds_it_is_a_configuration_or_a_clear_refusal(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes | str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError):
+        load(path)
+
+
+# What a running daemon can take over.
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"virtual-machines": 9}, ()),
+        ({"labels": "new"}, ()),
+        ({"vm-memory": "8GiB"}, ()),
+        ({"token": "another"}, ()),
+        ({"limits": {"booting": "1m"}}, ()),
+        ({"lxd": {"image": "new"}}, ()),
+        ({"name": "other"}, ("name",)),
+        ({"path": "other"}, ("path",)),
+        ({"github-url": "https://other"}, ("github-url",)),
+        ({"signals": {"port": 1}}, ("signals",)),
+        ({"control": {"debug": True}}, ("control",)),
+        ({"lxd": {"timeout": "1s", "network": "br0"}}, ("lxd.network", "lxd.timeout")),
+        ({"lxd": {"creations-at-once": 9}}, ("lxd.creations-at-once",)),
+    ],
+)
+def test_what_a_running_daemon_can_not_change_is_named(
+    changes: dict[str, Any], needs: tuple[str, ...]
+) -> None:
+    before, after = parse(MINIMUM, "x"), parse({**MINIMUM, **changes}, "x")
+    assert before.needs_restart(after) == needs
+    assert before.needs_restart(before) == ()

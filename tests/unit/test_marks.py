@@ -1,0 +1,98 @@
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor import marks
+from supervisor.lifecycle import Job, Life, Seen, Stage, adopt
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+KEYS = ("installation", "generation", "runner-id", "created-at", "signal-sha256", "stage", "job")
+
+jobs = st.builds(Job, st.text(), st.text(), st.text(), st.text(), st.text())
+lives = st.builds(
+    Life,
+    st.sampled_from(Stage),
+    st.just(NOW),
+    st.text(),
+    st.none() | st.integers(0, 2**53),
+    st.none() | jobs,
+)
+
+
+def made(runner_id: int = 5) -> dict[str, str]:
+    return marks.of_new_instance(
+        installation="fleet",
+        generation="abc",
+        runner_id=runner_id,
+        created_at=NOW,
+        signal_digest="d1",
+    )
+
+
+@given(st.integers(0, 2**53))
+def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
+    read = marks.read("Stopped", made(runner_id))
+    assert read == marks.Marks(Seen(running=False, runner_id=runner_id), "abc", "d1")
+    assert marks.are_of("fleet", made())
+    assert not marks.are_of("flee", made())
+
+
+@given(lives)
+def test_any_life_that_was_written_can_be_read_again(life: Life) -> None:
+    read = marks.read("Running", {**made(), **marks.of_life(life)})
+    assert read.seen.job == life.job
+    assert (read.seen.stage == Stage.BUSY) == (life.stage is Stage.BUSY)
+    taken_over = adopt(read.seen, NOW).life.stage
+    assert taken_over is (Stage.BUSY if life.stage is Stage.BUSY else Stage.READY)
+
+
+@given(lives)
+def test_all_keys_are_strings_below_our_prefix(life: Life) -> None:
+    for key, value in {**made(), **marks.of_life(life)}.items():
+        assert key.startswith("user.supervisor.")
+        assert isinstance(value, str)
+
+
+@given(
+    st.text(),
+    st.dictionaries(
+        st.sampled_from(KEYS).map(lambda key: marks.PREFIX + key) | st.text(),
+        st.text() | st.sampled_from(["²", "٣", "9" * 5000, "[]", "{}", '{"name": 1}', "null"]),
+    ),
+)
+def test_garbage_is_read_as_not_there(status: str, config: dict[str, str]) -> None:
+    read = marks.read(status, config)
+    adopt(read.seen, NOW)
+    if read.seen.job:
+        assert isinstance(str(read.seen.job), str)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "{",
+        "[]",
+        "7",
+        "null",
+        '{"other": "key"}',
+        '{"name": 5}',
+        '{"name": null}',
+        "[" * 100_000,
+    ],
+)
+def test_a_job_that_is_none_is_not_there(job: str) -> None:
+    assert marks.read("Running", {f"{marks.PREFIX}job": job}).seen.job is None
+
+
+@pytest.mark.parametrize("number", ["", "-1", "1.5", "²", "٣", "9" * 5000, " 5", "0x5"])
+def test_a_runner_number_that_is_none_is_not_there(number: str) -> None:
+    assert marks.read("Running", {f"{marks.PREFIX}runner-id": number}).seen.runner_id is None
+
+
+def test_an_instance_runs_or_it_does_not() -> None:
+    assert marks.read("Running", {}).seen.running
+    assert marks.read("Frozen", {}).seen.running
+    assert not marks.read("Stopped", {}).seen.running
+    assert not marks.read("Error", {}).seen.running
