@@ -100,7 +100,7 @@ def crash(world: World, name: str) -> None:
 
     def is_restarted() -> bool:
         node = world.actor(name)
-        return node["restarts"] == restarts + 1 and node["alive"]
+        return bool(node["restarts"] == restarts + 1 and node["alive"])
 
     world.daemon.crash(name)
     wait_until(is_restarted, f"{name} is restarted")

@@ -6,6 +6,7 @@ import base64
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from tests.e2e.conftest import TOKEN
 from tests.e2e.world import run_cli, wait_until
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tests.e2e.world import World
 
 
@@ -39,10 +42,8 @@ class CommandLines:
     def _read(self) -> None:
         while not self._done.wait(0.02):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
+                with suppress(OSError):  # it has ended
                     self.seen.add(path.read_bytes())
-                except OSError:
-                    continue  # it has ended
             self.rounds += 1
 
 
