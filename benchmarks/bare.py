@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pylxd
-
 from daemon import Place
-from supervisor.instances import InstanceTemplate, instance_request
 from watch import client
+
+from supervisor.instances import InstanceTemplate, instance_request
 
 _METADATA = {
     "user.supervisor.installation": "bench",
@@ -39,7 +39,8 @@ class BareLoop:
         """Create and start one; returns its name when it runs."""
         name = f"bare-{next(self._numbers)}"
         lxd = self._client()
-        instance = lxd.instances.create(self._request(name, user_data), wait=True)
+        request = self._request(name, user_data)
+        instance = lxd.instances.create(request, wait=True)  # type: ignore[attr-defined]
         instance.start(wait=True)
         return name
 

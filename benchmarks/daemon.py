@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any
 
 import yaml
+from machine import Usage, usage
 from typing_extensions import Self
 
-from machine import Usage, usage
 from sandbox.github import SandboxGitHub
 from supervisor.cli.client import ControlClient, ControlError
 

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon import Place
+from watch import client
+
 from sandbox.application import build_application
 from sandbox.github import SandboxGitHub
 from sandbox.image import build_image
 from sandbox.private_lxd import private_lxd
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError
-from watch import client
 
 _IMAGE = "runner"
 _DELETIONS_AT_ONCE = 8

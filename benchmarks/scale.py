@@ -18,8 +18,9 @@ from typing import Any
 
 import places
 from daemon import Daemon
-from sandbox.github import JobRequest, SandboxGitHub
 from table import percentile, render
+
+from sandbox.github import JobRequest, SandboxGitHub
 
 _FILL_LIMIT_S = 600.0
 _JOB_LIMIT_S = 1.0
@@ -67,8 +68,12 @@ def run(
         ("jobs that failed", str(failed)),
         ("the daemon's processor time per job, ms", f"{_cpu_ms(filled, done, total):.1f}"),
         ("the daemon's share of one core, %", f"{(done.cpu_s - filled.cpu_s) / took_s * 100:.0f}"),
-        ("resident memory, MiB", f"{done.resident_mib:.0f}"),
-        ("threads", str(done.threads)),
+        (
+            "resident memory, MiB, full and after",
+            f"{filled.resident_mib:.0f}, {done.resident_mib:.0f}",
+        ),
+        ("threads when full", str(filled.threads)),
+        ("processor time to fill, per runner, ms", f"{filled.cpu_s / runners * 1e3:.1f}"),
         ("reconcile, ms, before and right after", f"{quiet_ms:.0f}, {churned_ms:.0f}"),
         ("tree, idle, ms, p50 and p95", _both(idle)),
         ("tree, during the jobs, ms, p50 and p95", _both(busy)),
@@ -82,8 +87,8 @@ def run(
         "fill_per_second": runners / filled_s,
         "daemon_cpu_ms_per_job": _cpu_ms(filled, done, total),
         "daemon_cpu_s_to_fill": filled.cpu_s,
-        "resident_mib": done.resident_mib,
-        "threads": done.threads,
+        "resident_mib": [filled.resident_mib, done.resident_mib],
+        "threads": filled.threads,
         "reconcile_ms": [quiet_ms, churned_ms],
         "tree_ms_idle": idle,
         "tree_ms_busy": busy,
