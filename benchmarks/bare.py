@@ -39,7 +39,8 @@ class BareLoop:
         """Create and start one; returns its name when it runs."""
         name = f"bare-{next(self._numbers)}"
         lxd = self._client()
-        instance = lxd.instances.create(self._request(name, user_data), wait=True)
+        request = self._request(name, user_data)
+        instance = lxd.instances.create(request, wait=True)  # type: ignore[attr-defined]
         instance.start(wait=True)
         return name
 

@@ -38,19 +38,22 @@ def run(*, runners: int = 32, rounds: int = 3, at_once: int | None = None) -> di
         rounds: how often each way is measured.
         at_once: the daemon's `creations-at-once`; None for its default.
     """
-    with places.workshop() as directory, places.real(directory) as place:
-        with Watch(place.socket, place.project) as watch:
-            bare = BareLoop(place)
-            bare.fill(2, 2, _nothing)  # the first start unpacks and shifts the image
-            places.empty(place)
-            tries = {
-                count: _rate(_fill_bare(bare, watch, place, runners, count), runners)
-                for count in (2, 4, 8)
-            }
-            best = max(tries, key=lambda count: tries[count])
-            taken = [
-                _round(directory, place, watch, bare, runners, best, at_once) for _ in range(rounds)
-            ]
+    with (
+        places.workshop() as directory,
+        places.real(directory) as place,
+        Watch(place.socket, place.project) as watch,
+    ):
+        bare = BareLoop(place)
+        bare.fill(2, 2, _nothing)  # the first start unpacks and shifts the image
+        places.empty(place)
+        tries = {
+            count: _rate(_fill_bare(bare, watch, place, runners, count), runners)
+            for count in (2, 4, 8)
+        }
+        best = max(tries, key=lambda count: tries[count])
+        taken = [
+            _round(directory, place, watch, bare, runners, best, at_once) for _ in range(rounds)
+        ]
     return _summary(taken, place, runners, tries, best)
 
 

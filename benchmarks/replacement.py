@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Replacement:
     added: float
 
 
-def run(*, rounds: int = 4, each: int = 12, github_delay_s: float = 0.25) -> dict[str, Any]:
+def run(*, rounds: int = 3, each: int = 12, github_delay_s: float = 0.25) -> dict[str, Any]:
     """Measure.
 
     Args:
@@ -52,14 +53,17 @@ def run(*, rounds: int = 4, each: int = 12, github_delay_s: float = 0.25) -> dic
     system: list[Replacement] = []
     distant: list[Replacement] = []
     bare: list[Replacement] = []
-    with places.workshop() as directory, places.real(directory) as place:
-        with Watch(place.socket, place.project) as watch:
-            loads = []
-            for _ in range(rounds):
-                loads.append(machine.load())
-                bare += _by_bare_loop(watch, place, each)
-                system += _by_daemon(directory, watch, place, each)
-                distant += _by_daemon(directory, watch, place, each, github_delay_s)
+    with (
+        places.workshop() as directory,
+        places.real(directory) as place,
+        Watch(place.socket, place.project) as watch,
+    ):
+        loads = []
+        for _ in range(rounds):
+            loads.append(machine.load())
+            bare += _by_bare_loop(watch, place, each)
+            system += _by_daemon(directory, watch, place, each)
+            distant += _by_daemon(directory, watch, place, each, github_delay_s)
     columns = {
         "bare pylxd": bare,
         "whole system": system,
@@ -123,7 +127,7 @@ def _replacements(watch: Watch) -> list[Replacement]:
     operations = {(each.what, each.name): each for each in watch.operations()}
     names = watch.names(_STARTED)
     taken = []
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         if ("Starting instance", after) not in operations:
             continue  # the last one: its start was reported, its operation had not ended
         creating = operations["Creating instance", after]

@@ -21,6 +21,7 @@ from typing import Any
 
 import pykka
 from loguru import logger
+from table import render
 
 from supervisor.supervision import (
     Actor,
@@ -198,6 +199,27 @@ def _result(what: str, unit: str, bare: float, supervised: float) -> Result:
     return Result(what, unit, bare, supervised, supervised / bare)
 
 
+def run(*, actors: int = 1000, rounds: int = _ROUNDS) -> dict[str, Any]:
+    """Measure for `python benchmarks`; `rounds` is fixed here."""
+    del rounds
+    results, others = measure(actors)
+    rows = [
+        (
+            each.what,
+            f"{each.bare:.3f} {each.unit}",
+            f"{each.supervised:.3f} {each.unit}",
+            f"{each.ratio:.2f}",
+        )
+        for each in results
+    ]
+    rows += [
+        (f"tree of {actors}", "", f"{others['tree_ms']:.1f} ms", ""),
+        (f"stop {actors}", "", f"{others['stop_all_ms']:.0f} ms", ""),
+    ]
+    table = render(("supervision", "bare Pykka", "supervised", "ratio"), rows)
+    return {"ratios": [asdict(each) for each in results], **others, "table": table}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Supervision's cost over bare Pykka.")
@@ -225,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -52,7 +52,7 @@ class Watch:
         self._socket.resource = f"/1.0/events?{urlencode(query)}"
 
     def __enter__(self) -> Self:
-        self._socket.connect()
+        self._socket.connect()  # type: ignore[no-untyped-call]
         threading.Thread(target=self._listen, name="watch", daemon=True).start()
         return self
 
@@ -103,7 +103,7 @@ class Watch:
 
     def _listen(self) -> None:
         with suppress(OSError):
-            while self._socket.once():
+            while self._socket.once():  # type: ignore[no-untyped-call]
                 pass
 
     def _take(self, event: dict[str, Any]) -> None:

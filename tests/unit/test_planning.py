@@ -4,6 +4,7 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor import planning
 from supervisor.lifecycle import ENDING, Stage
 from supervisor.planning import (
     Desired,
@@ -98,6 +99,26 @@ def test_an_instance_that_cannot_be_deleted_does_not_cost_the_fleet_a_runner() -
     stuck = runner("a", Stage.FAILED)
     assert balance(wanted(1), [stuck]).create == 0
     assert balance(wanted(1), [replace(stuck, removal_failures=1)]).create == 1
+
+
+def test_a_successor_is_registered_while_a_runner_powers_off() -> None:
+    fleet = [runner("a", Stage.FINISHED), runner("b", Stage.IDLE)]
+    assert planning.to_register_ahead(wanted(2), fleet) == 1
+
+
+def test_nobody_is_registered_ahead_for_a_place_that_goes_or_is_taken() -> None:
+    fleet = [runner("a", Stage.FINISHED), runner("b", Stage.IDLE)]
+    assert planning.to_register_ahead(wanted(1), fleet) == 0
+    older = [runner("a", Stage.FINISHED, "old"), runner("b", Stage.REQUESTED)]
+    assert planning.to_register_ahead(wanted(1), older) == 0
+
+
+@given(desired, runners)
+def test_no_more_are_registered_ahead_than_will_be_created(
+    want: Desired, fleet: list[Runner]
+) -> None:
+    gone = [r for r in fleet if r.stage is not Stage.FINISHED]
+    assert planning.to_register_ahead(want, fleet) <= planning.balance(want, gone).create
 
 
 @given(desired, runners)
