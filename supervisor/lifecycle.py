@@ -95,6 +95,7 @@ class Life:
         runner_id: GitHub's number of its registration, None before it has one.
         job: what it runs or ran.
         removal_failures: how often the removal of its instance has failed.
+        retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
     """
 
     stage: Stage
@@ -103,6 +104,7 @@ class Life:
     runner_id: int | None = None
     job: Job | None = None
     removal_failures: int = 0
+    retired_from: Stage = Stage.READY
 
 
 # Events: what happened.
@@ -338,6 +340,12 @@ def _fail(life: Life, now: datetime, reason: str) -> Step:
     return _move(life, now, Stage.FAILED, reason, *effects)
 
 
+def _retire(life: Life, now: datetime, reason: str) -> Step:
+    """Let go through GitHub, which decides the race with a job: it keeps a busy runner."""
+    known = replace(life, retired_from=life.stage)
+    return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
+
+
 @_answer.register
 def _(event: Registered, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.REQUESTED:
@@ -460,7 +468,7 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
         return Step(life)
     if event.busy:
         return _move(life, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
-    return _move(life, now, Stage.READY, f"could not be retired: {event.reason}")
+    return _move(life, now, life.retired_from, f"could not be retired: {event.reason}")
 
 
 @_answer.register
@@ -475,9 +483,13 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life, (Effect.REMOVE,))
     if life.stage is Stage.RETIRING:
-        return _move(life, now, Stage.READY, "could not be retired: GitHub did not answer")
-    waited = life.reason or f"was {life.stage}"
-    return _fail(life, now, f"took too long: {waited}")
+        reason = "could not be retired: GitHub did not answer"
+        return _move(life, now, life.retired_from, reason)
+    reason = f"took too long: {life.reason or f'was {life.stage}'}"
+    if life.stage is Stage.BOOTING and life.runner_id is not None:
+        # Its signals may have been lost, and a job may run: GitHub knows.
+        return _retire(life, now, reason)
+    return _fail(life, now, reason)
 
 
 @_answer.register
@@ -490,5 +502,4 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
         return Step(life)
     if life.stage in STARTING or life.runner_id is None:
         return _fail(life, now, event.reason)
-    # GitHub decides the race between this order and a job: it refuses to delete a busy runner.
-    return _move(life, now, Stage.RETIRING, event.reason, Effect.UNREGISTER)
+    return _retire(life, now, event.reason)

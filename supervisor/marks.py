@@ -13,7 +13,8 @@ from datetime import datetime
 from supervisor.lifecycle import Job, Life, Seen, Stage
 
 PREFIX = "user.supervisor."
-_RUNNING = frozenset({"Running", "Ready", "Frozen", "Starting"})
+_STOPPED = "Stopped"
+"""The one state of LXD's that surely runs no job: a frozen or failing instance may still."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
     """
     runner_id = config.get(f"{PREFIX}runner-id", "")
     seen = Seen(
-        running=status in _RUNNING,
+        running=status != _STOPPED,
         stage=config.get(f"{PREFIX}stage", ""),
         runner_id=int(runner_id) if re.fullmatch(r"[0-9]{1,18}", runner_id) else None,
         job=_read_job(config.get(f"{PREFIX}job", "")),

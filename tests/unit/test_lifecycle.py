@@ -195,9 +195,20 @@ def test_a_runner_that_github_calls_busy_is_not_retired() -> None:
     assert refused.life.stage is Stage.BUSY
 
 
-def test_a_runner_that_could_not_be_retired_stays_available() -> None:
-    refused = step(life(Stage.RETIRING), UnregistrationRefused(busy=False, reason="down"), NOW)
-    assert refused.life.stage is Stage.READY
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+@pytest.mark.parametrize(
+    "answer", [UnregistrationRefused(busy=False, reason="down"), LimitPassed(Stage.RETIRING)]
+)
+def test_a_runner_that_could_not_be_retired_stays_what_it_was(stage: Stage, answer: Event) -> None:
+    retiring = step(life(stage), DeletionOrdered("too many"), NOW).life
+    assert step(retiring, answer, NOW).life.stage is stage
+
+
+def test_github_is_asked_before_a_runner_that_was_not_heard_of_is_removed() -> None:
+    late = step(life(Stage.BOOTING), LimitPassed(Stage.BOOTING), NOW)
+    assert (late.life.stage, late.effects) == (Stage.RETIRING, (Effect.UNREGISTER,))
+    busy = step(late.life, UnregistrationRefused(busy=True), NOW)
+    assert busy.life.stage is Stage.BUSY
 
 
 def test_a_failure_removes_the_instance_and_its_registration() -> None:
