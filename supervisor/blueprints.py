@@ -46,7 +46,9 @@ def blueprint_of(config: Config) -> Blueprint:
         disk=config.vm_disk,
     )
     given = ("self-hosted", "linux", architecture())
-    labels = (*given, *(label for label in config.labels if label not in given))
+    labels: dict[str, str] = {}
+    for label in (*given, *config.labels):
+        labels.setdefault(label.lower(), label)  # GitHub's labels know no case
     group = str(config.runner_group_id)
-    made_from = generation(template, *labels, group, config.github_url, config.path)
-    return Blueprint(config.name, template, labels, made_from)
+    made_from = generation(template, *labels.values(), group, config.github_url, config.path)
+    return Blueprint(config.name, template, tuple(labels.values()), made_from)

@@ -162,6 +162,7 @@ def make_parts(config: Config) -> Parts:
         roster=Roster(),
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),
+        listing=Workers("listing", 1),
     )
 
 
@@ -201,12 +202,19 @@ def run(config_path: Path) -> int:
         return Daemon(config_path, config).run()
 
 
+def _make_directory(directory: Path) -> None:
+    """Make the socket's directory, if it is missing, so that the socket's own mode decides."""
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        directory.chmod(0o755)
+
+
 @contextmanager
 def _only_one(socket: Path) -> Iterator[None]:
     """Hold a lock beside the control socket: two daemons would fight over one fleet."""
     path = socket.with_suffix(".lock")
     try:
-        socket.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(socket.parent)
         opened = path.open("w")
     except OSError as error:
         raise ConfigError(f"control.socket: {path} can't be made: {error.strerror}") from error

@@ -63,9 +63,11 @@ make_runner_user() {
     fi
 }
 
-# as_runner COMMAND: runs it by a shell of the unprivileged user, in the current directory.
-# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session.
+# as_runner COMMAND: runs it by a shell of the unprivileged user, in RUNNER_HOME.
+# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session;
+# dpkg's goes to / first, busybox's does not. No quotes: guest.py knows that none are needed.
 as_runner() {
+    set -- "cd $RUNNER_HOME && $1"
     if command -v start-stop-daemon >/dev/null; then
         HOME=$home USER=$RUNNER_USER LOGNAME=$RUNNER_USER SHELL=/bin/sh \
             start-stop-daemon -S -q -p "$GUEST_DIR/private/none" -c "$RUNNER_USER" \
@@ -116,7 +118,7 @@ obtain_application() {
     chmod 755 "${RUNNER_HOME%/*}" "$RUNNER_HOME"
     chown "$RUNNER_USER" "$RUNNER_HOME"
     # Unpacked by the unprivileged user: whatever names it holds, nothing of root's is touched.
-    (cd "$RUNNER_HOME" && umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
+    (umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
         fail "the application could not be unpacked"
     rm -f "$tarball"
 }
@@ -188,7 +190,6 @@ obtain_application
 write_hooks || fail "the hooks could not be written"
 printf '%s\n' "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh" \
     "ACTIONS_RUNNER_HOOK_JOB_COMPLETED=$GUEST_DIR/job-completed.sh" >"$RUNNER_HOME/.env"
-cd "$RUNNER_HOME" || fail "$RUNNER_HOME can't be entered"
 
 signal signal=ready
 exit_code=0

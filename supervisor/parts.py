@@ -47,7 +47,8 @@ class Parts:
         roster: the runners that have an actor.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
-        tending: does every other work on LXD.
+        tending: does every other work on one instance.
+        listing: lists them all; apart, so that it never waits behind slow removals.
     """
 
     settings: Settings
@@ -55,3 +56,4 @@ class Parts:
     roster: Roster
     creating: Workers
     tending: Workers
+    listing: Workers

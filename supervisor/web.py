@@ -1,11 +1,16 @@
 """A small HTTP server in a thread: Flask's application, waitress's patience with bad clients."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
+
+
+class ServerLost:
+    """The server's loop has ended by itself: for an actor to tell itself by `lost`."""
 
 
 class WebServer:
@@ -14,25 +19,38 @@ class WebServer:
     Args:
         app: what answers.
         name: of the thread that waits for connections.
+        lost: called in that thread if it ends without `close`: nobody answers any more.
         options: where and how, in waitress's words.
 
     Raises:
         OSError: the address can't be had.
     """
 
-    def __init__(self, app: Flask, name: str, **options: Any) -> None:
+    def __init__(
+        self, app: Flask, name: str, *, lost: Callable[[], object], **options: Any
+    ) -> None:
         self._sockets: dict[int, Any] = {}
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
         self._server = create_server(
             app, self._sockets, ident=None, asyncore_use_poll=True, **options
         )
-        self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
+        self._lost = lost
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Let go of the address, and of who is still connected."""
+        self._closing = True
         # First those that answer: they wake the loop through a descriptor that is closed after.
         self._server.task_dispatcher.shutdown(timeout=1)
         # The sockets are the loop's: it is the loop that closes them, and ends when none is left.
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        finally:
+            if not self._closing:
+                self._lost()

@@ -22,7 +22,7 @@ from sandbox.lxd_emulator.config_keys import CONTAINER, VIRTUAL_MACHINE
 from sandbox.lxd_emulator.context import CONTEXT, project_of, recursion_of
 from sandbox.lxd_emulator.errors import LxdError, not_found
 from sandbox.lxd_emulator.model import Alias, Image
-from sandbox.lxd_emulator.state import check_match, etag, strings
+from sandbox.lxd_emulator.state import address_in, check_match, etag, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ async def upload(request: web.Request) -> web.Response:
             raise LxdError(400, "Image with same fingerprint already exists")
         image = _image(request, project, received)
         context.state.images[project, image.fingerprint] = image
-        source = f"/1.0/images/{image.fingerprint}"
+        source = address_in(project, f"/1.0/images/{image.fingerprint}")
         context.events.lifecycle(
             "image-created", source, project, context={"type": image.type}, requested=True
         )
@@ -116,7 +116,8 @@ async def change(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Begin to delete an image."""
     image, context = _find(request), request.app[CONTEXT]
-    source = f"/1.0/images/{image.fingerprint}"
+    url = f"/1.0/images/{image.fingerprint}"
+    source = address_in(image.project, url)
 
     async def forget(_operation: Operation) -> Callable[[], None] | None:
         context.state.images.pop((image.project, image.fingerprint), None)
@@ -125,7 +126,7 @@ async def delete(request: web.Request) -> web.Response:
                 del context.state.aliases[key]
         return partial(context.events.lifecycle, "image-deleted", source, image.project)
 
-    return background(context.operations.start("Deleting image", [source], image.project, forget))
+    return background(context.operations.start("Deleting image", [url], image.project, forget))
 
 
 async def list_aliases(request: web.Request) -> web.Response:
@@ -150,7 +151,7 @@ async def make_alias(request: web.Request) -> web.Response:
     context.state.aliases[project, name] = Alias(
         project=project, name=name, target=target, description=body.get("description") or ""
     )
-    source = f"/1.0/images/aliases/{name}"
+    source = address_in(project, f"/1.0/images/aliases/{name}")
     context.events.lifecycle("image-alias-created", source, project, context={"target": target})
     return created(source)
 
@@ -180,7 +181,7 @@ async def delete_alias(request: web.Request) -> web.Response:
     """Take a name from an image."""
     alias, context = _find_alias(request), request.app[CONTEXT]
     del context.state.aliases[alias.project, alias.name]
-    source = f"/1.0/images/aliases/{alias.name}"
+    source = address_in(alias.project, f"/1.0/images/aliases/{alias.name}")
     context.events.lifecycle("image-alias-deleted", source, alias.project)
     return sync({})
 

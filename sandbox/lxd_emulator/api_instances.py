@@ -74,7 +74,9 @@ async def show(request: web.Request) -> web.Response:
 
 async def put(request: web.Request) -> web.Response:
     """Begin to replace an instance's configuration."""
-    item, body = _instance(request), await body_of(request)
+    body = await body_of(request)
+    item = _instance(request)
+    instances.check_new_profiles(request.app[CONTEXT].state, item.project, body)
     check_match(request.headers.get("If-Match"), instances.instance_etag(item))
     return background(request.app[CONTEXT].machines.replace_config(item, body))
 
@@ -83,6 +85,7 @@ async def patch(request: web.Request) -> web.Response:
     """Change parts of an instance's configuration."""
     body = await body_of(request)
     item = _instance(request)
+    instances.check_new_profiles(request.app[CONTEXT].state, item.project, body)
     check_match(request.headers.get("If-Match"), instances.instance_etag(item))
     request.app[CONTEXT].machines.patch_config(item, body)
     return sync({})

@@ -10,7 +10,7 @@ from sandbox.lxd_emulator import documents, objects
 from sandbox.lxd_emulator.answers import body_of, created, sync
 from sandbox.lxd_emulator.context import CONTEXT, project_of, recursion_of
 from sandbox.lxd_emulator.errors import LxdError, not_found
-from sandbox.lxd_emulator.state import check_match, etag
+from sandbox.lxd_emulator.state import address_in, check_match, etag
 
 if TYPE_CHECKING:
     from sandbox.lxd_emulator.model import Acl, Network, Pool, Profile, Project
@@ -67,7 +67,7 @@ class _Profiles:
     async def create(cls, request: web.Request) -> web.Response:
         context, project = request.app[CONTEXT], cls._project(request)
         profile = objects.make_profile(context.state, project, await body_of(request))
-        source = f"/1.0/profiles/{profile.name}"
+        source = address_in(profile.project, f"/1.0/profiles/{profile.name}")
         context.events.lifecycle("profile-created", source, project, requested=True)
         return created(source)
 
@@ -83,7 +83,7 @@ class _Profiles:
         profile = cls._find(request, f'Failed to retrieve profile "{name}": ')
         check_match(request.headers.get("If-Match"), etag(profile))
         objects.change_profile(context.state, profile, body, whole=request.method == "PUT")
-        source = f"/1.0/profiles/{name}"
+        source = address_in(profile.project, f"/1.0/profiles/{name}")
         context.events.lifecycle("profile-updated", source, profile.project, requested=True)
         return sync({})
 
@@ -91,7 +91,7 @@ class _Profiles:
     async def delete(cls, request: web.Request) -> web.Response:
         context, profile = request.app[CONTEXT], cls._find(request, "")
         objects.delete_profile(context.state, profile)
-        source = f"/1.0/profiles/{profile.name}"
+        source = address_in(profile.project, f"/1.0/profiles/{profile.name}")
         context.events.lifecycle("profile-deleted", source, profile.project, requested=True)
         return sync({})
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.lxd_emulator import instances
 from sandbox.lxd_emulator.model import DEFAULT_PROJECT, EPOCH, STATUS_CODES, STOPPED
+from sandbox.lxd_emulator.state import address_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ _NO_COUNTERS = dict.fromkeys(
 def instance(state: ServerState, item: Instance) -> dict[str, Any]:
     """Describe an instance, without its state."""
     config, devices = instances.expanded(state, item)
+    expanded = {"expanded_config": config, "expanded_devices": devices}
     return {
         "architecture": item.architecture,
         "config": item.config,
@@ -52,8 +54,8 @@ def instance(state: ServerState, item: Instance) -> dict[str, Any]:
         "stateful": False,
         "description": item.description,
         "created_at": item.created_at,
-        "expanded_config": config,
-        "expanded_devices": devices,
+        # LXD leaves these out where they are empty.
+        **{key: value for key, value in expanded.items() if value},
         "name": item.name,
         "status": item.status,
         "status_code": STATUS_CODES[item.status],
@@ -182,15 +184,14 @@ def project(state: ServerState, item: Project) -> dict[str, Any]:
 
 def users_of_project(state: ServerState, name: str) -> Iterator[str]:
     """List the addresses of all that is in a project."""
-    suffix = "" if name == DEFAULT_PROJECT else f"?project={name}"
     for one in state.instances_of(name):
         yield instances.url(one)
     for owner, profile_name in sorted(state.profiles):
         if owner == name:
-            yield f"/1.0/profiles/{profile_name}{suffix}"
+            yield address_in(name, f"/1.0/profiles/{profile_name}")
     for owner, fingerprint in sorted(state.images):
         if owner == name:
-            yield f"/1.0/images/{fingerprint}{suffix}"
+            yield address_in(name, f"/1.0/images/{fingerprint}")
     if name == DEFAULT_PROJECT:
         for network_name in sorted(state.networks):
             yield f"/1.0/networks/{network_name}"
@@ -275,8 +276,7 @@ def users_of_device(state: ServerState, option: str, name: str) -> Iterator[str]
     """List the addresses of profiles and instances with a device on a pool or network."""
     for (owner, profile_name), one in sorted(state.profiles.items()):
         if any(device.get(option) == name for device in one.devices.values()):
-            suffix = "" if owner == DEFAULT_PROJECT else f"?project={owner}"
-            yield f"/1.0/profiles/{profile_name}{suffix}"
+            yield address_in(owner, f"/1.0/profiles/{profile_name}")
     for item in state.instances_of(None):
         _, devices = instances.expanded(state, item)
         if any(device.get(option) == name for device in devices.values()):

@@ -94,23 +94,10 @@ class EventHub:
         self._listeners.add(listener)
         try:
             await stream.prepare(request)
-            await self._send_until_end(stream, listener)
+            await _send_until_end(request, stream, listener)
         finally:
             self._listeners.discard(listener)
         return stream
-
-    async def _send_until_end(self, stream: web.WebSocketResponse, listener: _Listener) -> None:
-        reading = asyncio.ensure_future(_read_until_closed(stream, listener))
-        try:
-            while (text := await listener.waiting.get()) is not None:
-                with suppress(ConnectionError):
-                    await stream.send_str(text)
-        finally:
-            reading.cancel()
-        transport = stream._req.transport if stream._req is not None else None  # noqa: SLF001
-        if not stream.closed and transport is not None:
-            # LXD that goes away says no goodbye.
-            transport.abort()
 
     def _publish(
         self, kind: str, metadata: Mapping[str, Any], project: str, action: str, source: str
@@ -148,6 +135,21 @@ class EventHub:
         for listener in self._listeners:
             if kind in listener.types and listener.project in {None, project}:
                 listener.waiting.put_nowait(text)
+
+
+async def _send_until_end(
+    request: web.Request, stream: web.WebSocketResponse, listener: _Listener
+) -> None:
+    reading = asyncio.ensure_future(_read_until_closed(stream, listener))
+    try:
+        while (text := await listener.waiting.get()) is not None:
+            with suppress(ConnectionError):
+                await stream.send_str(text)
+    finally:
+        reading.cancel()
+    if not stream.closed and request.transport is not None:
+        # LXD that goes away says no goodbye.
+        request.transport.abort()
 
 
 async def _read_until_closed(stream: web.WebSocketResponse, listener: _Listener) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.lxd_emulator import config_keys
-from sandbox.lxd_emulator.errors import LxdError
+from sandbox.lxd_emulator.errors import LxdError, not_found
 from sandbox.lxd_emulator.model import RUNNING, STOPPED, Instance
-from sandbox.lxd_emulator.state import etag, strings
+from sandbox.lxd_emulator.state import address_in, etag, strings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sandbox.lxd_emulator.model import Config, Devices, Image
     from sandbox.lxd_emulator.state import ServerState
 
+# A client that replaces the configuration must send these back.
+_PROTECTED = {"volatile.idmap.base", "volatile.idmap.next", "volatile.last_state.idmap"}
 _RECORD = "Failed creating instance record: "
 _IDMAP = (
     '[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":65536},'
@@ -184,14 +186,26 @@ def change(
         ephemeral=bool(body.get("ephemeral", not whole and instance.ephemeral)),
         description=body.get("description", "" if whole else instance.description),
     )
-    _check_profiles(state, instance.project, changed.profiles)
+    lost = _PROTECTED & instance.config.keys() - changed.config.keys()
+    if lost:
+        raise LxdError(500, "Volatile idmap keys can't be deleted by the user")
     try:
         config_keys.check_config(changed.config, changed.type)
-        config_keys.check_device_types(changed.devices)
     except LxdError as error:
         raise LxdError(500, f"Invalid config: {error.text}") from error
-    _check_devices(state, changed)
+    _check_changed_devices(state, changed)
     return changed
+
+
+def check_new_profiles(state: ServerState, project: str, body: Mapping[str, Any]) -> None:
+    """Refuse a change to profiles that aren't there, as LXD does before it begins.
+
+    Raises:
+        LxdError: One isn't there.
+    """
+    owner = state.project_for("profiles", project)
+    if any((owner, name) not in state.profiles for name in body.get("profiles") or ()):
+        raise not_found("Profile")
 
 
 def expanded(state: ServerState, instance: Instance) -> tuple[Config, Devices]:
@@ -237,8 +251,7 @@ def address(state: ServerState, instance: Instance) -> ipaddress.IPv4Interface |
 
 def url(instance: Instance) -> str:
     """Return an instance's address in the API, with its project where that isn't the default."""
-    suffix = "" if instance.project == "default" else f"?project={instance.project}"
-    return f"/1.0/instances/{instance.name}{suffix}"
+    return address_in(instance.project, f"/1.0/instances/{instance.name}")
 
 
 def _image(state: ServerState, project: str, source: Mapping[str, Any]) -> Image | None:
@@ -286,6 +299,28 @@ def _check_devices(state: ServerState, instance: Instance) -> None:
             check_network(state, name, device)
         except LxdError as error:
             raise LxdError(400, f"{prefix}Invalid devices: {error.text}") from error
+
+
+def _check_changed_devices(state: ServerState, instance: Instance) -> None:
+    # A change may even take the root disk away: LXD 5.0 lets it.
+    _, devices = expanded(state, instance)
+    for name, device in devices.items():
+        try:
+            config_keys.check_device_types({name: device})
+        except LxdError as error:
+            raise LxdError(
+                500,
+                f'Invalid devices: Device validation failed for "{name}": '
+                f'Failed loading device "{name}": Unsupported device type',
+            ) from error
+        try:
+            config_keys.check_device_options(name, device)
+        except LxdError as error:
+            raise LxdError(500, f"Invalid devices: {error.text}") from error
+        try:
+            check_network(state, name, device)
+        except LxdError as error:
+            raise LxdError(error.status, f"Invalid devices: {error.text}") from error
 
 
 def check_network(state: ServerState, name: str, device: Mapping[str, str]) -> None:

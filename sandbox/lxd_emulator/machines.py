@@ -209,7 +209,9 @@ class Machines:
         instance = self._begin_stop(key)
         await self._end_guest(instance, force=force, limit_s=limit_s)
         self.state.put(instances.stopped(self.state.instance(*key)))
-        self._tell("instance-stopped", instance, requested=True)
+        if instance.ephemeral:
+            # LXD tells the stop that is half of a restart of ephemeral instances only.
+            self._tell("instance-stopped", instance, requested=True)
         self.state.put(instances.begin(self.state.instance(*key), "start"))
         await asyncio.sleep(self.timing.start_s)
         self._boot(key)

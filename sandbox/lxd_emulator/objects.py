@@ -83,7 +83,7 @@ def delete_profile(state: ServerState, profile: Profile) -> None:
     if profile.name == "default":
         raise LxdError(403, 'The "default" profile cannot be deleted')
     if any(documents.users_of_profile(state, profile)):
-        raise LxdError(400, "Profile is currently in use")
+        raise LxdError(500, "Profile is currently in use")
     del state.profiles[profile.project, profile.name]
 
 
@@ -280,7 +280,9 @@ def make_acl(state: ServerState, body: Body) -> Acl:
     Raises:
         LxdError: It is refused.
     """
-    name = _name(body)
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise LxdError(500, "Name is required")
     if name in state.acls:
         raise LxdError(400, "The network ACL already exists")
     state.acls[name] = _acl(name, body)

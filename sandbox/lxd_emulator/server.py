@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BACKLOG = 2048
+# For calls that hang: aiohttp takes 0 for no limit.
+_GRACE_S = 0.01
 _SAVE_EVERY_S = 0.2
 
 
@@ -122,7 +124,10 @@ class Server:
         if self._runner is not None:
             return
         runner = web.AppRunner(
-            application(self.context), access_log=None, shutdown_timeout=0, keepalive_timeout=3600
+            application(self.context),
+            access_log=None,
+            shutdown_timeout=_GRACE_S,
+            keepalive_timeout=3600,
         )
         await runner.setup()
         path = self.settings.socket

@@ -181,6 +181,11 @@ def add_image(state: ServerState, alias: str, image_type: str, now: str) -> str:
     return fingerprint
 
 
+def address_in(project: str, path: str) -> str:
+    """Return an address in the API, with the project where that isn't the default one."""
+    return path if project == DEFAULT_PROJECT else f"{path}?project={project}"
+
+
 def etag(*parts: Any) -> str:
     """Return a hash that changes when what it is made of does."""
     text = json.dumps(parts, sort_keys=True, default=asdict)

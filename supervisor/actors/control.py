@@ -1,6 +1,7 @@
 """The control socket: what `supervisor-cli` and other tools on this machine talk to."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -11,8 +12,8 @@ from supervisor import __version__
 from supervisor.messages import Reconcile
 from supervisor.parts import Parts
 from supervisor.report import runner_report, status_report
-from supervisor.supervision import Actor, Crash, System, tree
-from supervisor.web import WebServer
+from supervisor.supervision import Actor, Crash, System, handles, tree
+from supervisor.web import ServerLost, WebServer
 
 
 class ControlActor(Actor):
@@ -26,15 +27,19 @@ class ControlActor(Actor):
     def on_start(self) -> None:
         """Make the socket: for its owner and group, nobody else."""
         control = self._parts.settings.config.control
-        control.socket.parent.mkdir(parents=True, exist_ok=True)
         self._server = WebServer(
             make_app(self.system, self._parts, debug=control.debug),
             "control",
+            lost=partial(self.actor_ref.tell, ServerLost()),
             unix_socket=str(control.socket),
             unix_socket_perms="660",
             threads=4,
         )
         self.publish("listening", f"answers on {control.socket}")
+
+    @handles(ServerLost)
+    def _server_lost(self, _message: ServerLost) -> None:
+        raise RuntimeError("the server's loop has ended")
 
     def on_stop(self) -> None:
         """Remove the socket."""

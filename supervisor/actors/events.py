@@ -1,11 +1,17 @@
 """LXD's event stream, turned into messages for those whom the events concern."""
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import pykka
+
 from supervisor import lifecycle, naming
-from supervisor.gateways.lxd import EventStream, LifecycleEvent, LxdError
+from supervisor.gateways.lxd import EventStream, LifecycleEvent, Lxd, LxdError
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, handles
-from supervisor.workers import Workers, WorkFailed
+from supervisor.workers import WorkFailed
 
 _RECONNECT_S = 1.0
 
@@ -22,10 +28,7 @@ class _Connect:
 
 
 class _Connected:
-    """LXD's events arrive on this stream."""
-
-    def __init__(self, stream: EventStream) -> None:
-        self.stream = stream
+    """LXD's events arrive."""
 
 
 class _Lost:
@@ -35,14 +38,63 @@ class _Lost:
         self.reason = reason
 
 
+class _Ear:
+    """Listens in a thread of its own to one stream, for one incarnation, until either ends.
+
+    Args:
+        lxd: where to listen.
+        hear: called with each event, in that thread.
+        tell: tells the actor how it goes; does nothing if that has ended.
+    """
+
+    def __init__(
+        self, lxd: Lxd, hear: Callable[[LifecycleEvent], None], tell: Callable[[object], None]
+    ) -> None:
+        self._lxd = lxd
+        self._hear = hear
+        self._tell = tell
+        self._stream: EventStream | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="events", daemon=True).start()
+
+    def close(self) -> None:
+        """End the stream, also one that is only being connected."""
+        with self._lock:
+            self._closed = True
+            if self._stream:
+                self._stream.close()
+
+    def _run(self) -> None:
+        outcome: _Lost | WorkFailed = _Lost("LXD closed the event stream")
+        try:
+            self._listen()
+        except LxdError as error:
+            outcome = _Lost(str(error))
+        except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
+            outcome = WorkFailed(error)
+        self.close()
+        self._tell(outcome)
+
+    def _listen(self) -> None:
+        stream = self._lxd.events()
+        with self._lock:
+            self._stream = stream
+            if self._closed:
+                stream.close()
+                return
+        self._tell(_Connected())
+        for event in stream:
+            self._hear(event)
+
+
 class EventsActor(Actor):
     """Listens to LXD; after a gap, which LXD does not fill, it has the fleet look at everything."""
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        self._listener = Workers("events", 1)
-        self._stream: EventStream | None = None
+        self._ear: _Ear | None = None
 
     def on_start(self) -> None:
         """Connect."""
@@ -59,32 +111,12 @@ class EventsActor(Actor):
     @handles(_Connect)
     def _connect(self, _message: _Connect) -> None:
         self.publish("connecting", "asks LXD for its events")
-
-        def connect() -> _Connected | _Lost:
-            try:
-                return _Connected(self._parts.lxd.events())
-            except LxdError as error:
-                return _Lost(str(error))
-
-        self._listener.submit(connect, self.actor_ref)
+        self._ear = _Ear(self._parts.lxd, self._pass_on, self._report)
 
     @handles(_Connected)
-    def _connected(self, message: _Connected) -> None:
-        self._stream = message.stream
+    def _connected(self, _message: _Connected) -> None:
         self.publish("listening", "receives LXD's events")
-        directory, installation = self.system.directory, self._parts.settings.config.name
-
-        def listen() -> _Lost:
-            try:
-                for event in message.stream:
-                    if naming.belongs_to(installation, event.name):
-                        self._pass_on(event)
-            except LxdError as error:
-                return _Lost(str(error))
-            return _Lost("LXD closed the event stream")
-
-        self._listener.submit(listen, self.actor_ref)
-        directory.tell("fleet", Reconcile("LXD's events were not heard before"))
+        self.system.directory.tell("fleet", Reconcile("LXD's events were not heard before"))
 
     @handles(_Lost)
     def _lost(self, message: _Lost) -> None:
@@ -98,13 +130,20 @@ class EventsActor(Actor):
 
     def _pass_on(self, event: LifecycleEvent) -> None:
         """Tell whom it concerns; in the listener's thread, so that nothing is in between."""
+        if not naming.belongs_to(self._parts.settings.config.name, event.name):
+            return
         meaning = _MEANINGS.get(event.action)
         if meaning:
             self.system.directory.tell(event.name, Happened(meaning))
         elif event.action == "instance-created":
             self.system.directory.tell("fleet", InstanceAppeared(event.name))
 
+    def _report(self, message: object) -> None:
+        """Tell this incarnation how the listening goes; in the listener's thread."""
+        with suppress(pykka.ActorDeadError):
+            self.actor_ref.tell(message)
+
     def _close(self) -> None:
-        if self._stream:
-            self._stream.close()
-        self._stream = None
+        if self._ear:
+            self._ear.close()
+        self._ear = None

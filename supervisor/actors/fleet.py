@@ -100,8 +100,7 @@ class FleetActor(Actor):
         self._start_reconcile(message.why)
 
     @handles(ConfigChanged)
-    def _config_changed(self, message: ConfigChanged) -> None:
-        self._pace = replace(self._pace, at_once=message.config.lxd.creations_at_once)
+    def _config_changed(self, _message: ConfigChanged) -> None:
         # They may carry labels that no longer hold, or not be wanted any more.
         self._registered_ahead.clear()
         self.system.directory.tell("tokens", ForgetAhead())
@@ -129,7 +128,7 @@ class FleetActor(Actor):
         self._listing = self._registered = None
         config = self._parts.settings.config
         work = partial(list_instances, self._parts.lxd, config.name, self._ticket)
-        self._parts.tending.submit(work, self.actor_ref)
+        self._parts.listing.submit(work, self.actor_ref)
         self.system.directory.tell("tokens", ListRegistrations(self._ticket))
         self.tell_after(_LISTING_LIMIT_S, _ListingLate(self._ticket))
 

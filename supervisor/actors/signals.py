@@ -1,5 +1,6 @@
 """Where the guests report: a small web service on the bridge's address."""
 
+from functools import partial
 from http import HTTPStatus
 
 from flask import Flask, Response, request
@@ -11,7 +12,7 @@ from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Roster
 from supervisor.supervision import Actor, Directory, System, handles
-from supervisor.web import WebServer
+from supervisor.web import ServerLost, WebServer
 
 _LISTEN_AGAIN_S = 2.0
 CONNECTIONS = 500
@@ -54,6 +55,7 @@ class SignalsActor(Actor):
         self._server = WebServer(
             make_app(self._parts.roster, self.system.directory),
             "signals",
+            lost=partial(self.actor_ref.tell, ServerLost()),
             host=str(address),
             port=config.signals.port,
             threads=4,
@@ -70,6 +72,10 @@ class SignalsActor(Actor):
         self._base = f"http://{address}:{config.signals.port}"
         self.publish("listening", f"guests report to {self._base}")
         self._announce(AnnounceSignals())
+
+    @handles(ServerLost)
+    def _server_lost(self, _message: ServerLost) -> None:
+        raise RuntimeError("the server's loop has ended")
 
     def on_stop(self) -> None:
         """Let go of the address."""

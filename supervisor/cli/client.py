@@ -75,11 +75,14 @@ class ControlClient:
             raise ControlError(f"{self.socket}: the daemon does not answer: {error}") from error
         finally:
             connection.close()
+        refused = response.status >= HTTPStatus.BAD_REQUEST
         try:
             answer = json.loads(body) if body else None
         except ValueError as error:
-            raise ControlError(f"{self.socket}: the answer can't be read") from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
+            if not refused:
+                raise ControlError(f"{self.socket}: the answer can't be read") from error
+            answer = None
+        if refused:
             detail = answer.get("error") if isinstance(answer, dict) else None
             raise ControlError(detail or f"the daemon refuses {path}: {response.reason}")
         return answer

@@ -33,7 +33,8 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 def _socket_option(command: F) -> F:
     return click.option(
         "--socket",
-        type=click.Path(path_type=Path),
+        # Whether it can be used is for the connection to say, with its own exit codes.
+        type=click.Path(path_type=Path, readable=False),
         default=DEFAULT_SOCKET,
         show_default=True,
         envvar="SUPERVISOR_SOCKET",

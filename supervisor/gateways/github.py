@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 from github import Auth, Github, GithubException
-from github.GithubRetry import GithubRetry
+from urllib3 import Retry
 
 from supervisor.messages import Application
 from supervisor.planning import Registration
@@ -53,15 +53,15 @@ class GitHub:
         self.path = path
         scope = f"/repos/{path}" if "/" in path else f"/orgs/{path}"
         self._runners = f"{scope}/actions/runners"
-        # Only reads are repeated: a repeated generate-jitconfig leaves an orphan behind. The
-        # caller waits and asks again; nothing sleeps in here for a rate limit to pass.
-        retry = GithubRetry(
+        # Only reads are repeated: a repeated generate-jitconfig leaves an orphan behind. Nothing
+        # sleeps in here for a rate limit to pass, as PyGithub's own GithubRetry would: the caller
+        # waits and asks again.
+        retry = Retry(
             total=2,
             backoff_factor=0.5,
             status_forcelist=[500, 502, 503, 504],
             allowed_methods={"GET", "HEAD"},
-            max_rate_limit_wait=0,
-            retry_after_max=5,
+            respect_retry_after_header=False,
             raise_on_status=False,
         )
         self._github = Github(

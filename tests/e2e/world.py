@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.github import SandboxGitHub
     from sandbox.private_lxd import PrivateLxd
 
-LIMIT_S = float(__import__("os").environ.get("E2E_LIMIT", "60"))
+LIMIT_S = 60.0
 """How long to wait for something that takes seconds on an idle machine."""
 
 CODE = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ class DaemonProcess:
     def start(self) -> None:
         """Start it and return when it answers."""
         self.launch()
-        wait_until(self.answers, "the daemon answers on its control socket")
+        self.ask("/v1/version")
 
     def launch(self) -> None:
         """Start it."""
@@ -118,13 +118,27 @@ class DaemonProcess:
         self.send(signal.SIGHUP)
 
     def answers(self) -> bool:
-        """Tell whether it answers; it must not have ended."""
-        assert self.exit_code() is None, f"the daemon has ended with {self.exit_code()}"
+        """Tell whether it answers."""
         try:
             self.control.get("/v1/version")
         except ControlError:
             return False
         return True
+
+    def ask(self, path: str) -> Any:
+        """Ask it, again while the actor that answers is being restarted."""
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            assert self.exit_code() is None, f"the daemon has ended with {self.exit_code()}"
+            try:
+                answers.append(self.control.get(path))
+            except ControlError:
+                return False
+            return True
+
+        wait_until(answered, f"the daemon answers {path}")
+        return answers[-1]
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -158,8 +172,9 @@ class DaemonProcess:
         return run_cli(*arguments, "--socket", str(self.socket), **options)
 
     def crash(self, actor: str) -> None:
-        """Make an actor crash."""
-        self.control.post(f"/v1/debug/crash/{actor}")
+        """Make an actor crash; the one that answers may go with it before it has answered."""
+        with suppress(ControlError):
+            self.control.post(f"/v1/debug/crash/{actor}")
 
     def entries(self, since: int = 0) -> list[dict[str, Any]]:
         """Return what it has logged from a place in the log on (see `now`)."""
@@ -212,7 +227,7 @@ class World:
 
     def runners(self) -> dict[str, dict[str, Any]]:
         """Return the runners as the daemon shows them, by name."""
-        shown = self.daemon.control.get("/v1/runners")
+        shown = self.daemon.ask("/v1/runners")
         by_name = {runner["name"]: runner for runner in shown}
         assert len(by_name) == len(shown), f"a name is there twice: {shown}"
         return by_name
@@ -252,12 +267,12 @@ class World:
 
     def actor(self, name: str) -> dict[str, Any]:
         """Return an actor's place in the tree."""
-        (found,) = [node for node in walk(self.daemon.control.get("/v1/tree")) if node["id"] == name]
+        (found,) = [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
         return found
 
     def status(self) -> dict[str, Any]:
         """Return the daemon's report."""
-        answer: dict[str, Any] = self.daemon.control.get("/v1/status")
+        answer: dict[str, Any] = self.daemon.ask("/v1/status")
         return answer
 
     # What happens to it
@@ -349,9 +364,9 @@ class World:
         assert [(job.conclusion, job.requeues) for job in jobs] == [("success", 0)] * len(jobs)
         return jobs
 
-    def kill_guest(self, name: str) -> None:
-        """Kill the first process of a guest, without asking LXD to."""
-        os.kill(self.guest_pid(name), signal.SIGKILL)
+    def kill_process(self, pid: int) -> None:
+        """Kill a guest by its first process, without asking LXD to."""
+        os.kill(pid, signal.SIGKILL)
 
     def guest_pid(self, name: str) -> int:
         """Return the first process of a guest, as the host numbers it."""
@@ -373,7 +388,9 @@ class World:
     @contextmanager
     def dhcp_paused(self) -> Iterator[None]:
         """Have guests wait for an address meanwhile: they are booting for so long."""
-        text = (self.lxd.daemon.directory / "networks" / self.lxd.network / "dnsmasq.pid").read_text()
+        text = (
+            self.lxd.daemon.directory / "networks" / self.lxd.network / "dnsmasq.pid"
+        ).read_text()
         found = re.search(r"(?m)^(?:pid:\s*)?(\d+)$", text)
         assert found, text
         pid = int(found[1])
@@ -387,8 +404,7 @@ class World:
         """Describe all sides, for a failed test's message."""
         try:
             shown: Mapping[str, Any] | str = {
-                name: (runner["stage"], runner["reason"])
-                for name, runner in self.runners().items()
+                name: (runner["stage"], runner["reason"]) for name, runner in self.runners().items()
             }
         except ControlError as error:
             shown = str(error)
@@ -404,14 +420,16 @@ def run_cli(
     *arguments: str, user: int | None = None, limit_s: float = LIMIT_S
 ) -> subprocess.CompletedProcess[str]:
     """Run `supervisor-cli`, as another user if one is given."""
+    program = ["-m", "supervisor"]
+    if user is not None:
+        # Only once it is loaded: that user need not be able to read the interpreter's files.
+        become = f"os.setgroups([]); os.setgid({user}); os.setuid({user})"
+        program = ["-c", f"import os; from supervisor.cli import main; {become}; main()"]
     return subprocess.run(
-        [sys.executable, "-m", "supervisor", *arguments],
+        [sys.executable, *program, *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=CODE,
         timeout=limit_s,
-        user=user,
-        extra_groups=None if user is None else [],
-        group=user,
     )

@@ -169,12 +169,10 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
 
 @given(st.text(min_size=4))
 def test_a_refused_token_is_never_quoted(token: str) -> None:
-    try:
-        parse({**MINIMUM, "token": {"nested": token}, "vm-cpu": "x"}, "config.yaml")
-    except ConfigError as error:
-        assert f"nested: {token}" not in str(error)
-        assert repr(token) not in str(error)
-        assert error.__cause__ is None
+    with pytest.raises(ConfigError) as caught:
+        parse({**MINIMUM, "token": {"nested": f"t0k3n{token}"}, "vm-cpu": "x"}, "config.yaml")
+    assert "t0k3n" not in str(caught.value)
+    assert caught.value.__cause__ is None
     assert SECRET not in repr(parse(MINIMUM, "x"))
 
 

@@ -1,0 +1,110 @@
+"""The commands, against a daemon that lives, that is dead, and that is not ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import run_cli, wait_until, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import MakeWorld
+    from tests.e2e.world import World
+
+NOBODY = 65534
+FIXED = {"root", "tokens", "runners", "signals", "fleet", "events", "control"}
+
+
+@pytest.fixture(scope="module")
+def running(make_world: MakeWorld) -> Iterator[World]:
+    """One daemon for all: the commands change nothing."""
+    with make_world() as world:
+        world.start()
+        yield world
+
+
+def test_the_tree_in_a_pipe_is_plain_text_with_every_actor(running: World) -> None:
+    shown = running.daemon.cli("tree")
+    assert shown.returncode == 0
+    assert "\x1b" not in shown.stdout
+    for name in FIXED | running.names():
+        assert any(name in line for line in shown.stdout.splitlines()), name
+
+
+def test_the_tree_as_json_is_what_the_daemon_answers(running: World) -> None:
+    shown = running.daemon.cli("tree", "--json")
+    root = json.loads(shown.stdout)
+    assert {node["id"] for node in walk(root)} == FIXED | running.names()
+    assert all(node["alive"] for node in walk(root))
+
+
+def test_the_status_says_how_many_there_are(running: World) -> None:
+    shown = running.daemon.cli("status")
+    assert shown.returncode == 0
+    assert "2 of 2 runners are there" in shown.stdout
+    answer = json.loads(running.daemon.cli("status", "--json").stdout)
+    assert (answer["wanted"], answer["present"], answer["problems"]) == (2, 2, [])
+
+
+def test_the_runners_are_listed_with_their_stages(running: World) -> None:
+    shown = running.daemon.cli("runners")
+    assert all(name in shown.stdout for name in running.names())
+    listed = json.loads(running.daemon.cli("runners", "--json").stdout)
+    assert {runner["name"] for runner in listed} == running.names()
+
+
+def test_a_reconcile_can_be_ordered(running: World) -> None:
+    listing = running.watch("GET", "*/actions/runners")
+    assert running.daemon.cli("reconcile").returncode == 0
+    running.hits(listing)
+    running.github.faults.clear()
+
+
+def test_a_crash_of_nobody_is_refused_in_one_line(running: World) -> None:
+    refused = running.daemon.cli("crash", "nobody")
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert "nobody" in line
+
+
+def test_a_user_who_may_not_ask_is_told_so(make_world: MakeWorld) -> None:
+    with TemporaryDirectory() as directory:
+        # Everybody may come as far as the socket itself.
+        Path(directory).chmod(0o711)
+        control = {"socket": f"{directory}/control.sock"}
+        with make_world(virtual_machines=0, control=control) as world:
+            world.daemon.start()
+            refused = world.daemon.cli("status", user=NOBODY)
+    assert refused.returncode == 4, refused.stderr
+    (line,) = refused.stderr.splitlines()
+    assert "access denied" in line
+
+
+def test_nobody_runs_and_the_commands_say_so(tmp_path: Path) -> None:
+    for name in ("tree", "status", "runners", "reconcile"):
+        refused = run_cli(name, "--socket", str(tmp_path / "none.sock"))
+        assert refused.returncode == 3
+        (line,) = refused.stderr.splitlines()
+        assert "no daemon is running" in line
+
+
+def test_a_killed_daemon_counts_as_none(world: World) -> None:
+    world.daemon.start()
+    world.daemon.kill()
+    assert world.daemon.socket.exists()
+    assert world.daemon.cli("status").returncode == 3
+
+
+def test_without_leave_to_debug_nobody_crashes(make_world: MakeWorld) -> None:
+    with make_world(virtual_machines=0) as world:
+        world.daemon.config["control"]["debug"] = False
+        world.daemon.start()
+        assert world.daemon.cli("crash", "fleet").returncode == 1
+        wait_until(lambda: world.actor("fleet")["state"] == "keeping", "the fleet is up")
+        assert world.actor("fleet")["restarts"] == 0

@@ -1,0 +1,106 @@
+"""Each actor is made to crash: it is started again, and nobody outside notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import MakeWorld
+    from tests.e2e.world import World
+
+FIXED = ("tokens", "runners", "signals", "fleet", "events", "control")
+
+
+@pytest.fixture(scope="module")
+def running(make_world: MakeWorld) -> Iterator[World]:
+    """One daemon, started once for each kind of crash: what breaks here stays broken."""
+    with make_world() as world:
+        world.crashes_are_meant = True
+        world.start()
+        yield world
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_an_actor_that_crashes_is_restarted_and_the_job_goes_on(
+    make_world: MakeWorld, name: str
+) -> None:
+    with make_world() as world:
+        world.crashes_are_meant = True
+        world.start()
+        gate = world.gate()
+        job = world.queue(gate.script)
+        busy = world.wait_started(job)
+        crash(world, name)
+        world.wait_whole()
+        assert world.wait_started(job) == busy
+        gate.open()
+        (done,) = world.wait_completed(job)
+        assert done.runner_name == busy
+        # It works as before: signals come in, instances' ends are heard, runners are registered.
+        world.wait_whole()
+        world.wait_completed(world.queue())
+        world.wait_whole()
+        assert not world.status()["problems"]
+
+
+def test_a_runners_actor_that_crashes_finds_its_idle_runner_again(running: World) -> None:
+    running.wait_whole()
+    before = running.names()
+    name = min(before)
+    crash(running, name)
+    running.wait_whole()
+    assert running.names() == before
+
+
+def test_a_runners_actor_that_crashes_finds_its_job_again(running: World) -> None:
+    running.wait_whole()
+    gate = running.gate()
+    job = running.queue(gate.script, workflow="nightly")
+    name = running.wait_started(job)
+    crash(running, name)
+    assert running.wait_started(job) == name
+    wait_until(lambda: running.runners()[name]["job"], "it shows its job")
+    assert running.runners()[name]["job"]["workflow"] == "nightly"
+    gate.open()
+    (done,) = running.wait_completed(job)
+    assert done.runner_name == name
+    running.wait_whole()
+
+
+def test_a_runners_actor_that_crashes_while_its_instance_is_created_leaves_no_trace(
+    running: World,
+) -> None:
+    running.wait_whole()
+    here = running.daemon.now()
+    held = running.fail(method="POST", path_pattern="*/generate-jitconfig", delay_s=0.5)
+    running.daemon.reload(virtual_machines=3)
+    running.hits(held)
+    with running.lxd_paused():
+        said = "creating: waits for LXD to create it"
+        wait_until(lambda: running.daemon.said(said, here), "an instance is ordered")
+        (name,) = running.daemon.said(said, here)
+        running.daemon.crash(name)
+        running.github.faults.clear()
+    running.reconcile()
+    wait_until(lambda: len(running.names()) == 3, "the fleet is back")
+    running.reconcile()
+    running.reconcile()
+    running.wait_whole()
+
+
+def crash(world: World, name: str) -> None:
+    """Make an actor crash and wait until another incarnation lives."""
+    restarts = world.actor(name)["restarts"]
+
+    def is_restarted() -> bool:
+        node = world.actor(name)
+        return bool(node["restarts"] == restarts + 1 and node["alive"])
+
+    world.daemon.crash(name)
+    wait_until(is_restarted, f"{name} is restarted")

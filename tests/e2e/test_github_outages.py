@@ -1,0 +1,109 @@
+"""GitHub fails in all the ways it can: runners stay, calls are few, the reason is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.world import wait_until
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.e2e.world import World
+
+API = "*/actions/runners*"
+REGISTER = {"method": "POST", "path_pattern": "*/generate-jitconfig"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "blamed"),
+    [
+        ({"status": 500}, "500"),
+        ({"drop_connection": True}, "can't be reached"),
+        ({"status": 403, "message": "Resource not accessible"}, "Self-hosted runners: write"),
+    ],
+)
+def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
+    world: World, fault: dict[str, Any], blamed: str
+) -> None:
+    world.daemon.config["reconcile-interval"] = "2s"
+    world.start()
+    before = world.names()
+    failing = world.fail(path_pattern=API, **fault)
+    # A job costs a runner, and its successor can't be registered.
+    gate = world.gate()
+    job = world.queue(gate.script)
+    busy = world.wait_started(job)
+    gate.open()
+    world.wait_completed(job)
+    wait_until(lambda: blamed in " ".join(world.status()["problems"]), "the reason is shown")
+    world.hits(failing, 4)
+    assert world.names() == before - {busy}
+    world.github.faults.clear()
+    world.wait_whole()
+    wait_until(lambda: not world.status()["problems"], "nothing is wrong any more")
+    assert world.names() & before == before - {busy}
+
+
+def test_a_failing_registration_is_tried_ever_more_seldom(world: World) -> None:
+    failing = world.fail(status=500, **REGISTER)
+    world.daemon.start()
+    # Two at once; then one at a time, two seconds after the second, four after the third.
+    world.hits(failing, 4)
+
+    def failed_at() -> list[datetime]:
+        said = "could not register"
+        entries = [e for e in world.daemon.entries() if e["message"].startswith(said)]
+        return [datetime.fromisoformat(entry["time"]) for entry in entries]
+
+    wait_until(lambda: len(failed_at()) >= 4, "the failures are logged")
+    _, second, third, fourth = failed_at()
+    assert (third - second).total_seconds() >= 1.5
+    assert (fourth - third).total_seconds() >= 3.5
+    world.github.faults.clear()
+    world.wait_whole()
+
+
+def test_a_wrong_token_is_named_and_another_one_is_taken_from_its_file(world: World) -> None:
+    token_file = world.daemon.config_path.with_name("token")
+    token_file.touch(mode=0o600)
+    token_file.write_text("ghp_wrong\n")
+    right = world.daemon.config.pop("token")
+    world.daemon.config["token-file"] = str(token_file)
+    calls = world.watch("*", API)
+    world.daemon.start()
+    wait_until(
+        lambda: "the token is wrong" in " ".join(world.status()["problems"]), "the reason is shown"
+    )
+    assert world.github.faults.hits(calls) <= 10
+    token_file.write_text(f"{right}\n")
+    world.daemon.reload()
+    world.wait_whole()
+    assert not world.status()["problems"]
+
+
+def test_registrations_whose_answers_were_lost_leave_no_orphans(world: World) -> None:
+    lost = world.fail(**REGISTER, drop_connection=True, after_processing=True, times=2)
+    world.daemon.start()
+    world.hits(lost, 2)
+    assert len(world.registrations()) >= 2
+    wait_until(lambda: len(world.names()) == 2, "the fleet comes up nevertheless")
+    assert len(world.registrations()) == 4
+    world.reconcile()
+    world.reconcile()
+    world.wait_whole()
+
+
+def test_a_github_that_is_slow_holds_up_neither_jobs_nor_answers(world: World) -> None:
+    world.start()
+    slow = world.fail(path_pattern=API, delay_s=3)
+    first, second = world.queue(), world.queue()
+    world.wait_completed(first, second)
+    world.hits(slow)
+    assert world.daemon.cli("status").returncode == 0
+    assert world.daemon.cli("tree").returncode == 0
+    world.github.faults.clear()
+    world.wait_whole()

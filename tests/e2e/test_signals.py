@@ -1,0 +1,210 @@
+"""What the daemon does when it is told something by a signal."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.github import Label
+from supervisor.gateways.lxd import Lxd
+from tests.e2e.world import run_cli, wait_until
+
+if TYPE_CHECKING:
+    from tests.e2e.world import World
+
+PROMPTLY_S = 5.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_order_to_stop_ends_the_daemon_and_not_the_runners(
+    world: World, number: signal.Signals
+) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script)
+    busy = world.wait_started(job)
+    before = world.names()
+    assert world.daemon.stop(number) < PROMPTLY_S
+    assert not world.daemon.socket.exists()
+    assert world.instances() == dict.fromkeys(before, "Running")
+    world.daemon.start()
+    assert world.wait_started(job) == busy
+    gate.open()
+    world.wait_completed(job)
+    world.wait_whole()
+
+
+def test_it_stops_promptly_while_instances_are_being_created(world: World) -> None:
+    world.daemon.config["virtual-machines"] = 6
+    world.daemon.start()
+    wait_until(lambda: world.daemon.said("creating"), "instances are being created")
+    assert world.daemon.stop() < PROMPTLY_S
+    world.daemon.config["virtual-machines"] = 2
+    world.daemon.start()
+    wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
+    world.reconcile()
+    world.reconcile()
+    world.wait_whole()
+
+
+def test_it_stops_promptly_while_lxd_hangs(world: World) -> None:
+    world.start()
+    with world.lxd_paused():
+        world.daemon.send(signal.SIGUSR1)
+        # A removal and a creation hang too.
+        world.queue()
+        wait_until(lambda: world.daemon.said("finished"), "a job has ended")
+        assert world.daemon.stop() < PROMPTLY_S
+    world.start()
+
+
+def test_it_stops_promptly_while_github_hangs(world: World) -> None:
+    held = world.fail(delay_s=300, path_pattern="*/actions/runners*")
+    world.daemon.start()
+    world.hits(held)
+    assert world.daemon.stop() < PROMPTLY_S
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused(world: World) -> None:
+    world.start()
+    before = world.names()
+    refused = run_cli("run", "--config", str(world.daemon.config_path))
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert str(world.daemon.socket) in line
+    assert world.daemon.answers()
+    assert world.names() == before
+
+
+def test_sigusr1_removes_a_registration_that_nothing_stands_behind(world: World) -> None:
+    world.start()
+    orphan, alien = f"{world.installation}-00000000", f"{world.installation}-2-00000000"
+    with world.github.hub.change() as state:
+        scope = next(state.runners()).scope
+        for name in (orphan, alien):
+            state.register(scope, name, (Label("self-hosted"),), world.github.hub.clock())
+    world.reconcile()
+    world.reconcile()
+    wait_until(lambda: orphan not in world.registrations(), "it is gone")
+    world.reconcile()
+    assert alien in {runner.name for runner in world.github.runners()}
+    world.wait_whole()
+
+
+def test_an_instance_deleted_behind_its_back_is_replaced(world: World) -> None:
+    world.start()
+    victim = min(world.names())
+    Lxd(world.lxd.endpoint).delete(victim, limit_s=60)
+    world.wait_whole()
+    assert victim not in world.names()
+
+
+def test_a_registration_deleted_behind_its_back_ends_its_runner(world: World) -> None:
+    world.start()
+    victim = min(world.names())
+    with world.github.hub.change() as state:
+        runner = next(runner for runner in state.runners() if runner.name == victim)
+        state.delete_runner(runner.id)
+    world.github.hub.wake()
+    world.wait_whole()
+    assert victim not in world.names()
+
+
+@pytest.mark.parametrize(
+    ("text", "blamed"),
+    [
+        ("virtual-machines: [", "config.yaml"),
+        ("virtual-machines: many\npath: acme\nname: other\ntoken: t\n", "virtual-machines"),
+        ("nothing of this: is known\n", "nothing of this"),
+    ],
+)
+def test_a_bad_configuration_changes_nothing_and_is_reported(
+    world: World, text: str, blamed: str
+) -> None:
+    world.start()
+    before = world.names()
+    world.daemon.write(text)
+    world.daemon.send(signal.SIGHUP)
+    wait_until(lambda: world.status()["problems"], "the problem is shown")
+    shown = world.daemon.cli("status")
+    assert shown.returncode == 1
+    assert blamed in shown.stdout
+    assert world.names() == before
+    world.daemon.reload()
+    wait_until(lambda: not world.status()["problems"], "the problem is forgotten")
+    assert world.daemon.cli("status").returncode == 0
+    assert world.names() == before
+
+
+@pytest.mark.parametrize("change", [{"path": "other"}, {"name": "other"}])
+def test_what_only_a_restart_can_change_is_refused_with_that_reason(
+    world: World, change: dict[str, str]
+) -> None:
+    world.start()
+    before = world.names()
+    kept = {key: world.daemon.config[key] for key in change}
+    world.daemon.reload(**change)
+    wait_until(lambda: world.status()["problems"], "the problem is shown")
+    (problem,) = world.status()["problems"]
+    assert next(iter(change)) in problem
+    assert "restart" in problem
+    world.daemon.config.update(kept)
+    assert world.names() == before
+    assert world.status()["path"] == "acme"
+
+
+def test_the_fleet_grows_and_shrinks_around_a_busy_runner(world: World) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script)
+    busy = world.wait_started(job)
+    world.daemon.reload(virtual_machines=4)
+    world.wait_whole()
+    world.daemon.reload(virtual_machines=1)
+    world.wait_whole()
+    assert world.names() == {busy}
+    world.daemon.reload(virtual_machines=0)
+    wait_until(lambda: world.status()["wanted"] == 0, "the change is in force")
+    assert world.names() == {busy}
+    gate.open()
+    (done,) = world.wait_completed(job)
+    assert done.runner_name == busy
+    world.wait_empty()
+
+
+@pytest.mark.parametrize("change", [{"labels": "gpu"}, {"vm_memory": "192MiB"}])
+def test_changed_settings_replace_idle_runners_and_spare_the_busy_one(
+    world: World, change: dict[str, str]
+) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script)
+    busy = world.wait_started(job)
+    (idle,) = world.names() - {busy}
+    world.daemon.reload(**change)
+    # The busy one is no more than tolerated: it does not count as one of the two.
+    wait_until(lambda: idle not in world.runners(), "the idle one is gone")
+    world.wait_whole(3)
+    assert busy in world.names()
+    gate.open()
+    (done,) = world.wait_completed(job)
+    assert done.runner_name == busy
+    world.wait_whole()
+    if "labels" in change:
+        world.wait_completed(world.queue(labels=("self-hosted", "gpu")))
+
+
+def test_sigusr2_writes_the_tree_into_the_log(world: World) -> None:
+    world.start()
+    here = world.daemon.now()
+    world.daemon.send(signal.SIGUSR2)
+
+    def written() -> bool:
+        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
+        wanted = {"root", "tokens", "runners", "signals", "fleet", "events", "control"}
+        wanted |= world.names()
+        return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
+
+    wait_until(written, "the tree is in the log")

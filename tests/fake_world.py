@@ -1,0 +1,321 @@
+"""A world for actors that is all in memory: a clock moved by hand, an LXD of dictionaries."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from ipaddress import IPv4Interface
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from supervisor import lifecycle
+from supervisor.config import parse
+from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound
+from supervisor.marks import PREFIX
+from supervisor.messages import (
+    Application,
+    DeleteRegistration,
+    Happened,
+    JitConfigFailed,
+    JitConfigMade,
+    ListRegistrations,
+    RegistrationsListed,
+    RequestJitConfig,
+)
+from supervisor.parts import Parts, Settings
+from supervisor.planning import Registration
+from supervisor.roster import Roster
+from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
+from supervisor.workers import Workers
+
+LIMIT_S = 10.0
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+APPLICATION = Application("https://github.example/runner.tar.gz", "0" * 64, "runner.tar.gz")
+
+
+def eventually(holds: Callable[[], object], limit_s: float = LIMIT_S) -> None:
+    """Wait until something holds; fail if it doesn't in time."""
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        time.sleep(0.002)
+
+
+class FakeStream:
+    """An event stream that a test feeds."""
+
+    def __init__(self) -> None:
+        self._events: SimpleQueue[LifecycleEvent | Exception | None] = SimpleQueue()
+        self.closed = threading.Event()
+
+    def feed(self, action: str, name: str) -> None:
+        self._events.put(LifecycleEvent(action, name, "default", NOW))
+
+    def break_off(self, error: Exception | None = None) -> None:
+        self._events.put(error or LxdUnavailable("LXD is gone"))
+
+    def __iter__(self) -> FakeStream:
+        return self
+
+    def __next__(self) -> LifecycleEvent:
+        event = self._events.get()
+        if event is None:
+            raise StopIteration
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    def close(self) -> None:
+        self.closed.set()
+        self._events.put(None)
+
+
+class FakeLxd:
+    """LXD's gateway over a dictionary, with faults on order and a count of all calls."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, Instance] = {}
+        self.requests: dict[str, Mapping[str, Any]] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.faults: dict[str, list[Exception]] = {}
+        self.gates: dict[str, threading.Event] = {}
+        self.streams: list[FakeStream] = []
+        self.address = "127.0.0.1"
+        self._lock = threading.Lock()
+
+    def fail(self, call: str, *errors: Exception) -> None:
+        """Have the next calls fail with these errors, one each."""
+        with self._lock:
+            self.faults.setdefault(call, []).extend(errors)
+
+    def hold(self, call: str) -> threading.Event:
+        """Have calls hang until the returned event is set."""
+        return self.gates.setdefault(call, threading.Event())
+
+    def count(self, call: str) -> int:
+        with self._lock:
+            return sum(1 for made, _ in self.calls if made == call)
+
+    def put(self, name: str, status: str = "Running", **marks: str) -> None:
+        """Put an instance there, as an earlier daemon left it."""
+        config = {f"{PREFIX}{key.replace('_', '-')}": value for key, value in marks.items()}
+        with self._lock:
+            self.there[name] = _instance(name, status, config)
+
+    def _enter(self, call: str, name: str = "") -> None:
+        with self._lock:
+            self.calls.append((call, name))
+            gate = self.gates.get(call)
+            faults = self.faults.get(call)
+            error = faults.pop(0) if faults else None
+        if gate is not None:
+            assert gate.wait(LIMIT_S)
+        if error is not None:
+            raise error
+
+    def instances(self) -> list[Instance]:
+        self._enter("instances")
+        with self._lock:
+            return list(self.there.values())
+
+    def instance(self, name: str) -> Instance:
+        self._enter("instance", name)
+        with self._lock:
+            if name not in self.there:
+                raise NotFound(f"there is no instance {name}")
+            return self.there[name]
+
+    def create(self, request: Mapping[str, Any], *, limit_s: float) -> None:
+        name = request["name"]
+        self._enter("create", name)
+        with self._lock:
+            assert name not in self.there
+            self.requests[name] = request
+            self.there[name] = _instance(name, "Stopped", request["config"])
+
+    def start(self, name: str, *, limit_s: float) -> None:
+        self._enter("start", name)
+        with self._lock:
+            self.there[name] = _instance(name, "Running", self.there[name].config)
+
+    def update_config(self, name: str, changes: Mapping[str, str]) -> None:
+        self._enter("update_config", name)
+        with self._lock:
+            if name not in self.there:
+                raise NotFound(f"there is no instance {name}")
+            found = self.there[name]
+            self.there[name] = _instance(name, found.status, {**found.config, **changes})
+
+    def delete(self, name: str, *, limit_s: float) -> bool:
+        self._enter("delete", name)
+        with self._lock:
+            return self.there.pop(name, None) is not None
+
+    def bridge_address(self, network: str) -> IPv4Interface:
+        self._enter("bridge_address", network)
+        return IPv4Interface(f"{self.address}/24")
+
+    def events(self) -> FakeStream:
+        self._enter("events")
+        stream = FakeStream()
+        self.streams.append(stream)
+        return stream
+
+    def power_off(self, name: str) -> None:
+        """Let an ephemeral instance stop: LXD deletes it, and says so."""
+        with self._lock:
+            self.there.pop(name, None)
+        for action in ("instance-shutdown", "instance-deleted"):
+            for stream in self.streams:
+                stream.feed(action, name)
+
+
+def _instance(name: str, status: str, config: Mapping[str, str]) -> Instance:
+    return Instance(name, status, "container", ephemeral=True, created_at=NOW, config=dict(config))
+
+
+class FakeTokens(Actor):
+    """Answers for GitHub from a dictionary; what it is told is kept."""
+
+    def __init__(self, system: System, github: FakeGitHub) -> None:
+        super().__init__(system)
+        self._github = github
+
+    @handles(RequestJitConfig)
+    def _register(self, message: RequestJitConfig) -> None:
+        github = self._github
+        github.asked.append(message.name)
+        if github.silent:
+            return
+        answer: JitConfigMade | JitConfigFailed
+        if github.refuses:
+            answer = JitConfigFailed(github.refuses)
+        else:
+            answer = JitConfigMade(github.add(message.name), "c2VjcmV0", APPLICATION)
+        self.system.directory.tell(message.name, answer)
+
+    @handles(DeleteRegistration)
+    def _delete(self, message: DeleteRegistration) -> None:
+        github = self._github
+        github.deleted.append(message.name)
+        event: lifecycle.Event
+        if message.name in github.busy:
+            event = lifecycle.UnregistrationRefused(busy=True)
+        else:
+            github.registered.pop(message.runner_id, None)
+            event = lifecycle.Unregistered()
+        self.system.directory.tell(message.name, Happened(event))
+
+    @handles(ListRegistrations)
+    def _list(self, message: ListRegistrations) -> None:
+        github = self._github
+        github.listings += 1
+        if not github.silent:
+            listed = tuple(github.registered.values())
+            answer = RegistrationsListed(message.ticket, listed, github.down)
+            self.system.directory.tell("fleet", answer)
+
+
+class FakeGitHub:
+    """What GitHub holds, and how it behaves."""
+
+    def __init__(self) -> None:
+        self.registered: dict[int, Registration] = {}
+        self.asked: list[str] = []
+        self.deleted: list[str] = []
+        self.busy: set[str] = set()
+        self.refuses = ""
+        self.down = ""
+        self.silent = False
+        self.listings = 0
+
+    def add(self, name: str, *, online: bool = False, busy: bool = False) -> int:
+        number = len(self.asked) + len(self.registered) + 1000
+        self.registered[number] = Registration(number, name, online, busy)
+        return number
+
+
+class World:
+    """A system with its clock, parts, and what surrounds them."""
+
+    def __init__(self, **config: Any) -> None:
+        self.clock = FakeClock()
+        self.system = System(self.clock, random=lambda: 0.5)
+        self.lxd = FakeLxd()
+        self.github = FakeGitHub()
+        self.logged: list[str] = []
+        self._base = {"name": "fleet", "path": "acme", "token": "secret", **config}
+        self.parts = Parts(
+            settings=Settings(parse(self._base, "test")),
+            lxd=self.lxd,  # type: ignore[arg-type]
+            roster=Roster(),
+            creating=Workers("creating", 4),
+            tending=Workers("tending", 4),
+            listing=Workers("listing", 1),
+        )
+
+    def reconfigure(self, **changes: Any) -> None:
+        given = {key.replace("_", "-"): value for key, value in changes.items()}
+        self.parts.settings.accept(parse({**self._base, **given}, "test"))
+
+    def run(self, *children: ChildSpec, **options: Any) -> None:
+        spec = SupervisorSpec(children=children, intensity=100, period=1, **options)
+        self.system.run_root(spec)
+
+    def tokens(self) -> ChildSpec:
+        return ChildSpec("tokens", lambda: FakeTokens.start(self.system, self.github))
+
+    def tell(self, name: str, message: object) -> None:
+        assert self.system.directory.tell(name, message), f"nobody is called {name}"
+
+    def stages(self) -> Counter[str]:
+        return Counter(str(entry.life.stage) for entry in self.parts.roster.all())
+
+    def names(self) -> list[str]:
+        return sorted(entry.name for entry in self.parts.roster.all())
+
+    def shown(self, name: str) -> tuple[str, str]:
+        """Return state and reason that an actor has published."""
+        for cell in self.system.cells():
+            if cell.id == name:
+                return cell.snapshot.state, cell.snapshot.reason
+        return "", ""
+
+
+class Inbox(Actor):
+    """Keeps all it is told, in the place of another actor."""
+
+    def __init__(self, system: System, got: list[object]) -> None:
+        super().__init__(system)
+        self._got = got
+
+    def on_receive(self, message: Any) -> None:
+        self._got.append(message)
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
+    logged: list[str] = []
+    sink = logger.add(logged.append, level="DEBUG", format="{message}")
+
+    def make(**config: Any) -> World:
+        given = {key.replace("_", "-"): value for key, value in config.items()}
+        worlds.append(World(**given))
+        worlds[-1].logged = logged
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        for gate in world.lxd.gates.values():
+            gate.set()
+        world.system.stop(LIMIT_S)
+        for stream in world.lxd.streams:
+            stream.close()
+    logger.remove(sink)

@@ -1,0 +1,292 @@
+"""The two web services on real sockets, with clients that mean no good."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import resource
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_world import Inbox, World, eventually
+
+from supervisor import lifecycle
+from supervisor.actors import signals as signals_actor
+from supervisor.actors.control import ControlActor
+from supervisor.actors.signals import CONNECTIONS, SignalsActor
+from supervisor.cli.client import ControlClient, ControlError, NotRunning
+from supervisor.gateways.lxd import LxdUnavailable
+from supervisor.lifecycle import Life, Stage
+from supervisor.messages import AnnounceSignals, Happened, SignalsListening
+from supervisor.roster import Entry, digest
+from supervisor.supervision import ChildSpec, Crash
+from supervisor.web import WebServer
+
+MakeWorld = Callable[..., World]
+NAME = "fleet-aaaaaaaa"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Service:
+    """The signals actor between a fleet and a runner, and raw connections to it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.port = world.parts.settings.config.signals.port
+        self.fleet: list[Any] = []
+        self.runner: list[Any] = []
+        system = world.system
+        life = Life(Stage.BOOTING, world.clock.now())
+        world.parts.roster.put(Entry(NAME, "g", life, digest("right")))
+        world.run(
+            ChildSpec("fleet", lambda: Inbox.start(system, self.fleet)),
+            ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
+            ChildSpec("signals", partial(SignalsActor.start, system, world.parts)),
+        )
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes and give all that comes back until the service closes."""
+        with self.connect() as sock:
+            with contextlib.suppress(OSError):  # it may have closed before all was sent
+                sock.sendall(data)
+                sock.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(OSError):
+                while piece := sock.recv(65536):
+                    answer += piece
+            return answer
+
+    def signal(self, body: bytes = b"signal=ready", token: str = "right") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            connection.request("POST", f"/v1/runners/{NAME}/signals", body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def service(make_world: MakeWorld) -> Service:
+    return Service(make_world(signals={"port": free_port()}))
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_guests_report_at_the_bridges_address(service: Service) -> None:
+    base = f"http://127.0.0.1:{service.port}"
+    eventually(lambda: service.fleet == [SignalsListening(base)])
+    assert service.signal() == 204
+    eventually(lambda: service.runner == [Happened(lifecycle.GuestReady())])
+    assert service.world.shown("signals") == ("listening", f"guests report to {base}")
+
+
+def test_an_address_that_lxd_does_not_know_yet_is_asked_for_again(make_world: MakeWorld) -> None:
+    world = make_world(signals={"port": free_port()})
+    world.lxd.fail("bridge_address", LxdUnavailable("LXD is not running"))
+    service = Service(world)
+    eventually(lambda: world.shown("signals") == ("failing", "LXD is not running"))
+    world.tell("signals", AnnounceSignals())
+    world.clock.advance(2)
+    eventually(lambda: service.fleet)
+    assert len(service.fleet) == 1
+    assert service.signal() == 204
+
+
+def test_a_configured_address_needs_no_lxd(make_world: MakeWorld) -> None:
+    world = make_world(signals={"port": free_port(), "address": "127.0.0.2"})
+    service = Service(world)
+    eventually(lambda: service.fleet == [SignalsListening(f"http://127.0.0.2:{service.port}")])
+    assert world.lxd.count("bridge_address") == 0
+
+
+def test_after_a_crash_the_same_address_is_taken_again(service: Service) -> None:
+    for crashes in range(1, 4):
+        service.world.tell("signals", Crash("a test"))
+        eventually(lambda crashes=crashes: len(service.fleet) == crashes + 1)
+        assert service.signal() == 204
+
+
+def test_at_its_end_nobody_listens_any_more(service: Service) -> None:
+    service.world.system.stop()
+    with pytest.raises(ConnectionRefusedError):
+        service.connect()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 100,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"GET\r\n\r\n",
+        b"POST /v1/runners/x/signals HTTP/9.9\r\n\r\n",
+        b"POST /v1/runners/x/signals HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/runners/x/signals HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /v1/runners/x/signals HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"POST /v1/runners/x/signals HTTP/1.1\r\nbad header\r\n\r\n",
+        b"POST /v1/runners/\xff\xfe/signals HTTP/1.1\r\n\r\n",
+        b"POST /v1/runners/%ff%00/signals HTTP/1.1\r\nAuthorization: Bearer \xff\r\n\r\n",
+        b"POST http://[::1/ HTTP/1.1\r\n\r\n",
+        b"A" * 100_000,
+        b"POST / HTTP/1.1\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+    ],
+)
+def test_whatever_arrives_the_service_lives_on(service: Service, data: bytes) -> None:
+    answer = service.raw(data)
+    assert not answer or answer.split(b" ", 2)[1].startswith(b"4")
+    assert b"Traceback" not in answer
+    assert service.signal() == 204
+    assert len(service.runner) <= 1
+
+
+def test_a_body_too_large_is_refused(service: Service) -> None:
+    head = f"POST /v1/runners/{NAME}/signals HTTP/1.1\r\nAuthorization: Bearer right\r\n"
+    refused = service.raw(f"{head}Content-Length: 999999999\r\n\r\n".encode() + b"x" * 9000)
+    assert refused.startswith(b"HTTP/1.1 413") or not refused
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n" + b"y" * 4096 + b"\r\n"
+    refused = service.raw(head.encode() + chunked + b"1000\r\n" + b"y" * 4096 + b"\r\n0\r\n\r\n")
+    assert refused.startswith(b"HTTP/1.1 413") or not refused
+    assert service.runner == []
+    assert service.signal() == 204
+
+
+def test_wrong_tokens_in_numbers_change_nothing(service: Service) -> None:
+    before = len(service.world.logged)
+    assert {service.signal(token=f"guess-{n}") for n in range(200)} == {401}
+    assert service.runner == []
+    assert len(service.world.logged) - before < 5
+    assert service.signal() == 204
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_flood_of_idle_connections_is_bounded_and_passes(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers: list[WebServer] = []
+
+    class Watched(WebServer):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            servers.append(self)
+
+    monkeypatch.setattr(signals_actor, "WebServer", Watched)
+    service = Service(make_world(signals={"port": free_port()}))
+    with contextlib.ExitStack() as stack:
+        for _ in range(CONNECTIONS + 100):
+            stack.enter_context(service.connect())
+        eventually(lambda: len(servers[0]._sockets) >= CONNECTIONS)
+        assert len(servers[0]._sockets) <= CONNECTIONS + 5
+    assert service.signal() == 204
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_the_service_works_where_select_would_not(service: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        while stack.enter_context(Path("/dev/null").open()).fileno() < 1030:
+            pass
+        assert service.signal() == 204
+        assert service.signal() == 204
+
+
+# The control socket.
+
+
+@pytest.fixture
+def control(make_world: MakeWorld, tmp_path: Path) -> World:
+    world = make_world(control={"socket": str(tmp_path / "control.sock"), "debug": True})
+    actor = partial(ControlActor.start, world.system, world.parts)
+    world.run(ChildSpec("control", actor))
+    return world
+
+
+def socket_of(world: World) -> Path:
+    return world.parts.settings.config.control.socket
+
+
+def test_the_control_socket_is_for_owner_and_group(control: World) -> None:
+    mode = socket_of(control).stat().st_mode
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o660
+    assert ControlClient(socket_of(control)).get("/v1/status")["name"] == "fleet"
+
+
+def test_a_socket_that_a_killed_daemon_left_is_replaced(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert path.exists()
+    world = make_world(control={"socket": str(path)})
+    world.run(ChildSpec("control", partial(ControlActor.start, world.system, world.parts)))
+    assert ControlClient(path).get("/v1/version")
+
+
+def test_the_control_socket_is_gone_at_the_end(control: World) -> None:
+    control.system.stop()
+    assert not socket_of(control).exists()
+    with pytest.raises(NotRunning):
+        ControlClient(socket_of(control)).get("/v1/status")
+
+
+def test_the_control_socket_comes_back_after_a_crash(control: World) -> None:
+    client = ControlClient(socket_of(control))
+    before = control.system.directory.ref("control")
+    client.post("/v1/debug/crash/control")
+
+    def is_back() -> bool:
+        with contextlib.suppress(ControlError):
+            is_another = control.system.directory.ref("control") not in (None, before)
+            return is_another and bool(client.get("/v1/version"))
+        return False
+
+    eventually(is_back)
+    assert stat.S_IMODE(socket_of(control).stat().st_mode) == 0o660
+
+
+def test_a_refusal_says_why(control: World) -> None:
+    with pytest.raises(ControlError, match="the fleet is being restarted"):
+        ControlClient(socket_of(control)).post("/v1/reconcile")
+    with pytest.raises(ControlError, match="the daemon refuses /v1/nothing: NOT FOUND"):
+        ControlClient(socket_of(control)).get("/v1/nothing")
+
+
+def test_a_daemon_that_answers_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "control.sock"
+    monkeypatch.setattr("supervisor.cli.client._TIMEOUT_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        begun = time.monotonic()
+        with pytest.raises(ControlError, match="does not answer"):
+            ControlClient(path).get("/v1/status")
+        assert time.monotonic() - begun < 5
+
+
+def test_the_limit_on_connections_leaves_descriptors_for_the_rest() -> None:
+    assert signals_actor.CONNECTIONS <= 512

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from fake_world import NOW, FakeLxd, World, eventually
+
+from supervisor.actors.fleet import FleetActor, list_instances
+from supervisor.blueprints import blueprint_of
+from supervisor.gateways.lxd import LxdUnavailable
+from supervisor.lifecycle import GuestReady, Job, JobStarted, Stage
+from supervisor.messages import (
+    ConfigChanged,
+    Happened,
+    InstanceAppeared,
+    Reconcile,
+    RegistrationsListed,
+    SignalsListening,
+)
+from supervisor.supervision import (
+    INFINITY,
+    ChildSpec,
+    Crash,
+    Strategy,
+    Supervisor,
+    SupervisorSpec,
+)
+
+MakeWorld = Callable[..., World]
+
+
+def start(world: World, *, signals: bool = True) -> World:
+    """Run a fleet with its runners, with in-memory neighbours."""
+    runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
+    system, parts = world.system, world.parts
+    world.run(
+        world.tokens(),
+        ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
+        ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
+        strategy=Strategy.REST_FOR_ONE,
+    )
+    if signals:
+        world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    return world
+
+
+def ready(world: World) -> None:
+    for name in world.names():
+        world.system.directory.tell(name, Happened(GuestReady()))
+
+
+def test_an_empty_world_is_filled_to_the_wanted_number(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=3))
+    eventually(lambda: world.stages() == {"booting": 3})
+    assert sorted(world.lxd.there) == world.names()
+    ready(world)
+    eventually(lambda: world.shown("fleet") == ("keeping", "3 of 3 runners are there"))
+
+
+def test_only_so_many_are_created_at_once(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=9)
+    gate = world.lxd.hold("create")
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 4)
+    assert sum(world.stages().values()) == 4
+    gate.set()
+    eventually(lambda: world.stages() == {"booting": 9})
+
+
+def test_nothing_is_created_before_guests_can_report(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2), signals=False)
+    eventually(lambda: "until guests can report" in world.shown("fleet")[1])
+    eventually(lambda: world.lxd.count("instances") == 1)
+    assert world.github.asked == []
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_nothing_is_created_before_lxd_was_listed(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    world.lxd.fail("instances", LxdUnavailable("LXD is not running"))
+    start(world)
+    eventually(lambda: world.shown("fleet") == ("degraded", "LXD is not running"))
+    assert world.github.asked == []
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.stages() == {"booting": 2})
+    assert world.shown("fleet")[0] == "keeping"
+
+
+def test_github_being_down_does_not_hide_what_lxd_has(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.down = "GitHub can't be reached"
+    generation = _generation(world)
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=generation, stage="ready")
+    start(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    eventually(lambda: world.shown("fleet") == ("degraded", "GitHub can't be reached"))
+
+
+def test_what_an_earlier_daemon_left_is_taken_over(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    generation = _generation(world)
+    for name, stage in (("fleet-aaaaaaaa", "busy"), ("fleet-bbbbbbbb", "ready")):
+        world.lxd.put(name, installation="fleet", generation=generation, stage=stage)
+    world.lxd.put("fleet-2-aaaaaaaa", installation="fleet-2")
+    world.lxd.put("somebody-elses")
+    start(world)
+    eventually(lambda: world.stages() == {"busy": 1, "ready": 1})
+    assert world.github.asked == []
+    assert world.lxd.count("delete") == 0
+
+
+def test_instances_found_dead_do_not_delay_new_ones(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=3)
+    for number in range(5):
+        world.lxd.put(f"fleet-{number:08}", "Stopped", installation="fleet", runner_id="7")
+    start(world)
+    eventually(lambda: world.stages() == {"booting": 3})  # the clock has not moved
+    assert len(world.lxd.there) == 3
+
+
+def test_runners_ordered_away_while_they_start_do_not_delay_new_ones(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=3))
+    eventually(lambda: world.stages() == {"booting": 3})
+    first = set(world.names())
+    world.reconfigure(virtual_machines=3, labels="new")
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: world.stages() == {"booting": 3} and not first & set(world.names()))
+
+
+def test_a_failure_delays_and_then_one_tries_alone(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=4)
+    world.lxd.fail("create", *[LxdUnavailable("no space")] * 5)
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 4 and not world.names())
+    eventually(lambda: "4 failed in a row" in world.shown("fleet")[1])
+    world.clock.advance(7.9)
+    assert world.lxd.count("create") == 4
+    world.clock.advance(0.2)
+    eventually(lambda: "5 failed in a row" in world.shown("fleet")[1])
+    assert world.lxd.count("create") == 5
+    world.clock.advance(16.1)
+    eventually(lambda: world.stages() == {"booting": 1})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1, "booting": 3})
+
+
+def test_a_job_of_an_old_runner_does_not_end_the_delay(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    generation = _generation(world)
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=generation, stage="ready")
+    world.lxd.fail("create", *[LxdUnavailable("no space")] * 50)
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 1 and len(world.names()) == 1)
+    world.tell("fleet-aaaaaaaa", Happened(JobStarted(Job(name="test"))))
+    eventually(lambda: world.stages() == {"busy": 1})
+    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    assert world.lxd.count("create") == 1
+
+
+def test_a_refused_registration_delays_too(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.refuses = "GitHub answered 403"
+    start(world)
+    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    assert world.github.asked
+    assert world.lxd.count("create") == 0
+    world.github.refuses = ""
+    world.clock.advance(1.1)
+    eventually(lambda: world.stages() == {"booting": 1})
+
+
+def test_a_restarted_fleet_creates_nothing_twice(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=3))
+    eventually(lambda: world.stages() == {"booting": 3})
+    before = world.names()
+    world.tell("fleet", Crash("a test"))
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    ready(world)
+    eventually(lambda: world.shown("fleet") == ("keeping", "3 of 3 runners are there"))
+    assert world.names() == before == sorted(world.lxd.there)
+    assert world.lxd.count("create") == 3
+
+
+def test_a_fleet_restarted_during_a_creation_creates_nothing_twice(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    gate = world.lxd.hold("create")
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 2)
+    world.tell("fleet", Crash("a test"))
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    gate.set()
+    eventually(lambda: world.stages() == {"booting": 2})
+    assert world.lxd.count("create") == 2
+
+
+def test_runners_that_died_with_their_supervisor_are_taken_over_again(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2))
+    eventually(lambda: world.stages() == {"booting": 2})
+    before = world.names()
+    world.tell("tokens", Crash("a test"))  # all after it are started anew
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.names() == before)
+    assert world.lxd.count("create") == 2
+    assert world.lxd.count("delete") == 0
+
+
+def test_a_changed_configuration_meets_a_fleet_that_restarts(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.reconfigure(virtual_machines=3)
+    world.tell("fleet", Crash("a test"))  # nobody hears of the change
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.stages() == {"booting": 3})
+
+
+def test_a_smaller_number_lets_the_busy_ones_finish(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=3))
+    eventually(lambda: world.stages() == {"booting": 3})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 3})
+    busy = world.names()[0]
+    world.github.busy.add(busy)
+    world.tell(busy, Happened(JobStarted(Job(name="test"))))
+    eventually(lambda: world.stages()["busy"] == 1)
+    world.reconfigure(virtual_machines=0)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: world.names() == [busy])
+    assert sorted(world.lxd.there) == [busy]
+    assert not world.github.registered.keys() - {
+        number for number, one in world.github.registered.items() if one.name == busy
+    }
+
+
+def test_a_reconcile_that_is_asked_for_during_one_comes_after_it(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=0)
+    gate = world.lxd.hold("instances")
+    start(world)
+    for number in range(5):
+        world.tell("fleet", Reconcile(f"test {number}"))
+    eventually(lambda: world.lxd.count("instances") == 1)
+    gate.set()
+    eventually(lambda: world.lxd.count("instances") == 2 and world.github.listings == 2)
+    world.system.directory.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: world.lxd.count("instances") == 3)
+
+
+def test_a_listing_that_is_late_is_given_up_and_its_late_answer_ignored(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.silent = True
+    start(world)
+    eventually(lambda: world.github.listings == 1 and world.lxd.count("instances") == 1)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+    world.clock.advance(61)
+    eventually(lambda: world.shown("fleet")[0] == "degraded")
+    assert "GitHub took more than 60 s" in world.shown("fleet")[1]
+    world.tell("fleet", RegistrationsListed(1))
+    world.github.silent = False
+    world.clock.advance(600)
+    eventually(lambda: world.github.listings == 2)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+
+
+def test_the_next_reconcile_comes_with_the_interval(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=0, reconcile_interval="5m"))
+    eventually(lambda: world.shown("fleet")[1] == "0 of 0 runners are there")
+    eventually(lambda: world.github.listings == 1)
+    _settle(world)
+    world.clock.advance(299)
+    assert world.github.listings == 1
+    world.clock.advance(2)
+    eventually(lambda: world.github.listings == 2)
+
+
+def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=0)
+    world.github.add("fleet-aaaaaaaa", online=True)
+    world.github.add("fleet-bbbbbbbb", online=True, busy=True)
+    world.github.add("fleet-2-aaaaaaaa")
+    world.github.add("other")
+    start(world)
+    eventually(lambda: world.github.listings == 1)
+    _settle(world)
+    assert world.github.deleted == []
+    world.clock.advance(16)
+    eventually(lambda: world.github.deleted == ["fleet-aaaaaaaa"])
+
+
+def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=0))
+    eventually(lambda: world.github.listings == 1)
+    _settle(world)
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=_generation(world))
+    world.tell("fleet", InstanceAppeared("fleet-aaaaaaaa"))
+    _settle(world)
+    world.clock.advance(1.1)
+    eventually(lambda: world.lxd.count("instances") == 2)
+    # It is taken over, and then let go: none is wanted.
+    eventually(lambda: not world.lxd.there)
+
+
+def test_an_instance_that_says_nonsense_of_itself_does_not_stop_the_fleet() -> None:
+    lxd = FakeLxd()
+    nonsense = {"runner_id": "9" * 5000, "job": "[" * 100_000, "stage": "\x00", "created_at": "?"}
+    lxd.put("fleet-aaaaaaaa", "Strange", installation="fleet", **nonsense)
+    listed = list_instances(lxd, "fleet", 7)  # type: ignore[arg-type]
+    assert listed.error == ""
+    assert listed.instances["fleet-aaaaaaaa"].seen.runner_id is None
+
+
+def test_a_fault_of_ours_in_a_listing_restarts_the_fleet(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.lxd.fail("instances", RuntimeError("a bug"))
+    start(world, signals=False)
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.stages() == {"booting": 1})
+
+
+def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    before = world.names()
+    world.github.registered.clear()
+    for _ in range(3):
+        _settle(world)
+        world.clock.advance(700)
+        eventually(lambda: world.shown("fleet")[0] == "keeping")
+    eventually(lambda: world.names() != before and len(world.names()) == 1)
+
+
+def _generation(world: World) -> str:
+    return blueprint_of(world.parts.settings.config).generation
+
+
+def _settle(world: World) -> None:
+    """Wait until the fleet has nothing left to handle."""
+    cell = next(cell for cell in world.system.cells() if cell.id == "fleet")
+    eventually(lambda: cell.mailbox.depth() == 0 and cell.handling is None)
+
+
+def test_the_generation_of_these_tests_is_the_fleets(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    entry = world.parts.roster.all()[0]
+    assert entry.generation == _generation(world)
+    assert entry.life.stage is Stage.BOOTING
+    assert entry.life.since == NOW

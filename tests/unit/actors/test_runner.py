@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from fake_world import APPLICATION, Inbox, World, eventually
+
+from supervisor import lifecycle, marks
+from supervisor.actors.runner import Birth, Order
+from supervisor.blueprints import blueprint_of
+from supervisor.gateways.lxd import LxdError, LxdUnavailable
+from supervisor.lifecycle import Job, Life, Seen, Stage
+from supervisor.marks import Marks
+from supervisor.messages import Happened, JitConfigMade, RunnerChanged
+from supervisor.roster import Entry, digest
+from supervisor.supervision import (
+    INFINITY,
+    ChildSpec,
+    Crash,
+    Restart,
+    StartChild,
+    Supervisor,
+    SupervisorSpec,
+)
+
+MakeWorld = Callable[..., World]
+NAME = "fleet-aaaaaaaa"
+
+
+class Play:
+    """One runner, and what the fleet hears of it."""
+
+    def __init__(self, world: World, origin: Order | Marks | None = None) -> None:
+        self.world = world
+        self.heard: list[Any] = []
+        system = world.system
+        runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
+        world.run(
+            ChildSpec("fleet", lambda: Inbox.start(system, self.heard)),
+            world.tokens(),
+            ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
+        )
+        blueprint = blueprint_of(world.parts.settings.config)
+        origin = origin or Order(blueprint, "http://127.0.0.1:8642")
+        life = Life(Stage.REQUESTED, world.clock.now())
+        digest_ = origin.signal_digest if isinstance(origin, Marks) else ""
+        world.parts.roster.put(Entry(NAME, blueprint.generation, life, digest_))
+        birth = Birth(system, world.parts, NAME, origin)
+        spec = ChildSpec(NAME, birth, restart=Restart.TRANSIENT, shutdown=2)
+        world.tell("runners", StartChild(spec))
+
+    @property
+    def stages(self) -> list[str]:
+        lives = [m.life.stage.value for m in self.heard if isinstance(m, RunnerChanged)]
+        return [stage for i, stage in enumerate(lives) if not i or lives[i - 1] != stage]
+
+    def happens(self, *events: lifecycle.Event) -> None:
+        for event in events:
+            self.world.tell(NAME, Happened(event))
+
+    def comes_to(self, stage: str) -> None:
+        eventually(lambda: self.stages[-1:] == [stage])
+
+    def ends(self) -> None:
+        self.comes_to("deleted")
+        eventually(lambda: not self.world.system.directory.alive(NAME))
+        assert self.world.parts.roster.get(NAME) is None
+
+    def life(self) -> Life:
+        entry = self.world.parts.roster.get(NAME)
+        assert entry is not None
+        return entry.life
+
+
+def found(stage: str = "", *, running: bool = True, runner_id: int | None = 7) -> Marks:
+    return Marks(Seen(running, stage, runner_id), "g", digest("token"))
+
+
+def test_a_runner_lives_its_whole_life(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.Confirmed(busy=False))
+    play.happens(lifecycle.JobStarted(Job(name="test")), lifecycle.JobFinished())
+    play.comes_to("finished")
+    recorded = play.world.lxd.there[NAME]
+    eventually(lambda: play.world.lxd.count("update_config") == 2)
+    assert recorded.status == "Running"
+    play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
+    play.ends()
+    assert play.stages == [
+        "requested", "creating", "booting", "ready", "idle", "busy", "finished", "deleted",
+    ]  # fmt: skip
+    assert play.world.github.deleted == []
+    assert play.world.lxd.count("delete") == 0
+
+
+def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    config = play.world.lxd.requests[NAME]["config"]
+    assert marks.are_of("fleet", config)
+    seen = marks.read("Running", config)
+    assert seen.seen.runner_id == play.life().runner_id
+    script = config["cloud-init.user-data"]
+    assert "c2VjcmV0" in script
+    assert APPLICATION.sha256 in script
+    assert f"/v1/runners/{NAME}/signals" in script
+    entry = play.world.parts.roster.get(NAME)
+    assert entry is not None
+    assert entry.signal_digest == seen.signal_digest
+    assert "c2VjcmV0" not in "".join(play.world.logged)
+    assert all("c2VjcmV0" not in repr(message) for message in play.heard)
+
+
+def test_a_refused_registration_ends_it_with_nothing_made(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.github.refuses = "could not register: the name is taken"
+    play = Play(world)
+    play.ends()
+    assert play.stages == ["requested", "failed", "deleted"]
+    assert play.heard[-1].life.reason == "could not register: the name is taken"
+    assert world.lxd.count("create") == 0
+
+
+def test_a_failed_creation_removes_what_is_left_and_the_registration(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    world.lxd.fail("create", LxdError("the disk is full"))
+    play = Play(world)
+    play.ends()
+    assert "failed" in play.stages
+    assert play.heard[-1].life.reason == "the disk is full"
+    assert world.lxd.count("delete") == 1
+    eventually(lambda: world.github.deleted == [NAME])
+
+
+def test_a_failed_start_removes_the_instance(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.fail("start", LxdError("no address"))
+    play = Play(world)
+    play.ends()
+    assert world.lxd.there == {}
+    eventually(lambda: world.github.registered == {})
+
+
+def test_a_failed_removal_is_tried_again_and_counted(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.fail("start", LxdError("no address"))
+    world.lxd.fail("delete", LxdError("it is busy"), LxdError("it is busy"))
+    play = Play(world)
+    eventually(lambda: play.life().removal_failures == 1)
+    assert play.life().reason == "no address; removal failed: it is busy"
+    world.clock.advance(15)
+    eventually(lambda: play.life().removal_failures == 2)
+    assert play.life().reason == "no address; removal failed: it is busy"
+    world.clock.advance(15)
+    play.ends()
+    assert world.lxd.there == {}
+
+
+def test_a_removal_waits_for_the_creation_that_is_under_way(make_world: MakeWorld) -> None:
+    world = make_world()
+    gate = world.lxd.hold("create")
+    play = Play(world)
+    eventually(lambda: world.lxd.count("create") == 1)
+    play.happens(lifecycle.DeletionOrdered("not wanted any more"))
+    play.comes_to("failed")
+    assert world.lxd.count("delete") == 0
+    gate.set()
+    play.ends()
+    assert world.lxd.there == {}
+    assert world.lxd.count("start") == 0
+
+
+def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.github.silent = True
+    gate = world.lxd.hold("delete")
+    play = Play(world)
+    eventually(lambda: world.github.asked == [NAME])
+    play.happens(lifecycle.DeletionOrdered("not wanted any more"))
+    play.comes_to("failed")
+    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION))
+    eventually(lambda: world.github.deleted == [NAME])
+    gate.set()
+    play.ends()
+    assert world.lxd.count("create") == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"), [("requested", 601), ("creating", 601), ("booting", 601)]
+)
+def test_a_stage_that_takes_too_long_fails(
+    make_world: MakeWorld, stage: str, seconds: float
+) -> None:
+    world = make_world()
+    gate = None
+    if stage == "requested":
+        world.github.silent = True
+    elif stage == "creating":
+        gate = world.lxd.hold("create")
+    play = Play(world)
+    play.comes_to(stage)
+    world.clock.advance(seconds - 2)
+    assert play.stages[-1] == stage
+    world.clock.advance(2)
+    play.comes_to("failed") if gate else eventually(lambda: "failed" in play.stages)
+    if gate:
+        gate.set()
+    play.ends()
+    assert play.heard[-1].life.reason.startswith("took too long: waits for ")
+
+
+def test_a_job_may_run_as_long_as_the_limit_and_no_longer(make_world: MakeWorld) -> None:
+    play = Play(make_world(limits={"busy": "1h"}))
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(Job(name="test")))
+    play.comes_to("busy")
+    play.world.clock.advance(3500)
+    play.happens(lifecycle.Confirmed(busy=True))
+    assert play.life().stage is Stage.BUSY
+    play.world.clock.advance(101)
+    play.ends()
+
+
+def test_an_idle_runner_may_wait_for_ever(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    play.comes_to("ready")
+    play.world.clock.advance(86400)
+    assert play.life().stage is Stage.READY
+
+
+def test_a_busy_runner_that_was_ordered_away_stays(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.github.busy.add(NAME)
+    play = Play(world, found("ready"))
+    play.comes_to("ready")
+    play.happens(lifecycle.DeletionOrdered("its settings are out of date"))
+    play.comes_to("busy")
+    assert play.stages[-2:] == ["retiring", "busy"]
+    assert world.lxd.count("delete") == 0
+
+
+def test_a_stage_that_could_not_be_recorded_is_no_failure(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.fail("update_config", LxdUnavailable("LXD is gone"))
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    eventually(lambda: any("could not record the stage" in line for line in world.logged))
+    assert play.life().stage is Stage.READY
+
+
+def test_a_runner_whose_actor_crashed_is_taken_over_from_lxd(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    before = play.world.parts.roster.get(NAME)
+    play.happens(lifecycle.GuestReady())
+    eventually(lambda: play.world.lxd.count("update_config") == 1)
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.lxd.count("instance") == 1)
+    eventually(lambda: play.life().reason == "taken over")
+    assert play.life().stage is Stage.READY
+    after = play.world.parts.roster.get(NAME)
+    assert before
+    assert after
+    assert after.signal_digest == before.signal_digest
+    assert after.life.runner_id == before.life.runner_id
+    assert play.world.lxd.count("create") == 1
+
+
+def test_what_a_guest_says_while_it_is_looked_at_is_not_lost(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    gate = play.world.lxd.hold("instance")
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.lxd.count("instance") == 1)
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(Job(name="test")))
+    gate.set()
+    play.comes_to("busy")
+
+
+def test_a_look_at_an_lxd_that_is_down_is_repeated(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.world.lxd.fail("instance", LxdUnavailable("LXD is gone"))
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.shown(NAME) == ("unknown", "LXD is gone"))
+    play.world.clock.advance(2)
+    eventually(lambda: play.life().reason == "taken over")
+
+
+def test_a_crash_before_the_instance_was_made_leaves_nothing(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.github.silent = True
+    play = Play(world)
+    eventually(lambda: world.github.asked == [NAME])
+    world.tell(NAME, Crash("a test"))
+    play.ends()
+    assert play.stages[-1] == "deleted"
+    assert world.lxd.there == {}
+
+
+def test_a_runner_whose_actor_keeps_crashing_is_let_go(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    eventually(lambda: play.world.lxd.count("update_config") == 1)
+    for crashes in range(1, 4):
+        play.world.tell(NAME, Crash("a test"))
+        eventually(lambda crashes=crashes: play.world.lxd.count("instance") == crashes)
+    play.ends()
+    assert play.heard[-1].life.reason == "its actor crashed 3 times"
+    assert play.world.lxd.there == {}
+
+
+def test_a_busy_runner_whose_actor_keeps_crashing_keeps_its_job(make_world: MakeWorld) -> None:
+    play = Play(make_world(), found("busy"))
+    play.world.lxd.put(NAME, installation="fleet", stage="busy", runner_id="7")
+    play.comes_to("busy")
+    for crashes in range(1, 5):
+        play.world.tell(NAME, Crash("a test"))
+        eventually(lambda crashes=crashes: play.world.lxd.count("instance") == crashes)
+    play.comes_to("busy")
+    assert play.world.lxd.count("delete") == 0
+
+
+def test_a_fault_of_ours_in_the_work_restarts_the_runners_actor(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.fail("start", RuntimeError("a bug"))
+    play = Play(world)
+    play.ends()  # found stopped, and removed
+    assert world.lxd.there == {}
+
+
+@pytest.mark.parametrize(
+    ("marks_", "stage"),
+    [(found("busy"), "busy"), (found("ready"), "ready"), (found(), "booting")],
+)
+def test_what_was_found_is_taken_over_at_its_stage(
+    make_world: MakeWorld, marks_: Marks, stage: str
+) -> None:
+    play = Play(make_world(), marks_)
+    play.comes_to(stage)
+    assert play.stages == [stage]
+    assert play.world.parts.roster.recognises(NAME, "token")
+
+
+def test_what_was_found_stopped_is_removed_with_its_registration(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.put(NAME, "Stopped", installation="fleet")
+    play = Play(world, found(running=False))
+    play.ends()
+    assert world.lxd.there == {}
+    assert world.github.deleted == [NAME]
+
+
+def test_an_actor_that_is_stopped_leaves_its_instance_alone(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.world.system.stop()
+    assert play.world.lxd.count("delete") == 0
+    assert list(play.world.lxd.there) == [NAME]
+
+
+def test_events_after_its_end_reach_nobody(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.InstanceGone())
+    play.ends()
+    assert not play.world.system.directory.tell(NAME, Happened(lifecycle.GuestReady()))
+    assert play.world.parts.roster.get(NAME) is None

@@ -1,0 +1,134 @@
+"""What the two web services answer, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from fake_world import Inbox, World, eventually
+from werkzeug.test import TestResponse
+
+from supervisor import __version__, lifecycle
+from supervisor.actors import control, signals
+from supervisor.lifecycle import Life, Stage
+from supervisor.messages import Happened, Reconcile
+from supervisor.roster import Entry, digest
+from supervisor.supervision import ChildSpec, Crash
+
+MakeWorld = Callable[..., World]
+NAME = "fleet-aaaaaaaa"
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    world = make_world()
+    life = Life(Stage.BOOTING, world.clock.now(), "waits")
+    world.parts.roster.put(Entry(NAME, "g", life, digest("right")))
+    world.parts.roster.put(Entry("fleet-nodigest", "g", life))
+    world.parts.roster.put(Entry("fleet-noactor0", "g", life, digest("right")))
+    return world
+
+
+def post(world: World, name: str = NAME, token: str | None = "right", **more: Any) -> TestResponse:
+    client = signals.make_app(world.parts.roster, world.system.directory).test_client()
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    more = {"data": b"signal=ready", "headers": headers, **more}
+    return client.post(f"/v1/runners/{name}/signals", **more)
+
+
+def run(world: World, *names: str) -> list[Any]:
+    got: list[Any] = []
+    world.run(
+        *(ChildSpec(n, partial(Inbox.start, world.system, got)) for n in names),
+    )
+    return got
+
+
+def test_a_signal_reaches_its_runner(world: World) -> None:
+    got = run(world, NAME)
+    assert post(world).status_code == 204
+    eventually(lambda: got == [Happened(lifecycle.GuestReady())])
+
+
+@pytest.mark.parametrize(
+    ("name", "headers"),
+    [
+        (NAME, {}),
+        (NAME, {"Authorization": "Bearer wrong"}),
+        (NAME, {"Authorization": "Bearer "}),
+        (NAME, {"Authorization": "Basic right"}),
+        (NAME, {"Authorization": "right"}),
+        (NAME, {"Authorization": f"Bearer {digest('right')}"}),
+        (NAME, {"Authorization": "Bearer \xff\xfe"}),
+        ("fleet-nodigest", {"Authorization": "Bearer "}),
+        ("fleet-nobody00", {"Authorization": "Bearer right"}),
+        ("%00", {"Authorization": "Bearer right"}),
+    ],
+)
+def test_who_has_not_the_right_token_is_not_heard(
+    world: World, name: str, headers: dict[str, str]
+) -> None:
+    got = run(world, NAME, "fleet-nodigest")
+    answer = post(world, name, headers=headers)
+    assert answer.status_code == 401
+    assert "right" not in answer.text
+    assert got == []
+
+
+def test_a_body_that_is_no_signal_is_refused_with_a_reason(world: World) -> None:
+    got = run(world, NAME)
+    answer = post(world, data=b"signal=\x1b[2J")
+    assert (answer.status_code, got) == (400, [])
+    assert "must be ready" in answer.text
+    assert "\x1b" not in answer.text
+
+
+def test_a_signal_for_which_no_actor_is_up_shall_be_sent_again(world: World) -> None:
+    run(world, NAME)
+    assert post(world, "fleet-noactor0").status_code == 503
+
+
+def test_nothing_else_is_offered_to_guests(world: World) -> None:
+    client = signals.make_app(world.parts.roster, world.system.directory).test_client()
+    assert client.get(f"/v1/runners/{NAME}/signals").status_code == 405
+    for path in ("/", "/v1/tree", "/v1/reconcile", "/v1/debug/crash/fleet", "/static/x"):
+        assert client.post(path).status_code in (404, 405)
+        assert client.get(path).status_code == 404
+
+
+def test_the_control_api_shows_what_is(world: World) -> None:
+    got = run(world, "fleet")
+    client = control.make_app(world.system, world.parts, debug=False).test_client()
+    assert client.get("/v1/version").json == {"version": __version__}
+    tree = client.get("/v1/tree").json
+    assert tree is not None
+    assert [child["id"] for child in tree["children"]] == ["fleet"]
+    status = client.get("/v1/status").json
+    assert status is not None
+    assert status["stages"] == {"booting": 3}
+    runners = client.get("/v1/runners").json
+    assert runners is not None
+    assert {runner["name"] for runner in runners} == {NAME, "fleet-nodigest", "fleet-noactor0"}
+    assert digest("right") not in str(runners)
+    assert client.post("/v1/reconcile").status_code == 202
+    eventually(lambda: got == [Reconcile("ordered on the control socket")])
+
+
+def test_a_reconcile_that_nobody_hears_is_refused(world: World) -> None:
+    run(world, "another")
+    client = control.make_app(world.system, world.parts, debug=False).test_client()
+    answer = client.post("/v1/reconcile")
+    assert (answer.status_code, answer.json) == (503, {"error": "the fleet is being restarted"})
+
+
+def test_actors_are_killed_by_order_only_where_that_is_allowed(world: World) -> None:
+    got = run(world, "fleet")
+    app = control.make_app(world.system, world.parts, debug=False)
+    assert app.test_client().post("/v1/debug/crash/fleet").status_code == 404
+    app = control.make_app(world.system, world.parts, debug=True)
+    assert app.test_client().post("/v1/debug/crash/nobody").status_code == 404
+    assert app.test_client().post("/v1/debug/crash/fleet").status_code == 202
+    eventually(lambda: any("Crash" in line for line in world.logged))
+    assert not [message for message in got if isinstance(message, Crash)]

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor import __version__
+from supervisor.cli import main
+
+SINCE = "2020-01-01T00:00:00Z"
+Serve = Callable[..., Path]
+
+
+def node(id_: str, *children: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": id_, "kind": "supervisor" if children else "worker", "state": "ready",
+        "since": SINCE, "reason": "", "details": {}, "restarts": 0, "mailbox": 0, "unhandled": 0,
+        "handling": None, "stuck": False, "waits_until": None, "abandoned": 0,
+        "children": list(children), **more,
+    }  # fmt: skip
+
+
+def runner(name: str, reason: str = "", job: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"name": name, "stage": "busy", "since": SINCE, "reason": reason, "job": job}
+
+
+STATUS = {
+    "name": "fleet", "path": "acme", "wanted": 3, "present": 3, "stages": {"idle": 3},
+    "problems": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Give what answers like a daemon with one document, or a refusal."""
+    servers: list[UnixStreamServer] = []
+
+    def start(document: Any, status: int = 200) -> Path:
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - http.server's way
+
+            def address_string(self) -> str:
+                return "unix"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        path = tmp_path / "c.sock"
+        servers.append(UnixStreamServer(str(path), Answer))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return path
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_version_is_told() -> None:
+    done = call("--version")
+    assert (done.exit_code, done.stdout) == (0, f"supervisor-cli, version {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("tree", "--nonsense"), ("runners", "x")])
+def test_wrong_use_is_two(arguments: tuple[str, ...]) -> None:
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+
+
+def test_every_command_has_help() -> None:
+    listed = call("--help")
+    assert listed.exit_code == 0
+    for command in ("run", "check-config", "tree", "status", "runners", "reconcile", "completion"):
+        assert command in listed.stdout
+        assert call(command, "-h").exit_code == 0
+    assert "crash" not in listed.stdout
+
+
+@pytest.mark.parametrize("command", ["tree", "status", "runners", "reconcile"])
+def test_no_daemon_is_three_and_one_line(command: str, tmp_path: Path) -> None:
+    done = call(command, "--socket", tmp_path / "none.sock")
+    assert done.exit_code == 3
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "no daemon is running there" in done.stderr
+
+
+def test_a_socket_that_a_killed_daemon_left_is_no_daemon(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "left.sock"
+    UnixStreamServer(str(path), BaseHTTPRequestHandler).server_close()
+    assert path.exists()
+    assert call("tree", "--socket", path).exit_code == 3
+
+
+def test_denied_access_is_four(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def deny(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("supervisor.cli.client._UnixConnection.connect", deny)
+    done = call("status", "--socket", tmp_path / "c.sock")
+    assert done.exit_code == 4
+    assert "access denied" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_refusal_is_one(serve: Serve) -> None:
+    done = call("reconcile", "--socket", serve({"error": "the fleet is being restarted"}, 503))
+    assert (done.exit_code, done.stderr) == (1, "the fleet is being restarted\n")
+
+
+def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
+    done = call("status", "--socket", serve({**STATUS, "problems": ["fleet: :bug: [b]x[/c]"]}))
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        "fleet for acme",
+        "3 of 3 runners are there (3 idle)",
+        "problem: fleet: :bug: [b]x[/c]",
+    ]
+
+
+def test_a_status_without_problems_is_zero(serve: Serve) -> None:
+    socket = serve(STATUS)
+    assert call("status", "--socket", socket).exit_code == 0
+    assert json.loads(call("status", "--json", "--socket", socket).stdout) == STATUS
+
+
+def test_a_tree_is_plain_text_in_a_pipe(serve: Serve) -> None:
+    busy = node(
+        "fleet-a",
+        state="busy",
+        reason="[red]runs[/] its :bug: job",
+        details={"job": {"repository": "acme/web", "workflow": "ci", "name": "test"}},
+    )
+    tree = node("root", node("tokens", restarts=2), node("runners", busy))
+    done = call("tree", "--socket", serve(tree))
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].strip().startswith("└─ fleet-a")
+    assert "acme/web ci test" in lines[-1]
+    assert "[red]runs[/] its :bug: job" in lines[-1]
+
+
+def test_runners_are_listed_by_name_and_as_json(serve: Serve) -> None:
+    answer = [runner("b", "[/x] :bug:"), runner("a")]
+    socket = serve(answer)
+    done = call("runners", "--socket", socket)
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["RUNNER", "a", "b"]
+    assert "[/x] :bug:" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert json.loads(call("runners", "--json", "--socket", socket).stdout) == answer
+
+
+def test_a_thousand_runners_are_drawn_quickly(serve: Serve) -> None:
+    names = [f"fleet-{number:08}" for number in range(1000)]
+    tree = node("root", node("runners", *(node(name, reason="waits") for name in names)))
+    socket = serve(tree)
+    begun = time.monotonic()
+    done = call("tree", "--socket", socket)
+    assert time.monotonic() - begun < 5
+    assert all(name in done.stdout for name in names)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_there_is_completion_for_shells(shell: str) -> None:
+    done = call("completion", shell)
+    assert done.exit_code == 0
+    assert "_SUPERVISOR_CLI_COMPLETE" in done.stdout
+    program = shutil.which(shell)
+    if program:
+        script = done.stdout.encode()
+        assert subprocess.run([program, "-n"], input=script, check=False).returncode == 0
+
+
+def test_there_is_no_completion_for_others() -> None:
+    assert call("completion", "tcsh").exit_code == 2
+
+
+def test_a_right_configuration_is_zero(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.touch(mode=0o600)
+    path.write_text("name: fleet\npath: acme\ntoken: secret\nvirtual-machines: 3\n")
+    done = call("check-config", "--config", path)
+    assert (done.exit_code, done.stdout) == (0, f"{path}: is right: 3 runners for acme\n")
+
+
+@pytest.mark.parametrize("command", ["check-config", "run"])
+def test_a_wrong_configuration_is_two_and_says_where(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.touch(mode=0o600)
+    path.write_text("name: fleet\npath: acme\ntoken: secret\nvirtual-machines: many\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor", command, "--config", str(path)],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}: virtual-machines: must be a valid integer")
+    assert done.stderr.count("\n") == 1
+
+
+def test_commands_start_without_what_only_the_daemon_needs() -> None:
+    heavy = ("pylxd", "github", "pykka", "flask", "waitress", "requests", "loguru", "sandbox")
+    code = f"import sys, supervisor.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert done.stdout == "[]\n"

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from supervisor import daemon
+from supervisor.config import ConfigError, load
+from supervisor.daemon import AlreadyRunning, Daemon, make_parts, root_spec
+from supervisor.supervision import System
+
+GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.yaml"
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return written(tmp_path, GOOD.format(count=1))
+
+
+@pytest.fixture
+def running(path: Path) -> Daemon:
+    return Daemon(path, load(path))
+
+
+def test_a_reload_takes_what_a_running_daemon_can_change(running: Daemon, path: Path) -> None:
+    path.write_text(GOOD.format(count=5))
+    running._obey(signal.SIGHUP)
+    assert running._parts.settings.config.virtual_machines == 5
+    assert running._parts.settings.error == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (GOOD.format(count="many"), "virtual-machines: must be a valid integer"),
+        ("name: [", "line 1"),
+        (GOOD.format(count=5).replace("acme", "other"), "path: takes effect only after a restart"),
+        (
+            GOOD.format(count=5).replace("token: secret", "token-file: /nonexistent/token"),
+            "token-file: /nonexistent/token: can't be read",
+        ),
+    ],
+)
+def test_a_bad_file_changes_nothing_and_is_remembered(
+    running: Daemon, path: Path, text: str, error: str
+) -> None:
+    before = running._parts.settings.config
+    path.write_text(text)
+    running._obey(signal.SIGHUP)
+    assert running._parts.settings.config is before
+    assert error in running._parts.settings.error
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
+    socket = tmp_path / "run" / "control.sock"
+    refused = pytest.raises(AlreadyRunning, match="another daemon has")
+    with daemon._only_one(socket), refused, daemon._only_one(socket):
+        pass
+    with daemon._only_one(socket):
+        assert socket.with_suffix(".lock").exists()
+
+
+def test_a_socket_that_can_have_no_directory_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(
+            ConfigError, match=r"^control\.socket: .* can't be made: (Not a directory|File exists)$"
+        ),
+        daemon._only_one(tmp_path / "file" / "control.sock"),
+    ):
+        pass
+
+
+def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with pytest.raises(ConfigError):
+            daemon.run(written(tmp_path, "name: fleet\n"))
+    finally:
+        os.umask(before)
+
+
+def test_the_tree_starts_each_actor_after_those_it_needs(path: Path) -> None:
+    spec = root_spec(System(), make_parts(load(path)))
+    order = [child.id for child in spec.children]
+    assert order == ["tokens", "runners", "signals", "fleet", "events", "control"]

@@ -1,0 +1,23 @@
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_point_downwards_only() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_decisions_know_no_actors_and_no_outside() -> None:
+    pure = "supervisor.lifecycle, supervisor.planning, supervisor.naming, supervisor.marks"
+    outside = ("pykka", "pylxd", "github", "requests", "flask", "loguru", "pydantic")
+    code = f"import sys, {pure}; print([m for m in {outside} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from supervisor import log
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    log.configure("DEBUG")
+    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    logger.remove()
+    logger.configure(patcher=lambda _record: None, extra={})
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_each_line_is_one_json_object_with_its_speaker(lines: Lines) -> None:
+    with logger.contextualize(actor="root/runners/a", runner="a"):
+        logger.info("first\nsecond {}", "line {x} <red>ü")
+    (line,) = lines()
+    assert line.pop("time").startswith("20")
+    assert line == {
+        "level": "INFO",
+        "actor": "root/runners/a",
+        "runner": "a",
+        "message": "first\nsecond line {x} <red>ü",
+    }
+
+
+def test_who_speaks_outside_of_an_actor_has_no_name(lines: Lines) -> None:
+    logger.warning("x")
+    (line,) = lines()
+    assert (line["actor"], line["runner"]) == ("", "")
+
+
+def test_an_exception_comes_with_its_traceback_and_without_values(lines: Lines) -> None:
+    password = "s3cr3t" + "-value"
+    try:
+        raise ValueError("wrong") if password else KeyError
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed")
+    (line,) = lines()
+    assert line["message"] == "it failed"
+    assert line["exception"].startswith("Traceback")
+    assert "ValueError: wrong" in line["exception"]
+    assert password not in json.dumps(line)
+
+
+def test_what_libraries_say_comes_the_same_way(lines: Lines) -> None:
+    logging.getLogger("some.library").warning("a %s {brace} <tag>", "word")
+    logging.getLogger("some.library").info("too quiet")
+    (line,) = lines()
+    assert line["message"] == "some.library: a word {brace} <tag>"
+    assert line["level"] == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "expected"),
+    [(35, "NOTICE", "WARNING"), (60, "FATAL+", "CRITICAL"), (31, None, "WARNING")],
+)
+def test_levels_of_a_librarys_own_are_passed_on_as_the_next_lower(
+    lines: Lines, number: int, name: str | None, expected: str
+) -> None:
+    if name:
+        logging.addLevelName(number, name)
+    logging.getLogger("lib").log(number, "hello")
+    assert [(line["level"], line["message"]) for line in lines()] == [(expected, "lib: hello")]
+
+
+def test_a_librarys_wrong_format_is_its_own_mistake(lines: Lines) -> None:
+    wrong = {"name": "lib", "levelno": logging.ERROR, "msg": "%d apples", "args": ("no",)}
+    ours = next(h for h in logging.getLogger().handlers if isinstance(h, log._ToLoguru))
+    ours.emit(logging.makeLogRecord(wrong))
+    assert lines()[0]["message"] == "lib: '%d apples'"
+
+
+def test_a_level_keeps_out_what_is_below_it(lines: Lines) -> None:
+    log.configure("WARNING")
+    logger.info("quiet")
+    logger.warning("loud")
+    assert [line["message"] for line in lines()] == ["loud"]
+
+
+def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    log.configure()
+    with logger.contextualize(actor="root/fleet"):
+        logger.info("hello {}", "{people}")
+    assert "root/fleet" in terminal.getvalue()
+    assert "hello {people}" in terminal.getvalue()

@@ -1,0 +1,103 @@
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from supervisor.config import parse
+from supervisor.lifecycle import Job, Life, Stage
+from supervisor.parts import Settings
+from supervisor.report import runner_report, status_report, tree_lines
+from supervisor.roster import Entry
+from supervisor.supervision import Handling, Kind, TreeNode
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+CONFIG = parse({"name": "fleet", "path": "acme", "token": "s", "virtual-machines": 3}, "x")
+
+
+def node(id_: str, state: str = "ready", path: str = "", **more: object) -> TreeNode:
+    made = TreeNode(
+        id=id_, path=path or f"root/{id_}", kind=Kind.WORKER, actor="A", alive=True,
+        state=state, since=NOW,
+    )  # fmt: skip
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def root(*children: TreeNode) -> TreeNode:
+    return node("root", "running", "root", kind=Kind.SUPERVISOR, children=children)
+
+
+def entry(stage: Stage, name: str = "a", reason: str = "") -> Entry:
+    return Entry(name, "g", Life(stage, NOW, reason, 7, Job(name="test")))
+
+
+def problems(tree: TreeNode | None, *entries: Entry) -> list[str]:
+    found: list[str] = status_report(tree, entries, Settings(CONFIG))["problems"]
+    return found
+
+
+def test_a_sound_fleet_has_no_problems() -> None:
+    tree = root(node("tokens"), node("fleet", "keeping"), node("events", "listening"))
+    entries = [entry(Stage.IDLE, "a"), entry(Stage.BUSY, "b"), entry(Stage.BOOTING, "c")]
+    assert status_report(tree, entries, Settings(CONFIG)) == {
+        "name": "fleet",
+        "path": "acme",
+        "wanted": 3,
+        "present": 2,
+        "stages": {"booting": 1, "busy": 1, "idle": 1},
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize("state", ["failing", "degraded", "reconnecting"])
+def test_an_actor_in_trouble_is_named_with_its_reason(state: str) -> None:
+    assert problems(root(node("fleet", state, reason="no LXD"))) == [f"fleet: {state}: no LXD"]
+
+
+def test_an_actor_that_is_down_is_named_with_its_reason() -> None:
+    tree = root(node("events", "waiting", alive=False, reason="RuntimeError: x"))
+    assert problems(tree) == ["events: is waiting: RuntimeError: x"]
+
+
+def test_a_stuck_actor_is_named_with_what_it_is_in() -> None:
+    stuck = node("fleet", stuck=True, handling=Handling("Reconcile", NOW))
+    assert problems(root(stuck)) == ["fleet: is stuck in Reconcile"]
+
+
+def test_a_failed_runner_is_a_problem_and_a_finished_one_is_not() -> None:
+    found = problems(root(), entry(Stage.FAILED, "b", "no disk"), entry(Stage.FINISHED))
+    assert found == ["b: no disk"]
+
+
+def test_a_runners_own_stage_is_no_trouble_of_the_trees() -> None:
+    runner = node("a", "booting", "root/runners/a")
+    runners = node("runners", "running", kind=Kind.SUPERVISOR, children=(runner,))
+    assert problems(root(runners)) == []
+
+
+def test_a_refused_configuration_is_a_problem_until_one_is_accepted() -> None:
+    settings = Settings(CONFIG)
+    settings.refuse("vm-cpu: must be a number")
+    found = status_report(root(), [], settings)["problems"]
+    assert found == ["configuration: the last change was refused: vm-cpu: must be a number"]
+    settings.accept(CONFIG)
+    assert status_report(root(), [], settings)["problems"] == []
+
+
+def test_no_tree_is_a_problem() -> None:
+    assert problems(None) == ["the supervision tree is not up"]
+
+
+def test_a_runner_is_described_with_its_job_and_without_its_token() -> None:
+    described = runner_report(replace(entry(Stage.BUSY), signal_digest="d1g3st"))
+    assert described["job"]["name"] == "test"
+    assert described["since"] == "2030-01-01T00:00:00.000+00:00"
+    assert "d1g3st" not in str(described)
+
+
+def test_the_tree_is_written_in_indented_lines() -> None:
+    tree = root(node("fleet", "keeping", reason="3 of 3", restarts=2, mailbox=5))
+    assert list(tree_lines(tree)) == [
+        "root: running, since 2030-01-01T00:00:00+00:00",
+        "  fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
+    ]
+    assert list(tree_lines(None)) == []
