@@ -33,7 +33,16 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Listing, Pace, Plan, Suspicion
 from supervisor.roster import Entry
-from supervisor.supervision import Actor, ChildSpec, Restart, StartChild, System, Timer, handles
+from supervisor.supervision import (
+    Actor,
+    ChildSpec,
+    OperationFailed,
+    Restart,
+    StartChild,
+    System,
+    Timer,
+    handles,
+)
 from supervisor.workers import WorkFailed
 
 _LISTING_LIMIT_S = 60.0
@@ -309,7 +318,21 @@ class FleetActor(Actor):
             shutdown=_RUNNER_SHUTDOWN_S,
             log_context={"runner": name},
         )
-        self.system.directory.tell(self._runners, StartChild(spec))
+        self.system.directory.tell(self._runners, StartChild(spec, reply_to=self.actor_ref))
+
+    @handles(OperationFailed)
+    def _not_started(self, message: OperationFailed) -> None:
+        """Free the place of a runner whose actor could not be started, such as for want of threads.
+
+        What it may have left behind, a registration or an instance, the reconcile finds.
+        """
+        if isinstance(message.operation, StartChild):
+            logger.error("a runner's actor did not start: {}", message.error)
+            self._parts.roster.drop(message.operation.spec.id)
+            self._pace = replace(
+                self._pace, failures=self._pace.failures + 1, last_failure=self._now()
+            )
+            self._balance(_Balance())
 
     # What people see.
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import pytest
 from fake_world import NOW, FakeLxd, World, eventually
 
 from supervisor.actors.fleet import FleetActor, list_instances
+from supervisor.actors.runner import RunnerActor
 from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import GuestReady, Job, JobStarted, Stage
@@ -358,3 +361,22 @@ def test_the_generation_of_these_tests_is_the_fleets(make_world: MakeWorld) -> N
     assert entry.generation == _generation(world)
     assert entry.life.stage is Stage.BOOTING
     assert entry.life.since == NOW
+
+
+def test_a_runner_whose_actor_cannot_be_started_frees_its_place(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, refused = RunnerActor.start, []
+
+    def refuse_once(*arguments: Any) -> Any:
+        if not refused:
+            refused.append(arguments)
+            raise RuntimeError("can't start new thread")
+        return begin(*arguments)
+
+    monkeypatch.setattr(RunnerActor, "start", refuse_once)
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    assert world.names() == []
+    world.clock.advance(1.1)
+    eventually(lambda: world.stages() == {"booting": 1})
