@@ -1,5 +1,6 @@
 """One run of the sandbox: host, GitHub, daemon, jobs, a live view, and nothing left behind."""
 
+import fcntl
 import itertools
 import os
 import secrets
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -269,9 +270,10 @@ class _Daemon:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._write_config()
+        config = str(self._config_path)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor", "run", "--config", str(self._config_path)],
+                [*_with_us(), sys.executable, "-m", "supervisor", "run", "--config", config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -333,6 +335,11 @@ class _Daemon:
         new.replace(self._config_path)
 
 
+def _with_us() -> tuple[str, ...]:
+    """Have the daemon stopped when we end, even if we are killed; where the machine can do that."""
+    return ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
+
+
 def _free_port(address: str) -> int:
     with socket_module.socket() as probe:
         probe.bind((address, 0))
@@ -344,13 +351,21 @@ def _free_port(address: str) -> int:
 def _control_socket(work: Path) -> Iterator[Path]:
     """Take the standard place if nobody has it, so that a plain `supervisor-cli tree` finds it."""
     directory = DEFAULT_SOCKET.parent
+    lock = DEFAULT_SOCKET.with_suffix(".lock")
     try:
-        directory.mkdir(mode=0o700)
-    except OSError:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        with lock.open("a") as probe:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # a daemon is there, or the place is not ours to take
         yield work / "control.sock"
-    else:
+        return
+    try:
         yield DEFAULT_SOCKET
-        shutil.rmtree(directory)
+    finally:
+        for path in (DEFAULT_SOCKET, lock):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # others' files may be in it
+            directory.rmdir()
 
 
 @contextmanager
