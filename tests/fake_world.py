@@ -21,10 +21,12 @@ from supervisor.marks import PREFIX
 from supervisor.messages import (
     Application,
     DeleteRegistration,
+    ForgetAhead,
     Happened,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
+    RegisterAhead,
     RegistrationsListed,
     RequestJitConfig,
 )
@@ -200,6 +202,14 @@ class FakeTokens(Actor):
             answer = JitConfigMade(github.add(message.name), "c2VjcmV0", APPLICATION)
         self.system.directory.tell(message.name, answer)
 
+    @handles(RegisterAhead)
+    def _register_ahead(self, message: RegisterAhead) -> None:
+        self._github.ahead.append(message.name)
+
+    @handles(ForgetAhead)
+    def _forget_ahead(self, _message: ForgetAhead) -> None:
+        self._github.ahead.clear()
+
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
         github = self._github
@@ -229,6 +239,7 @@ class FakeGitHub:
         self.registered: dict[int, Registration] = {}
         self.asked: list[str] = []
         self.deleted: list[str] = []
+        self.ahead: list[str] = []
         self.busy: set[str] = set()
         self.refuses = ""
         self.down = ""

@@ -14,10 +14,12 @@ from supervisor.actors.tokens import TokensActor
 from supervisor.messages import (
     ConfigChanged,
     DeleteRegistration,
+    ForgetAhead,
     Happened,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
+    RegisterAhead,
     RegistrationsListed,
     RequestJitConfig,
 )
@@ -206,3 +208,46 @@ def test_no_secret_is_logged(stage: Stage, sandbox: SandboxGitHub) -> None:
     assert logged
     assert TOKEN not in logged
     assert encoded not in logged
+
+
+def test_a_registration_made_ahead_is_given_out_once(stage: Stage, sandbox: SandboxGitHub) -> None:
+    watched = sandbox.faults.add(
+        Fault(path_pattern="*/generate-jitconfig", delay_s=0.001, times=None)
+    )
+    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    eventually(lambda: [runner.name for runner in sandbox.runners()] == [NAME])
+    stage.tell(ORDER)
+    made = stage.heard()
+    assert [runner.id for runner in sandbox.runners()] == [made.runner_id]
+    assert sandbox.faults.hits(watched) == 1
+    stage.tell(ORDER)
+    assert isinstance(stage.heard(), JitConfigFailed)  # the name is taken
+
+
+def test_what_could_not_be_registered_ahead_is_registered_when_asked_for(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    sandbox.faults.add(Fault(path_pattern="*/generate-jitconfig", status=500, times=1))
+    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    stage.tell(ORDER)
+    assert isinstance(stage.heard(), JitConfigMade)
+
+
+def test_registrations_made_ahead_in_vain_are_deleted(stage: Stage, sandbox: SandboxGitHub) -> None:
+    stage.tell(RegisterAhead("fleet-bbbbbbbb", ORDER.labels))
+    stage.tell(RegisterAhead("fleet-cccccccc", ORDER.labels))
+    eventually(lambda: len(sandbox.runners()) == 2)
+    stage.tell(ForgetAhead())
+    eventually(lambda: not sandbox.runners())
+
+
+def test_a_registration_made_ahead_that_the_reconcile_deletes_is_not_given_out(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    eventually(sandbox.runners)
+    orphan = sandbox.runners()[0].id
+    stage.tell(DeleteRegistration(orphan, NAME))
+    assert stage.heard() == Happened(lifecycle.Unregistered())
+    stage.tell(ORDER)
+    assert stage.heard().runner_id != orphan

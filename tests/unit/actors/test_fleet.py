@@ -11,7 +11,14 @@ from supervisor.actors.fleet import FleetActor, list_instances
 from supervisor.actors.runner import RunnerActor
 from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdUnavailable
-from supervisor.lifecycle import GuestReady, Job, JobStarted, Stage
+from supervisor.lifecycle import (
+    GuestReady,
+    InstanceGone,
+    Job,
+    JobFinished,
+    JobStarted,
+    Stage,
+)
 from supervisor.messages import (
     ConfigChanged,
     Happened,
@@ -380,3 +387,34 @@ def test_a_runner_whose_actor_cannot_be_started_frees_its_place(
     assert world.names() == []
     world.clock.advance(1.1)
     eventually(lambda: world.stages() == {"booting": 1})
+
+
+def test_a_successor_is_registered_when_a_job_ends_and_made_when_the_place_is_free(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (first,) = world.names()
+    world.tell(first, Happened(GuestReady()))
+    world.tell(first, Happened(JobStarted(Job(name="test"))))
+    world.tell(first, Happened(JobFinished()))
+    eventually(lambda: len(world.github.ahead) == 1)
+    assert world.lxd.count("create") == 1  # the place is not free yet
+    world.tell(first, Happened(InstanceGone()))
+    eventually(lambda: world.names() == world.github.ahead)
+    assert len(world.github.ahead) == 1
+
+
+def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (first,) = world.names()
+    world.tell(first, Happened(JobStarted(Job(name="test"))))
+    world.tell(first, Happened(JobFinished()))
+    eventually(lambda: len(world.github.ahead) == 1)
+    world.reconfigure(virtual_machines=0)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: not world.github.ahead)
+    world.tell(first, Happened(InstanceGone()))
+    eventually(lambda: not world.names())
+    assert world.lxd.count("create") == 1
