@@ -53,7 +53,7 @@ TEMPLATES = {
 def cloud_image(real_lxd: PrivateLxd) -> str:
     """Return the alias of an image with cloud-init, imported into the real LXD."""
     if shutil.which("debootstrap") is None or shutil.which("mksquashfs") is None:
-        pytest.skip("debootstrap or squashfs-tools is not installed")
+        pytest.fail("debootstrap or squashfs-tools is not installed")
     metadata, rootfs = build_cloud_image()
     Lxd(LxdEndpoint(real_lxd.endpoint.socket, real_lxd.project)).import_image(
         metadata, rootfs, alias=ALIAS
