@@ -23,12 +23,14 @@ class Blueprint:
         installation: whose it is.
         template: the instance.
         labels: what jobs ask for. A just-in-time configuration carries no label but these.
+        group: the runner group.
         generation: a short hash of all that, told apart when the configuration changes.
     """
 
     installation: str
     template: InstanceTemplate
     labels: tuple[str, ...]
+    group: str
     generation: str
 
 
@@ -51,4 +53,4 @@ def blueprint_of(config: Config) -> Blueprint:
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
     group = str(config.runner_group_id)
     made_from = generation(template, *labels.values(), group, config.github_url, config.path)
-    return Blueprint(config.name, template, tuple(labels.values()), made_from)
+    return Blueprint(config.name, template, tuple(labels.values()), group, made_from)

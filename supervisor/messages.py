@@ -60,6 +60,21 @@ class SignalsListening:
     base: str
 
 
+@dataclass(frozen=True)
+class GitHubChanged:
+    """Whether runners can be registered now has changed.
+
+    Attributes:
+        open: a registration would be tried.
+        proven: the last one tried did not fail: as many as wanted may be asked for, not only one.
+        reason: why none can be registered, for the operator; empty if they can.
+    """
+
+    open: bool
+    proven: bool = True
+    reason: str = ""
+
+
 # To the signals actor.
 
 
@@ -87,11 +102,17 @@ class Look:
 
 
 @dataclass(frozen=True)
+class AnnounceGitHub:
+    """Say to the fleet whether runners can be registered: answered by `GitHubChanged`."""
+
+
+@dataclass(frozen=True)
 class RequestJitConfig:
     """Register a runner: answered by `JitConfigMade` or `JitConfigFailed` to the runner."""
 
     name: str
     labels: tuple[str, ...]
+    group: str
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,7 @@ class RegisterAhead:
 
     name: str
     labels: tuple[str, ...]
+    group: str
 
 
 @dataclass(frozen=True)

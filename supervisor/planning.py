@@ -37,16 +37,26 @@ class Runner:
     generation: str
     since: datetime
     removal_failures: int = 0
+    runner_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A runner as GitHub lists it."""
+    """A runner as GitHub lists it.
+
+    Attributes:
+        id: GitHub's number, never used again.
+        name: what it is called.
+        online: it is connected.
+        busy: it runs a job, or GitHub has not yet noticed that it died in one.
+        ephemeral: it takes one job; all of ours are. True where GitHub does not say.
+    """
 
     id: int
     name: str
     online: bool
     busy: bool
+    ephemeral: bool = True
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,14 @@ class Entry:
     def as_planned(self) -> Runner:
         """Give it as the plan takes it."""
         life = self.life
-        return Runner(self.name, life.stage, self.generation, life.since, life.removal_failures)
+        return Runner(
+            self.name,
+            life.stage,
+            self.generation,
+            life.since,
+            removal_failures=life.removal_failures,
+            runner_id=life.runner_id,
+        )
 
 
 class Roster:

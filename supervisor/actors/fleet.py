@@ -291,7 +291,8 @@ class FleetActor(Actor):
             blueprint = self._current_blueprint()
             name = naming.new_runner_name(blueprint.installation)
             self._registered_ahead.append(name)
-            self.system.directory.tell("tokens", RegisterAhead(name, blueprint.labels))
+            order = RegisterAhead(name, blueprint.labels, blueprint.group)
+            self.system.directory.tell("tokens", order)
 
     def _create_runner(self) -> None:
         order = Order(self._current_blueprint(), self._signals)

@@ -248,8 +248,10 @@ class RunnerActor(Actor):
     def _do(self, effect: Effect, before: Life) -> None:
         life = self._entry.life
         if effect is Effect.REGISTER:
-            labels = self._order.blueprint.labels if self._order else ()
-            self.system.directory.tell("tokens", RequestJitConfig(self._name, labels))
+            assert self._order is not None  # noqa: S101 - only a new runner is to be registered
+            blueprint = self._order.blueprint
+            asked = RequestJitConfig(self._name, blueprint.labels, blueprint.group)
+            self.system.directory.tell("tokens", asked)
         elif effect is Effect.CREATE:
             request, self._request = self._request, {}  # it holds secrets: not kept
             self._enqueue(self._parts.creating, partial(self._instance.create, request))

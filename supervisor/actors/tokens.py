@@ -62,7 +62,7 @@ class TokensActor(Actor):
     def _register(self, message: RequestJitConfig) -> None:
         answer: JitConfigMade | JitConfigFailed | None = self._ahead.pop(message.name, None)
         try:
-            answer = answer or self._new_registration(message.name, message.labels)
+            answer = answer or self._new_registration(message)
         except GitHubError as error:
             answer = JitConfigFailed(str(error))
         told = self.system.directory.tell(message.name, answer)
@@ -74,7 +74,7 @@ class TokensActor(Actor):
     def _register_ahead(self, message: RegisterAhead) -> None:
         # What fails here is tried again when it is asked for.
         with suppress(GitHubError):
-            self._ahead[message.name] = self._new_registration(message.name, message.labels)
+            self._ahead[message.name] = self._new_registration(message)
 
     @handles(ForgetAhead)
     def _forget_ahead(self, _message: ForgetAhead) -> None:
@@ -103,13 +103,11 @@ class TokensActor(Actor):
             listed = RegistrationsListed(message.ticket, error=str(error))
         self.system.directory.tell("fleet", listed)
 
-    def _new_registration(self, name: str, labels: tuple[str, ...]) -> JitConfigMade:
-        group_id = self._parts.settings.config.runner_group_id
-
+    def _new_registration(self, order: RequestJitConfig | RegisterAhead) -> JitConfigMade:
         def register(github: GitHub) -> JitConfigMade:
             # The application first: a registration without one to run would be an orphan.
             application = self._current_application(github)
-            runner_id, encoded = github.register(name, labels, group_id)
+            runner_id, encoded = github.register(order.name, order.labels, int(order.group))
             return JitConfigMade(runner_id, encoded, application)
 
         return self._ask(register)

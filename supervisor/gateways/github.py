@@ -213,4 +213,5 @@ def _registration(runner: Mapping[str, Any]) -> Registration:
         name=str(runner["name"]),
         online=runner["status"] == "online",
         busy=bool(runner["busy"]),
+        ephemeral=runner.get("ephemeral") is not False,
     )

@@ -27,7 +27,7 @@ from supervisor.supervision import ChildSpec
 
 NAME = "fleet-aaaaaaaa"
 TOKEN = "made-up-secret-token"
-ORDER = RequestJitConfig(NAME, ("self-hosted", "linux"))
+ORDER = RequestJitConfig(NAME, ("self-hosted", "linux"), "1")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
 def test_the_application_is_asked_for_once_in_an_hour(stage: Stage, sandbox: SandboxGitHub) -> None:
     watched = sandbox.faults.add(Fault(path_pattern="*/downloads", delay_s=0.001, times=None))
     for _ in range(3):
-        stage.tell(RequestJitConfig(NAME, ("self-hosted",)))
+        stage.tell(RequestJitConfig(NAME, ("self-hosted",), "1"))
         made = stage.heard()
         stage.tell(DeleteRegistration(made.runner_id, NAME))
         stage.heard()
@@ -124,7 +124,7 @@ def test_a_registration_that_nobody_waits_for_is_deleted(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     deleted = sandbox.faults.add(Fault(method="DELETE", delay_s=0.001, times=None))
-    stage.tell(RequestJitConfig("fleet-bbbbbbbb", ("self-hosted",)))
+    stage.tell(RequestJitConfig("fleet-bbbbbbbb", ("self-hosted",), "1"))
     eventually(lambda: sandbox.faults.hits(deleted) == 1)
     eventually(lambda: sandbox.runners() == ())
 
@@ -214,7 +214,7 @@ def test_a_registration_made_ahead_is_given_out_once(stage: Stage, sandbox: Sand
     watched = sandbox.faults.add(
         Fault(path_pattern="*/generate-jitconfig", delay_s=0.001, times=None)
     )
-    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
     eventually(lambda: [runner.name for runner in sandbox.runners()] == [NAME])
     stage.tell(ORDER)
     made = stage.heard()
@@ -228,14 +228,14 @@ def test_what_could_not_be_registered_ahead_is_registered_when_asked_for(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     sandbox.faults.add(Fault(path_pattern="*/generate-jitconfig", status=500, times=1))
-    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
     stage.tell(ORDER)
     assert isinstance(stage.heard(), JitConfigMade)
 
 
 def test_registrations_made_ahead_in_vain_are_deleted(stage: Stage, sandbox: SandboxGitHub) -> None:
-    stage.tell(RegisterAhead("fleet-bbbbbbbb", ORDER.labels))
-    stage.tell(RegisterAhead("fleet-cccccccc", ORDER.labels))
+    stage.tell(RegisterAhead("fleet-bbbbbbbb", ORDER.labels, ORDER.group))
+    stage.tell(RegisterAhead("fleet-cccccccc", ORDER.labels, ORDER.group))
     eventually(lambda: len(sandbox.runners()) == 2)
     stage.tell(ForgetAhead())
     eventually(lambda: not sandbox.runners())
@@ -244,7 +244,7 @@ def test_registrations_made_ahead_in_vain_are_deleted(stage: Stage, sandbox: San
 def test_a_registration_made_ahead_that_the_reconcile_deletes_is_not_given_out(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    stage.tell(RegisterAhead(NAME, ORDER.labels))
+    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
     eventually(sandbox.runners)
     orphan = sandbox.runners()[0].id
     stage.tell(DeleteRegistration(orphan, NAME))
