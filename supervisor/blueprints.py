@@ -51,6 +51,6 @@ def blueprint_of(config: Config) -> Blueprint:
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
-    group = str(config.runner_group_id)
+    group = config.group
     made_from = generation(template, *labels.values(), group, config.github_url, config.path)
     return Blueprint(config.name, template, tuple(labels.values()), group, made_from)

@@ -208,7 +208,7 @@ class Config(_Section):
     labels: Annotated[tuple[Label, ...], BeforeValidator(_split_labels)] = Field(
         (), examples=["large, gpu"]
     )
-    runner_group_id: int = Field(1, ge=1, examples=[1])
+    group: str = Field("Default", pattern=r"^\S(.{0,62}\S)?$", examples=["Default"])
     vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])

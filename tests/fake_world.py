@@ -269,6 +269,7 @@ class World:
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),
+            github=Workers("github", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:
@@ -297,6 +298,10 @@ class World:
             if cell.id == name:
                 return cell.snapshot.state, cell.snapshot.reason
         return "", ""
+
+    def details(self, name: str) -> Mapping[str, Any]:
+        """Return the details that an actor has published."""
+        return next(cell.snapshot.details for cell in self.system.cells() if cell.id == name)
 
 
 class Inbox(Actor):

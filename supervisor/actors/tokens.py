@@ -1,20 +1,35 @@
-"""The one actor that talks to GitHub, through one client, in its own thread."""
+"""The one actor that talks to GitHub: registrations, deletions, listings, and the credential."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from loguru import logger
 
 from supervisor import lifecycle
+from supervisor.actors.github_line import Done, Due, Exchanged, Line
 from supervisor.blueprints import architecture
-from supervisor.config import ConfigError
-from supervisor.gateways.github import GitHub, GitHubError, NameTaken, RunnerBusy
+from supervisor.github import conversations
+from supervisor.github.budget import Priority
+from supervisor.github.errors import (
+    Cancelled,
+    Forbidden,
+    GitHubError,
+    NameTaken,
+    RateLimited,
+    Rejected,
+    RunnerBusy,
+    Unavailable,
+)
+from supervisor.github.exchange import Cache, Talk
+from supervisor.github.gate import Gate
+from supervisor.github.report import budget_in_words, github_report
 from supervisor.messages import (
+    AnnounceGitHub,
     Application,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
+    GitHubChanged,
     Happened,
     JitConfigFailed,
     JitConfigMade,
@@ -24,27 +39,60 @@ from supervisor.messages import (
     RequestJitConfig,
 )
 from supervisor.parts import Parts
-from supervisor.supervision import Actor, System, handles
+from supervisor.planning import Registration
+from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.workers import WorkFailed
 
 _APPLICATION_FRESH_S = 3600.0
+_LOOK_AT_CREDENTIAL_S = 5.0
+_SLOW_S = 60.0
 
 T = TypeVar("T")
+Order = RequestJitConfig | RegisterAhead
+Registrations = tuple[Registration, ...]
+
+
+class _Retry:
+    """After a failure, it is time to try again."""
+
+
+class _LookAtCredential:
+    """The credential is no good: has it been changed?"""
+
+
+class _Refresh:
+    """A limit of GitHub's is over."""
+
+
+class _LookAtCall:
+    """Has the call under way taken too long?"""
 
 
 class TokensActor(Actor):
-    """Registers runners, deletes registrations, lists them.
+    """Registers runners, deletes registrations, lists them; knows whether that is possible now.
 
-    Its calls block it, each for a limited time: nobody waits for it but by message, and that there
-    is one thread for one client is what keeps answers from going astray.
+    Its calls are made by a worker thread, so it answers meanwhile. While GitHub can't register
+    runners the fleet is told so, and asks for none.
     """
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        self._client: GitHub | None = None
+        config = parts.settings.config
+        self._line = Line(config, parts.github, self.actor_ref, system.clock, self.tell_after)
+        self._cache = Cache()
         self._application: Application | None = None
         self._application_until = 0.0
         self._ahead: dict[str, JitConfigMade] = {}
+        self._registering: dict[str, bool] = {}
+        self._deleting: set[int] = set()
+        self._gate = Gate()
+        self._limited = False
+        self._told: GitHubChanged | None = None
+        self._retry: Timer | None = None
+        self._call_watch: Timer | None = None
+        self._refresh: Timer | None = None
+        self._watching = False
 
     def on_start(self) -> None:
         """Say that nothing has been asked yet."""
@@ -52,94 +100,274 @@ class TokensActor(Actor):
 
     def on_stop(self) -> None:
         """Close the connections."""
-        self._forget_client()
+        self._line.close()
 
-    @handles(ConfigChanged)
-    def _config_changed(self, _message: ConfigChanged) -> None:
-        self._forget_client()
+    def on_failure(self, *_error: object) -> None:
+        """Close the connections; the next incarnation makes its own."""
+        self._line.close()
+
+    # The line.
+
+    @handles(Exchanged)
+    def _exchanged(self, message: Exchanged) -> None:
+        self._line.exchanged(message)
+        self._show()
+
+    @handles(Due)
+    def _due(self, _message: Due) -> None:
+        self._line.pump()
+
+    @handles(WorkFailed)
+    def _work_failed(self, message: WorkFailed) -> None:
+        raise message.error
+
+    # Registrations.
 
     @handles(RequestJitConfig)
-    def _register(self, message: RequestJitConfig) -> None:
-        answer: JitConfigMade | JitConfigFailed | None = self._ahead.pop(message.name, None)
-        try:
-            answer = answer or self._new_registration(message)
-        except GitHubError as error:
-            answer = JitConfigFailed(str(error))
-        told = self.system.directory.tell(message.name, answer)
-        if not told and isinstance(answer, JitConfigMade):
-            logger.info("{} did not wait for its registration: deleting it", message.name)
-            self._delete(DeleteRegistration(answer.runner_id, message.name))
+    def _register(self, order: RequestJitConfig) -> None:
+        made = self._ahead.pop(order.name, None)
+        if made:
+            self._hand_out(order.name, made)
+        elif order.name in self._registering:
+            self._registering[order.name] = True
+        else:
+            self._registering[order.name] = True
+            self._begin_registration(order, Priority.REGISTER)
 
     @handles(RegisterAhead)
-    def _register_ahead(self, message: RegisterAhead) -> None:
-        # What fails here is tried again when it is asked for.
-        with suppress(GitHubError):
-            self._ahead[message.name] = self._new_registration(message)
+    def _register_ahead(self, order: RegisterAhead) -> None:
+        if order.name not in self._registering and order.name not in self._ahead:
+            self._registering[order.name] = False
+            self._begin_registration(order, Priority.REGISTER_AHEAD)
 
     @handles(ForgetAhead)
     def _forget_ahead(self, _message: ForgetAhead) -> None:
+        changed = Cancelled("the configuration has changed meanwhile")
+        self._line.fail_all({Priority.REGISTER_AHEAD}, changed)
         for name, made in tuple(self._ahead.items()):
             self._delete(DeleteRegistration(made.runner_id, name))
+
+    def _begin_registration(self, order: Order, priority: Priority) -> None:
+        if not self._gate.is_open(self._now()):
+            self._registered(order.name, Cancelled(self._gate.reason))
+            return
+        done = partial(self._registration_ended, order.name)
+        self._begin(self._registration(order), priority, done)
+
+    def _registration(self, order: Order) -> Talk[JitConfigMade]:
+        # The application first: a registration without one to run would be an orphan.
+        if self._application is None or self._now() >= self._application_until:
+            self._application = yield from conversations.application(
+                self._line.scope, self._cache, architecture()
+            )
+            self._application_until = self._now() + _APPLICATION_FRESH_S
+        application = self._application
+        made = yield from conversations.register(
+            self._line.scope, self._cache, order.name, order.labels, order.group
+        )
+        return JitConfigMade(made.runner_id, made.encoded, application)
+
+    def _registration_ended(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
+        if isinstance(outcome, JitConfigMade):
+            self._succeeded()
+        elif not isinstance(outcome, (NameTaken, Cancelled)):
+            self._failed(outcome, everything=isinstance(outcome, Rejected))
+        self._registered(name, outcome)
+
+    def _registered(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
+        asked = self._registering.pop(name, False)
+        if isinstance(outcome, GitHubError):
+            if asked:
+                self.system.directory.tell(name, JitConfigFailed(str(outcome)))
+        elif asked:
+            self._hand_out(name, outcome)
+        else:
+            self._ahead[name] = outcome
+
+    def _hand_out(self, name: str, made: JitConfigMade) -> None:
+        if not self.system.directory.tell(name, made):
+            logger.info("{} did not wait for its registration: deleting it", name)
+            self._delete(DeleteRegistration(made.runner_id, name))
+
+    # Deletions and listings.
 
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
         self._ahead.pop(message.name, None)
-        event: lifecycle.Event
-        try:
-            self._ask(lambda github: github.delete(message.runner_id, message.name))
-            event = lifecycle.Unregistered()
-        except RunnerBusy as error:
-            event = lifecycle.UnregistrationRefused(busy=True, reason=str(error))
-        except GitHubError as error:
+        if message.runner_id in self._deleting:
+            return  # its outcome is told when it is there
+        self._deleting.add(message.runner_id)
+        done = partial(self._deletion_ended, message)
+        if self._is_shut():
+            done(Cancelled(self._gate.reason))
+            return
+        talk = conversations.delete(self._line.scope, message.runner_id, message.name)
+        self._begin(talk, Priority.DELETE, done)
+
+    def _deletion_ended(self, message: DeleteRegistration, outcome: GitHubError | None) -> None:
+        self._deleting.discard(message.runner_id)
+        event: lifecycle.Event = lifecycle.Unregistered()
+        if isinstance(outcome, GitHubError):
             # The reconcile finds what is left behind, and asks again.
-            event = lifecycle.UnregistrationRefused(busy=False, reason=str(error))
+            busy = isinstance(outcome, RunnerBusy)
+            event = lifecycle.UnregistrationRefused(busy=busy, reason=str(outcome))
+            if not isinstance(outcome, (RunnerBusy, RateLimited, Cancelled)):
+                self._failed(outcome, everything=not isinstance(outcome, Forbidden))
         self.system.directory.tell(message.name, Happened(event))
 
     @handles(ListRegistrations)
     def _list(self, message: ListRegistrations) -> None:
-        try:
-            listed = RegistrationsListed(message.ticket, self._ask(GitHub.registrations))
-        except GitHubError as error:
-            listed = RegistrationsListed(message.ticket, error=str(error))
-        self.system.directory.tell("fleet", listed)
+        done = partial(self._listing_ended, message.ticket)
+        if self._is_shut():
+            done(Cancelled(self._gate.reason))
+            return
+        self._begin(conversations.registrations(self._line.scope, self._cache), Priority.LIST, done)
 
-    def _new_registration(self, order: RequestJitConfig | RegisterAhead) -> JitConfigMade:
-        def register(github: GitHub) -> JitConfigMade:
-            # The application first: a registration without one to run would be an orphan.
-            application = self._current_application(github)
-            runner_id, encoded = github.register(order.name, order.labels, int(order.group))
-            return JitConfigMade(runner_id, encoded, application)
+    def _listing_ended(self, ticket: int, outcome: Registrations | GitHubError) -> None:
+        self._learn(outcome)
+        if isinstance(outcome, GitHubError):
+            answer = RegistrationsListed(ticket, error=str(outcome))
+        else:
+            answer = RegistrationsListed(ticket, outcome)
+        self.system.directory.tell("fleet", answer)
 
-        return self._ask(register)
+    def _learn(self, outcome: Registrations | GitHubError) -> None:
+        """Learn from a listing whether GitHub answers."""
+        if not isinstance(outcome, GitHubError):
+            if self._gate.everything:
+                self._succeeded()
+        elif not isinstance(outcome, (RateLimited, Cancelled)):
+            self._failed(outcome, everything=True)
 
-    def _ask(self, question: Callable[[GitHub], T]) -> T:
-        """Put a question to GitHub, and show how that went."""
-        config = self._parts.settings.config
-        try:
-            if self._client is None:
-                token = config.github_token()
-                self._client = GitHub(config.github_url, config.path, token)
-            answer = question(self._client)
-        except (RunnerBusy, NameTaken):
-            self.publish("ready", f"GitHub answers for {config.path}")
-            raise
-        except (GitHubError, ConfigError) as error:
-            self._forget_client()  # the next one reads the token anew
-            logger.warning("{}", error)
-            self.publish("failing", str(error))
-            raise GitHubError(str(error)) from error
-        self.publish("ready", f"GitHub answers for {config.path}")
-        return answer
+    # Whether GitHub can be asked.
 
-    def _current_application(self, github: GitHub) -> Application:
-        now = self.system.clock.monotonic()
-        if self._application is None or now >= self._application_until:
-            self._application = github.application(architecture())
-            self._application_until = now + _APPLICATION_FRESH_S
-        return self._application
+    @handles(AnnounceGitHub)
+    def _announce(self, _message: AnnounceGitHub) -> None:
+        self._told = None
+        self._tell_fleet()
 
-    def _forget_client(self) -> None:
-        if self._client:
-            self._client.close()
-        self._client = None
+    @handles(ConfigChanged)
+    def _config_changed(self, message: ConfigChanged) -> None:
+        self._line.reconfigure(message.config)
         self._application = None
+        self._try_again()
+
+    @handles(_LookAtCredential)
+    def _look_at_credential(self, _message: _LookAtCredential) -> None:
+        self._watching = False
+        if self._line.credential_may_have_changed():
+            logger.info("the credential has changed: GitHub is asked again")
+            self._try_again()
+        self._watch_credential()
+
+    def _try_again(self) -> None:
+        if self._gate.reason:
+            self._gate = self._gate.retry_now()
+            self.tell_self(_Retry())
+
+    @handles(_Retry)
+    def _retry_is_due(self, _message: _Retry) -> None:
+        """Have something tried: a listing by ourselves, a registration by the fleet."""
+        if self._gate.everything:
+            talk = conversations.registrations(self._line.scope, self._cache)
+            self._begin(talk, Priority.LIST, self._probed)
+        else:
+            self._tell_fleet()
+
+    def _probed(self, outcome: Registrations | GitHubError) -> None:
+        if isinstance(outcome, RateLimited):
+            self._failed(outcome, everything=True)
+        else:
+            self._learn(outcome)
+
+    def _succeeded(self) -> None:
+        self._gate = Gate()
+        self._limited = False
+        self._tell_fleet()
+
+    def _failed(self, error: GitHubError, *, everything: bool) -> None:
+        now = self._now()
+        logger.warning("{}", error)
+        self._limited = isinstance(error, RateLimited)
+        hold = self._line.hold(Priority.REGISTER) if self._limited else None
+        until = hold.until if hold else None
+        self._gate = self._gate.fail(str(error), now, everything=everything, until=until)
+        if self._retry:
+            self._retry.cancel()
+        self._retry = self.tell_after(self._gate.until - now, _Retry())
+        closed = Cancelled(str(error))
+        self._line.fail_all({Priority.REGISTER, Priority.REGISTER_AHEAD}, closed)
+        self._tell_fleet()
+        self._watch_credential()
+        self._show()
+
+    def _watch_credential(self) -> None:
+        if self._gate.everything and not self._watching:
+            self._watching = True
+            self.tell_after(_LOOK_AT_CREDENTIAL_S, _LookAtCredential())
+
+    def _is_shut(self) -> bool:
+        """Tell whether nothing at all is to be asked, until the next try is due."""
+        if self._gate.everything and self._line.credential_may_have_changed():
+            self._gate = self._gate.retry_now()
+        return self._gate.everything and not self._gate.is_open(self._now())
+
+    def _tell_fleet(self) -> None:
+        gate = self._gate
+        is_open = gate.is_open(self._now()) and not gate.everything
+        change = GitHubChanged(is_open, gate.proven, gate.reason)
+        if change != self._told and self.system.directory.tell("fleet", change):
+            self._told = change
+
+    def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> None:
+        self._line.begin(talk, priority, done)
+        if self._call_watch is None:
+            self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
+
+    @handles(_LookAtCall)
+    def _look_at_call(self, _message: _LookAtCall) -> None:
+        """Give up waiting for a call that goes on and on; its thread can't be ended."""
+        self._call_watch = None
+        asking = self._line.asking
+        if asking is None:
+            return
+        took = self._now() - self._line.asking_since
+        if took >= _SLOW_S:
+            error = Unavailable(f"could not {asking.aim}: GitHub has answered for {took:.0f} s")
+            self._failed(error, everything=True)
+            self._line.fail_all(set(Priority), Cancelled(str(error)))
+        self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
+
+    # What people see.
+
+    def _show(self) -> None:
+        config = self._parts.settings.config
+        report = github_report(
+            self._line.budget,
+            self._line.session,
+            runners=config.virtual_machines,
+            reconcile_interval_s=config.reconcile_interval.total_seconds(),
+            moment=self._line.moment,
+        )
+        left = budget_in_words(report)
+        state, reason = "ready", f"GitHub answers for {self._line.scope.name}"
+        if self._gate.reason:
+            state, reason = "limited" if self._limited else "failing", self._gate.reason
+        elif hold := self._line.hold(Priority.LIST):
+            state, reason = "limited", self._line.in_words(hold)
+            self._show_again_at(hold.until)
+        elif left:
+            reason += f"; {left}"
+        self.publish(state, reason, **report, calls=self._line.calls.report())
+
+    def _show_again_at(self, at: float) -> None:
+        if self._refresh is None:
+            self._refresh = self.tell_after(at - self._now(), _Refresh())
+
+    @handles(_Refresh)
+    def _refresh_is_due(self, _message: _Refresh) -> None:
+        self._refresh = None
+        self._show()
+
+    def _now(self) -> float:
+        return self.system.clock.monotonic()

@@ -35,7 +35,7 @@ def test_a_label_is_given_once_whatever_its_case() -> None:
         {"vm_cpu": 3},
         {"vm_memory": "9GiB"},
         {"vm_disk": "9GiB"},
-        {"runner_group_id": 2},
+        {"group": "gpu"},
         {"lxd": {"image": "other"}},
         {"lxd": {"profile": "other"}},
         {"lxd": {"pool": "other"}},

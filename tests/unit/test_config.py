@@ -64,7 +64,7 @@ def test_three_keys_are_enough() -> None:
         ("labels", "ok, not/ok"),
         ("labels", [""]),
         ("labels", 7),
-        ("runner-group-id", 0),
+        ("group", ""),
         ("vm-cpu", 0),
         ("vm-memory", "7GB"),
         ("vm-memory", "0GiB"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fake_world import Inbox, World, eventually
 
 from sandbox.github import Fault, SandboxGitHub
@@ -15,6 +16,7 @@ from supervisor.messages import (
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
+    GitHubChanged,
     Happened,
     JitConfigFailed,
     JitConfigMade,
@@ -27,7 +29,7 @@ from supervisor.supervision import ChildSpec
 
 NAME = "fleet-aaaaaaaa"
 TOKEN = "made-up-secret-token"
-ORDER = RequestJitConfig(NAME, ("self-hosted", "linux"), "1")
+ORDER = RequestJitConfig(NAME, ("self-hosted", "linux"), "default")
 
 
 @pytest.fixture
@@ -57,18 +59,41 @@ class Stage:
         self.world.tell("tokens", message)
 
     def heard(self) -> Any:
-        eventually(lambda: self.runner)
+        """Wait until the runner is told something; time passes meanwhile."""
+        self.pass_until(lambda: self.runner)
         return self.runner.pop(0)
 
     def listed(self) -> RegistrationsListed:
-        eventually(lambda: self.fleet)
-        listed: RegistrationsListed = self.fleet.pop(0)
-        return listed
+        """Wait until the fleet is told of a listing; time passes meanwhile."""
+        self.pass_until(lambda: self._of(RegistrationsListed))
+        found: RegistrationsListed = self._of(RegistrationsListed)[0]
+        self.fleet.remove(found)
+        return found
+
+    def gate(self) -> GitHubChanged | None:
+        """Return what the fleet was last told of whether runners can be registered."""
+        told = self._of(GitHubChanged)
+        return told[-1] if told else None
+
+    def pass_until(self, holds: Callable[[], object]) -> None:
+        def later() -> object:
+            self.world.clock.advance(0.05)
+            return holds()
+
+        eventually(lambda: holds() or later())
+
+    def _of(self, kind: type) -> list[Any]:
+        return [message for message in tuple(self.fleet) if isinstance(message, kind)]
 
 
 @pytest.fixture
 def stage(make_world: Callable[..., World], sandbox: SandboxGitHub) -> Stage:
     return Stage(make_world(github_url=sandbox.url, token=TOKEN))
+
+
+def watch(sandbox: SandboxGitHub, method: str = "*", path: str = "*") -> Fault:
+    """Count requests without disturbing them."""
+    return sandbox.faults.add(Fault(method=method, path_pattern=path, delay_s=0.0001, times=None))
 
 
 def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
@@ -84,13 +109,15 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
     assert [one.id for one in listed.registrations] == [made.runner_id]
     stage.tell(DeleteRegistration(made.runner_id, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
-    assert stage.world.shown("tokens") == ("ready", "GitHub answers for acme")
+    state, reason = stage.world.shown("tokens")
+    assert state == "ready"
+    assert reason.startswith("GitHub answers for acme; 999,99")
 
 
 def test_the_application_is_asked_for_once_in_an_hour(stage: Stage, sandbox: SandboxGitHub) -> None:
-    watched = sandbox.faults.add(Fault(path_pattern="*/downloads", delay_s=0.001, times=None))
+    watched = watch(sandbox, path="*/downloads")
     for _ in range(3):
-        stage.tell(RequestJitConfig(NAME, ("self-hosted",), "1"))
+        stage.tell(ORDER)
         made = stage.heard()
         stage.tell(DeleteRegistration(made.runner_id, NAME))
         stage.heard()
@@ -101,14 +128,46 @@ def test_the_application_is_asked_for_once_in_an_hour(stage: Stage, sandbox: San
     assert sandbox.faults.hits(watched) == 2
 
 
-def test_a_taken_name_is_a_refusal_and_no_trouble_of_githubs(stage: Stage) -> None:
-    stage.tell(ORDER)
-    stage.heard()
+def test_a_name_in_use_is_a_refusal_and_no_trouble_of_githubs(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    listing = f'{{"total_count": 1, "runners": [{{"id": 5, "name": "{NAME}", "status": "online",'
+    sandbox.faults.add(Fault("POST", "*/generate-jitconfig", status=409))
+    sandbox.faults.add(
+        Fault("GET", "*/actions/runners", status=200, body=listing + ' "busy": false}]}')
+    )
     stage.tell(ORDER)
     refused = stage.heard()
     assert isinstance(refused, JitConfigFailed)
-    assert "the name is taken" in refused.reason
+    assert "a runner of that name is at work" in refused.reason
     assert stage.world.shown("tokens")[0] == "ready"
+
+
+def test_a_registration_left_over_under_the_name_is_replaced(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    stage.tell(ORDER)
+    first = stage.heard()
+    stage.tell(ORDER)
+    second = stage.heard()
+    assert second.runner_id != first.runner_id
+    assert [runner.id for runner in sandbox.runners()] == [second.runner_id]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"drop_connection": True}, {"status": 502}, {"status": 200, "body": "<html>"}]
+)
+@pytest.mark.parametrize("after", [True, False])
+def test_a_registration_of_unknown_outcome_is_looked_up_and_made_once(
+    stage: Stage, sandbox: SandboxGitHub, fault: dict[str, Any], *, after: bool
+) -> None:
+    lost = Fault("POST", "*/generate-jitconfig", after_processing=after, **fault)
+    sandbox.faults.add(lost)
+    stage.tell(ORDER)
+    made = stage.heard()
+    assert isinstance(made, JitConfigMade)
+    assert [runner.id for runner in sandbox.runners()] == [made.runner_id]
+    assert sandbox.faults.hits(lost) == 1
 
 
 def test_nothing_is_registered_without_an_application_to_run(
@@ -123,8 +182,8 @@ def test_nothing_is_registered_without_an_application_to_run(
 def test_a_registration_that_nobody_waits_for_is_deleted(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    deleted = sandbox.faults.add(Fault(method="DELETE", delay_s=0.001, times=None))
-    stage.tell(RequestJitConfig("fleet-bbbbbbbb", ("self-hosted",), "1"))
+    deleted = watch(sandbox, "DELETE")
+    stage.tell(RequestJitConfig("fleet-bbbbbbbb", ("self-hosted",), "default"))
     eventually(lambda: sandbox.faults.hits(deleted) == 1)
     eventually(lambda: sandbox.runners() == ())
 
@@ -138,32 +197,77 @@ def test_a_busy_runner_is_not_deleted(stage: Stage, sandbox: SandboxGitHub) -> N
     assert stage.world.shown("tokens")[0] == "ready"
 
 
-def test_a_github_that_is_down_is_told_and_shown_and_asked_again(
+def test_a_runner_is_deleted_once_however_often_it_is_asked_for(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    fault = sandbox.faults.add(Fault(status=500, times=None))
     stage.tell(ORDER)
-    assert isinstance(stage.heard(), JitConfigFailed)
-    stage.tell(ListRegistrations(1))
-    assert "GitHub answered 500" in stage.listed().error
-    stage.tell(DeleteRegistration(5, NAME))
+    made = stage.heard()
+    deleted = sandbox.faults.add(Fault("DELETE", delay_s=0.2, times=None))
+    for _ in range(3):
+        stage.tell(DeleteRegistration(made.runner_id, NAME))
+    assert stage.heard() == Happened(lifecycle.Unregistered())
+    assert sandbox.faults.hits(deleted) == 1
+    assert stage.runner == []
+
+
+def test_a_runner_that_can_not_be_seen_is_not_taken_for_deleted(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    """GitHub says 404, too, to a token that has lost its rights."""
+    stage.tell(ORDER)
+    made = stage.heard()
+    sandbox.faults.add(Fault(path_pattern="*/actions/runners*", status=404, times=None))
+    stage.tell(DeleteRegistration(made.runner_id, NAME))
     event = stage.heard().event
     assert isinstance(event, lifecycle.UnregistrationRefused)
     assert not event.busy
-    assert stage.world.shown("tokens")[0] == "failing"
-    sandbox.faults.remove(fault)
-    stage.tell(ListRegistrations(2))
-    assert stage.listed() == RegistrationsListed(2)
-    assert stage.world.shown("tokens")[0] == "ready"
+    assert 'needs the permission "Self-hosted runners: ' in event.reason
 
 
-def test_an_answer_of_another_kind_does_not_crash_it(stage: Stage, sandbox: SandboxGitHub) -> None:
-    sandbox.faults.add(Fault(status=200, body="<html>please log in</html>", times=None))
+def test_a_runner_that_is_gone_is_as_good_as_deleted(stage: Stage) -> None:
+    stage.tell(DeleteRegistration(4711, NAME))
+    assert stage.heard() == Happened(lifecycle.Unregistered())
+
+
+def test_a_registration_goes_before_the_next_page_of_a_listing(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    for n in range(230):
+        register(sandbox, f"other-{n}")
+    first_page = sandbox.faults.add(Fault("GET", "*/actions/runners", delay_s=0.5))
     stage.tell(ListRegistrations(1))
-    assert "can't be read" in stage.listed().error
+    eventually(lambda: sandbox.faults.hits(first_page) == 1)
     stage.tell(ORDER)
-    assert isinstance(stage.heard(), JitConfigFailed)
-    assert not any("failed while handling" in line for line in stage.world.logged)
+    stage.heard()
+    assert stage._of(RegistrationsListed) == []
+    assert len(stage.listed().registrations) == 231
+
+
+def test_a_listing_that_has_not_changed_costs_nothing(stage: Stage, sandbox: SandboxGitHub) -> None:
+    stage.tell(ORDER)
+    stage.heard()
+    stage.tell(ListRegistrations(1))
+    first = stage.listed()
+    before = budget(stage)["core"]["remaining"]
+    for ticket in range(2, 7):
+        stage.tell(ListRegistrations(ticket))
+        assert stage.listed().registrations == first.registrations
+    assert budget(stage)["core"]["remaining"] == before
+
+
+def budget(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = stage.world.details("tokens")["budget"]
+    return found
+
+
+def register(sandbox: SandboxGitHub, name: str) -> None:
+    answer = requests.post(
+        f"{sandbox.url}/orgs/acme/actions/runners/generate-jitconfig",
+        json={"name": name, "runner_group_id": 1, "labels": ["x"]},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=10,
+    )
+    assert answer.status_code == 201
 
 
 def test_a_token_that_a_reload_changed_is_used_from_then_on(
@@ -174,7 +278,7 @@ def test_a_token_that_a_reload_changed_is_used_from_then_on(
     stage.world.reconfigure(github_url=sandbox.url, token="wrong")
     stage.tell(ConfigChanged(stage.world.parts.settings.config))
     stage.tell(ListRegistrations(2))
-    assert "the token is wrong" in stage.listed().error
+    assert "is wrong, expired or revoked" in stage.listed().error
     stage.world.reconfigure(github_url=sandbox.url, token=TOKEN)
     stage.tell(ConfigChanged(stage.world.parts.settings.config))
     stage.tell(ListRegistrations(3))
@@ -189,13 +293,13 @@ def test_a_token_file_that_was_replaced_is_read_after_a_refusal(
     file.write_text("expired")
     stage = Stage(make_world(github_url=sandbox.url, token=None, token_file=str(file)))
     stage.tell(ListRegistrations(1))
-    assert "the token is wrong" in stage.listed().error
+    assert "is wrong, expired or revoked" in stage.listed().error
     file.write_text(TOKEN)
     stage.tell(ListRegistrations(2))
     assert stage.listed().error == ""
     file.unlink()
-    stage.tell(ListRegistrations(3))  # the client in use has its token
-    assert stage.listed().error == ""
+    stage.tell(ListRegistrations(3))
+    assert "can't be read" in stage.listed().error
 
 
 def test_no_secret_is_logged(stage: Stage, sandbox: SandboxGitHub) -> None:
@@ -220,8 +324,7 @@ def test_a_registration_made_ahead_is_given_out_once(stage: Stage, sandbox: Sand
     made = stage.heard()
     assert [runner.id for runner in sandbox.runners()] == [made.runner_id]
     assert sandbox.faults.hits(watched) == 1
-    stage.tell(ORDER)
-    assert isinstance(stage.heard(), JitConfigFailed)  # the name is taken
+    assert sandbox.faults.hits(watched) == 1
 
 
 def test_what_could_not_be_registered_ahead_is_registered_when_asked_for(

@@ -1,0 +1,374 @@
+"""The one line to GitHub: whose turn it is, when, and what becomes of a call that failed.
+
+A part of the tokens actor, in its thread. Calls are made by one worker thread through one client,
+one at a time; while one is under way, or a limit lasts, everybody else waits here, and no thread
+sleeps.
+"""
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import Any, Generic, Protocol, TypeVar
+
+import pykka
+from loguru import logger
+
+from supervisor import credentials
+from supervisor.config import Config, ConfigError
+from supervisor.gateways.github import GitHub
+from supervisor.github.budget import Budget, Hold, Priority
+from supervisor.github.errors import (
+    Asker,
+    GitHubError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    check,
+    is_rate_limit,
+)
+from supervisor.github.exchange import Answer, Request, Talk
+from supervisor.github.session import Session
+from supervisor.scope import GitHubPlace, Scope
+from supervisor.supervision import Clock, Timer
+from supervisor.workers import Workers
+
+T = TypeVar("T")
+Done = Callable[[T | GitHubError], None]
+
+_READ_TRIES = 3
+_FIRST_RETRY_S = 0.5
+_SKEW_OF_NOTE = timedelta(seconds=30)
+_PATIENCE_S = {
+    Priority.CREDENTIAL: 60.0,
+    Priority.REGISTER: 60.0,
+    Priority.REGISTER_AHEAD: 60.0,
+    Priority.DELETE: 60.0,
+    Priority.LIST: 2.0,  # a reconcile must not wait for it: half of it can go on without
+}
+
+
+class TellAfter(Protocol):
+    """As an actor's `tell_after`."""
+
+    def __call__(self, delay_s: float, message: object) -> Timer:
+        """Have a message told later."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """The worker's message: what came of a request."""
+
+    outcome: Answer | Unavailable
+
+
+class Due:
+    """The line's own message: somebody's time has come."""
+
+
+@dataclass(eq=False)
+class _Turn(Generic[T]):
+    """A conversation that waits for its turn, or for an answer."""
+
+    talk: Talk[T]
+    priority: Priority
+    number: int
+    done: Done[T]
+    request: Request
+    not_before: float = 0.0
+    tries: int = 0
+    repeated: bool = False
+
+    def __lt__(self, other: "_Turn[Any]") -> bool:
+        return (self.priority, self.number) < (other.priority, other.number)
+
+
+@dataclass
+class Calls:
+    """What has been asked since the start: for metrics."""
+
+    by_status: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self, request: Request, outcome: Answer | Unavailable) -> None:
+        """Count one request."""
+        status = str(outcome.status) if isinstance(outcome, Answer) else "no answer"
+        self.by_status[request.verb, status] += 1
+
+    def report(self) -> dict[str, int]:
+        """Give the counts, as JSON takes them: `GET 200`, `POST 201`, `DELETE no answer`."""
+        return {" ".join(key): number for key, number in sorted(self.by_status.items())}
+
+
+class Line:
+    """Leads conversations with GitHub.
+
+    Args:
+        config: where GitHub is, whose runners, and the credential.
+        workers: one thread.
+        ref: the actor's, which hands `Exchanged` and `Due` on to `exchanged` and `pump`.
+        clock: tells the time.
+        tell_after: the actor's.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        workers: Workers,
+        ref: pykka.ActorRef[Any],
+        clock: Clock,
+        tell_after: TellAfter,
+    ) -> None:
+        self._config = config
+        self._workers = workers
+        self._ref = ref
+        self._clock = clock
+        self._tell_after = tell_after
+        place = GitHubPlace.parse(config.github_url)
+        self.scope = Scope.parse(config.path)
+        self.budget = Budget(paced=place.has_published_limits)
+        self.session: Session | None = None
+        self.calls = Calls()
+        self._client = GitHub(place.api_url)
+        self._stamp: object = None
+        self._skew = timedelta(0)
+        self._numbers = count()
+        self._waiting: list[_Turn[Any]] = []
+        self._current: _Turn[Any] | None = None
+        self._timer: Timer | None = None
+        self._pumping = False
+        self.asking_since = 0.0
+
+    # What the actor asks for.
+
+    def begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> None:
+        """Begin a conversation; `done` is called with its result, or with the error it ended in."""
+        turn = _Turn(talk, priority, next(self._numbers), done, _NOTHING)
+        self._go_on(turn, lambda: next(talk))
+        self.pump()
+
+    def reconfigure(self, config: Config) -> None:
+        """Use another credential from the next request on, if there is another."""
+        self._config = config
+        self._stamp = None
+
+    def credential_may_have_changed(self) -> bool:
+        """Tell whether the credential's file is another than the one in use."""
+        return credentials.stamp(self._config) != self._stamp
+
+    def fail_all(self, priorities: set[Priority], error: GitHubError) -> None:
+        """End all conversations that wait, of those priorities, with an error."""
+        doomed = [turn for turn in self._waiting if turn.priority in priorities]
+        self._waiting = [turn for turn in self._waiting if turn.priority not in priorities]
+        for turn in doomed:
+            turn.talk.close()
+            turn.done(error)
+
+    @property
+    def asking(self) -> Request | None:
+        """The request under way, since `asking_since`."""
+        return self._current.request if self._current else None
+
+    def hold(self, priority: Priority) -> Hold | None:
+        """Say whether a limit keeps calls of that priority from being made now."""
+        is_post = priority in {Priority.REGISTER, Priority.REGISTER_AHEAD}
+        request = Request("POST" if is_post else "GET", "/", "ask")
+        return self.budget.wait(request, priority, self._clock.monotonic())
+
+    def in_words(self, hold: Hold) -> str:
+        """Say why nothing is asked, and until when."""
+        return f"{hold.reason}, until {self.moment(hold.until):%H:%M:%S} UTC"
+
+    def moment(self, at: float) -> datetime:
+        """Turn the monotonic clock's time into the one that people read."""
+        return self._clock.now() + timedelta(seconds=at - self._clock.monotonic())
+
+    def close(self) -> None:
+        """Close the connections, in the thread that they belong to."""
+        self._workers.submit(self._client.close, self._ref)
+
+    # Whose turn it is.
+
+    def pump(self) -> None:
+        """Send the next request, if one may be sent now."""
+        if self._pumping:
+            return  # the end of one conversation has begun another: the loop below sees to it
+        self._pumping = True
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._current is None and self._waiting:
+            turn, wait_s = self._next()
+            if turn is None:
+                if self._waiting:
+                    self._timer = self._tell_after(wait_s, Due())
+                break
+            self._waiting.remove(turn)
+            self._take_turn(turn)
+        self._pumping = False
+
+    def _take_turn(self, turn: _Turn[Any]) -> None:
+        try:
+            session = self._session()
+        except ConfigError as error:
+            self._throw(turn, Rejected(str(error)))
+            return
+        token = session.token(self._clock.monotonic())
+        if token or turn.request.jwt:
+            self._send(turn, token)
+        else:
+            insort(self._waiting, turn)
+            self._send(self._asking_for_token(session), "")
+
+    def _next(self) -> tuple[_Turn[Any] | None, float]:
+        """Find whose turn it is, or how many seconds it is until somebody's may be."""
+        now = self._clock.monotonic()
+        soonest = float("inf")
+        for turn in tuple(self._waiting):
+            if turn not in self._waiting:
+                continue  # the failure of one before it has ended it, too
+            hold = self.budget.wait(turn.request, turn.priority, now)
+            if hold and hold.until - now > _PATIENCE_S[turn.priority]:
+                self._waiting.remove(turn)
+                error = RateLimited(f"could not {turn.request.aim}: {self.in_words(hold)}")
+                self._throw(turn, error)
+                continue
+            ready_at = max(turn.not_before, hold.until if hold else 0.0)
+            if ready_at <= now:
+                return turn, 0.0
+            soonest = min(soonest, ready_at)
+        return None, max(0.001, soonest - now)
+
+    def _send(self, turn: _Turn[Any], token: str) -> None:
+        self._current = turn
+        self.asking_since = self._clock.monotonic()
+        self.budget = self.budget.sent(turn.request, self.asking_since)
+        self._workers.submit(partial(_exchange, self._client, turn.request, token), self._ref)
+
+    # Who asks.
+
+    def _session(self) -> Session:
+        """Give the session of the credential as it is now.
+
+        Raises:
+            ConfigError: it can't be read.
+        """
+        stamp = credentials.stamp(self._config)
+        if self.session is None or stamp != self._stamp:
+            credential = credentials.read(self._config)
+            if self.session is None or credential != self.session.credential:
+                logger.info("GitHub is asked with the {}", credential.kind)
+                self.session = Session(credential)
+            self._stamp = stamp
+        return self.session
+
+    def _asking_for_token(self, session: Session) -> _Turn[None]:
+        def talk() -> Talk[None]:
+            request = session.request(self._clock.now() + self._skew)
+            answer = yield request
+            session.accept(request, answer, self._clock.monotonic())
+
+        begun = talk()
+        number = next(self._numbers)
+        return _Turn(begun, Priority.CREDENTIAL, number, self._got_token, next(begun))
+
+    def _got_token(self, outcome: GitHubError | None) -> None:
+        """Let all that wait go on, or fail: without a token nothing can be asked."""
+        if isinstance(outcome, GitHubError):
+            for turn in tuple(self._waiting):
+                self._waiting.remove(turn)
+                self._throw(turn, outcome)
+
+    # What came of it.
+
+    def exchanged(self, message: Exchanged) -> None:
+        """Take an answer in."""
+        turn, self._current = self._current, None
+        assert turn is not None  # noqa: S101 - only what was sent is answered
+        outcome = message.outcome
+        self.calls.count(turn.request, outcome)
+        if isinstance(outcome, Answer):
+            self._answered(turn, outcome)
+        else:
+            self._failed(turn, outcome)
+        self.pump()
+
+    def _answered(self, turn: _Turn[Any], answer: Answer) -> None:
+        now = self._clock.monotonic()
+        skew_known = self._skew
+        if answer.date:
+            self._skew = answer.date - self._clock.now()
+        if is_rate_limit(answer):
+            self.budget = self.budget.limited(turn.request, answer, now)
+            logger.warning("GitHub limits calls: {}", answer.message or answer.status)
+            # Nothing was done, so that the same may be asked again. `_next` decides whether it
+            # is worth the wait.
+            insort(self._waiting, turn)
+            return
+        self.budget = self.budget.learn(turn.request, answer, now)
+        session = self.session
+        assert session is not None  # noqa: S101 - one was there to ask with
+        session.learn(answer)
+        try:
+            check(turn.request, answer, Asker(self.scope, session.credential.kind))
+        except Rejected as error:
+            self._rejected(turn, error, session, abs(self._skew - skew_known) > _SKEW_OF_NOTE)
+        except GitHubError as error:
+            self._failed(turn, error)
+        else:
+            turn.tries, turn.repeated = 0, False
+            self._go_on(turn, lambda: turn.talk.send(answer))
+
+    def _rejected(
+        self, turn: _Turn[Any], error: Rejected, session: Session, clock_was_wrong: bool
+    ) -> None:
+        """Ask once more where another token, or the right time, can make it good."""
+        is_signed = bool(turn.request.jwt)
+        if is_signed:
+            hopeful = clock_was_wrong
+        else:
+            hopeful = session.drop_token() or self.credential_may_have_changed()
+        if turn.repeated or not hopeful:
+            self._throw(turn, error)
+        elif is_signed:
+            self._send(self._asking_for_token(session), "")
+            assert self._current is not None  # noqa: S101 - it has just been sent
+            self._current.repeated = True
+        else:
+            turn.repeated = True
+            insort(self._waiting, turn)
+
+    def _failed(self, turn: _Turn[Any], error: GitHubError) -> None:
+        turn.tries += 1
+        if turn.request.is_read and isinstance(error, Unavailable) and turn.tries < _READ_TRIES:
+            turn.not_before = self._clock.monotonic() + _FIRST_RETRY_S * 2 ** (turn.tries - 1)
+            insort(self._waiting, turn)
+        else:
+            self._throw(turn, error)
+
+    def _throw(self, turn: _Turn[Any], error: GitHubError) -> None:
+        self._go_on(turn, lambda: turn.talk.throw(error))
+
+    def _go_on(self, turn: _Turn[T], step: Callable[[], Request]) -> None:
+        """Let a conversation take its next step: to another request, or to its end."""
+        try:
+            turn.request = step()
+        except StopIteration as end:
+            turn.done(end.value)
+        except GitHubError as error:
+            turn.done(error)
+        else:
+            turn.not_before, turn.tries = 0.0, 0
+            insort(self._waiting, turn)
+
+
+_NOTHING = Request("GET", "/", "ask nothing")
+
+
+def _exchange(client: GitHub, request: Request, token: str) -> Exchanged:
+    try:
+        return Exchanged(client.exchange(request, token))
+    except Unavailable as error:
+        return Exchanged(error)

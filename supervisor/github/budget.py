@@ -1,0 +1,197 @@
+"""GitHub's limits on calls: what is left, when to wait, and how many runners that carries.
+
+Limits and headers: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+Times are the monotonic clock's, in seconds: GitHub's own clock and this machine's may differ, so
+what GitHub says of moments is turned into spans with the answer's own `Date`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from math import ceil
+
+from supervisor.github.exchange import Answer, Request, http_date
+
+PAGE = 100
+"""How many runners a page of a listing holds at most."""
+
+_HOUR_S = 3600.0
+_WINDOW_S = 60.0
+_POINTS = {"GET": 1, "POST": 5, "DELETE": 5}
+_POINTS_A_MINUTE = 900
+_FIRST_HOLD_S = 60.0
+_LONGEST_HOLD_S = 3600.0
+_KEPT_FOR_RUNNERS = 0.05
+_CORE = "core"
+
+
+class Priority(IntEnum):
+    """Who goes first. A runner that is missing is what people wait for."""
+
+    CREDENTIAL = 0
+    REGISTER = 1
+    REGISTER_AHEAD = 2
+    DELETE = 3
+    LIST = 4
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One of GitHub's hourly limits: `core`, and those of some endpoints.
+
+    Attributes:
+        limit: calls an hour.
+        remaining: how many are left until `reset_at`.
+        reset_at: when it is full again (monotonic, seconds).
+    """
+
+    limit: int
+    remaining: int
+    reset_at: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """No call before then.
+
+    Attributes:
+        until: monotonic, seconds.
+        reason: for the operator.
+    """
+
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is known of the limits.
+
+    Attributes:
+        paced: GitHub's published limits for bursts hold: not on an Enterprise Server, where an
+            administrator sets them, if any.
+        buckets: by GitHub's names for them.
+        bucket_of: which bucket a kind of request was last counted in.
+        hold: a limit for bursts was met, or GitHub asked for patience.
+        met: how often in a row.
+        spent: points of the last minute, with their times.
+    """
+
+    paced: bool = True
+    buckets: Mapping[str, Bucket] = field(default_factory=dict)
+    bucket_of: Mapping[str, str] = field(default_factory=dict)
+    hold: Hold | None = None
+    met: int = 0
+    spent: tuple[tuple[float, int], ...] = ()
+
+    def sent(self, request: Request, now: float) -> "Budget":
+        """Count a request that goes out now."""
+        recent = tuple((at, points) for at, points in self.spent if at > now - _WINDOW_S)
+        return replace(self, spent=(*recent, (now, _POINTS[request.verb])))
+
+    def learn(self, request: Request, answer: Answer, now: float) -> "Budget":
+        """Take in what an answer that is no refusal for a limit says of the limits."""
+        return replace(self._read(request, answer, now), met=0)
+
+    def limited(self, request: Request, answer: Answer, now: float) -> "Budget":
+        """Take in a refusal for a limit: the hourly one, or one of those for bursts."""
+        budget = self._read(request, answer, now)
+        headers = answer.headers
+        wait = _seconds_from(headers.get("retry-after", ""), answer)
+        if wait is None and headers.get("x-ratelimit-remaining") == "0":
+            bucket = budget.buckets.get(headers.get("x-ratelimit-resource", _CORE))
+            if bucket and bucket.reset_at > now:
+                return budget  # its bucket is empty, and that says all
+        # GitHub asks for at least a minute, and for longer each time it goes on.
+        asked = _FIRST_HOLD_S * 2 ** min(self.met, 10) if wait is None else wait
+        until = now + min(max(asked, 1.0), _LONGEST_HOLD_S)
+        return replace(budget, met=self.met + 1, hold=Hold(until, "GitHub asks for a pause"))
+
+    def wait(self, request: Request, priority: Priority, now: float) -> Hold | None:
+        """Say why a request must not be sent now, and when it may; None if it may."""
+        if self.hold and now < self.hold.until:
+            return self.hold
+        name = self.bucket_of.get(_kind(request), _CORE)
+        bucket = self.buckets.get(name)
+        if bucket and now < bucket.reset_at:
+            kept = ceil(bucket.limit * _KEPT_FOR_RUNNERS) if priority is Priority.LIST else 0
+            if bucket.remaining <= kept:
+                what = f"GitHub's hourly limit of {bucket.limit} calls is used up"
+                if bucket.remaining:
+                    what = f"the last {bucket.remaining} calls of the hour are kept for runners"
+                return Hold(bucket.reset_at, what)
+        if self.paced and not request.is_read:
+            return self._wait_for_points(_POINTS[request.verb], now)
+        return None
+
+    def runners_per_hour(self, runners: int, reconcile_interval_s: float) -> int | None:
+        """Forecast how many runners an hour the credential can sustain.
+
+        A runner costs one call to register and at most one to delete; a reconcile costs a call for
+        each page of runners, counted as if each page had always changed.
+
+        Args:
+            runners: how many there are at a time.
+            reconcile_interval_s: seconds from one reconcile to the next.
+
+        Returns:
+            None where GitHub sets no limit, or has not told it yet.
+        """
+        core = self.buckets.get(_CORE)
+        rates = [self._points_an_hour() / (_POINTS["POST"] + _POINTS["DELETE"])] * self.paced
+        if core:
+            listings = max(1, ceil(runners / PAGE)) * _HOUR_S / reconcile_interval_s
+            own = self.bucket_of.get("register", _CORE)
+            calls = 2 if own == _CORE else 1
+            rates.append((core.limit - listings) / calls)
+            if own != _CORE and own in self.buckets:
+                rates.append(self.buckets[own].limit)
+        return max(0, int(min(rates))) if core else None
+
+    @staticmethod
+    def _points_an_hour() -> float:
+        return _POINTS_A_MINUTE * _HOUR_S / _WINDOW_S
+
+    def _wait_for_points(self, cost: int, now: float) -> Hold | None:
+        recent = [(at, points) for at, points in self.spent if at > now - _WINDOW_S]
+        excess = sum(points for _, points in recent) + cost - _POINTS_A_MINUTE
+        for at, points in recent:
+            if excess <= 0:
+                break
+            excess -= points
+            now = at + _WINDOW_S
+            if excess <= 0:
+                return Hold(now, "calls are spread to stay below GitHub's limit for bursts")
+        return None
+
+    def _read(self, request: Request, answer: Answer, now: float) -> "Budget":
+        headers = answer.headers
+        try:
+            limit, remaining, reset = (
+                int(float(headers[f"x-ratelimit-{part}"]))
+                for part in ("limit", "remaining", "reset")
+            )
+        except (KeyError, ValueError, OverflowError):
+            return self
+        date = answer.date
+        left = reset - date.timestamp() if date else _HOUR_S
+        name = headers.get("x-ratelimit-resource", _CORE)
+        bucket = Bucket(limit, remaining, now + min(max(left, 0.0), _HOUR_S))
+        return replace(
+            self,
+            buckets={**self.buckets, name: bucket},
+            bucket_of={**self.bucket_of, _kind(request): name},
+        )
+
+
+def _kind(request: Request) -> str:
+    """Sort requests as GitHub's limits may: registrations apart from the rest."""
+    return "register" if request.verb == "POST" else "other"
+
+
+def _seconds_from(retry_after: str, answer: Answer) -> float | None:
+    """Read Retry-After, which is a number of seconds or a moment."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    moment, date = http_date(retry_after), answer.date
+    return (moment - date).total_seconds() if moment and date else None

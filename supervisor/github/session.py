@@ -1,0 +1,100 @@
+"""Who asks GitHub: the token that requests are sent with, and how an app comes by one.
+
+https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+
+import jwt
+
+from supervisor.credentials import AppKey, Credential, PersonalToken
+from supervisor.github.errors import reading, scopes_of
+from supervisor.github.exchange import Answer, Request
+
+_REFRESH_BEFORE_S = 300.0
+_JWT_STARTS_BEFORE = timedelta(seconds=60)
+_JWT_LIFE = timedelta(minutes=9)
+_EXPIRATION = "github-authentication-token-expiration"
+
+
+class Session:
+    """Holds the token for one credential. Not for several threads.
+
+    A personal access token is used as it is. An app signs a request for an installation's token,
+    which lives an hour; it is asked for again before that is over.
+
+    Args:
+        credential: what the operator has given.
+    """
+
+    def __init__(self, credential: Credential) -> None:
+        self.credential = credential
+        self._token = credential.token if isinstance(credential, PersonalToken) else ""
+        self._good_until = float("inf") if self._token else 0.0
+        self.may = ""
+        self.expires_at: datetime | None = None
+
+    def token(self, now: float) -> str:
+        """Give the token to ask with; empty if one must be asked for first.
+
+        Args:
+            now: monotonic, seconds.
+        """
+        return self._token if now < self._good_until else ""
+
+    def drop_token(self) -> bool:
+        """Forget a token that GitHub does not take. Tells whether another can be asked for."""
+        if isinstance(self.credential, AppKey):
+            self._good_until = 0.0
+        return isinstance(self.credential, AppKey)
+
+    def request(self, server_time: datetime) -> Request:
+        """Make the request for an installation's token.
+
+        Args:
+            server_time: the time as GitHub's clock shows it, which judges the signature.
+        """
+        app = self.credential
+        assert isinstance(app, AppKey)  # noqa: S101 - a personal token is never asked for
+        claims = {
+            "iss": str(app.app_id),
+            "iat": int((server_time - _JWT_STARTS_BEFORE).timestamp()),
+            "exp": int((server_time + _JWT_LIFE).timestamp()),
+        }
+        return Request(
+            "POST",
+            f"/app/installations/{app.installation_id}/access_tokens",
+            f"get a token for installation {app.installation_id} of {app.kind}",
+            jwt=jwt.encode(claims, app.private_key, algorithm="RS256"),
+        )
+
+    def accept(self, request: Request, answer: Answer, now: float) -> None:
+        """Take in the installation's token.
+
+        Raises:
+            GitHubError: the answer holds none.
+        """
+        with reading(request.aim):
+            self._token = str(answer.data["token"])
+            self.expires_at = datetime.fromisoformat(
+                str(answer.data["expires_at"]).replace("Z", "+00:00")
+            )
+            life = self.expires_at - (answer.date or datetime.now(timezone.utc))
+            permissions: Mapping[str, str] = answer.data.get("permissions") or {}
+            self.may = ", ".join(f"{name}: {level}" for name, level in sorted(permissions.items()))
+        # One that is about to end is used all the same, once, rather than asked for for ever.
+        self._good_until = now + max(life.total_seconds() - _REFRESH_BEFORE_S, 1.0)
+
+    def learn(self, answer: Answer) -> None:
+        """Take in what an answer says of a personal access token: scopes, and when it expires."""
+        if isinstance(self.credential, AppKey):
+            return
+        self.may = scopes_of(answer.headers) or self.may
+        expiration = answer.headers.get(_EXPIRATION, "")
+        for form in ("%Y-%m-%d %H:%M:%S %Z", "%Y-%m-%d %H:%M:%S %z"):
+            try:
+                moment = datetime.strptime(expiration, form)  # noqa: DTZ007 - UTC, where it names no other
+            except ValueError:
+                continue
+            self.expires_at = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
