@@ -142,7 +142,8 @@ class Daemon:
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if the tree's root truly answers."""
-        report = status_report(tree(self._system), self._parts.roster.all(), self._parts.settings)
+        system, parts = self._system, self._parts
+        report = status_report(tree(system), parts.roster.all(), parts.settings, system.clock.now())
         status = f"STATUS={report['present']} of {report['wanted']} runners are there"
         try:
             root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)

@@ -259,16 +259,26 @@ class Pace:
         due = self.last_failure + min(doubled, self.LONGEST_DELAY)
         return max(timedelta(0), due - now)
 
-    def admit(self, wanted: int, runners: Iterable[Runner], now: datetime) -> int:
+    def admit(
+        self, wanted: int, runners: Sequence[Runner], now: datetime, *, proven: bool = True
+    ) -> int:
         """Say how many of `wanted` creations may begin now.
 
         After a failure one at a time may try, until one is ready.
+
+        Args:
+            wanted: how many are.
+            runners: those there are.
+            now: aware, UTC.
+            proven: the last registration did not fail: more than one may be tried at a time.
         """
         if self.delay(now) > timedelta(0):
             return 0
         unproven = _UNPROVEN if self.failures else _STARTING
         in_the_making = sum(1 for r in runners if r.stage in unproven)
         places = (1 if self.failures else self.at_once) - in_the_making
+        if not proven:
+            places = min(places, 1 - sum(1 for r in runners if r.stage is Stage.REQUESTED))
         return max(0, min(wanted, places))
 
 

@@ -1,8 +1,9 @@
 """The fleet's state in numbers and words, from what the actors have published."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor.lifecycle import AVAILABLE, Stage
@@ -10,17 +11,25 @@ from supervisor.parts import Settings
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 
+_EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset({"ready", "listening", "keeping", "waiting", "connecting", "running"})
 
 
 def status_report(
-    root: TreeNode | None, entries: Iterable[Entry], settings: Settings
+    root: TreeNode | None, entries: Iterable[Entry], settings: Settings, now: datetime
 ) -> dict[str, Any]:
     """Sum up.
 
+    Args:
+        root: of the tree.
+        entries: the runners.
+        settings: the configuration in force.
+        now: aware; against which the end of the credential is told.
+
     Returns:
-        What is wanted, how many runners are in which stage, and what is wrong, each with a reason;
-        nothing is wrong where `problems` is empty.
+        What is wanted, how many runners are in which stage, who asks GitHub and what is left of
+        its limits, and what is wrong, each with a reason; nothing is wrong where `problems` is
+        empty.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
@@ -29,12 +38,15 @@ def status_report(
     problems = [*troubled, *_failed_runners(entries)]
     if settings.error:
         problems.append(f"configuration: the last change was refused: {settings.error}")
+    github = _details_of("tokens", root)
+    problems += _credential_problems(github, now)
     return {
         "name": settings.config.name,
         "path": settings.config.path,
         "wanted": settings.config.virtual_machines,
         "present": present,
         "stages": dict(sorted(stages.items())),
+        "github": {"url": settings.config.github_url, **github},
         "problems": problems,
     }
 
@@ -65,6 +77,22 @@ def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
     yield f"{'  ' * depth}{node.id}: {', '.join(facts)}"
     for child in node.children:
         yield from tree_lines(child, depth + 1)
+
+
+def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:
+    """Give what an actor below the root has published besides its state."""
+    children = root.children if root else ()
+    return next((dict(child.details) for child in children if child.id == actor), {})
+
+
+def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Warn of a credential that ends soon. An app's token is renewed by itself."""
+    if not github.get("expires_at") or github["renewed"]:
+        return
+    left = datetime.fromisoformat(github["expires_at"]) - now
+    if left < _EXPIRES_SOON:
+        when = "has expired" if left < timedelta(0) else f"expires in {left.days} days"
+        yield f"the {github['credential']} {when} ({github['expires_at']}): set another"
 
 
 def _troubled_actors(node: TreeNode) -> Iterator[str]:

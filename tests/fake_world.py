@@ -19,9 +19,11 @@ from supervisor.config import parse
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound
 from supervisor.marks import PREFIX
 from supervisor.messages import (
+    AnnounceGitHub,
     Application,
     DeleteRegistration,
     ForgetAhead,
+    GitHubChanged,
     Happened,
     JitConfigFailed,
     JitConfigMade,
@@ -198,9 +200,15 @@ class FakeTokens(Actor):
         answer: JitConfigMade | JitConfigFailed
         if github.refuses:
             answer = JitConfigFailed(github.refuses)
+            closed = GitHubChanged(open=False, proven=False, reason=github.refuses)
+            self.system.directory.tell("fleet", closed)
         else:
             answer = JitConfigMade(github.add(message.name), "c2VjcmV0", APPLICATION)
         self.system.directory.tell(message.name, answer)
+
+    @handles(AnnounceGitHub)
+    def _announce(self, _message: AnnounceGitHub) -> None:
+        self.system.directory.tell("fleet", GitHubChanged(open=True))
 
     @handles(RegisterAhead)
     def _register_ahead(self, message: RegisterAhead) -> None:

@@ -76,7 +76,9 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/status")
     def get_status() -> Response:
-        return jsonify(status_report(tree(system), parts.roster.all(), parts.settings))
+        return jsonify(
+            status_report(tree(system), parts.roster.all(), parts.settings, system.clock.now())
+        )
 
     @app.get("/v1/runners")
     def get_runners() -> Response:

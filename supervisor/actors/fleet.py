@@ -15,10 +15,12 @@ from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
+    AnnounceGitHub,
     AnnounceSignals,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
+    GitHubChanged,
     Happened,
     InstanceAppeared,
     InstancesListed,
@@ -90,6 +92,7 @@ class FleetActor(Actor):
         self._judged: set[str] = set()
         self._may_create = False
         self._signals = ""
+        self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
         self._delayed: Timer | None = None
@@ -100,6 +103,7 @@ class FleetActor(Actor):
             if not self.system.directory.alive(entry.name):
                 self._parts.roster.drop(entry.name)
         self.system.directory.tell("signals", AnnounceSignals())
+        self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
     # The reconcile: both sides are listed at the same time, then compared.
@@ -119,6 +123,11 @@ class FleetActor(Actor):
     @handles(SignalsListening)
     def _signals_listening(self, message: SignalsListening) -> None:
         self._signals = message.base
+        self._balance(_Balance())
+
+    @handles(GitHubChanged)
+    def _github_changed(self, message: GitHubChanged) -> None:
+        self._github = message
         self._balance(_Balance())
 
     @handles(InstanceAppeared)
@@ -264,6 +273,8 @@ class FleetActor(Actor):
                 self._pace = replace(self._pace, failures=0, last_failure=None)
             elif life.stage in (Stage.FAILED, Stage.FINISHED):
                 self._judged.add(name)
+                if life.runner_id is None:
+                    return  # GitHub did not register it: it is tried again when GitHub can
                 failures = self._pace.failures + 1
                 self._pace = replace(self._pace, failures=failures, last_failure=self._now())
         if life.stage is Stage.DELETED:
@@ -274,9 +285,10 @@ class FleetActor(Actor):
             self._judged.add(name)
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
-        if not (plan.create and self._may_create and self._signals):
+        if not (plan.create and self._may_create and self._signals and self._github.open):
             return
-        for _ in range(self._pace.admit(plan.create, self._planned(), self._now())):
+        proven = self._github.proven
+        for _ in range(self._pace.admit(plan.create, self._planned(), self._now(), proven=proven)):
             self._create_runner()
         delay = self._pace.delay(self._now())
         if delay and self._delayed is None:
@@ -284,7 +296,8 @@ class FleetActor(Actor):
 
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
-        if self._pace.failures or not self._may_create:
+        github = self._github
+        if self._pace.failures or not (self._may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
         while len(self._registered_ahead) < min(soon, self._pace.at_once):
@@ -341,13 +354,16 @@ class FleetActor(Actor):
         wanted = self._parts.settings.config.virtual_machines
         stages = [entry.life.stage for entry in self._parts.roster.all()]
         online = sum(1 for stage in stages if stage in AVAILABLE or stage is Stage.BUSY)
+        lacks_github = not self._github.open and online < wanted
         reason = f"{online} of {wanted} runners are there"
         if not self._signals:
             reason += "; none is created until guests can report"
+        elif lacks_github:
+            reason += f"; none is created now: {self._github.reason}"
         elif delay := self._pace.delay(self._now()):
             failed = self._pace.failures
             reason += f"; {failed} failed in a row, the next try is in {delay.seconds + 1} s"
-        state = "degraded" if self._trouble else "keeping"
+        state = "degraded" if self._trouble or lacks_github else "keeping"
         self.publish(state, self._trouble or reason, **self._history)
 
     def _current_blueprint(self) -> Blueprint:

@@ -14,7 +14,6 @@ from supervisor.github.errors import (
     Cancelled,
     Forbidden,
     GitHubError,
-    NameTaken,
     RateLimited,
     Rejected,
     RunnerBusy,
@@ -170,7 +169,7 @@ class TokensActor(Actor):
     def _registration_ended(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
         if isinstance(outcome, JitConfigMade):
             self._succeeded()
-        elif not isinstance(outcome, (NameTaken, Cancelled)):
+        elif not isinstance(outcome, Cancelled):
             self._failed(outcome, everything=isinstance(outcome, Rejected))
         self._registered(name, outcome)
 

@@ -113,8 +113,25 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     stages = ", ".join(f"{count} {stage}" for stage, count in status["stages"].items())
     yield f"{status['name']} for {status['path']}"
     yield f"{status['present']} of {status['wanted']} runners are there ({stages or 'none at all'})"
+    yield from _github_lines(status["github"])
     for problem in status["problems"]:
         yield f"problem: {problem}"
+
+
+def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:
+    if not github.get("credential"):
+        yield f"{github['url']}: not asked yet"
+        return
+    may = f", which has: {github['may']}" if github["may"] else ""
+    ends = f", until {_minute(github['expires_at'])}" if github["expires_at"] else ""
+    yield f"{github['url']}: asked with the {github['credential']}{may}{ends}"
+    for name, bucket in github["budget"].items():
+        yield (
+            f"{name}: {bucket['remaining']:,} of {bucket['limit']:,} calls left until "
+            f"{_minute(bucket['reset_at'])}"
+        )
+    if github["runners_per_hour"] is not None:
+        yield f"that is enough for {github['runners_per_hour']:,} runners an hour"
 
 
 def job_in_words(job: Mapping[str, str]) -> str:
@@ -130,6 +147,10 @@ def age(since: str, now: datetime) -> str:
 def until(when: str, now: datetime) -> str:
     """Say how long something still takes."""
     return _span((_moment(when) - now).total_seconds())
+
+
+def _minute(text: str) -> str:
+    return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
 
 
 def _moment(text: str) -> datetime:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from supervisor.credentials import AppKey
 from supervisor.github.budget import Budget
 from supervisor.github.session import Session
 
@@ -31,6 +32,7 @@ def github_report(
     return {
         "credential": session.credential.kind if session else "",
         "may": session.may if session else "",
+        "renewed": bool(session and isinstance(session.credential, AppKey)),
         "expires_at": expires_at.isoformat(timespec="seconds") if expires_at else None,
         "budget": {
             name: {

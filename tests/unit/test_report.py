@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from supervisor.supervision import Handling, Kind, TreeNode
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 CONFIG = parse({"name": "fleet", "path": "acme", "token": "s", "virtual-machines": 3}, "x")
+
+GITHUB = {"credential": "a token", "renewed": False, "expires_at": None}
 
 
 def node(id_: str, state: str = "ready", path: str = "", **more: object) -> TreeNode:
@@ -30,22 +33,48 @@ def entry(stage: Stage, name: str = "a", reason: str = "") -> Entry:
     return Entry(name, "g", Life(stage, NOW, reason, 7, Job(name="test")))
 
 
+def report(
+    tree: TreeNode | None, *entries: Entry, settings: Settings | None = None
+) -> dict[str, Any]:
+    return status_report(tree, entries, settings or Settings(CONFIG), NOW)
+
+
 def problems(tree: TreeNode | None, *entries: Entry) -> list[str]:
-    found: list[str] = status_report(tree, entries, Settings(CONFIG))["problems"]
+    found: list[str] = report(tree, *entries)["problems"]
     return found
 
 
 def test_a_sound_fleet_has_no_problems() -> None:
-    tree = root(node("tokens"), node("fleet", "keeping"), node("events", "listening"))
+    tree = root(
+        node("tokens", details=GITHUB), node("fleet", "keeping"), node("events", "listening")
+    )
     entries = [entry(Stage.IDLE, "a"), entry(Stage.BUSY, "b"), entry(Stage.BOOTING, "c")]
-    assert status_report(tree, entries, Settings(CONFIG)) == {
+    assert report(tree, *entries) == {
         "name": "fleet",
         "path": "acme",
         "wanted": 3,
         "present": 2,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
+        "github": {"url": "https://api.github.com", **GITHUB},
         "problems": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "renewed", "told"),
+    [
+        ("2030-01-03T00:00:00+00:00", False, ["the a token expires in 2 days"]),
+        ("2029-12-31T00:00:00+00:00", False, ["the a token has expired"]),
+        ("2030-01-09T00:00:00+00:00", False, []),
+        ("2030-01-01T00:30:00+00:00", True, []),
+        (None, False, []),
+    ],
+)
+def test_a_credential_that_ends_soon_is_a_problem_unless_it_is_renewed(
+    expires_at: str | None, *, renewed: bool, told: list[str]
+) -> None:
+    details = {**GITHUB, "renewed": renewed, "expires_at": expires_at}
+    assert [said.split(" (")[0] for said in problems(root(node("tokens", details=details)))] == told
 
 
 @pytest.mark.parametrize("state", ["failing", "degraded", "reconnecting"])
@@ -77,10 +106,10 @@ def test_a_runners_own_stage_is_no_trouble_of_the_trees() -> None:
 def test_a_refused_configuration_is_a_problem_until_one_is_accepted() -> None:
     settings = Settings(CONFIG)
     settings.refuse("vm-cpu: must be a number")
-    found = status_report(root(), [], settings)["problems"]
+    found = report(root(), settings=settings)["problems"]
     assert found == ["configuration: the last change was refused: vm-cpu: must be a number"]
     settings.accept(CONFIG)
-    assert status_report(root(), [], settings)["problems"] == []
+    assert report(root(), settings=settings)["problems"] == []
 
 
 def test_no_tree_is_a_problem() -> None:

@@ -21,6 +21,7 @@ from supervisor.lifecycle import (
 )
 from supervisor.messages import (
     ConfigChanged,
+    GitHubChanged,
     Happened,
     InstanceAppeared,
     Reconcile,
@@ -170,16 +171,52 @@ def test_a_job_of_an_old_runner_does_not_end_the_delay(make_world: MakeWorld) ->
     assert world.lxd.count("create") == 1
 
 
-def test_a_refused_registration_delays_too(make_world: MakeWorld) -> None:
+def test_while_github_registers_nobody_nobody_is_asked_for(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=3)
+    world.github.refuses = "GitHub answered 403"
+    start(world)
+    why = "0 of 3 runners are there; none is created now: GitHub answered 403"
+    eventually(lambda: world.shown("fleet") == ("degraded", why))
+    eventually(lambda: not world.stages())
+    asked = len(world.github.asked)
+    assert 1 <= asked <= 3
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.github.listings == 2)
+    world.clock.advance(120)
+    assert len(world.github.asked) == asked
+    assert world.lxd.count("create") == 0
+    world.github.refuses = ""
+    world.tell("fleet", GitHubChanged(open=True))
+    eventually(lambda: world.stages() == {"booting": 3})
+
+
+def test_after_a_refusal_one_registration_at_a_time_is_tried(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=3)
+    world.github.refuses = "GitHub answered 403"
+    start(world)
+    eventually(lambda: world.github.asked and not world.stages())
+    asked = len(world.github.asked)
+    world.github.silent = True
+    world.tell("fleet", GitHubChanged(open=True, proven=False, reason="GitHub answered 403"))
+    eventually(lambda: world.stages() == {"requested": 1})
+    eventually(lambda: len(world.github.asked) == asked + 1)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.lxd.count("instances") == 2)
+    assert world.stages() == {"requested": 1}
+    world.tell("fleet", GitHubChanged(open=True))
+    eventually(lambda: world.stages() == {"requested": 3})
+
+
+def test_github_refusing_says_nothing_of_whether_instances_can_be_made(
+    make_world: MakeWorld,
+) -> None:
     world = make_world(virtual_machines=1)
     world.github.refuses = "GitHub answered 403"
     start(world)
-    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
-    assert world.github.asked
-    assert world.lxd.count("create") == 0
+    eventually(lambda: world.github.asked and not world.stages())
     world.github.refuses = ""
-    world.clock.advance(1.1)
-    eventually(lambda: world.stages() == {"booting": 1})
+    world.tell("fleet", GitHubChanged(open=True))
+    eventually(lambda: world.stages() == {"booting": 1})  # at once: the clock has not moved
 
 
 def test_a_restarted_fleet_creates_nothing_twice(make_world: MakeWorld) -> None:

@@ -38,6 +38,15 @@ def runner(name: str, reason: str = "", job: dict[str, str] | None = None) -> di
 
 STATUS = {
     "name": "fleet", "path": "acme", "wanted": 3, "present": 3, "stages": {"idle": 3},
+    "github": {
+        "url": "https://github.com",
+        "credential": "classic personal access token",
+        "may": "admin:org",
+        "expires_at": "2030-06-01T00:00:00+00:00",
+        "renewed": False,
+        "budget": {"core": {"limit": 5000, "remaining": 4812, "reset_at": "2030-01-01T12:34:56Z"}},
+        "runners_per_hour": 2497,
+    },
     "problems": [],
 }  # fmt: skip
 
@@ -138,8 +147,18 @@ def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
     assert done.stdout.splitlines() == [
         "fleet for acme",
         "3 of 3 runners are there (3 idle)",
+        "https://github.com: asked with the classic personal access token, which has: admin:org, "
+        "until 2030-06-01 00:00 UTC",
+        "core: 4,812 of 5,000 calls left until 2030-01-01 12:34 UTC",
+        "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",
     ]
+
+
+def test_before_github_was_asked_the_status_says_so(serve: Serve) -> None:
+    unknown = {"url": "https://github.com"}
+    done = call("status", "--socket", serve({**STATUS, "github": unknown}))
+    assert "https://github.com: not asked yet" in done.stdout
 
 
 def test_a_status_without_problems_is_zero(serve: Serve) -> None:
