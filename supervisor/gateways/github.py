@@ -8,6 +8,7 @@ sending and receiving, so that under threads an answer, or a verb, can go astray
 import json
 import logging
 from collections.abc import Mapping
+from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
@@ -92,6 +93,8 @@ def _cause(error: Exception) -> str:
         if inner is None:
             break
         cause = inner
+    if isinstance(cause, RemoteDisconnected):
+        return "it closed the connection without an answer"
     return str(getattr(cause, "strerror", None) or type(cause).__name__)
 
 

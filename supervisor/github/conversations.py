@@ -64,10 +64,15 @@ def register(
         {"name": name, "runner_group_id": group_id, "labels": list(labels)},
     )
     try:
-        return (yield from _generate(request))
-    except (Unavailable, NameTaken):
-        yield from _clear_away(scope, name)
-        return (yield from _generate(request))
+        try:
+            return (yield from _generate(request))
+        except (Unavailable, NameTaken):
+            yield from _clear_away(scope, name)
+        try:
+            return (yield from _generate(request))
+        except Unavailable:
+            yield from _clear_away(scope, name)
+            raise
     except (Forbidden, NotFound, Refused) as error:
         if group.casefold() == DEFAULT_GROUP:
             raise

@@ -86,9 +86,13 @@ def test_what_was_registered_but_not_received_is_deleted_first() -> None:
     assert asked == [GENERATE, LOOK_UP, f"DELETE {RUNNERS}/6", GENERATE]
 
 
-def test_a_second_unknown_outcome_is_an_error() -> None:
-    with pytest.raises(Unavailable):
-        hold(registering(), LOST, page(), LOST)
+def test_a_second_unknown_outcome_is_an_error_and_leaves_nothing_behind() -> None:
+    talk = registering()
+    asked = [next(talk), talk.throw(LOST), talk.send(page()), talk.throw(LOST)]
+    asked.append(talk.send(page(runner(6))))
+    with pytest.raises(Unavailable, match="can't be reached"):
+        talk.send(ok(None, 204))
+    assert [one.verb for one in asked] == ["POST", "GET", "POST", "GET", "DELETE"]
 
 
 def test_when_the_name_can_not_be_looked_up_it_is_not_asked_for_again() -> None:
