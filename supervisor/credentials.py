@@ -1,14 +1,25 @@
-"""What the operator gives us to ask GitHub with: a token, or an app's key."""
+"""What the operator gives us to ask GitHub with: a token, or the key of a GitHub App."""
 
+import os
+import re
+import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from supervisor.config import Config
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from supervisor.config import OTHERS, TOKEN_RULE, Config, ConfigError, is_token
+
+_LONGEST = 64 * 1024
+
+# https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats
 _KINDS = {
     "ghp_": "classic personal access token",
     "github_pat_": "fine-grained personal access token",
     "gho_": "OAuth token",
-    "ghu_": "app's user token",
+    "ghu_": "GitHub App's user token",
     "ghs_": "installation token",
 }
 
@@ -22,15 +33,21 @@ class PersonalToken:
     @property
     def kind(self) -> str:
         """What it is, in words."""
-        for prefix, kind in _KINDS.items():
-            if self.token.startswith(prefix):
-                return kind
-        return "personal access token"
+        if re.fullmatch(r"[0-9a-f]{40}", self.token):
+            return _KINDS["ghp_"]  # as they were before 2021
+        fitting = (kind for prefix, kind in _KINDS.items() if self.token.startswith(prefix))
+        return next(fitting, "personal access token")
 
 
 @dataclass(frozen=True)
 class AppKey:
-    """A GitHub App's private key, for one installation of it."""
+    """A GitHub App's private key, for one installation of it.
+
+    Attributes:
+        app_id: the App's number, or its client ID.
+        installation_id: the installation's number.
+        private_key: PEM.
+    """
 
     app_id: str
     installation_id: int
@@ -46,13 +63,75 @@ Credential = PersonalToken | AppKey
 
 
 def read(config: Config) -> Credential:
-    """Read the credential."""
-    return PersonalToken(config.github_token())
+    """Read the credential; from its file anew each time, so that a changed one takes effect.
+
+    Raises:
+        ConfigError: the file can't be read, is open to others, or holds something else.
+    """
+    if config.token is not None:
+        return PersonalToken(config.token.get_secret_value())
+    if config.app is not None:
+        key = config.app.private_key_file
+        text = _read(key, "app.private-key-file")
+        _check_key(text, f"app.private-key-file: {key}")
+        return AppKey(config.app.id, config.app.installation_id, text)
+    assert config.token_file is not None  # noqa: S101 - the model sees to it
+    token = _read(config.token_file, "token-file").strip()
+    if not is_token(token):
+        problem = TOKEN_RULE if token else "is empty"
+        raise ConfigError(f"token-file: {config.token_file}: {problem}")
+    return PersonalToken(token)
 
 
 def stamp(config: Config) -> object:
-    """Tell whether the credential may have changed since."""
+    """Give a value that changes when the credential may have: cheap, for every call.
+
+    A link is followed: those who keep secrets on disk replace what it points to.
+    """
+    given = (config.token, config.token_file, config.app)
+    file = config.app.private_key_file if config.app else config.token_file
+    if file is None:
+        return given
     try:
-        return config.token_file.stat().st_mtime_ns if config.token_file else config.token
-    except OSError:
-        return None
+        found = file.stat()
+    except OSError as error:
+        return (*given, error.errno)
+    return (*given, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
+
+
+def _read(path: Path, key: str) -> str:
+    source = f"{key}: {path}"
+    try:
+        # Not to wait for a writer, should it be a named pipe.
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigError(f"{source}: is not a regular file")
+            content = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"{source}: can't be read: {error.strerror}") from error
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & OTHERS:
+        raise ConfigError(
+            f"{source}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`"
+        )
+    if len(content) > _LONGEST:
+        raise ConfigError(f"{source}: is longer than {_LONGEST // 1024} KiB")
+    return content.decode("ascii", errors="replace")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_key(text: str, source: str) -> None:
+    rule = "must be the App's RSA private key in PEM, as GitHub generates it"
+    try:
+        key = load_pem_private_key(text.encode(errors="replace"), password=None)
+    except TypeError as error:
+        raise ConfigError(f"{source}: is encrypted; {rule}") from error
+    except (ValueError, UnsupportedAlgorithm):
+        # The cause may quote the key.
+        raise ConfigError(f"{source}: is not a key that can be read; {rule}") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigError(f"{source}: is a key of another kind; {rule}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import sdnotify
+from supervisor import credentials, sdnotify
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.fleet import FleetActor
@@ -125,7 +125,7 @@ class Daemon:
         settings = self._parts.settings
         try:
             config = load(self._config_path)
-            config.github_token()
+            credentials.read(config)
         except ConfigError as error:
             settings.refuse(str(error))
             logger.error("the configuration stays as it was: {}", error)
@@ -199,7 +199,7 @@ def run(config_path: Path) -> int:
     """
     os.umask(0o077)
     config = load(config_path)
-    config.github_token()
+    credentials.read(config)
     with _only_one(config.control.socket):
         return Daemon(config_path, config).run()
 

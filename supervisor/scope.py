@@ -107,13 +107,16 @@ class GitHubPlace:
             ValueError: it can't be GitHub's, or would show the token to all on the way.
         """
         parts = urlsplit(url)
-        host = (parts.hostname or "").removeprefix("api.")
-        if host == "github.com" or host.endswith(".ghe.com"):
-            return cls(f"https://api.{host}", has_published_limits=True)
-        if parts.path.rstrip("/") not in {"", _SERVER_API}:
-            raise ValueError(f"must end at the host, or in {_SERVER_API}")
+        host = parts.hostname or ""
         if parts.scheme != "https" and not _is_near(host):
             raise ValueError("must begin with https: a token must not travel in clear text")
+        cloud = host.removeprefix("api.")
+        if cloud == "github.com" or cloud.endswith(".ghe.com"):
+            if parts.path.rstrip("/"):
+                raise ValueError(f"must end at the host: https://{cloud}")
+            return cls(f"https://api.{cloud}", has_published_limits=True)
+        if parts.path.rstrip("/") not in {"", _SERVER_API}:
+            raise ValueError(f"must end at the host, or in {_SERVER_API}")
         return cls(f"{parts.scheme}://{parts.netloc}{_SERVER_API}", has_published_limits=False)
 
 

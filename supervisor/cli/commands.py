@@ -111,8 +111,10 @@ def run(config_path: Path, log_level: str) -> None:
 @_config_option
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
+    from supervisor import credentials  # noqa: PLC0415 - cryptography is slow to import
+
     config = load(config_path)
-    config.github_token()
+    credentials.read(config)
     click.echo(f"{config_path}: is right: {config.virtual_machines} runners for {config.path}")
 
 

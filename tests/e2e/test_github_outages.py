@@ -76,11 +76,11 @@ def test_a_wrong_token_is_named_and_another_one_is_taken_from_its_file(world: Wo
     calls = world.watch("*", API)
     world.daemon.start()
     wait_until(
-        lambda: "is wrong, expired or revoked" in " ".join(world.status()["problems"]), "the reason is shown"
+        lambda: "is wrong, expired or revoked" in " ".join(world.status()["problems"]),
+        "the reason is shown",
     )
     assert world.github.faults.hits(calls) <= 10
-    token_file.write_text(f"{right}\n")
-    world.daemon.reload()
+    token_file.write_text(f"{right}\n")  # and nobody tells the daemon
     world.wait_whole()
     assert not world.status()["problems"]
 

@@ -34,7 +34,7 @@ def durations(text: str) -> timedelta:
 def test_three_keys_are_enough() -> None:
     config = parse(MINIMUM, "config.yaml")
     assert config.virtual_machines == 1
-    assert config.github_token() == SECRET
+    assert config.token is not None
     assert config.lxd.instance_type == "virtual-machine"
 
 
@@ -123,7 +123,7 @@ def test_every_example_is_a_right_value() -> None:
                 check(field.annotation, data, (*where, key))
                 continue
             assert field.examples, f"{key} has no example"
-            changed = {**data, "token": None} if key == "token-file" else data
+            changed = {**data, "token": None} if key in {"token-file", "app"} else data
             nested: dict[str, Any] = {key: yaml.safe_load(str(field.examples[0]))}
             for section in reversed(where):
                 nested = {section: nested}
@@ -158,7 +158,7 @@ def test_a_section_that_is_no_section_is_refused() -> None:
 
 @pytest.mark.parametrize("changes", [{"token-file": "/x"}, {"token": None}])
 def test_there_is_one_token_and_not_two(changes: dict[str, Any]) -> None:
-    assert refusal(**changes) == "config.yaml: give either token or token-file"
+    assert refusal(**changes) == "config.yaml: give one of token, token-file and app"
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "sécret", "\x00"])
@@ -213,43 +213,7 @@ def test_a_file_with_a_token_that_others_can_read_is_refused(tmp_path: Path, mod
 def test_a_file_without_a_token_may_be_read_by_all(tmp_path: Path) -> None:
     token = written(tmp_path / "token", f"{SECRET}\n")
     path = written(tmp_path / "c.yaml", f"name: a\npath: b\ntoken-file: {token}\n", 0o644)
-    assert load(path).github_token() == SECRET
-
-
-def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
-    file = written(tmp_path / "token", "first")
-    config = parse({"name": "a", "path": "b", "token-file": str(file)}, "x")
-    assert config.github_token() == "first"
-    file.write_text("second\n")
-    assert config.github_token() == "second"
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "reason"),
-    [
-        ("", 0o600, "is empty"),
-        (" \n", 0o600, "is empty"),
-        ("a\nb\n", 0o600, "must be one line"),
-        ("sécret", 0o600, "must be one line"),
-        (SECRET, 0o644, "the file is open to others"),
-        (SECRET, 0o660, "the file is open to others"),
-    ],
-)
-def test_a_token_file_that_can_not_be_used_is_refused(
-    tmp_path: Path, content: str, mode: int, reason: str
-) -> None:
-    file = written(tmp_path / "token", content, mode)
-    config = parse({"name": "a", "path": "b", "token-file": str(file)}, "x")
-    with pytest.raises(ConfigError) as caught:
-        config.github_token()
-    assert str(caught.value).startswith(f"token-file: {file}: {reason}")
-    assert "cret" not in str(caught.value)
-
-
-def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    config = parse({"name": "a", "path": "b", "token-file": str(tmp_path / "none")}, "x")
-    with pytest.raises(ConfigError, match=r"^token-file: .*none: can't be read: No such file"):
-        config.github_token()
+    assert load(path).token_file == token
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ STATUS = {
     "name": "fleet", "path": "acme", "wanted": 3, "present": 3, "stages": {"idle": 3},
     "github": {
         "url": "https://github.com",
-        "credential": "classic personal access token",
+        "credential": "App",
         "may": "admin:org",
         "expires_at": "2030-06-01T00:00:00+00:00",
         "renewed": False,
@@ -147,8 +147,7 @@ def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
     assert done.stdout.splitlines() == [
         "fleet for acme",
         "3 of 3 runners are there (3 idle)",
-        "https://github.com: asked with the classic personal access token, which has: admin:org, "
-        "until 2030-06-01 00:00 UTC",
+        "https://github.com: asked with the App, which has: admin:org, until 2030-06-01 00:00 UTC",
         "core: 4,812 of 5,000 calls left until 2030-01-01 12:34 UTC",
         "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",

@@ -1,0 +1,18 @@
+"""The configuration: typed, checked whole before any of it is used."""
+
+from supervisor.config.file import DEFAULT_PATH, OTHERS, ConfigError, load, mode_of, parse
+from supervisor.config.model import DEFAULT_SOCKET, Config
+from supervisor.config.values import TOKEN_RULE, is_token
+
+__all__ = [
+    "DEFAULT_PATH",
+    "DEFAULT_SOCKET",
+    "OTHERS",
+    "TOKEN_RULE",
+    "Config",
+    "ConfigError",
+    "is_token",
+    "load",
+    "mode_of",
+    "parse",
+]

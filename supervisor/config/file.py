@@ -1,0 +1,135 @@
+"""The configuration file: read whole, checked whole, faults told one a line."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from supervisor.config.model import Config, kebab
+
+DEFAULT_PATH = Path("/etc/github-runner-supervisor/config.yaml")
+OTHERS = 0o077
+"""The part of a file's mode that is not its owner's."""
+
+
+class ConfigError(Exception):
+    """The configuration can't be used: one line a fault, with file, key, reason and example."""
+
+
+def mode_of(file: IO[Any]) -> int:
+    """Tell who may read a file that is open."""
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets a later key silently win over an earlier one of the same name; we refuse it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> Config:
+    """Load and check a configuration file.
+
+    Raises:
+        ConfigError: it can't be read or used; nothing of it is in force.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = mode_of(file)
+            data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {_describe_yaml(error)}") from error
+    except (ValueError, RecursionError) as error:  # such as a date that no calendar has
+        raise ConfigError(f"{path}: holds a value that YAML can't read") from error
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: must hold keys and values, for example `path: my-organisation`")
+    if "token" in data and mode & OTHERS:
+        raise ConfigError(
+            f"{path}: token: the file is open to others (mode {mode:04o}); "
+            f"`chmod 600 {path}`, or use token-file"
+        )
+    return parse(data, str(path))
+
+
+def parse(data: Mapping[str, Any], source: str) -> Config:
+    """Check a configuration; `source` names it in errors.
+
+    Raises:
+        ConfigError: it can't be used.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = [_describe(fault, source) for fault in error.errors(include_input=False)]
+        raise ConfigError("\n".join(lines)) from None  # the cause may quote a secret
+
+
+def _describe_yaml(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return "is not YAML"
+
+
+def _describe(fault: Any, source: str) -> str:
+    location = [
+        str(part) for part in fault["loc"] if part not in {"function-after", "function-before"}
+    ]
+    key = ".".join(location)
+    reason = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    reason = reason[:1].lower() + reason[1:]
+    if fault["type"] == "extra_forbidden":
+        section = _section(location[:-1])
+        known = ", ".join(sorted(kebab(name) for name in section.model_fields)) if section else ""
+        return f"{source}: {key}: unknown key; known here: {known}"
+    if fault["type"] == "missing":
+        reason = "is missing"
+    example = _example(location)
+    line = f"{source}: {key}: {reason}" if key else f"{source}: {reason}"
+    return f"{line}; for example `{example}`" if example else line
+
+
+def _section(location: list[str]) -> type[BaseModel] | None:
+    section: type[BaseModel] = Config
+    for key in location:
+        field = section.model_fields.get(key.replace("-", "_"))
+        annotation = field.annotation if field else None
+        sections = [
+            one
+            for one in (annotation, *get_args(annotation))
+            if isinstance(one, type) and issubclass(one, BaseModel)
+        ]
+        if not sections:
+            return None
+        section = sections[0]
+    return section
+
+
+def _example(location: list[str]) -> str:
+    for depth in range(len(location), 0, -1):
+        section = _section(location[: depth - 1])
+        field = section.model_fields.get(location[depth - 1].replace("-", "_")) if section else None
+        if field and field.examples:
+            return f"{location[depth - 1]}: {field.examples[0]}"
+    return ""

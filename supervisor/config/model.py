@@ -1,0 +1,152 @@
+"""What can be set: each key with its type, its default and an example."""
+
+from datetime import timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from supervisor.config.values import (
+    Duration,
+    GitHubUrl,
+    Labels,
+    LxdName,
+    Name,
+    ScopePath,
+    Size,
+    Socket,
+    Token,
+)
+from supervisor.lifecycle import Limits
+from supervisor.scope import Scope
+
+DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
+_DEFAULT_GROUP = "Default"
+_APP_EXAMPLE = (
+    "{id: 12345, installation-id: 678, private-key-file: /etc/github-runner-supervisor/app.pem}"
+)
+
+
+def kebab(name: str) -> str:
+    """Spell a field's name as its key in the file."""
+    return name.replace("_", "-")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=kebab,
+        validate_by_name=False,
+        hide_input_in_errors=True,
+    )
+
+
+class LxdConfig(_Section):
+    """Where LXD is and what instances are made of there."""
+
+    socket: Socket | None = Field(None, examples=["/var/snap/lxd/common/lxd/unix.socket"])
+    project: LxdName = Field("default", examples=["github-runners"])
+    pool: LxdName = Field("default", examples=["default"])
+    network: LxdName = Field("lxdbr0", examples=["lxdbr0"])
+    profile: LxdName = Field("default", examples=["default"])
+    image: str = Field("github-runner", pattern=r"^[!-~]+$", examples=["github-runner"])
+    instance_type: Literal["virtual-machine", "container"] = Field(
+        "virtual-machine", examples=["virtual-machine"]
+    )
+    timeout: Duration = Field(timedelta(seconds=30), examples=["30s"])
+    creations_at_once: int = Field(4, ge=1, le=64, examples=[4])
+
+
+class ControlConfig(_Section):
+    """The socket that `supervisor-cli` talks to."""
+
+    socket: Socket = Field(DEFAULT_SOCKET, examples=[str(DEFAULT_SOCKET)])
+    debug: bool = Field(default=False, examples=[False])
+
+
+class SignalsConfig(_Section):
+    """Where the guests report. The address is that of the LXD bridge, unless given."""
+
+    address: IPv4Address | None = Field(None, examples=["10.0.100.1"])
+    port: int = Field(8642, ge=1, le=65535, examples=[8642])
+
+
+class AppConfig(_Section):
+    """A GitHub App that asks for us, by one of its installations."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["12345"])
+    installation_id: int = Field(ge=1, examples=[678])
+    private_key_file: Path = Field(examples=["/etc/github-runner-supervisor/app.pem"])
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _is_number_or_client_id(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class LimitsConfig(_Section):
+    """How long each stage of a runner may last."""
+
+    requested: Duration = Field(Limits.requested, examples=["10m"])
+    creating: Duration = Field(Limits.creating, examples=["10m"])
+    booting: Duration = Field(Limits.booting, examples=["10m"])
+    busy: Duration = Field(Limits.busy, examples=["5d"])
+    retiring: Duration = Field(Limits.retiring, examples=["2m"])
+    finished: Duration = Field(Limits.finished, examples=["2m"])
+    offline: Duration = Field(timedelta(minutes=5), examples=["5m"])
+
+    def limits(self) -> Limits:
+        """Give them as the lifecycle takes them."""
+        return Limits(**self.model_dump(exclude={"offline"}))
+
+
+class Config(_Section):
+    """All that an operator sets."""
+
+    name: Name = Field(examples=["runner-host-1"])
+    path: ScopePath = Field(examples=["my-organisation"])
+    github_url: GitHubUrl = Field("https://github.com", examples=["https://github.com"])
+    token: Token | None = Field(None, examples=["ghp_..."])
+    token_file: Path | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
+    app: AppConfig | None = Field(None, examples=[_APP_EXAMPLE])
+    virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
+    labels: Labels = Field((), examples=["large, gpu"])
+    group: str = Field(_DEFAULT_GROUP, pattern=r"^\S(.{0,62}\S)?$", examples=["Default"])
+    vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])
+    vm_memory: Size = Field("7GiB", examples=["7GiB"])
+    vm_disk: Size = Field("10GiB", examples=["10GiB"])
+    reconcile_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
+    limits: LimitsConfig = LimitsConfig()
+    lxd: LxdConfig = LxdConfig()
+    signals: SignalsConfig = SignalsConfig()
+    control: ControlConfig = ControlConfig()
+
+    @model_validator(mode="after")
+    def _has_one_credential(self) -> "Config":
+        given = (self.token, self.token_file, self.app)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("give one of token, token-file and app")
+        return self
+
+    @model_validator(mode="after")
+    def _has_groups(self) -> "Config":
+        default = self.group.casefold() == _DEFAULT_GROUP.casefold()
+        if not default and not Scope.parse(self.path).has_groups:
+            raise ValueError(
+                f"group: the repository {self.path} has no runner groups; leave it out"
+            )
+        return self
+
+    def needs_restart(self, other: "Config") -> tuple[str, ...]:
+        """Name the keys that differ in `other` and that a running daemon can't change."""
+        lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
+        fixed = ("name", "path", "github_url", "signals", "control", *lxd)
+        return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
+
+
+def _get(config: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        config = getattr(config, part)
+    return config

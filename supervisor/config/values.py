@@ -1,0 +1,123 @@
+"""The kinds of values that an operator sets, each with what it must be."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from supervisor.naming import MAX_INSTALLATION_LENGTH
+from supervisor.scope import GitHubPlace, Scope
+
+TOKEN_RULE = "must be one line of printable ASCII characters without blanks"  # noqa: S105
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
+_MOST_LABELS = 97
+_LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
+
+
+def _parse_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", str(value).strip())
+    if not match:
+        raise ValueError("must be a number and a unit: s, m, h or d")
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    # Compared before a timedelta is made of it, which has a limit of its own.
+    if not _SHORTEST_S <= seconds <= _LONGEST_S:
+        raise ValueError("must be at least 0.001s and at most 365d")
+    return timedelta(seconds=seconds)
+
+
+def _check_name(value: str) -> str:
+    fits = (
+        re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", value) and len(value) <= MAX_INSTALLATION_LENGTH
+    )
+    if not fits:
+        raise ValueError(
+            "must be lower-case letters, digits and dashes, begin with a letter, "
+            f"and have at most {MAX_INSTALLATION_LENGTH} characters"
+        )
+    return value
+
+
+def _check_size(value: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
+        raise ValueError("must be a whole number and a unit: KiB, MiB, GiB, TiB, PiB or EiB")
+    return value
+
+
+def _split_labels(value: Any) -> Any:
+    if isinstance(value, str):
+        return [label.strip() for label in value.split(",") if label.strip()]
+    return value
+
+
+def _check_labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > _MOST_LABELS:
+        raise ValueError(f"must be at most {_MOST_LABELS}: GitHub takes 100, three are given")
+    return value
+
+
+def _check_label(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,256}", value):
+        raise ValueError("must be letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _check_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_address = False
+    else:
+        is_address = is_address and not (parts.username or parts.query or parts.fragment)
+    if not is_address or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be an http or https address without credentials and parameters")
+    GitHubPlace.parse(value)
+    return value.rstrip("/")
+
+
+def _check_path(value: str) -> str:
+    Scope.parse(value)
+    return value
+
+
+def _check_lxd_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError("must be a name of LXD's: letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    if not is_token(value.get_secret_value()):
+        raise ValueError(TOKEN_RULE)
+    return value
+
+
+def is_token(value: str) -> bool:
+    """Tell whether a token is of one line, without blanks."""
+    return re.fullmatch(r"[!-~]+", value) is not None
+
+
+def _check_socket(value: Path) -> Path:
+    if not value.is_absolute() or len(os.fsencode(value)) > _LONGEST_SOCKET_PATH:
+        raise ValueError(f"must be an absolute path of at most {_LONGEST_SOCKET_PATH} bytes")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+GitHubUrl = Annotated[str, AfterValidator(_check_url)]
+ScopePath = Annotated[str, AfterValidator(_check_path)]
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+Size = Annotated[str, AfterValidator(_check_size)]
+Label = Annotated[str, AfterValidator(_check_label)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
+Socket = Annotated[Path, AfterValidator(_check_socket)]
+LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
