@@ -55,7 +55,7 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "wanted": 3,
         "present": 2,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
-        "github": {"url": "https://api.github.com", **GITHUB},
+        "github": {"url": "https://github.com", **GITHUB},
         "problems": [],
     }
 
