@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+WITHOUT_USER_DATA = {"cloud-init.user-data": ""}
+"""Configuration that takes the guest's script away: LXD removes a key with an empty value."""
+
 _GENERATION_DIGITS = 12
 
 

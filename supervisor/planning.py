@@ -5,8 +5,8 @@ result it asks for nothing) and bounded (never more instances than wanted, plus 
 job under settings or a number that no longer hold).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from supervisor import naming
@@ -79,13 +79,16 @@ class Suspicion:
     """What the last listing had on one side only: acted on when the next one shows it again.
 
     Between the two listings, and between a listing and its use, runners come and go.
+
+    Attributes:
+        unmatched: registrations of ours that nothing stands behind.
+        missing: runners that should be registered and are not.
+        offline: runners that GitHub shows offline, and since when.
     """
 
     unmatched: frozenset[int] = frozenset()
     missing: frozenset[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.unmatched or self.missing)
+    offline: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class Plan:
         retire: runners to let go, with the reason.
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
-        confirm: what GitHub says of runners, for those it knows something new of.
+        confirm: runners of which GitHub knows something new: the name, and whether it is busy.
         suspicion: to be handed to the next plan.
+        recheck: how soon both sides are to be listed again; None for the usual interval.
     """
 
     create: int = 0
@@ -109,13 +113,15 @@ class Plan:
     retire: tuple[tuple[str, str], ...] = ()
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
-    confirm: tuple[Registration, ...] = ()
-    suspicion: Suspicion = Suspicion()
+    confirm: tuple[tuple[str, bool], ...] = ()
+    suspicion: Suspicion = field(default_factory=Suspicion)
+    recheck: timedelta | None = None
 
 
 _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
 )  # fmt: skip
+_SOON = timedelta(seconds=15)
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -171,13 +177,26 @@ def _will_stay(runner: Runner, desired: Desired) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long what GitHub shows of a runner may differ from what is known here.
+
+    Attributes:
+        unregistered: how long a runner that became ready may be missing.
+        offline: how long it may be offline.
+    """
+
+    unregistered: timedelta = timedelta(minutes=1)
+    offline: timedelta = timedelta(minutes=5)
+
+
 def reconcile(
     desired: Desired,
     runners: Sequence[Runner],
     listing: Listing,
     suspicion: Suspicion,
     now: datetime,
-    grace: timedelta = timedelta(minutes=1),
+    limits: Patience = Patience(),
 ) -> Plan:
     """Compare both sides with the runners that have an actor, and decide what to repair.
 
@@ -187,46 +206,117 @@ def reconcile(
         listing: what LXD and GitHub showed.
         suspicion: what the plan before this one left.
         now: aware, UTC.
-        grace: how long a runner may be missing on GitHub after it became ready.
+        limits: how long what GitHub shows may differ.
     """
     known = {runner.name: runner for runner in runners}
-    listed = listing.registrations or ()
-    ours = [r for r in listed if naming.belongs_to(desired.installation, r.name)]
-    registered = {r.name for r in ours}
+    sides = _Sides(desired.installation, runners, listing)
 
     instances = listing.running | listing.stopped
     adopt = tuple(sorted(instances - known.keys()))
-    # An idle registration may belong to a runner that is about to be adopted.
-    unmatched = [r for r in ours if r.name not in known and r.name not in instances]
+    unmatched = sides.unmatched()
     missing = frozenset(
         r.name
         for r in runners
         if listing.registrations is not None
         and r.stage in AVAILABLE
-        and r.name not in registered
-        and now - r.since >= grace
+        and sides.registration_of(r) is None
+        and now - r.since >= limits.unregistered
     )
+    offline = {
+        r.name: suspicion.offline.get(r.name, now)
+        for r in runners
+        if r.stage in AVAILABLE
+        # Not asked, it is as it was the last time.
+        and (r.name in suspicion.offline if listing.registrations is None else sides.is_offline(r))
+    }
+    lost = {name for name, since in offline.items() if now - since >= limits.offline}
+
     adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
     balanced = balance(desired, [*runners, *adopted])
-    leaving = {name for name, _ in balanced.retire}
+    retire = {name: why for name, why in balanced.retire if name in known}
+    minutes = limits.offline.total_seconds() / 60
+    retire.update((name, f"GitHub shows it offline for {minutes:g} minutes") for name in lost)
+    found = Suspicion(frozenset(r.id for r in unmatched), missing, offline)
     return Plan(
         create=balanced.create,
         adopt=adopt,
         look=tuple(
             r.name for r in runners if r.stage in _RUNNING and r.name not in listing.running
         ),
-        retire=tuple((name, why) for name, why in balanced.retire if name in known),
+        retire=tuple(retire.items()),
         unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
         vanished=tuple(sorted(missing & suspicion.missing)),
         confirm=tuple(
-            r for r in ours if r.name not in leaving and _says_something_new(r, known.get(r.name))
+            (r.name, registration.busy)
+            for r in runners
+            if (registration := sides.registration_of(r))
+            and r.name not in retire
+            and _says_something_new(registration, r)
         ),
-        suspicion=Suspicion(frozenset(r.id for r in unmatched), missing),
+        suspicion=found,
+        recheck=_recheck(suspicion, found, lost, now, limits),
     )
 
 
-def _says_something_new(registration: Registration, runner: Runner | None) -> bool:
-    if runner is None or not registration.online:
+class _Sides:
+    """Who belongs to whom: by GitHub's number where it is known, as a runner can be renamed."""
+
+    def __init__(self, installation: str, runners: Sequence[Runner], listing: Listing) -> None:
+        self._installation = installation
+        self._listed = listing.registrations or ()
+        self._instances = listing.running | listing.stopped
+        self._by_id = {r.id: r for r in self._listed}
+        self._by_name = {r.name: r for r in self._listed}
+        self._known = {r.name: r for r in runners}
+        self._ids = {r.runner_id for r in runners}
+
+    def registration_of(self, runner: Runner) -> Registration | None:
+        """Find a runner's registration."""
+        if runner.runner_id is not None:
+            return self._by_id.get(runner.runner_id)
+        found = self._by_name.get(runner.name)
+        return found if found and self._is_ours(found) else None
+
+    def is_offline(self, runner: Runner) -> bool:
+        """Tell whether GitHub has a runner and does not see it, nor take it for busy."""
+        registration = self.registration_of(runner)
+        return registration is not None and not (registration.online or registration.busy)
+
+    def unmatched(self) -> list[Registration]:
+        """Give the registrations of ours that nothing stands behind."""
+        return [r for r in self._listed if self._is_ours(r) and not self._is_matched(r)]
+
+    def _is_matched(self, registration: Registration) -> bool:
+        runner = self._known.get(registration.name)
+        if registration.id in self._ids:
+            return True
+        if runner is None:
+            # It may belong to a runner that is about to be adopted.
+            return registration.name in self._instances
+        return runner.runner_id is None
+
+    def _is_ours(self, registration: Registration) -> bool:
+        return registration.ephemeral and naming.belongs_to(self._installation, registration.name)
+
+
+def _recheck(
+    before: Suspicion, found: Suspicion, lost: set[str], now: datetime, limits: Patience
+) -> timedelta | None:
+    """Say how soon a suspicion is worth another listing: only a new one is so at once.
+
+    One that stands, such as for a runner that GitHub takes for busy, can wait for the interval: a
+    listing of a thousand runners costs ten calls.
+    """
+    if found.unmatched - before.unmatched or found.missing - before.missing:
+        return _SOON
+    waiting = [since for name, since in found.offline.items() if name not in lost]
+    if not waiting:
+        return None
+    return max(_SOON, min(waiting) + limits.offline - now)
+
+
+def _says_something_new(registration: Registration, runner: Runner) -> bool:
+    if not registration.online:
         return False
     # One that boots and is online has lost its signals, most likely while no daemon ran.
     if registration.busy:

@@ -269,9 +269,9 @@ class World:
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
         self.logged: list[str] = []
-        self._base = {"name": "fleet", "path": "acme", "token": "secret", **config}
+        self.base = {"name": "fleet", "path": "acme", "token": "secret", **config}
         self.parts = Parts(
-            settings=Settings(parse(self._base, "test")),
+            settings=Settings(parse(self.base, "test")),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
             creating=Workers("creating", 4),
@@ -282,7 +282,7 @@ class World:
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}
-        self.parts.settings.accept(parse({**self._base, **given}, "test"))
+        self.parts.settings.accept(parse({**self.base, **given}, "test"))
 
     def run(self, *children: ChildSpec, **options: Any) -> None:
         spec = SupervisorSpec(children=children, intensity=100, period=1, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -28,6 +29,14 @@ ANONYMOUS = web.AppKey("anonymous", Grant)
 def anonymous() -> Grant:
     """Return what a request without a token gets: a small budget and no access."""
     return Grant("none", Budget(_ANONYMOUS_LIMIT))
+
+
+@web.middleware
+async def tell_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let every answer bear the sandbox's own time, which may not be the machine's."""
+    answer = await handler(request)
+    answer.headers["Date"] = format_datetime(request.app[HUB].clock(), usegmt=True)
+    return answer
 
 
 @web.middleware

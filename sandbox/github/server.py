@@ -16,7 +16,13 @@ from aiohttp import web
 from sandbox.github import admin, runner_protocol
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Clock, Hub, utc_now
-from sandbox.github.middleware import ANONYMOUS, anonymous, misbehave, speak_github
+from sandbox.github.middleware import (
+    ANONYMOUS,
+    anonymous,
+    misbehave,
+    speak_github,
+    tell_time,
+)
 from sandbox.github.rest import general, groups, registration, runners, runs
 from sandbox.github.rest.call import FAULTS, HUB, OFFER, Offer
 
@@ -268,7 +274,9 @@ class SandboxGitHub:
         return sockets
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[misbehave, speak_github], client_max_size=_LARGEST_BODY)
+        app = web.Application(
+            middlewares=[tell_time, misbehave, speak_github], client_max_size=_LARGEST_BODY
+        )
         app[HUB] = self.hub
         app[FAULTS] = self.faults
         app[OFFER] = self._offer

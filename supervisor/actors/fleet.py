@@ -1,5 +1,6 @@
 """The fleet: as many runners as wanted, by comparing what is wanted with what is there."""
 
+import secrets
 from collections import deque
 from dataclasses import replace
 from datetime import datetime
@@ -33,7 +34,7 @@ from supervisor.messages import (
     SignalsListening,
 )
 from supervisor.parts import Parts
-from supervisor.planning import Desired, Listing, Pace, Plan, Suspicion
+from supervisor.planning import Desired, Listing, Pace, Patience, Plan, Suspicion
 from supervisor.roster import Entry
 from supervisor.supervision import (
     Actor,
@@ -49,7 +50,6 @@ from supervisor.workers import WorkFailed
 
 _LISTING_LIMIT_S = 60.0
 _SOON_S = 1.0
-_RECHECK_S = 15.0
 _RUNNER_SHUTDOWN_S = 2.0
 
 
@@ -77,7 +77,8 @@ class FleetActor(Actor):
         super().__init__(system)
         self._parts = parts
         self._runners = runners
-        self._ticket = 0
+        # An answer to an earlier incarnation must not be taken for one to this.
+        self._ticket = secrets.randbits(48)
         self._listing: InstancesListed | None = None
         self._registered: RegistrationsListed | None = None
         self._reconciling = False
@@ -187,7 +188,7 @@ class FleetActor(Actor):
         }
         self._trouble = "; ".join(error for error in (listing.error, registered.error) if error)
         config = self._parts.settings.config
-        adopted = False
+        adopted, soon = False, None
         if not listing.error:
             self._may_create = True
             plan = planning.reconcile(
@@ -202,8 +203,10 @@ class FleetActor(Actor):
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
+                limits=Patience(offline=config.limits.offline),
             )
             self._suspicion = plan.suspicion
+            soon = plan.recheck
             adopted = bool(plan.adopt)
             for name in plan.adopt:
                 self._adopt(name, listing.instances[name])
@@ -214,9 +217,8 @@ class FleetActor(Actor):
         elif adopted:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
-        elif self._suspicion:
-            soon = min(_RECHECK_S, config.reconcile_interval.total_seconds())
-            self._reconcile_after(soon, "to confirm what the last one suspected")
+        elif soon is not None and soon < config.reconcile_interval:
+            self._reconcile_after(soon.total_seconds(), "to confirm what the last one suspected")
         else:
             self._reconcile_after(config.reconcile_interval.total_seconds(), "the interval")
         self._show()
@@ -237,9 +239,8 @@ class FleetActor(Actor):
             directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
-        for registration in plan.confirm:
-            confirmed = lifecycle.Confirmed(busy=registration.busy)
-            directory.tell(registration.name, Happened(confirmed))
+        for name, busy in plan.confirm:
+            directory.tell(name, Happened(lifecycle.Confirmed(busy=busy)))
 
     # The balance: at each change, from the roster alone.
 
@@ -273,7 +274,7 @@ class FleetActor(Actor):
                 self._pace = replace(self._pace, failures=0, last_failure=None)
             elif life.stage in (Stage.FAILED, Stage.FINISHED):
                 self._judged.add(name)
-                if life.runner_id is None:
+                if life.stage is Stage.FAILED and life.runner_id is None:
                     return  # GitHub did not register it: it is tried again when GitHub can
                 failures = self._pace.failures + 1
                 self._pace = replace(self._pace, failures=failures, last_failure=self._now())

@@ -15,7 +15,7 @@ from supervisor import lifecycle, marks
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
-from supervisor.instances import instance_request
+from supervisor.instances import WITHOUT_USER_DATA, instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
     STARTING,
@@ -286,8 +286,9 @@ class RunnerActor(Actor):
             self._record()
 
     def _record(self) -> None:
-        record = partial(self._instance.record, marks.of_life(self._entry.life))
-        self._enqueue(self._parts.tending, record)
+        # The guest has read its script; what that holds is of use to nobody but a thief.
+        keys = {**marks.of_life(self._entry.life), **WITHOUT_USER_DATA}
+        self._enqueue(self._parts.tending, partial(self._instance.record, keys))
 
     def _prepare(self, order: Order, made: JitConfigMade) -> None:
         token = secrets.token_urlsafe(32)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.naming import MAX_INSTALLATION_LENGTH, belongs_to, new_runner_name
+from supervisor.naming import MAX_INSTALLATION_LENGTH, belongs_to, new_runner_name, runner_name
 
 installations = st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 
@@ -28,14 +28,28 @@ def test_a_longer_name_is_not_claimed_by_its_beginning(installation: str, more: 
 
 @given(installations, st.text(max_size=70))
 def test_an_arbitrary_name_is_not_claimed(installation: str, name: str) -> None:
-    made_like_ours = name.startswith(f"{installation}-") and len(name) == len(installation) + 9
+    made_like_ours = name.startswith(f"{installation}-") and len(name) == len(installation) + 13
     assert belongs_to(installation, name) <= made_like_ours
 
 
 def test_a_name_is_claimed_whole() -> None:
-    for name in ("web-abcd1234\n", "web-abcd123", "web-abcd12345", "xweb-abcd1234", "web-ABCD1234"):
-        assert not belongs_to("web", name)
-    assert not belongs_to("w.b", "web-abcd1234")
+    name = new_runner_name("web")
+    for other in (f"{name}\n", name[:-1], f"{name}x", f"x{name}", name.upper()):
+        assert not belongs_to("web", other)
+    assert not belongs_to("w.b", name)
+
+
+@given(
+    st.from_regex(r"[a-z0-9]{10}", fullmatch=True), st.from_regex(r"[a-z0-9]{2}", fullmatch=True)
+)
+def test_only_one_check_fits(unique: str, check: str) -> None:
+    name = f"web-{unique}{check}"
+    assert belongs_to("web", name) == (name == runner_name("web", unique))
+
+
+def test_names_that_people_give_are_not_claimed() -> None:
+    given = ["buildserver1", "frontend-001", "ubuntu-24-04", "workernode12", "integration1"]
+    assert not any(belongs_to("gpu", f"gpu-{name}") for name in given)
 
 
 def test_no_two_names_of_many_are_alike() -> None:

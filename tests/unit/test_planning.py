@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from supervisor import planning
 from supervisor.lifecycle import ENDING, Stage
+from supervisor.naming import belongs_to, runner_name
 from supervisor.planning import (
     Desired,
     Listing,
     Pace,
+    Plan,
     Registration,
     Runner,
     Suspicion,
@@ -21,7 +23,16 @@ NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 LONG_AGO = NOW - timedelta(hours=1)
 
 numbers = st.integers(0, 12)
-names = numbers.map(lambda n: f"fleet-{n:08d}")
+names = numbers.map(lambda n: runner_name("fleet", f"{n:010d}"))
+strangers = st.sampled_from(
+    [
+        runner_name("other", "0000000001"),
+        runner_name("fleet-2", "0000000001"),
+        "fleet",
+        "fleet-00000001",
+        "fleet-buildserver1",
+    ]
+)
 runners = st.lists(
     st.builds(
         Runner,
@@ -30,15 +41,17 @@ runners = st.lists(
         st.sampled_from(["old", "new"]),
         st.sampled_from([LONG_AGO, NOW]),
         st.integers(0, 1),
+        st.none() | st.integers(1, 50),
     ),
-    unique_by=lambda r: r.name,
+    unique_by=(lambda r: r.name, lambda r: r.runner_id or r.name),
     max_size=12,
 )
 registrations = st.lists(
     st.builds(
         Registration,
         st.integers(1, 50),
-        names | st.sampled_from(["other-00000001", "fleet-2-00000001", "fleet"]),
+        names | strangers,
+        st.booleans(),
         st.booleans(),
         st.booleans(),
     ),
@@ -55,7 +68,11 @@ listings = st.builds(
 
 
 def runner(name: str, stage: Stage, generation: str = "new", since: datetime = LONG_AGO) -> Runner:
-    return Runner(f"fleet-{name:0>8}", stage, generation, since)
+    return Runner(named(name), stage, generation, since)
+
+
+def named(name: str) -> str:
+    return runner_name("fleet", f"{name:0>10}")
 
 
 def wanted(count: int) -> Desired:
@@ -76,7 +93,7 @@ def test_a_fleet_is_filled() -> None:
 
 def test_a_busy_runner_survives_a_resize() -> None:
     plan = balance(wanted(0), [runner("a", Stage.BUSY), runner("b", Stage.IDLE)])
-    assert [name for name, _ in plan.retire] == ["fleet-0000000b"]
+    assert [name for name, _ in plan.retire] == [named("b")]
 
 
 def test_a_busy_runner_of_older_settings_is_replaced_before_it_ends() -> None:
@@ -86,13 +103,13 @@ def test_a_busy_runner_of_older_settings_is_replaced_before_it_ends() -> None:
 
 def test_an_idle_runner_of_older_settings_is_retired() -> None:
     plan = balance(wanted(1), [runner("a", Stage.IDLE, "old")])
-    assert [name for name, _ in plan.retire] == ["fleet-0000000a"]
+    assert [name for name, _ in plan.retire] == [named("a")]
     assert plan.create == 0  # its instance is still there
 
 
 def test_those_that_cannot_take_a_job_go_first() -> None:
     fleet = [runner("a", Stage.IDLE), runner("b", Stage.BOOTING), runner("c", Stage.READY)]
-    assert [name for name, _ in balance(wanted(2), fleet).retire] == ["fleet-0000000b"]
+    assert [name for name, _ in balance(wanted(2), fleet).retire] == [named("b")]
 
 
 def test_an_instance_that_cannot_be_deleted_does_not_cost_the_fleet_a_runner() -> None:
@@ -182,10 +199,14 @@ def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_
     missing: frozenset[str],
 ) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(unmatched, missing), NOW)
-    known = {r.name for r in fleet} | listing.running | listing.stopped
+    numbers_known = {r.runner_id for r in fleet}
+    names_known = {r.name for r in fleet if r.runner_id is None}
+    names_known |= (listing.running | listing.stopped) - {r.name for r in fleet}
     for registration in plan.unregister:
-        assert registration.name.startswith("fleet-0")
-        assert registration.name not in known
+        assert belongs_to("fleet", registration.name)
+        assert registration.ephemeral
+        assert registration.id not in numbers_known
+        assert registration.name not in names_known
         assert registration.id in unmatched
         assert not registration.busy
 
@@ -229,29 +250,120 @@ def test_a_runner_missing_on_github_twice_has_vanished() -> None:
 def test_a_young_runner_may_be_missing_on_github() -> None:
     young = runner("a", Stage.READY, since=NOW)
     plan = reconcile(wanted(1), [young], Listing(frozenset(), ()), Suspicion(), NOW)
-    assert not plan.suspicion
+    assert plan.suspicion == Suspicion()
+    assert plan.recheck is None
 
 
 def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None:
     fleet = [runner("a", Stage.READY), runner("b", Stage.IDLE), runner("c", Stage.IDLE)]
     listed = (
-        Registration(1, "fleet-0000000a", online=True, busy=False),
-        Registration(2, "fleet-0000000b", online=True, busy=False),
-        Registration(3, "fleet-0000000c", online=True, busy=True),
+        Registration(1, named("a"), online=True, busy=False),
+        Registration(2, named("b"), online=True, busy=False),
+        Registration(3, named("c"), online=True, busy=True),
     )
     plan = reconcile(wanted(3), fleet, Listing(frozenset(), listed), Suspicion(), NOW)
-    assert plan.confirm == (listed[0], listed[2])
+    assert plan.confirm == ((named("a"), False), (named("c"), True))
 
 
 def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
     fleet = [runner(name, Stage.BOOTING) for name in "abc"]
     listed = (
-        Registration(1, "fleet-0000000a", online=True, busy=False),
-        Registration(2, "fleet-0000000b", online=True, busy=True),
-        Registration(3, "fleet-0000000c", online=False, busy=False),
+        Registration(1, named("a"), online=True, busy=False),
+        Registration(2, named("b"), online=True, busy=True),
+        Registration(3, named("c"), online=False, busy=False),
     )
     plan = reconcile(wanted(3), fleet, Listing(frozenset(), listed), Suspicion(), NOW)
-    assert plan.confirm == listed[:2]
+    assert plan.confirm == ((named("a"), False), (named("b"), True))
+
+
+def look_again(
+    listed: tuple[Registration, ...], *fleet: Runner, times: int = 2, apart: timedelta = timedelta()
+) -> list[Plan]:
+    """Reconcile again and again, each time with the suspicion of the time before."""
+    plans: list[Plan] = []
+    suspicion = Suspicion()
+    listing = Listing(frozenset(r.name for r in fleet), listed)
+    for number in range(times):
+        now = NOW + number * apart
+        plans.append(reconcile(wanted(len(fleet)), fleet, listing, suspicion, now))
+        suspicion = plans[-1].suspicion
+    return plans
+
+
+def test_a_renamed_runner_is_known_by_its_number() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    renamed = Registration(7, "somebody-renamed-it", online=True, busy=True)
+    for plan in look_again((renamed,), idle):
+        assert (plan.vanished, plan.unregister) == ((), ())
+        assert plan.confirm == ((idle.name, True),)
+
+
+def test_a_registration_of_our_name_and_another_number_is_not_ours() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    other = Registration(8, idle.name, online=True, busy=False)
+    first, second = look_again((other,), idle)
+    assert (first.vanished, first.unregister) == ((), ())
+    assert second.vanished == (idle.name,)
+    assert second.unregister == (other,)
+
+
+def test_a_registration_that_nothing_stands_behind_is_deleted_unless_it_is_busy() -> None:
+    idle, busy = (Registration(n, named(f"x{n}"), online=False, busy=n == 2) for n in (1, 2))
+    first, second, third = look_again((idle, busy), times=3)
+    assert (first.unregister, second.unregister) == ((), (idle,))
+    assert first.recheck == timedelta(seconds=15)
+    assert (second.recheck, third.recheck) == (None, None)  # the busy one can wait
+
+
+def test_persistent_runners_and_those_of_others_are_never_touched() -> None:
+    others = (
+        Registration(1, named("a"), online=False, busy=False, ephemeral=False),
+        Registration(2, "fleet-buildserver1", online=False, busy=False),
+        Registration(3, runner_name("fleet-2", "0000000001"), online=False, busy=False),
+        Registration(4, "fleet-00000001", online=False, busy=False),
+    )
+    for plan in look_again(others, times=3):
+        assert plan.unregister == ()
+
+
+def test_a_runner_that_is_offline_for_too_long_is_let_go() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    offline = Registration(7, idle.name, online=False, busy=False)
+    plans = look_again((offline,), idle, times=3, apart=timedelta(minutes=3))
+    assert [plan.retire for plan in plans[:2]] == [(), ()]
+    assert [plan.recheck for plan in plans] == [timedelta(minutes=5), timedelta(minutes=2), None]
+    assert plans[2].retire == ((idle.name, "GitHub shows it offline for 5 minutes"),)
+
+
+def test_one_that_comes_back_online_begins_anew() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    offline = Registration(7, idle.name, online=False, busy=False)
+    suspicion = look_again((offline,), idle, times=1)[0].suspicion
+    online = Listing(frozenset([idle.name]), (replace(offline, online=True),))
+    plan = reconcile(wanted(1), [idle], online, suspicion, NOW + timedelta(minutes=9))
+    assert (plan.retire, plan.suspicion) == ((), Suspicion())
+
+
+def test_while_github_does_not_answer_nobody_is_offline_for_the_first_time() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    blind = Listing(frozenset([idle.name]), None)
+    assert reconcile(wanted(1), [idle], blind, Suspicion(), NOW).suspicion == Suspicion()
+
+
+def test_a_busy_runner_may_be_offline_for_as_long_as_it_likes() -> None:
+    """GitHub shows one whose network fails so, and its job may still run."""
+    busy = replace(runner("a", Stage.BUSY), runner_id=7)
+    for is_busy in (True, False):
+        offline = Registration(7, busy.name, online=False, busy=is_busy)
+        for plan in look_again((offline,), busy, times=3, apart=timedelta(hours=1)):
+            assert (plan.retire, plan.vanished, plan.unregister) == ((), (), ())
+
+
+def test_no_recheck_is_hot() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    offline = Registration(7, idle.name, online=False, busy=False)
+    plans = look_again((offline,), idle, times=2, apart=timedelta(minutes=5, microseconds=-1))
+    assert plans[1].recheck == timedelta(seconds=15)
 
 
 def test_after_failures_creations_wait_ever_longer_and_go_one_by_one() -> None:

@@ -1,0 +1,64 @@
+"""A fleet that is real towards GitHub: its LXD is in memory, its clock is moved by hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from fake_world import World, eventually
+
+from supervisor.actors.fleet import FleetActor
+from supervisor.actors.tokens import TokensActor
+from supervisor.lifecycle import GuestReady
+from supervisor.messages import ConfigChanged, Happened, SignalsListening
+from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
+
+
+class GitHubFleet:
+    """The actors tokens, runners and fleet, as the daemon runs them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        system, parts = world.system, world.parts
+        runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
+        world.run(
+            ChildSpec("tokens", partial(TokensActor.start, system, parts)),
+            ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
+            ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
+            strategy=Strategy.REST_FOR_ONE,
+        )
+        world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+
+    def fill(self, count: int) -> None:
+        """Wait until so many guests have reported."""
+        self.pass_until(lambda: sum(self.world.stages().values()) == count)
+        self.pass_until(lambda: self._ready() == count)
+
+    def _ready(self) -> int:
+        for entry in self.world.parts.roster.all():
+            if entry.life.stage == "booting":
+                self.world.system.directory.tell(entry.name, Happened(GuestReady()))
+        stages = self.world.stages()
+        return stages["ready"] + stages["idle"]
+
+    def want(self, count: int) -> None:
+        """Change the wanted number, as a reload does."""
+        self.world.reconfigure(virtual_machines=count)
+        for name in ("tokens", "fleet"):
+            self.world.tell(name, ConfigChanged(self.world.parts.settings.config))
+
+    def pass_until(self, holds: Callable[[], object], step: float = 0.05) -> None:
+        """Let time pass until something holds: `step` seconds each two milliseconds."""
+
+        def later() -> object:
+            self.world.clock.advance(step)
+            return holds()
+
+        eventually(lambda: holds() or later(), 20)
+
+    def let_pass(self, seconds: float, step: float = 5.0) -> None:
+        """Let so much time pass, in steps that leave the actors time to act."""
+        for _ in range(round(seconds / step)):
+            self.world.clock.advance(step)
+            time.sleep(0.003)
