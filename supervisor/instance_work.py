@@ -66,7 +66,7 @@ class InstanceWork:
         try:
             self.lxd.start(self.name, limit_s=self.limits.creating.total_seconds())
         except LxdError as error:
-            return Happened(lifecycle.Failed(str(error)))
+            return Happened(lifecycle.StartFailed(str(error)))
         return Happened(lifecycle.InstanceStarted())
 
     def record(self, keys: Mapping[str, str]) -> Recorded:

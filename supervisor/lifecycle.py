@@ -33,6 +33,8 @@ class Stage(str, Enum):
         return self.value
 
 
+FIRST_RETIRE_DELAY = timedelta(seconds=15)
+LONGEST_RETIRE_DELAY = timedelta(minutes=10)
 STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})
 AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
 ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED})
@@ -96,6 +98,8 @@ class Life:
         job: what it runs or ran.
         removal_failures: how often the removal of its instance has failed.
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
+        refusals: how often in a row GitHub could not be asked to let it go.
+        retire_after: no other try before then (aware, UTC).
     """
 
     stage: Stage
@@ -105,6 +109,8 @@ class Life:
     job: Job | None = None
     removal_failures: int = 0
     retired_from: Stage = Stage.READY
+    refusals: int = 0
+    retire_after: datetime | None = None
 
 
 # Events: what happened.
@@ -200,9 +206,27 @@ class UnregistrationRefused:
 
 @dataclass(frozen=True)
 class Failed:
-    """A step went wrong, or the guest says so."""
+    """The runner can't come to be, or its guest says that it can't go on."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class StartFailed:
+    """LXD has not started the instance, or has not said so in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobLost:
+    """GitHub has shown for a while that the runner is not at work: its signals were lost.
+
+    Attributes:
+        registered: it is registered still, and so waits for a job.
+    """
+
+    registered: bool
 
 
 @dataclass(frozen=True)
@@ -237,6 +261,8 @@ Event = (
     | Unregistered
     | UnregistrationRefused
     | Failed
+    | StartFailed
+    | JobLost
     | LimitPassed
     | DeletionOrdered
 )
@@ -346,6 +372,13 @@ def _retire(life: Life, now: datetime, reason: str) -> Step:
     return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
 
 
+def _stay(life: Life, now: datetime, reason: str) -> Step:
+    """Go back to where it was when it was to be let go; it is tried again ever more seldom."""
+    delay = min(FIRST_RETIRE_DELAY * 2 ** min(life.refusals, 20), LONGEST_RETIRE_DELAY)
+    known = replace(life, refusals=life.refusals + 1, retire_after=now + delay)
+    return _move(known, now, life.retired_from, f"could not be retired: {reason}")
+
+
 @_answer.register
 def _(event: Registered, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.REQUESTED:
@@ -409,9 +442,22 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(_event: RegistrationVanished, life: Life, now: datetime) -> Step:
-    if life.stage in AVAILABLE:
-        return _fail(life, now, "GitHub does not know it any more")
-    return Step(life)
+    if life.stage not in AVAILABLE:
+        return Step(life)
+    reason = "GitHub does not know it any more"
+    # A list can miss one while its pages are turned; asked for this one, GitHub is sure.
+    return _fail(life, now, reason) if life.runner_id is None else _retire(life, now, reason)
+
+
+@_answer.register
+def _(event: JobLost, life: Life, now: datetime) -> Step:
+    if life.stage is not Stage.BUSY:
+        return Step(life)
+    if event.registered:
+        known = replace(life, job=None)
+        return _move(known, now, Stage.IDLE, "GitHub says that it waits for a job", Effect.RECORD)
+    reason = "GitHub says that its job is over; waits for the guest to power off"
+    return _move(life, now, Stage.FINISHED, reason)
 
 
 @_answer.register
@@ -456,9 +502,12 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(_event: Unregistered, life: Life, now: datetime) -> Step:
+    known = replace(life, runner_id=None)
     if life.stage is Stage.RETIRING:
-        known = replace(life, runner_id=None)
         return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
+    if life.stage is Stage.BOOTING or life.stage in AVAILABLE:
+        # The answer to an earlier wish to let it go has come late: it can't get a job any more.
+        return _move(known, now, Stage.FINISHED, "was let go", Effect.REMOVE)
     return Step(life)
 
 
@@ -468,12 +517,20 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
         return Step(life)
     if event.busy:
         return _move(life, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
-    return _move(life, now, life.retired_from, f"could not be retired: {event.reason}")
+    return _stay(life, now, event.reason)
 
 
 @_answer.register
 def _(event: Failed, life: Life, now: datetime) -> Step:
     return Step(life) if life.stage is Stage.FINISHED else _fail(life, now, event.reason)
+
+
+@_answer.register
+def _(event: StartFailed, life: Life, now: datetime) -> Step:
+    if life.stage in STARTING:
+        return _fail(life, now, event.reason)
+    # It has been heard of since, from LXD or its guest: it did start.
+    return Step(life)
 
 
 @_answer.register
@@ -483,11 +540,11 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life, (Effect.REMOVE,))
     if life.stage is Stage.RETIRING:
-        reason = "could not be retired: GitHub did not answer"
-        return _move(life, now, life.retired_from, reason)
+        return _stay(life, now, "GitHub did not answer")
     reason = f"took too long: {life.reason or f'was {life.stage}'}"
-    if life.stage is Stage.BOOTING and life.runner_id is not None:
-        # Its signals may have been lost, and a job may run: GitHub knows.
+    if life.stage in {Stage.BOOTING, Stage.FINISHED} and life.runner_id is not None:
+        # Its signals may have been lost and a job may run, or its last logs may be on their way:
+        # GitHub knows.
         return _retire(life, now, reason)
     return _fail(life, now, reason)
 

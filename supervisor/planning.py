@@ -38,6 +38,7 @@ class Runner:
     since: datetime
     removal_failures: int = 0
     runner_id: int | None = None
+    retire_after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,13 @@ class Suspicion:
         unmatched: registrations of ours that nothing stands behind.
         missing: runners that should be registered and are not.
         offline: runners that GitHub shows offline, and since when.
+        workless: runners at work that GitHub does not show at work, and since when.
     """
 
     unmatched: frozenset[int] = frozenset()
     missing: frozenset[str] = frozenset()
     offline: Mapping[str, datetime] = field(default_factory=dict)
+    workless: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ class Plan:
         retire: runners to let go, with the reason.
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
+        jobless: runners at work that GitHub has not shown at work for long, and whether they are
+            registered still.
         confirm: runners of which GitHub knows something new: the name, and whether it is busy.
         suspicion: to be handed to the next plan.
         recheck: how soon both sides are to be listed again; None for the usual interval.
@@ -113,6 +118,7 @@ class Plan:
     retire: tuple[tuple[str, str], ...] = ()
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
+    jobless: tuple[tuple[str, bool], ...] = ()
     confirm: tuple[tuple[str, bool], ...] = ()
     suspicion: Suspicion = field(default_factory=Suspicion)
     recheck: timedelta | None = None
@@ -122,11 +128,18 @@ _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
 )  # fmt: skip
 _SOON = timedelta(seconds=15)
+_RUNNING = (
+    Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
+)  # fmt: skip
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
-def balance(desired: Desired, runners: Iterable[Runner]) -> Plan:
-    """Decide how many runners to make and which to let go, from the runners with an actor alone."""
+def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
+    """Decide how many runners to make and which to let go, from the runners with an actor alone.
+
+    One that GitHub could not be asked to let go is not asked for again at once, nor is another in
+    its stead: `recheck` says when.
+    """
     runners = list(runners)
     outdated = [r for r in runners if r.stage in _RETIREABLE and r.generation != desired.generation]
     current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
@@ -136,13 +149,15 @@ def balance(desired: Desired, runners: Iterable[Runner]) -> Plan:
     excess = max(0, staying - desired.count)
     # Those that can't take a job yet go first, of those the youngest; idle ones by age.
     current.sort(key=lambda r: (r.stage in AVAILABLE, _RETIREABLE.index(r.stage), r.since))
-    surplus = current[:excess]
+    going = [(r, "its settings are out of date") for r in outdated]
+    going += [(r, f"more runners than the {desired.count} wanted") for r in current[:excess]]
+    waiting = [r.retire_after for r, _ in going if r.retire_after and r.retire_after > now]
     return Plan(
         create=max(0, desired.count - occupied),
-        retire=(
-            *((r.name, "its settings are out of date") for r in outdated),
-            *((r.name, f"more runners than the {desired.count} wanted") for r in surplus),
+        retire=tuple(
+            (r.name, why) for r, why in going if not (r.retire_after and r.retire_after > now)
         ),
+        recheck=min(waiting) - now if waiting else None,
     )
 
 
@@ -184,10 +199,12 @@ class Patience:
     Attributes:
         unregistered: how long a runner that became ready may be missing.
         offline: how long it may be offline.
+        workless: how long one that said it runs a job may be shown without.
     """
 
     unregistered: timedelta = timedelta(minutes=1)
     offline: timedelta = timedelta(minutes=5)
+    workless: timedelta = timedelta(minutes=15)
 
 
 def reconcile(
@@ -229,14 +246,22 @@ def reconcile(
         # Not asked, it is as it was the last time.
         and (r.name in suspicion.offline if listing.registrations is None else sides.is_offline(r))
     }
+    workless = {
+        r.name: suspicion.workless.get(r.name, now)
+        for r in runners
+        if r.stage is Stage.BUSY
+        and (
+            r.name in suspicion.workless if listing.registrations is None else sides.is_workless(r)
+        )
+    }
     lost = {name for name, since in offline.items() if now - since >= limits.offline}
 
     adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
-    balanced = balance(desired, [*runners, *adopted])
+    balanced = balance(desired, [*runners, *adopted], now)
     retire = {name: why for name, why in balanced.retire if name in known}
     minutes = limits.offline.total_seconds() / 60
     retire.update((name, f"GitHub shows it offline for {minutes:g} minutes") for name in lost)
-    found = Suspicion(frozenset(r.id for r in unmatched), missing, offline)
+    found = Suspicion(frozenset(r.id for r in unmatched), missing, offline, workless)
     return Plan(
         create=balanced.create,
         adopt=adopt,
@@ -246,6 +271,13 @@ def reconcile(
         retire=tuple(retire.items()),
         unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
         vanished=tuple(sorted(missing & suspicion.missing)),
+        jobless=tuple(
+            (r.name, sides.registration_of(r) is not None)
+            for r in runners
+            if listing.registrations is not None
+            and r.name in workless
+            and now - workless[r.name] >= limits.workless
+        ),
         confirm=tuple(
             (r.name, registration.busy)
             for r in runners
@@ -281,6 +313,11 @@ class _Sides:
         """Tell whether GitHub has a runner and does not see it, nor take it for busy."""
         registration = self.registration_of(runner)
         return registration is not None and not (registration.online or registration.busy)
+
+    def is_workless(self, runner: Runner) -> bool:
+        """Tell whether GitHub shows that a runner is not at work: it is gone, or it waits."""
+        registration = self.registration_of(runner)
+        return registration is None or (registration.online and not registration.busy)
 
     def unmatched(self) -> list[Registration]:
         """Give the registrations of ours that nothing stands behind."""

@@ -35,6 +35,7 @@ class Entry:
             life.since,
             removal_failures=life.removal_failures,
             runner_id=life.runner_id,
+            retire_after=life.retire_after,
         )
 
 

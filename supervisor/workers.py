@@ -40,9 +40,9 @@ class Workers:
         """Have `work` done, and its outcome told to `ref` (dropped if that has died meanwhile)."""
         with self._lock:
             if self._started < self._size:
-                self._started += 1
-                name = f"{self._name}-{self._started}"
+                name = f"{self._name}-{self._started + 1}"
                 threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._started += 1
         self._queue.put((work, ref))
 
     def _run(self) -> None:

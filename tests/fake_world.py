@@ -225,6 +225,8 @@ class FakeTokens(Actor):
         event: lifecycle.Event
         if message.name in github.busy:
             event = lifecycle.UnregistrationRefused(busy=True)
+        elif github.unreachable:
+            event = lifecycle.UnregistrationRefused(busy=False, reason=github.unreachable)
         else:
             github.registered.pop(message.runner_id, None)
             event = lifecycle.Unregistered()
@@ -251,6 +253,7 @@ class FakeGitHub:
         self.busy: set[str] = set()
         self.refuses = ""
         self.down = ""
+        self.unreachable = ""
         self.silent = False
         self.listings = 0
 

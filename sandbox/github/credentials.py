@@ -82,6 +82,14 @@ class Credentials:
         """Forget a token: whoever uses it gets 401 from now on."""
         self._grants.pop(token, None)
 
+    def revoke_installation_tokens(self) -> None:
+        """Forget all tokens of apps, as GitHub does when an app's owner says so."""
+        self._grants = {t: g for t, g in self._grants.items() if g.kind != "integration"}
+
+    def known(self) -> tuple[str, ...]:
+        """Give every token that was ever good: each is a secret."""
+        return (*self._grants, *self._short)
+
     def add_app(self, app: App) -> None:
         """Make an app known."""
         self._apps[app.installation_id] = app

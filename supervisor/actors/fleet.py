@@ -3,7 +3,7 @@
 import secrets
 from collections import deque
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from loguru import logger
@@ -91,11 +91,13 @@ class FleetActor(Actor):
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
         self._judged: set[str] = set()
+        self._begun: dict[str, datetime] = {}
         self._may_create = False
         self._signals = ""
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
+        self._next_due = 0.0
         self._delayed: Timer | None = None
 
     def on_start(self) -> None:
@@ -224,8 +226,12 @@ class FleetActor(Actor):
         self._show()
 
     def _reconcile_after(self, delay_s: float, why: str) -> None:
+        now = self.system.clock.monotonic()
         if self._next:
+            if now < self._next_due <= now + delay_s:
+                return  # such as for what appeared while the last one was under way
             self._next.cancel()
+        self._next_due = now + delay_s
         self._next = self.tell_after(delay_s, Reconcile(why))
 
     def _repair(self, plan: Plan) -> None:
@@ -239,6 +245,8 @@ class FleetActor(Actor):
             directory.tell(name, Look())
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
+        for name, registered in plan.jobless:
+            directory.tell(name, Happened(lifecycle.JobLost(registered=registered)))
         for name, busy in plan.confirm:
             directory.tell(name, Happened(lifecycle.Confirmed(busy=busy)))
 
@@ -259,7 +267,7 @@ class FleetActor(Actor):
         if self._delayed:
             self._delayed.cancel()
             self._delayed = None
-        self._carry_out(planning.balance(self._desired(), self._planned()))
+        self._carry_out(planning.balance(self._desired(), self._planned(), self._now()))
         self._register_ahead()
         self._show()
 
@@ -274,25 +282,34 @@ class FleetActor(Actor):
                 self._pace = replace(self._pace, failures=0, last_failure=None)
             elif life.stage in (Stage.FAILED, Stage.FINISHED):
                 self._judged.add(name)
+                begun, last = self._begun.pop(name, None), self._pace.last_failure
                 if life.stage is Stage.FAILED and life.runner_id is None:
                     return  # GitHub did not register it: it is tried again when GitHub can
+                if begun and last and begun <= last:
+                    return  # made before the last failure: the same trouble, counted already
                 failures = self._pace.failures + 1
                 self._pace = replace(self._pace, failures=failures, last_failure=self._now())
         if life.stage is Stage.DELETED:
             self._judged.discard(name)
+            self._begun.pop(name, None)
 
     def _carry_out(self, plan: Plan) -> None:
         for name, why in plan.retire:
             self._judged.add(name)
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
+        if plan.recheck:
+            self._balance_after(plan.recheck)
         if not (plan.create and self._may_create and self._signals and self._github.open):
             return
         proven = self._github.proven
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now(), proven=proven)):
             self._create_runner()
-        delay = self._pace.delay(self._now())
-        if delay and self._delayed is None:
+        if delay := self._pace.delay(self._now()):
+            self._balance_after(delay)
+
+    def _balance_after(self, delay: timedelta) -> None:
+        if self._delayed is None:
             self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
     def _register_ahead(self) -> None:
@@ -315,6 +332,7 @@ class FleetActor(Actor):
         else:
             name = naming.new_runner_name(order.blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
+        self._begun[name] = life.since
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
     def _adopt(self, name: str, found: Marks) -> None:

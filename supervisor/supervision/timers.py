@@ -115,8 +115,9 @@ class Timers:
 
     def _serve(self, *, earliest: bool) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="timers", daemon=True)
+            thread.start()
+            self._thread = thread
         elif earliest:
             self._changed.notify()
 

@@ -45,7 +45,7 @@ def test_an_instance_is_made_started_marked_and_removed(lxd: FakeLxd, work: Inst
     ("call", "act", "outcome"),
     [
         ("create", lambda w: w.create({"name": NAME}), Happened(lifecycle.Failed("x"))),
-        ("start", lambda w: w.start(), Happened(lifecycle.Failed("x"))),
+        ("start", lambda w: w.start(), Happened(lifecycle.StartFailed("x"))),
         ("delete", lambda w: w.remove(), Happened(lifecycle.RemovalFailed("x"))),
         ("instance", lambda w: w.look(), LookFailed("x")),
         ("update_config", lambda w: w.record({}), Recorded("x")),

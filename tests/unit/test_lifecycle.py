@@ -21,6 +21,7 @@ from supervisor.lifecycle import (
     InstanceStopped,
     Job,
     JobFinished,
+    JobLost,
     JobStarted,
     Life,
     LimitPassed,
@@ -30,6 +31,7 @@ from supervisor.lifecycle import (
     RemovalFailed,
     Seen,
     Stage,
+    StartFailed,
     Step,
     Unregistered,
     UnregistrationRefused,
@@ -58,6 +60,8 @@ events = st.one_of(
     st.just(Unregistered()),
     st.builds(UnregistrationRefused, st.booleans(), st.just("no")),
     st.builds(Failed, st.just("broken")),
+    st.builds(StartFailed, st.just("late")),
+    st.builds(JobLost, st.booleans()),
     st.builds(LimitPassed, st.sampled_from(Stage)),
     st.builds(DeletionOrdered, st.just("not wanted"), st.booleans()),
 )
@@ -261,3 +265,60 @@ def test_a_runner_is_taken_over_where_it_stands(seen: Seen | None, stage: Stage)
 def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
     if before.stage in ENDING - {Stage.RETIRING}:
         assert step(before, event, NOW).life.stage in ENDING - {Stage.RETIRING}
+
+
+def living(stage: Stage, **more: object) -> Life:
+    return replace(Life(stage, NOW, runner_id=7), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY])
+def test_a_start_that_failed_late_says_nothing_of_a_guest_that_was_heard(stage: Stage) -> None:
+    assert step(living(stage), StartFailed("LXD timed out"), NOW) == Step(living(stage))
+
+
+def test_a_start_that_failed_ends_a_runner_in_the_making() -> None:
+    assert step(living(Stage.CREATING), StartFailed("no"), NOW).life.stage is Stage.FAILED
+
+
+@pytest.mark.parametrize(
+    ("stage", "event"),
+    [
+        (Stage.IDLE, RegistrationVanished()),
+        (Stage.READY, RegistrationVanished()),
+        (Stage.BOOTING, LimitPassed(Stage.BOOTING)),
+        (Stage.FINISHED, LimitPassed(Stage.FINISHED)),
+    ],
+)
+def test_github_is_asked_before_an_instance_that_may_be_at_work_goes(
+    stage: Stage, event: Event
+) -> None:
+    asked = step(living(stage), event, NOW)
+    assert asked.life.stage is Stage.RETIRING
+    assert asked.effects == (Effect.UNREGISTER,)
+    kept = step(asked.life, UnregistrationRefused(busy=True), NOW)
+    assert (kept.life.stage, Effect.REMOVE in kept.effects) == (Stage.BUSY, False)
+
+
+def test_a_retirement_that_can_not_be_asked_for_waits_ever_longer() -> None:
+    now, waits = living(Stage.IDLE), []
+    for _ in range(8):
+        now = step(now, DeletionOrdered("why"), NOW).life
+        now = step(now, UnregistrationRefused(busy=False, reason="401"), NOW).life
+        assert now.stage is Stage.IDLE
+        assert now.retire_after is not None
+        waits.append((now.retire_after - NOW).total_seconds())
+    assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+def test_one_whose_registration_was_deleted_late_can_not_stay(stage: Stage) -> None:
+    gone = step(living(stage), Unregistered(), NOW)
+    assert (gone.life.stage, gone.life.runner_id) == (Stage.FINISHED, None)
+    assert gone.effects == (Effect.REMOVE,)
+
+
+def test_a_lost_job_leaves_a_runner_that_waits_or_one_that_is_done() -> None:
+    assert step(living(Stage.BUSY, job=JOB), JobLost(registered=True), NOW).life.stage is Stage.IDLE
+    done = step(living(Stage.BUSY, job=JOB), JobLost(registered=False), NOW)
+    assert (done.life.stage, done.effects) == (Stage.FINISHED, ())
+    assert step(living(Stage.IDLE), JobLost(registered=False), NOW) == Step(living(Stage.IDLE))

@@ -81,41 +81,41 @@ def wanted(count: int) -> Desired:
 
 def carried_out(want: Desired, before: list[Runner]) -> list[Runner]:
     """Do what a balance asks for, as if LXD and GitHub had done it at once."""
-    plan = balance(want, before)
+    plan = balance(want, before, NOW)
     gone = {name for name, _ in plan.retire}
     made = [runner(f"x{n}", Stage.BOOTING) for n in range(plan.create)]
     return [r for r in before if r.name not in gone] + made
 
 
 def test_a_fleet_is_filled() -> None:
-    assert balance(wanted(3), []).create == 3
+    assert balance(wanted(3), [], NOW).create == 3
 
 
 def test_a_busy_runner_survives_a_resize() -> None:
-    plan = balance(wanted(0), [runner("a", Stage.BUSY), runner("b", Stage.IDLE)])
+    plan = balance(wanted(0), [runner("a", Stage.BUSY), runner("b", Stage.IDLE)], NOW)
     assert [name for name, _ in plan.retire] == [named("b")]
 
 
 def test_a_busy_runner_of_older_settings_is_replaced_before_it_ends() -> None:
-    plan = balance(wanted(1), [runner("a", Stage.BUSY, "old")])
+    plan = balance(wanted(1), [runner("a", Stage.BUSY, "old")], NOW)
     assert (plan.create, plan.retire) == (1, ())
 
 
 def test_an_idle_runner_of_older_settings_is_retired() -> None:
-    plan = balance(wanted(1), [runner("a", Stage.IDLE, "old")])
+    plan = balance(wanted(1), [runner("a", Stage.IDLE, "old")], NOW)
     assert [name for name, _ in plan.retire] == [named("a")]
     assert plan.create == 0  # its instance is still there
 
 
 def test_those_that_cannot_take_a_job_go_first() -> None:
     fleet = [runner("a", Stage.IDLE), runner("b", Stage.BOOTING), runner("c", Stage.READY)]
-    assert [name for name, _ in balance(wanted(2), fleet).retire] == [named("b")]
+    assert [name for name, _ in balance(wanted(2), fleet, NOW).retire] == [named("b")]
 
 
 def test_an_instance_that_cannot_be_deleted_does_not_cost_the_fleet_a_runner() -> None:
     stuck = runner("a", Stage.FAILED)
-    assert balance(wanted(1), [stuck]).create == 0
-    assert balance(wanted(1), [replace(stuck, removal_failures=1)]).create == 1
+    assert balance(wanted(1), [stuck], NOW).create == 0
+    assert balance(wanted(1), [replace(stuck, removal_failures=1)], NOW).create == 1
 
 
 def test_a_successor_is_registered_while_a_runner_powers_off() -> None:
@@ -135,14 +135,14 @@ def test_no_more_are_registered_ahead_than_will_be_created(
     want: Desired, fleet: list[Runner]
 ) -> None:
     gone = [r for r in fleet if r.stage is not Stage.FINISHED]
-    assert planning.to_register_ahead(want, fleet) <= planning.balance(want, gone).create
+    assert planning.to_register_ahead(want, fleet) <= planning.balance(want, gone, NOW).create
 
 
 @given(desired, runners)
 def test_a_balance_applied_to_its_own_result_asks_for_nothing(
     want: Desired, fleet: list[Runner]
 ) -> None:
-    after = balance(want, carried_out(want, carried_out(want, fleet)))
+    after = balance(want, carried_out(want, carried_out(want, fleet)), NOW)
     assert (after.create, after.retire) == (0, ())
 
 
@@ -150,7 +150,7 @@ def test_a_balance_applied_to_its_own_result_asks_for_nothing(
 def test_a_balance_never_makes_more_instances_than_wanted(
     want: Desired, fleet: list[Runner]
 ) -> None:
-    plan = balance(want, fleet)
+    plan = balance(want, fleet, NOW)
     exempt = [
         r
         for r in fleet
@@ -165,14 +165,14 @@ def test_a_balance_never_makes_more_instances_than_wanted(
 def test_a_balance_retires_neither_busy_nor_ending_runners(
     want: Desired, fleet: list[Runner]
 ) -> None:
-    retired = {name for name, _ in balance(want, fleet).retire}
+    retired = {name for name, _ in balance(want, fleet, NOW).retire}
     spared = {r.name for r in fleet if r.stage is Stage.BUSY or r.stage in ENDING}
     assert not retired & spared
 
 
 @given(desired, runners)
 def test_a_balance_never_goes_below_the_wanted_number(want: Desired, fleet: list[Runner]) -> None:
-    retired = {name for name, _ in balance(want, fleet).retire}
+    retired = {name for name, _ in balance(want, fleet, NOW).retire}
     current = [r for r in fleet if r.generation == "new" and r.stage not in ENDING]
     kept = [r for r in current if r.name not in retired]
     assert len(kept) >= min(want.count, len(current))
@@ -385,3 +385,28 @@ def test_the_pace_is_kept(at_once: int, failures: int, want: int, fleet: list[Ru
     admitted = pace.admit(want, fleet, NOW)
     assert 0 <= admitted <= want
     assert admitted == 0 or admitted + starting <= at_once
+
+
+def test_a_job_that_github_does_not_show_for_a_while_is_lost() -> None:
+    busy = replace(runner("a", Stage.BUSY), runner_id=7)
+    idle = Registration(7, busy.name, online=True, busy=False)
+    for listed, registered in (((), False), ((idle,), True)):
+        plans = look_again(listed, busy, times=3, apart=timedelta(minutes=8))
+        assert [plan.jobless for plan in plans] == [(), (), ((busy.name, registered),)]
+
+
+def test_a_job_that_github_shows_is_not_lost() -> None:
+    busy = replace(runner("a", Stage.BUSY), runner_id=7)
+    for online in (True, False):
+        at_work = Registration(7, busy.name, online=online, busy=True)
+        plans = look_again((at_work,), busy, times=3, apart=timedelta(minutes=8))
+        assert not any(plan.jobless for plan in plans)
+
+
+def test_one_that_could_not_be_retired_is_left_until_it_is_due_and_so_are_the_others() -> None:
+    refused = replace(runner("a", Stage.IDLE), retire_after=NOW + timedelta(seconds=20))
+    plan = balance(wanted(1), [refused, runner("b", Stage.IDLE, since=NOW)], NOW)
+    assert plan.retire == ()
+    assert plan.recheck == timedelta(seconds=20)
+    later = balance(wanted(1), [refused, runner("b", Stage.IDLE, since=NOW)], NOW + plan.recheck)
+    assert [name for name, _ in later.retire] == [refused.name]

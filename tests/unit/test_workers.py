@@ -109,3 +109,19 @@ def test_threads_are_started_when_there_is_work_and_never_hold_the_process() -> 
     ref.stop()
     assert len(named()) == 1
     assert all(thread.daemon for thread in named())
+
+
+def test_a_thread_that_could_not_be_started_is_started_the_next_time(
+    actor: pykka.ActorRef[Any], got: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = Workers("w", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_more_threads)
+        with pytest.raises(RuntimeError):
+            workers.submit(lambda: "lost", actor)
+    workers.submit(lambda: "done", actor)
+    eventually(lambda: got == ["done"])
+
+
+def _no_more_threads(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

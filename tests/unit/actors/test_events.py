@@ -11,10 +11,13 @@ from supervisor import lifecycle
 from supervisor.actors.events import EventsActor
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
+from supervisor.naming import runner_name
 from supervisor.supervision import ChildSpec, Crash
 
 MakeWorld = Callable[..., World]
-NAME = "fleet-aaaaaaaa"
+NAME = runner_name("fleet", "aaaaaaaaaa")
+OTHER = runner_name("fleet", "bbbbbbbbbb")
+STRANGER = runner_name("fleet-2", "aaaaaaaaaa")
 
 
 def start(world: World) -> tuple[list[Any], list[Any]]:
@@ -37,8 +40,8 @@ def test_events_reach_the_runner_that_they_concern(make_world: MakeWorld) -> Non
     stream = world.lxd.streams[0]
     for action in ("shutdown", "stopped", "deleted", "updated"):
         stream.feed(f"instance-{action}", NAME)
-    stream.feed("instance-deleted", "fleet-2-aaaaaaaa")
-    stream.feed("instance-deleted", "fleet-bbbbbbbb")  # has no actor
+    stream.feed("instance-deleted", STRANGER)
+    stream.feed("instance-deleted", OTHER)  # has no actor
     stream.feed("instance-deleted", NAME)
     eventually(lambda: len(runner) == 4)
     stopped, gone = Happened(lifecycle.InstanceStopped()), Happened(lifecycle.InstanceGone())
@@ -49,9 +52,9 @@ def test_a_created_instance_is_news_for_the_fleet(make_world: MakeWorld) -> None
     world = make_world()
     fleet, _ = start(world)
     eventually(lambda: world.lxd.streams)
-    world.lxd.streams[0].feed("instance-created", "fleet-bbbbbbbb")
-    world.lxd.streams[0].feed("instance-created", "fleet-2-bbbbbbbb")
-    eventually(lambda: InstanceAppeared("fleet-bbbbbbbb") in fleet)
+    world.lxd.streams[0].feed("instance-created", OTHER)
+    world.lxd.streams[0].feed("instance-created", STRANGER)
+    eventually(lambda: InstanceAppeared(OTHER) in fleet)
     assert sum(isinstance(message, InstanceAppeared) for message in fleet) == 1
 
 
