@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-WITHOUT_USER_DATA = {"cloud-init.user-data": ""}
-"""Configuration that takes the guest's script away: LXD removes a key with an empty value."""
+USER_DATA = "cloud-init.user-data"
+"""The configuration key of the guest's script, which holds secrets."""
 
 _GENERATION_DIGITS = 12
 
@@ -73,7 +73,7 @@ def instance_request(
             # has the seed that the image's templates write, and in a virtual machine the disk
             # of _devices_of_type.
             "security.devlxd": "false",
-            "cloud-init.user-data": user_data,
+            USER_DATA: user_data,
         },
         "devices": {
             "root": {"type": "disk", "path": "/", "pool": template.pool, "size": template.disk},

@@ -278,7 +278,7 @@ class Effect(Enum):
     REGISTER = "ask GitHub for a just-in-time configuration"
     CREATE = "create the instance"
     START = "start the instance"
-    RECORD = "write stage and job into the instance's configuration"
+    RECORD = "write stage and job into the instance's configuration, take the secrets out"
     UNREGISTER = "delete the registration on GitHub"
     REMOVE = "delete the instance"
     END = "end: nothing is left to do"
@@ -294,12 +294,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a listing or a look at LXD shows of an instance that is to be taken over."""
+    """What a listing or a look at LXD shows of an instance that is to be taken over.
+
+    Attributes:
+        running: it may run a job.
+        stage: the last one that was recorded.
+        runner_id: GitHub's number of its registration.
+        job: what it runs, if that was recorded.
+        holds_secrets: its configuration still has what the guest was given.
+    """
 
     running: bool
     stage: str = ""
     runner_id: int | None = None
     job: Job | None = field(default=None)
+    holds_secrets: bool = False
 
 
 def request(now: datetime) -> Step:
@@ -319,11 +328,11 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     life = Life(Stage.BOOTING, now, "taken over", seen.runner_id, seen.job)
     if not seen.running:
         return _fail(life, now, "was found stopped")
-    if seen.stage == Stage.BUSY:
-        return Step(replace(life, stage=Stage.BUSY))
-    if seen.stage == Stage.READY:
-        return Step(replace(life, stage=Stage.READY))
-    return Step(life)
+    recorded = {str(Stage.BUSY): Stage.BUSY, str(Stage.READY): Stage.READY}.get(seen.stage)
+    if recorded is None:
+        return Step(life)
+    effects = (Effect.RECORD,) if seen.holds_secrets else ()
+    return Step(replace(life, stage=recorded), effects)
 
 
 def step(life: Life, event: Event, now: datetime) -> Step:
@@ -437,7 +446,9 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
     if event.busy and life.stage is not Stage.RETIRING:
         reason = "GitHub says that it runs a job"
         return _forward(life, now, Stage.BUSY, reason, Effect.RECORD)
-    return _forward(life, now, Stage.IDLE, "online; waits for a job")
+    # One whose signal was lost has not been recorded.
+    effects = () if life.stage is Stage.READY else (Effect.RECORD,)
+    return _forward(life, now, Stage.IDLE, "online; waits for a job", *effects)
 
 
 @_answer.register

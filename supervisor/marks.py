@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Job, Life, Seen, Stage
 
 PREFIX = "user.supervisor."
@@ -42,12 +43,15 @@ def of_new_instance(
 
 
 def of_life(life: Life) -> dict[str, str]:
-    """Make the keys that change while the runner lives."""
+    """Make the keys that change while the runner lives.
+
+    The guest has taken what it was given: the secrets go, as an empty key is none to LXD.
+    """
     stage = Stage.BUSY if life.stage is Stage.BUSY else Stage.READY
     keys = {"stage": str(stage)}
     if life.job:
         keys["job"] = json.dumps(asdict(life.job))
-    return _prefixed(keys)
+    return {**_prefixed(keys), USER_DATA: ""}
 
 
 def are_of(installation: str, config: Mapping[str, str]) -> bool:
@@ -68,6 +72,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         stage=config.get(f"{PREFIX}stage", ""),
         runner_id=int(runner_id) if re.fullmatch(r"[0-9]{1,18}", runner_id) else None,
         job=_read_job(config.get(f"{PREFIX}job", "")),
+        holds_secrets=bool(config.get(USER_DATA)),
     )
     generation = config.get(f"{PREFIX}generation", "")
     return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""))

@@ -154,7 +154,9 @@ class FakeLxd:
             if name not in self.there:
                 raise NotFound(f"there is no instance {name}")
             found = self.there[name]
-            self.there[name] = _instance(name, found.status, {**found.config, **changes})
+            # As LXD does: a key with an empty value is none.
+            config = {key: value for key, value in {**found.config, **changes}.items() if value}
+            self.there[name] = _instance(name, found.status, config)
 
     def delete(self, name: str, *, limit_s: float) -> bool:
         self._enter("delete", name)
@@ -225,8 +227,8 @@ class FakeTokens(Actor):
         event: lifecycle.Event
         if message.name in github.busy:
             event = lifecycle.UnregistrationRefused(busy=True)
-        elif github.unreachable:
-            event = lifecycle.UnregistrationRefused(busy=False, reason=github.unreachable)
+        elif github.keeps:
+            event = lifecycle.UnregistrationRefused(busy=False, reason=github.keeps)
         else:
             github.registered.pop(message.runner_id, None)
             event = lifecycle.Unregistered()
@@ -253,7 +255,7 @@ class FakeGitHub:
         self.busy: set[str] = set()
         self.refuses = ""
         self.down = ""
-        self.unreachable = ""
+        self.keeps = ""
         self.silent = False
         self.listings = 0
 

@@ -132,6 +132,8 @@ class FleetActor(Actor):
     def _github_changed(self, message: GitHubChanged) -> None:
         self._github = message
         self._balance(_Balance())
+        if message.open and self._trouble:
+            self._start_reconcile("GitHub can be asked again")
 
     @handles(InstanceAppeared)
     def _instance_appeared(self, message: InstanceAppeared) -> None:

@@ -15,7 +15,7 @@ from supervisor import lifecycle, marks
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
-from supervisor.instances import WITHOUT_USER_DATA, instance_request
+from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
     STARTING,
@@ -44,6 +44,11 @@ from supervisor.workers import Work, Workers, WorkFailed
 _LAST_ATTEMPT = 3
 _LOOK_AGAIN_S = 2.0
 _RECORD_LATER_S = 5.0
+_RECORD_AGAIN_S = 30.0
+
+
+_RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
+"""The stages in which a record that was put off is still due: the instance stays for a while."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class _Done:
 
 
 class _RecordDue:
-    """It is time to write the stage into the instance's configuration."""
+    """It is time for a record that was put off, unless another has been made since."""
 
 
 class Birth:
@@ -124,6 +129,7 @@ class RunnerActor(Actor):
         self._working = False
         self._alarm: Timer | None = None
         self._request: Mapping[str, Any] = {}
+        self._unrecorded = False
 
     def on_start(self) -> None:
         """Begin anew, or take over what is there."""
@@ -172,8 +178,10 @@ class RunnerActor(Actor):
                 self.publish("unknown", outcome.reason)
             self.tell_after(_LOOK_AGAIN_S, Look())
         elif outcome.error:
-            # The stage is a help for the next daemon; GitHub's listing knows it too.
+            # The stage is a help for the next daemon, which GitHub's list tells too; but as long
+            # as it is not recorded, the instance's configuration holds secrets.
             logger.warning("could not record the stage: {}", outcome.error)
+            self._record_after(_RECORD_AGAIN_S)
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
@@ -258,8 +266,8 @@ class RunnerActor(Actor):
         elif effect is Effect.START:
             self._enqueue(self._parts.creating, self._instance.start)
         elif effect is Effect.RECORD:
-            if life.stage is Stage.READY and self._others_are_starting():
-                self.tell_after(_RECORD_LATER_S, _RecordDue())
+            if life.stage in AVAILABLE and self._others_are_starting():
+                self._record_after(_RECORD_LATER_S)
             else:
                 self._record()
         elif effect is Effect.REMOVE:
@@ -276,19 +284,23 @@ class RunnerActor(Actor):
         """Tell whether LXD has more urgent work than to note that a guest is ready.
 
         Until it is noted, a restarted daemon learns it from GitHub's list; and if a job starts
-        before, it need not be noted at all. It costs LXD a tenth of a small container's start.
+        before, that is noted instead. It costs LXD a tenth of a small container's start.
         """
         return any(entry.life.stage in STARTING for entry in self._parts.roster.all())
 
+    def _record_after(self, delay_s: float) -> None:
+        self._unrecorded = True
+        self.tell_after(delay_s, _RecordDue())
+
     @handles(_RecordDue)
     def _record_due(self, _message: _RecordDue) -> None:
-        if self._entry.life.stage in AVAILABLE:
+        if self._unrecorded and self._entry.life.stage in _RECORDED:
             self._record()
 
     def _record(self) -> None:
-        # The guest has read its script; what that holds is of use to nobody but a thief.
-        keys = {**marks.of_life(self._entry.life), **WITHOUT_USER_DATA}
-        self._enqueue(self._parts.tending, partial(self._instance.record, keys))
+        self._unrecorded = False
+        record = partial(self._instance.record, marks.of_life(self._entry.life))
+        self._enqueue(self._parts.tending, record)
 
     def _prepare(self, order: Order, made: JitConfigMade) -> None:
         token = secrets.token_urlsafe(32)

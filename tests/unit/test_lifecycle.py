@@ -261,6 +261,35 @@ def test_a_runner_is_taken_over_where_it_stands(seen: Seen | None, stage: Stage)
     assert adopt(seen, NOW).life.stage is stage
 
 
+@pytest.mark.parametrize("stage", ["ready", "busy"])
+def test_secrets_that_an_earlier_daemon_left_in_an_instance_are_taken_out(stage: str) -> None:
+    seen = Seen(running=True, stage=stage)
+    assert adopt(seen, NOW).effects == ()
+    assert adopt(replace(seen, holds_secrets=True), NOW).effects == (Effect.RECORD,)
+
+
+def test_a_guest_that_has_not_reported_keeps_its_secrets() -> None:
+    assert adopt(Seen(running=True, holds_secrets=True), NOW).effects == ()
+    assert Effect.RECORD not in live_through(Registered(5), InstanceCreated(), InstanceStarted())[1]
+
+
+@given(st.lists(events, max_size=30))
+def test_whoever_comes_past_booting_has_been_recorded(happened: list[Event]) -> None:
+    current, effects = request(NOW), []
+    for event in happened:
+        current = step(current.life, event, NOW)
+        effects += current.effects
+        if current.life.stage in {Stage.READY, Stage.IDLE, Stage.BUSY}:
+            assert Effect.RECORD in effects
+
+
+def test_what_was_recorded_is_not_recorded_again() -> None:
+    confirmed = step(life(Stage.READY), Confirmed(busy=False), NOW)
+    assert (confirmed.life.stage, confirmed.effects) == (Stage.IDLE, ())
+    signal_lost = step(life(Stage.BOOTING), Confirmed(busy=False), NOW)
+    assert (signal_lost.life.stage, signal_lost.effects) == (Stage.IDLE, (Effect.RECORD,))
+
+
 @given(lives, events)
 def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
     if before.stage in ENDING - {Stage.RETIRING}:

@@ -158,6 +158,36 @@ def test_changed_keys_are_set_and_the_others_stay(lxd: Lxd, request_for: Build) 
     assert lxd.instance("one").config == expected
 
 
+def test_the_user_data_can_be_taken_from_a_running_instance_that_does_not_notice(
+    lxd: Lxd, request_for: Build
+) -> None:
+    lxd.create(request_for("one", installation="here"), limit_s=30)
+    lxd.start("one", limit_s=30)
+    before = lxd.instance("one")
+    assert before.config["cloud-init.user-data"]
+    first_process = _state(lxd, "one")["pid"]
+
+    for _ in range(2):  # a second time it is gone already
+        lxd.update_config("one", {"user.supervisor.stage": "ready", "cloud-init.user-data": ""})
+
+    after = lxd.instance("one")
+    kept = {**before.config, "user.supervisor.stage": "ready"}
+    del kept["cloud-init.user-data"]
+    # Which boot it is, for cloud-init: LXD counts a changed document as a new one.
+    kept.pop("volatile.cloud-init.instance-id", None)
+    config = dict(after.config)
+    config.pop("volatile.cloud-init.instance-id", None)
+    assert config == kept
+    assert after.status == "Running"
+    assert _state(lxd, "one")["pid"] == first_process
+    expanded = lxd._call("look", "get", "instances", "one").metadata["expanded_config"]
+    assert "cloud-init.user-data" not in expanded
+
+
+def _state(lxd: Lxd, name: str) -> Any:
+    return lxd._call("look", "get", "instances", name, "state").metadata
+
+
 def test_an_unknown_key_is_refused(lxd: Lxd, request_for: Build) -> None:
     lxd.create(request_for("one"), limit_s=30)
 

@@ -86,6 +86,8 @@ def test_a_virtual_machines_configuration_is_accepted_and_stored_byte_for_byte(
     stored = gateway._call("look", "get", "instances", "one").metadata
     assert stored["devices"] == request["devices"]
     assert stored["profiles"] == request["profiles"]
+    gateway.update_config("one", {"cloud-init.user-data": ""})
+    assert "cloud-init.user-data" not in gateway.instance("one").config
     assert gateway.console_log("one") == ""
     assert gateway.delete("one", limit_s=30) is True
 

@@ -466,7 +466,7 @@ def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWor
     eventually(lambda: world.stages() == {"booting": 3})
     ready(world)
     eventually(lambda: world.stages() == {"ready": 3})
-    world.github.unreachable = "could not delete: GitHub answered 401"
+    world.github.keeps = "could not delete: GitHub answered 401"
     world.reconfigure(virtual_machines=3, labels="new")
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     eventually(lambda: len(world.github.deleted) == 3 and world.stages() == {"ready": 3})
@@ -479,7 +479,7 @@ def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWor
     world.clock.advance(29)
     _settle(world)
     assert len(world.github.deleted) == 6
-    world.github.unreachable = ""
+    world.github.keeps = ""
     world.clock.advance(1.5)
     eventually(lambda: len(world.github.deleted) == 9)
 
