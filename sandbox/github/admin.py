@@ -43,9 +43,10 @@ async def queue_job(request: web.Request) -> web.Response:
     body = await body_of(request)
     try:
         wanted = JobRequest(**{**body, "labels": tuple(body.get("labels", ("self-hosted",)))})
+        job = request.app[HUB].queue(wanted)
     except (TypeError, ValueError) as error:
         raise ApiError.unprocessable(f"No job: {error}") from error
-    return web.json_response(job_document(request.app[HUB].queue(wanted)), status=201)
+    return web.json_response(job_document(job), status=201)
 
 
 async def list_runners(request: web.Request) -> web.Response:
@@ -111,7 +112,7 @@ def _for_operators(handler: Handler) -> Handler:
             if grant is None:
                 raise ApiError.requires_authentication()
             if grant.access != "write":
-                raise ApiError.not_accessible(grant.kind)
+                raise ApiError.not_accessible("personal access token")
             return await handler(request)
         except ApiError as error:
             return error_answer(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,6 +10,9 @@ WINDOW = timedelta(hours=1)
 CORE = "core"
 REGISTRATION = "actions_runner_registration"
 _REGISTRATION_LIMIT = 10_000
+_MINUTE = timedelta(minutes=1)
+_CHEAP = ("GET", "HEAD", "OPTIONS")
+_DEAR_POINTS = 5
 
 
 @dataclass
@@ -57,13 +61,50 @@ class Bucket:
 
 
 @dataclass
-class Budget:
-    """The buckets of one token."""
+class Points:
+    """The secondary limit: points a minute, where reading is cheap and writing dear."""
 
     limit: int
+    used: int = 0
+    reset_at: datetime | None = None
+
+    def spend(self, method: str, now: datetime) -> int | None:
+        """Count one request; where too many points were spent, return the seconds to wait."""
+        if self.reset_at is None or now >= self.reset_at:
+            self.used = 0
+            self.reset_at = now + _MINUTE
+        points = 1 if method in _CHEAP else _DEAR_POINTS
+        if self.used + points > self.limit:
+            return max(1, math.ceil((self.reset_at - now).total_seconds()))
+        self.used += points
+        return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a token may ask for: None is as much as it likes."""
+
+    hourly: int | None = 5000
+    per_minute: int | None = None
+    """Points of the secondary limit."""
+
+    def budget(self) -> Budget:
+        """Return a new token's budget."""
+        points = None if self.per_minute is None else Points(self.per_minute)
+        return Budget(self.hourly, points)
+
+
+@dataclass
+class Budget:
+    """The buckets of one token; it has none where its limit is None."""
+
+    limit: int | None
+    points: Points | None = None
     buckets: dict[str, Bucket] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.limit is None:
+            return
         self.buckets.setdefault(CORE, Bucket(self.limit))
         self.buckets.setdefault("search", Bucket(30))
         self.buckets.setdefault("graphql", Bucket(5000))

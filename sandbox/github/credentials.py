@@ -3,51 +3,70 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Literal
 
-import jwt
-
-from sandbox.github.budget import Budget
+from sandbox.github.app_jwt import Access, App, app_of
+from sandbox.github.budget import Budget, Limits
 from sandbox.github.errors import ApiError
+from sandbox.github.permissions import ALL_PERMISSIONS, ALL_SCOPES, Level, Need
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sandbox.github.model import Scope
 
-Access = Literal["write", "read", "none"]
 Purpose = Literal["registration", "remove"]
+TokenKind = Literal["classic", "fine-grained", "integration"]
 
 _SHORT_TOKEN_LIFE = timedelta(hours=1)
-_LONGEST_JWT_LIFE = timedelta(minutes=10)
-_CLOCK_DRIFT = timedelta(seconds=60)
 _SCHEMES = ("token", "bearer")
+_SUSPENDED = "This installation has been suspended"
+_CLASSIC_PREFIX = "ghp_"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Grant:
     """What a token allows, and its own budget of requests."""
 
     access: Access
     budget: Budget
-    kind: Literal["personal access token", "integration"] = "personal access token"
+    kind: TokenKind = "fine-grained"
+    permissions: Mapping[str, Level] = field(default_factory=dict)
+    """What a fine-grained or an app's token may do."""
+    scopes: tuple[str, ...] = ()
+    """What a classic token may do."""
     expires_at: datetime | None = None
+    installation_id: int | None = None
 
+    def headers(self, need: Need | None) -> dict[str, str]:
+        """Return the headers by which GitHub tells of a token and of what a request needs."""
+        headers: dict[str, str] = {}
+        if self.kind == "classic":
+            headers["X-OAuth-Scopes"] = ", ".join(self.scopes)
+            headers["X-Accepted-OAuth-Scopes"] = need.scope if need else ""
+        elif need is not None:
+            headers["X-Accepted-GitHub-Permissions"] = need.wanted
+        if self.expires_at is not None and self.kind != "integration":
+            moment = self.expires_at.astimezone(timezone.utc)
+            headers["github-authentication-token-expiration"] = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+        return headers
 
-@dataclass(frozen=True)
-class App:
-    """A GitHub App installed in the sandbox.
+    def check(self, need: Need | None) -> None:
+        """Let a request pass that the token suffices for.
 
-    `public_key` is PEM text; the client signs its JWT with the private half (RS256).
-    """
-
-    app_id: int
-    installation_id: int
-    public_key: str = field(repr=False)
-    client_id: str = "Iv1.sandbox"
-    access: Access = "write"
+        Raises:
+            ApiError: 403.
+        """
+        if need is None:
+            return
+        if self.kind == "classic":
+            if not need.granted_by_scopes(self.scopes):
+                raise ApiError(403, need.refusal)
+        elif not need.granted_by_permissions(self.permissions):
+            bearer = "integration" if self.kind == "integration" else "personal access token"
+            raise ApiError.not_accessible(bearer)
 
 
 @dataclass(frozen=True)
@@ -64,18 +83,36 @@ class Credentials:
     """All tokens the sandbox knows.
 
     Args:
-        limit: requests per hour that a new token gets.
+        limits: how much a new token may ask for.
     """
 
-    def __init__(self, limit: int = 5000) -> None:
-        self._limit = limit
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._grants: dict[str, Grant] = {}
         self._apps: dict[int, App] = {}
         self._short: dict[str, ShortToken] = {}
 
-    def add_token(self, token: str, access: Access = "write") -> Grant:
-        """Make a personal access token known."""
-        grant = self._grants[token] = Grant(access, Budget(self._limit))
+    def add_token(
+        self,
+        token: str,
+        access: Access = "write",
+        scopes: Collection[str] = (),
+        expires_at: datetime | None = None,
+    ) -> Grant:
+        """Make a personal access token known: a classic one, if it begins with `ghp_`.
+
+        A classic token may do what its scopes say. Without any named it has all that runners need,
+        or with an access other than `write` only `read:org`, with which no runner can be seen.
+        """
+        usual = ALL_SCOPES if access == "write" else ("read:org",)
+        grant = self._grants[token] = Grant(
+            access,
+            self._limits.budget(),
+            "classic" if token.startswith(_CLASSIC_PREFIX) else "fine-grained",
+            permissions_of(access),
+            tuple(scopes) or usual,
+            expires_at,
+        )
         return grant
 
     def revoke(self, token: str) -> None:
@@ -83,22 +120,40 @@ class Credentials:
         self._grants.pop(token, None)
 
     def revoke_installation_tokens(self) -> None:
-        """Forget all tokens of apps, as GitHub does when an app's owner says so."""
-        self._grants = {t: g for t, g in self._grants.items() if g.kind != "integration"}
+        """Forget all tokens of installations, as GitHub does when an App's owner says so."""
+        self._grants = {
+            token: grant for token, grant in self._grants.items() if grant.installation_id is None
+        }
 
     def known(self) -> tuple[str, ...]:
-        """Give every token that was ever good: each is a secret."""
+        """Give every token there is: each is a secret."""
         return (*self._grants, *self._short)
 
     def add_app(self, app: App) -> None:
-        """Make an app known."""
+        """Make an app's installation known, or change it."""
         self._apps[app.installation_id] = app
+
+    def remove_app(self, installation_id: int) -> None:
+        """Take an installation away, and with it its tokens."""
+        self._apps.pop(installation_id, None)
+        for token, grant in list(self._grants.items()):
+            if grant.installation_id == installation_id:
+                self.revoke(token)
+
+    def suspend(self, installation_id: int, suspended: bool = True) -> None:
+        """Suspend an installation, or take it up again.
+
+        Raises:
+            KeyError: no such installation.
+        """
+        app = self._apps[installation_id]
+        self._apps[installation_id] = replace(app, suspended=suspended)
 
     def grant(self, authorization: str | None, now: datetime) -> Grant | None:
         """Return what an Authorization header allows; None for no header.
 
         Raises:
-            ApiError: 401, unknown or expired.
+            ApiError: 401, unknown or expired; 403, its installation is suspended.
         """
         if not authorization:
             return None
@@ -106,24 +161,48 @@ class Credentials:
         grant = self._grants.get(token.strip()) if scheme.lower() in _SCHEMES else None
         if grant is None or (grant.expires_at is not None and grant.expires_at <= now):
             raise ApiError.bad_credentials()
+        app = self._apps.get(grant.installation_id) if grant.installation_id is not None else None
+        if app is not None and app.suspended:
+            raise ApiError(403, _SUSPENDED)
         return grant
 
     def installation_token(
-        self, authorization: str | None, installation_id: int, now: datetime
+        self,
+        authorization: str | None,
+        installation_id: int,
+        now: datetime,
+        wanted: Mapping[str, object] | None = None,
     ) -> tuple[str, Grant]:
         """Exchange an app's JWT for an installation's token, which lives an hour.
 
+        Args:
+            authorization: the request's header.
+            installation_id: which installation.
+            now: the time.
+            wanted: the permissions asked for; all there are if it is empty.
+
         Raises:
-            ApiError: 401 for a JWT that does not hold, 404 for an installation not the app's.
+            ApiError: 401 for a JWT that does not hold, 404 for an installation not the app's, 403
+                for a suspended one, 422 for permissions that it does not have.
         """
-        app = self._app_of(authorization, now)
-        if app.installation_id != installation_id:
+        installed = app_of(authorization, list(self._apps.values()), now)
+        app = next((app for app in installed if app.installation_id == installation_id), None)
+        if app is None:
             raise ApiError.not_found()
+        if app.suspended:
+            raise ApiError(403, _SUSPENDED)
+        permissions = _narrowed(permissions_of(app.access), wanted or {})
         # GitHub's own look so since 2026-04: an app's number, then dots, dashes, underscores.
         parts = (secrets.token_urlsafe(12), secrets.token_urlsafe(40), secrets.token_urlsafe(20))
         token = f"ghs_{app.app_id}_{'.'.join(parts)}"
-        grant = Grant(app.access, Budget(self._limit), "integration", now + _SHORT_TOKEN_LIFE)
-        self._grants[token] = grant
+        grant = self._grants[token] = Grant(
+            app.access,
+            self._limits.budget(),
+            "integration",
+            permissions,
+            expires_at=now + _SHORT_TOKEN_LIFE,
+            installation_id=installation_id,
+        )
         return token, grant
 
     def new_short(self, purpose: Purpose, scope: Scope, now: datetime) -> ShortToken:
@@ -140,49 +219,24 @@ class Credentials:
             return None
         return short
 
-    def _app_of(self, authorization: str | None, now: datetime) -> App:
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not self._apps:
-            raise ApiError(401, "A JSON web token could not be decoded")
-        for app in self._apps.values():
-            try:
-                claims = jwt.decode(
-                    token,
-                    app.public_key,
-                    algorithms=["RS256"],
-                    # By the sandbox's own clock, below.
-                    options={
-                        "require": ["exp", "iat", "iss"],
-                        "verify_iat": False,
-                        "verify_exp": False,
-                    },
-                )
-            except jwt.PyJWTError:
-                continue
-            if str(claims["iss"]) not in (str(app.app_id), app.client_id):
-                continue
-            _judge_times(claims, now)
-            return app
-        raise ApiError(401, "A JSON web token could not be decoded")
+
+def permissions_of(access: Access) -> dict[str, Level]:
+    """Return the permissions that an access stands for."""
+    if access == "none":
+        return {"metadata": "read"}
+    return dict.fromkeys(ALL_PERMISSIONS, access) | {"metadata": "read"}
 
 
-def _judge_times(claims: Mapping[str, Any], now: datetime) -> None:
-    """Refuse a JWT that was made at another time, in GitHub's words.
-
-    Raises:
-        ApiError: 401.
-    """
-    if claims["iat"] > (now + _CLOCK_DRIFT).timestamp():
-        raise ApiError(
-            401,
-            "'Issued at' claim ('iat') must be an Integer representing the time that the assertion"
-            " was issued",
-        )
-    if claims["exp"] <= now.timestamp():
-        raise ApiError(
-            401,
-            "'Expiration time' claim ('exp') must be a numeric value representing the future time"
-            " at which the assertion expires",
-        )
-    if claims["exp"] > (now + _LONGEST_JWT_LIFE + _CLOCK_DRIFT).timestamp():
-        raise ApiError(401, "'Expiration time' claim ('exp') is too far in the future")
+def _narrowed(granted: dict[str, Level], wanted: Mapping[str, object]) -> dict[str, Level]:
+    for name, level in wanted.items():
+        if level not in {"read", "write"} or granted.get(name) not in {level, "write"}:
+            raise ApiError.unprocessable(
+                "The permissions requested are not granted to this installation."
+            )
+    if not wanted:
+        return granted
+    return {
+        name: "write" if wanted.get(name) == "write" else "read"
+        for name in granted
+        if name in wanted or name == "metadata"
+    }

@@ -47,9 +47,9 @@ def labels_document(runner: Runner) -> Document:
     return {"total_count": len(labels), "labels": labels}
 
 
-def group_document(group: RunnerGroup, base: str) -> Document:
-    """Return one runner group of an organisation."""
-    url = f"{base}/orgs/{group.organization}/actions/runner-groups/{group.id}"
+def group_document(group: RunnerGroup, scope: Scope, base: str) -> Document:
+    """Return one runner group of an organisation or an enterprise."""
+    url = f"{base}{scope.path}/actions/runner-groups/{group.id}"
     document: Document = {
         "id": group.id,
         "name": group.name,
@@ -57,18 +57,20 @@ def group_document(group: RunnerGroup, base: str) -> Document:
         "default": group.default,
         "runners_url": f"{url}/runners",
         "hosted_runners_url": f"{url}/hosted-runners",
-        "inherited": False,
         "allows_public_repositories": group.allows_public_repositories,
         "restricted_to_workflows": False,
         "selected_workflows": [],
-        "workflow_restrictions_read_only": False,
+        "workflow_restrictions_read_only": group.inherited_from is not None,
     }
+    chosen = "organizations" if scope.kind == "enterprise" else "repositories"
+    if scope.kind == "organization":
+        document["inherited"] = group.inherited_from is not None
     if group.visibility == "selected":
-        document["selected_repositories_url"] = f"{url}/repositories"
+        document[f"selected_{chosen}_url"] = f"{url}/{chosen}"
     return document
 
 
-def job_document(job: Job, base: str, group_name: str | None) -> Document:
+def job_document(job: Job, base: str) -> Document:
     """Return one job of a workflow run."""
     repository = f"{base}/repos/{job.repository}"
     times = {"started_at": job.started_at, "completed_at": job.completed_at}
@@ -95,7 +97,7 @@ def job_document(job: Job, base: str, group_name: str | None) -> Document:
         "runner_id": job.runner_id,
         "runner_name": job.runner_name,
         "runner_group_id": job.runner_group_id,
-        "runner_group_name": group_name,
+        "runner_group_name": job.runner_group_name,
         "workflow_name": job.workflow,
         "head_branch": "main",
     }

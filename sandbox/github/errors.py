@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOCUMENTATION_URL = "https://docs.github.com/rest"
+PRIMARY_LIMIT = "API rate limit exceeded for the sandbox's user."
+SECONDARY_LIMIT = (
+    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+)
 
 
 class ApiError(Exception):
@@ -64,7 +68,22 @@ class ApiError(Exception):
     @classmethod
     def rate_limited(cls, headers: Mapping[str, str]) -> ApiError:
         """Return the 403 of an exhausted hourly budget."""
-        return cls(403, "API rate limit exceeded for the sandbox's user.", headers=headers)
+        return cls(403, PRIMARY_LIMIT, headers=headers)
+
+    @classmethod
+    def secondary_limited(cls, retry_after_s: int) -> ApiError:
+        """Return the 403 of too many requests within a minute."""
+        return cls(403, SECONDARY_LIMIT, headers={"Retry-After": str(retry_after_s)})
+
+    @classmethod
+    def inherited_group(cls) -> ApiError:
+        """Return the 403 of a runner group that only the enterprise may use and change."""
+        return cls(403, "The runner group is inherited from the enterprise.")
+
+    @classmethod
+    def hosted_group(cls) -> ApiError:
+        """Return the 403 of a runner group for runners that GitHub hosts."""
+        return cls(403, "The runner group is for GitHub-hosted runners only.")
 
     @classmethod
     def unprocessable(cls, message: str, *errors: str) -> ApiError:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from sandbox.github.errors import PRIMARY_LIMIT, SECONDARY_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
@@ -32,6 +34,10 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     """Wait before answering: before the request is processed, or with `after_processing` after."""
+    drip_s: float = 0.0
+    """Send the answer's body in small pieces, over so many seconds."""
+    truncated: bool = False
+    """Announce the whole body, send half of it and close the connection."""
     drop_connection: bool = False
     """Close the connection instead of answering."""
     after_processing: bool = False
@@ -40,10 +46,21 @@ class Fault:
     """How many requests it befalls; None for all until it is removed."""
 
     def __post_init__(self) -> None:
-        if self.status is None and not self.delay_s and not self.drop_connection:
-            raise ValueError("a fault needs a status, a delay or a dropped connection")
-        if self.delay_s < 0 or (self.times is not None and self.times < 1):
+        spoils = self.drop_connection or self.spoils_the_body
+        if self.status is None and not self.delay_s and not spoils:
+            raise ValueError("a fault needs a status, a delay, or something lost")
+        if min(self.delay_s, self.drip_s) < 0 or (self.times is not None and self.times < 1):
             raise ValueError("a fault's delay can't be negative, nor its times less than one")
+
+    @property
+    def spoils_the_body(self) -> bool:
+        """Whether it lets the body come late or only in part."""
+        return bool(self.drip_s) or self.truncated
+
+    @property
+    def replaces_the_answer(self) -> bool:
+        """Whether the real answer is never sent."""
+        return self.status is not None or self.drop_connection
 
     def matches(self, method: str, path: str) -> bool:
         """Tell whether a request is one of those it befalls."""
@@ -59,21 +76,28 @@ class Fault:
             where: `method`, `path_pattern`, `times` and the like.
         """
         headers = {
+            "x-ratelimit-limit": "5000",
+            "x-ratelimit-used": "5000",
             "x-ratelimit-remaining": "0",
             "x-ratelimit-reset": str(int((now + reset_in).timestamp())),
+            "x-ratelimit-resource": "core",
         }
-        message = "API rate limit exceeded for the sandbox's user."
-        return cls(**{"status": 403, "message": message, "headers": headers, **where})
+        return cls(**{"status": 403, "message": PRIMARY_LIMIT, "headers": headers, **where})
 
     @classmethod
-    def secondary_rate_limited(cls, retry_after_s: int, **where: Any) -> Fault:
-        """Return GitHub's refusal of too many requests at once; `status=429` is as good."""
-        message = (
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try"
-            " again."
-        )
-        headers = {"retry-after": str(retry_after_s)}
-        return cls(**{"status": 403, "message": message, "headers": headers, **where})
+    def secondary_rate_limited(cls, retry_after_s: int | None = None, **where: Any) -> Fault:
+        """Return GitHub's refusal of too many requests at once; `status=429` is as good.
+
+        Without a number of seconds, it does not say when to come back.
+        """
+        headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+        return cls(**{"status": 403, "message": SECONDARY_LIMIT, "headers": headers, **where})
+
+    @classmethod
+    def redirect(cls, location: str, **where: Any) -> Fault:
+        """Return a 301 to another address, as for an organisation that was renamed."""
+        headers = {"location": location}
+        return cls(**{"status": 301, "message": "Moved Permanently", "headers": headers, **where})
 
 
 @dataclass

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from sandbox.github.budget import Limits
 from sandbox.github.credentials import Credentials
 from sandbox.github.directory import Directory
 from sandbox.github.state import State
@@ -34,23 +35,34 @@ class Hub:
     Args:
         clock: tells the time.
         offline_after: how long a runner's session may be silent.
-        limit: requests per hour for each token.
+        limits: how much each token may ask for.
     """
 
     def __init__(
         self,
         clock: Clock = utc_now,
         offline_after: timedelta = timedelta(seconds=30),
-        limit: int = 5000,
+        limits: Limits | None = None,
     ) -> None:
-        self.clock = clock
+        self._true_clock = clock
+        self._skew = timedelta(0)
         self.offline_after = offline_after
-        self.credentials = Credentials(limit)
+        self.credentials = Credentials(limits)
         self._state = State(Directory())
         self._changed = threading.Condition()
         self._version = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._polls: dict[int, asyncio.Future[None]] = {}
+
+    def clock(self) -> datetime:
+        """Return the time by the server's own clock."""
+        return self._true_clock() + self._skew
+
+    def skew(self, by: timedelta) -> None:
+        """Set the server's clock to be ahead of the true one (behind it, if negative)."""
+        with self.change() as state:
+            state.shift(by - self._skew)
+            self._skew = by
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Name the event loop in which the long polls live."""
@@ -96,6 +108,11 @@ class Hub:
         """Return the numbers of the runners that wait for a job at this moment."""
         with self._changed:
             return frozenset(self._polls)
+
+    def hand_out(self, runner_id: int) -> Job | None:
+        """Give an online runner its job, as if it had asked for one."""
+        with self.change() as state:
+            return state.hand_out(runner_id, self.clock())
 
     def queue(self, request: JobRequest) -> Job:
         """Add a job and hand it to a waiting runner that suits it."""

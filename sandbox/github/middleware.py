@@ -4,38 +4,91 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from email.utils import format_datetime
+import secrets
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.github.budget import Bucket, Budget, resource_of
-from sandbox.github.credentials import Access, Grant
+from sandbox.github.budget import Bucket, Limits, resource_of
+from sandbox.github.calls import Call
+from sandbox.github.credentials import Grant
 from sandbox.github.errors import ApiError
-from sandbox.github.rest.call import FAULTS, GRANT, HUB, PREFIXES, Handler
+from sandbox.github.faults import Fault
+from sandbox.github.permissions import need_of
+from sandbox.github.rest.call import CALLS, FAULTS, GRANT, HUB, PREFIXES, Handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from sandbox.github.faults import Fault
+    from datetime import datetime
 
 API_VERSION = "2022-11-28"
 _ANONYMOUS_LIMIT = 60
 _OWN_PLACES = ("/_runner/", "/_sandbox/", "/actions/runner/releases/")
+_PIECES = 20
 
 ANONYMOUS = web.AppKey("anonymous", Grant)
+APPS = web.AppKey("apps", Grant)
+_STRUCK = web.RequestKey("struck", Fault)
 
 
-def anonymous() -> Grant:
+def anonymous(limits: Limits) -> Grant:
     """Return what a request without a token gets: a small budget and no access."""
-    return Grant("none", Budget(_ANONYMOUS_LIMIT))
+    hourly = None if limits.hourly is None else _ANONYMOUS_LIMIT
+    return Grant("none", Limits(hourly, limits.per_minute).budget())
+
+
+async def set_date(request: web.Request, answer: web.StreamResponse) -> None:
+    """Date every answer by the server's own clock."""
+    now = request.app[HUB].clock()
+    answer.headers["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} GMT"
 
 
 @web.middleware
-async def tell_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let every answer bear the sandbox's own time, which may not be the machine's."""
+async def deliver(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Send the answer; if a fault wants so, drop by drop or only in part."""
     answer = await handler(request)
-    answer.headers["Date"] = format_datetime(request.app[HUB].clock(), usegmt=True)
+    fault = request.get(_STRUCK)
+    body = answer.body if isinstance(answer, web.Response) else None
+    if fault is None or not fault.spoils_the_body or not isinstance(body, bytes):
+        return answer
+    stream = web.StreamResponse(status=answer.status, headers=answer.headers)
+    stream.content_length = len(body)
+    await stream.prepare(request)
+    sent = body[: len(body) // 2] if fault.truncated else body
+    size = max(1, len(sent) // _PIECES)
+    pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+    for piece in pieces:
+        await asyncio.sleep(fault.drip_s / len(pieces))
+        await stream.write(piece)
+    if fault.truncated and request.transport is not None:
+        request.transport.close()
+    return stream
+
+
+@web.middleware
+async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep a record of the REST calls, answered or not."""
+    if request.path.startswith(_OWN_PLACES):
+        return await handler(request)
+    path = _api_path(request.path)
+    at = request.app[HUB].clock()
+    status: int | None = None
+    try:
+        answer = await handler(request)
+        fault = request.get(_STRUCK)
+        status = None if fault is not None and fault.drop_connection else answer.status
+    finally:
+        request.app[CALLS].note(
+            Call(
+                method=request.method,
+                path=path,
+                query=request.query_string,
+                status=status,
+                at=at,
+                conditional="If-None-Match" in request.headers,
+                resource=resource_of(path),
+            )
+        )
     return answer
 
 
@@ -45,13 +98,13 @@ async def misbehave(request: web.Request, handler: Handler) -> web.StreamRespons
     fault = request.app[FAULTS].strike(request.method, request.path)
     if fault is None:
         return await handler(request)
+    request[_STRUCK] = fault
+    answer: web.StreamResponse | None = None
     if fault.after_processing:
-        answer: web.StreamResponse | None = await _settled(request, handler)
-        await asyncio.sleep(fault.delay_s)
-    else:
-        await asyncio.sleep(fault.delay_s)
-        only_delayed = fault.status is None and not fault.drop_connection
-        answer = await handler(request) if only_delayed else None
+        answer = await _settled(request, handler)
+    await asyncio.sleep(fault.delay_s)
+    if not fault.after_processing and not fault.replaces_the_answer:
+        answer = await handler(request)
     if fault.drop_connection:
         if request.transport is not None:
             request.transport.abort()
@@ -69,48 +122,67 @@ async def speak_github(request: web.Request, handler: Handler) -> web.StreamResp
     hub = request.app[HUB]
     path = _api_path(request.path)
     now = hub.clock()
-    resource = resource_of(path)
-    grant = request.app[ANONYMOUS]
-    bucket: Bucket | None = None
+    is_app = path.startswith("/app/")
+    grant = request.app[APPS if is_app else ANONYMOUS]
     answer: web.StreamResponse
     try:
-        if not path.startswith("/app/"):
+        if not is_app:
             grant = hub.credentials.grant(request.headers.get("Authorization"), now) or grant
-        bucket = grant.budget.buckets[resource]
-        if path != "/rate_limit" and not bucket.spend(now):
-            raise ApiError.rate_limited({})
-        _authorize(grant, request, path)
         request[GRANT] = grant
-        answer = await handler(request)
-        if _unchanged(request, answer):
-            bucket.refund()
-            answer = web.Response(status=304, headers={"ETag": answer.headers["ETag"]})
+        answer = await _admitted(request, handler, path, now)
     except ApiError as error:
         answer = error_answer(error)
-    except web.HTTPMethodNotAllowed:
+    except (web.HTTPMethodNotAllowed, web.HTTPNotFound):
         answer = error_answer(ApiError.not_found())
-    except web.HTTPNotFound:
-        answer = error_answer(ApiError.not_found())
-    answer.headers.update((bucket or grant.budget.buckets[resource]).headers(resource, now))
+    resource = resource_of(path)
+    bucket = grant.budget.buckets.get(resource)
+    if bucket is not None:
+        answer.headers.update(bucket.headers(resource, now))
+    if not _is_nobody(request, grant):
+        answer.headers.update(grant.headers(need_of(request.method, path)))
     answer.headers["x-github-api-version-selected"] = API_VERSION
     answer.headers["x-github-media-type"] = "github.v3; format=json"
+    answer.headers["x-github-request-id"] = secrets.token_hex(8).upper()
     return answer
+
+
+async def _admitted(
+    request: web.Request, handler: Handler, path: str, now: datetime
+) -> web.StreamResponse:
+    """Count a request and answer it, if its token may ask that and has budget left."""
+    grant = request[GRANT]
+    bucket = _spend(grant, request.method, path, now)
+    if not _is_nobody(request, grant):
+        grant.check(need_of(request.method, path))
+    elif not path.startswith("/app/") and path != "/rate_limit":
+        raise ApiError.requires_authentication()
+    answer = await handler(request)
+    if not _unchanged(request, answer):
+        return answer
+    if bucket is not None:
+        bucket.refund()
+    return web.Response(status=304, headers={"ETag": answer.headers["ETag"]})
+
+
+def _is_nobody(request: web.Request, grant: Grant) -> bool:
+    """Tell whether a request came without a token (an app's JWT is none)."""
+    return grant is request.app[ANONYMOUS] or grant is request.app[APPS]
+
+
+def _spend(grant: Grant, method: str, path: str, now: datetime) -> Bucket | None:
+    """Count a request, and return the bucket in which it is counted."""
+    wait_s = grant.budget.points.spend(method, now) if grant.budget.points else None
+    if wait_s is not None:
+        raise ApiError.secondary_limited(wait_s)
+    bucket = grant.budget.buckets.get(resource_of(path))
+    if bucket is not None and path != "/rate_limit" and not bucket.spend(now):
+        raise ApiError.rate_limited({})
+    return bucket
 
 
 def error_answer(error: ApiError) -> web.Response:
     """Return an error as GitHub words it."""
     return web.json_response(error.document(), status=error.status, headers=error.headers)
-
-
-def _authorize(grant: Grant, request: web.Request, path: str) -> None:
-    if path == "/rate_limit" or path.startswith("/app/"):
-        return
-    if grant is request.app[ANONYMOUS]:
-        raise ApiError.requires_authentication()
-    needed: Access = "read" if request.method in ("GET", "HEAD") else "write"
-    if "/actions/" not in path or grant.access in {"write", needed}:
-        return
-    raise ApiError.not_accessible(grant.kind)
 
 
 def _unchanged(request: web.Request, answer: web.StreamResponse) -> bool:

@@ -1,4 +1,4 @@
-"""What the sandbox GitHub knows: organisations, repositories, runner groups, runners and jobs.
+"""What the sandbox GitHub knows: who owns runners, runner groups, runners and jobs.
 
 Everything here is frozen data. How it changes stands in `sandbox.github.state`.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LabelType = Literal["read-only", "custom"]
-ScopeKind = Literal["organization", "repository"]
+ScopeKind = Literal["organization", "repository", "enterprise"]
 JobStatus = Literal["queued", "in_progress", "completed"]
 JobConclusion = Literal["success", "failure", "cancelled"]
 Visibility = Literal["all", "selected", "private"]
@@ -23,41 +23,52 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Scope:
-    """Where runners are registered: an organisation or one repository."""
+    """Where runners are registered: an organisation, one repository or an enterprise."""
 
     kind: ScopeKind
     id: int
     name: str
-    """`acme` for an organisation, `acme/demo` for a repository."""
+    """`acme` for an organisation, `acme/demo` for a repository, `enterprises/big`."""
 
     @property
     def path(self) -> str:
         """The scope's path in the REST API, by name."""
-        return f"/orgs/{self.name}" if self.kind == "organization" else f"/repos/{self.name}"
+        places = {"organization": "/orgs/", "repository": "/repos/", "enterprise": "/"}
+        return places[self.kind] + self.name
 
     @property
     def path_by_id(self) -> str:
         """The scope's path as GitHub writes it into Link headers."""
+        if self.kind == "enterprise":
+            return self.path
         plural = "organizations" if self.kind == "organization" else "repositories"
         return f"/{plural}/{self.id}"
 
 
 @dataclass(frozen=True)
 class RunnerGroup:
-    """A group of an organisation's runners; the default group has number 1."""
+    """A group of an organisation's or an enterprise's runners; the default group has number 1."""
 
     id: int
-    organization: str
+    owner: str
+    """The scope's name."""
     name: str
     visibility: Visibility = "all"
     default: bool = False
     allows_public_repositories: bool = False
-    repositories: frozenset[str] = frozenset()
-    """Full names, lower case; they count only where `visibility` is `selected`."""
+    selected: frozenset[str] = frozenset()
+    """Repositories (of an enterprise's group: organisations), in lower case.
 
-    def admits(self, repository: str) -> bool:
-        """Tell whether jobs of that repository may use the group's runners."""
-        return self.visibility != "selected" or repository.casefold() in self.repositories
+    They count only where `visibility` is `selected`.
+    """
+    hosted: bool = False
+    """Whether it is for runners that GitHub hosts: no other may join."""
+    inherited_from: int | None = None
+    """The number that the group has in the organisation's enterprise, if it is that one's."""
+
+    def admits(self, name: str) -> bool:
+        """Tell whether jobs of that repository (or organisation) may use the group's runners."""
+        return self.visibility != "selected" or name.casefold() in self.selected
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,7 @@ class Job:
     """The runner it was handed to; set before the runner reports its start."""
     runner_name: str | None = None
     runner_group_id: int | None = None
+    runner_group_name: str | None = None
     handed_out_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -14,35 +14,42 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sandbox.github import admin, runner_protocol
+from sandbox.github.budget import Limits
+from sandbox.github.calls import CallLog
+from sandbox.github.credentials import Grant
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Clock, Hub, utc_now
 from sandbox.github.middleware import (
     ANONYMOUS,
+    APPS,
     anonymous,
+    deliver,
     misbehave,
+    record,
+    set_date,
     speak_github,
-    tell_time,
 )
-from sandbox.github.rest import general, groups, registration, runners, runs
-from sandbox.github.rest.call import FAULTS, HUB, OFFER, Offer
+from sandbox.github.rest import general, groups, members, registration, runners, runs
+from sandbox.github.rest.call import CALLS, FAULTS, HUB, OFFER, Offer
+from sandbox.github.staging import Staging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from sandbox.github.credentials import Access, App, Grant
-    from sandbox.github.model import Job, JobRequest, Runner, RunnerGroup, Visibility
+    from sandbox.github.calls import Call
 
 _START_LIMIT_S = 10.0
 _LARGEST_BODY = 32 * 1024 * 1024
 _BACKLOG = 2048
+_CHAPTERS = (general, registration, runners, groups, members, runs, runner_protocol, admin)
 _TARBALL_NAME = re.compile(r"actions-runner-linux-x64-(?P<version>\d+\.\d+\.\d+)\.tar\.gz")
 
 
-class SandboxGitHub:
+class SandboxGitHub(Staging):
     """A local GitHub: a context manager that serves while it is entered.
 
     Its public methods may be called from any thread.
@@ -56,8 +63,10 @@ class SandboxGitHub:
         guest_url: where guests reach the server, if not at the address that their runner's
             registration was asked at; it goes into JIT configurations and download addresses.
         offline_after: how long a runner may be silent before it is taken for lost.
-        rate_limit: requests per hour and token.
+        rate_limit: requests per hour and token; None for an Enterprise Server without limits.
+        secondary_limit: points per minute and token (reading costs 1, writing 5), or no limit.
         clock: tells the time.
+        clock_skew: how far GitHub's clock is ahead of that one.
 
     Raises:
         ValueError: the tarball's name tells no version.
@@ -80,15 +89,20 @@ class SandboxGitHub:
         tarball: Path | None = None,
         guest_url: str | None = None,
         offline_after: timedelta = timedelta(seconds=30),
-        rate_limit: int = 1_000_000,
+        rate_limit: int | None = 1_000_000,
+        secondary_limit: int | None = None,
         clock: Clock = utc_now,
+        clock_skew: timedelta = timedelta(0),
     ) -> None:
         self.hosts = (host,) if isinstance(host, str) else tuple(host)
         self.port = port
         self.org = org
         self.token = token
         self.faults = Faults()
-        self.hub = Hub(clock, offline_after, rate_limit)
+        self._limits = Limits(rate_limit, secondary_limit)
+        super().__init__(Hub(clock, offline_after, self._limits))
+        self._calls = CallLog()
+        self.skew_clock(clock_skew)
         self.hub.credentials.add_token(token)
         with self.hub.change() as state:
             state.directory.add_organization(org)
@@ -152,81 +166,15 @@ class SandboxGitHub:
         """Return the address by which a client reaches the server at another of its hosts."""
         return f"http://{_bracketed(host)}:{self.port}"
 
-    # What it holds
+    # What was asked
 
-    def queue(self, request: JobRequest) -> Job:
-        """Queue a job; a waiting runner that suits it gets it at once."""
-        return self.hub.queue(request)
+    def calls(self) -> tuple[Call, ...]:
+        """Return the calls of the REST API, in the order in which they were answered."""
+        return self._calls.calls()
 
-    def jobs(self) -> tuple[Job, ...]:
-        """Return all jobs, oldest first."""
-        with self.hub.view() as state:
-            return tuple(state.jobs())
-
-    def job(self, job_id: int) -> Job:
-        """Return one job.
-
-        Raises:
-            KeyError: no such job.
-        """
-        with self.hub.view() as state:
-            job = state.job(job_id)
-        if job is None:
-            raise KeyError(job_id)
-        return job
-
-    def runners(self) -> tuple[Runner, ...]:
-        """Return all registered runners, oldest first."""
-        with self.hub.view() as state:
-            return tuple(state.runners())
-
-    def wait_for(self, predicate: Callable[[], bool], limit_s: float) -> bool:
-        """Wait until a predicate holds; it is asked anew whenever something changes.
-
-        Args:
-            predicate: asks this object, or anything else: it is also called once a second.
-            limit_s: seconds to wait at most.
-
-        Returns:
-            Whether it held in time.
-        """
-        return self.hub.wait_for(predicate, limit_s)
-
-    # What it is made of
-
-    def add_organization(self, name: str) -> None:
-        """Make an organisation."""
-        with self.hub.change() as state:
-            state.directory.add_organization(name)
-
-    def add_repository(self, full_name: str) -> None:
-        """Make a repository `owner/name`, and its owner."""
-        with self.hub.change() as state:
-            state.directory.add_repository(full_name)
-
-    def add_group(
-        self,
-        org: str,
-        name: str,
-        visibility: Visibility = "all",
-        repositories: Collection[str] = (),
-    ) -> RunnerGroup:
-        """Make a runner group; `repositories` are those that a `selected` group is open to."""
-        with self.hub.change() as state:
-            scope = state.directory.add_organization(org)
-            return state.directory.add_group(
-                scope, name, visibility=visibility, repositories=repositories
-            )
-
-    def add_token(self, token: str, access: Access = "write") -> Grant:
-        """Make a token known: `write`, `read`, or `none` for no access to runners at all."""
-        with self.hub.change():
-            return self.hub.credentials.add_token(token, access)
-
-    def add_app(self, app: App) -> None:
-        """Make an installed app known."""
-        with self.hub.change():
-            self.hub.credentials.add_app(app)
+    def clear_calls(self) -> None:
+        """Forget the calls so far."""
+        self._calls.clear()
 
     # The thread
 
@@ -275,13 +223,16 @@ class SandboxGitHub:
 
     def _application(self) -> web.Application:
         app = web.Application(
-            middlewares=[tell_time, misbehave, speak_github], client_max_size=_LARGEST_BODY
+            middlewares=[deliver, record, misbehave, speak_github], client_max_size=_LARGEST_BODY
         )
+        app.on_response_prepare.append(set_date)
         app[HUB] = self.hub
         app[FAULTS] = self.faults
         app[OFFER] = self._offer
-        app[ANONYMOUS] = anonymous()
-        for chapter in (general, registration, runners, groups, runs, runner_protocol, admin):
+        app[CALLS] = self._calls
+        app[ANONYMOUS] = anonymous(self._limits)
+        app[APPS] = Grant("none", self._limits.budget())
+        for chapter in _CHAPTERS:
             chapter.add(app)
         return app
 

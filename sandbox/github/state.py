@@ -144,7 +144,54 @@ class State:
         """
         return self._keep(replace(self._runners[runner_id], group_id=group_id))
 
+    def rename(self, runner_id: int, name: str) -> Runner:
+        """Give a runner another name.
+
+        Raises:
+            KeyError: no such runner.
+            NameTakenError: its scope has another runner of that name.
+        """
+        runner = self._runners[runner_id]
+        key = (runner.scope, name.casefold())
+        if self._by_name.get(key, runner_id) != runner_id:
+            raise NameTakenError(name)
+        del self._by_name[(runner.scope, runner.name.casefold())]
+        self._by_name[key] = runner_id
+        return self._keep(replace(runner, name=name))
+
     # Sessions
+
+    def go_online(self, runner_id: int) -> Runner:
+        """Take a runner online without a session: it is never taken for lost.
+
+        Raises:
+            KeyError: no such runner.
+        """
+        runner = self._runners[runner_id]
+        return self._keep(replace(runner, online=True, token_used=True, heard_at=None, os="linux"))
+
+    def go_offline(self, runner_id: int, now: datetime, *, keep_job: bool = False) -> None:
+        """Take a runner offline.
+
+        Args:
+            runner_id: which one.
+            now: the time.
+            keep_job: show it busy still, as GitHub does for minutes after a machine died.
+
+        Raises:
+            KeyError: no such runner.
+        """
+        runner = self._runners[runner_id]
+        if keep_job:
+            self._keep(replace(runner, online=False))
+        else:
+            self._lose(runner, now, "The runner lost communication with the server.")
+
+    def shift(self, by: timedelta) -> None:
+        """Note that the clock was set: nobody has been silent for longer because of that."""
+        for runner in list(self._runners.values()):
+            if runner.heard_at is not None:
+                self._keep(replace(runner, heard_at=runner.heard_at + by))
 
     def open_session(
         self,
@@ -285,6 +332,7 @@ class State:
             runner_id=runner.id,
             runner_name=runner.name,
             runner_group_id=runner.group_id,
+            runner_group_name=self._group_name(runner),
             handed_out_at=now,
         )
         self._jobs[job.id] = job
@@ -338,6 +386,10 @@ class State:
             runner.scope, runner.group_id, job.repository
         )
 
+    def _group_name(self, runner: Runner) -> str:
+        group = self.directory.group(runner.scope, runner.group_id)
+        return group.name if group else "Default"
+
     def _own_job(self, token: str, job_id: int, now: datetime) -> Job:
         runner = self.in_session(token, now)
         if runner.job_id != job_id:
@@ -374,6 +426,7 @@ class State:
             runner_id=None,
             runner_name=None,
             runner_group_id=None,
+            runner_group_name=None,
             handed_out_at=None,
             requeues=job.requeues + 1,
         )

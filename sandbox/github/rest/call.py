@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
+from sandbox.github.calls import CallLog
 from sandbox.github.credentials import Grant
+from sandbox.github.directory import ENTERPRISES
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Hub
@@ -18,7 +20,7 @@ from sandbox.github.paging import cut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.github.model import Runner, Scope
+    from sandbox.github.model import Runner, Scope, ScopeKind
     from sandbox.github.state import State
 
 Item = TypeVar("Item")
@@ -26,6 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HUB = web.AppKey("hub", Hub)
 FAULTS = web.AppKey("faults", Faults)
+CALLS = web.AppKey("calls", CallLog)
 PREFIXES = ("", "/api/v3")
 """The API's place: github.com's own host has none, an Enterprise Server has `/api/v3`."""
 
@@ -34,9 +37,11 @@ SCOPE_PATHS = (
     r"/repos/{owner}/{repo}",
     r"/organizations/{organization_id:\d+}",
     r"/repositories/{repository_id:\d+}",
+    r"/enterprises/{enterprise}",
 )
 ORGANIZATION_PATHS = (SCOPE_PATHS[0], SCOPE_PATHS[2])
 REPOSITORY_PATHS = (SCOPE_PATHS[1], SCOPE_PATHS[3])
+ENTERPRISE_PATHS = (SCOPE_PATHS[4],)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def grant_of(request: web.Request) -> Grant:
 
 
 def scope_of(request: web.Request, state: State) -> Scope:
-    """Return the organisation or repository that the path names.
+    """Return the organisation, repository or enterprise that the path names.
 
     Raises:
         ApiError: 404.
@@ -92,9 +97,11 @@ def scope_of(request: web.Request, state: State) -> Scope:
     found: Scope | None
     match = request.match_info
     if "org" in match:
-        found = state.directory.scope(match["org"])
+        found = _named(state, "organization", match["org"])
     elif "owner" in match:
-        found = state.directory.scope(f"{match['owner']}/{match['repo']}")
+        found = _named(state, "repository", f"{match['owner']}/{match['repo']}")
+    elif "enterprise" in match:
+        found = _named(state, "enterprise", f"{ENTERPRISES}/{match['enterprise']}")
     elif "organization_id" in match:
         found = state.directory.scope_by_id("organization", int(match["organization_id"]))
     else:
@@ -102,6 +109,11 @@ def scope_of(request: web.Request, state: State) -> Scope:
     if found is None:
         raise ApiError.not_found()
     return found
+
+
+def _named(state: State, kind: ScopeKind, name: str) -> Scope | None:
+    found = state.directory.scope(name)
+    return found if found is not None and found.kind == kind else None
 
 
 def number_in(request: web.Request, name: str) -> int:

@@ -16,6 +16,7 @@ from sandbox.github.rest.call import (
     REPOSITORY_PATHS,
     add_routes,
     api_base,
+    body_of,
     grant_of,
     number_in,
     scope_of,
@@ -48,6 +49,8 @@ async def get_rate_limit(request: web.Request) -> web.Response:
     """Return the budgets of the request's token; asking costs nothing."""
     now = request.app[HUB].clock()
     buckets = grant_of(request).budget.buckets
+    if not buckets:
+        raise ApiError(404, "Rate limiting is not enabled.")
     resources = {name: bucket.document(now) for name, bucket in buckets.items()}
     return web.json_response({"resources": resources, "rate": resources[CORE]})
 
@@ -55,17 +58,23 @@ async def get_rate_limit(request: web.Request) -> web.Response:
 async def create_installation_token(request: web.Request) -> web.Response:
     """Exchange an app's JWT for a token of its installation."""
     hub = request.app[HUB]
+    body = await body_of(request) if await request.read() else {}
+    wanted = body.get("permissions", {})
+    if not isinstance(wanted, dict):
+        raise ApiError.unprocessable("Invalid input: permissions must be an object")
     token, grant = hub.credentials.installation_token(
-        request.headers.get("Authorization"), number_in(request, "installation_id"), hub.clock()
+        request.headers.get("Authorization"),
+        number_in(request, "installation_id"),
+        hub.clock(),
+        wanted,
     )
     if grant.expires_at is None:
         raise ApiError(500, "an installation's token always expires")
-    permissions = {"organization_self_hosted_runners": grant.access, "metadata": "read"}
     return web.json_response(
         {
             "token": token,
             "expires_at": timestamp(grant.expires_at),
-            "permissions": permissions if grant.access != "none" else {"metadata": "read"},
+            "permissions": dict(grant.permissions),
             "repository_selection": "all",
         },
         status=201,

@@ -1,16 +1,17 @@
-"""Runner groups of organisations."""
+"""Runner groups of organisations and enterprises; who is in them stands in `members`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from aiohttp import web
 
-from sandbox.github.documents import group_document, runner_document
+from sandbox.github.documents import group_document
 from sandbox.github.errors import ApiError
 from sandbox.github.model import RunnerGroup, Scope, Visibility
-from sandbox.github.profiles import minimal_repository
 from sandbox.github.rest.call import (
+    ENTERPRISE_PATHS,
     HUB,
     ORGANIZATION_PATHS,
     add_routes,
@@ -24,66 +25,74 @@ from sandbox.github.rest.call import (
 if TYPE_CHECKING:
     from sandbox.github.state import State
 
-_GROUPS = "/actions/runner-groups"
-_GROUP = _GROUPS + "/{runner_group_id}"
+GROUPS = "/actions/runner-groups"
+GROUP = GROUPS + "/{runner_group_id}"
+GROUP_PATHS = ORGANIZATION_PATHS + ENTERPRISE_PATHS
 
 
 def add(app: web.Application) -> None:
     """Serve this chapter."""
-    add_routes(app, "GET", ORGANIZATION_PATHS, _GROUPS, list_groups)
-    add_routes(app, "POST", ORGANIZATION_PATHS, _GROUPS, create_group)
-    add_routes(app, "GET", ORGANIZATION_PATHS, _GROUP, get_group)
-    add_routes(app, "PATCH", ORGANIZATION_PATHS, _GROUP, change_group)
-    add_routes(app, "DELETE", ORGANIZATION_PATHS, _GROUP, delete_group)
-    add_routes(app, "GET", ORGANIZATION_PATHS, _GROUP + "/runners", list_group_runners)
-    add_routes(app, "GET", ORGANIZATION_PATHS, _GROUP + "/repositories", list_group_repositories)
+    add_routes(app, "GET", GROUP_PATHS, GROUPS, list_groups)
+    add_routes(app, "POST", GROUP_PATHS, GROUPS, create_group)
+    add_routes(app, "GET", GROUP_PATHS, GROUP, get_group)
+    add_routes(app, "PATCH", GROUP_PATHS, GROUP, change_group)
+    add_routes(app, "DELETE", GROUP_PATHS, GROUP, delete_group)
 
 
 async def list_groups(request: web.Request) -> web.Response:
-    """List an organisation's groups, or those that one repository may use."""
-    visible_to = request.query.get("visible_to_repository")
+    """List the groups, or those that one repository (or organisation) may use."""
     with request.app[HUB].view() as state:
         scope = scope_of(request, state)
         groups = state.directory.groups(scope)
+    chosen = "organization" if scope.kind == "enterprise" else "repository"
+    visible_to = request.query.get(f"visible_to_{chosen}")
     if visible_to:
-        full_name = visible_to if "/" in visible_to else f"{scope.name}/{visible_to}"
-        groups = [group for group in groups if group.admits(full_name)]
+        whole = "/" in visible_to or scope.kind == "enterprise"
+        name = visible_to if whole else f"{scope.name}/{visible_to}"
+        groups = [group for group in groups if group.admits(name)]
     base = api_base(request)
     return listing(
         request,
         "runner_groups",
         groups,
-        scope.path_by_id + _GROUPS,
-        lambda group: group_document(group, base),
+        scope.path_by_id + GROUPS,
+        lambda group: group_document(group, scope, base),
     )
 
 
 async def create_group(request: web.Request) -> web.Response:
     """Add a group."""
     body = await body_of(request)
-    name = _name_in(body)
-    ids = body.get("selected_repository_ids", [])
+    name = _name_in(body, None)
     with request.app[HUB].change() as state:
         scope = scope_of(request, state)
-        chosen = [state.directory.scope_by_id("repository", number) for number in ids]
+        visibility = _visibility_in(body, scope, "all")
+        chosen = "organization" if scope.kind == "enterprise" else "repository"
+        ids = numbers_in(body, f"selected_{chosen}_ids", needed=False)
+        runner_ids = numbers_in(body, "runners", needed=False)
+        found = [state.directory.scope_by_id(chosen, number) for number in ids]
         try:
             group = state.directory.add_group(
                 scope,
                 name,
-                visibility=_visibility_in(body, "all"),
-                repositories=[repository.name for repository in chosen if repository],
+                visibility=visibility,
+                selected=[member.name for member in found if member],
                 allows_public_repositories=bool(body.get("allows_public_repositories")),
             )
         except ValueError as error:
             raise ApiError(409, "Already exists - a group of that name exists.") from error
-    return web.json_response(group_document(group, api_base(request)), status=201)
+        for runner in list(state.runners(scope)):
+            if runner.id in runner_ids:
+                state.set_group(runner.id, group.id)
+    return web.json_response(group_document(group, scope, api_base(request)), status=201)
 
 
 async def get_group(request: web.Request) -> web.Response:
     """Return one group."""
     with request.app[HUB].view() as state:
-        group = _group_of(request, state, scope_of(request, state))
-    return web.json_response(group_document(group, api_base(request)))
+        scope = scope_of(request, state)
+        group = group_of(request, state, scope)
+    return web.json_response(group_document(group, scope, api_base(request)))
 
 
 async def change_group(request: web.Request) -> web.Response:
@@ -91,18 +100,23 @@ async def change_group(request: web.Request) -> web.Response:
     body = await body_of(request)
     hub = request.app[HUB]
     with hub.change() as state:
-        group = _group_of(request, state, scope_of(request, state))
-        visibility = _visibility_in(body, group.visibility)
-        group = state.directory.rename_group(group, _name_in(body), visibility)
+        scope = scope_of(request, state)
+        group = own_group_of(request, state, scope)
+        changed = replace(
+            group,
+            name=_name_in(body, group.name if scope.kind == "enterprise" else None),
+            visibility=_visibility_in(body, scope, group.visibility),
+        )
+        state.directory.change_group(changed)
     hub.wake()
-    return web.json_response(group_document(group, api_base(request)))
+    return web.json_response(group_document(changed, scope, api_base(request)))
 
 
 async def delete_group(request: web.Request) -> web.Response:
     """Remove a group that is not the default; its runners go back to that one."""
     with request.app[HUB].change() as state:
         scope = scope_of(request, state)
-        group = _group_of(request, state, scope)
+        group = own_group_of(request, state, scope)
         if group.default:
             raise ApiError(403, "The default runner group can't be removed.")
         for runner in list(state.runners(scope)):
@@ -112,47 +126,56 @@ async def delete_group(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def list_group_runners(request: web.Request) -> web.Response:
-    """List a group's runners."""
-    with request.app[HUB].view() as state:
-        scope = scope_of(request, state)
-        group = _group_of(request, state, scope)
-        runners = [runner for runner in state.runners(scope) if runner.group_id == group.id]
-    path = f"{scope.path_by_id}{_GROUPS}/{group.id}/runners"
-    return listing(request, "runners", runners, path, runner_document)
+def group_of(request: web.Request, state: State, scope: Scope) -> RunnerGroup:
+    """Return the group that the path names.
 
-
-async def list_group_repositories(request: web.Request) -> web.Response:
-    """List the repositories selected for a group."""
-    with request.app[HUB].view() as state:
-        scope = scope_of(request, state)
-        group = _group_of(request, state, scope)
-        names = sorted(group.repositories)
-        repositories = [found for name in names if (found := state.directory.scope(name))]
-    base = api_base(request)
-    path = f"{scope.path_by_id}{_GROUPS}/{group.id}/repositories"
-    return listing(
-        request, "repositories", repositories, path, lambda found: minimal_repository(found, base)
-    )
-
-
-def _group_of(request: web.Request, state: State, scope: Scope) -> RunnerGroup:
+    Raises:
+        ApiError: 404.
+    """
     group = state.directory.group(scope, number_in(request, "runner_group_id"))
     if group is None:
         raise ApiError.not_found()
     return group
 
 
-def _name_in(body: dict[str, Any]) -> str:
-    name = body.get("name")
+def own_group_of(request: web.Request, state: State, scope: Scope) -> RunnerGroup:
+    """Return the group that the path names, for changing it.
+
+    Raises:
+        ApiError: 404, and 403 for one that is the enterprise's.
+    """
+    group = group_of(request, state, scope)
+    if group.inherited_from is not None:
+        raise ApiError.inherited_group()
+    return group
+
+
+def numbers_in(body: dict[str, Any], key: str, *, needed: bool = True) -> list[int]:
+    """Return a list of numbers from a request's body.
+
+    Raises:
+        ApiError: 422 where it is needed and missing, or holds something else.
+    """
+    if key not in body and not needed:
+        return []
+    numbers = body.get(key)
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise ApiError.unprocessable(f"Invalid input: {key} must be an array of integers")
+    return numbers
+
+
+def _name_in(body: dict[str, Any], default: str | None) -> str:
+    name = body.get("name", default)
     if not isinstance(name, str) or not name.strip():
         raise ApiError.unprocessable("Invalid input: object is missing required key: name")
     return name
 
 
-def _visibility_in(body: dict[str, Any], default: Visibility) -> Visibility:
-    visibilities: tuple[Visibility, ...] = get_args(Visibility)
-    for known in visibilities:
-        if body.get("visibility", default) == known:
-            return known
-    raise ApiError.unprocessable("Invalid input: visibility must be selected, all or private")
+def _visibility_in(body: dict[str, Any], scope: Scope, default: Visibility) -> Visibility:
+    known: tuple[Visibility, ...] = get_args(Visibility)
+    if scope.kind == "enterprise":
+        known = tuple(visibility for visibility in known if visibility != "private")
+    for visibility in known:
+        if body.get("visibility", default) == visibility:
+            return visibility
+    raise ApiError.unprocessable(f"Invalid input: visibility must be one of {', '.join(known)}")

@@ -62,8 +62,13 @@ async def generate_jitconfig(request: web.Request) -> web.Response:
         raise ApiError.unprocessable("Invalid input: work_folder must be a string")
     with hub.change() as state:
         scope = scope_of(request, state)
-        if state.directory.group(scope, group_id) is None:
+        group = state.directory.group(scope, group_id)
+        if group is None:
             raise ApiError.not_found()
+        if group.hosted:
+            raise ApiError.hosted_group()
+        if group.inherited_from is not None:
+            raise ApiError.inherited_group()
         try:
             runner = state.register(
                 scope, name, labels, hub.clock(), group_id=group_id, work_folder=work_folder

@@ -42,13 +42,13 @@ def add(app: web.Application) -> None:
 
 
 async def list_runners(request: web.Request) -> web.Response:
-    """List a scope's runners; `name` keeps but the one of that name."""
+    """List a scope's runners; `name` keeps but the one of exactly that name."""
     name = request.query.get("name")
     with request.app[HUB].view() as state:
         scope = scope_of(request, state)
         if name:
             named = state.runner_named(scope, name)
-            runners = [named] if named else []
+            runners = [named] if named is not None and named.name == name else []
         else:
             runners = list(state.runners(scope))
     return listing(

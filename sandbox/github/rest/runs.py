@@ -73,13 +73,12 @@ async def list_run_jobs(request: web.Request) -> web.Response:
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)
         jobs = _run_of(request, state, repository)
-        groups = {job.id: _group_name(state, job) for job in jobs}
     return listing(
         request,
         "jobs",
         jobs,
         f"{repository.path_by_id}{_RUNS}/{jobs[0].run_id}/jobs",
-        lambda job: job_document(job, base, groups[job.id]),
+        lambda job: job_document(job, base),
     )
 
 
@@ -102,7 +101,7 @@ async def get_job(request: web.Request) -> web.Response:
         job = state.job(number_in(request, "job_id"))
         if job is None or job.repository.casefold() != repository.name.casefold():
             raise ApiError.not_found()
-        return web.json_response(job_document(job, api_base(request), _group_name(state, job)))
+        return web.json_response(job_document(job, api_base(request)))
 
 
 def _jobs_of(state: State, repository: Scope) -> list[Job]:
@@ -116,11 +115,3 @@ def _run_of(request: web.Request, state: State, repository: Scope) -> list[Job]:
     if not jobs:
         raise ApiError.not_found()
     return jobs
-
-
-def _group_name(state: State, job: Job) -> str | None:
-    if job.runner_group_id is None:
-        return None
-    owner = state.directory.scope(job.repository.split("/")[0])
-    group = state.directory.group(owner, job.runner_group_id) if owner else None
-    return group.name if group else "Default"

@@ -174,7 +174,7 @@ def test_a_waiting_job_can_be_cancelled_and_a_running_one_cannot(state: State) -
 def test_a_selected_groups_runners_serve_only_its_repositories(state: State) -> None:
     acme = state.directory.add_organization("acme")
     group = state.directory.add_group(
-        acme, "chosen", visibility="selected", repositories=["Acme/Other"]
+        acme, "chosen", visibility="selected", selected=["Acme/Other"]
     )
     runner = state.register(acme, "one", (Label("a"),), NOW, group_id=group.id)
     state.open_session(runner.token, NOW)
