@@ -65,10 +65,12 @@ def make_world(
             config["lxd"]["image"] = image
             config.update({name.replace("_", "-"): value for name, value in settings.items()})
             world = World(real_lxd, github, DaemonProcess(directory, config), address)
-            try:
-                yield world
-            finally:
-                leave(world)
+            world.secrets.known.add(TOKEN)
+            with world.secrets.overheard():
+                try:
+                    yield world
+                finally:
+                    leave(world)
 
     return make
 
@@ -125,9 +127,11 @@ def leave(world: World) -> None:
         world.lxd.daemon.start()
     world.lxd.daemon.resume()
     lxd = Lxd(world.lxd.endpoint)
+    leaks = world.leaks()
     with ThreadPoolExecutor(4) as deleting:
         list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
     assert not world.instances()
     if not world.crashes_are_meant and world.daemon.log.exists():
         failures = [entry for entry in world.daemon.entries() if "exception" in entry]
         assert not failures, failures
+    assert not leaks, leaks

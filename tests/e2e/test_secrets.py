@@ -2,98 +2,113 @@
 
 from __future__ import annotations
 
-import base64
-import re
+import json
 import signal
-import threading
+import subprocess
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typing_extensions import Self
-
-from supervisor.gateways.lxd import Lxd
 from tests.e2e.conftest import TOKEN
-from tests.e2e.world import run_cli, wait_until
+from tests.e2e.secrecy import Processes
+from tests.e2e.world import PRESENT, run_cli, wait_until
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from tests.e2e.world import World
 
-
-class CommandLines:
-    """Reads the command lines of all processes of this machine, again and again."""
-
-    def __init__(self) -> None:
-        self.seen: set[bytes] = set()
-        self.rounds = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._done.wait(0.02):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with suppress(OSError):  # it has ended
-                    self.seen.add(path.read_bytes())
-            self.rounds += 1
+ANOTHER_TOKEN = "ghp_another"
+ANSWERS = ("/v1/tree", "/v1/status", "/v1/runners", "/v1/version")
 
 
-def test_no_secret_is_logged_shown_in_arguments_or_readable_by_others(world: World) -> None:
+def test_no_secret_is_logged_shown_in_arguments_or_environments_or_left_behind(
+    world: World,
+) -> None:
     world.daemon.config["lxd"]["timeout"] = "2s"
-    tokens: set[str] = set()
-    with CommandLines() as lines:
+    world.secrets.known.add(ANOTHER_TOKEN)
+    with Processes() as processes:
         # Failures too, as their messages quote what went wrong.
         refused = world.fail(method="POST", path_pattern="*/generate-jitconfig", status=500)
         world.daemon.start()
         world.hits(refused, 2)
+        shown = told(world)
         world.github.faults.clear()
         world.wait_whole()
-        tokens |= secrets_of(world)
+        assert world.learn_signal_tokens() == 2
+        wait_until(lambda: not holding_user_data(world), "LXD has nothing of what guests took")
+        shown += told(world)
         held = world.fail(method="POST", path_pattern="*/generate-jitconfig", delay_s=0.5)
         world.daemon.reload(virtual_machines=3)
         world.hits(held)
         with world.lxd_paused():
             wait_until(lambda: world.daemon.said("failed: could not create"), "LXD times out")
+        shown += told(world)
         world.github.faults.clear()
-        world.wait_completed(*(world.queue() for _ in range(3)))
+        gate = world.gate()
+        jobs = [world.queue(gate.script) for _ in range(3)]
+        for job in jobs:
+            world.wait_started(job)
+        assert world.learn_signal_tokens() >= 3
+        wait_until(lambda: not holding_user_data(world), "LXD has nothing of what busy ones took")
+        shown += told(world) + kept_by_lxd(world)
+        gate.open()
+        world.wait_completed(*jobs)
         wait_until(lambda: len(world.names()) == 3, "the fleet is back")
-        tokens |= secrets_of(world)
-        world.daemon.write("token: ghp_another\nname: [ghp_another]\n")
+        world.daemon.write(f"token: {ANOTHER_TOKEN}\nname: [{ANOTHER_TOKEN}]\n")
         world.daemon.send(signal.SIGHUP)
         wait_until(lambda: world.status()["problems"], "the file is refused")
-        shown = [world.daemon.cli(name).stdout for name in ("tree", "status", "runners")]
+        shown += told(world)
         shown.append(run_cli("check-config", "--config", str(world.daemon.config_path)).stderr)
-    assert lines.rounds > 10
-    tokens |= {TOKEN, "ghp_another"}
-    assert len(tokens) > 10
-    for text in (world.daemon.log.read_text(), *shown, b"\n".join(lines.seen).decode("latin-1")):
-        assert not [token for token in tokens if token in text]
+    assert processes.rounds > 10
+    assert {TOKEN, ANOTHER_TOKEN} < world.secrets.known
+    assert len(world.secrets.known) > 15
+    assert world.secrets.found_in([*shown, *processes.arguments, *lxd_log(world)]) == []
     directory = world.daemon.config_path.parent
     assert world.daemon.socket.exists()
     for path in directory.rglob("*"):
         assert path.stat().st_mode & 0o007 == 0 or path == world.daemon.log, path
+    used = set()
+    for secret in world.secrets.known:
+        namespaces = processes.namespaces_with(secret)
+        # Each guest's application has its own registration's, and nobody else has.
+        assert processes.namespace not in namespaces, secret[:12]
+        assert len(namespaces) <= (1 if secret in world.secrets.configurations else 0), secret[:12]
+        used |= namespaces
+    assert len(used) >= 5
 
 
-def secrets_of(world: World) -> set[str]:
-    """Collect what the guests were given, whole and decoded."""
-    found = {runner.token for runner in world.github.runners()}
-    for instance in Lxd(world.lxd.endpoint).instances():
-        if instance.name not in world.instances():
-            continue
-        script = instance.config["cloud-init.user-data"]
-        jit = re.search(r"^JIT_CONFIG='?([^'\n]+)", script, re.MULTILINE)
-        token = re.search(r"^SIGNAL_TOKEN='?([^'\n]+)", script, re.MULTILINE)
-        assert jit
-        assert token
-        assert base64.b64decode(jit[1])
-        found |= {jit[1], token[1]}
-    return found
+def told(world: World) -> list[str]:
+    """Collect what people are told at this moment, by all means there are."""
+    commands = [world.daemon.cli(name) for name in ("tree", "status", "runners")]
+    processes = subprocess.run(
+        ["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True
+    )
+    return [
+        *(json.dumps(world.daemon.ask(path)) for path in ANSWERS),
+        *(done.stdout + done.stderr for done in commands),
+        processes.stdout,
+    ]
+
+
+def holding_user_data(world: World) -> list[str]:
+    """Name the runners that are of use and whose instance still holds what they were given."""
+    present = world.names(PRESENT)
+    found = world.configurations()
+    return [name for name in present if "cloud-init.user-data" in found.get(name, {})]
+
+
+def kept_by_lxd(world: World) -> list[str]:
+    """Read what LXD keeps in files of each instance that is of use."""
+    pools = world.lxd.daemon.directory / "storage-pools"
+    files = [next(pools.glob(f"*/containers/*{name}/backup.yaml")) for name in world.names(PRESENT)]
+    assert files
+    return [path.read_text() for path in files]
+
+
+def lxd_log(world: World) -> list[str]:
+    """Read LXD's own logs."""
+    directory = world.lxd.daemon.directory
+    texts = [world.lxd.daemon.log.read_text(errors="replace")]
+    for path in (directory / "logs").rglob("*"):
+        with suppress(OSError):  # an instance's, which has gone
+            if path.is_file():
+                texts.append(path.read_text(errors="replace"))
+    return texts

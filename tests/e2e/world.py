@@ -18,11 +18,13 @@ from urllib.parse import quote
 
 import yaml
 from pylxd import Client
+from pylxd.exceptions import LXDAPIException
 
 from sandbox.github import Fault, Job, JobRequest
 from supervisor import marks, naming
 from supervisor.cli.client import ControlClient, ControlError
 from supervisor.gateways.lxd import Lxd
+from tests.e2e.secrecy import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -208,6 +210,7 @@ class World:
         github: the sandbox GitHub, this test's own.
         daemon: the daemon, not started yet.
         crashes_are_meant: whether exceptions may stand in the daemon's log.
+        secrets: what may stand nowhere, as far as it is known.
     """
 
     lxd: PrivateLxd
@@ -216,6 +219,7 @@ class World:
     address: str
     crashes_are_meant: bool = False
     gates: list[Gate] = field(default_factory=list)
+    secrets: Secrets = field(default_factory=Secrets)
 
     @property
     def installation(self) -> str:
@@ -375,6 +379,37 @@ class World:
         state = client.api.instances[name].state.get().json()
         pid: int = state["metadata"]["pid"]
         return pid
+
+    # What is secret
+
+    def learn_signal_tokens(self) -> int:
+        """Learn the tokens of the guests that run, where they have them; return how many."""
+        learnt = 0
+        for name in self.instances():
+            # It has ended, or has not come so far.
+            with suppress(OSError, LXDAPIException):
+                guest = Path(f"/proc/{self.guest_pid(name)}/root/var/lib/github-runner-guest")
+                _, token = (guest / "endpoint").read_text().splitlines()
+                self.secrets.known.add(token)
+                learnt += 1
+        return learnt
+
+    def configurations(self) -> dict[str, Mapping[str, str]]:
+        """Return LXD's configuration of each instance of this installation, by name."""
+        found = Lxd(self.lxd.endpoint).instances()
+        return {i.name: i.config for i in found if marks.are_of(self.installation, i.config)}
+
+    def leaks(self) -> list[str]:
+        """Find secrets in the daemon's log and in instances noted as ready or later."""
+        self.learn_signal_tokens()
+        taken = [
+            json.dumps({"instance": name, **config})
+            for name, config in self.configurations().items()
+            if f"{marks.PREFIX}stage" in config
+        ]
+        log = self.daemon.log
+        logged = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return self.secrets.found_in([*taken, *logged])
 
     @contextmanager
     def lxd_paused(self) -> Iterator[None]:
