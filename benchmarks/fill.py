@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import machine
 import places
@@ -25,9 +25,14 @@ from table import render, spread
 from watch import Watch
 
 from supervisor.gateways.github import GitHub
+from supervisor.github import conversations
+from supervisor.github.exchange import Cache, Talk
 from supervisor.guest import GuestParameters, user_data
+from supervisor.scope import Scope
 
 _LIMIT_S = 180.0
+
+T = TypeVar("T")
 
 
 def run(*, runners: int = 32, rounds: int = 3, at_once: int | None = None) -> dict[str, Any]:
@@ -94,11 +99,14 @@ def _fill_working(
 ) -> float:
     """Fill with guests that work: their registrations are made before the clock starts."""
     with places.github(place, directory) as server, _listener(place.address) as signals:
-        api = GitHub(server.url, server.org, server.token)
-        application = api.application("x64")
+        scope, cache = Scope.parse(server.org), Cache()
+        client = GitHub(server.url)
+        application = _hold(conversations.application(scope, cache, "x64"), client, server.token)
         scripts = []
         for number in range(runners):
-            _, encoded = api.register(f"bare-{number}", ("self-hosted",), 1)
+            name = f"bare-{number}"
+            talk = conversations.register(scope, cache, name, ("self-hosted",), "Default")
+            encoded = _hold(talk, client, server.token).encoded
             guest = GuestParameters(
                 runner_name=f"bare-{number}",
                 jit_config=encoded,
@@ -114,6 +122,17 @@ def _fill_working(
         took = _last_start(watch, runners) - began
         places.empty(place)
     return took
+
+
+def _hold(talk: Talk[T], client: GitHub, token: str) -> T:
+    """Hold a conversation, one call after the other."""
+    request = next(talk)
+    while True:
+        try:
+            request = talk.send(client.exchange(request, token))
+        except StopIteration as end:
+            held: T = end.value
+            return held
 
 
 def _fill_system(

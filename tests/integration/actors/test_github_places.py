@@ -51,9 +51,7 @@ def test_a_fleet_comes_and_goes(
 ) -> None:
     ours, sandbox = make_fleet(path=path)
     ours.fill(2)
-    assert {runner.scope.name for runner in sandbox.runners()} == {
-        path.removeprefix("enterprises/")
-    }
+    assert {runner.scope.name for runner in sandbox.runners()} == {path}
     ours.want(0)
     ours.pass_until(lambda: not sandbox.runners())
     assert ours.world.shown("tokens")[0] == "ready"
