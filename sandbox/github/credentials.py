@@ -229,7 +229,7 @@ def permissions_of(access: Access) -> dict[str, Level]:
 
 def _narrowed(granted: dict[str, Level], wanted: Mapping[str, object]) -> dict[str, Level]:
     for name, level in wanted.items():
-        if level not in {"read", "write"} or granted.get(name) not in {level, "write"}:
+        if granted.get(name) not in (level, "write") or level not in ("read", "write"):
             raise ApiError.unprocessable(
                 "The permissions requested are not granted to this installation."
             )

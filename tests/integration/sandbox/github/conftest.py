@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from openapi_core import OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 
@@ -94,8 +101,14 @@ def _admit_null(part: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def loaded_contract() -> Contract:
-    return Contract(_description())
+def description() -> dict[str, Any]:
+    """GitHub's description, with its known defects mended."""
+    return _description()
+
+
+@pytest.fixture(scope="session")
+def loaded_contract(description: dict[str, Any]) -> Contract:
+    return Contract(description)
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +171,22 @@ NewClient = Callable[..., Client]
 def new_client() -> NewClient:
     """Return what makes clients: of an address and, if another than the usual, a token."""
     return Client
+
+
+@pytest.fixture(scope="session")
+def app_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def public_key(app_key: rsa.RSAPrivateKey) -> str:
+    public = app_key.public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest.fixture(scope="session")
+def private_key(app_key: rsa.RSAPrivateKey) -> str:
+    return app_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @pytest.fixture

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING
 import github as pygithub
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.hazmat.primitives.serialization import PublicFormat as Format
 
 from sandbox.github import App, SandboxGitHub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import Client, NewClient
 
 TOKEN = "made-up-token"
@@ -115,26 +110,14 @@ def test_an_unchanged_answer_is_empty_and_costs_nothing(client: Client) -> None:
     assert client.ask("GET", RUNNERS, headers=known).status_code == 200
 
 
-@pytest.fixture(scope="module")
-def key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
 @pytest.fixture
-def installed(github: SandboxGitHub, key: rsa.RSAPrivateKey) -> Iterator[SandboxGitHub]:
-    public = key.public_key().public_bytes(Encoding.PEM, Format.SubjectPublicKeyInfo).decode()
-    github.add_app(App(app_id=7, installation_id=42, public_key=public))
+def installed(github: SandboxGitHub, public_key: str) -> SandboxGitHub:
+    github.add_app(App(app_id=7, installation_id=42, public_key=public_key))
     return github
 
 
-def _private(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def test_pygithub_works_as_an_installed_app(
-    installed: SandboxGitHub, key: rsa.RSAPrivateKey
-) -> None:
-    auth = pygithub.Auth.AppAuth(7, _private(key)).get_installation_auth(42)
+def test_pygithub_works_as_an_installed_app(installed: SandboxGitHub, private_key: str) -> None:
+    auth = pygithub.Auth.AppAuth(7, private_key).get_installation_auth(42)
     client = pygithub.Github(auth=auth, base_url=installed.url, retry=None)
     assert list(client.get_organization("acme").get_self_hosted_runners()) == []
     assert auth.token.startswith("ghs_7_")
@@ -154,7 +137,7 @@ def test_pygithub_works_as_an_installed_app(
 def test_an_apps_jwt_must_hold(
     new_client: NewClient,
     installed: SandboxGitHub,
-    key: rsa.RSAPrivateKey,
+    private_key: str,
     claims: dict[str, object],
     installation: int,
     status: int,
@@ -162,20 +145,21 @@ def test_an_apps_jwt_must_hold(
     now = installed.hub.clock()
     whole = {"iss": "7", "iat": now, "exp": timedelta(minutes=5)} | claims
     whole["exp"] = now + whole["exp"]  # type: ignore[operator]
-    token = jwt.encode(whole, _private(key), "RS256")
+    token = jwt.encode(whole, private_key, "RS256")
     client = new_client(installed.url, token)
     answer = client.ask("POST", f"/app/installations/{installation}/access_tokens")
     assert answer.status_code == status
 
 
-def test_an_installations_token_expires(new_client: NewClient, key: rsa.RSAPrivateKey) -> None:
+def test_an_installations_token_expires(
+    new_client: NewClient, private_key: str, public_key: str
+) -> None:
     clock = Clock()
     clock.now = datetime.now(timezone.utc)
-    public = key.public_key().public_bytes(Encoding.PEM, Format.SubjectPublicKeyInfo).decode()
     with SandboxGitHub(clock=clock) as github:
-        github.add_app(App(app_id=7, installation_id=42, public_key=public))
+        github.add_app(App(app_id=7, installation_id=42, public_key=public_key))
         claims = {"iss": "7", "iat": clock.now, "exp": clock.now + timedelta(minutes=5)}
-        bearer = jwt.encode(claims, _private(key), "RS256")
+        bearer = jwt.encode(claims, private_key, "RS256")
         answer = new_client(github.url, bearer).ask("POST", "/app/installations/42/access_tokens")
         client = new_client(github.url, answer.json()["token"])
         assert client.ask("GET", RUNNERS).status_code == 200
