@@ -133,7 +133,9 @@ def _end(pid: int, directory: Path, roots: frozenset[tuple[int, int]]) -> None:
         if _belongs(pid, directory, roots):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            select.select([descriptor], [], [], 1.0)
+            waiting = select.poll()  # select() takes no descriptor above 1,023
+            waiting.register(descriptor, select.POLLIN)
+            waiting.poll(1000)
     finally:
         os.close(descriptor)
 
