@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -19,7 +21,6 @@ from sandbox.github.rest.call import CALLS, FAULTS, GRANT, HUB, PREFIXES, Handle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
 API_VERSION = "2022-11-28"
 _ANONYMOUS_LIMIT = 60
@@ -39,8 +40,8 @@ def anonymous(limits: Limits) -> Grant:
 
 async def set_date(request: web.Request, answer: web.StreamResponse) -> None:
     """Date every answer by the server's own clock."""
-    now = request.app[HUB].clock()
-    answer.headers["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} GMT"
+    now = request.app[HUB].clock().astimezone(timezone.utc)
+    answer.headers["Date"] = format_datetime(now, usegmt=True)
 
 
 @web.middleware

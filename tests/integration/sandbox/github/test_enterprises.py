@@ -178,3 +178,20 @@ def test_an_inherited_groups_runners_are_registered_in_the_enterprise(
     inherited = _groups_of(client, "/orgs/acme")["gpu"]["id"]
     assert _jitconfig(client, inherited, "/orgs/acme").status_code == 403
     assert _jitconfig(client, group.id).status_code == 201
+
+
+def test_config_sh_registers_in_an_enterprise(
+    client: Client, github: SandboxGitHub, enterprise: str
+) -> None:
+    token = client.ask("POST", f"{RUNNERS}/registration-token").json()["token"]
+    for url, status in ((f"{github.url}/acme", 404), (f"{github.url}/enterprises/big", 201)):
+        answer = client.ask(
+            "POST",
+            "/_runner/registration",
+            headers={"Authorization": f"Bearer {token}"},
+            data=f"url={url}\nname=one\nlabels=x\n",
+        )
+        assert answer.status_code == status
+    assert [(runner.scope.name, runner.ephemeral) for runner in github.runners()] == [
+        (enterprise, False)
+    ]

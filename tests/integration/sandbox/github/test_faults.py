@@ -91,6 +91,45 @@ def test_a_rate_limit_can_come_as_429(client: Client, github: SandboxGitHub) -> 
     assert client.ask("GET", RUNNERS).status_code == 429
 
 
+def test_a_rate_limit_need_not_say_when_to_come_back(client: Client, github: SandboxGitHub) -> None:
+    github.faults.add(Fault.secondary_rate_limited(status=429))
+    refused = client.ask("GET", RUNNERS)
+    assert refused.status_code == 429
+    assert "Retry-After" not in refused.headers
+
+
+def test_an_answer_can_come_drop_by_drop(client: Client, github: SandboxGitHub) -> None:
+    github.faults.add(Fault("GET", drip_s=0.3))
+    began = time.monotonic()
+    answer = client.ask("GET", RUNNERS, stream=True)
+    headers_after = time.monotonic() - began
+    assert answer.json() == {"total_count": 0, "runners": []}
+    assert headers_after < 0.2
+    assert time.monotonic() - began >= 0.3
+
+
+def test_an_answer_can_be_cut_off(client: Client, github: SandboxGitHub) -> None:
+    github.faults.add(Fault("POST", truncated=True))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        client.ask("POST", JITCONFIG, json=BODY)
+    assert len(github.runners()) == 1
+    assert client.ask("GET", RUNNERS).status_code == 200
+
+
+def test_a_fault_can_be_slow_and_an_error(client: Client, github: SandboxGitHub) -> None:
+    github.faults.add(Fault(status=502, body="<html>Unicorn!</html>", delay_s=0.1, drip_s=0.1))
+    began = time.monotonic()
+    answer = client.ask("GET", RUNNERS)
+    assert (answer.status_code, answer.text) == (502, "<html>Unicorn!</html>")
+    assert time.monotonic() - began >= 0.2
+
+
+def test_an_answer_can_point_to_another_host(client: Client, github: SandboxGitHub) -> None:
+    github.faults.add(Fault.redirect("http://127.0.0.2:9/elsewhere"))
+    answer = client.ask("GET", RUNNERS, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (301, "http://127.0.0.2:9/elsewhere")
+
+
 def test_faults_can_be_lifted(client: Client, github: SandboxGitHub) -> None:
     fault = github.faults.add(Fault(status=500, times=None))
     other = github.faults.add(Fault(status=503, times=None))

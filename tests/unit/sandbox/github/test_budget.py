@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from sandbox.github.budget import Bucket, resource_of
+from sandbox.github.budget import Bucket, Limits, Points, resource_of
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -38,3 +38,21 @@ def test_registrations_are_counted_apart() -> None:
         "actions_runner_registration"
     )
     assert resource_of("/orgs/a/actions/runners") == "core"
+
+
+def test_writing_costs_five_times_what_reading_costs() -> None:
+    points = Points(11)
+    assert [points.spend(method, NOW) for method in ("GET", "POST", "DELETE")] == [None] * 3
+    assert points.spend("GET", NOW + timedelta(seconds=59.5)) == 1
+
+
+def test_points_are_renewed_after_a_minute() -> None:
+    points = Points(5)
+    assert points.spend("POST", NOW) is None
+    assert points.spend("POST", NOW) == 60
+    assert points.spend("POST", NOW + timedelta(minutes=1)) is None
+
+
+def test_without_limits_there_is_nothing_to_count() -> None:
+    budget = Limits(None).budget()
+    assert (budget.buckets, budget.points) == ({}, None)

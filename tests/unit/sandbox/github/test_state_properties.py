@@ -70,6 +70,21 @@ class GitHub(RuleBasedStateMachine):
         with suppress(*REFUSALS):
             self.state.delete_runner(number)
 
+    @rule(number=NUMBERS, other=NUMBERS)
+    def rename(self, number: int, other: int) -> None:
+        with suppress(*REFUSALS):
+            self.state.rename(number, f"r{other}")
+
+    @rule(number=NUMBERS)
+    def go_online_without_a_program(self, number: int) -> None:
+        with suppress(*REFUSALS):
+            self.state.go_online(number)
+
+    @rule(number=NUMBERS)
+    def go_offline(self, number: int) -> None:
+        with suppress(*REFUSALS):
+            self.state.go_offline(number, self.now)
+
     @rule(number=NUMBERS, session=st.sampled_from([None, "x", "y"]))
     def open_session(self, number: int, session: str | None) -> None:
         with suppress(*REFUSALS):
