@@ -9,14 +9,9 @@ from aiohttp import web
 
 from sandbox.github import jitconfig
 from sandbox.github.model import Job, JobConclusion, Label, Scope
+from sandbox.github.registrations import NameTakenError, RunnerBusyError, SessionRefusedError
 from sandbox.github.rest.call import HUB, Handler, guest_origin
-from sandbox.github.state import (
-    NameTakenError,
-    NotItsJobError,
-    RunnerBusyError,
-    SessionOpenError,
-    SessionRefusedError,
-)
+from sandbox.github.state import NotItsJobError, SessionOpenError
 
 LONGEST_POLL_S = 60.0
 _DEFAULT_POLL_S = 25.0

@@ -6,11 +6,11 @@ raises. One thread at a time may use a `State`; `sandbox.github.hub` sees to tha
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sandbox.github.model import Job, JobConclusion, JobRequest, Label, Runner, Scope
+from sandbox.github.model import Job, JobConclusion, JobRequest, Runner
+from sandbox.github.registrations import Registrations, SessionRefusedError, new_token
 from sandbox.github.waiting import WaitingJobs
 
 if TYPE_CHECKING:
@@ -20,32 +20,15 @@ if TYPE_CHECKING:
     from sandbox.github.directory import Directory
 
 
-class NameTakenError(Exception):
-    """A runner of that name is registered in the scope."""
-
-
-class RunnerBusyError(Exception):
-    """The runner has a job and can't be deleted."""
-
-
 class SessionOpenError(Exception):
     """The runner's session is open already."""
-
-
-class SessionRefusedError(Exception):
-    """The credential is unknown, used up, or its runner was deleted."""
 
 
 class NotItsJobError(Exception):
     """The runner reported on a job that it was not handed."""
 
 
-def new_token(prefix: str) -> str:
-    """Return an unguessable token with a prefix that tells what it is."""
-    return f"{prefix}_{secrets.token_urlsafe(30)}"
-
-
-class State:
+class State(Registrations):
     """Runners, jobs and who has which.
 
     Args:
@@ -56,108 +39,11 @@ class State:
     def __init__(
         self, directory: Directory, make_token: Callable[[], str] = lambda: new_token("sbr")
     ) -> None:
+        super().__init__(make_token)
         self.directory = directory
-        self._make_token = make_token
-        self._runners: dict[int, Runner] = {}
-        self._by_token: dict[str, int] = {}
-        self._by_name: dict[tuple[Scope, str], int] = {}
         self._jobs: dict[int, Job] = {}
         self._waiting = WaitingJobs()
-        self._next_runner_id = 1
         self._next_job_id = 1
-
-    # Runners
-
-    def runners(self, scope: Scope | None = None) -> Iterator[Runner]:
-        """Yield the registered runners, oldest first."""
-        return (r for r in self._runners.values() if scope is None or r.scope == scope)
-
-    def runner(self, runner_id: int) -> Runner | None:
-        """Return the runner of that number, if it is registered."""
-        return self._runners.get(runner_id)
-
-    def runner_named(self, scope: Scope, name: str) -> Runner | None:
-        """Return the scope's runner of that name; case does not matter."""
-        runner_id = self._by_name.get((scope, name.casefold()))
-        return None if runner_id is None else self._runners[runner_id]
-
-    def register(
-        self,
-        scope: Scope,
-        name: str,
-        labels: tuple[Label, ...],
-        now: datetime,
-        *,
-        group_id: int = 1,
-        ephemeral: bool = True,
-        work_folder: str = "_work",
-    ) -> Runner:
-        """Add a runner, offline until its first session.
-
-        Raises:
-            NameTakenError: the scope has a runner of that name.
-        """
-        key = (scope, name.casefold())
-        if key in self._by_name:
-            raise NameTakenError(name)
-        runner = Runner(
-            id=self._next_runner_id,
-            name=name,
-            scope=scope,
-            labels=labels,
-            token=self._make_token(),
-            created_at=now,
-            group_id=group_id,
-            ephemeral=ephemeral,
-            work_folder=work_folder,
-        )
-        self._next_runner_id += 1
-        self._runners[runner.id] = runner
-        self._by_token[runner.token] = runner.id
-        self._by_name[key] = runner.id
-        return runner
-
-    def delete_runner(self, runner_id: int) -> None:
-        """Remove an idle runner's registration.
-
-        Raises:
-            KeyError: no such runner.
-            RunnerBusyError: it has a job.
-        """
-        if self._runners[runner_id].busy:
-            raise RunnerBusyError(self._runners[runner_id].name)
-        self._forget(runner_id)
-
-    def set_labels(self, runner_id: int, labels: tuple[Label, ...]) -> Runner:
-        """Replace a runner's labels.
-
-        Raises:
-            KeyError: no such runner.
-        """
-        return self._keep(replace(self._runners[runner_id], labels=labels))
-
-    def set_group(self, runner_id: int, group_id: int) -> Runner:
-        """Move a runner to another group.
-
-        Raises:
-            KeyError: no such runner.
-        """
-        return self._keep(replace(self._runners[runner_id], group_id=group_id))
-
-    def rename(self, runner_id: int, name: str) -> Runner:
-        """Give a runner another name.
-
-        Raises:
-            KeyError: no such runner.
-            NameTakenError: its scope has another runner of that name.
-        """
-        runner = self._runners[runner_id]
-        key = (runner.scope, name.casefold())
-        if self._by_name.get(key, runner_id) != runner_id:
-            raise NameTakenError(name)
-        del self._by_name[(runner.scope, runner.name.casefold())]
-        self._by_name[key] = runner_id
-        return self._keep(replace(runner, name=name))
 
     # Sessions
 
@@ -168,7 +54,7 @@ class State:
             KeyError: no such runner.
         """
         runner = self._runners[runner_id]
-        return self._keep(replace(runner, online=True, token_used=True, heard_at=None, os="linux"))
+        return self.keep(replace(runner, online=True, token_used=True, heard_at=None, os="linux"))
 
     def go_offline(self, runner_id: int, now: datetime, *, keep_job: bool = False) -> None:
         """Take a runner offline.
@@ -183,15 +69,9 @@ class State:
         """
         runner = self._runners[runner_id]
         if keep_job:
-            self._keep(replace(runner, online=False))
+            self.keep(replace(runner, online=False))
         else:
             self._lose(runner, now, "The runner lost communication with the server.")
-
-    def shift(self, by: timedelta) -> None:
-        """Note that the clock was set: nobody has been silent for longer because of that."""
-        for runner in list(self._runners.values()):
-            if runner.heard_at is not None:
-                self._keep(replace(runner, heard_at=runner.heard_at + by))
 
     def open_session(
         self,
@@ -215,7 +95,7 @@ class State:
             raise SessionOpenError(runner.name)
         if not runner.online and runner.token_used and runner.ephemeral:
             raise SessionRefusedError("this registration had its session")
-        return self._keep(
+        return self.keep(
             replace(
                 runner,
                 online=True,
@@ -227,17 +107,6 @@ class State:
             )
         )
 
-    def by_token(self, token: str) -> Runner:
-        """Return the runner a credential belongs to.
-
-        Raises:
-            SessionRefusedError: it belongs to none.
-        """
-        runner_id = self._by_token.get(token)
-        if runner_id is None:
-            raise SessionRefusedError("no such registration")
-        return self._runners[runner_id]
-
     def in_session(self, token: str, now: datetime) -> Runner:
         """Note that a runner was heard of in its open session.
 
@@ -247,7 +116,7 @@ class State:
         runner = self.by_token(token)
         if not runner.online:
             raise SessionRefusedError("no session is open")
-        return self._keep(replace(runner, heard_at=now))
+        return self.keep(replace(runner, heard_at=now))
 
     def close_session(self, token: str, now: datetime) -> None:
         """Take a runner offline; a job that it still has ends as if it had vanished.
@@ -336,7 +205,7 @@ class State:
             handed_out_at=now,
         )
         self._jobs[job.id] = job
-        self._keep(replace(runner, job_id=job.id))
+        self.keep(replace(runner, job_id=job.id))
         return job
 
     def start_job(self, token: str, job_id: int, now: datetime) -> Job:
@@ -407,20 +276,20 @@ class State:
         )
         runner = self._runners[job.runner_id] if job.runner_id is not None else None
         if runner is not None and runner.ephemeral:
-            self._forget(runner.id)
+            self.forget(runner.id)
         elif runner is not None:
-            self._keep(replace(runner, job_id=None))
+            self.keep(replace(runner, job_id=None))
         return ended
 
     def _lose(self, runner: Runner, now: datetime, why: str) -> None:
-        offline = self._keep(replace(runner, online=False))
+        offline = self.keep(replace(runner, online=False))
         if offline.job_id is None:
             return
         job = self._jobs[offline.job_id]
         if job.status == "in_progress":
             self._end(job, "failure", f"{job.log}{why}\n", now)
             return
-        self._keep(replace(offline, job_id=None))
+        self.keep(replace(offline, job_id=None))
         waiting = self._jobs[job.id] = replace(
             job,
             runner_id=None,
@@ -431,12 +300,3 @@ class State:
             requeues=job.requeues + 1,
         )
         self._waiting.add(waiting)
-
-    def _keep(self, runner: Runner) -> Runner:
-        self._runners[runner.id] = runner
-        return runner
-
-    def _forget(self, runner_id: int) -> None:
-        runner = self._runners.pop(runner_id)
-        del self._by_token[runner.token]
-        del self._by_name[(runner.scope, runner.name.casefold())]

@@ -10,6 +10,7 @@ from sandbox.github import jitconfig
 from sandbox.github.documents import runner_document
 from sandbox.github.errors import ApiError
 from sandbox.github.model import Label
+from sandbox.github.registrations import NameTakenError
 from sandbox.github.rest.call import (
     HUB,
     OFFER,
@@ -20,7 +21,6 @@ from sandbox.github.rest.call import (
     label_names_in,
     scope_of,
 )
-from sandbox.github.state import NameTakenError
 
 if TYPE_CHECKING:
     from sandbox.github.credentials import Purpose

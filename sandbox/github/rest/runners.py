@@ -9,6 +9,7 @@ from aiohttp import web
 from sandbox.github.documents import labels_document, runner_document
 from sandbox.github.errors import ApiError
 from sandbox.github.model import Label, Runner
+from sandbox.github.registrations import RunnerBusyError
 from sandbox.github.rest.call import (
     HUB,
     MOST_LABELS,
@@ -20,7 +21,6 @@ from sandbox.github.rest.call import (
     runner_of,
     scope_of,
 )
-from sandbox.github.state import RunnerBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

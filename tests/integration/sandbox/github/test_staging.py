@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.github import JobRequest, SandboxGitHub
-from sandbox.github.state import NameTakenError
+from sandbox.github.registrations import NameTakenError
 
 if TYPE_CHECKING:
     from conftest import Client

@@ -7,14 +7,8 @@ import pytest
 
 from sandbox.github.directory import Directory
 from sandbox.github.model import JobRequest, Label, Runner
-from sandbox.github.state import (
-    NameTakenError,
-    NotItsJobError,
-    RunnerBusyError,
-    SessionOpenError,
-    SessionRefusedError,
-    State,
-)
+from sandbox.github.registrations import NameTakenError, RunnerBusyError, SessionRefusedError
+from sandbox.github.state import NotItsJobError, SessionOpenError, State
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = NOW + timedelta(minutes=1)

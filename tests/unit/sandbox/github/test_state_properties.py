@@ -13,14 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from sandbox.github.directory import Directory
 from sandbox.github.model import JobConclusion, JobRequest, Label
-from sandbox.github.state import (
-    NameTakenError,
-    NotItsJobError,
-    RunnerBusyError,
-    SessionOpenError,
-    SessionRefusedError,
-    State,
-)
+from sandbox.github.registrations import NameTakenError, RunnerBusyError, SessionRefusedError
+from sandbox.github.state import NotItsJobError, SessionOpenError, State
 
 REFUSALS = (
     KeyError,
