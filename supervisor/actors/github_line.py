@@ -163,8 +163,7 @@ class Line:
         doomed = [turn for turn in self._waiting if turn.priority in priorities]
         self._waiting = [turn for turn in self._waiting if turn.priority not in priorities]
         for turn in doomed:
-            turn.talk.close()
-            turn.done(error)
+            self._end(turn, error)
 
     @property
     def asking(self) -> Request | None:
@@ -213,7 +212,7 @@ class Line:
         try:
             session = self._session()
         except ConfigError as error:
-            self._throw(turn, Rejected(str(error)))
+            self._end(turn, Rejected(str(error)))
             return
         token = session.token(self._clock.monotonic())
         if token or turn.request.jwt:
@@ -233,7 +232,7 @@ class Line:
             if hold and hold.until - now > _PATIENCE_S[turn.priority]:
                 self._waiting.remove(turn)
                 error = RateLimited(f"could not {turn.request.aim}: {self.in_words(hold)}")
-                self._throw(turn, error)
+                self._end(turn, error)
                 continue
             ready_at = max(turn.not_before, hold.until if hold else 0.0)
             if ready_at <= now:
@@ -277,9 +276,7 @@ class Line:
     def _got_token(self, outcome: GitHubError | None) -> None:
         """Let all that wait go on, or fail: without a token nothing can be asked."""
         if isinstance(outcome, GitHubError):
-            for turn in tuple(self._waiting):
-                self._waiting.remove(turn)
-                self._throw(turn, outcome)
+            self.fail_all(set(Priority), outcome)
 
     # What came of it.
 
@@ -347,6 +344,12 @@ class Line:
             insort(self._waiting, turn)
         else:
             self._throw(turn, error)
+
+    @staticmethod
+    def _end(turn: _Turn[Any], error: GitHubError) -> None:
+        """End a conversation whose request was not sent: no outcome of it is unknown."""
+        turn.talk.close()
+        turn.done(error)
 
     def _throw(self, turn: _Turn[Any], error: GitHubError) -> None:
         self._go_on(turn, lambda: turn.talk.throw(error))

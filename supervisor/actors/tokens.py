@@ -192,7 +192,9 @@ class TokensActor(Actor):
 
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
-        self._ahead.pop(message.name, None)
+        made = self._ahead.get(message.name)
+        if made and made.runner_id == message.runner_id:
+            del self._ahead[message.name]
         if message.runner_id in self._deleting:
             return  # its outcome is told when it is there
         self._deleting.add(message.runner_id)
@@ -294,9 +296,9 @@ class TokensActor(Actor):
         if self._retry:
             self._retry.cancel()
         self._retry = self.tell_after(self._gate.until - now, _Retry())
+        self._tell_fleet()  # first, or it would ask for others in the place of those that fail
         closed = Cancelled(str(error))
         self._line.fail_all({Priority.REGISTER, Priority.REGISTER_AHEAD}, closed)
-        self._tell_fleet()
         self._watch_credential()
         self._show()
 
