@@ -86,12 +86,14 @@ class Suspicion:
         missing: runners that should be registered and are not.
         offline: runners that GitHub shows offline, and since when.
         workless: runners at work that GitHub does not show at work, and since when.
+        rounds: how many listings in a row have shown something new of the first two.
     """
 
     unmatched: frozenset[int] = frozenset()
     missing: frozenset[str] = frozenset()
     offline: Mapping[str, datetime] = field(default_factory=dict)
     workless: Mapping[str, datetime] = field(default_factory=dict)
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,7 @@ _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
 )  # fmt: skip
 _SOON = timedelta(seconds=15)
-_RUNNING = (
-    Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
-)  # fmt: skip
+_MOST_DOUBLINGS = 2
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -242,14 +242,15 @@ def reconcile(
     offline = {
         r.name: suspicion.offline.get(r.name, now)
         for r in runners
-        if r.stage in AVAILABLE
-        # Not asked, it is as it was the last time.
-        and (r.name in suspicion.offline if listing.registrations is None else sides.is_offline(r))
+        # Where GitHub could not be asked, nobody is: after an outage of GitHub's all runners are
+        # offline at first, and those that were before it need time to come back too.
+        if r.stage in AVAILABLE and sides.is_offline(r)
     }
     workless = {
         r.name: suspicion.workless.get(r.name, now)
         for r in runners
         if r.stage is Stage.BUSY
+        # Not asked, it is as it was the last time.
         and (
             r.name in suspicion.workless if listing.registrations is None else sides.is_workless(r)
         )
@@ -261,7 +262,10 @@ def reconcile(
     retire = {name: why for name, why in balanced.retire if name in known}
     minutes = limits.offline.total_seconds() / 60
     retire.update((name, f"GitHub shows it offline for {minutes:g} minutes") for name in lost)
-    found = Suspicion(frozenset(r.id for r in unmatched), missing, offline, workless)
+    numbers = frozenset(r.id for r in unmatched)
+    is_new = bool(numbers - suspicion.unmatched or missing - suspicion.missing)
+    rounds = suspicion.rounds + 1 if is_new else 0
+    found = Suspicion(numbers, missing, offline, workless, rounds)
     return Plan(
         create=balanced.create,
         adopt=adopt,
@@ -269,7 +273,12 @@ def reconcile(
             r.name for r in runners if r.stage in _RUNNING and r.name not in listing.running
         ),
         retire=tuple(retire.items()),
-        unregister=tuple(r for r in unmatched if r.id in suspicion.unmatched and not r.busy),
+        unregister=tuple(
+            r
+            for r in unmatched
+            # While a runner of ours has the name, it would take the outcome for its own.
+            if r.id in suspicion.unmatched and not r.busy and r.name not in known
+        ),
         vanished=tuple(sorted(missing & suspicion.missing)),
         jobless=tuple(
             (r.name, sides.registration_of(r) is not None)
@@ -286,7 +295,7 @@ def reconcile(
             and _says_something_new(registration, r)
         ),
         suspicion=found,
-        recheck=_recheck(suspicion, found, lost, now, limits),
+        recheck=_recheck(found, lost, now, limits),
     )
 
 
@@ -336,20 +345,21 @@ class _Sides:
         return registration.ephemeral and naming.belongs_to(self._installation, registration.name)
 
 
-def _recheck(
-    before: Suspicion, found: Suspicion, lost: set[str], now: datetime, limits: Patience
-) -> timedelta | None:
+def _recheck(found: Suspicion, lost: set[str], now: datetime, limits: Patience) -> timedelta | None:
     """Say how soon a suspicion is worth another listing: only a new one is so at once.
 
     One that stands, such as for a runner that GitHub takes for busy, can wait for the interval: a
-    listing of a thousand runners costs ten calls.
+    listing of a thousand runners costs ten calls. In a fleet with many short jobs every listing
+    shows something new, so that this is once a minute then.
     """
-    if found.unmatched - before.unmatched or found.missing - before.missing:
-        return _SOON
-    waiting = [since for name, since in found.offline.items() if name not in lost]
-    if not waiting:
-        return None
-    return max(_SOON, min(waiting) + limits.offline - now)
+    waits = [
+        max(_SOON, since + limits.offline - now)
+        for name, since in found.offline.items()
+        if name not in lost
+    ]
+    if found.rounds:
+        waits.append(_SOON * 2 ** min(found.rounds - 1, _MOST_DOUBLINGS))
+    return min(waits, default=None)
 
 
 def _says_something_new(registration: Registration, runner: Runner) -> bool:

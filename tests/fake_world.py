@@ -237,7 +237,7 @@ class FakeTokens(Actor):
     @handles(ListRegistrations)
     def _list(self, message: ListRegistrations) -> None:
         github = self._github
-        github.listings += 1
+        github.tickets.append(message.ticket)
         if not github.silent:
             listed = tuple(github.registered.values())
             answer = RegistrationsListed(message.ticket, listed, github.down)
@@ -257,7 +257,12 @@ class FakeGitHub:
         self.down = ""
         self.keeps = ""
         self.silent = False
-        self.listings = 0
+        self.tickets: list[int] = []
+
+    @property
+    def listings(self) -> int:
+        """How often the list was asked for."""
+        return len(self.tickets)
 
     def add(self, name: str, *, online: bool = False, busy: bool = False) -> int:
         number = len(self.asked) + len(self.registered) + 1000

@@ -339,7 +339,8 @@ class FleetActor(Actor):
 
     def _adopt(self, name: str, found: Marks) -> None:
         self._judged.add(name)
-        life = Life(Stage.BOOTING, self._now(), "its actor is being started")
+        reason, number = "its actor is being started", found.seen.runner_id
+        life = Life(Stage.BOOTING, self._now(), reason, number)
         self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
 
     def _start_runner(self, entry: Entry, origin: Order | Marks) -> None:

@@ -72,7 +72,8 @@ def test_no_secret_is_logged_shown_in_arguments_or_environments_or_left_behind(
         assert processes.namespace not in namespaces, secret[:12]
         assert len(namespaces) <= (1 if secret in world.secrets.configurations else 0), secret[:12]
         used |= namespaces
-    assert len(used) >= 5
+    # Those held at the gate; others may have come and gone between two looks.
+    assert len(used) >= 3
 
 
 def told(world: World) -> list[str]:

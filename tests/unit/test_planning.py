@@ -207,6 +207,7 @@ def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_
         assert registration.ephemeral
         assert registration.id not in numbers_known
         assert registration.name not in names_known
+        assert registration.name not in {r.name for r in fleet}
         assert registration.id in unmatched
         assert not registration.busy
 
@@ -276,6 +277,49 @@ def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
     assert plan.confirm == ((named("a"), False), (named("b"), True))
 
 
+@given(
+    desired,
+    runners,
+    listings,
+    st.builds(
+        Suspicion,
+        st.frozensets(st.integers(1, 50)),
+        st.frozensets(names),
+        st.dictionaries(names, st.sampled_from([LONG_AGO, NOW])),
+        st.dictionaries(names, st.sampled_from([LONG_AGO, NOW])),
+    ),
+)
+def test_a_reconcile_that_is_carried_out_leaves_nothing_to_be_carried_out(
+    want: Desired, fleet: list[Runner], listing: Listing, suspicion: Suspicion
+) -> None:
+    plan = reconcile(want, fleet, listing, suspicion, NOW)
+    for _ in range(6):  # adopting makes a surplus, retiring makes room, what is missing is missed
+        fleet, listing = done(plan, fleet, listing)
+        plan = reconcile(want, fleet, listing, plan.suspicion, NOW)
+    assert (plan.create, plan.adopt, plan.retire, plan.vanished) == (0, (), (), ())
+    assert (plan.unregister, plan.confirm, plan.jobless) == ((), (), ())
+
+
+def done(plan: Plan, fleet: list[Runner], listing: Listing) -> tuple[list[Runner], Listing]:
+    """Do what a plan asks for, as if LXD and GitHub had done it at once."""
+    gone = {name for name, _ in plan.retire} | set(plan.vanished)
+    gone |= {name for name, registered in plan.jobless if not registered}
+    told = {name: Stage.IDLE for name, registered in plan.jobless if registered}
+    told |= {name: Stage.BUSY if busy else Stage.IDLE for name, busy in plan.confirm}
+    after = [replace(r, stage=told.get(r.name, r.stage)) for r in fleet if r.name not in gone]
+    after += [Runner(name, Stage.BOOTING, "new", LONG_AGO) for name in plan.adopt]
+    after += [runner(f"m{len(after)}n{n}", Stage.BOOTING) for n in range(plan.create)]
+    registrations = listing.registrations
+    if registrations is not None:
+        lost = {r.runner_id for r in fleet if r.name in gone}
+        registrations = tuple(
+            r
+            for r in registrations
+            if r not in plan.unregister and r.name not in gone and r.id not in lost
+        )
+    return after, Listing(listing.running - gone, registrations, listing.stopped - gone)
+
+
 def look_again(
     listed: tuple[Registration, ...], *fleet: Runner, times: int = 2, apart: timedelta = timedelta()
 ) -> list[Plan]:
@@ -304,7 +348,10 @@ def test_a_registration_of_our_name_and_another_number_is_not_ours() -> None:
     first, second = look_again((other,), idle)
     assert (first.vanished, first.unregister) == ((), ())
     assert second.vanished == (idle.name,)
-    assert second.unregister == (other,)
+    # The runner would take it for its own that the other has been deleted.
+    assert second.unregister == ()
+    listing = Listing(frozenset(), (other,))
+    assert reconcile(wanted(1), [], listing, second.suspicion, NOW).unregister == (other,)
 
 
 def test_a_registration_that_nothing_stands_behind_is_deleted_unless_it_is_busy() -> None:
@@ -344,10 +391,47 @@ def test_one_that_comes_back_online_begins_anew() -> None:
     assert (plan.retire, plan.suspicion) == ((), Suspicion())
 
 
-def test_while_github_does_not_answer_nobody_is_offline_for_the_first_time() -> None:
+def test_after_an_outage_of_githubs_a_runner_has_its_time_anew_to_come_online() -> None:
     idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    offline = Registration(7, idle.name, online=False, busy=False)
+    suspicion = look_again((offline,), idle, times=1)[0].suspicion
     blind = Listing(frozenset([idle.name]), None)
-    assert reconcile(wanted(1), [idle], blind, Suspicion(), NOW).suspicion == Suspicion()
+    later = NOW + timedelta(minutes=9)
+    plan = reconcile(wanted(1), [idle], blind, suspicion, later)
+    assert (plan.retire, plan.suspicion, plan.recheck) == ((), Suspicion(), None)
+    plan = reconcile(wanted(1), [idle], Listing(blind.running, (offline,)), plan.suspicion, later)
+    assert (plan.retire, plan.suspicion.offline) == ((), {idle.name: later})
+
+
+def test_a_fleet_that_always_shows_something_new_is_listed_once_a_minute() -> None:
+    suspicion, waits = Suspicion(), []
+    for number in range(6):
+        passing = Registration(number, named(f"x{number}"), online=False, busy=False)
+        plan = reconcile(wanted(0), [], Listing(frozenset(), (passing,)), suspicion, NOW)
+        suspicion = plan.suspicion
+        waits.append(plan.recheck)
+    assert waits == [timedelta(seconds=s) for s in (15, 30, 60, 60, 60, 60)]
+
+
+def test_a_runner_that_is_offline_does_not_put_off_a_look_at_what_is_new() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7)
+    offline = Registration(7, idle.name, online=False, busy=False)
+    orphan = Registration(8, named("x"), online=False, busy=False)
+    suspicion = look_again((offline,), idle, times=1)[0].suspicion
+    listing = Listing(frozenset([idle.name]), (offline, orphan))
+    # An orphan that is new, a runner that is offline for too long in 16 or 20 seconds.
+    for seconds in (284, 280):
+        now = NOW + timedelta(seconds=seconds)
+        plan = reconcile(wanted(1), [idle], listing, suspicion, now)
+        assert plan.recheck == timedelta(seconds=15)
+
+
+def test_while_it_is_not_known_whether_github_registers_one_at_a_time_is_tried() -> None:
+    pace = Pace(at_once=4)
+    assert pace.admit(10, [], NOW, proven=False) == 1
+    starting = [runner("a", Stage.CREATING), runner("b", Stage.BOOTING)]
+    assert pace.admit(10, starting, NOW, proven=False) == 1
+    assert pace.admit(10, [runner("a", Stage.REQUESTED)], NOW, proven=False) == 0
 
 
 def test_a_busy_runner_may_be_offline_for_as_long_as_it_likes() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,7 @@ from supervisor.messages import (
     RegistrationsListed,
     SignalsListening,
 )
-from supervisor.naming import runner_name
+from supervisor.naming import new_runner_name, runner_name
 from supervisor.supervision import (
     INFINITY,
     ChildSpec,
@@ -313,7 +314,7 @@ def test_a_listing_that_is_late_is_given_up_and_its_late_answer_ignored(
     world.clock.advance(61)
     eventually(lambda: world.shown("fleet")[0] == "degraded")
     assert "GitHub took more than 60 s" in world.shown("fleet")[1]
-    world.tell("fleet", RegistrationsListed(1))
+    world.tell("fleet", RegistrationsListed(world.github.tickets[0]))
     world.github.silent = False
     world.clock.advance(600)
     eventually(lambda: world.github.listings == 2)
@@ -329,6 +330,89 @@ def test_the_next_reconcile_comes_with_the_interval(make_world: MakeWorld) -> No
     assert world.github.listings == 1
     world.clock.advance(2)
     eventually(lambda: world.github.listings == 2)
+
+
+def test_an_answer_to_an_earlier_incarnation_is_none_to_this_one(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.silent = True
+    start(world)
+    eventually(lambda: world.github.listings == 1)
+    world.tell("fleet", Crash("a test"))
+    eventually(lambda: world.github.listings == 2)
+    first, second = world.github.tickets
+    assert first != second
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    world.tell("fleet", RegistrationsListed(first))
+    _settle(world)
+    assert world.names() == []
+    world.tell("fleet", RegistrationsListed(second))
+    eventually(lambda: len(world.names()) == 1)
+
+
+def test_a_fleet_that_could_not_be_listed_is_listed_when_github_can_be_asked_again(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.down = "GitHub can't be reached"
+    start(world)
+    eventually(lambda: world.shown("fleet") == ("degraded", "GitHub can't be reached"))
+    world.github.down = ""
+    world.tell("fleet", GitHubChanged(open=False, reason="GitHub can't be reached"))
+    world.tell("fleet", GitHubChanged(open=True))
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+    assert world.github.listings == 2
+    world.tell("fleet", GitHubChanged(open=True, proven=False))
+    _settle(world)
+    assert world.github.listings == 2
+
+
+def test_a_runner_offline_for_too_long_is_let_go_through_github(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1, limits={"offline": "3m"}))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (silent,) = world.names()
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.github.listings == 2)
+    _settle(world)
+    world.clock.advance(179)
+    assert world.github.listings == 2
+    world.clock.advance(1)
+    eventually(lambda: world.github.deleted == [silent])
+    eventually(lambda: world.stages() == {"booting": 1} and silent not in world.names())
+    assert any("GitHub shows it offline for 3 minutes" in line for line in world.logged)
+
+
+def test_a_runner_that_was_renamed_on_github_stays(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    ((number, registration),) = world.github.registered.items()
+    for renamed in ("their-own-name", new_runner_name("fleet")):
+        world.github.registered[number] = replace(registration, name=renamed, online=True)
+        for _ in range(2):
+            _settle(world)
+            before = world.github.listings
+            world.tell("fleet", Reconcile("a test"))
+            eventually(lambda before=before: world.github.listings > before)
+        _settle(world)
+    eventually(lambda: world.stages() == {"idle": 1})
+    assert world.names() == [name]
+    assert world.github.deleted == []
+
+
+def test_an_orphan_that_github_keeps_is_looked_at_with_the_interval(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=0)
+    world.github.add(new_runner_name("fleet"), busy=True)
+    start(world)
+    for count, wait in enumerate((15, 600, 600), start=1):
+        eventually(lambda count=count: world.github.listings == count)
+        _settle(world)
+        world.clock.advance(wait - 1)
+        _settle(world)
+        assert world.github.listings == count
+        world.clock.advance(1)
+    assert world.github.deleted == []
 
 
 def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld) -> None:
