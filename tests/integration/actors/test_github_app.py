@@ -162,7 +162,7 @@ def test_a_token_that_was_revoked_is_replaced_at_once(make_stage: Callable[..., 
     stage.sandbox.hub.credentials.revoke_installation_tokens()
     assert stage.list().error == ""
     assert stage.tokens_asked_for() == 2
-    assert stage.world.shown("tokens")[0] == "ready"
+    eventually(lambda: stage.world.shown("tokens")[0] == "ready")
 
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-3), timedelta(minutes=5), timedelta(days=400)])
@@ -193,14 +193,14 @@ def test_a_wrong_key_is_told_and_another_one_taken_without_a_restart(
     key_file.write_text(private(OTHER_KEY))
     stage = make_stage()
     assert "GitHub App 12345 is wrong, expired or revoked" in stage.list().error
-    assert stage.world.shown("tokens")[0] == "failing"
+    eventually(lambda: stage.world.shown("tokens")[0] == "failing")
     before = stage.tokens_asked_for()
     for _ in range(10):
         stage.list()
     assert stage.tokens_asked_for() <= before + 1  # in vain: not asked again and again
     key_file.write_text(private(KEY))
     assert stage.list().error == ""
-    assert stage.world.shown("tokens")[0] == "ready"
+    eventually(lambda: stage.world.shown("tokens")[0] == "ready")
 
 
 def test_a_missing_permission_of_an_app_is_named(make_stage: Callable[..., Stage]) -> None:
