@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -244,11 +245,31 @@ def test_a_listing_that_has_not_changed_costs_nothing(stage: Stage, sandbox: San
     stage.heard()
     stage.tell(ListRegistrations(1))
     first = stage.listed()
+    stage.tell(ListRegistrations(2))
+    stage.listed()  # what the first one cost is shown by now
     before = budget(stage)["core"]["remaining"]
-    for ticket in range(2, 7):
+    for ticket in range(3, 8):
         stage.tell(ListRegistrations(ticket))
         assert stage.listed().registrations == first.registrations
     assert budget(stage)["core"]["remaining"] == before
+
+
+def test_one_call_is_made_at_a_time_whatever_is_asked_for(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    took_s = 0.05
+    sandbox.faults.add(Fault(delay_s=took_s, times=None))
+    stage.tell(ORDER)
+    for number in range(4):
+        stage.tell(ListRegistrations(number))
+        stage.tell(RegisterAhead(f"fleet-{number}", ORDER.labels, ORDER.group))
+        stage.tell(DeleteRegistration(4000 + number, NAME))
+    stage.pass_until(lambda: len(stage._of(RegistrationsListed)) == 4)
+    stage.pass_until(lambda: len(sandbox.runners()) == 5)
+    begun = sorted(call.at for call in sandbox.calls())
+    assert len(begun) >= 14
+    apart = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
+    assert min(apart) >= took_s
 
 
 def budget(stage: Stage) -> dict[str, Any]:
