@@ -33,8 +33,9 @@ from supervisor.messages import (
     RunnerChanged,
     SignalsListening,
 )
+from supervisor.pace import Pace
 from supervisor.parts import Parts
-from supervisor.planning import Desired, Listing, Pace, Patience, Plan, Suspicion
+from supervisor.planning import Desired, Listing, Patience, Plan, Suspicion
 from supervisor.roster import Entry
 from supervisor.supervision import (
     Actor,

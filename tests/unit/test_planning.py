@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from supervisor import planning
 from supervisor.lifecycle import ENDING, Stage
 from supervisor.naming import belongs_to, runner_name
+from supervisor.pace import Pace
 from supervisor.planning import (
     Desired,
     Listing,
-    Pace,
     Plan,
     Registration,
     Runner,

@@ -9,35 +9,38 @@ and how long stands in `Limits`; passing a limit is an event like the others. No
 actors, LXD or GitHub.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import singledispatch
 
+from supervisor.lifecycle.events import (
+    Confirmed,
+    DeletionOrdered,
+    Event,
+    Failed,
+    FoundStopped,
+    GuestFinished,
+    GuestReady,
+    InstanceCreated,
+    InstanceGone,
+    InstanceStarted,
+    InstanceStopped,
+    JobFinished,
+    JobLost,
+    JobStarted,
+    LimitPassed,
+    Registered,
+    RegistrationVanished,
+    RemovalFailed,
+    StartFailed,
+    Unregistered,
+    UnregistrationRefused,
+)
+from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Life, Seen, Stage
 
-class Stage(str, Enum):
-    """Where a runner is in its life."""
-
-    REQUESTED = "requested"  # waits for its just-in-time configuration
-    CREATING = "creating"  # waits for LXD to create and start the instance
-    BOOTING = "booting"  # waits for the guest's ready signal
-    READY = "ready"  # the guest is ready; GitHub has not confirmed it yet
-    IDLE = "idle"  # GitHub lists it as online
-    BUSY = "busy"  # runs its job
-    RETIRING = "retiring"  # ordered away; waits for GitHub to let it go
-    FINISHED = "finished"  # waits for the instance to be gone
-    FAILED = "failed"  # waits for what is left of it to be removed
-    DELETED = "deleted"  # nothing is left
-
-    def __str__(self) -> str:
-        return self.value
-
-
-FIRST_RETIRE_DELAY = timedelta(seconds=15)
-LONGEST_RETIRE_DELAY = timedelta(minutes=10)
-STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})
-AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
-ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED})
+_FIRST_RETIRE_DELAY = timedelta(seconds=15)
+_LONGEST_RETIRE_DELAY = timedelta(minutes=10)
 
 _ORDER = {
     stage: position
@@ -45,227 +48,6 @@ _ORDER = {
         (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY)
     )
 }
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a runner runs, as the guest reported it. Any field may be empty."""
-
-    repository: str = ""
-    workflow: str = ""
-    run_id: str = ""
-    event: str = ""
-    name: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.repository, self.workflow, self.name) if part)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a stage may last before the runner has failed."""
-
-    requested: timedelta = timedelta(minutes=10)
-    creating: timedelta = timedelta(minutes=10)
-    booting: timedelta = timedelta(minutes=10)
-    busy: timedelta = timedelta(days=5)
-    retiring: timedelta = timedelta(minutes=2)
-    finished: timedelta = timedelta(minutes=2)
-    removal_retry: timedelta = timedelta(seconds=15)
-
-    def of(self, stage: Stage) -> timedelta | None:
-        """Say how long `stage` may last; None for those that may last for ever."""
-        return {
-            Stage.REQUESTED: self.requested,
-            Stage.CREATING: self.creating,
-            Stage.BOOTING: self.booting,
-            Stage.BUSY: self.busy,
-            Stage.RETIRING: self.retiring,
-            Stage.FINISHED: self.finished,
-            Stage.FAILED: self.removal_retry,
-        }.get(stage)
-
-
-@dataclass(frozen=True)
-class Life:
-    """All that is known of one runner.
-
-    Attributes:
-        stage: where it is.
-        since: when it came there (aware, UTC).
-        reason: why it is there, for people.
-        runner_id: GitHub's number of its registration, None before it has one.
-        job: what it runs or ran.
-        removal_failures: how often the removal of its instance has failed.
-        retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
-        refusals: how often in a row GitHub could not be asked to let it go.
-        retire_after: no other try before then (aware, UTC).
-    """
-
-    stage: Stage
-    since: datetime
-    reason: str = ""
-    runner_id: int | None = None
-    job: Job | None = None
-    removal_failures: int = 0
-    retired_from: Stage = Stage.READY
-    refusals: int = 0
-    retire_after: datetime | None = None
-
-
-# Events: what happened.
-
-
-@dataclass(frozen=True)
-class Registered:
-    """GitHub gave the just-in-time configuration."""
-
-    runner_id: int
-
-
-@dataclass(frozen=True)
-class InstanceCreated:
-    """LXD has the instance."""
-
-
-@dataclass(frozen=True)
-class InstanceStarted:
-    """LXD has started the instance."""
-
-
-@dataclass(frozen=True)
-class GuestReady:
-    """The guest is about to run the runner application."""
-
-
-@dataclass(frozen=True)
-class JobStarted:
-    """The runner has taken its job."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class JobFinished:
-    """The runner's job has ended."""
-
-
-@dataclass(frozen=True)
-class GuestFinished:
-    """The runner application has ended; the guest powers off."""
-
-    exit_code: str = ""
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """GitHub lists the runner as online."""
-
-    busy: bool
-
-
-@dataclass(frozen=True)
-class RegistrationVanished:
-    """GitHub does not know the runner any more, as two listings showed."""
-
-
-@dataclass(frozen=True)
-class InstanceStopped:
-    """The instance has stopped; LXD deletes it, as it is ephemeral."""
-
-
-@dataclass(frozen=True)
-class FoundStopped:
-    """A look at LXD shows the instance stopped: nobody else may be about to delete it."""
-
-
-@dataclass(frozen=True)
-class InstanceGone:
-    """LXD has no such instance."""
-
-
-@dataclass(frozen=True)
-class RemovalFailed:
-    """LXD could not delete the instance."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Unregistered:
-    """GitHub has let the runner go, or never knew it."""
-
-
-@dataclass(frozen=True)
-class UnregistrationRefused:
-    """GitHub keeps the runner: it is busy, or GitHub can't be asked."""
-
-    busy: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The runner can't come to be, or its guest says that it can't go on."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class StartFailed:
-    """LXD has not started the instance, or has not said so in time."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class JobLost:
-    """GitHub has shown for a while that the runner is not at work: its signals were lost.
-
-    Attributes:
-        registered: it is registered still, and so waits for a job.
-    """
-
-    registered: bool
-
-
-@dataclass(frozen=True)
-class LimitPassed:
-    """The limit that was armed for `stage` has passed."""
-
-    stage: Stage
-
-
-@dataclass(frozen=True)
-class DeletionOrdered:
-    """The runner shall go. Only a forced order ends a busy one."""
-
-    reason: str
-    force: bool = False
-
-
-Event = (
-    Registered
-    | InstanceCreated
-    | InstanceStarted
-    | GuestReady
-    | JobStarted
-    | JobFinished
-    | GuestFinished
-    | Confirmed
-    | RegistrationVanished
-    | InstanceStopped
-    | FoundStopped
-    | InstanceGone
-    | RemovalFailed
-    | Unregistered
-    | UnregistrationRefused
-    | Failed
-    | StartFailed
-    | JobLost
-    | LimitPassed
-    | DeletionOrdered
-)
 
 
 class Effect(Enum):
@@ -290,25 +72,6 @@ class Step:
 
     life: Life
     effects: tuple[Effect, ...] = ()
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a listing or a look at LXD shows of an instance that is to be taken over.
-
-    Attributes:
-        running: it may run a job.
-        stage: the last one that was recorded.
-        runner_id: GitHub's number of its registration.
-        job: what it runs, if that was recorded.
-        holds_secrets: its configuration still has what the guest was given.
-    """
-
-    running: bool
-    stage: str = ""
-    runner_id: int | None = None
-    job: Job | None = field(default=None)
-    holds_secrets: bool = False
 
 
 def request(now: datetime) -> Step:
@@ -383,7 +146,7 @@ def _retire(life: Life, now: datetime, reason: str) -> Step:
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:
     """Go back to where it was when it was to be let go; it is tried again ever more seldom."""
-    delay = min(FIRST_RETIRE_DELAY * 2 ** min(life.refusals, 20), LONGEST_RETIRE_DELAY)
+    delay = min(_FIRST_RETIRE_DELAY * 2 ** min(life.refusals, 20), _LONGEST_RETIRE_DELAY)
     known = replace(life, refusals=life.refusals + 1, retire_after=now + delay)
     return _move(known, now, life.retired_from, f"could not be retired: {reason}")
 

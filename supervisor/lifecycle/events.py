@@ -1,0 +1,157 @@
+"""What can happen in a runner's life."""
+
+from dataclasses import dataclass
+
+from supervisor.lifecycle.life import Job, Stage
+
+
+@dataclass(frozen=True)
+class Registered:
+    """GitHub gave the just-in-time configuration."""
+
+    runner_id: int
+
+
+@dataclass(frozen=True)
+class InstanceCreated:
+    """LXD has the instance."""
+
+
+@dataclass(frozen=True)
+class InstanceStarted:
+    """LXD has started the instance."""
+
+
+@dataclass(frozen=True)
+class GuestReady:
+    """The guest is about to run the runner application."""
+
+
+@dataclass(frozen=True)
+class JobStarted:
+    """The runner has taken its job."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """The runner's job has ended."""
+
+
+@dataclass(frozen=True)
+class GuestFinished:
+    """The runner application has ended; the guest powers off."""
+
+    exit_code: str = ""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """GitHub lists the runner as online."""
+
+    busy: bool
+
+
+@dataclass(frozen=True)
+class RegistrationVanished:
+    """GitHub does not know the runner any more, as two listings showed."""
+
+
+@dataclass(frozen=True)
+class InstanceStopped:
+    """The instance has stopped; LXD deletes it, as it is ephemeral."""
+
+
+@dataclass(frozen=True)
+class FoundStopped:
+    """A look at LXD shows the instance stopped: nobody else may be about to delete it."""
+
+
+@dataclass(frozen=True)
+class InstanceGone:
+    """LXD has no such instance."""
+
+
+@dataclass(frozen=True)
+class RemovalFailed:
+    """LXD could not delete the instance."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unregistered:
+    """GitHub has let the runner go, or never knew it."""
+
+
+@dataclass(frozen=True)
+class UnregistrationRefused:
+    """GitHub keeps the runner: it is busy, or GitHub can't be asked."""
+
+    busy: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The runner can't come to be, or its guest says that it can't go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class StartFailed:
+    """LXD has not started the instance, or has not said so in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobLost:
+    """GitHub has shown for a while that the runner is not at work: its signals were lost.
+
+    Attributes:
+        registered: it is registered still, and so waits for a job.
+    """
+
+    registered: bool
+
+
+@dataclass(frozen=True)
+class LimitPassed:
+    """The limit that was armed for `stage` has passed."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class DeletionOrdered:
+    """The runner shall go. Only a forced order ends a busy one."""
+
+    reason: str
+    force: bool = False
+
+
+Event = (
+    Registered
+    | InstanceCreated
+    | InstanceStarted
+    | GuestReady
+    | JobStarted
+    | JobFinished
+    | GuestFinished
+    | Confirmed
+    | RegistrationVanished
+    | InstanceStopped
+    | FoundStopped
+    | InstanceGone
+    | RemovalFailed
+    | Unregistered
+    | UnregistrationRefused
+    | Failed
+    | StartFailed
+    | JobLost
+    | LimitPassed
+    | DeletionOrdered
+)

@@ -1,0 +1,113 @@
+"""What is known of one runner: its stage, since when and why, and how long a stage may last."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+
+class Stage(str, Enum):
+    """Where a runner is in its life."""
+
+    REQUESTED = "requested"  # waits for its just-in-time configuration
+    CREATING = "creating"  # waits for LXD to create and start the instance
+    BOOTING = "booting"  # waits for the guest's ready signal
+    READY = "ready"  # the guest is ready; GitHub has not confirmed it yet
+    IDLE = "idle"  # GitHub lists it as online
+    BUSY = "busy"  # runs its job
+    RETIRING = "retiring"  # ordered away; waits for GitHub to let it go
+    FINISHED = "finished"  # waits for the instance to be gone
+    FAILED = "failed"  # waits for what is left of it to be removed
+    DELETED = "deleted"  # nothing is left
+
+    def __str__(self) -> str:
+        return self.value
+
+
+STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})
+AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
+ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a runner runs, as the guest reported it. Any field may be empty."""
+
+    repository: str = ""
+    workflow: str = ""
+    run_id: str = ""
+    event: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.repository, self.workflow, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a stage may last before the runner has failed."""
+
+    requested: timedelta = timedelta(minutes=10)
+    creating: timedelta = timedelta(minutes=10)
+    booting: timedelta = timedelta(minutes=10)
+    busy: timedelta = timedelta(days=5)
+    retiring: timedelta = timedelta(minutes=2)
+    finished: timedelta = timedelta(minutes=2)
+    removal_retry: timedelta = timedelta(seconds=15)
+
+    def of(self, stage: Stage) -> timedelta | None:
+        """Say how long `stage` may last; None for those that may last for ever."""
+        return {
+            Stage.REQUESTED: self.requested,
+            Stage.CREATING: self.creating,
+            Stage.BOOTING: self.booting,
+            Stage.BUSY: self.busy,
+            Stage.RETIRING: self.retiring,
+            Stage.FINISHED: self.finished,
+            Stage.FAILED: self.removal_retry,
+        }.get(stage)
+
+
+@dataclass(frozen=True)
+class Life:
+    """All that is known of one runner.
+
+    Attributes:
+        stage: where it is.
+        since: when it came there (aware, UTC).
+        reason: why it is there, for people.
+        runner_id: GitHub's number of its registration, None before it has one.
+        job: what it runs or ran.
+        removal_failures: how often the removal of its instance has failed.
+        retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
+        refusals: how often in a row GitHub could not be asked to let it go.
+        retire_after: no other try before then (aware, UTC).
+    """
+
+    stage: Stage
+    since: datetime
+    reason: str = ""
+    runner_id: int | None = None
+    job: Job | None = None
+    removal_failures: int = 0
+    retired_from: Stage = Stage.READY
+    refusals: int = 0
+    retire_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a listing or a look at LXD shows of an instance that is to be taken over.
+
+    Attributes:
+        running: it may run a job.
+        stage: the last one that was recorded.
+        runner_id: GitHub's number of its registration.
+        job: what it runs, if that was recorded.
+        holds_secrets: its configuration still has what the guest was given.
+    """
+
+    running: bool
+    stage: str = ""
+    runner_id: int | None = None
+    job: Job | None = field(default=None)
+    holds_secrets: bool = False
