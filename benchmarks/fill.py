@@ -105,7 +105,7 @@ def _fill_working(
         scripts = []
         for number in range(runners):
             name = f"bare-{number}"
-            talk = conversations.register(scope, cache, name, ("self-hosted",), "Default")
+            talk = conversations.register(scope, name, ("self-hosted",), 1)
             encoded = _hold(talk, client, server.token).encoded
             guest = GuestParameters(
                 runner_name=f"bare-{number}",

@@ -164,7 +164,6 @@ def make_parts(config: Config) -> Parts:
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),
         listing=Workers("listing", 1),
-        github=Workers("github", 1),
     )
 
 

@@ -49,7 +49,6 @@ class Parts:
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
         listing: lists them all; apart, so that it never waits behind slow removals.
-        github: the one thread that talks to GitHub.
     """
 
     settings: Settings
@@ -58,4 +57,3 @@ class Parts:
     creating: Workers
     tending: Workers
     listing: Workers
-    github: Workers

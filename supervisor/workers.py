@@ -32,7 +32,9 @@ class Workers:
     def __init__(self, name: str, size: int) -> None:
         self._name = name
         self._size = size
-        self._queue: queue.SimpleQueue[tuple[Work, pykka.ActorRef[Any]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Work, pykka.ActorRef[Any]] | None] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()
         self._started = 0
 
@@ -45,9 +47,15 @@ class Workers:
                 self._started += 1
         self._queue.put((work, ref))
 
+    def close(self) -> None:
+        """Let the threads end when all work given before is done. No more may be given."""
+        with self._lock:
+            for _ in range(self._started):
+                self._queue.put(None)
+
     def _run(self) -> None:
-        while True:
-            work, ref = self._queue.get()
+        while (given := self._queue.get()) is not None:
+            work, ref = given
             try:
                 outcome = work()
             except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails

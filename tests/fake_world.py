@@ -287,7 +287,6 @@ class World:
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),
-            github=Workers("github", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:
@@ -316,6 +315,11 @@ class World:
             if cell.id == name:
                 return cell.snapshot.state, cell.snapshot.reason
         return "", ""
+
+    def waiting(self, name: str) -> int:
+        """Return how many messages wait for an actor, the one it is in included."""
+        cell = next(cell for cell in self.system.cells() if cell.id == name)
+        return cell.mailbox.depth() + (cell.handling is not None)
 
     def details(self, name: str) -> Mapping[str, Any]:
         """Return the details that an actor has published."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -93,6 +94,7 @@ class FleetActor(Actor):
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
         self._judged: set[str] = set()
         self._begun: dict[str, datetime] = {}
+        self._had_actor: set[str] = set()
         self._may_create = False
         self._signals = ""
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
@@ -150,6 +152,7 @@ class FleetActor(Actor):
         self._began = self.system.clock.monotonic()
         self._ticket += 1
         self._listing = self._registered = None
+        self._had_actor = {entry.name for entry in self._parts.roster.all()}
         config = self._parts.settings.config
         work = partial(list_instances, self._parts.lxd, config.name, self._ticket)
         self._parts.listing.submit(work, self.actor_ref)
@@ -196,14 +199,13 @@ class FleetActor(Actor):
         adopted, soon = False, None
         if not listing.error:
             self._may_create = True
+            instances = self._not_ended_since(listing.instances)
             plan = planning.reconcile(
                 self._desired(),
                 self._planned(),
                 Listing(
-                    running=frozenset(n for n, m in listing.instances.items() if m.seen.running),
-                    stopped=frozenset(
-                        n for n, m in listing.instances.items() if not m.seen.running
-                    ),
+                    running=frozenset(n for n, m in instances.items() if m.seen.running),
+                    stopped=frozenset(n for n, m in instances.items() if not m.seen.running),
                     registrations=None if registered.error else registered.registrations,
                 ),
                 suspicion=self._suspicion,
@@ -214,7 +216,7 @@ class FleetActor(Actor):
             soon = plan.recheck
             adopted = bool(plan.adopt)
             for name in plan.adopt:
-                self._adopt(name, listing.instances[name])
+                self._adopt(name, instances[name])
             self._repair(plan)
             self._carry_out(plan)
         if self._again:
@@ -227,6 +229,11 @@ class FleetActor(Actor):
         else:
             self._reconcile_after(config.reconcile_interval.total_seconds(), "the interval")
         self._show()
+
+    def _not_ended_since(self, listed: Mapping[str, Marks]) -> dict[str, Marks]:
+        """Leave out instances whose actors have ended since they were listed: they are gone."""
+        ended = self._had_actor - {entry.name for entry in self._parts.roster.all()}
+        return {name: found for name, found in listed.items() if name not in ended}
 
     def _reconcile_after(self, delay_s: float, why: str) -> None:
         now = self.system.clock.monotonic()
@@ -346,6 +353,7 @@ class FleetActor(Actor):
 
     def _start_runner(self, entry: Entry, origin: Order | Marks) -> None:
         name = entry.name
+        self._had_actor.add(name)
         # Entered here already: the next plan must count it before its actor has spoken.
         self._parts.roster.put(entry)
         spec = ChildSpec(

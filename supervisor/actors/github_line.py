@@ -29,6 +29,7 @@ from supervisor.github.errors import (
     Unavailable,
     check,
     is_rate_limit,
+    unreachable,
 )
 from supervisor.github.exchange import Answer, Request, Talk
 from supervisor.github.session import Session
@@ -39,7 +40,9 @@ from supervisor.workers import Workers
 T = TypeVar("T")
 Done = Callable[[T | GitHubError], None]
 
-_READ_TRIES = 3
+_TRIES = 3
+_LONGEST_LIST_WAIT_S = 5.0
+_UNAUTHORIZED = 401
 _FIRST_RETRY_S = 0.5
 _SKEW_OF_NOTE = timedelta(seconds=30)
 _PATIENCE_S = {
@@ -60,8 +63,14 @@ class TellAfter(Protocol):
 
 @dataclass(frozen=True)
 class Exchanged:
-    """The worker's message: what came of a request."""
+    """The worker's message: what came of a request.
 
+    Attributes:
+        sent_at: when it was sent (monotonic, seconds), which tells it from one that was given up.
+        outcome: the answer, or why there is none.
+    """
+
+    sent_at: float
     outcome: Answer | Unavailable
 
 
@@ -70,8 +79,21 @@ class Due:
 
 
 @dataclass(eq=False)
-class _Turn(Generic[T]):
-    """A conversation that waits for its turn, or for an answer."""
+class Turn(Generic[T]):
+    """A conversation that waits for its turn, or for an answer.
+
+    Attributes:
+        talk: the conversation.
+        priority: who goes first.
+        number: among equals, the one that came first does.
+        done: called at its end.
+        request: the next one.
+        not_before: it waits for a while before it is tried again (monotonic, seconds).
+        tries: how often the request has failed.
+        repeated: it was sent again with another token.
+        since: when it began to wait (monotonic, seconds).
+        committed: it may have changed something on GitHub, and must see what became of it.
+    """
 
     talk: Talk[T]
     priority: Priority
@@ -81,8 +103,10 @@ class _Turn(Generic[T]):
     not_before: float = 0.0
     tries: int = 0
     repeated: bool = False
+    since: float = 0.0
+    committed: bool = False
 
-    def __lt__(self, other: "_Turn[Any]") -> bool:
+    def __lt__(self, other: "Turn[Any]") -> bool:
         return (self.priority, self.number) < (other.priority, other.number)
 
 
@@ -107,7 +131,6 @@ class Line:
 
     Args:
         config: where GitHub is, whose runners, and the credential.
-        workers: one thread.
         ref: the actor's, which hands `Exchanged` and `Due` on to `exchanged` and `pump`.
         clock: tells the time.
         tell_after: the actor's.
@@ -116,38 +139,46 @@ class Line:
     def __init__(
         self,
         config: Config,
-        workers: Workers,
         ref: pykka.ActorRef[Any],
         clock: Clock,
         tell_after: TellAfter,
     ) -> None:
         self._config = config
-        self._workers = workers
         self._ref = ref
         self._clock = clock
         self._tell_after = tell_after
-        place = GitHubPlace.parse(config.github_url)
+        self._place = GitHubPlace.parse(config.github_url)
         self.scope = Scope.parse(config.path)
-        self.budget = Budget(paced=place.has_published_limits)
+        self.budget = Budget(paced=self._place.has_published_limits)
         self.session: Session | None = None
         self.calls = Calls()
-        self._client = GitHub(place.api_url)
+        self._workers = Workers("github", 1)
+        self._client = GitHub(self._place.api_url)
         self._stamp: object = None
         self._skew = timedelta(0)
         self._numbers = count()
-        self._waiting: list[_Turn[Any]] = []
-        self._current: _Turn[Any] | None = None
+        self._waiting: list[Turn[Any]] = []
+        self._current: Turn[Any] | None = None
         self._timer: Timer | None = None
         self._pumping = False
         self.asking_since = 0.0
 
     # What the actor asks for.
 
-    def begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> None:
+    def begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> "Turn[T]":
         """Begin a conversation; `done` is called with its result, or with the error it ended in."""
-        turn = _Turn(talk, priority, next(self._numbers), done, _NOTHING)
+        turn = Turn(talk, priority, next(self._numbers), done, _NOTHING)
         self._go_on(turn, lambda: next(talk))
         self.pump()
+        return turn
+
+    def promote(self, turn: "Turn[Any]", priority: Priority) -> None:
+        """Let a conversation go before those that it was to wait for."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+            turn.priority = priority
+            insort(self._waiting, turn)
+        turn.priority = priority
 
     def reconfigure(self, config: Config) -> None:
         """Use another credential from the next request on, if there is another."""
@@ -159,9 +190,12 @@ class Line:
         return credentials.stamp(self._config) != self._stamp
 
     def fail_all(self, priorities: set[Priority], error: GitHubError) -> None:
-        """End all conversations that wait, of those priorities, with an error."""
-        doomed = [turn for turn in self._waiting if turn.priority in priorities]
-        self._waiting = [turn for turn in self._waiting if turn.priority not in priorities]
+        """End the conversations of those priorities that wait, with an error.
+
+        Not one that must still see what became of a request of its own.
+        """
+        doomed = [t for t in self._waiting if t.priority in priorities and not t.committed]
+        self._waiting = [turn for turn in self._waiting if turn not in doomed]
         for turn in doomed:
             self._end(turn, error)
 
@@ -184,9 +218,21 @@ class Line:
         """Turn the monotonic clock's time into the one that people read."""
         return self._clock.now() + timedelta(seconds=at - self._clock.monotonic())
 
+    def give_up(self, reason: str) -> None:
+        """Wait no longer for the call under way; its thread can't be ended, so it is left alone."""
+        turn, self._current = self._current, None
+        self.close()
+        self._workers, self._client = Workers("github", 1), GitHub(self._place.api_url)
+        if turn:
+            error = unreachable(turn.request, reason)
+            self.calls.count(turn.request, error)
+            self._failed(turn, error)
+        self.pump()
+
     def close(self) -> None:
-        """Close the connections, in the thread that they belong to."""
+        """Close the connections, in the thread that they belong to, and let it end."""
         self._workers.submit(self._client.close, self._ref)
+        self._workers.close()
 
     # Whose turn it is.
 
@@ -199,21 +245,21 @@ class Line:
             self._timer.cancel()
             self._timer = None
         while self._current is None and self._waiting:
+            try:
+                session = self._session()  # first: another credential has another budget
+            except ConfigError as error:
+                self._fail_everybody(Rejected(str(error)))
+                continue
             turn, wait_s = self._next()
-            if turn is None:
-                if self._waiting:
-                    self._timer = self._tell_after(wait_s, Due())
+            if turn is not None:
+                self._waiting.remove(turn)
+                self._take_turn(turn, session)
+            elif wait_s < float("inf"):
+                self._timer = self._tell_after(wait_s, Due())
                 break
-            self._waiting.remove(turn)
-            self._take_turn(turn)
         self._pumping = False
 
-    def _take_turn(self, turn: _Turn[Any]) -> None:
-        try:
-            session = self._session()
-        except ConfigError as error:
-            self._end(turn, Rejected(str(error)))
-            return
+    def _take_turn(self, turn: Turn[Any], session: Session) -> None:
         token = session.token(self._clock.monotonic())
         if token or turn.request.jwt:
             self._send(turn, token)
@@ -221,13 +267,16 @@ class Line:
             insort(self._waiting, turn)
             self._send(self._asking_for_token(session), "")
 
-    def _next(self) -> tuple[_Turn[Any] | None, float]:
+    def _next(self) -> tuple[Turn[Any] | None, float]:
         """Find whose turn it is, or how many seconds it is until somebody's may be."""
         now = self._clock.monotonic()
         soonest = float("inf")
-        for turn in tuple(self._waiting):
+        uncertain = [turn for turn in self._waiting if turn.committed]
+        for turn in self._in_order(now):
             if turn not in self._waiting:
                 continue  # the failure of one before it has ended it, too
+            if not turn.request.is_idempotent and uncertain and turn not in uncertain:
+                continue  # what became of the last one comes first
             hold = self.budget.wait(turn.request, turn.priority, now)
             if hold and hold.until - now > _PATIENCE_S[turn.priority]:
                 self._waiting.remove(turn)
@@ -240,11 +289,22 @@ class Line:
             soonest = min(soonest, ready_at)
         return None, max(0.001, soonest - now)
 
-    def _send(self, turn: _Turn[Any], token: str) -> None:
+    def _in_order(self, now: float) -> list[Turn[Any]]:
+        """Give all that wait, those first whose turn it is; none waits for ever."""
+        overdue = [
+            turn
+            for turn in self._waiting
+            if turn.priority is Priority.LIST and now - turn.since >= _LONGEST_LIST_WAIT_S
+        ]
+        return [*overdue, *(turn for turn in self._waiting if turn not in overdue)]
+
+    def _send(self, turn: Turn[Any], token: str) -> None:
         self._current = turn
         self.asking_since = self._clock.monotonic()
         self.budget = self.budget.sent(turn.request, self.asking_since)
-        self._workers.submit(partial(_exchange, self._client, turn.request, token), self._ref)
+        turn.committed = turn.committed or not turn.request.is_idempotent
+        work = partial(_exchange, self._client, turn.request, token, self.asking_since)
+        self._workers.submit(work, self._ref)
 
     # Who asks.
 
@@ -256,34 +316,48 @@ class Line:
         """
         stamp = credentials.stamp(self._config)
         if self.session is None or stamp != self._stamp:
-            credential = credentials.read(self._config)
-            if self.session is None or credential != self.session.credential:
-                logger.info("GitHub is asked with the {}", credential.kind)
-                self.session = Session(credential)
             self._stamp = stamp
+            before, self.session = self.session, None
+            credential = credentials.read(self._config)
+            if before is None or credential != before.credential:
+                logger.info("GitHub is asked with the {}", credential.kind)
+                before = Session(credential)
+                self.budget = Budget(paced=self._place.has_published_limits)
+            self.session = before
         return self.session
 
-    def _asking_for_token(self, session: Session) -> _Turn[None]:
+    def _asking_for_token(self, session: Session) -> Turn[None]:
         def talk() -> Talk[None]:
-            request = session.request(self._clock.now() + self._skew)
+            request = session.request(self._server_time())
             answer = yield request
-            session.accept(request, answer, self._clock.monotonic())
+            session.accept(request, answer, self._clock.monotonic(), self._server_time())
 
         begun = talk()
         number = next(self._numbers)
-        return _Turn(begun, Priority.CREDENTIAL, number, self._got_token, next(begun))
+        return Turn(begun, Priority.CREDENTIAL, number, self._got_token, next(begun))
+
+    def _server_time(self) -> datetime:
+        """Tell the time as GitHub's clock shows it."""
+        return self._clock.now() + self._skew
 
     def _got_token(self, outcome: GitHubError | None) -> None:
         """Let all that wait go on, or fail: without a token nothing can be asked."""
         if isinstance(outcome, GitHubError):
-            self.fail_all(set(Priority), outcome)
+            self._fail_everybody(outcome)
+
+    def _fail_everybody(self, error: GitHubError) -> None:
+        doomed, self._waiting = self._waiting, []
+        for turn in doomed:
+            self._end(turn, error)
 
     # What came of it.
 
     def exchanged(self, message: Exchanged) -> None:
         """Take an answer in."""
-        turn, self._current = self._current, None
-        assert turn is not None  # noqa: S101 - only what was sent is answered
+        turn = self._current
+        if turn is None or message.sent_at != self.asking_since:
+            return  # it was given up
+        self._current = None
         outcome = message.outcome
         self.calls.count(turn.request, outcome)
         if isinstance(outcome, Answer):
@@ -292,7 +366,7 @@ class Line:
             self._failed(turn, outcome)
         self.pump()
 
-    def _answered(self, turn: _Turn[Any], answer: Answer) -> None:
+    def _answered(self, turn: Turn[Any], answer: Answer) -> None:
         now = self._clock.monotonic()
         skew_known = self._skew
         if answer.date:
@@ -304,7 +378,8 @@ class Line:
             # is worth the wait.
             insort(self._waiting, turn)
             return
-        self.budget = self.budget.learn(turn.request, answer, now)
+        if answer.status != _UNAUTHORIZED and not turn.request.jwt:  # those are counted elsewhere
+            self.budget = self.budget.learn(turn.request, answer, now)
         session = self.session
         assert session is not None  # noqa: S101 - one was there to ask with
         session.learn(answer)
@@ -316,10 +391,18 @@ class Line:
             self._failed(turn, error)
         else:
             turn.tries, turn.repeated = 0, False
-            self._go_on(turn, lambda: turn.talk.send(answer))
+            asked = turn.request
+            # One answer serves all who wait for the same.
+            same = [one for one in self._waiting if asked.is_read and one.request == asked]
+            self._waiting = [one for one in self._waiting if one not in same]
+            for one in (turn, *same):
+                self._serve(one, answer)
+
+    def _serve(self, turn: Turn[Any], answer: Answer) -> None:
+        self._go_on(turn, lambda: turn.talk.send(answer))
 
     def _rejected(
-        self, turn: _Turn[Any], error: Rejected, session: Session, clock_was_wrong: bool
+        self, turn: Turn[Any], error: Rejected, session: Session, clock_was_wrong: bool
     ) -> None:
         """Ask once more where another token, or the right time, can make it good."""
         is_signed = bool(turn.request.jwt)
@@ -337,24 +420,24 @@ class Line:
             turn.repeated = True
             insort(self._waiting, turn)
 
-    def _failed(self, turn: _Turn[Any], error: GitHubError) -> None:
+    def _failed(self, turn: Turn[Any], error: GitHubError) -> None:
         turn.tries += 1
-        if turn.request.is_read and isinstance(error, Unavailable) and turn.tries < _READ_TRIES:
+        if turn.request.is_idempotent and isinstance(error, Unavailable) and turn.tries < _TRIES:
             turn.not_before = self._clock.monotonic() + _FIRST_RETRY_S * 2 ** (turn.tries - 1)
             insort(self._waiting, turn)
         else:
             self._throw(turn, error)
 
     @staticmethod
-    def _end(turn: _Turn[Any], error: GitHubError) -> None:
+    def _end(turn: Turn[Any], error: GitHubError) -> None:
         """End a conversation whose request was not sent: no outcome of it is unknown."""
         turn.talk.close()
         turn.done(error)
 
-    def _throw(self, turn: _Turn[Any], error: GitHubError) -> None:
+    def _throw(self, turn: Turn[Any], error: GitHubError) -> None:
         self._go_on(turn, lambda: turn.talk.throw(error))
 
-    def _go_on(self, turn: _Turn[T], step: Callable[[], Request]) -> None:
+    def _go_on(self, turn: Turn[T], step: Callable[[], Request]) -> None:
         """Let a conversation take its next step: to another request, or to its end."""
         try:
             turn.request = step()
@@ -364,14 +447,15 @@ class Line:
             turn.done(error)
         else:
             turn.not_before, turn.tries = 0.0, 0
+            turn.since = self._clock.monotonic()
             insort(self._waiting, turn)
 
 
 _NOTHING = Request("GET", "/", "ask nothing")
 
 
-def _exchange(client: GitHub, request: Request, token: str) -> Exchanged:
+def _exchange(client: GitHub, request: Request, token: str, sent_at: float) -> Exchanged:
     try:
-        return Exchanged(client.exchange(request, token))
+        return Exchanged(sent_at, client.exchange(request, token))
     except Unavailable as error:
-        return Exchanged(error)
+        return Exchanged(sent_at, error)

@@ -6,7 +6,7 @@ from typing import TypeVar
 from loguru import logger
 
 from supervisor import lifecycle
-from supervisor.actors.github_line import Done, Due, Exchanged, Line
+from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
 from supervisor.blueprints import architecture
 from supervisor.github import conversations
 from supervisor.github.budget import Priority
@@ -43,6 +43,7 @@ from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.workers import WorkFailed
 
 _APPLICATION_FRESH_S = 3600.0
+_GROUP_FRESH_S = 600.0
 _LOOK_AT_CREDENTIAL_S = 5.0
 _SLOW_S = 60.0
 
@@ -78,15 +79,19 @@ class TokensActor(Actor):
         super().__init__(system)
         self._parts = parts
         config = parts.settings.config
-        self._line = Line(config, parts.github, self.actor_ref, system.clock, self.tell_after)
+        self._line = Line(config, self.actor_ref, system.clock, self.tell_after)
         self._cache = Cache()
         self._application: Application | None = None
         self._application_until = 0.0
         self._ahead: dict[str, JitConfigMade] = {}
+        self._group: tuple[str, int, float] = ("", 0, 0.0)
         self._registering: dict[str, bool] = {}
+        self._turns: dict[str, Turn[JitConfigMade]] = {}
+        self._unwanted: set[str] = set()
+        self._tickets: list[int] = []
         self._deleting: set[int] = set()
         self._gate = Gate()
-        self._limited = False
+        self._limited = self._is_transient = False
         self._told: GitHubChanged | None = None
         self._retry: Timer | None = None
         self._call_watch: Timer | None = None
@@ -110,11 +115,13 @@ class TokensActor(Actor):
     @handles(Exchanged)
     def _exchanged(self, message: Exchanged) -> None:
         self._line.exchanged(message)
+        self._watch_call()
         self._show()
 
     @handles(Due)
     def _due(self, _message: Due) -> None:
         self._line.pump()
+        self._watch_call()
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
@@ -129,6 +136,8 @@ class TokensActor(Actor):
             self._hand_out(order.name, made)
         elif order.name in self._registering:
             self._registering[order.name] = True
+            if order.name in self._turns:
+                self._line.promote(self._turns[order.name], Priority.REGISTER)
         else:
             self._registering[order.name] = True
             self._begin_registration(order, Priority.REGISTER)
@@ -143,6 +152,7 @@ class TokensActor(Actor):
     def _forget_ahead(self, _message: ForgetAhead) -> None:
         changed = Cancelled("the configuration has changed meanwhile")
         self._line.fail_all({Priority.REGISTER_AHEAD}, changed)
+        self._unwanted |= {name for name, asked in self._registering.items() if not asked}
         for name, made in tuple(self._ahead.items()):
             self._delete(DeleteRegistration(made.runner_id, name))
 
@@ -151,7 +161,9 @@ class TokensActor(Actor):
             self._registered(order.name, Cancelled(self._gate.reason))
             return
         done = partial(self._registration_ended, order.name)
-        self._begin(self._registration(order), priority, done)
+        turn = self._begin(self._registration(order), priority, done)
+        if order.name in self._registering:
+            self._turns[order.name] = turn
 
     def _registration(self, order: Order) -> Talk[JitConfigMade]:
         # The application first: a registration without one to run would be an orphan.
@@ -161,10 +173,18 @@ class TokensActor(Actor):
             )
             self._application_until = self._now() + _APPLICATION_FRESH_S
         application = self._application
+        group_id = yield from self._find_group(order.group)
         made = yield from conversations.register(
-            self._line.scope, self._cache, order.name, order.labels, order.group
+            self._line.scope, order.name, order.labels, group_id
         )
         return JitConfigMade(made.runner_id, made.encoded, application)
+
+    def _find_group(self, name: str) -> Talk[int]:
+        known, number, until = self._group
+        if name != known or self._now() >= until:
+            number = yield from conversations.find_group(self._line.scope, self._cache, name)
+            self._group = (name, number, self._now() + _GROUP_FRESH_S)
+        return number
 
     def _registration_ended(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
         if isinstance(outcome, JitConfigMade):
@@ -175,13 +195,17 @@ class TokensActor(Actor):
 
     def _registered(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
         asked = self._registering.pop(name, False)
+        self._turns.pop(name, None)
         if isinstance(outcome, GitHubError):
             if asked:
                 self.system.directory.tell(name, JitConfigFailed(str(outcome)))
         elif asked:
             self._hand_out(name, outcome)
+        elif name in self._unwanted:
+            self._delete(DeleteRegistration(outcome.runner_id, name))
         else:
             self._ahead[name] = outcome
+        self._unwanted.discard(name)
 
     def _hand_out(self, name: str, made: JitConfigMade) -> None:
         if not self.system.directory.tell(name, made):
@@ -218,14 +242,19 @@ class TokensActor(Actor):
 
     @handles(ListRegistrations)
     def _list(self, message: ListRegistrations) -> None:
-        done = partial(self._listing_ended, message.ticket)
+        self._tickets.append(message.ticket)
+        if len(self._tickets) > 1:
+            return  # one is under way, and serves for both
         if self._is_shut():
-            done(Cancelled(self._gate.reason))
+            self._listing_ended(Cancelled(self._gate.reason))
             return
-        self._begin(conversations.registrations(self._line.scope, self._cache), Priority.LIST, done)
+        talk = conversations.registrations(self._line.scope, self._cache)
+        self._begin(talk, Priority.LIST, self._listing_ended)
 
-    def _listing_ended(self, ticket: int, outcome: Registrations | GitHubError) -> None:
+    def _listing_ended(self, outcome: Registrations | GitHubError) -> None:
         self._learn(outcome)
+        ticket = self._tickets[-1]  # of those before it, nobody waits any more
+        self._tickets.clear()
         if isinstance(outcome, GitHubError):
             answer = RegistrationsListed(ticket, error=str(outcome))
         else:
@@ -235,7 +264,8 @@ class TokensActor(Actor):
     def _learn(self, outcome: Registrations | GitHubError) -> None:
         """Learn from a listing whether GitHub answers."""
         if not isinstance(outcome, GitHubError):
-            if self._gate.everything:
+            has_passed = self._is_transient and self._gate.is_open(self._now())
+            if self._gate.everything or has_passed:
                 self._succeeded()
         elif not isinstance(outcome, (RateLimited, Cancelled)):
             self._failed(outcome, everything=True)
@@ -264,6 +294,9 @@ class TokensActor(Actor):
     def _try_again(self) -> None:
         if self._gate.reason:
             self._gate = self._gate.retry_now()
+            if self._retry:
+                self._retry.cancel()
+            self._group = ("", 0, 0.0)
             self.tell_self(_Retry())
 
     @handles(_Retry)
@@ -271,7 +304,7 @@ class TokensActor(Actor):
         """Have something tried: a listing by ourselves, a registration by the fleet."""
         if self._gate.everything:
             talk = conversations.registrations(self._line.scope, self._cache)
-            self._begin(talk, Priority.LIST, self._probed)
+            self._begin(talk, Priority.REGISTER, self._probed)  # they are what it stands for
         else:
             self._tell_fleet()
 
@@ -288,8 +321,12 @@ class TokensActor(Actor):
 
     def _failed(self, error: GitHubError, *, everything: bool) -> None:
         now = self._now()
+        if not self._gate.is_open(now) and (self._gate.everything or not everything):
+            return  # others have met the same trouble: it counts once
         logger.warning("{}", error)
         self._limited = isinstance(error, RateLimited)
+        self._is_transient = isinstance(error, (RateLimited, Unavailable))
+        self._group = ("", 0, 0.0)
         hold = self._line.hold(Priority.REGISTER) if self._limited else None
         until = hold.until if hold else None
         self._gate = self._gate.fail(str(error), now, everything=everything, until=until)
@@ -303,7 +340,7 @@ class TokensActor(Actor):
         self._show()
 
     def _watch_credential(self) -> None:
-        if self._gate.everything and not self._watching:
+        if self._gate.reason and not self._watching:
             self._watching = True
             self.tell_after(_LOOK_AT_CREDENTIAL_S, _LookAtCredential())
 
@@ -320,24 +357,24 @@ class TokensActor(Actor):
         if change != self._told and self.system.directory.tell("fleet", change):
             self._told = change
 
-    def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> None:
-        self._line.begin(talk, priority, done)
-        if self._call_watch is None:
+    def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> Turn[T]:
+        turn = self._line.begin(talk, priority, done)
+        self._watch_call()
+        return turn
+
+    def _watch_call(self) -> None:
+        if self._line.asking and self._call_watch is None:
             self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
 
     @handles(_LookAtCall)
     def _look_at_call(self, _message: _LookAtCall) -> None:
-        """Give up waiting for a call that goes on and on; its thread can't be ended."""
+        """Give up waiting for a call that goes on and on, such as one answered drop by drop."""
         self._call_watch = None
-        asking = self._line.asking
-        if asking is None:
-            return
         took = self._now() - self._line.asking_since
-        if took >= _SLOW_S:
-            error = Unavailable(f"could not {asking.aim}: GitHub has answered for {took:.0f} s")
-            self._failed(error, everything=True)
-            self._line.fail_all(set(Priority), Cancelled(str(error)))
-        self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
+        if self._line.asking and took >= _SLOW_S:
+            self._line.give_up(f"it has been answering for {took:.0f} s")
+        self._watch_call()
+        self._show()
 
     # What people see.
 

@@ -122,9 +122,9 @@ def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:
     if not github.get("credential"):
         yield f"{github['url']}: not asked yet"
         return
-    may = f", which has: {github['may']}" if github["may"] else ""
+    has = f", which has: {github['permissions']}" if github["permissions"] else ""
     ends = f", until {_minute(github['expires_at'])}" if github["expires_at"] else ""
-    yield f"{github['url']}: asked with the {github['credential']}{may}{ends}"
+    yield f"{github['url']}: asked with the {github['credential']}{has}{ends}"
     for name, bucket in github["budget"].items():
         yield (
             f"{name}: {bucket['remaining']:,} of {bucket['limit']:,} calls left until "

@@ -73,7 +73,7 @@ class Budget:
         buckets: by GitHub's names for them.
         bucket_of: which bucket a kind of request was last counted in.
         hold: a limit for bursts was met, or GitHub asked for patience.
-        met: how often in a row.
+        met: how often in a row, by kind of request.
         spent: points of the last minute, with their times.
     """
 
@@ -81,7 +81,7 @@ class Budget:
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     bucket_of: Mapping[str, str] = field(default_factory=dict)
     hold: Hold | None = None
-    met: int = 0
+    met: Mapping[str, int] = field(default_factory=dict)
     spent: tuple[tuple[float, int], ...] = ()
 
     def sent(self, request: Request, now: float) -> "Budget":
@@ -91,7 +91,8 @@ class Budget:
 
     def learn(self, request: Request, answer: Answer, now: float) -> "Budget":
         """Take in what an answer that is no refusal for a limit says of the limits."""
-        return replace(self._read(request, answer, now), met=0)
+        met = {kind: times for kind, times in self.met.items() if kind != _kind(request)}
+        return replace(self._read(request, answer, now), met=met)
 
     def limited(self, request: Request, answer: Answer, now: float) -> "Budget":
         """Take in a refusal for a limit: the hourly one, or one of those for bursts."""
@@ -102,10 +103,14 @@ class Budget:
             bucket = budget.buckets.get(headers.get("x-ratelimit-resource", _CORE))
             if bucket and bucket.reset_at > now:
                 return budget  # its bucket is empty, and that says all
-        # GitHub asks for at least a minute, and for longer each time it goes on.
-        asked = _FIRST_HOLD_S * 2 ** min(self.met, 10) if wait is None else wait
-        until = now + min(max(asked, 1.0), _LONGEST_HOLD_S)
-        return replace(budget, met=self.met + 1, hold=Hold(until, "GitHub asks for a pause"))
+        # GitHub asks for at least a minute, and for longer each time it goes on: also where the
+        # time that it names has proved too short.
+        times = self.met.get(_kind(request), 0)
+        own = _FIRST_HOLD_S * 2 ** min(times if wait is None else times - 1, 10)
+        asked = own if wait is None or times else 0.0
+        until = now + min(max(asked, wait or 0.0, 1.0), _LONGEST_HOLD_S)
+        met = {**self.met, _kind(request): times + 1}
+        return replace(budget, met=met, hold=Hold(until, "GitHub asks for a pause"))
 
     def wait(self, request: Request, priority: Priority, now: float) -> Hold | None:
         """Say why a request must not be sent now, and when it may; None if it may."""

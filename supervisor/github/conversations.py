@@ -43,9 +43,7 @@ class Registered:
     encoded: str = field(repr=False)
 
 
-def register(
-    scope: Scope, cache: Cache, name: str, labels: tuple[str, ...], group: str
-) -> Talk[Registered]:
+def register(scope: Scope, name: str, labels: tuple[str, ...], group_id: int) -> Talk[Registered]:
     """Make a just-in-time configuration.
 
     When it is unknown whether GitHub has registered the runner (no answer, or a failure that may
@@ -56,7 +54,6 @@ def register(
         NameTaken: a runner of that name is in use.
         GitHubError: anything else.
     """
-    group_id = yield from find_group(scope, cache, group)
     request = Request(
         "POST",
         f"{_runners(scope)}/generate-jitconfig",
@@ -64,19 +61,18 @@ def register(
         {"name": name, "runner_group_id": group_id, "labels": list(labels)},
     )
     try:
-        try:
-            return (yield from _generate(request))
-        except (Unavailable, NameTaken):
-            yield from _clear_away(scope, name)
-        try:
-            return (yield from _generate(request))
-        except Unavailable:
-            yield from _clear_away(scope, name)
+        return (yield from _generate(request))
+    except (Unavailable, NameTaken):
+        yield from _clear_away(scope, name)
+    except (Forbidden, NotFound) as error:
+        if group_id == _DEFAULT_GROUP_ID:
             raise
-    except (Forbidden, NotFound, Refused) as error:
-        if group.casefold() == DEFAULT_GROUP:
-            raise
-        raise type(error)(f"{error}; or runners may not join the runner group {group}") from error
+        raise type(error)(f"{error}; or runners may not join their runner group") from error
+    try:
+        return (yield from _generate(request))
+    except Unavailable:
+        yield from _clear_away(scope, name)
+        raise
 
 
 def delete(scope: Scope, runner_id: int, name: str) -> Talk[None]:

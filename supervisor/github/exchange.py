@@ -38,8 +38,13 @@ class Request:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether it changes nothing, so that it may be sent again whatever became of it."""
+        """Tell whether it changes nothing."""
         return self.verb == "GET"
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Tell whether it may be sent again whatever became of it: numbers are not used twice."""
+        return self.verb != "POST"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def github_report(
     expires_at = session.expires_at if session else None
     return {
         "credential": session.credential.kind if session else "",
-        "may": session.may if session else "",
+        "permissions": session.permissions if session else "",
         "renewed": bool(session and isinstance(session.credential, AppKey)),
         "expires_at": expires_at.isoformat(timespec="seconds") if expires_at else None,
         "budget": {

@@ -13,6 +13,7 @@ from supervisor.github.errors import reading, scopes_of
 from supervisor.github.exchange import Answer, Request
 
 _REFRESH_BEFORE_S = 300.0
+_SHORTEST_USE_S = 30.0
 _JWT_STARTS_BEFORE = timedelta(seconds=60)
 _JWT_LIFE = timedelta(minutes=9)
 _EXPIRATION = "github-authentication-token-expiration"
@@ -32,7 +33,7 @@ class Session:
         self.credential = credential
         self._token = credential.token if isinstance(credential, PersonalToken) else ""
         self._good_until = float("inf") if self._token else 0.0
-        self.may = ""
+        self.permissions = ""
         self.expires_at: datetime | None = None
 
     def token(self, now: float) -> str:
@@ -69,8 +70,14 @@ class Session:
             jwt=jwt.encode(claims, app.private_key, algorithm="RS256"),
         )
 
-    def accept(self, request: Request, answer: Answer, now: float) -> None:
+    def accept(self, request: Request, answer: Answer, now: float, server_time: datetime) -> None:
         """Take in the installation's token.
+
+        Args:
+            request: that asked for it.
+            answer: that holds it.
+            now: monotonic, seconds.
+            server_time: the time as GitHub's clock shows it, which says how long the token lives.
 
         Raises:
             GitHubError: the answer holds none.
@@ -80,17 +87,19 @@ class Session:
             self.expires_at = datetime.fromisoformat(
                 str(answer.data["expires_at"]).replace("Z", "+00:00")
             )
-            life = self.expires_at - (answer.date or datetime.now(timezone.utc))
+            life_s = (self.expires_at - server_time).total_seconds()
             permissions: Mapping[str, str] = answer.data.get("permissions") or {}
-            self.may = ", ".join(f"{name}: {level}" for name, level in sorted(permissions.items()))
-        # One that is about to end is used all the same, once, rather than asked for for ever.
-        self._good_until = now + max(life.total_seconds() - _REFRESH_BEFORE_S, 1.0)
+            self.permissions = ", ".join(
+                f"{name}: {level}" for name, level in sorted(permissions.items())
+            )
+        # One that lives for a short time only is used for half of it.
+        self._good_until = now + max(life_s - _REFRESH_BEFORE_S, life_s / 2, _SHORTEST_USE_S)
 
     def learn(self, answer: Answer) -> None:
         """Take in what an answer says of a personal access token: scopes, and when it expires."""
         if isinstance(self.credential, AppKey):
             return
-        self.may = scopes_of(answer.headers) or self.may
+        self.permissions = scopes_of(answer.headers) or self.permissions
         expiration = answer.headers.get(_EXPIRATION, "")
         for form in ("%Y-%m-%d %H:%M:%S %Z", "%Y-%m-%d %H:%M:%S %z"):
             try:

@@ -37,7 +37,7 @@ from supervisor.lifecycle.events import (
     Unregistered,
     UnregistrationRefused,
 )
-from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Life, Seen, Stage
+from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Seen, Stage
 
 _FIRST_RETIRE_DELAY = timedelta(seconds=15)
 _LONGEST_RETIRE_DELAY = timedelta(minutes=10)
@@ -183,7 +183,7 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
     known = replace(life, job=event.job)
     if life.stage is Stage.RETIRING:
         return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
-    if life.stage is Stage.BUSY and life.job is None:
+    if life.stage is Stage.BUSY and life.job in {None, Job()}:
         return Step(known, (Effect.RECORD,))  # GitHub's list was faster than the guest's signal
     return _forward(known, now, Stage.BUSY, "runs its job", Effect.RECORD)
 
@@ -208,7 +208,9 @@ def _(event: GuestFinished, life: Life, now: datetime) -> Step:
 def _(event: Confirmed, life: Life, now: datetime) -> Step:
     if event.busy and life.stage is not Stage.RETIRING:
         reason = "GitHub says that it runs a job"
-        return _forward(life, now, Stage.BUSY, reason, Effect.RECORD)
+        return _forward(
+            replace(life, job=life.job or Job()), now, Stage.BUSY, reason, Effect.RECORD
+        )
     # One whose signal was lost has not been recorded.
     effects = () if life.stage is Stage.READY else (Effect.RECORD,)
     return _forward(life, now, Stage.IDLE, "online; waits for a job", *effects)
@@ -290,7 +292,8 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.RETIRING:
         return Step(life)
     if event.busy:
-        return _move(life, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
+        known = replace(life, job=life.job or Job())
+        return _move(known, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
     return _stay(life, now, event.reason)
 
 

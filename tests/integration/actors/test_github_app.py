@@ -141,7 +141,7 @@ def test_a_token_is_asked_for_once_however_many_wait(make_stage: Callable[..., S
     assert stage.tokens_asked_for() == 1
     details = stage.world.details("tokens")
     assert details["credential"] == "GitHub App 12345"
-    assert "write" in details["may"]
+    assert "write" in details["permissions"]
     assert details["renewed"]
 
 
@@ -222,3 +222,21 @@ def test_no_secret_is_logged_or_shown(make_stage: Callable[..., Stage]) -> None:
     seen = "".join(stage.world.logged) + str(stage.world.details("tokens"))
     for secret in (*stage.sandbox.hub.credentials.known(), made.encoded, "PRIVATE KEY"):
         assert secret not in seen
+
+
+def test_a_token_that_can_not_be_had_fails_all_that_wait_and_nothing_else(
+    make_stage: Callable[..., Stage],
+) -> None:
+    stage = make_stage()
+    stage.sandbox.faults.clear()
+    outage = stage.sandbox.faults.add(
+        Fault("POST", ACCESS_TOKENS, status=502, delay_s=0.05, times=None)
+    )
+    refused = stage.register(*stage.runners)
+    assert all(isinstance(one, JitConfigFailed) for one in refused)
+    assert "installation 678 of GitHub App 12345: GitHub answered 502" in refused[0].reason
+    assert stage.sandbox.faults.hits(outage) == 1
+    assert not any("ended" in line for line in stage.world.logged)
+    stage.sandbox.faults.clear()
+    stage.world.clock.advance(2)
+    assert all(isinstance(one, JitConfigMade) for one in stage.register(*stage.runners))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Row:
         state: of the tokens actor.
         most_calls: within ten minutes; what is known to be in vain is not asked for.
         recovers_s: within so many seconds once GitHub is well.
+        skew: of GitHub's clock against this machine's.
         is_slow: a call takes so long that few fit into a test.
     """
 
@@ -40,6 +42,7 @@ class Row:
     most_calls: int = 50
     recovers_s: float = 310
     is_slow: bool = False
+    skew: timedelta = timedelta()
 
 
 def limit(**headers: str) -> dict[str, Any]:
@@ -72,6 +75,7 @@ ROWS = [
         LIMIT,
         "limited",
         most_calls=12,
+        recovers_s=1000,
     ),
     Row(
         "403 secondary limit, no Retry-After",
@@ -81,8 +85,39 @@ ROWS = [
         most_calls=8,
         recovers_s=1000,
     ),
-    Row("429 with Retry-After", {"status": 429, **limit(retry_after="90")}, LIMIT, "limited", 16),
+    Row(
+        "429 with Retry-After",
+        {"status": 429, **limit(retry_after="90")},
+        LIMIT,
+        "limited",
+        most_calls=16,
+        recovers_s=1000,
+    ),
+    Row(
+        "429 with a short Retry-After",
+        {"status": 429, **limit(retry_after="1")},
+        LIMIT,
+        "limited",
+        most_calls=12,
+        recovers_s=1000,
+    ),
     Row("429 without", {"status": 429}, LIMIT, "limited", 8, 1000),
+    Row(
+        "clock skew",
+        {
+            "status": 403,
+            **limit(
+                x_ratelimit_remaining="0",
+                x_ratelimit_limit="5000",
+                x_ratelimit_reset=str(1893457800 + 7200),
+            ),
+        },
+        "GitHub's hourly limit of 5000 calls is used up, until 00:30:00 UTC",
+        "limited",
+        most_calls=2,
+        recovers_s=1900,
+        skew=timedelta(hours=2),
+    ),
     Row("404", {"status": 404}, "there is no organisation acme, or the personal access token may"),
     Row("409", {"status": 409, "path_pattern": JIT}, "the name is taken"),
     Row(
@@ -131,6 +166,7 @@ def test_a_failure_is_told_costs_no_runner_and_mends_itself(
     world = ours.world
     ours.fill(2)
     live = world.names()
+    sandbox.skew_clock(row.skew)
     fault = sandbox.faults.add(Fault(**{"path_pattern": API, "times": None, **row.fault}))
     ours.want(3)
 

@@ -103,7 +103,7 @@ def test_the_scopes_that_a_classic_token_lacks_are_named(
     world = ours.world
     ours.pass_until(lambda: world.shown("tokens")[0] == "failing", step=1)
     ours.pass_until(lambda: "admin:org" in world.shown("tokens")[1], step=1)
-    assert world.details("tokens")["may"] in {"", "repo"}
+    assert world.details("tokens")["permissions"] in {"", "repo"}
     sandbox.add_token("ghp_other", scopes=("admin:org",))
     ours.pass_until(lambda: world.shown("tokens")[0] == "ready", step=1)
-    assert world.details("tokens")["may"] == "admin:org"
+    assert world.details("tokens")["permissions"] == "admin:org"

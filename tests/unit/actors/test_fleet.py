@@ -596,3 +596,25 @@ def test_a_job_that_github_does_not_know_of_for_long_is_over(make_world: MakeWor
         assert world.stages()["busy"] + world.stages()["finished"] == 1
     world.clock.advance(601)
     eventually(lambda: world.stages()["busy"] == 0)
+
+
+def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    name = world.names()[0]
+    _settle(world)
+    world.github.silent = True  # the other half of the reconcile takes its time
+    listings = world.lxd.count("instances")
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.lxd.count("instances") == listings + 1)
+    world.reconfigure(virtual_machines=0)
+    world.lxd.there.pop(name)
+    world.tell(name, Happened(InstanceGone()))
+    eventually(lambda: name not in world.names())
+    asked = world.lxd.count("instance")
+    world.tell("fleet", RegistrationsListed(world.github.tickets[-1]))
+    _settle(world)
+    assert name not in world.names()
+    assert world.lxd.count("instance") == asked

@@ -41,7 +41,7 @@ STATUS = {
     "github": {
         "url": "https://github.com",
         "credential": "App",
-        "may": "admin:org",
+        "permissions": "admin:org",
         "expires_at": "2030-06-01T00:00:00+00:00",
         "renewed": False,
         "budget": {"core": {"limit": 5000, "remaining": 4812, "reset_at": "2030-01-01T12:34:56Z"}},

@@ -99,9 +99,19 @@ def test_a_refusal_without_retry_after_holds_for_a_minute_and_then_ever_longer()
         assert budget.hold is not None
         waits.append(budget.hold.until - NOW)
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
-    budget = budget.learn(LIST, answer(), NOW).limited(REGISTER, refused(429), NOW)
+    budget = budget.learn(REGISTER, answer(), NOW).limited(REGISTER, refused(429), NOW)
     assert budget.hold is not None
     assert budget.hold.until == NOW + 60
+
+
+def test_a_retry_after_that_proves_too_short_is_not_believed_again() -> None:
+    budget, waits = Budget(), []
+    for _ in range(5):
+        budget = budget.limited(REGISTER, refused(429, retry_after="1"), NOW)
+        budget = budget.learn(LIST, answer(), NOW)  # what is listed meanwhile proves nothing
+        assert budget.hold is not None
+        waits.append(budget.hold.until - NOW)
+    assert waits == [1, 60, 120, 240, 480]
 
 
 def test_an_hourly_limit_that_is_met_holds_its_own_bucket_only() -> None:

@@ -57,8 +57,12 @@ def page(*runners: dict[str, Any], total: int | None = None, **headers: str) -> 
     return ok({"total_count": count, "runners": list(runners)}, **headers)
 
 
-def registering(group: str = "Default") -> Talk[conversations.Registered]:
-    return conversations.register(ACME, Cache(), "fleet-a", ("x",), group)
+def registering(group_id: int = 1) -> Talk[conversations.Registered]:
+    return conversations.register(ACME, "fleet-a", ("x",), group_id)
+
+
+def finding(group: str) -> Talk[int]:
+    return conversations.find_group(ACME, Cache(), group)
 
 
 MADE = ok({"runner": {"id": 7}, "encoded_jit_config": "c2VjcmV0"}, 201)
@@ -123,20 +127,26 @@ def groups(*names: str, total: int | None = None) -> Answer:
 
 
 def test_a_group_is_found_by_its_name_whatever_the_case() -> None:
-    _, asked = hold(registering("GPU"), groups("Default", "gpu"), MADE)
-    assert asked == ["GET /orgs/acme/actions/runner-groups?per_page=100&page=1", GENERATE]
+    number, asked = hold(finding("GPU"), groups("Default", "gpu"))
+    assert number == 2
+    assert asked == ["GET /orgs/acme/actions/runner-groups?per_page=100&page=1"]
+
+
+@pytest.mark.parametrize("name", ["Default", "default"])
+def test_the_default_group_is_known(name: str) -> None:
+    assert hold(finding(name)) == (1, [])
 
 
 def test_all_pages_of_groups_are_read() -> None:
     first = groups(*(f"g{n}" for n in range(100)), total=101)
     second = ok({"total_count": 101, "runner_groups": [{"id": 500, "name": "gpu"}]})
-    number, _ = hold(conversations.find_group(ACME, Cache(), "gpu"), first, second)
+    number, _ = hold(finding("gpu"), first, second)
     assert number == 500
 
 
 def test_a_group_that_there_is_not_is_named_with_those_that_there_are() -> None:
     with pytest.raises(NotFound) as caught:
-        hold(registering("gpu"), groups("Default", "large"))
+        hold(finding("gpu"), groups("Default", "large"))
     assert str(caught.value) == (
         'there is no runner group "gpu" in organisation acme; there are: Default, large'
     )
@@ -144,12 +154,12 @@ def test_a_group_that_there_is_not_is_named_with_those_that_there_are() -> None:
 
 def test_not_all_groups_of_a_large_organisation_are_named() -> None:
     with pytest.raises(NotFound, match=r"g0, .* and 90 more$"):
-        hold(registering("gpu"), groups(*(f"g{n}" for n in range(100))))
+        hold(finding("gpu"), groups(*(f"g{n}" for n in range(100))))
 
 
-def test_a_group_that_may_not_be_used_is_named() -> None:
-    with pytest.raises(Forbidden, match="no; or runners may not join the runner group gpu"):
-        hold(registering("gpu"), groups("gpu"), Forbidden("no"))
+def test_a_group_may_be_what_is_refused() -> None:
+    with pytest.raises(Forbidden, match="no; or runners may not join their runner group"):
+        hold(registering(7), Forbidden("no"))
 
 
 def test_a_deletion_is_one_call() -> None:
