@@ -167,6 +167,28 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
         parse({**MINIMUM, "token": token}, "config.yaml")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        SECRET,
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----\n",
+        "relative/token",
+        "",
+        f"/{SECRET}\0",
+        f"/{SECRET}\n",
+        f"/{SECRET}\ud800",
+        "/" + SECRET * 200,
+    ],
+)
+def test_a_secret_in_the_place_of_its_file_is_refused_and_not_quoted(given: str) -> None:
+    rule = "must be the absolute path of a file; for example"
+    line = refusal(token=None, token_file=given)
+    assert line.startswith(f"config.yaml: token-file: {rule} `token-file: /etc/")
+    app = {"id": 12345, "installation-id": 678, "private-key-file": given}
+    line = refusal(token=None, app=app)
+    assert line.startswith(f"config.yaml: app.private-key-file: {rule} `private-key-file: /etc/")
+
+
 @given(st.text(min_size=4))
 def test_a_refused_token_is_never_quoted(token: str) -> None:
     with pytest.raises(ConfigError) as caught:
