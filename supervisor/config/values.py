@@ -77,11 +77,10 @@ def _check_url(value: str) -> str:
     except ValueError:
         is_address = False
     else:
-        is_address = is_address and not (parts.username or parts.query or parts.fragment)
+        is_address = is_address and not set(value) & set("@?#\\")
     if not is_address or not re.fullmatch(r"[!-~]+", value):
         raise ValueError("must be an http or https address without credentials and parameters")
-    GitHubPlace.parse(value)
-    return value.rstrip("/")
+    return GitHubPlace.parse(value).url
 
 
 def _check_path(value: str) -> str:
