@@ -3,12 +3,17 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-_OWNER = r"[A-Za-z0-9][A-Za-z0-9-]*"
+_ORGANISATION = r"[A-Za-z0-9][A-Za-z0-9-]*"
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9_-]*"  # the names of managed users have an underscore
 _REPOSITORY = r"(?!\.{1,2}$)[A-Za-z0-9._-]+"
-_PATH = re.compile(rf"(?P<owner>{_OWNER})(/(?P<name>{_REPOSITORY}))?")
+_PATH = re.compile(rf"{_ORGANISATION}|(?P<owner>{_OWNER})/(?P<name>{_REPOSITORY})")
+_ENTERPRISES = "enterprises"  # as in GitHub's own addresses; nobody may be called so
+_HOST = re.compile(r"[a-z0-9._-]+")
+_CLOUD = re.compile(r"github\.com|[a-z0-9-]+\.ghe\.com")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _SERVER_API = "/api/v3"
 
 
@@ -52,11 +57,11 @@ class Scope:
             ValueError: it is none of these.
         """
         match = _PATH.fullmatch(path)
-        if not match:
+        if not match or path.lower() == _ENTERPRISES:
             raise ValueError("must be an organisation, owner/repository or enterprises/enterprise")
         if match["name"] is None:
             return cls(ScopeKind.ORGANISATION, path)
-        if match["owner"] == "enterprises":  # as in GitHub's own addresses; nobody is called so
+        if match["owner"].lower() == _ENTERPRISES:
             return cls(ScopeKind.ENTERPRISE, match["name"])
         return cls(ScopeKind.REPOSITORY, path)
 
@@ -92,10 +97,12 @@ class GitHubPlace:
     """Which GitHub.
 
     Attributes:
+        url: the address that people use, whichever way it was given.
         api_url: the base of its REST API.
         has_published_limits: GitHub's published limits for bursts of calls hold there.
     """
 
+    url: str
     api_url: str
     has_published_limits: bool
 
@@ -107,21 +114,33 @@ class GitHubPlace:
             ValueError: it can't be GitHub's, or would show the token to all on the way.
         """
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme != "https" and not _is_near(host):
+        host = (parts.hostname or "").rstrip(".")
+        address = _address(host)
+        if address is None and not _HOST.fullmatch(host):
+            raise ValueError("must name a host, as in https://github.com")
+        near = host == "localhost" if address is None else not address.is_global
+        if parts.scheme != "https" and not (parts.scheme == "http" and near):
             raise ValueError("must begin with https: a token must not travel in clear text")
-        cloud = host.removeprefix("api.")
-        if cloud == "github.com" or cloud.endswith(".ghe.com"):
-            if parts.path.rstrip("/"):
+        path = parts.path.rstrip("/")
+        port = None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port
+        if f".{host}".endswith((".github.com", ".ghe.com")):
+            cloud = host.removeprefix("api.")
+            if not _CLOUD.fullmatch(cloud):
+                raise ValueError("must be https://github.com or https://TENANT.ghe.com")
+            if path or port is not None:
                 raise ValueError(f"must end at the host: https://{cloud}")
-            return cls(f"https://api.{cloud}", has_published_limits=True)
-        if parts.path.rstrip("/") not in {"", _SERVER_API}:
-            raise ValueError(f"must end at the host, or in {_SERVER_API}")
-        return cls(f"{parts.scheme}://{parts.netloc}{_SERVER_API}", has_published_limits=False)
+            return cls(f"https://{cloud}", f"https://api.{cloud}", has_published_limits=True)
+        web = f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host)
+        web += "" if port is None else f":{port}"
+        if path not in {"", _SERVER_API}:
+            raise ValueError(f"must end at the host, or in {_SERVER_API}: {web}")
+        return cls(web, f"{web}{_SERVER_API}", has_published_limits=False)
 
 
-def _is_near(host: str) -> bool:
+def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        return not ip_address(host).is_global
+        address = ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return None
+    # Older Pythons take every IPv4 address that is written as one of IPv6 for a private one.
+    return getattr(address, "ipv4_mapped", None) or address

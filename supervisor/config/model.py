@@ -14,6 +14,7 @@ from supervisor.config.values import (
     LxdName,
     Name,
     ScopePath,
+    SecretFile,
     Size,
     Socket,
     Token,
@@ -78,7 +79,7 @@ class AppConfig(_Section):
 
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["12345"])
     installation_id: int = Field(ge=1, examples=[678])
-    private_key_file: Path = Field(examples=["/etc/github-runner-supervisor/app.pem"])
+    private_key_file: SecretFile = Field(examples=["/etc/github-runner-supervisor/app.pem"])
 
     @field_validator("id", mode="before")
     @classmethod
@@ -109,7 +110,7 @@ class Config(_Section):
     path: ScopePath = Field(examples=["my-organisation"])
     github_url: GitHubUrl = Field("https://github.com", examples=["https://github.com"])
     token: Token | None = Field(None, examples=["ghp_..."])
-    token_file: Path | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
+    token_file: SecretFile | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
     app: AppConfig | None = Field(None, examples=[_APP_EXAMPLE])
     virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
     labels: Labels = Field((), examples=["large, gpu"])

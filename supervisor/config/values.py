@@ -18,6 +18,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
 _MOST_LABELS = 97
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
+_LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 
 def _parse_duration(value: Any) -> Any:
@@ -76,11 +77,10 @@ def _check_url(value: str) -> str:
     except ValueError:
         is_address = False
     else:
-        is_address = is_address and not (parts.username or parts.query or parts.fragment)
+        is_address = is_address and not set(value) & set("@?#\\")
     if not is_address or not re.fullmatch(r"[!-~]+", value):
         raise ValueError("must be an http or https address without credentials and parameters")
-    GitHubPlace.parse(value)
-    return value.rstrip("/")
+    return GitHubPlace.parse(value).url
 
 
 def _check_path(value: str) -> str:
@@ -111,6 +111,14 @@ def _check_socket(value: Path) -> Path:
     return value
 
 
+def _check_file(value: Path) -> Path:
+    # A secret pasted in here by mistake is no absolute path, and so never part of a later message.
+    fits = value.is_absolute() and str(value).isprintable()
+    if not fits or len(os.fsencode(value)) > _LONGEST_PATH:
+        raise ValueError("must be the absolute path of a file")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
@@ -119,5 +127,6 @@ Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
+SecretFile = Annotated[Path, AfterValidator(_check_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

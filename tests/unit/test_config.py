@@ -54,7 +54,14 @@ def test_three_keys_are_enough() -> None:
         ("github-url", "api.github.com"),
         ("github-url", "ftp://api.github.com"),
         ("github-url", "https://me:pass@github.example"),
+        ("github-url", "https://:pass@github.example"),
+        ("github-url", "https://@github.example"),
         ("github-url", "https://github.example?x=1"),
+        ("github-url", "https://github.example?"),
+        ("github-url", "https://github.example#"),
+        ("github-url", "https://evil.example\\.ghe.com"),
+        ("github-url", "https://www.github.com"),
+        ("github-url", "http://github.example"),
         ("github-url", "https://github.example:99999"),
         ("github-url", "https://[::1"),
         ("github-url", "https://github.example/\n"),
@@ -165,6 +172,28 @@ def test_there_is_one_token_and_not_two(changes: dict[str, Any]) -> None:
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml: token: must be one line"):
         parse({**MINIMUM, "token": token}, "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SECRET,
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----\n",
+        "relative/token",
+        "",
+        f"/{SECRET}\0",
+        f"/{SECRET}\n",
+        f"/{SECRET}\ud800",
+        "/" + SECRET * 200,
+    ],
+)
+def test_a_secret_in_the_place_of_its_file_is_refused_and_not_quoted(given: str) -> None:
+    rule = "must be the absolute path of a file; for example"
+    line = refusal(token=None, token_file=given)
+    assert line.startswith(f"config.yaml: token-file: {rule} `token-file: /etc/")
+    app = {"id": 12345, "installation-id": 678, "private-key-file": given}
+    line = refusal(token=None, app=app)
+    assert line.startswith(f"config.yaml: app.private-key-file: {rule} `private-key-file: /etc/")
 
 
 @given(st.text(min_size=4))
@@ -282,6 +311,7 @@ def test_whatever_a_file_holds_it_is_a_configuration_or_a_clear_refusal(
         ({"name": "other"}, ("name",)),
         ({"path": "other"}, ("path",)),
         ({"github-url": "https://other"}, ("github-url",)),
+        ({"github-url": "https://api.github.com/"}, ()),
         ({"signals": {"port": 1}}, ("signals",)),
         ({"control": {"debug": True}}, ("control",)),
         ({"lxd": {"timeout": "1s", "network": "br0"}}, ("lxd.network", "lxd.timeout")),
