@@ -57,7 +57,7 @@ class Scope:
             ValueError: it is none of these.
         """
         match = _PATH.fullmatch(path)
-        if not match or path.lower() == _ENTERPRISES:
+        if not match or path.lower() == _ENTERPRISES or (match["owner"] or "").lower() == "orgs":
             raise ValueError("must be an organisation, owner/repository or enterprises/enterprise")
         if match["name"] is None:
             return cls(ScopeKind.ORGANISATION, path)

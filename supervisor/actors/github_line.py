@@ -45,6 +45,7 @@ _LONGEST_LIST_WAIT_S = 5.0
 _UNAUTHORIZED = 401
 _FIRST_RETRY_S = 0.5
 _SKEW_OF_NOTE = timedelta(seconds=30)
+_SKEW_BEYOND_BELIEF = timedelta(days=3650)
 _PATIENCE_S = {
     Priority.CREDENTIAL: 60.0,
     Priority.REGISTER: 60.0,
@@ -369,8 +370,9 @@ class Line:
     def _answered(self, turn: Turn[Any], answer: Answer) -> None:
         now = self._clock.monotonic()
         skew_known = self._skew
-        if answer.date:
-            self._skew = answer.date - self._clock.now()
+        skew = answer.date - self._clock.now() if answer.date else self._skew
+        if abs(skew) < _SKEW_BEYOND_BELIEF:
+            self._skew = skew
         if is_rate_limit(answer):
             self.budget = self.budget.limited(turn.request, answer, now)
             logger.warning("GitHub limits calls: {}", answer.message or answer.status)

@@ -15,7 +15,7 @@ import requests
 from github import Github
 
 from supervisor import __version__
-from supervisor.github.errors import unreachable
+from supervisor.github.errors import unreachable, unreadable
 from supervisor.github.exchange import Answer, Request
 
 _TIMEOUT_S = 15
@@ -79,9 +79,14 @@ class GitHub:
             raise unreachable(request, "the proxy fails") from error
         except (requests.RequestException, OSError) as error:
             raise unreachable(request, _cause(error)) from error
-        except (AssertionError, RuntimeError, ValueError) as error:
-            # What PyGithub makes of a redirection elsewhere, and of bytes that are no text.
+        except (AssertionError, RuntimeError) as error:
+            # What PyGithub makes of a redirection elsewhere.
             raise unreachable(request, "it points to another address") from error
+        except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+            # PyGithub reads some headers as numbers, whatever they hold.
+            raise unreadable(request.aim) from error
+        for secret in filter(None, (token, request.jwt)):
+            text = text.replace(secret, "[secret]")  # should an answer quote what was asked
         return Answer(status, _plain(received), _parsed(text))
 
 

@@ -181,7 +181,7 @@ class Budget:
         date = answer.date
         left = reset - date.timestamp() if date else _HOUR_S
         name = headers.get("x-ratelimit-resource", _CORE)
-        bucket = Bucket(limit, remaining, now + min(max(left, 0.0), _HOUR_S))
+        bucket = Bucket(limit, max(remaining, 0), now + min(max(left, 0.0), _HOUR_S))
         return replace(
             self,
             buckets={**self.buckets, name: bucket},

@@ -4,6 +4,7 @@ Endpoints: https://docs.github.com/en/rest/actions/self-hosted-runners and
 https://docs.github.com/en/rest/actions/self-hosted-runner-groups.
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,11 @@ DEFAULT_GROUP = "default"
 _DEFAULT_GROUP_ID = 1
 _NAMES_SHOWN = 10
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]{1,2000}")
+_FILENAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_NAME = re.compile(r"(?s).{1,1000}")
+_LONGEST_CONFIGURATION = 65_536
+_BEYOND = 2**63
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,11 @@ def registrations(scope: Scope, cache: Cache) -> Talk[tuple[Registration, ...]]:
         answer = yield from cache.fetch(Request("GET", path, aim))
         with reading(aim):
             listed = [_registration(runner) for runner in answer.data["runners"]]
-            total = int(answer.data["total_count"])
+            total = _number(answer.data["total_count"], least=0)
+        is_news = any(one.id not in found for one in listed)
         found.update((registration.id, registration) for registration in listed)
-        # An empty page: runners went while the pages were turned.
-        if not listed or len(paths) * PAGE >= total:
+        # A page without news: runners went or came while the pages were turned.
+        if not is_news or len(paths) * PAGE >= total:
             cache.keep_only(start, paths)
             return tuple(found.values())
 
@@ -129,9 +136,9 @@ def application(scope: Scope, cache: Cache, architecture: str) -> Talk[Applicati
     with reading(aim):
         fitting = [
             Application(
-                str(offer["download_url"]),
+                _text(offer["download_url"], _ADDRESS),
                 str(offer.get("sha256_checksum") or ""),
-                str(offer["filename"]),
+                _text(offer["filename"], _FILENAME),
             )
             for offer in answer.data
             if (offer["os"], offer["architecture"]) == ("linux", architecture)
@@ -174,7 +181,11 @@ def find_group(scope: Scope, cache: Cache, group: str) -> Talk[int]:
 def _generate(request: Request) -> Talk[Registered]:
     answer = yield request
     with reading(request.aim):
-        return Registered(int(answer.data["runner"]["id"]), str(answer.data["encoded_jit_config"]))
+        encoded = answer.data["encoded_jit_config"]
+        if not isinstance(encoded, str) or not 0 < len(encoded) <= _LONGEST_CONFIGURATION:
+            raise ValueError("not a just-in-time configuration")
+        base64.b64decode(encoded, validate=True)
+        return Registered(_number(answer.data["runner"]["id"]), encoded)
 
 
 def _clear_away(scope: Scope, name: str) -> Talk[None]:
@@ -205,13 +216,27 @@ def _runners(scope: Scope) -> str:
 
 
 def _registration(runner: Mapping[str, Any]) -> Registration:
+    if not isinstance(runner["busy"], bool) or runner["status"] not in {"online", "offline"}:
+        raise ValueError("neither at work nor not")
     return Registration(
-        id=int(runner["id"]),
-        name=str(runner["name"]),
+        id=_number(runner["id"]),
+        name=_text(runner["name"], _NAME),
         online=runner["status"] == "online",
-        busy=bool(runner["busy"]),
+        busy=runner["busy"],
         ephemeral=runner.get("ephemeral") is not False,
     )
+
+
+def _number(value: Any, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < _BEYOND:
+        raise ValueError("not a number of GitHub's")
+    return value
+
+
+def _text(value: Any, form: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise ValueError("not as GitHub writes it")
+    return value
 
 
 def _some(names: list[str]) -> str:

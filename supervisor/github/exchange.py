@@ -65,7 +65,8 @@ class Answer:
     def message(self) -> str:
         """GitHub's own words, in one line; they hold no secret."""
         said = self.data.get("message") if isinstance(self.data, Mapping) else None
-        return " ".join(str(said).split())[:300] if said else ""
+        text = " ".join(str(said).split())[:300] if said else ""
+        return "".join(letter for letter in text if letter.isprintable())
 
     @property
     def date(self) -> datetime | None:

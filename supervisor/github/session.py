@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import jwt
 
+from supervisor.config import is_token
 from supervisor.credentials import AppKey, Credential, PersonalToken
 from supervisor.github.errors import reading, scopes_of
 from supervisor.github.exchange import Answer, Request
@@ -83,7 +84,10 @@ class Session:
             GitHubError: the answer holds none.
         """
         with reading(request.aim):
-            self._token = str(answer.data["token"])
+            token = answer.data["token"]
+            if not isinstance(token, str) or not is_token(token):
+                raise ValueError("not a token")
+            self._token = token
             self.expires_at = datetime.fromisoformat(
                 str(answer.data["expires_at"]).replace("Z", "+00:00")
             )

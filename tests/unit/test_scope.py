@@ -41,7 +41,21 @@ def test_no_path_leads_elsewhere(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "a/", "/a", "a/..", "a/.", "a/b/c", "a b", "-a", "a\n", "a_b", "enterprises"],
+    [
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a/..",
+        "a/.",
+        "a/b/c",
+        "a b",
+        "-a",
+        "a\n",
+        "a_b",
+        "enterprises",
+        "orgs/a",
+    ],
 )
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="must be an organisation, owner/repository or enterpr"):

@@ -240,3 +240,12 @@ def test_a_token_that_can_not_be_had_fails_all_that_wait_and_nothing_else(
     stage.sandbox.faults.clear()
     stage.world.clock.advance(2)
     assert all(isinstance(one, JitConfigMade) for one in stage.register(*stage.runners))
+
+
+def test_a_date_beyond_belief_is_not_believed(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage()
+    stage.sandbox.skew_clock(timedelta(days=365 * 7000))
+    assert stage.list().error
+    stage.sandbox.skew_clock(timedelta())
+    stage.world.clock.advance(2)
+    assert stage.list().error == ""

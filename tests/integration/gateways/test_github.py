@@ -128,3 +128,20 @@ def test_the_requests_own_token_goes_before_the_sessions(sandbox: SandboxGitHub)
     assert "another" not in repr(asked)
     answer: Answer = github.exchange(LIST, TOKEN)
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("number", ["1e400", "inf", "nan", "\u00b2", "9" * 5000, "x"])
+def test_a_header_that_is_no_number_is_no_crash(
+    github: GitHub, sandbox: SandboxGitHub, number: str
+) -> None:
+    names = ("x-ratelimit-remaining", "x-ratelimit-limit", "x-ratelimit-reset")
+    sandbox.faults.add(Fault(status=403, headers=dict.fromkeys(names, number)))
+    with pytest.raises(Unavailable, match="the answer can't be read"):
+        github.exchange(LIST, TOKEN)
+
+
+def test_an_answer_that_quotes_the_token_does_not_get_it_shown(
+    github: GitHub, sandbox: SandboxGitHub
+) -> None:
+    sandbox.faults.add(Fault(status=403, message=f"what is Bearer {TOKEN}?"))
+    assert github.exchange(LIST, TOKEN).message == "what is Bearer [secret]?"

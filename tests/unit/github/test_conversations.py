@@ -179,11 +179,11 @@ def test_what_is_not_found_is_gone_only_if_a_listing_shows_it_so() -> None:
 
 @given(count=st.integers(0, 450))
 def test_a_listing_is_one_call_for_each_hundred(count: int) -> None:
-    everyone = [runner(number, f"r{number}") for number in range(count)]
+    everyone = [runner(number, f"r{number}") for number in range(1, count + 1)]
     pages = [everyone[at : at + 100] for at in range(0, max(count, 1), 100)]
     replies = [page(*one, total=count) for one in pages]
     found, asked = hold(conversations.registrations(ACME, Cache()), *replies)
-    assert [one.id for one in found] == list(range(count))
+    assert [one.id for one in found] == list(range(1, count + 1))
     assert len(asked) == max(1, -(-count // 100))
 
 
@@ -200,11 +200,11 @@ def test_a_page_that_is_unchanged_is_taken_from_the_last_time() -> None:
 
 def test_pages_that_there_are_no_more_are_forgotten() -> None:
     cache = Cache()
-    many = [runner(number) for number in range(100)]
+    many = [runner(number) for number in range(1, 101)]
     hold(
         conversations.registrations(ACME, cache),
         page(*many, total=101, etag='"1"'),
-        page(runner(100), total=101, etag='"2"'),
+        page(runner(101), total=101, etag='"2"'),
     )
     hold(conversations.registrations(ACME, cache), page(runner(1), etag='"3"'))
     tags: list[str] = []
@@ -221,7 +221,7 @@ def test_a_total_that_is_wrong_does_not_keep_a_listing_going() -> None:
 
 
 def test_a_runner_on_two_pages_is_listed_once() -> None:
-    many = [runner(number) for number in range(100)]
+    many = [runner(number) for number in range(1, 101)]
     replies = (page(*many, total=101), page(runner(99), total=101))
     found, _ = hold(conversations.registrations(ACME, Cache()), *replies)
     assert len(found) == 100
@@ -288,3 +288,57 @@ def test_an_application_that_can_not_be_verified_is_refused(checksum: dict[str, 
 def test_an_architecture_without_an_application_is_named() -> None:
     with pytest.raises(Refused, match="no runner application for linux on m68k"):
         hold(conversations.application(ACME, Cache(), "m68k"), ok([]))
+
+
+GOOD = {"id": 1, "name": "a", "status": "online", "busy": False}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": -1}, {"id": 0}, {"id": True}, {"id": "1"}, {"id": 1e30}, {"id": 2**80},
+        {"name": None}, {"name": ""}, {"busy": "false"}, {"busy": None}, {"status": "gone"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_runner_of_wrong_kinds_is_not_guessed_at(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Unavailable, match="can't be read"):
+        hold(conversations.registrations(ACME, Cache()), page({**GOOD, **wrong}))
+
+
+@pytest.mark.parametrize("total", [-1, True, "1", None, 1e9])
+def test_a_total_of_another_kind_is_no_total(total: Any) -> None:
+    answer = ok({"total_count": total, "runners": [GOOD]})
+    with pytest.raises(Unavailable, match="can't be read"):
+        hold(conversations.registrations(ACME, Cache()), answer)
+
+
+def test_pages_that_say_the_same_for_ever_are_not_read_for_ever() -> None:
+    same = page(GOOD, total=10**9)
+    found, asked = hold(conversations.registrations(ACME, Cache()), same, same)
+    assert (len(found), len(asked)) == (1, 2)
+
+
+@pytest.mark.parametrize("encoded", [None, 5, "", [], "no base64!", "YQ==\n", "A" * 70_000])
+def test_a_configuration_that_no_guest_could_use_is_a_lost_one(encoded: Any) -> None:
+    spoilt = ok({"runner": {"id": 6}, "encoded_jit_config": encoded}, 201)
+    made, asked = hold(registering(), spoilt, page(runner(6)), ok(None, 204), MADE)
+    assert made.runner_id == 7
+    assert asked == [GENERATE, LOOK_UP, f"DELETE {RUNNERS}/6", GENERATE]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"download_url": "file:///etc/passwd"},
+        {"download_url": "https://x/'; rm -rf /"},
+        {"download_url": None},
+        {"filename": "../../x"},
+        {"filename": "a;$(id)"},
+    ],
+    ids=str,
+)
+def test_an_application_that_no_guest_should_fetch_is_not_offered(wrong: dict[str, Any]) -> None:
+    offer = {**OFFER, "sha256_checksum": "a" * 64, **wrong}
+    with pytest.raises(Unavailable, match="can't be read"):
+        hold(conversations.application(ACME, Cache(), "x64"), ok([offer]))

@@ -130,3 +130,8 @@ def test_a_limit_is_told_from_a_prohibition(
 def test_a_prohibition_is_no_limit() -> None:
     error = refusal(GET, 403, "Resource not accessible by integration", x_ratelimit_remaining="17")
     assert type(error) is errors.Forbidden
+
+
+def test_githubs_words_can_not_speak_to_the_terminal() -> None:
+    said = str(refusal(POST, 422, "red \x1b[31malert\x07 \u202eback"))
+    assert "red [31malert back" in said
