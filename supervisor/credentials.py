@@ -7,12 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from supervisor.config import OTHERS, TOKEN_RULE, Config, ConfigError, is_token
 
 _LONGEST = 64 * 1024
+_PEM_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+_NO_KEYS = {
+    "CERTIFICATE": "a certificate",
+    "PUBLIC": "a public key",
+    "OPENSSH": "in OpenSSH's own format",
+}
 
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats
 _KINDS = {
@@ -125,13 +134,31 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _check_key(text: str, source: str) -> None:
-    rule = "must be the App's RSA private key in PEM, as GitHub generates it"
+    problem = _problem_of_key(text)
+    if problem:
+        rule = "must be the App's RSA private key in PEM, as GitHub generates it"
+        raise ConfigError(f"{source}: {problem}; {rule}")
+
+
+def _problem_of_key(text: str) -> str:
+    """Say why it is no key of an App: in words of our own, as those of others may quote it."""
+    if not text.strip():
+        return "is empty"
+    label = _PEM_LABEL.search(text)
+    if label is None:
+        return "is not PEM"
+    what = next((what for word, what in _NO_KEYS.items() if word in label[1]), "")
+    return f"is {what}" if what else _problem_of_pem(text)
+
+
+def _problem_of_pem(text: str) -> str:
     try:
         key = load_pem_private_key(text.encode(errors="replace"), password=None)
-    except TypeError as error:
-        raise ConfigError(f"{source}: is encrypted; {rule}") from error
+    except TypeError:
+        return "is encrypted"
     except (ValueError, UnsupportedAlgorithm):
-        # The cause may quote the key.
-        raise ConfigError(f"{source}: is not a key that can be read; {rule}") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise ConfigError(f"{source}: is a key of another kind; {rule}")
+        return "is damaged, or not a private key"
+    if isinstance(key, RSAPrivateKey):
+        return ""
+    is_elliptic = isinstance(key, EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey)
+    return "is an elliptic-curve key" if is_elliptic else "is a key of another kind than RSA"

@@ -5,11 +5,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from supervisor.config.values import (
+    AppId,
     Duration,
     GitHubUrl,
+    Group,
     Labels,
     LxdName,
     Name,
@@ -77,14 +79,9 @@ class SignalsConfig(_Section):
 class AppConfig(_Section):
     """A GitHub App that asks for us, by one of its installations."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["12345"])
+    id: AppId = Field(examples=["12345"])
     installation_id: int = Field(ge=1, examples=[678])
     private_key_file: SecretFile = Field(examples=["/etc/github-runner-supervisor/app.pem"])
-
-    @field_validator("id", mode="before")
-    @classmethod
-    def _is_number_or_client_id(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class LimitsConfig(_Section):
@@ -114,7 +111,7 @@ class Config(_Section):
     app: AppConfig | None = Field(None, examples=[_APP_EXAMPLE])
     virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
     labels: Labels = Field((), examples=["large, gpu"])
-    group: str = Field(_DEFAULT_GROUP, pattern=r"^\S(.{0,62}\S)?$", examples=["Default"])
+    group: Group = Field(_DEFAULT_GROUP, examples=["Default"])
     vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
@@ -128,7 +125,10 @@ class Config(_Section):
     def _has_one_credential(self) -> "Config":
         given = (self.token, self.token_file, self.app)
         if sum(one is not None for one in given) != 1:
-            raise ValueError("give one of token, token-file and app")
+            raise ValueError(
+                "give one of token, token-file and app; for example "
+                "`token-file: /etc/github-runner-supervisor/token`"
+            )
         return self
 
     @model_validator(mode="after")

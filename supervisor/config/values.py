@@ -17,6 +17,7 @@ TOKEN_RULE = "must be one line of printable ASCII characters without blanks"  # 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
 _MOST_LABELS = 97
+_LONGEST_GROUP = 64
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
@@ -67,6 +68,26 @@ def _check_labels(value: tuple[str, ...]) -> tuple[str, ...]:
 def _check_label(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,256}", value):
         raise ValueError("must be letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _check_group(value: str) -> str:
+    fits = 1 <= len(value) <= _LONGEST_GROUP and value.isprintable() and value == value.strip()
+    if not fits:
+        raise ValueError(
+            f"must be a runner group's name: 1 to {_LONGEST_GROUP} printable characters, "
+            "without blanks around them"
+        )
+    return value
+
+
+def _app_id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_app_id(value: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,19}|[A-Za-z][A-Za-z0-9._-]{0,63}", value):
+        raise ValueError("must be the App's number, or its client ID such as Iv23li...")
     return value
 
 
@@ -123,6 +144,8 @@ Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+Group = Annotated[str, AfterValidator(_check_group)]
+AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import Config, ConfigError, load, parse
+from supervisor.lifecycle import Limits
 
 SECRET = "ghp_" + "s3cr3t" * 6
+APP: dict[str, Any] = {"id": 12345, "installation-id": 678, "private-key-file": "/key"}
 MINIMUM: dict[str, Any] = {"name": "fleet", "path": "acme", "token": SECRET}
 
 
@@ -72,6 +74,10 @@ def test_three_keys_are_enough() -> None:
         ("labels", [""]),
         ("labels", 7),
         ("group", ""),
+        ("group", " gpu"),
+        ("group", "g" * 65),
+        ("group", "gpu\x1b[2J"),
+        ("group", "gpu\u202e"),
         ("vm-cpu", 0),
         ("vm-memory", "7GB"),
         ("vm-memory", "0GiB"),
@@ -112,12 +118,21 @@ def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, val
         ("signals", "port", 0),
         ("signals", "port", 65536),
         ("limits", "booting", "10 minutes"),
+        ("limits", "offline", "0s"),
+        ("app", "id", -5),
+        ("app", "id", 0),
+        ("app", "id", True),
+        ("app", "id", 1.5),
+        ("app", "id", "Iv23 li"),
+        ("app", "installation-id", 0),
+        ("app", "private-key-file", "key"),
     ],
 )
 def test_a_wrong_value_in_a_section_is_named_with_its_section(
     section: str, key: str, value: object
 ) -> None:
-    line = refusal(**{section: {key: value}})
+    given = {**(APP if section == "app" else {}), key: value}
+    line = refusal(**{section: given})
     assert line.startswith(f"config.yaml: {section}.{key}: ")
     assert f"; for example `{key}: " in line
 
@@ -163,9 +178,10 @@ def test_a_section_that_is_no_section_is_refused() -> None:
     assert refusal(lxd="yes").startswith("config.yaml: lxd: ")
 
 
-@pytest.mark.parametrize("changes", [{"token-file": "/x"}, {"token": None}])
-def test_there_is_one_token_and_not_two(changes: dict[str, Any]) -> None:
-    assert refusal(**changes) == "config.yaml: give one of token, token-file and app"
+@pytest.mark.parametrize("changes", [{"token-file": "/x"}, {"app": APP}, {"token": None}])
+def test_there_is_one_credential_and_not_two(changes: dict[str, Any]) -> None:
+    line = refusal(**changes)
+    assert line.startswith("config.yaml: give one of token, token-file and app; for example `token")
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "sécret", "\x00"])
@@ -220,6 +236,47 @@ def test_a_duration_may_have_a_fraction() -> None:
 @pytest.mark.parametrize("labels", ["large, gpu", ["large", "gpu"], ",large,,gpu , "])
 def test_labels_are_a_list_or_words_with_commas(labels: object) -> None:
     assert parse({**MINIMUM, "labels": labels}, "x").labels == ("large", "gpu")
+
+
+def test_labels_are_as_many_as_github_takes_with_the_three_given_ones() -> None:
+    labels = [f"label-{number}" for number in range(98)]
+    assert len(parse({**MINIMUM, "labels": labels[:97]}, "x").labels) == 97
+    assert refusal(labels=labels).startswith("config.yaml: labels: must be at most 97: ")
+    assert parse({**MINIMUM, "labels": ["x" * 256]}, "x").labels == ("x" * 256,)
+    assert "labels.0" in refusal(labels=["x" * 257])
+
+
+@pytest.mark.parametrize("app_id", [12345, "12345", "Iv23liAbCd.E-f"])
+def test_an_app_is_named_by_its_number_or_client_id(app_id: object) -> None:
+    config = parse({"name": "a", "path": "b", "app": {**APP, "id": app_id}}, "x")
+    assert config.app is not None
+    assert config.app.id == str(app_id)
+
+
+def test_a_key_of_the_app_that_is_missing_is_named_with_an_example() -> None:
+    line = refusal(token=None, app={"id": 1, "private-key-file": "/key"})
+    expected = "app.installation-id: is missing; for example `installation-id: 678`"
+    assert line == f"config.yaml: {expected}"
+
+
+@pytest.mark.parametrize("path", ["acme", "enterprises/acme"])
+def test_organisations_and_enterprises_have_runner_groups(path: str) -> None:
+    assert parse({**MINIMUM, "path": path, "group": "gpu: größer"}, "x").group == "gpu: größer"
+
+
+def test_a_repository_has_no_runner_group_but_the_default() -> None:
+    line = refusal(path="acme/demo", group="gpu")
+    assert line == (
+        "config.yaml: group: the repository acme/demo has no runner groups; leave it out"
+    )
+    assert parse({**MINIMUM, "path": "acme/demo", "group": "default"}, "x").group == "default"
+
+
+def test_how_long_a_runner_may_be_offline_is_no_limit_of_a_stage() -> None:
+    limits = parse({**MINIMUM, "limits": {"booting": "1m", "offline": "2m"}}, "x").limits
+    assert limits.offline == timedelta(minutes=2)
+    assert limits.limits() == Limits(booting=timedelta(minutes=1))
+    assert parse(MINIMUM, "x").limits.offline == timedelta(minutes=5)
 
 
 # The file.
@@ -306,6 +363,9 @@ def test_whatever_a_file_holds_it_is_a_configuration_or_a_clear_refusal(
         ({"labels": "new"}, ()),
         ({"vm-memory": "8GiB"}, ()),
         ({"token": "another"}, ()),
+        ({"token": None, "token-file": "/token"}, ()),
+        ({"token": None, "app": APP}, ()),
+        ({"group": "gpu"}, ()),
         ({"limits": {"booting": "1m"}}, ()),
         ({"lxd": {"image": "new"}}, ()),
         ({"name": "other"}, ("name",)),

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 
 from supervisor import credentials
@@ -20,6 +21,7 @@ from supervisor.credentials import AppKey, PersonalToken
 
 SECRET = "ghp_" + "s3cr3t" * 6
 RSA = rsa.generate_private_key(65537, 2048)
+PUBLIC = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def written(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -52,6 +54,8 @@ def test_a_token_in_the_configuration_is_the_credential() -> None:
         ("ghp_abc", "classic personal access token"),
         ("0123456789abcdef0123456789abcdef01234567", "classic personal access token"),
         ("github_pat_abc", "fine-grained personal access token"),
+        ("gho_abc", "OAuth token"),
+        ("ghu_abc", "GitHub App's user token"),
         ("ghs_1_a.b-c_d", "installation token"),
         ("something", "personal access token"),
     ],
@@ -74,14 +78,35 @@ def test_an_apps_key_is_read_from_its_file(tmp_path: Path, form: PrivateFormat) 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is not a key that can be read"),
-        ("no key", "is not a key that can be read"),
-        (pem(RSA).replace("A", "B"), "is not a key that can be read"),
+        (" \n", "is empty"),
+        (SECRET, "is not PEM"),
+        (pem(RSA).replace("A", "B"), "is damaged, or not a private key"),
+        (pem(RSA)[:900], "is damaged, or not a private key"),
         (pem(RSA, b"password"), "is encrypted"),
-        (pem(ec.generate_private_key(ec.SECP256R1())), "is a key of another kind"),
+        (pem(RSA, b"password", PrivateFormat.TraditionalOpenSSL), "is encrypted"),
+        (pem(RSA, form=PrivateFormat.OpenSSH), "is in OpenSSH's own format"),
+        (PUBLIC, "is a public key"),
+        (PUBLIC.replace("PUBLIC KEY", "CERTIFICATE"), "is a certificate"),
+        (pem(ec.generate_private_key(ec.SECP256R1())), "is an elliptic-curve key"),
+        (pem(ed25519.Ed25519PrivateKey.generate()), "is an elliptic-curve key"),
+        (pem(x25519.X25519PrivateKey.generate()), "is a key of another kind than RSA"),
         ("x" * 70_000, "is longer than 64 KiB"),
     ],
-    ids=["empty", "no key", "damaged", "encrypted", "elliptic", "long"],
+    ids=[
+        "empty",
+        "no key",
+        "damaged",
+        "cut",
+        "encrypted",
+        "encrypted traditionally",
+        "openssh",
+        "public",
+        "certificate",
+        "elliptic",
+        "edwards",
+        "other",
+        "long",
+    ],
 )
 def test_a_key_that_can_not_be_used_is_refused_and_not_shown(
     tmp_path: Path, text: str, reason: str
@@ -90,6 +115,7 @@ def test_a_key_that_can_not_be_used_is_refused_and_not_shown(
     with pytest.raises(ConfigError) as caught:
         credentials.read(with_app(file))
     assert str(caught.value).startswith(f"app.private-key-file: {file}: {reason}")
+    assert not any(line in str(caught.value) for line in text.split() if len(line) > 20)
     assert "\n" not in str(caught.value)
 
 
