@@ -377,7 +377,8 @@ def test_a_registration_made_ahead_that_the_reconcile_deletes_is_not_given_out(
 ) -> None:
     stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
     eventually(sandbox.runners)
-    orphan = sandbox.runners()[0].id
+    stage.tell(ListRegistrations(1))
+    (orphan,) = (one.id for one in stage.listed().registrations)  # its answer has come by now
     stage.tell(DeleteRegistration(orphan, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
     stage.tell(ORDER)
