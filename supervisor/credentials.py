@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from supervisor.config import OTHERS, TOKEN_RULE, Config, ConfigError, is_token
+from supervisor.config import OTHERS, TOKEN_RULE, Config, ConfigError, is_token, without_waiting
 
 _LONGEST = 64 * 1024
 _PEM_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -112,7 +112,7 @@ def _read(path: Path, key: str) -> str:
     source = f"{key}: {path}"
     try:
         # Not to wait for a writer, should it be a named pipe.
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigError(f"{source}: is not a regular file")
@@ -127,10 +127,6 @@ def _read(path: Path, key: str) -> str:
     if len(content) > _LONGEST:
         raise ConfigError(f"{source}: is longer than {_LONGEST // 1024} KiB")
     return content.decode("ascii", errors="replace")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_key(text: str, source: str) -> None:

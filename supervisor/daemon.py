@@ -216,7 +216,9 @@ def _only_one(socket: Path) -> Iterator[None]:
     path = socket.with_suffix(".lock")
     try:
         _make_directory(socket.parent)
-        opened = path.open("w")
+        # Neither emptied nor followed: somebody else may have put a link there.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = os.fdopen(os.open(path, flags, 0o600), "r+")
     except OSError as error:
         raise ConfigError(f"control.socket: {path} can't be made: {error.strerror}") from error
     with opened as lock:

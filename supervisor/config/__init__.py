@@ -1,6 +1,14 @@
 """The configuration: typed, checked whole before any of it is used."""
 
-from supervisor.config.file import DEFAULT_PATH, OTHERS, ConfigError, load, mode_of, parse
+from supervisor.config.file import (
+    DEFAULT_PATH,
+    OTHERS,
+    ConfigError,
+    load,
+    mode_of,
+    parse,
+    without_waiting,
+)
 from supervisor.config.model import DEFAULT_SOCKET, Config
 from supervisor.config.values import TOKEN_RULE, is_token
 
@@ -15,4 +23,5 @@ __all__ = [
     "load",
     "mode_of",
     "parse",
+    "without_waiting",
 ]

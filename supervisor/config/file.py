@@ -1,6 +1,7 @@
 """The configuration file: read whole, checked whole, faults told one a line."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,15 @@ def mode_of(file: IO[Any]) -> int:
     return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
 
 
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file, as an `opener`, without waiting for a writer should it be a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+class _KeyFault(yaml.MarkedYAMLError):
+    """A key that can't be one: told in our own words."""
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML lets a later key silently win over an earlier one of the same name; we refuse it."""
 
@@ -33,11 +43,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem="a key must be a word", problem_mark=key_node.start_mark
-                )
+                raise _KeyFault(problem="a key must be a word", problem_mark=key_node.start_mark)
             if key in seen:
-                raise yaml.MarkedYAMLError(
+                raise _KeyFault(
                     problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
@@ -51,8 +59,10 @@ def load(path: Path) -> Config:
         ConfigError: it can't be read or used; nothing of it is in force.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=without_waiting) as file:
             mode = mode_of(file)
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path}: is not a regular file")
             data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
@@ -88,7 +98,11 @@ def parse(data: Mapping[str, Any], source: str) -> Config:
 def _describe_yaml(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        problem = error.problem or "is not YAML"
+        if not isinstance(error, _KeyFault):
+            # YAML's own words may quote what stands there, such as a token.
+            problem = re.sub(r"""'[^']{2,}'|"[^"]{2,}\"""", "…", problem)
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     return "is not YAML"
 
 
@@ -96,7 +110,7 @@ def _describe(fault: Any, source: str) -> str:
     location = [
         str(part) for part in fault["loc"] if part not in {"function-after", "function-before"}
     ]
-    key = ".".join(location)
+    key = "".join(c if c.isprintable() else "?" for c in ".".join(location))
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
     reason = reason[:1].lower() + reason[1:]
     if fault["type"] == "extra_forbidden":

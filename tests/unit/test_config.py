@@ -1,3 +1,4 @@
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -384,3 +385,22 @@ def test_what_a_running_daemon_can_not_change_is_named(
     before, after = parse(MINIMUM, "x"), parse({**MINIMUM, **changes}, "x")
     assert before.needs_restart(after) == needs
     assert before.needs_restart(before) == ()
+
+
+@pytest.mark.parametrize(
+    "text", [f"token: *{SECRET}\n", f"token: !{SECRET} x\n", f"token: %{SECRET}"]
+)
+def test_yamls_own_words_do_not_quote_a_secret(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"line 1, column \d+: ") as caught:
+        load(written(tmp_path / "c.yaml", text))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_key_can_not_speak_to_the_terminal() -> None:
+    assert "\x1b" not in refusal(**{"\x1b]0;pwn\x07": 1})
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        load(tmp_path / "pipe")

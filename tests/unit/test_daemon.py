@@ -69,6 +69,18 @@ def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
         assert socket.with_suffix(".lock").exists()
 
 
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "control.lock").symlink_to(victim)
+    with (
+        pytest.raises(ConfigError, match="can't be made"),
+        daemon._only_one(tmp_path / "control.sock"),
+    ):
+        pass
+    assert victim.read_text() == "precious"
+
+
 def test_a_socket_that_can_have_no_directory_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
