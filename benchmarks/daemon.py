@@ -90,6 +90,7 @@ class Daemon:
             "lxd": lxd,
             "signals": {"address": place.address, "port": _free_port(place.address)},
             "control": {"socket": str(self.socket)},
+            "state-directory": str(self.socket.parent / "state"),
             **more,
         }
 

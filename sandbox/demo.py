@@ -253,6 +253,7 @@ class _Daemon:
             },
             "signals": {"port": _free_port(host.bridge_address)},
             "control": {"socket": str(socket), "debug": True},
+            "state-directory": str(work / "state"),
         }
 
     @property

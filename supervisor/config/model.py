@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from supervisor.config.values import (
     AppId,
+    Directory,
     Duration,
     GitHubUrl,
     Group,
@@ -25,6 +26,7 @@ from supervisor.lifecycle import Limits
 from supervisor.scope import Scope
 
 DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
+DEFAULT_STATE_DIRECTORY = Path("/var/lib/github-runner-supervisor")
 _DEFAULT_GROUP = "Default"
 _APP_EXAMPLE = (
     "{id: 12345, installation-id: 678, private-key-file: /etc/github-runner-supervisor/app.pem}"
@@ -116,6 +118,9 @@ class Config(_Section):
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     reconcile_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
+    state_directory: Directory = Field(
+        DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
+    )
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
     signals: SignalsConfig = SignalsConfig()
@@ -143,7 +148,7 @@ class Config(_Section):
     def needs_restart(self, other: "Config") -> tuple[str, ...]:
         """Name the keys that differ in `other` and that a running daemon can't change."""
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
-        fixed = ("name", "path", "github_url", "signals", "control", *lxd)
+        fixed = ("name", "path", "github_url", "signals", "control", "state_directory", *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

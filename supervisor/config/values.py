@@ -140,6 +140,13 @@ def _check_file(value: Path) -> Path:
     return value
 
 
+def _check_directory(value: Path) -> Path:
+    fits = value.is_absolute() and str(value).isprintable()
+    if not fits or len(os.fsencode(value)) > _LONGEST_PATH:
+        raise ValueError("must be the absolute path of a directory")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
@@ -150,6 +157,7 @@ Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
+Directory = Annotated[Path, AfterValidator(_check_directory)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

@@ -107,6 +107,7 @@ def configuration(
         },
         "signals": {"port": free_port(address)},
         "control": {"socket": str(directory / "control.sock"), "debug": True},
+        "state-directory": str(directory / "state"),
     }
 
 
