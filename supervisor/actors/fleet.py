@@ -104,10 +104,13 @@ class FleetActor(Actor):
         self._delayed: Timer | None = None
 
     def on_start(self) -> None:
-        """Forget runners that nobody answers for; the reconcile finds what is left of them."""
+        """Take over what the actors before have left: half-made instances, and nobody's entries."""
         for entry in self._parts.roster.all():
             if not self.system.directory.alive(entry.name):
                 self._parts.roster.drop(entry.name)
+        for name in self._parts.lanes.names():
+            if self._parts.roster.get(name) is None:
+                self._take_over(name)
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
@@ -351,7 +354,16 @@ class FleetActor(Actor):
         life = Life(Stage.BOOTING, self._now(), reason, number)
         self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
 
-    def _start_runner(self, entry: Entry, origin: Order | Marks) -> None:
+    def _take_over(self, name: str) -> None:
+        """Start an actor for what LXD may still be making or removing: it has a look then.
+
+        Its instance stands in no listing yet, but it takes a place.
+        """
+        generation = self._current_blueprint().generation
+        life = Life(Stage.BOOTING, self._now(), "its actor is being started")
+        self._start_runner(Entry(name, generation, life), None)
+
+    def _start_runner(self, entry: Entry, origin: Order | Marks | None) -> None:
         name = entry.name
         self._had_actor.add(name)
         # Entered here already: the next plan must count it before its actor has spoken.

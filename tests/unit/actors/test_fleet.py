@@ -262,6 +262,23 @@ def test_runners_that_died_with_their_supervisor_are_taken_over_again(
     assert world.lxd.count("delete") == 0
 
 
+def test_creations_that_outlive_their_actors_keep_their_places(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    gate = world.lxd.hold("create")
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 2)
+    before = world.names()
+    world.tell("tokens", Crash("a test"))  # all after it are started anew, and remember nothing
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.names() == before)
+    gate.set()
+    # What they made is half-made: it is removed before others come.
+    eventually(lambda: not set(world.names()) & set(before))
+    eventually(lambda: world.stages() == {"booting": 2})
+    assert world.lxd.most_there <= 2
+
+
 def test_a_changed_configuration_meets_a_fleet_that_restarts(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
