@@ -245,11 +245,11 @@ class RunnerActor(Actor):
         if self._alarm:
             self._alarm.cancel()
             self._alarm = None
-        limit = self._limits.of(stage)
+        left = self._limits.left(self._entry.life, self._now())
         # A failed runner is being removed; the alarm is for another try after that has failed.
-        if limit and (stage is not Stage.FAILED or isinstance(event, RemovalFailed)):
+        if left and (stage is not Stage.FAILED or isinstance(event, RemovalFailed)):
             message = Happened(lifecycle.LimitPassed(stage))
-            self._alarm = self.tell_after(limit.total_seconds(), message)
+            self._alarm = self.tell_after(left.total_seconds(), message)
 
     def _do(self, effect: Effect, before: Life) -> None:
         life = self._entry.life
