@@ -351,3 +351,39 @@ def test_a_lost_job_leaves_a_runner_that_waits_or_one_that_is_done() -> None:
     done = step(living(Stage.BUSY, job=JOB), JobLost(registered=False), NOW)
     assert (done.life.stage, done.effects) == (Stage.FINISHED, ())
     assert step(living(Stage.IDLE), JobLost(registered=False), NOW) == Step(living(Stage.IDLE))
+
+
+told = st.one_of(
+    st.just(GuestReady()),
+    st.builds(JobStarted, st.builds(Job, st.sampled_from(["", "a", "b"]))),
+    st.just(JobFinished()),
+    st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
+    st.builds(Failed, st.sampled_from(["one", "other"])),
+)
+
+
+@given(lives, st.lists(told, max_size=60))
+def test_whatever_a_guest_says_and_how_often_it_costs_few_calls_and_lines(
+    now: Life, said: list[Event]
+) -> None:
+    effects: list[Effect] = []
+    shown = set()
+    changes = 0
+    for event in said:
+        after = step(now, event, NOW)
+        effects += after.effects
+        changes += after.life != now
+        now = after.life
+        shown.add((now.stage, now.reason))
+    assert effects.count(Effect.RECORD) <= 3
+    assert effects.count(Effect.REMOVE) <= 1
+    assert len(effects) <= 5
+    assert len(shown) <= 5
+    assert changes <= 8
+
+
+def test_a_job_that_has_been_told_is_not_told_otherwise() -> None:
+    busy = living(Stage.BUSY, job=JOB)
+    assert step(busy, JobStarted(Job("another/one")), NOW) == Step(busy)
+    unknown = living(Stage.BUSY, job=Job())
+    assert step(unknown, JobStarted(Job()), NOW) == Step(unknown)
