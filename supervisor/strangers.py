@@ -7,6 +7,7 @@ Nothing here writes to the log, or the log would be the strangers' to fill.
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +34,14 @@ class Bounds:
         share: of these, at once from one address.
         rate: new connections from one address.
         lifetime_s: how long a connection may take to bring its request.
+        patience_s: how long while others wait for a connection.
     """
 
     connections: int
     share: int
     rate: Rate
     lifetime_s: float
+    patience_s: float
 
 
 class _OneRequest(HTTPRequestParser):
@@ -100,24 +103,34 @@ class StrangersServer(TcpWSGIServer):
             log_socket_errors=False,
             **options,
         )
+        # Where all connections are taken by some that dawdle, nothing else wakes the loop. Set here,
+        # as waitress would round it to a whole number; its loop does not.
+        adjustments.asyncore_loop_timeout = bounds.patience_s  # type: ignore[assignment]
         super().__init__(app, sockets, dispatcher=answering, adj=adjustments)  # type: ignore[no-untyped-call]
+
+    def readable(self) -> bool:
+        """Tell whether to listen for more: others wait in the kernel's queue meanwhile."""
+        listens = super().readable()  # type: ignore[no-untyped-call]
+        return bool(listens) and self._has_room()
 
     def handle_accept(self) -> None:
         """Take in who waits: those who may not stay are gone at once."""
         for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                found = self.accept()  # type: ignore[no-untyped-call]
-            except OSError:
-                return
-            if found is None:
-                return
-            connection, address = found
-            if self._may_stay(address[0]):
-                self.channel_class(self, connection, address, self.adj, map=self._map)
-            else:
-                # Without a farewell, which would cost the kernel a minute's memory of it.
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                connection.close()
+            # One that has gone again already is no reason to stop: an error here would end all.
+            with suppress(OSError):
+                found = self.accept() if self._has_room() else None  # type: ignore[no-untyped-call]
+                if found is None:
+                    return
+                self._take_in(*found)
+
+    def _take_in(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        if self._may_stay(address[0]):
+            self.set_socket_options(connection)  # type: ignore[no-untyped-call]
+            self.channel_class(self, connection, address, self.adj, map=self._map)
+        else:
+            # Without a farewell, which would cost the kernel a minute's memory of it.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            connection.close()
 
     def maintenance(self, _now: float) -> None:
         """Close what has not brought its request in time, however busily it drips."""
@@ -127,18 +140,17 @@ class StrangersServer(TcpWSGIServer):
                 channel.will_close = True
 
     def _may_stay(self, peer: str) -> bool:
-        staying = [c for c in self.active_channels.values() if not c.will_close]
-        if peer != self.effective_host:
-            if sum(1 for c in staying if c.addr[0] == peer) >= self._bounds.share:
-                return False
-            if not self._arrivals.take(peer, time.monotonic()):
-                return False
-        return len(staying) < self._bounds.connections or self._make_room(staying)
+        if peer == self.effective_host:
+            return True
+        there = sum(1 for channel in self.active_channels.values() if channel.addr[0] == peer)
+        return there < self._bounds.share and self._arrivals.take(peer, time.monotonic())
 
-    def _make_room(self, staying: list[_Channel]) -> bool:
-        """Close the oldest that has brought no request: one that means well takes milliseconds."""
-        idle = [channel for channel in staying if not channel.requests]
-        if not idle:
-            return False
-        min(idle, key=lambda channel: channel.began).will_close = True
-        return True
+    def _has_room(self) -> bool:
+        """Tell whether one more fits; the oldest that dawdles makes room soon."""
+        if len(self.active_channels) < self._bounds.connections:
+            return True
+        idle = [c for c in self.active_channels.values() if not c.requests and not c.will_close]
+        oldest = min(idle, key=lambda channel: channel.began, default=None)
+        if oldest is not None and oldest.began < time.monotonic() - self._bounds.patience_s:
+            oldest.will_close = True
+        return False

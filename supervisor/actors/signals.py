@@ -25,6 +25,7 @@ BOUNDS = Bounds(
     rate=Rate(burst=50, per_s=10),
     # Longer than a guest waits for an answer.
     lifetime_s=5,
+    patience_s=0.2,
 )
 """What guests may take: they run other people's code."""
 SIGNALS = Rate(burst=20, per_s=0.1)
