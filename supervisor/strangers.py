@@ -103,8 +103,8 @@ class StrangersServer(TcpWSGIServer):
             log_socket_errors=False,
             **options,
         )
-        # Where all connections are taken by some that dawdle, nothing else wakes the loop. Set here,
-        # as waitress would round it to a whole number; its loop does not.
+        # Where all connections are taken by some that dawdle, nothing else wakes the loop. It is
+        # set here, as waitress would round it to a whole number; its loop does not.
         adjustments.asyncore_loop_timeout = bounds.patience_s  # type: ignore[assignment]
         super().__init__(app, sockets, dispatcher=answering, adj=adjustments)  # type: ignore[no-untyped-call]
 

@@ -362,7 +362,7 @@ told = st.one_of(
 )
 
 
-@given(lives, st.lists(told, max_size=60))
+@given(lives, st.lists(told, max_size=12).map(lambda said: [e for e in said for _ in range(5)]))
 def test_whatever_a_guest_says_and_how_often_it_costs_few_calls_and_lines(
     now: Life, said: list[Event]
 ) -> None:
