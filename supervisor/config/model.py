@@ -1,7 +1,6 @@
 """What can be set: each key with its type, its default and an example."""
 
 from datetime import timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from supervisor.config.values import (
     Duration,
     GitHubUrl,
     Group,
+    HostAddress,
     Labels,
     LxdName,
     Name,
@@ -75,7 +75,7 @@ class ControlConfig(_Section):
 class SignalsConfig(_Section):
     """Where the guests report. The address is that of the LXD bridge, unless given."""
 
-    address: IPv4Address | None = Field(None, examples=["10.0.100.1"])
+    address: HostAddress | None = Field(None, examples=["10.0.100.1"])
     port: int = Field(8642, ge=1, le=65535, examples=[8642])
 
 

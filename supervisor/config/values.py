@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -139,6 +140,15 @@ def is_token(value: str) -> bool:
     return re.fullmatch(r"[!-~]+", value) is not None
 
 
+def _check_host_address(value: IPv4Address) -> IPv4Address:
+    # 0.0.0.0 would listen everywhere, also where no guest is, and is nowhere to report to.
+    if value.is_unspecified or value.is_multicast or value.is_reserved:
+        raise ValueError(
+            "must be one address of this host that guests reach, not one of all or of many"
+        )
+    return value
+
+
 def _check_socket(value: Path) -> Path:
     if not value.is_absolute() or len(os.fsencode(value)) > _LONGEST_SOCKET_PATH:
         raise ValueError(f"must be an absolute path of at most {_LONGEST_SOCKET_PATH} bytes")
@@ -170,6 +180,7 @@ Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
+HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]

@@ -205,8 +205,11 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
     known = replace(life, job=event.job, failed_in=None)
     if life.stage is Stage.RETIRING:
         return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
-    if life.stage is Stage.BUSY and life.job in {None, Job()}:
-        return Step(known, (Effect.RECORD,))  # GitHub's list was faster than the guest's signal
+    if life.stage is Stage.BUSY:
+        # GitHub's list was faster than the guest's signal; or it says it again, for which no
+        # number of times is worth a call to LXD.
+        is_new = life.job in {None, Job()} and known != life
+        return Step(known, (Effect.RECORD,)) if is_new else Step(life)
     return _forward(known, now, Stage.BUSY, "runs its job", Effect.RECORD)
 
 

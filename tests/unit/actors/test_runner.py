@@ -463,7 +463,7 @@ def test_what_was_found_stopped_is_removed_with_its_registration(make_world: Mak
     play = Play(world, found(running=False))
     play.ends()
     assert world.lxd.there == {}
-    assert world.github.deleted == [NAME]
+    eventually(lambda: world.github.deleted == [NAME])
 
 
 def test_an_actor_that_is_stopped_leaves_its_instance_alone(make_world: MakeWorld) -> None:
