@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from supervisor.config import Config
+from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.roster import Roster
 from supervisor.workers import Workers
@@ -45,6 +46,7 @@ class Parts:
         settings: the configuration in force.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
+        logs: those of guests that failed, on disk.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
@@ -54,6 +56,7 @@ class Parts:
     settings: Settings
     lxd: Lxd
     roster: Roster
+    logs: LogStore
     creating: Workers
     tending: Workers
     listing: Workers

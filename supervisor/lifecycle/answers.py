@@ -53,8 +53,8 @@ _ORDER = {
 class Effect(Enum):
     """What the runner's actor shall do next.
 
-    Those that concern the instance (create, start, record, remove) are done one after another, so
-    that a removal never overtakes a creation that is under way.
+    Those that concern the instance (create, start, record, save, remove) are done one after
+    another, so that a removal never overtakes a creation that is under way.
     """
 
     REGISTER = "ask GitHub for a just-in-time configuration"
@@ -62,6 +62,7 @@ class Effect(Enum):
     START = "start the instance"
     RECORD = "write stage and job into the instance's configuration, take the secrets out"
     UNREGISTER = "delete the registration on GitHub"
+    SAVE_LOGS = "keep what the guest has logged"
     REMOVE = "delete the instance"
     END = "end: nothing is left to do"
 
@@ -131,16 +132,18 @@ def _forward(life: Life, now: datetime, stage: Stage, reason: str, *effects: Eff
     return _move(life, now, stage, reason, *effects)
 
 
-def _fail(life: Life, now: datetime, reason: str) -> Step:
+def _fail(life: Life, now: datetime, reason: str, *, save_logs: bool = True) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life)
-    effects = (Effect.REMOVE,) if life.runner_id is None else (Effect.REMOVE, Effect.UNREGISTER)
-    return _move(life, now, Stage.FAILED, reason, *effects)
+    # Without its configuration it has no instance yet, and so nothing to tell.
+    save = (Effect.SAVE_LOGS,) if save_logs and life.stage is not Stage.REQUESTED else ()
+    leave = () if life.runner_id is None else (Effect.UNREGISTER,)
+    return _move(life, now, Stage.FAILED, reason, *save, Effect.REMOVE, *leave)
 
 
-def _retire(life: Life, now: datetime, reason: str) -> Step:
+def _retire(life: Life, now: datetime, reason: str, *, failing: bool = False) -> Step:
     """Let go through GitHub, which decides the race with a job: it keeps a busy runner."""
-    known = replace(life, retired_from=life.stage)
+    known = replace(life, retired_from=life.stage, failing=failing)
     return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
 
 
@@ -249,7 +252,8 @@ def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
         return Step(life)
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
-    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}", Effect.REMOVE)
+    reason = f"stopped while {life.stage}"
+    return _move(life, now, Stage.FINISHED, reason, Effect.SAVE_LOGS, Effect.REMOVE)
 
 
 @_answer.register
@@ -280,7 +284,8 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
 def _(_event: Unregistered, life: Life, now: datetime) -> Step:
     known = replace(life, runner_id=None)
     if life.stage is Stage.RETIRING:
-        return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
+        save = (Effect.SAVE_LOGS,) if life.failing else ()
+        return _move(known, now, Stage.FINISHED, life.reason, *save, Effect.REMOVE)
     if life.stage is Stage.BOOTING or life.stage in AVAILABLE:
         # The answer to an earlier wish to let it go has come late: it can't get a job any more.
         return _move(known, now, Stage.FINISHED, "was let go", Effect.REMOVE)
@@ -322,7 +327,7 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
     if life.stage in {Stage.BOOTING, Stage.FINISHED} and life.runner_id is not None:
         # Its signals may have been lost and a job may run, or its last logs may be on their way:
         # GitHub knows.
-        return _retire(life, now, reason)
+        return _retire(life, now, reason, failing=True)
     return _fail(life, now, reason)
 
 
@@ -331,9 +336,9 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
     if life.stage in ENDING and not (event.force and life.stage is Stage.RETIRING):
         return Step(life)
     if event.force:
-        return _fail(life, now, event.reason)
+        return _fail(life, now, event.reason, save_logs=False)
     if life.stage is Stage.BUSY:
         return Step(life)
     if life.stage in STARTING or life.runner_id is None:
-        return _fail(life, now, event.reason)
+        return _fail(life, now, event.reason, save_logs=False)
     return _retire(life, now, event.reason)

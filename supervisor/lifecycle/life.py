@@ -79,6 +79,7 @@ class Life:
         job: what it runs or ran.
         removal_failures: how often the removal of its instance has failed.
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
+        failing: it is to go because it failed, not because it isn't wanted; so its logs are saved.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).
     """
@@ -90,6 +91,7 @@ class Life:
     job: Job | None = None
     removal_failures: int = 0
     retired_from: Stage = Stage.READY
+    failing: bool = False
     refusals: int = 0
     retire_after: datetime | None = None
 
