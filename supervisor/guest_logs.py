@@ -103,9 +103,10 @@ def compose(parts: Iterable[Part], *, secrets: Iterable[str] = (), signal_digest
     pieces = []
     for part in parts:
         text = without_secrets(printable(part.text), secrets, signal_digest).strip("\n")
-        remark = f"({without_secrets(one_line(part.remark), secrets)})" if part.remark else ""
-        lines = [f"== {part.title} ==", *filter(None, (text, remark))]
-        pieces.append("\n".join(lines) + "\n")
+        remark = without_secrets(one_line(part.remark), secrets)
+        remark = remark or ("" if text else "nothing")
+        lines = [f"== {part.title} ==", text, f"({remark})" if remark else ""]
+        pieces.append("\n".join(filter(None, lines)) + "\n")
     return "\n".join(pieces)
 
 

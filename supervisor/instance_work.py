@@ -110,8 +110,8 @@ class InstanceWork:
     ) -> LogsSaved:
         """Keep what the guest has logged, before it goes; takes some 15 s at most.
 
-        What can't be had is a line in what is saved. A guest that shows nothing at all, such as one
-        that was never started, leaves no file.
+        What can't be had is a line in what is saved. One that does not run and whose console shows
+        nothing, such as one that was never started, leaves no file.
 
         Args:
             store: where.
@@ -132,7 +132,7 @@ class InstanceWork:
             secrets = secrets_in(instance.config.get(USER_DATA, ""))
             digest = marks.read(instance.status, instance.config).signal_digest
             parts = list(self._logs_of(instance, shares))
-        if not any(part.text or part.remark for part in parts):
+        if parts == [Part("console", "")]:
             return LogsSaved()
         text = guest_logs.compose(parts, secrets=secrets, signal_digest=digest)
         reason = guest_logs.without_secrets(reason, secrets, digest)

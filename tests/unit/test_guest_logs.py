@@ -125,7 +125,9 @@ def test_ordinary_lines_are_kept() -> None:
 
 def test_parts_stand_under_their_titles_with_what_went_wrong() -> None:
     parts = [Part("console", "a\r\nb\r\n"), Part("guest", "", "could not\nrun it"), Part("x", "")]
-    assert compose(parts) == ("== console ==\na\nb\n\n== guest ==\n(could not run it)\n\n== x ==\n")
+    assert compose(parts) == (
+        "== console ==\na\nb\n\n== guest ==\n(could not run it)\n\n== x ==\n(nothing)\n"
+    )
 
 
 @pytest.mark.parametrize(

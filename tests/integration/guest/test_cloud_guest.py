@@ -186,8 +186,11 @@ def test_the_same_script_works_in_a_stock_system_with_cloud_init(
 
 @pytest.mark.timeout(420)
 def test_a_stock_system_powers_off_when_its_application_is_refused(
-    guests: Guests, cloud_image: str
+    guests: Guests, inbox: Inbox, cloud_image: str
 ) -> None:
-    said = guests.run("exit 0", image=cloud_image, application_sha256="0" * 64, limit_s=30)
+    name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64)
+    guests.wait_until_failed(name)
+    guests.wait_until_gone(name)
+    said = inbox.signals
     assert [entry["signal"] for entry in said] == ["failed"]
     assert said[0]["reason"].endswith(f"wanted {'0' * 64}")
