@@ -158,6 +158,16 @@ class Guests:
         guest = self._alive.get(key)
         return None if guest is None else "".join(guest.console)
 
+    async def answer(self, key: Key) -> bytes:
+        """Return what a guest writes when a command is run in it: its diary.
+
+        One that never boots writes nothing and comes to no end before itself.
+        """
+        guest = self._alive.get(key)
+        if guest is not None and guest.way == "never-boots":
+            await guest.ended.wait()
+        return (self.console(key) or "").encode()
+
     def stages(self) -> dict[str, str]:
         """Return what each guest is doing, by instance: `PROJECT/NAME`."""
         return {"/".join(key): guest.stage for key, guest in self._alive.items()}
