@@ -8,6 +8,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from supervisor.guest_logs import one_line
+
 _COLOURS = {
     "busy": "yellow",
     "idle": "green",
@@ -116,10 +118,10 @@ def logs_table(kept: list[Mapping[str, Any]], width: int, now: datetime | None =
     table = _table("RUNNER", "SAVED", "SIZE", "REASON")
     for one in kept:
         table.add_row(
-            Text(one["runner"], "bold"),
+            Text(one_line(one["runner"]), "bold"),
             f"{age(one['saved_at'], now)} ago",
             f"{one['size'] / 1024:,.0f} KiB",
-            Text(one["reason"], "dim"),
+            Text(one_line(one["reason"]), "dim"),
         )
     return _fitting(table, width)
 

@@ -630,9 +630,9 @@ def test_a_command_is_run_through_the_same_calls_and_streams(real: Side, emulate
         known = side.ask("GET", "/operations?recursion=1")["success"]
         operation = next(o for o in known if o["description"] == "Executing command")
         said = {key: operation[key] for key in ("class", "err", "status", "resources")}
-        ends.append((output.cut, cut.cut, len(cut.data), said, shape(operation), executed))
         side.ask("GET", f"/operations/{operation['id']}/websocket")
-        ends.append(side.seen[-1]["error"])
+        late = side.seen[-1]["error"]
+        ends.append((output.cut, cut.cut, len(cut.data), said, shape(operation), executed, late))
         side.ask("PUT", "/instances/x2/state", state("stop"))
         stream.close()
 
