@@ -48,8 +48,9 @@ class Recorded:
 
 @dataclass(frozen=True)
 class LogsSaved:
-    """The guest's logs are kept, as far as there were any, or why they aren't."""
+    """The guest's logs are kept, if there were any, or why they aren't."""
 
+    kept: bool = False
     error: str = ""
 
 
@@ -146,8 +147,8 @@ class InstanceWork:
                 most_bytes=config.most_bytes,
             )
         except OSError as error:
-            return LogsSaved(str(error))
-        return LogsSaved()
+            return LogsSaved(error=str(error))
+        return LogsSaved(kept=True)
 
     def _logs_of(self, instance: Instance, shares: Shares) -> Iterator[Part]:
         console, remark = "", ""

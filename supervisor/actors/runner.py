@@ -180,6 +180,8 @@ class RunnerActor(Actor):
         elif isinstance(outcome, LogsSaved):
             if outcome.error:
                 logger.warning("the guest's logs are lost: {}", outcome.error)
+            elif outcome.kept:
+                logger.info("the guest's logs are kept: supervisor-cli logs {}", self._name)
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.

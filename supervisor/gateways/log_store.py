@@ -5,6 +5,7 @@ first lines. A file appears whole or not at all, and no link is followed to or f
 """
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -99,6 +100,8 @@ class LogStore:
                 self._directory.mkdir(mode=0o700)
         opened = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | _FOLLOW_NO_LINK)
         try:
+            if os.fstat(opened).st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, "belongs to another user", str(self._directory))
             yield opened
         finally:
             os.close(opened)

@@ -111,7 +111,7 @@ def test_console_and_logs_of_a_running_guest_are_kept(
     lxd.put(NAME)
     lxd.consoles[NAME] = "boots\r\n"
     lxd.outputs[NAME] = Output(b"== journal ==\n\xff says\n", "is cut off after 7 s")
-    assert save(work, store) == LogsSaved()
+    assert save(work, store) == LogsSaved(kept=True)
     assert kept(store) == (
         f"runner: {NAME}\nsaved: 2030-01-01T00:00:00+00:00\nreason: it failed\n\n"
         "== console ==\nboots\n\n== guest ==\n== journal ==\n\ufffd says\n(is cut off after 7 s)\n"
@@ -144,7 +144,7 @@ def test_what_can_not_be_had_is_one_line_in_the_file(
 ) -> None:
     lxd.put(NAME)
     lxd.fail(call, error)
-    assert save(work, store) == LogsSaved()
+    assert save(work, store) == LogsSaved(kept=True)
     assert "(x)" in kept(store).splitlines()
 
 

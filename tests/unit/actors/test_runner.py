@@ -480,6 +480,7 @@ def test_a_failed_guests_logs_are_kept_before_it_goes(make_world: MakeWorld) -> 
     assert calls.index("console_log") < calls.index("output_of") < calls.index("delete")
     (kept,) = world.parts.logs.listing()
     assert (kept.runner, kept.reason) == (NAME, "the guest says: no disk")
+    assert any(f"supervisor-cli logs {NAME}" in line for line in world.logged)
 
 
 def test_a_guest_that_hangs_while_its_logs_are_read_delays_nobody_else(

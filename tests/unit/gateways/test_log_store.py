@@ -149,3 +149,11 @@ def test_many_threads_save_at_once(store: LogStore) -> None:
     for thread in threads:
         thread.join()
     assert {kept.runner for kept in store.listing()} == {f"n{number}" for number in range(5)}
+
+
+def test_a_directory_of_another_users_is_not_used(store: LogStore, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    os.chown(directory, 65534, 65534)
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        save(store, "one")
+    assert names(directory) == []
