@@ -11,12 +11,19 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
+from stat import S_ISREG
 
 from supervisor.guest_logs import Kept, beginning, one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)
+_HEAD = re.compile(
+    r"runner: (?P<runner>.+)\n"
+    r"saved: (?P<saved>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00)\n"
+    r"reason: (?P<reason>.*)\n\n",
+    re.ASCII,
+)
 _SUFFIX, _UNFINISHED = ".log", ".part"
 _HEAD_BYTES = 4096
 _LONGEST_REASON = 1000
@@ -55,7 +62,7 @@ class LogStore:
             raise ValueError(f"{runner!r} is no runner's name")
         head = (
             f"runner: {runner}\n"
-            f"saved: {at.isoformat(timespec='seconds')}\n"
+            f"saved: {at.astimezone(timezone.utc).isoformat(timespec='seconds')}\n"
             f"reason: {one_line(reason)[:_LONGEST_REASON]}\n\n"
         )
         content = beginning(head + text, most_bytes).encode()
@@ -79,7 +86,7 @@ class LogStore:
         return sorted(kept, key=lambda one: (one.saved_at, one.runner), reverse=True)
 
     def read(self, runner: str) -> Kept | None:
-        """Return one runner's; None if nothing is kept of it.
+        """Return one runner's; None if nothing is kept of it, or what is there is none of ours.
 
         Raises:
             OSError: it can't be read.
@@ -144,8 +151,10 @@ def _read(directory: int, runner: str, most_bytes: int = -1) -> Kept | None:
     except OSError:  # gone meanwhile, or a link, and so none of ours
         return None
     with os.fdopen(opened, "rb") as file:
-        text = file.read(most_bytes).decode(errors="replace")
-        size = os.fstat(file.fileno()).st_size
-    head = dict(line.partition(": ")[::2] for line in text.partition("\n\n")[0].split("\n"))
+        state = os.fstat(file.fileno())
+        text = file.read(most_bytes).decode(errors="replace") if S_ISREG(state.st_mode) else ""
+    head = _HEAD.match(text)
+    if head is None or head["runner"] != runner:
+        return None
     whole = text if most_bytes < 0 else ""
-    return Kept(runner, head.get("saved", ""), head.get("reason", ""), size, whole)
+    return Kept(runner, head["saved"], head["reason"], state.st_size, whole)

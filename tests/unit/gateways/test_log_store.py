@@ -126,17 +126,28 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_named_pipe_among_them_keeps_nobody_waiting(store: LogStore, directory: Path) -> None:
     save(store, "one")
     os.mkfifo(directory / "pipe.log")
-    assert {kept.runner for kept in store.listing()} == {"one", "pipe"}
+    assert {kept.runner for kept in store.listing()} == {"one"}
+    assert store.read("pipe") is None
 
 
-def test_what_others_put_there_is_left_alone(store: LogStore, directory: Path) -> None:
+def test_what_others_put_there_is_neither_listed_nor_read(store: LogStore, directory: Path) -> None:
     save(store, "one")
     (directory / "notes.txt").write_text("mine")
     (directory / "odd name.log").write_text("\xff no head at all")
     (directory / "headless.log").write_bytes(b"\xff\xfe")
-    assert {kept.runner for kept in store.listing()} == {"one", "headless"}
+    (directory / "other.log").write_text(
+        f"runner: another\nsaved: {NOW.isoformat()}\nreason: x\n\n"
+    )
+    (directory / "undated.log").write_text("runner: undated\nsaved: today\nreason: x\n\n")
+    assert [kept.runner for kept in store.listing()] == ["one"]
+    assert [store.read(name) for name in ("headless", "other", "undated")] == [None, None, None]
     save(store, "two", keep=1)
     assert names(directory) == ["notes.txt", "odd name.log", "two.log"]
+
+
+def test_the_moment_is_kept_as_utc(store: LogStore) -> None:
+    save(store, "one", at=NOW.astimezone(timezone(timedelta(hours=2))))
+    assert [kept.saved_at for kept in store.listing()] == ["2030-01-01T00:00:00+00:00"]
 
 
 def test_many_threads_save_at_once(store: LogStore) -> None:
