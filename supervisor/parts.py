@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from supervisor.config import Config
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
+from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.workers import Workers
 
@@ -47,6 +48,7 @@ class Parts:
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         logs: those of guests that failed, on disk.
+        lanes: keeps the work on each instance in order.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
@@ -57,6 +59,7 @@ class Parts:
     lxd: Lxd
     roster: Roster
     logs: LogStore
+    lanes: Lanes
     creating: Workers
     tending: Workers
     listing: Workers

@@ -19,6 +19,7 @@ from supervisor import lifecycle
 from supervisor.config import parse
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
+from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
     AnnounceGitHub,
@@ -95,6 +96,7 @@ class FakeLxd:
         self.consoles: dict[str, str] = {}
         self.outputs: dict[str, Output] = {}
         self.address = "127.0.0.1"
+        self.most_there = 0
         self._lock = threading.Lock()
 
     def fail(self, call: str, *errors: Exception) -> None:
@@ -146,6 +148,7 @@ class FakeLxd:
             assert name not in self.there
             self.requests[name] = request
             self.there[name] = _instance(name, "Stopped", request["config"])
+            self.most_there = max(self.most_there, len(self.there))
 
     def start(self, name: str, *, limit_s: float) -> None:
         self._enter("start", name)
@@ -301,6 +304,7 @@ class World:
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
             logs=LogStore(self.state / "logs"),
+            lanes=Lanes(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),
