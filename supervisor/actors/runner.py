@@ -13,7 +13,7 @@ from loguru import logger
 from supervisor import lifecycle, marks
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
+from supervisor.instance_work import InstanceWork, LogsSaved, Looked, LookFailed, Recorded
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
@@ -62,7 +62,7 @@ class Order:
 class _Done:
     """A piece of this runner's work on LXD is done."""
 
-    outcome: Happened | Looked | LookFailed | Recorded
+    outcome: Happened | Looked | LookFailed | LogsSaved | Recorded
 
 
 class _RecordDue:
@@ -175,6 +175,11 @@ class RunnerActor(Actor):
             if not self._known:
                 self.publish("unknown", outcome.reason)
             self.tell_after(_LOOK_AGAIN_S, Look())
+        elif isinstance(outcome, LogsSaved):
+            if outcome.error:
+                logger.warning("the guest's logs are lost: {}", outcome.error)
+            elif outcome.kept:
+                logger.info("the guest's logs are kept: supervisor-cli logs {}", self._name)
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.
@@ -268,15 +273,25 @@ class RunnerActor(Actor):
                 self._record_after(_RECORD_LATER_S)
             else:
                 self._record()
+        elif effect is Effect.SAVE_LOGS:
+            self._enqueue(self._parts.tending, self._saving_of_logs(life.reason))
         elif effect is Effect.REMOVE:
             self._enqueue(self._parts.tending, self._instance.remove)
         elif effect is Effect.UNREGISTER:
-            runner_id = life.runner_id or before.runner_id
-            if runner_id is not None:
-                self.system.directory.tell("tokens", DeleteRegistration(runner_id, self._name))
+            self._unregister(life.runner_id or before.runner_id)
         elif effect is Effect.END:
             self._parts.roster.drop(self._name)
             self.stop()
+
+    def _unregister(self, runner_id: int | None) -> None:
+        if runner_id is not None:
+            self.system.directory.tell("tokens", DeleteRegistration(runner_id, self._name))
+
+    def _saving_of_logs(self, reason: str) -> Work:
+        config = self._parts.settings.config.logs
+        return partial(
+            self._instance.save_logs, self._parts.logs, config, reason=reason, at=self._now()
+        )
 
     def _others_are_starting(self) -> bool:
         """Tell whether LXD has more urgent work than to note that a guest is ready.

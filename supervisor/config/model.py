@@ -14,6 +14,7 @@ from supervisor.config.values import (
     Group,
     HostAddress,
     Labels,
+    LogSize,
     LxdName,
     Name,
     ScopePath,
@@ -22,6 +23,7 @@ from supervisor.config.values import (
     Size,
     Socket,
     Token,
+    size_in_bytes,
 )
 from supervisor.lifecycle import Limits
 from supervisor.scope import Scope
@@ -79,6 +81,18 @@ class SignalsConfig(_Section):
     port: int = Field(8642, ge=1, le=65535, examples=[8642])
 
 
+class LogsConfig(_Section):
+    """What is kept of the logs of guests that failed."""
+
+    keep: int = Field(50, ge=1, le=10_000, examples=[50])
+    size: LogSize = Field("1MiB", examples=["1MiB"])
+
+    @property
+    def most_bytes(self) -> int:
+        """How large one runner's may be."""
+        return size_in_bytes(self.size)
+
+
 class AppConfig(_Section):
     """A GitHub App that asks for us, by one of its installations."""
 
@@ -125,6 +139,7 @@ class Config(_Section):
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )
+    logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
     signals: SignalsConfig = SignalsConfig()

@@ -220,7 +220,50 @@ def test_github_is_asked_before_a_runner_that_was_not_heard_of_is_removed() -> N
 def test_a_failure_removes_the_instance_and_its_registration() -> None:
     failed = step(life(Stage.BOOTING), Failed("no disk"), NOW)
     assert failed.life.stage is Stage.FAILED
-    assert set(failed.effects) == {Effect.REMOVE, Effect.UNREGISTER}
+    assert failed.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+
+
+@given(lives, events)
+def test_logs_are_saved_before_their_instance_goes_and_never_after(
+    before: Life, event: Event
+) -> None:
+    effects = step(before, event, NOW).effects
+    if Effect.SAVE_LOGS in effects:
+        assert effects[effects.index(Effect.SAVE_LOGS) + 1] is Effect.REMOVE
+
+
+@given(lives, st.booleans())
+def test_who_was_ordered_away_or_never_had_an_instance_leaves_no_logs(
+    before: Life, force: bool
+) -> None:
+    assert Effect.SAVE_LOGS not in step(before, DeletionOrdered("why", force), NOW).effects
+    requested = replace(before, stage=Stage.REQUESTED)
+    for event in (Failed("no name"), LimitPassed(Stage.REQUESTED)):
+        assert Effect.SAVE_LOGS not in step(requested, event, NOW).effects
+
+
+@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BUSY])
+def test_a_limit_that_has_passed_saves_the_logs(stage: Stage) -> None:
+    assert Effect.SAVE_LOGS in step(life(stage), LimitPassed(stage), NOW).effects
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.FINISHED])
+def test_one_that_github_lets_go_after_its_limit_has_its_logs_saved(stage: Stage) -> None:
+    asked = step(life(stage), LimitPassed(stage), NOW)
+    gone = step(asked.life, Unregistered(), NOW)
+    assert gone.effects == (Effect.SAVE_LOGS, Effect.REMOVE)
+
+
+def test_one_that_was_late_once_and_then_ordered_away_leaves_no_logs() -> None:
+    late = step(life(Stage.BOOTING), LimitPassed(Stage.BOOTING), NOW).life
+    kept = step(late, UnregistrationRefused(busy=False), NOW).life
+    ordered = step(kept, DeletionOrdered("too many"), NOW).life
+    assert step(ordered, Unregistered(), NOW).effects == (Effect.REMOVE,)
+
+
+def test_one_found_stopped_after_a_restart_has_its_logs_saved() -> None:
+    found = adopt(Seen(running=False, runner_id=7), NOW)
+    assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
 
 
 def test_a_failed_removal_is_tried_again_when_its_limit_passes() -> None:
@@ -245,7 +288,8 @@ def test_a_runner_that_ends_without_having_run_a_job_is_unregistered() -> None:
 @pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY])
 def test_an_instance_found_stopped_is_removed(stage: Stage) -> None:
     found = step(life(stage), FoundStopped(), NOW)
-    assert (found.life.stage, found.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+    effects = (Effect.SAVE_LOGS, Effect.REMOVE)
+    assert (found.life.stage, found.effects) == (Stage.FINISHED, effects)
 
 
 @pytest.mark.parametrize(
