@@ -20,6 +20,7 @@ from supervisor.actors.fleet import FleetActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.config import Config, ConfigError, load
+from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.lanes import Lanes
@@ -146,7 +147,13 @@ class Daemon:
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if the tree's root truly answers."""
         system, parts = self._system, self._parts
-        report = status_report(tree(system), parts.roster.all(), parts.settings, system.clock.now())
+        report = status_report(
+            tree(system),
+            parts.roster.all(),
+            parts.settings,
+            system.clock.now(),
+            draining_since=parts.drain.since,
+        )
         status = f"STATUS={report['present']} of {report['wanted']} runners are there"
         try:
             root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)
@@ -165,6 +172,7 @@ def make_parts(config: Config) -> Parts:
         lxd=Lxd(endpoint),
         roster=Roster(),
         logs=LogStore(config.state_directory / "logs"),
+        drain=DrainMark(config.state_directory / "drained"),
         lanes=Lanes(),
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),

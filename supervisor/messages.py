@@ -26,7 +26,10 @@ class Application:
 
 @dataclass(frozen=True)
 class Reconcile:
-    """List both sides and repair. Comes from the timer, a signal, the control socket, an edge."""
+    """List both sides and repair. Comes from the timer, a signal, the control socket, an edge.
+
+    Asked, it is answered by how many reconciles the fleet will have done when this one is.
+    """
 
     why: str
 
@@ -51,6 +54,16 @@ class ConfigChanged:
     """A new configuration has been loaded and is in force."""
 
     config: "Config"
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Create no more runners, and let those go that wait for a job; it stands until `Resume`."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Keep the wanted number again."""
 
 
 @dataclass(frozen=True)

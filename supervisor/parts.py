@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from supervisor.config import Config
+from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.lanes import Lanes
@@ -48,6 +49,7 @@ class Parts:
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         logs: those of guests that failed, on disk.
+        drain: whether the fleet is drained, on disk.
         lanes: keeps the work on each instance in order.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
@@ -59,6 +61,7 @@ class Parts:
     lxd: Lxd
     roster: Roster
     logs: LogStore
+    drain: DrainMark
     lanes: Lanes
     creating: Workers
     tending: Workers

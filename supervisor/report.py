@@ -13,11 +13,18 @@ from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 
 _EXPIRES_SOON = timedelta(days=7)
-_SOUND = frozenset({"ready", "listening", "keeping", "waiting", "connecting", "running"})
+_SOUND = frozenset(
+    {"ready", "listening", "keeping", "waiting", "connecting", "running", "draining"}
+)
 
 
 def status_report(
-    root: TreeNode | None, entries: Iterable[Entry], settings: Settings, now: datetime
+    root: TreeNode | None,
+    entries: Iterable[Entry],
+    settings: Settings,
+    now: datetime,
+    *,
+    draining_since: datetime | None = None,
 ) -> dict[str, Any]:
     """Sum up.
 
@@ -26,6 +33,7 @@ def status_report(
         entries: the runners.
         settings: the configuration in force.
         now: aware; against which the end of the credential is told.
+        draining_since: when the fleet was ordered to drain; None if it is to be kept.
 
     Returns:
         What is wanted, how many runners are in which stage, who asks GitHub and what is left of
@@ -46,6 +54,7 @@ def status_report(
         "path": settings.config.path,
         "wanted": settings.config.virtual_machines,
         "present": present,
+        "draining_since": draining_since.isoformat() if draining_since else None,
         "stages": dict(sorted(stages.items())),
         "github": {"url": settings.config.github_url, **github},
         "problems": problems,

@@ -17,6 +17,7 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.config import parse
+from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
 from supervisor.lanes import Lanes
@@ -304,6 +305,7 @@ class World:
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
             logs=LogStore(self.state / "logs"),
+            drain=DrainMark(self.state / "drained"),
             lanes=Lanes(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
@@ -350,12 +352,14 @@ class World:
 class Inbox(Actor):
     """Keeps all it is told, in the place of another actor."""
 
-    def __init__(self, system: System, got: list[object]) -> None:
+    def __init__(self, system: System, got: list[object], answer: object = None) -> None:
         super().__init__(system)
         self._got = got
+        self._answer = answer
 
-    def on_receive(self, message: Any) -> None:
+    def on_receive(self, message: Any) -> Any:
         self._got.append(message)
+        return self._answer
 
 
 @pytest.fixture

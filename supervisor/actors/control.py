@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 from pydantic_core import to_jsonable_python
+from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
+from supervisor.actors.orders import refuse, serve_orders
 from supervisor.gateways.log_store import LogStore
-from supervisor.messages import Reconcile
 from supervisor.parts import Parts
 from supervisor.report import log_report, runner_report, status_report
 from supervisor.supervision import Actor, Crash, System, handles, tree
@@ -65,7 +66,8 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
         parts: what the actors share.
         debug: whether actors may be killed by order.
     """
-    app = Flask("control")
+    app = Flask("control", static_folder=None)
+    app.register_error_handler(HTTPException, _in_words)
 
     @app.get("/v1/version")
     def version() -> Response:
@@ -78,19 +80,20 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     @app.get("/v1/status")
     def get_status() -> Response:
         return jsonify(
-            status_report(tree(system), parts.roster.all(), parts.settings, system.clock.now())
+            status_report(
+                tree(system),
+                parts.roster.all(),
+                parts.settings,
+                system.clock.now(),
+                draining_since=parts.drain.since,
+            )
         )
 
     @app.get("/v1/runners")
     def get_runners() -> Response:
         return jsonify([runner_report(entry) for entry in parts.roster.all()])
 
-    @app.post("/v1/reconcile")
-    def reconcile() -> Any:
-        if not system.directory.tell("fleet", Reconcile("ordered on the control socket")):
-            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted")
-        return "", HTTPStatus.ACCEPTED
-
+    serve_orders(app, system, parts)
     _serve_logs(app, parts.logs)
     if debug:
         app.post("/v1/debug/crash/<name>")(_crash(system))
@@ -103,7 +106,7 @@ def _serve_logs(app: Flask, store: LogStore) -> None:
         try:
             kept = store.listing()
         except OSError as error:
-            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't list the logs: {error}")
+            return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't list the logs: {error}")
         return jsonify([log_report(one) for one in kept])
 
     @app.get("/v1/logs/<name>")
@@ -111,9 +114,9 @@ def _serve_logs(app: Flask, store: LogStore) -> None:
         try:
             kept = store.read(name)
         except OSError as error:
-            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't read the logs: {error}")
+            return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't read the logs: {error}")
         if kept is None:
-            return _refuse(
+            return refuse(
                 HTTPStatus.NOT_FOUND, f"no logs of {name} are kept; see `supervisor-cli logs`"
             )
         return jsonify({**log_report(kept), "text": kept.text})
@@ -122,11 +125,12 @@ def _serve_logs(app: Flask, store: LogStore) -> None:
 def _crash(system: System) -> Callable[[str], Any]:
     def crash(name: str) -> Any:
         if not system.directory.tell(name, Crash("ordered on the control socket")):
-            return _refuse(HTTPStatus.NOT_FOUND, f"no actor is called {name}")
+            return refuse(HTTPStatus.NOT_FOUND, f"no actor is called {name}")
         return "", HTTPStatus.ACCEPTED
 
     return crash
 
 
-def _refuse(status: HTTPStatus, error: str) -> Any:
-    return jsonify(error=error), status
+def _in_words(error: HTTPException) -> Any:
+    """Answer in JSON what Flask would answer in HTML, such as for an address that is none."""
+    return jsonify(error=f"{error.name.lower()}: {error.description}"), error.code or 500

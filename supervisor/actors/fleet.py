@@ -2,7 +2,7 @@
 
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from supervisor.messages import (
     AnnounceSignals,
     ConfigChanged,
     DeleteRegistration,
+    Drain,
     ForgetAhead,
     GitHubChanged,
     Happened,
@@ -30,6 +31,7 @@ from supervisor.messages import (
     Reconcile,
     RegisterAhead,
     RegistrationsListed,
+    Resume,
     RunnerChanged,
     SignalsListening,
 )
@@ -119,16 +121,26 @@ class FleetActor(Actor):
     # The reconcile: both sides are listed at the same time, then compared.
 
     @handles(Reconcile)
-    def _reconcile(self, message: Reconcile) -> None:
+    def _reconcile(self, message: Reconcile) -> int:
+        under_way = 1 if self._reconciling else 0
         self._start_reconcile(message.why)
+        return self._history["reconciles"] + under_way + 1
+
+    @handles(Drain, Resume)
+    def _drained_or_not(self, _message: Drain | Resume) -> None:
+        self._forget_ahead()
+        self._balance(_Balance())
 
     @handles(ConfigChanged)
     def _config_changed(self, _message: ConfigChanged) -> None:
         # They may carry labels that no longer hold, or not be wanted any more.
-        self._registered_ahead.clear()
-        self.system.directory.tell("tokens", ForgetAhead())
+        self._forget_ahead()
         self._balance(_Balance())
         self._start_reconcile("the configuration has changed")
+
+    def _forget_ahead(self) -> None:
+        self._registered_ahead.clear()
+        self.system.directory.tell("tokens", ForgetAhead())
 
     @handles(SignalsListening)
     def _signals_listening(self, message: SignalsListening) -> None:
@@ -410,20 +422,27 @@ class FleetActor(Actor):
     # What people see.
 
     def _show(self) -> None:
-        wanted = self._parts.settings.config.virtual_machines
         stages = [entry.life.stage for entry in self._parts.roster.all()]
+        if self._parts.drain.since:
+            state, reason = "draining", _drain_in_words(stages)
+        else:
+            state, reason = self._state_in_words(stages)
+        if self._trouble:
+            state, reason = "degraded", self._trouble
+        self.publish(state, reason, **self._history)
+
+    def _state_in_words(self, stages: Sequence[Stage]) -> tuple[str, str]:
+        wanted = self._parts.settings.config.virtual_machines
         online = sum(1 for stage in stages if stage in AVAILABLE or stage is Stage.BUSY)
-        lacks_github = not self._github.open and online < wanted
         reason = f"{online} of {wanted} runners are there"
         if not self._signals:
-            reason += "; none is created until guests can report"
-        elif lacks_github:
-            reason += f"; none is created now: {self._github.reason}"
-        elif self._pace.failures:
-            reason += f"; {self._pace_in_words()}"
-        degraded = self._trouble or lacks_github or self._pace.is_open
-        state = "degraded" if degraded else "keeping"
-        self.publish(state, self._trouble or reason, **self._history)
+            return "keeping", f"{reason}; none is created until guests can report"
+        if not self._github.open and online < wanted:
+            return "degraded", f"{reason}; none is created now: {self._github.reason}"
+        if self._pace.failures:
+            state = "degraded" if self._pace.is_open else "keeping"
+            return state, f"{reason}; {self._pace_in_words()}"
+        return "keeping", reason
 
     def _pace_in_words(self) -> str:
         pace = self._pace
@@ -443,12 +462,12 @@ class FleetActor(Actor):
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
-        count = config.virtual_machines
+        count = 0 if self._parts.drain.since else config.virtual_machines
         return Desired(
             config.name,
             count,
             self._current_blueprint().generation,
-            unavailable=share_of(count, config.max_unavailable),
+            unavailable=share_of(config.virtual_machines, config.max_unavailable),
             idle=config.limits.idle,
         )
 
@@ -457,6 +476,14 @@ class FleetActor(Actor):
 
     def _now(self) -> datetime:
         return self.system.clock.now()
+
+
+def _drain_in_words(stages: Sequence[Stage]) -> str:
+    order = "no runner is created until `supervisor-cli resume`"
+    if not stages:
+        return f"empty; {order}"
+    busy = sum(1 for stage in stages if stage is Stage.BUSY)
+    return f"{len(stages)} runners are left, {busy} of them run a job; {order}"
 
 
 def _failing(stage: Stage) -> str:

@@ -57,6 +57,10 @@ class ControlClient:
         """Order something; raises as `get` does."""
         return self._call("POST", path)
 
+    def delete(self, path: str) -> Any:
+        """Have something removed; raises as `get` does."""
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str) -> Any:
         connection = _UnixConnection(self.socket)
         try:

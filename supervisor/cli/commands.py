@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from supervisor import __version__
-from supervisor.cli import render
+from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
 from supervisor.guest_logs import printable
@@ -45,6 +45,20 @@ def _socket_option(command: F) -> F:
     )(command)
 
 
+_limit_option = click.option(
+    "--timeout",
+    "limit_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait no longer than this; what is left is said, and the exit code is 1.",
+)
+
+
+def _wait_options(command: F) -> F:
+    wait = click.option("--wait", is_flag=True, help="Wait until it is done, and say how it goes.")
+    return wait(_limit_option(command))
+
+
 class _Commands(click.Group):
     """Says in one line what is wrong, and takes commands that other packages bring along."""
 
@@ -63,7 +77,7 @@ class _Commands(click.Group):
             _fail(str(error), NOT_RUNNING)
         except AccessDenied as error:
             _fail(str(error), DENIED)
-        except ControlError as error:
+        except (ControlError, waiting.NotDone) as error:
             _fail(str(error), FAILED)
 
 
@@ -170,9 +184,79 @@ def logs(socket: Path, runner: str | None, as_json: bool) -> None:
 
 @main.command()
 @_socket_option
-def reconcile(socket: Path) -> None:
-    """Compare what is with what is wanted, now."""
-    ControlClient(socket).post("/v1/reconcile")
+@_wait_options
+def reconcile(socket: Path, wait: bool, limit_s: float | None) -> None:
+    """Compare what is with what is wanted, now.
+
+    With --wait it ends when that is done and the wanted runners are there.
+    """
+    client = ControlClient(socket)
+    answer = client.post("/v1/reconcile")
+    if wait:
+        waiting.wait(waiting.until_reconciled(client, answer["done_by"]), limit_s)
+
+
+@main.command()
+@_socket_option
+@click.option(
+    "--idle", "whom", flag_value="idle", default="idle", help="Those that wait for a job (default)."
+)
+@click.option(
+    "--all",
+    "whom",
+    flag_value="all",
+    help="Those that start, too, and those at work after their job.",
+)
+@click.option("--force", "whom", flag_value="force", help="All, at once: jobs are lost.")
+@_wait_options
+def flush(socket: Path, whom: str, wait: bool, limit_s: float | None) -> None:
+    """Replace runners by fresh ones. No job is lost, unless by --force.
+
+    With --wait it ends when those that are to be replaced are gone.
+    """
+    client = ControlClient(socket)
+    names = client.post(f"/v1/flush?whom={whom}")["runners"]
+    if wait:
+        waiting.wait(waiting.until_gone(client, names), limit_s)
+    click.echo(f"{len(names)} runners " + ("are replaced" if wait else "are being replaced"))
+
+
+@main.command()
+@_socket_option
+@click.option("--no-wait", is_flag=True, help="Only give the order.")
+@_limit_option
+def drain(socket: Path, no_wait: bool, limit_s: float | None) -> None:
+    """Finish the jobs that run, create no more runners, and end when none is left.
+
+    The order stands, also after a restart of the daemon, until `resume`.
+    """
+    client = ControlClient(socket)
+    client.post("/v1/drain")
+    if no_wait:
+        return
+    waiting.wait(waiting.until_empty(client), limit_s)
+    click.echo("empty; `supervisor-cli resume` keeps runners again")
+
+
+@main.command()
+@_socket_option
+def resume(socket: Path) -> None:
+    """Keep the wanted number of runners again after a drain."""
+    ControlClient(socket).post("/v1/resume")
+
+
+@main.command()
+@_socket_option
+@click.argument("runner")
+@click.option("--force", is_flag=True, help="Also if it runs a job, which is lost.")
+@_wait_options
+def delete(socket: Path, runner: str, force: bool, wait: bool, limit_s: float | None) -> None:
+    """Delete RUNNER; another takes its place."""
+    client = ControlClient(socket)
+    query = "?force" if force else ""
+    names = client.delete(f"/v1/runners/{quote(runner, safe='')}{query}")["runners"]
+    if wait:
+        waiting.wait(waiting.until_gone(client, names), limit_s)
 
 
 @main.command()

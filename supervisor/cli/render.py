@@ -24,6 +24,7 @@ _COLOURS = {
     "finished": "blue",
     "retiring": "blue",
     "waiting": "yellow",
+    "draining": "yellow",
 }
 _GAP = 2
 _LEAST_WIDTH = 10
@@ -135,6 +136,11 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     stages = ", ".join(f"{count} {stage}" for stage, count in status["stages"].items())
     yield f"{status['name']} for {status['path']}"
     yield f"{status['present']} of {status['wanted']} runners are there ({stages or 'none at all'})"
+    if status["draining_since"]:
+        yield (
+            f"draining since {_minute(status['draining_since'])}: no runner is created until "
+            "`supervisor-cli resume`"
+        )
     yield from _github_lines(status["github"])
     for problem in status["problems"]:
         yield f"problem: {problem}"

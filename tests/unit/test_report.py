@@ -54,6 +54,7 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "path": "acme",
         "wanted": 3,
         "present": 2,
+        "draining_since": None,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
         "github": {"url": "https://github.com", **GITHUB},
         "problems": [],

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from supervisor import __version__, lifecycle
 from supervisor.actors import control, signals
 from supervisor.lifecycle import Life, Stage
-from supervisor.messages import Happened, Reconcile
+from supervisor.messages import Happened
 from supervisor.roster import Entry, digest
 from supervisor.supervision import ChildSpec, Crash
 
@@ -151,7 +151,7 @@ def test_nothing_else_is_offered_to_guests(
 
 
 def test_the_control_api_shows_what_is(world: World) -> None:
-    got = run(world, "fleet")
+    run(world, "fleet")
     client = control.make_app(world.system, world.parts, debug=False).test_client()
     assert client.get("/v1/version").json == {"version": __version__}
     tree = client.get("/v1/tree").json
@@ -164,15 +164,6 @@ def test_the_control_api_shows_what_is(world: World) -> None:
     assert runners is not None
     assert {runner["name"] for runner in runners} == {NAME, "fleet-nodigest", "fleet-noactor0"}
     assert digest("right") not in str(runners)
-    assert client.post("/v1/reconcile").status_code == 202
-    eventually(lambda: got == [Reconcile("ordered on the control socket")])
-
-
-def test_a_reconcile_that_nobody_hears_is_refused(world: World) -> None:
-    run(world, "another")
-    client = control.make_app(world.system, world.parts, debug=False).test_client()
-    answer = client.post("/v1/reconcile")
-    assert (answer.status_code, answer.json) == (503, {"error": "the fleet is being restarted"})
 
 
 def test_actors_are_killed_by_order_only_where_that_is_allowed(world: World) -> None:

@@ -38,6 +38,7 @@ def runner(name: str, reason: str = "", job: dict[str, str] | None = None) -> di
 
 STATUS = {
     "name": "fleet", "path": "acme", "wanted": 3, "present": 3, "stages": {"idle": 3},
+    "draining_since": None,
     "github": {
         "url": "https://github.com",
         "credential": "App",

@@ -1,0 +1,104 @@
+"""What operators order on the control socket: a part of the control actor."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from loguru import logger
+from pykka import ActorDeadError, Timeout
+
+from supervisor import orders
+from supervisor.gateways.drain_mark import DrainMark
+from supervisor.lifecycle import DeletionOrdered, Stage
+from supervisor.messages import Drain, Happened, Reconcile, Resume
+from supervisor.orders import Whom
+from supervisor.parts import Parts
+from supervisor.roster import Roster
+from supervisor.supervision import System
+
+_ANSWER_LIMIT_S = 5.0
+
+
+def serve_orders(app: Flask, system: System, parts: Parts) -> None:
+    """Take orders; each is given to whom it concerns, and nobody here waits for its end."""
+
+    @app.post("/v1/reconcile")
+    def reconcile() -> Any:
+        done_by = _ask_fleet(system, Reconcile("ordered on the control socket"))
+        if done_by is None:
+            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted; try again")
+        return jsonify(done_by=done_by), HTTPStatus.ACCEPTED
+
+    _serve_orders_to_runners(app, system, parts.roster)
+    _serve_drain(app, system, parts.drain)
+
+
+def _serve_orders_to_runners(app: Flask, system: System, roster: Roster) -> None:
+    @app.post("/v1/flush")
+    def flush() -> Any:
+        try:
+            whom = Whom(request.args.get("whom", Whom.IDLE))
+        except ValueError:
+            kinds = ", ".join(kind.value for kind in Whom)
+            return refuse(HTTPStatus.BAD_REQUEST, f"whom: must be one of {kinds}")
+        entries = roster.all()
+        names = orders.to_let_go(entries, whom)
+        logger.info("flush ordered, {}: {} runners", whom.value, len(names))
+        for name in names:
+            _let_go(system, name, "flushed by order", force=whom is Whom.FORCE)
+        return jsonify(runners=orders.to_wait_for(entries, whom)), HTTPStatus.ACCEPTED
+
+    @app.delete("/v1/runners/<name>")
+    def delete(name: str) -> Any:
+        entry = roster.get(name)
+        if entry is None:
+            return refuse(
+                HTTPStatus.NOT_FOUND, f"no runner is called {name}; see `supervisor-cli runners`"
+            )
+        force = "force" in request.args
+        if entry.life.stage is Stage.BUSY and not force:
+            return refuse(
+                HTTPStatus.CONFLICT, f"{name} runs a job; --force deletes it and loses the job"
+            )
+        logger.info("deletion of {} ordered{}", name, ", by force" if force else "")
+        if not _let_go(system, name, "deleted by order", force=force):
+            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
+        return jsonify(runners=[name]), HTTPStatus.ACCEPTED
+
+
+def _serve_drain(app: Flask, system: System, mark: DrainMark) -> None:
+    def give(order: Drain | Resume) -> Any:
+        try:
+            if isinstance(order, Drain):
+                mark.set(system.clock.now())
+            else:
+                mark.clear()
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            text = f"the order can't be noted, so nothing is changed: {what}"
+            return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+        logger.info("{} ordered", type(order).__name__.lower())
+        # A fleet that is being restarted sees the mark for itself.
+        system.directory.tell("fleet", order)
+        return "", HTTPStatus.ACCEPTED
+
+    app.post("/v1/drain", endpoint="drain")(lambda: give(Drain()))
+    app.post("/v1/resume", endpoint="resume")(lambda: give(Resume()))
+
+
+def refuse(status: HTTPStatus, error: str) -> tuple[Response, HTTPStatus]:
+    """Answer with a sentence for the operator."""
+    return jsonify(error=error), status
+
+
+def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:
+    return system.directory.tell(name, Happened(DeletionOrdered(reason, force=force)))
+
+
+def _ask_fleet(system: System, message: object) -> Any:
+    """Ask; None if nobody answers. This is the process's edge: no actor waits here."""
+    ref = system.directory.ref("fleet")
+    try:
+        return ref.ask(message, timeout=_ANSWER_LIMIT_S) if ref else None
+    except (ActorDeadError, Timeout):
+        return None

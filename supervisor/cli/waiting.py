@@ -1,0 +1,119 @@
+"""Wait until what was ordered is done, and say meanwhile what it waits for."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import click
+
+from supervisor.cli.client import ControlClient, ControlError
+
+_POLL_S = 0.25
+_SILENCE_S = 60.0
+
+Left = Callable[[], str]
+"""Says what is still to come, in words that change as it does; nothing once all is done."""
+
+
+class NotDone(Exception):
+    """It was not done in time; the message says what is left."""
+
+
+def wait(left: Left, limit_s: float | None) -> None:
+    """Wait until nothing is left, and print each change of it.
+
+    A daemon that is being restarted meanwhile is waited for, a minute at most.
+
+    Args:
+        left: asked again and again.
+        limit_s: how long in all; None for as long as it takes.
+
+    Raises:
+        NotDone: the limit has passed, or what was ordered can't come any more.
+        ControlError: the daemon has not answered for a minute.
+    """
+    began = heard = time.monotonic()
+    said = ""
+    while True:
+        try:
+            text = left()
+            heard = time.monotonic()
+        except ControlError as error:
+            if time.monotonic() - heard > _SILENCE_S:
+                raise
+            text = f"waits for the daemon: {error}"
+        if not text:
+            return
+        if text != said:
+            click.echo(text, err=True)
+            said = text
+        if limit_s is not None and time.monotonic() - began >= limit_s:
+            raise NotDone(f"not done within {limit_s:g} s: {text}")
+        time.sleep(_POLL_S)
+
+
+def until_gone(client: ControlClient, names: Collection[str]) -> Left:
+    """Wait for the end of runners."""
+
+    def left() -> str:
+        here = [runner for runner in client.get("/v1/runners") if runner["name"] in names]
+        return f"{len(here)} of {len(names)} are left: {_stages(here)}" if here else ""
+
+    return left
+
+
+def until_empty(client: ControlClient) -> Left:
+    """Wait until a fleet that is being drained has no runner."""
+
+    def left() -> str:
+        if client.get("/v1/status")["draining_since"] is None:
+            raise NotDone("the drain was taken back meanwhile")
+        here = client.get("/v1/runners")
+        return f"{len(here)} are left: {_stages(here)}" if here else ""
+
+    return left
+
+
+def until_reconciled(client: ControlClient, done_by: int) -> Left:
+    """Wait until a reconcile is done, and then until the wanted runners are there.
+
+    Args:
+        client: of the daemon.
+        done_by: how many reconciles the fleet will have done then.
+    """
+    done = False
+    most = 0
+
+    def left() -> str:
+        nonlocal done, most
+        if not done:
+            count = _reconciles(client)
+            # A fleet that counts anew was started anew, and has reconciled at its start.
+            done = count >= done_by or 0 < count < most
+            most = max(most, count)
+            if not done:
+                return "compares what is with what is wanted"
+        status = client.get("/v1/status")
+        wanted = 0 if status["draining_since"] else status["wanted"]
+        if status["present"] >= wanted:
+            return ""
+        problems = "".join(f"; {problem}" for problem in status["problems"])
+        return f"{status['present']} of {wanted} runners are there{problems}"
+
+    return left
+
+
+def _reconciles(client: ControlClient) -> int:
+    nodes = [client.get("/v1/tree")]
+    for node in nodes:
+        if node["id"] == "fleet":
+            count: int = node["details"].get("reconciles", 0)
+            return count
+        nodes += node["children"]
+    return 0
+
+
+def _stages(runners: Collection[Mapping[str, Any]]) -> str:
+    counts = Counter(runner["stage"] for runner in runners)
+    return ", ".join(f"{count} {stage}" for stage, count in sorted(counts.items()))

@@ -1,0 +1,64 @@
+"""Whether the fleet is drained: an order that stands until it is taken back, whoever restarts."""
+
+import os
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+from loguru import logger
+
+
+class DrainMark:
+    """A file that is there while no runner is to be created. Any thread may use it.
+
+    Args:
+        path: of the file; its directory is made with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._since = _read(path)
+
+    @property
+    def since(self) -> datetime | None:
+        """When the fleet was ordered to drain (aware, UTC); None if it is to be kept."""
+        return self._since
+
+    def set(self, now: datetime) -> None:
+        """Have the fleet drained; one that is being drained stays so.
+
+        Raises:
+            OSError: it can't be noted, so a restarted daemon would not know; nothing is changed.
+        """
+        if self._since:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self._path.with_suffix(".new")
+        with suppress(FileNotFoundError):  # of a daemon that was killed
+            new.unlink()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "w") as file:
+            file.write(now.isoformat())
+        new.replace(self._path)
+        self._since = now
+
+    def clear(self) -> None:
+        """Have the fleet kept again.
+
+        Raises:
+            OSError: the note can't be removed; nothing is changed.
+        """
+        self._path.unlink(missing_ok=True)
+        self._since = None
+
+
+def _read(path: Path) -> datetime | None:
+    try:
+        since = datetime.fromisoformat(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        # Creating none is the safe side, and an order ends it.
+        logger.warning("{} can't be read, which counts as an order to drain: {}", path, error)
+        return datetime.now(timezone.utc)
+    return since if since.tzinfo else since.replace(tzinfo=timezone.utc)

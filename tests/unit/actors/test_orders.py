@@ -1,0 +1,154 @@
+"""Orders on the control socket, and what those who are concerned are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fake_world import Inbox, World, eventually
+from flask.testing import FlaskClient
+
+from supervisor.actors.control import make_app
+from supervisor.lifecycle import DeletionOrdered, Life, Stage
+from supervisor.messages import Drain, Happened, Reconcile, Resume
+from supervisor.roster import Entry
+from supervisor.supervision import ChildSpec
+
+MakeWorld = Callable[..., World]
+
+
+class Fleet:
+    """A fleet that keeps what it is told, as its runners do, and the client that orders."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.told: dict[str, list[object]] = {}
+        self.client: FlaskClient = make_app(world.system, world.parts, debug=False).test_client()
+
+    def run(self, *names: str, answer: object = None) -> Fleet:
+        self.told = {name: [] for name in names}
+        system = self.world.system
+        self.world.run(
+            *(
+                ChildSpec(name, lambda got=got: Inbox.start(system, got, answer))
+                for name, got in self.told.items()
+            )
+        )
+        return self
+
+    def has(self, name: str, stage: Stage) -> None:
+        entry = Entry(name, "new", Life(stage, self.world.clock.now()))
+        self.world.parts.roster.put(entry)
+
+
+@pytest.fixture
+def fleet(make_world: MakeWorld) -> Fleet:
+    return Fleet(make_world())
+
+
+def test_a_reconcile_says_when_it_will_be_done(fleet: Fleet) -> None:
+    answer = fleet.run("fleet", answer=7).client.post("/v1/reconcile")
+    assert (answer.status_code, answer.json) == (202, {"done_by": 7})
+    assert fleet.told["fleet"] == [Reconcile("ordered on the control socket")]
+
+
+def test_a_reconcile_that_nobody_hears_is_refused(fleet: Fleet) -> None:
+    answer = fleet.run("another").client.post("/v1/reconcile")
+    assert answer.status_code == 503
+    assert answer.json == {"error": "the fleet is being restarted; try again"}
+
+
+@pytest.mark.parametrize(
+    ("whom", "told", "waited_for"),
+    [
+        ("", {"idle": False}, {"idle"}),
+        ("?whom=all", {"idle": False, "boots": False}, {"idle", "boots", "busy"}),
+        (
+            "?whom=force",
+            {"idle": True, "boots": True, "busy": True},
+            {"idle", "boots", "busy"},
+        ),
+    ],
+)
+def test_a_flush_tells_those_whom_it_concerns(
+    fleet: Fleet, whom: str, told: dict[str, bool], waited_for: set[str]
+) -> None:
+    fleet.run("idle", "boots", "busy")
+    for name, stage in (("idle", Stage.IDLE), ("boots", Stage.BOOTING), ("busy", Stage.BUSY)):
+        fleet.has(name, stage)
+    answer = fleet.client.post(f"/v1/flush{whom}")
+    assert answer.status_code == 202
+    assert set((answer.json or {})["runners"]) == waited_for
+    for name, force in told.items():
+        order = Happened(DeletionOrdered("flushed by order", force=force))
+        eventually(lambda name=name, order=order: fleet.told[name] == [order])
+    assert all(not got for name, got in fleet.told.items() if name not in told)
+
+
+def test_a_flush_of_nobody_knows_whom_is_refused(fleet: Fleet) -> None:
+    answer = fleet.client.post("/v1/flush?whom=everyone")
+    assert answer.status_code == 400
+    assert answer.json == {"error": "whom: must be one of idle, all, force"}
+
+
+def test_a_runner_is_deleted_by_its_name(fleet: Fleet) -> None:
+    fleet.run("one").has("one", Stage.IDLE)
+    assert fleet.client.delete("/v1/runners/one").json == {"runners": ["one"]}
+    eventually(lambda: fleet.told["one"] == [Happened(DeletionOrdered("deleted by order"))])
+
+
+def test_a_busy_runner_is_deleted_by_force_only(fleet: Fleet) -> None:
+    fleet.run("one").has("one", Stage.BUSY)
+    refused = fleet.client.delete("/v1/runners/one")
+    assert refused.status_code == 409
+    assert "--force" in str(refused.json)
+    assert fleet.told["one"] == []
+    assert fleet.client.delete("/v1/runners/one?force").status_code == 202
+    forced = Happened(DeletionOrdered("deleted by order", force=True))
+    eventually(lambda: fleet.told["one"] == [forced])
+
+
+@pytest.mark.parametrize("name", ["nobody", "..", "%2e%2e%2fx", "a" * 300])
+def test_nobody_is_deleted_by_a_name_that_no_runner_has(fleet: Fleet, name: str) -> None:
+    answer = fleet.client.delete(f"/v1/runners/{name}")
+    assert answer.status_code in {404, 405}
+    assert "error" in (answer.json or {})
+
+
+def test_a_runner_whose_actor_is_restarted_can_be_deleted_a_moment_later(fleet: Fleet) -> None:
+    fleet.has("one", Stage.IDLE)
+    answer = fleet.client.delete("/v1/runners/one")
+    assert answer.status_code == 503
+    assert answer.json == {"error": "one is being restarted; try again"}
+
+
+def test_a_drain_stands_until_it_is_taken_back(fleet: Fleet) -> None:
+    fleet.run("fleet")
+    assert fleet.client.post("/v1/drain").status_code == 202
+    assert fleet.world.parts.drain.since == fleet.world.clock.now()
+    assert (fleet.client.get("/v1/status").json or {})["draining_since"]
+    assert fleet.client.post("/v1/resume").status_code == 202
+    assert fleet.world.parts.drain.since is None
+    eventually(lambda: fleet.told["fleet"] == [Drain(), Resume()])
+
+
+def test_a_drain_is_ordered_also_while_the_fleet_is_restarted(fleet: Fleet) -> None:
+    assert fleet.client.post("/v1/drain").status_code == 202
+    assert fleet.world.parts.drain.since
+
+
+def test_a_drain_that_can_not_be_noted_is_refused_and_changes_nothing(fleet: Fleet) -> None:
+    fleet.run("fleet")
+    fleet.world.state.parent.mkdir(parents=True, exist_ok=True)
+    fleet.world.state.write_text("a file where the directory should be")
+    refused = fleet.client.post("/v1/drain")
+    assert refused.status_code == 500
+    assert "nothing is changed" in str(refused.json)
+    assert fleet.world.parts.drain.since is None
+    assert fleet.told["fleet"] == []
+
+
+def test_what_is_no_order_is_answered_in_json(fleet: Fleet) -> None:
+    answer = fleet.client.post("/v1/nonsense")
+    assert answer.status_code == 404
+    assert str((answer.json or {})["error"]).startswith("not found: ")

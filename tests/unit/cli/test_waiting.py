@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from supervisor.cli import waiting
+from supervisor.cli.client import ControlError, NotRunning
+from supervisor.cli.waiting import NotDone, until_empty, until_gone, until_reconciled
+
+
+class Client:
+    """A daemon's answers, one after another; the last one stays."""
+
+    def __init__(self, **answers: list[Any]) -> None:
+        self._answers = {path: iter(given) for path, given in answers.items()}
+        self._last: dict[str, Any] = {}
+
+    def get(self, path: str) -> Any:
+        name = path.removeprefix("/v1/")
+        self._last[name] = next(self._answers[name], self._last.get(name))
+        if isinstance(self._last[name], Exception):
+            raise self._last[name]
+        return self._last[name]
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting.time, "sleep", lambda _seconds: None)
+
+
+def runners(**stages: str) -> list[dict[str, str]]:
+    return [{"name": name, "stage": stage} for name, stage in stages.items()]
+
+
+def fleet(reconciles: int) -> dict[str, Any]:
+    node = {"id": "fleet", "details": {"reconciles": reconciles}, "children": []}
+    return {"id": "root", "children": [{"id": "core", "children": [node]}]}
+
+
+def status(present: int, draining: str | None = None, *problems: str) -> dict[str, Any]:
+    return {
+        "present": present, "wanted": 2, "draining_since": draining, "problems": list(problems),
+    }  # fmt: skip
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_it_waits_for_those_that_were_named_and_says_what_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = runners(a="busy", b="retiring", c="idle")
+    client = Client(runners=[both, both, runners(a="busy", c="idle"), runners(c="idle", d="idle")])
+    waiting.wait(until_gone(client, ["a", "b"]), limit_s=None)  # type: ignore[arg-type]
+    assert said(capsys) == ["2 of 2 are left: 1 busy, 1 retiring", "1 of 2 are left: 1 busy"]
+
+
+def test_it_says_what_is_left_when_its_time_is_over() -> None:
+    client = Client(runners=[runners(a="busy")])
+    with pytest.raises(NotDone, match=r"not done within 0 s: 1 of 1 are left: 1 busy"):
+        waiting.wait(until_gone(client, ["a"]), limit_s=0)  # type: ignore[arg-type]
+
+
+def test_a_daemon_that_is_restarted_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client(runners=[NotRunning("no daemon"), runners()])
+    waiting.wait(until_gone(client, ["a"]), limit_s=None)  # type: ignore[arg-type]
+    assert said(capsys) == ["waits for the daemon: no daemon"]
+
+
+def test_a_daemon_that_does_not_come_back_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def minutes() -> Iterator[float]:
+        now = 0.0
+        while True:
+            yield now
+            now += 20
+
+    clock = minutes()
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    client = Client(runners=[ControlError("gone")])
+    with pytest.raises(ControlError, match="gone"):
+        waiting.wait(until_gone(client, ["a"]), limit_s=None)  # type: ignore[arg-type]
+
+
+def test_a_drain_ends_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client(runners=[runners(a="busy"), []], status=[status(1, "2030-01-01T00:00:00Z")])
+    waiting.wait(until_empty(client), limit_s=None)  # type: ignore[arg-type]
+    assert said(capsys) == ["1 are left: 1 busy"]
+
+
+def test_a_drain_that_is_taken_back_is_not_waited_for() -> None:
+    client = Client(
+        runners=[runners(a="busy")], status=[status(1, "2030-01-01T00:00:00Z"), status(1)]
+    )
+    with pytest.raises(NotDone, match="taken back"):
+        waiting.wait(until_empty(client), limit_s=None)  # type: ignore[arg-type]
+
+
+def test_a_reconcile_is_done_when_it_has_been_and_the_runners_are_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = Client(
+        tree=[fleet(4), fleet(5)], status=[status(1, None, "tokens: GitHub is down"), status(2)]
+    )
+    waiting.wait(until_reconciled(client, 5), limit_s=None)  # type: ignore[arg-type]
+    assert said(capsys) == [
+        "compares what is with what is wanted",
+        "1 of 2 runners are there; tokens: GitHub is down",
+    ]
+
+
+def test_a_fleet_that_was_restarted_meanwhile_has_reconciled_when_it_has_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = Client(tree=[fleet(4), fleet(0), fleet(1)], status=[status(2)])
+    waiting.wait(until_reconciled(client, 5), limit_s=None)  # type: ignore[arg-type]
+    assert said(capsys) == ["compares what is with what is wanted"]
