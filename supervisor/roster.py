@@ -18,12 +18,14 @@ class Entry:
         generation: the settings it was made from.
         life: its stage, since when and why.
         signal_digest: SHA-256 of the token its guest shows, empty before there is one.
+        place: where it is registered.
     """
 
     name: str
     generation: str
     life: Life
     signal_digest: str = ""
+    place: str = ""
 
     def as_planned(self) -> Runner:
         """Give it as the plan takes it."""
@@ -36,6 +38,7 @@ class Entry:
             removal_failures=life.removal_failures,
             runner_id=life.runner_id,
             retire_after=life.retire_after,
+            place=self.place,
         )
 
 

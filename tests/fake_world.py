@@ -40,6 +40,7 @@ from supervisor.workers import Workers
 
 LIMIT_S = 10.0
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+PLACE = "https://github.com/acme"
 APPLICATION = Application("https://github.example/runner.tar.gz", "0" * 64, "runner.tar.gz")
 
 
@@ -108,6 +109,7 @@ class FakeLxd:
 
     def put(self, name: str, status: str = "Running", **marks: str) -> None:
         """Put an instance there, as an earlier daemon left it."""
+        marks = {"place": PLACE, **marks}
         config = {f"{PREFIX}{key.replace('_', '-')}": value for key, value in marks.items()}
         with self._lock:
             self.there[name] = _instance(name, status, config)
@@ -205,7 +207,9 @@ class FakeTokens(Actor):
             closed = GitHubChanged(open=False, proven=False, reason=github.refuses)
             self.system.directory.tell("fleet", closed)
         else:
-            answer = JitConfigMade(github.add(message.name), "c2VjcmV0", APPLICATION)
+            answer = JitConfigMade(
+                github.add(message.name, message.place), "c2VjcmV0", APPLICATION, message.place
+            )
         self.system.directory.tell(message.name, answer)
 
     @handles(AnnounceGitHub)
@@ -224,6 +228,7 @@ class FakeTokens(Actor):
     def _delete(self, message: DeleteRegistration) -> None:
         github = self._github
         github.deleted.append(message.name)
+        github.deleted_at.append(message.place)
         event: lifecycle.Event
         if message.name in github.busy:
             event = lifecycle.UnregistrationRefused(busy=True)
@@ -239,8 +244,9 @@ class FakeTokens(Actor):
         github = self._github
         github.tickets.append(message.ticket)
         if not github.silent:
-            listed = tuple(github.registered.values())
-            answer = RegistrationsListed(message.ticket, listed, github.down)
+            listed = () if github.down else tuple(github.registered.values())
+            places = frozenset() if github.down else github.places
+            answer = RegistrationsListed(message.ticket, listed, github.down, places)
             self.system.directory.tell("fleet", answer)
 
 
@@ -251,6 +257,8 @@ class FakeGitHub:
         self.registered: dict[int, Registration] = {}
         self.asked: list[str] = []
         self.deleted: list[str] = []
+        self.deleted_at: list[str] = []
+        self.places = frozenset({PLACE})
         self.ahead: list[str] = []
         self.busy: set[str] = set()
         self.refuses = ""
@@ -264,9 +272,11 @@ class FakeGitHub:
         """How often the list was asked for."""
         return len(self.tickets)
 
-    def add(self, name: str, *, online: bool = False, busy: bool = False) -> int:
+    def add(
+        self, name: str, place: str = PLACE, *, online: bool = False, busy: bool = False
+    ) -> int:
         number = len(self.asked) + len(self.registered) + 1000
-        self.registered[number] = Registration(number, name, online, busy)
+        self.registered[number] = Registration(number, name, online, busy, place=place)
         return number
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, marks
+from supervisor import lifecycle, marks, places
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
@@ -135,8 +135,10 @@ class RunnerActor(Actor):
         """Begin anew, or take over what is there."""
         if isinstance(self._origin, Order):
             self._known = True
-            generation = self._origin.blueprint.generation
-            self._entry = replace(self._entry, generation=generation)
+            made_from = self._origin.blueprint
+            self._entry = replace(
+                self._entry, generation=made_from.generation, place=made_from.place
+            )
             self._take(lifecycle.request(self._now()))
         elif isinstance(self._origin, Marks):
             self._adopt(self._origin)
@@ -199,8 +201,12 @@ class RunnerActor(Actor):
 
     def _adopt(self, found: Marks | None) -> None:
         if found:
-            generation, signal_digest = found.generation, found.signal_digest
-            self._entry = replace(self._entry, generation=generation, signal_digest=signal_digest)
+            self._entry = replace(
+                self._entry,
+                generation=found.generation,
+                signal_digest=found.signal_digest,
+                place=found.place or self._note_place(),
+            )
         self._known = True
         self._take(lifecycle.adopt(found.seen if found else None, self._now()))
         if self._attempt > _LAST_ATTEMPT:
@@ -209,6 +215,15 @@ class RunnerActor(Actor):
         early, self._early = self._early, []
         for event in early:
             self._happen(event)
+
+    def _note_place(self) -> str:
+        """Settle where a runner is registered that was made before that was noted.
+
+        For good: when `path` changes, it must not be looked for at the new one.
+        """
+        place = self._entry.place or places.of(self._parts.settings.config)
+        self._enqueue(self._parts.tending, partial(self._instance.record, marks.of_place(place)))
+        return place
 
     def _compare(self, found: Marks | None) -> None:
         if found is None:
@@ -258,7 +273,7 @@ class RunnerActor(Actor):
         if effect is Effect.REGISTER:
             assert self._order is not None  # noqa: S101 - only a new runner is to be registered
             blueprint = self._order.blueprint
-            asked = RequestJitConfig(self._name, blueprint.labels, blueprint.group)
+            asked = RequestJitConfig(self._name, blueprint.labels, blueprint.group, blueprint.place)
             self.system.directory.tell("tokens", asked)
         elif effect is Effect.CREATE:
             request, self._request = self._request, {}  # it holds secrets: not kept
@@ -275,7 +290,8 @@ class RunnerActor(Actor):
         elif effect is Effect.UNREGISTER:
             runner_id = life.runner_id or before.runner_id
             if runner_id is not None:
-                self.system.directory.tell("tokens", DeleteRegistration(runner_id, self._name))
+                order = DeleteRegistration(runner_id, self._name, self._entry.place)
+                self.system.directory.tell("tokens", order)
         elif effect is Effect.END:
             self._parts.roster.drop(self._name)
             self.stop()
@@ -299,7 +315,8 @@ class RunnerActor(Actor):
 
     def _record(self) -> None:
         self._unrecorded = False
-        record = partial(self._instance.record, marks.of_life(self._entry.life))
+        keys = {**marks.of_place(self._entry.place), **marks.of_life(self._entry.life)}
+        record = partial(self._instance.record, keys)
         self._enqueue(self._parts.tending, record)
 
     def _prepare(self, order: Order, made: JitConfigMade) -> None:
@@ -317,6 +334,7 @@ class RunnerActor(Actor):
         metadata = marks.of_new_instance(
             installation=blueprint.installation,
             generation=blueprint.generation,
+            place=made.place,
             runner_id=made.runner_id,
             created_at=self._now(),
             signal_digest=self._entry.signal_digest,

@@ -81,6 +81,8 @@ class Life:
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).
+        unwatched_since: since it was taken over, its guest and GitHub have said nothing: a job may
+            have begun while nobody listened. None if nothing can have been missed.
     """
 
     stage: Stage
@@ -92,6 +94,7 @@ class Life:
     retired_from: Stage = Stage.READY
     refusals: int = 0
     retire_after: datetime | None = None
+    unwatched_since: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,17 @@ from supervisor import marks
 from supervisor.lifecycle import Job, Life, Seen, Stage, adopt
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
-KEYS = ("installation", "generation", "runner-id", "created-at", "signal-sha256", "stage", "job")
+PLACE = "https://github.com/acme"
+KEYS = (
+    "installation",
+    "generation",
+    "place",
+    "runner-id",
+    "created-at",
+    "signal-sha256",
+    "stage",
+    "job",
+)
 
 jobs = st.builds(Job, st.text(), st.text(), st.text(), st.text(), st.text())
 lives = st.builds(
@@ -25,6 +35,7 @@ def made(runner_id: int = 5) -> dict[str, str]:
     return marks.of_new_instance(
         installation="fleet",
         generation="abc",
+        place=PLACE,
         runner_id=runner_id,
         created_at=NOW,
         signal_digest="d1",
@@ -34,9 +45,17 @@ def made(runner_id: int = 5) -> dict[str, str]:
 @given(st.integers(0, 2**53))
 def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
     read = marks.read("Stopped", made(runner_id))
-    assert read == marks.Marks(Seen(running=False, runner_id=runner_id), "abc", "d1")
+    assert read == marks.Marks(Seen(running=False, runner_id=runner_id), "abc", "d1", PLACE)
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())
+
+
+@pytest.mark.parametrize(
+    "place", ["", "acme", "https://github.com/", "ftp://x/acme", "https://GITHUB.com/Acme"]
+)
+def test_a_place_that_is_none_counts_as_not_noted(place: str) -> None:
+    config = {**made(), **marks.of_place(place)}
+    assert marks.read("Running", config).place == ""
 
 
 @given(lives)

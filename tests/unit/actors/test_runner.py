@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, Inbox, World, eventually
+from fake_world import APPLICATION, PLACE, Inbox, World, eventually
 
 from supervisor import lifecycle, marks
 from supervisor.actors.runner import Birth, Order
@@ -184,7 +184,7 @@ def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> 
     eventually(lambda: world.github.asked == [NAME])
     play.happens(lifecycle.DeletionOrdered("not wanted any more"))
     play.comes_to("failed")
-    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION))
+    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION, PLACE))
     eventually(lambda: world.github.deleted == [NAME])
     gate.set()
     play.ends()
