@@ -9,7 +9,7 @@ import pykka
 from loguru import logger
 
 Work = Callable[[], Any]
-"""Something slow, which returns the message that tells of its outcome."""
+"""Something slow, which returns the message that tells of its outcome; None if there is none."""
 
 
 class WorkFailed:
@@ -60,6 +60,8 @@ class Workers:
                 outcome = work()
             except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
                 outcome = WorkFailed(error)
+            if outcome is None:
+                continue
             try:
                 ref.tell(outcome)
             except pykka.ActorDeadError:
