@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loguru import logger
+
 from supervisor import lifecycle, marks
 from supervisor.gateways.lxd import Lxd, LxdError, NotFound
+from supervisor.guest import GuestParameters
 from supervisor.lifecycle import Limits
 from supervisor.marks import Marks
 from supervisor.messages import Happened
@@ -26,6 +29,13 @@ class LookFailed:
     """LXD can't be asked."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """Whether the guest has begun a job: None where LXD can't look into it."""
+
+    job_begun: bool | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,18 @@ class InstanceWork:
         except LxdError as error:
             return LookFailed(str(error))
         return Looked(marks.read(instance.status, instance.config))
+
+    def inspect(self) -> Inspected:
+        """See whether the runner application has begun a job: it begins a log for each.
+
+        https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/monitor-and-troubleshoot
+        """
+        try:
+            logs = self.lxd.directory(self.name, f"{GuestParameters.runner_home}/_diag")
+        except LxdError as error:
+            logger.info("whether it has begun a job can't be seen: {}", error)
+            return Inspected(None)
+        return Inspected(any(log.startswith("Worker_") for log in logs))
 
     def create(self, request: Mapping[str, Any]) -> Happened:
         """Create it; it is not started."""

@@ -91,6 +91,7 @@ class FakeLxd:
         self.faults: dict[str, list[Exception]] = {}
         self.gates: dict[str, threading.Event] = {}
         self.streams: list[FakeStream] = []
+        self.diagnostics: dict[str, tuple[str, ...]] = {}
         self.address = "127.0.0.1"
         self._lock = threading.Lock()
 
@@ -164,6 +165,11 @@ class FakeLxd:
         self._enter("delete", name)
         with self._lock:
             return self.there.pop(name, None) is not None
+
+    def directory(self, name: str, path: str) -> tuple[str, ...]:
+        self._enter("directory", name)
+        assert path == "/opt/actions-runner/_diag"
+        return self.diagnostics.get(name, ())
 
     def bridge_address(self, network: str) -> IPv4Interface:
         self._enter("bridge_address", network)

@@ -14,13 +14,14 @@ from loguru import logger
 from supervisor import lifecycle, marks, places
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instance_work import InstanceWork, Looked, LookFailed, Recorded
+from supervisor.instance_work import Inspected, InstanceWork, Looked, LookFailed, Recorded
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
     STARTING,
     Effect,
     Event,
+    Job,
     Life,
     RemovalFailed,
     Stage,
@@ -51,6 +52,9 @@ _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
 
 
+_TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
+
+
 @dataclass(frozen=True)
 class Order:
     """A new runner shall be made: from this, reporting there."""
@@ -63,7 +67,7 @@ class Order:
 class _Done:
     """A piece of this runner's work on LXD is done."""
 
-    outcome: Happened | Looked | LookFailed | Recorded
+    outcome: Happened | Looked | LookFailed | Inspected | Recorded
 
 
 class _RecordDue:
@@ -179,6 +183,10 @@ class RunnerActor(Actor):
             if not self._known:
                 self.publish("unknown", outcome.reason)
             self.tell_after(_LOOK_AGAIN_S, Look())
+        elif isinstance(outcome, Inspected):
+            if outcome.job_begun is not None:
+                begun = lifecycle.JobStarted(Job()) if outcome.job_begun else lifecycle.NoJobBegun()
+                self._happen(begun)
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.
@@ -285,8 +293,8 @@ class RunnerActor(Actor):
                 self._record_after(_RECORD_LATER_S)
             else:
                 self._record()
-        elif effect is Effect.REMOVE:
-            self._enqueue(self._parts.tending, self._instance.remove)
+        elif work := _TENDING.get(effect):
+            self._enqueue(self._parts.tending, partial(work, self._instance))
         elif effect is Effect.UNREGISTER:
             runner_id = life.runner_id or before.runner_id
             if runner_id is not None:

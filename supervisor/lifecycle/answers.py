@@ -30,6 +30,7 @@ from supervisor.lifecycle.events import (
     JobLost,
     JobStarted,
     LimitPassed,
+    NoJobBegun,
     Registered,
     RegistrationVanished,
     RemovalFailed,
@@ -63,6 +64,7 @@ class Effect(Enum):
     CREATE = "create the instance"
     START = "start the instance"
     RECORD = "write stage and job into the instance's configuration, take the secrets out"
+    INSPECT = "look into the guest for a job that has begun"
     UNREGISTER = "delete the registration on GitHub"
     REMOVE = "delete the instance"
     END = "end: nothing is left to do"
@@ -205,6 +207,11 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
 
 
 @_answer.register
+def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
+    return Step(life if life.stage is Stage.BUSY else _watched(life))
+
+
+@_answer.register
 def _(_event: JobFinished, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
@@ -313,7 +320,8 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
     if event.for_good and _surely_runs_no_job(life, now):
         reason = f"was let go without GitHub, as it has reported no job: {event.reason}"
         return _move(replace(life, runner_id=None), now, Stage.FINISHED, reason, Effect.REMOVE)
-    return _stay(life, now, event.reason)
+    staying = _stay(life, now, event.reason)
+    return replace(staying, effects=(Effect.INSPECT,)) if event.for_good else staying
 
 
 @_answer.register

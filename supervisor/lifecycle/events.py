@@ -35,6 +35,11 @@ class JobStarted:
 
 
 @dataclass(frozen=True)
+class NoJobBegun:
+    """A look into the guest shows that no job had begun by then."""
+
+
+@dataclass(frozen=True)
 class JobFinished:
     """The runner's job has ended."""
 
@@ -147,6 +152,7 @@ Event = (
     | InstanceStarted
     | GuestReady
     | JobStarted
+    | NoJobBegun
     | JobFinished
     | GuestFinished
     | Confirmed

@@ -11,6 +11,7 @@ from fake_world import World
 from github_fleet import GitHubFleet
 
 from sandbox.github import Fault, JobRequest, SandboxGitHub
+from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import InstanceGone, Job, JobFinished, JobStarted
 from supervisor.messages import ConfigChanged, Happened, Reconcile
 from supervisor.naming import new_runner_name
@@ -320,8 +321,36 @@ def test_no_credential_is_shown_to_the_github_of_before_when_it_is_another(
     moving.pass_until(lambda: world.details("tokens").get("former_places"))
     world.clock.advance(HOUR_S)
     moving.reconcile()
-    assert former.calls() == ()
-    # A job may have begun while no daemon listened: nobody can tell.
-    assert {busy, idle} <= set(world.lxd.there)
-    world.clock.advance(5 * 24 * HOUR_S)
     moving.pass_until(lambda: idle not in world.lxd.there, step=1)
+    moving.pass_until(lambda: moving.is_whole_at("acme"))
+    assert former.calls() == ()
+    assert busy in world.lxd.there
+
+
+def test_a_job_that_began_while_no_daemon_listened_is_seen_in_the_guest(
+    make_world: Callable[..., World], make_sandbox: Make
+) -> None:
+    world, former, sandbox = make_world(), make_sandbox(), make_sandbox(OTHER_TOKEN)
+    world.base.update({"github-url": sandbox.url, "token": OTHER_TOKEN})
+    world.reconfigure()
+    _, unheard = leave_instances(world, former)
+    world.lxd.diagnostics[unheard] = ("Runner_1-utc.log", "Worker_1-utc.log")
+    moving = Moving(world, sandbox)
+    moving.move(token=OTHER_TOKEN)
+    moving.pass_until(lambda: moving.stage(unheard) == "busy", step=1)
+    moving.pass_until(lambda: moving.is_whole_at("acme"))
+    assert unheard in world.lxd.there
+
+
+def test_a_guest_that_can_not_be_looked_into_is_not_taken_for_idle(
+    make_world: Callable[..., World], make_sandbox: Make
+) -> None:
+    world, former, sandbox = make_world(), make_sandbox(), make_sandbox(OTHER_TOKEN)
+    world.base.update({"github-url": sandbox.url, "token": OTHER_TOKEN})
+    world.reconfigure()
+    _, unknown = leave_instances(world, former)
+    world.lxd.fail("directory", *[LxdUnavailable("no agent")] * 100)
+    moving = Moving(world, sandbox)
+    moving.move(token=OTHER_TOKEN)
+    moving.pass_until(lambda: world.lxd.count("directory") == 3, step=1)
+    assert unknown in world.lxd.there
