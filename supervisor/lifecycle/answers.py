@@ -208,7 +208,10 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
-    return Step(life if life.stage is Stage.BUSY else _watched(life))
+    if life.stage is Stage.BUSY:
+        return Step(life)
+    # What is known now need not wait until it may be tried again.
+    return Step(replace(_watched(life), retire_after=None))
 
 
 @_answer.register

@@ -49,6 +49,7 @@ class Working:
             world.reconcile()
         assert world.runners()[self.busy]["stage"] == "busy"
         self.job_ends_well()
+        world.wait_whole()
         assert not self.at("acme")
 
     def job_ends_well(self) -> None:
@@ -56,7 +57,6 @@ class Working:
         self._gate.open()
         (done,) = self.world.wait_completed(self._job)
         assert done.runner_name == self.busy
-        self.world.wait_whole()
 
 
 @pytest.fixture
@@ -103,6 +103,41 @@ def test_a_path_that_changed_while_the_daemon_was_down_moves_the_fleet_too(
     working.ends_well()
 
 
+def test_a_job_that_began_unheard_is_safe_though_nobody_may_ask_at_the_former_place(
+    working: Working,
+) -> None:
+    """No daemon heard of it, and GitHub does not show it: only the guest itself can."""
+    world = working.world
+    world.daemon.kill()
+    gate = world.gate()
+    unheard = world.queue(gate.script)
+    assert world.wait_in_progress(unheard) == working.idle
+    world.fail(path_pattern="*/orgs/acme/*", status=404)
+    world.daemon.configure(path="other")
+    world.daemon.start()
+    wait_until(lambda: world.runners()[working.idle]["stage"] == "busy", "its job is seen")
+    world.wait_whole(4)
+    gate.open()
+    (done,) = world.wait_completed(unheard)
+    assert done.runner_name == working.idle
+    working.job_ends_well()
+    world.wait_whole()
+
+
+def test_an_idle_runner_goes_though_nobody_may_ask_at_the_former_place(working: Working) -> None:
+    world = working.world
+    world.daemon.kill()
+    world.fail(path_pattern="*/orgs/acme/*", status=404)
+    world.daemon.configure(path="other")
+    world.daemon.start()
+    wait_until(lambda: working.idle not in world.instances(), "it has been let go", 90)
+    wait_until(lambda: len(working.at("other")) == 2, "the fleet has moved")
+    (problem,) = world.status()["problems"]
+    assert problem.startswith("acme: could not ")
+    assert world.runners()[working.busy]["stage"] == "busy"
+    working.job_ends_well()
+
+
 def test_a_fleet_that_comes_back_counts_the_busy_runner_as_its_own_again(
     working: Working,
 ) -> None:
@@ -114,3 +149,4 @@ def test_a_fleet_that_comes_back_counts_the_busy_runner_as_its_own_again(
     world.wait_whole(2)
     assert working.busy in working.at("acme")
     working.job_ends_well()
+    world.wait_whole()

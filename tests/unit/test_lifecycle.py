@@ -312,7 +312,7 @@ def test_one_that_was_taken_over_is_looked_into_first_as_a_job_may_have_begun_un
     at_work = step(kept.life, JobStarted(Job()), NOW)
     assert at_work.life.stage is Stage.BUSY
     idle = step(kept.life, NoJobBegun(), NOW)
-    assert (idle.life.stage, idle.effects) == (Stage.READY, ())
+    assert (idle.life.stage, idle.life.retire_after, idle.effects) == (Stage.READY, None, ())
     assert refused_for_good(idle.life).effects == (Effect.REMOVE,)
 
 
