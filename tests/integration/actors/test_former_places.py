@@ -46,11 +46,11 @@ def make_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
 class Moving:
     """A fleet of two, and the GitHubs that it may be registered at."""
 
-    def __init__(self, world: World, sandbox: SandboxGitHub) -> None:
+    def __init__(self, world: World, sandbox: SandboxGitHub, **config: Any) -> None:
         self.world = world
         self.sandbox = sandbox
         world.base.update({"github-url": sandbox.url, "token": TOKEN, "path": "acme"})
-        self.set(virtual_machines=2)
+        self.set(virtual_machines=2, **config)
         self.fleet = GitHubFleet(world)
         self.pass_until = self.fleet.pass_until
 
@@ -173,6 +173,20 @@ def test_where_the_former_credential_is_refused_the_present_one_is_used(moving: 
     moving.sandbox.revoke(TOKEN)
     moving.move(path="other", token=OTHER_TOKEN)
     moving.pass_until(lambda: moving.is_whole_at("other") and not moving.registered("acme"))
+
+
+def test_a_token_file_that_is_replaced_with_the_path_leaves_the_former_place_its_token(
+    make_world: Callable[..., World], make_sandbox: Make, tmp_path: Path
+) -> None:
+    sandbox, token_file = make_sandbox(), tmp_path / "token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(TOKEN)
+    moving = Moving(make_world(), sandbox, token=None, token_file=str(token_file))
+    moving.start_full()
+    sandbox.add_token("ghp_forRepositories", scopes=("repo",))
+    token_file.write_text("ghp_forRepositories")
+    moving.move(path="acme/demo")
+    moving.pass_until(lambda: moving.is_whole_at("acme/demo") and not moving.registered("acme"))
 
 
 def test_where_nobody_can_ask_any_more_idle_runners_go_on_their_own_word_and_busy_ones_stay(
