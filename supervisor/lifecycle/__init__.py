@@ -24,6 +24,7 @@ from supervisor.lifecycle.events import (
     StartFailed,
     Unregistered,
     UnregistrationRefused,
+    WentOffline,
 )
 from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Limits, Seen, Stage
 
@@ -60,6 +61,7 @@ __all__ = [
     "Step",
     "Unregistered",
     "UnregistrationRefused",
+    "WentOffline",
     "adopt",
     "request",
     "step",

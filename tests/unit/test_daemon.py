@@ -8,8 +8,8 @@ import pytest
 
 from supervisor import daemon
 from supervisor.config import ConfigError, load
-from supervisor.daemon import AlreadyRunning, Daemon, make_parts, root_spec
-from supervisor.supervision import System
+from supervisor.daemon import AlreadyRunning, Daemon, core_spec, make_parts, root_spec
+from supervisor.supervision import Strategy, System
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
 
@@ -43,7 +43,7 @@ def test_a_reload_takes_what_a_running_daemon_can_change(running: Daemon, path: 
     [
         (GOOD.format(count="many"), "virtual-machines: must be a valid integer"),
         ("name: [", "line 1"),
-        (GOOD.format(count=5).replace("acme", "other"), "path: takes effect only after a restart"),
+        (GOOD.format(count=5).replace("fleet", "other"), "name: takes effect only after a restart"),
         (
             GOOD.format(count=5).replace("token: secret", "token-file: /nonexistent/token"),
             "token-file: /nonexistent/token: can't be read",
@@ -101,7 +101,13 @@ def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> Non
         os.umask(before)
 
 
-def test_the_tree_starts_each_actor_after_those_it_needs(path: Path) -> None:
-    spec = root_spec(System(), make_parts(load(path)))
+def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
+    spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "fleet", "events", "control"]
+    assert order == ["tokens", "runners", "signals", "fleet", "events"]
+
+
+def test_the_control_socket_needs_nobody(path: Path) -> None:
+    spec = root_spec(System(), make_parts(load(path)))
+    assert spec.strategy is Strategy.ONE_FOR_ONE
+    assert [child.id for child in spec.children] == ["control", "core"]
