@@ -115,7 +115,7 @@ def test_a_job_that_began_unheard_is_safe_though_nobody_may_ask_at_the_former_pl
     world.fail(path_pattern="*/orgs/acme/*", status=404)
     world.daemon.configure(path="other")
     world.daemon.start()
-    wait_until(lambda: world.runners()[working.idle]["stage"] == "busy", "its job is seen")
+    wait_until(lambda: working.idle in world.names(frozenset({"busy"})), "its job is seen")
     world.wait_whole(4)
     gate.open()
     (done,) = world.wait_completed(unheard)
