@@ -311,6 +311,7 @@ class TokensActor(Actor):
             self.tell_after(_FORMER_PLACES_S, _ListingLate(self._listing))
         for one in former:
             self._former.list(one, partial(self._place_listed, self._listing, one.place))
+        self._watch_call()
         done = partial(self._here_listed, self._listing, self._line)
         if self._is_shut():
             done(Cancelled(self._gate.reason))
