@@ -14,7 +14,7 @@ import click
 import machine
 from loguru import logger
 
-_BENCHMARKS = ("fill", "replacement", "idle", "scale", "supervision")
+_BENCHMARKS = ("fill", "replacement", "idle", "scale", "signals", "supervision")
 
 
 @click.command(name="python benchmarks")

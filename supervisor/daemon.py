@@ -20,6 +20,7 @@ from supervisor.actors.fleet import FleetActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.config import Config, ConfigError, load
+from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
@@ -163,6 +164,7 @@ def make_parts(config: Config) -> Parts:
         settings=Settings(config),
         lxd=Lxd(endpoint),
         roster=Roster(),
+        logs=LogStore(config.state_directory / "logs"),
         lanes=Lanes(),
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),

@@ -20,6 +20,7 @@ _URL = re.compile(r"https?://[!-~]+")
 _SIGNAL_URL = re.compile(r"http://(?:[A-Za-z0-9.-]+)(?::[0-9]{1,5})?/[!-~]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_SECRET_NAMES = frozenset({"JIT_CONFIG", "SIGNAL_TOKEN"})
 _HOME = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){2,}")
 
 
@@ -81,6 +82,13 @@ def user_data(parameters: GuestParameters) -> str:
     }
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in assignments.items()]
     return "#!/bin/sh\n" + "".join(lines) + body()
+
+
+def secrets_in(document: str) -> tuple[str, ...]:
+    """Return the secrets that stand in a document made by `user_data`; none in any other."""
+    pairs = (line.partition("=") for line in document.splitlines())
+    values = (value.strip("'") for name, _, value in pairs if name in _SECRET_NAMES)
+    return tuple(filter(None, values))
 
 
 @cache

@@ -14,9 +14,11 @@ GUEST_DIR=/var/lib/github-runner-guest
 SIGNAL_PIPE=$GUEST_DIR/private/pipe
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
+LINGER_S=20
 
 reason='the script ended early'
 exit_code=
+linger=yes
 
 # shellcheck disable=SC2329  # the trap's
 end() {
@@ -32,6 +34,10 @@ exit-code=$exit_code"
         echo "guest: failed: $reason" >&2
         signal "signal=failed
 $(signal_line reason "$reason")"
+        # A host that knows reads the logs, which would go with this instance, and then removes it.
+        case $linger${signal_status-} in
+            yes2??) (trap - HUP INT TERM && exec sleep "$LINGER_S") ;;
+        esac
     fi
     # Twice forced and without a sync: systemd then leaves at once, and nothing on this disk will be
     # read again.
@@ -163,7 +169,7 @@ END
 }
 
 trap end EXIT
-trap 'reason="stopped by a signal"; exit 1' HUP INT TERM
+trap 'reason="stopped by a signal"; linger=; exit 1' HUP INT TERM
 
 # An instance that was started a second time (a host that lost its power) has spent what it was given.
 mkdir -p "${GUEST_DIR%/*}"
@@ -174,7 +180,10 @@ mkdir -p "$GUEST_DIR/private"
 write_signal_functions >"$GUEST_DIR/signal.sh"
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/signal.sh"
-[ -n "$first_start" ] || fail "the instance was started a second time"
+[ -n "$first_start" ] || {
+    linger=
+    fail "the instance was started a second time"
+}
 
 # Neither this file nor the seed it came from is needed again, and a seed may be readable by all.
 # (A shell goes on reading a file that has no name any more.)

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from supervisor.config import Config
+from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.lanes import Lanes
 from supervisor.roster import Roster
@@ -46,6 +47,7 @@ class Parts:
         settings: the configuration in force.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
+        logs: those of guests that failed, on disk.
         lanes: keeps the work on each instance in order.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
@@ -56,6 +58,7 @@ class Parts:
     settings: Settings
     lxd: Lxd
     roster: Roster
+    logs: LogStore
     lanes: Lanes
     creating: Workers
     tending: Workers

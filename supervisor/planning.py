@@ -103,13 +103,15 @@ class Suspicion:
         missing: runners that should be registered and are not.
         offline: runners that GitHub shows offline, and since when.
         workless: runners at work that GitHub does not show at work, and since when.
-        rounds: how many listings in a row have shown something new of the first two.
+        unheard: runners whose guests should have been heard of by now.
+        rounds: how many listings in a row have shown something new of those without a time.
     """
 
     unmatched: frozenset[tuple[str, int]] = frozenset()
     missing: frozenset[str] = frozenset()
     offline: Mapping[str, datetime] = field(default_factory=dict)
     workless: Mapping[str, datetime] = field(default_factory=dict)
+    unheard: frozenset[str] = frozenset()
     rounds: int = 0
 
 
@@ -149,6 +151,7 @@ _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
 )  # fmt: skip
 _SOON = timedelta(seconds=15)
+_HEARD_BY = timedelta(seconds=30)
 _MOST_DOUBLINGS = 2
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
@@ -313,9 +316,15 @@ def reconcile(
     balanced = balance(desired, [*runners, *adopted], now)
     retire = {name: why for name, why in balanced.retire if name in known and name not in lost}
     keys = frozenset(r.key for r in unmatched)
-    is_new = bool(keys - suspicion.unmatched or missing - suspicion.missing)
+    booting = {
+        r.name: r.since + _HEARD_BY for r in (*runners, *adopted) if r.stage is Stage.BOOTING
+    }
+    unheard = frozenset(name for name, due in booting.items() if due <= now)
+    is_new = bool(
+        keys - suspicion.unmatched or missing - suspicion.missing or unheard - suspicion.unheard
+    )
     rounds = suspicion.rounds + 1 if is_new else 0
-    found = Suspicion(keys, missing, offline, workless, rounds)
+    found = Suspicion(keys, missing, offline, workless, unheard, rounds)
     return Plan(
         create=balanced.create,
         adopt=adopt,
@@ -351,7 +360,7 @@ def reconcile(
             and _says_something_new(registration, r)
         ),
         suspicion=found,
-        recheck=_recheck(found, patience, now),
+        recheck=_recheck(found, patience, booting, now),
     )
 
 
@@ -410,7 +419,10 @@ class _Sides:
 
 
 def _recheck(
-    found: Suspicion, patience: Mapping[str, timedelta], now: datetime
+    found: Suspicion,
+    patience: Mapping[str, timedelta],
+    booting: Mapping[str, datetime],
+    now: datetime,
 ) -> timedelta | None:
     """Say how soon a suspicion is worth another listing: only a new one is so at once.
 
@@ -423,6 +435,8 @@ def _recheck(
         for name, since in found.offline.items()
         if now - since < patience[name]
     ]
+    # One whose ready signal nobody heard may be seen online.
+    waits += [max(_SOON, due - now) for name, due in booting.items() if name not in found.unheard]
     if found.rounds:
         waits.append(_SOON * 2 ** min(found.rounds - 1, _MOST_DOUBLINGS))
     return min(waits, default=None)

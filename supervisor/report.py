@@ -8,6 +8,7 @@ from typing import Any
 
 from supervisor import places
 from supervisor.config import Config
+from supervisor.guest_logs import Kept
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
 from supervisor.roster import Entry
@@ -67,6 +68,16 @@ def runner_report(entry: Entry) -> dict[str, Any]:
         "runner_id": life.runner_id,
         "generation": entry.generation,
         "job": asdict(life.job) if life.job else None,
+    }
+
+
+def log_report(kept: Kept) -> dict[str, Any]:
+    """Describe the logs of one runner, without what they say."""
+    return {
+        "runner": kept.runner,
+        "saved_at": kept.saved_at,
+        "reason": kept.reason,
+        "size": kept.size,
     }
 
 

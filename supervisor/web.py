@@ -7,6 +7,9 @@ from typing import Any
 from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
+
+from supervisor.strangers import Bounds, StrangersServer
 
 
 class ServerLost:
@@ -20,6 +23,8 @@ class WebServer:
         app: what answers.
         name: of the thread that waits for connections.
         lost: called in that thread if it ends without `close`: nobody answers any more.
+        threads: how many answer.
+        bounds: what clients may take that are not trusted; None for those that are.
         options: where and how, in waitress's words.
 
     Raises:
@@ -27,13 +32,28 @@ class WebServer:
     """
 
     def __init__(
-        self, app: Flask, name: str, *, lost: Callable[[], object], **options: Any
+        self,
+        app: Flask,
+        name: str,
+        *,
+        lost: Callable[[], object],
+        threads: int = 4,
+        bounds: Bounds | None = None,
+        **options: Any,
     ) -> None:
         self._sockets: dict[int, Any] = {}
+        answering = ThreadedTaskDispatcher()
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
-        self._server = create_server(
-            app, self._sockets, ident=None, asyncore_use_poll=True, **options
-        )
+        options = {"ident": None, "asyncore_use_poll": True, **options}
+        try:
+            if bounds:
+                self._server = StrangersServer(bounds, app, self._sockets, answering, **options)
+            else:
+                self._server = create_server(app, self._sockets, _dispatcher=answering, **options)
+        except BaseException:
+            wasyncore.close_all(self._sockets)  # or each try at a taken address would leave some
+            raise
+        answering.set_thread_count(threads)
         self._lost = lost
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -50,7 +70,7 @@ class WebServer:
 
     def _run(self) -> None:
         try:
-            self._server.run()
+            self._server.run()  # type: ignore[no-untyped-call]
         finally:
             if not self._closing:
                 self._lost()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from ipaddress import IPv4Interface
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,7 +17,8 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.config import parse
-from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound
+from supervisor.gateways.log_store import LogStore
+from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
 from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
@@ -93,6 +95,8 @@ class FakeLxd:
         self.gates: dict[str, threading.Event] = {}
         self.streams: list[FakeStream] = []
         self.diagnostics: dict[str, tuple[str, ...]] = {}
+        self.consoles: dict[str, str] = {}
+        self.outputs: dict[str, Output] = {}
         self.address = "127.0.0.1"
         self.most_there = 0
         self._lock = threading.Lock()
@@ -133,7 +137,7 @@ class FakeLxd:
         with self._lock:
             return list(self.there.values())
 
-    def instance(self, name: str) -> Instance:
+    def instance(self, name: str, *, limit_s: float | None = None) -> Instance:
         self._enter("instance", name)
         with self._lock:
             if name not in self.there:
@@ -173,6 +177,16 @@ class FakeLxd:
         self._enter("directory", name)
         assert path == "/opt/actions-runner/_diag"
         return self.diagnostics.get(name, ())
+
+    def console_log(self, name: str, *, most_bytes: int, limit_s: float) -> str:
+        self._enter("console_log", name)
+        return self.consoles.get(name, "")
+
+    def output_of(
+        self, name: str, command: Sequence[str], *, most_bytes: int, limit_s: float
+    ) -> Output:
+        self._enter("output_of", name)
+        return self.outputs.get(name, Output(b""))
 
     def bridge_address(self, network: str) -> IPv4Interface:
         self._enter("bridge_address", network)
@@ -292,17 +306,20 @@ class FakeGitHub:
 class World:
     """A system with its clock, parts, and what surrounds them."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, state: Path, **config: Any) -> None:
+        self.state = state
         self.clock = FakeClock()
         self.system = System(self.clock, random=lambda: 0.5)
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
         self.logged: list[str] = []
-        self.base = {"name": "fleet", "path": "acme", "token": "secret", **config}
+        self.base = {"name": "fleet", "path": "acme", "token": "secret"}
+        self.base |= {"state-directory": str(state), **config}
         self.parts = Parts(
             settings=Settings(parse(self.base, "test")),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
+            logs=LogStore(self.state / "logs"),
             lanes=Lanes(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
@@ -358,14 +375,14 @@ class Inbox(Actor):
 
 
 @pytest.fixture
-def make_world() -> Iterator[Callable[..., World]]:
+def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
     logged: list[str] = []
     sink = logger.add(logged.append, level="DEBUG", format="{message}")
 
     def make(**config: Any) -> World:
         given = {key.replace("_", "-"): value for key, value in config.items()}
-        worlds.append(World(**given))
+        worlds.append(World(tmp_path / f"state-{len(worlds)}", **given))
         worlds[-1].logged = logged
         return worlds[-1]
 

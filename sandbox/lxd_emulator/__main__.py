@@ -45,7 +45,9 @@ def main(
         images=dict(_image(text) for text in images),
         furnished=not bare,
         timing=Timing.none() if instant else Timing(),
-        guest=GuestBehaviour(boot_s=0, poweroff_s=0) if instant else GuestBehaviour(boot_s=boot),
+        guest=GuestBehaviour(boot_s=0, poweroff_s=0, linger_s=0)
+        if instant
+        else GuestBehaviour(boot_s=boot),
     )
     try:
         asyncio.run(_serve(settings))

@@ -35,6 +35,7 @@ def application(context: Context) -> web.Application:
     route("GET", "/1.0/operations", _operations)
     route("GET", "/1.0/operations/{id}", _operation)
     route("GET", "/1.0/operations/{id}/wait", _wait)
+    route("GET", "/1.0/operations/{id}/websocket", _stream)
     route("DELETE", "/1.0/operations/{id}", _cancel)
     route("GET", "/1.0/certificates", _nothing)
     route("GET", "/1.0/warnings", _nothing)
@@ -150,6 +151,15 @@ async def _wait(request: web.Request) -> web.Response:
     operations = request.app[CONTEXT].operations
     operation = await operations.wait(request.match_info["id"], None if limit_s < 0 else limit_s)
     return sync(operation.document())
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    operation = request.app[CONTEXT].operations.get(request.match_info["id"])
+    if operation.done.is_set():
+        raise LxdError(500, "Only running operations can be connected")
+    if operation.command is None:
+        raise LxdError(500, "Only websocket operations can be connected")
+    return await operation.command.serve(request)
 
 
 async def _cancel(request: web.Request) -> web.Response:

@@ -31,6 +31,7 @@ def add(app: web.Application) -> None:
     route("DELETE", "/1.0/instances/{name}", delete)
     route("GET", "/1.0/instances/{name}/state", show_state)
     route("PUT", "/1.0/instances/{name}/state", change_state)
+    route("POST", "/1.0/instances/{name}/exec", execute)
     route("GET", "/1.0/instances/{name}/console", console)
     route("GET", "/1.0/instances/{name}/logs", logs)
     route("GET", "/1.0/instances/{name}/logs/{log}", log)
@@ -105,6 +106,12 @@ async def change_state(request: web.Request) -> web.Response:
     """Begin to start, stop, restart, freeze or unfreeze an instance."""
     body = await body_of(request)
     return background(request.app[CONTEXT].machines.change_state(_instance(request), body))
+
+
+async def execute(request: web.Request) -> web.Response:
+    """Begin to run a command in an instance's guest."""
+    body = await body_of(request)
+    return background(request.app[CONTEXT].machines.execute(_instance(request), body))
 
 
 async def console(request: web.Request) -> web.Response:

@@ -42,6 +42,7 @@ class GuestBehaviour:
         boot_s: From the instance's start to the guest's first signal, on average.
         boot_spread: How far a boot may be off that, as a share of it; evenly distributed.
         poweroff_s: From the guest's last signal to the end of the instance.
+        linger_s: How much longer a guest waits whose failure the host has been told.
         job_speed: Seconds of a job's `sleep` take that many seconds; 0 makes jobs instant.
         poll_s: How long one wait for a job lasts.
         seed: Of the distribution of boot times.
@@ -50,6 +51,7 @@ class GuestBehaviour:
     boot_s: float = 0.3
     boot_spread: float = 0.25
     poweroff_s: float = 0.1
+    linger_s: float = 20.0
     job_speed: float = 1.0
     poll_s: int = 25
     seed: int = 0
@@ -156,6 +158,16 @@ class Guests:
         guest = self._alive.get(key)
         return None if guest is None else "".join(guest.console)
 
+    async def answer(self, key: Key) -> bytes:
+        """Return what a guest writes when a command is run in it: its diary.
+
+        One that never boots writes nothing and comes to no end before itself.
+        """
+        guest = self._alive.get(key)
+        if guest is not None and guest.way == "never-boots":
+            await guest.ended.wait()
+        return (self.console(key) or "").encode()
+
     def stages(self) -> dict[str, str]:
         """Return what each guest is doing, by instance: `PROJECT/NAME`."""
         return {"/".join(key): guest.stage for key, guest in self._alive.items()}
@@ -199,7 +211,10 @@ class Guests:
             code = await self._run_application(guest, given["JIT_CONFIG"], given)
         except _Failed as failure:
             guest.say(f"guest: failed: {failure}")
-            await self._signal(guest, given, "failed", {"reason": str(failure)})
+            status = await self._signal(guest, given, "failed", {"reason": str(failure)})
+            if status == _NO_CONTENT and guest.first_start:
+                guest.stage = "waiting to be removed"
+                await asyncio.sleep(self.behaviour.linger_s)
         else:
             await self._signal(guest, given, "finished", {"exit-code": str(code)})
 
@@ -286,9 +301,10 @@ class Guests:
         given: Mapping[str, str],
         signal: str,
         more: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> int:
+        """Tell the host something and return its answer's status, 0 if there is none."""
         if guest.way == "never-signals":
-            return
+            return 0
         lines = {"signal": signal, **(more or {})}
         body = "".join(f"{key}={value}\n" for key, value in lines.items() if value)
         if guest.way == "garbage-signals":
@@ -305,6 +321,7 @@ class Guests:
         guest.say(f"signal {signal}: {status or 'no answer'}")
         if signal == "ready":
             guest.stage = "ready"
+        return status
 
     async def _ask(
         self,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sandbox.lxd_emulator import instances
+from sandbox.lxd_emulator import commands, instances
 from sandbox.lxd_emulator.clock import now
+from sandbox.lxd_emulator.commands import Command
 from sandbox.lxd_emulator.config_keys import is_true
 from sandbox.lxd_emulator.errors import LxdError
 from sandbox.lxd_emulator.model import FROZEN, RUNNING, STOPPED, Instance
@@ -127,6 +128,24 @@ class Machines:
         """
         self.state.put(instances.change(self.state, instance, body, whole=False))
         self._tell("instance-updated", instance)
+
+    def execute(self, instance: Instance, body: Mapping[str, Any]) -> Operation:
+        """Run a command in an instance's guest.
+
+        Raises:
+            LxdError: The instance does not run, or the request is refused.
+        """
+        commands.check(body)
+        if instance.status != RUNNING:
+            raise LxdError(400, "Instance is not running")
+        command = Command(body)
+        return self._operation(
+            "Executing command",
+            instance,
+            partial(self._execute, instance, command),
+            containers=True,
+            command=command,
+        )
 
     # What guests do
 
@@ -268,6 +287,19 @@ class Machines:
         self._tell("instance-updated", instance)
         return None
 
+    async def _execute(
+        self, instance: Instance, command: Command, operation: Operation
+    ) -> Afterwards:
+        try:
+            await command.all_connected()
+            self._tell("instance-exec", instance, context={"command": command.given.get("command")})
+            output = await self.guests.answer((instance.project, instance.name))
+            await command.write(output)
+            operation.metadata = {**command.metadata(), "return": 0}
+        finally:
+            await command.close()
+        return None
+
     def _boot(self, key: Key) -> None:
         instance = instances.started(self.state.instance(*key), now())
         self.state.put(instance)
@@ -292,11 +324,12 @@ class Machines:
         work: Callable[[Operation], Awaitable[Afterwards]],
         *,
         containers: bool = False,
+        command: Command | None = None,
     ) -> Operation:
         url = f"/1.0/instances/{instance.name}"
         containers = containers and instance.type == "container"
         return self._operations.start(
-            description, [url], instance.project, work, containers=containers
+            description, [url], instance.project, work, containers=containers, command=command
         )
 
     def _tell(

@@ -14,6 +14,7 @@ from sandbox.lxd_emulator.errors import LxdError, not_found
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from sandbox.lxd_emulator.commands import Command
     from sandbox.lxd_emulator.events import EventHub
     from sandbox.lxd_emulator.faults import Faults
 
@@ -38,6 +39,7 @@ class Operation:
     status_code: int = PENDING
     metadata: Mapping[str, Any] | None = None
     error: str = ""
+    command: Command | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -49,7 +51,7 @@ class Operation:
         """Return it as LXD describes it."""
         return {
             "id": self.id,
-            "class": "task",
+            "class": "websocket" if self.command else "task",
             "description": self.description,
             "created_at": self.created_at,
             "updated_at": self.updated_at or self.created_at,
@@ -80,6 +82,7 @@ class Operations:
         work: Callable[[Operation], Awaitable[Callable[[], None] | None]],
         *,
         containers: bool = False,
+        command: Command | None = None,
     ) -> Operation:
         """Begin an operation and return at once.
 
@@ -90,6 +93,7 @@ class Operations:
             work: Does it. What it returns, if anything, is called after the success is told: LXD
                 tells of some changes before and of some after that.
             containers: LXD also names the instances under their old address.
+            command: What is executed, if that is it.
         """
         urls = list(urls)
         kind = urls[0].split("/")[2]
@@ -97,7 +101,9 @@ class Operations:
         if containers:
             old = [url.replace("/instances/", "/containers/") for url in urls]
             resources = {"containers": old, **resources}
-        operation = Operation(description, resources, project)
+        operation = Operation(description, resources, project, command=command)
+        if command is not None:
+            operation.metadata = command.metadata()
         self._known[operation.id] = operation
         self._tell(operation)
         operation.status_code = RUNNING

@@ -9,9 +9,10 @@ from flask import Flask, Response, jsonify
 from pydantic_core import to_jsonable_python
 
 from supervisor import __version__
+from supervisor.gateways.log_store import LogStore
 from supervisor.messages import Reconcile
 from supervisor.parts import Parts
-from supervisor.report import runner_report, status_report
+from supervisor.report import log_report, runner_report, status_report
 from supervisor.supervision import Actor, Crash, System, handles, tree
 from supervisor.web import ServerLost, WebServer
 
@@ -90,9 +91,32 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
             return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted")
         return "", HTTPStatus.ACCEPTED
 
+    _serve_logs(app, parts.logs)
     if debug:
         app.post("/v1/debug/crash/<name>")(_crash(system))
     return app
+
+
+def _serve_logs(app: Flask, store: LogStore) -> None:
+    @app.get("/v1/logs")
+    def list_logs() -> Any:
+        try:
+            kept = store.listing()
+        except OSError as error:
+            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't list the logs: {error}")
+        return jsonify([log_report(one) for one in kept])
+
+    @app.get("/v1/logs/<name>")
+    def get_logs(name: str) -> Any:
+        try:
+            kept = store.read(name)
+        except OSError as error:
+            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't read the logs: {error}")
+        if kept is None:
+            return _refuse(
+                HTTPStatus.NOT_FOUND, f"no logs of {name} are kept; see `supervisor-cli logs`"
+            )
+        return jsonify({**log_report(kept), "text": kept.text})
 
 
 def _crash(system: System) -> Callable[[str], Any]:

@@ -13,7 +13,14 @@ from loguru import logger
 from supervisor import lifecycle, marks, places
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instance_work import Inspected, InstanceWork, Looked, LookFailed, Recorded
+from supervisor.instance_work import (
+    Inspected,
+    InstanceWork,
+    LogsSaved,
+    Looked,
+    LookFailed,
+    Recorded,
+)
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
@@ -66,7 +73,7 @@ class Order:
 class _Done:
     """A piece of this runner's work on LXD is done."""
 
-    outcome: Happened | Looked | LookFailed | Inspected | Recorded
+    outcome: Happened | Looked | LookFailed | Inspected | LogsSaved | Recorded
 
 
 class _RecordDue:
@@ -182,14 +189,25 @@ class RunnerActor(Actor):
                 self.publish("unknown", outcome.reason)
             self.tell_after(_LOOK_AGAIN_S, Look())
         elif isinstance(outcome, Inspected):
-            if outcome.job_begun is not None:
-                begun = lifecycle.JobStarted(Job()) if outcome.job_begun else lifecycle.NoJobBegun()
-                self._happen(begun)
+            self._inspected(outcome)
+        elif isinstance(outcome, LogsSaved):
+            self._logs_saved(outcome)
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.
             logger.warning("could not record the stage: {}", outcome.error)
             self._record_after(_RECORD_AGAIN_S)
+
+    def _inspected(self, outcome: Inspected) -> None:
+        if outcome.job_begun is not None:
+            begun = lifecycle.JobStarted(Job()) if outcome.job_begun else lifecycle.NoJobBegun()
+            self._happen(begun)
+
+    def _logs_saved(self, outcome: LogsSaved) -> None:
+        if outcome.error:
+            logger.warning("the guest's logs are lost: {}", outcome.error)
+        elif outcome.kept:
+            logger.info("the guest's logs are kept: supervisor-cli logs {}", self._name)
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
@@ -291,16 +309,26 @@ class RunnerActor(Actor):
                 self._record_after(_RECORD_LATER_S)
             else:
                 self._record()
+        elif effect is Effect.SAVE_LOGS:
+            self._enqueue(self._parts.tending, self._saving_of_logs(life.reason))
         elif work := _TENDING.get(effect):
             self._enqueue(self._parts.tending, partial(work, self._instance))
         elif effect is Effect.UNREGISTER:
-            runner_id = life.runner_id or before.runner_id
-            if runner_id is not None:
-                order = DeleteRegistration(runner_id, self._name, self._entry.place)
-                self.system.directory.tell("tokens", order)
+            self._unregister(life.runner_id or before.runner_id)
         elif effect is Effect.END:
             self._parts.roster.drop(self._name)
             self.stop()
+
+    def _unregister(self, runner_id: int | None) -> None:
+        if runner_id is not None:
+            order = DeleteRegistration(runner_id, self._name, self._entry.place)
+            self.system.directory.tell("tokens", order)
+
+    def _saving_of_logs(self, reason: str) -> Work:
+        config = self._parts.settings.config.logs
+        return partial(
+            self._instance.save_logs, self._parts.logs, config, reason=reason, at=self._now()
+        )
 
     def _others_are_starting(self) -> bool:
         """Tell whether LXD has more urgent work than to note that a guest is ready.

@@ -7,16 +7,29 @@ from flask import Flask, Response, request
 from loguru import logger
 
 from supervisor import signals
+from supervisor.allowance import Allowances, Rate
 from supervisor.gateways.lxd import LxdError
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Roster
-from supervisor.supervision import Actor, Directory, System, handles
+from supervisor.strangers import Bounds
+from supervisor.supervision import Actor, Clock, Directory, System, handles
 from supervisor.web import ServerLost, WebServer
 
 _LISTEN_AGAIN_S = 2.0
-CONNECTIONS = 500
-"""At once, of all guests; below the 1024 descriptors that a process commonly may have."""
+BOUNDS = Bounds(
+    # Below the 1024 descriptors that a process commonly may have.
+    connections=500,
+    share=16,
+    # A guest makes four or five in its life.
+    rate=Rate(burst=50, per_s=10),
+    # Longer than a guest waits for an answer.
+    lifetime_s=5,
+    patience_s=0.2,
+)
+"""What guests may take: they run other people's code."""
+SIGNALS = Rate(burst=20, per_s=0.1)
+"""How many signals a runner may give: five in its life, and some that were repeated."""
 
 
 class _Listen:
@@ -44,34 +57,37 @@ class SignalsActor(Actor):
     @handles(_Listen)
     def _listen(self, _message: _Listen) -> None:
         config = self._parts.settings.config
+        port = config.signals.port
         try:
             network = config.lxd.network
             address = config.signals.address or self._parts.lxd.bridge_address(network).ip
+            self._server = self._serve(str(address), port)
         except LxdError as error:
             # LXD may come up after us. No runner starts meanwhile.
-            self.publish("failing", str(error))
-            self.tell_after(_LISTEN_AGAIN_S, _Listen())
-            return
-        self._server = WebServer(
-            make_app(self._parts.roster, self.system.directory),
+            self._fail(str(error))
+        except OSError as error:
+            self._fail(f"can't listen at {address}:{port}: {error.strerror}")
+        else:
+            self._base = f"http://{address}:{port}"
+            self.publish("listening", f"guests report to {self._base}")
+            self._announce(AnnounceSignals())
+
+    def _fail(self, reason: str) -> None:
+        self.publish("failing", reason)
+        self.tell_after(_LISTEN_AGAIN_S, _Listen())
+
+    def _serve(self, address: str, port: int) -> WebServer:
+        return WebServer(
+            make_app(self._parts.roster, self.system.directory, self.system.clock),
             "signals",
             lost=partial(self.actor_ref.tell, ServerLost()),
-            host=str(address),
-            port=config.signals.port,
-            threads=4,
-            # Guests run other people's code: nobody gets much memory, time or many connections.
-            connection_limit=CONNECTIONS,
-            channel_timeout=10,
-            cleanup_interval=10,
-            # A line in the log for each connection of theirs would be theirs to fill the disk with.
-            log_socket_errors=False,
+            bounds=BOUNDS,
+            host=address,
+            port=port,
             max_request_body_size=signals.MAX_BYTES,
             max_request_header_size=signals.MAX_BYTES,
             inbuf_overflow=2 * signals.MAX_BYTES,
         )
-        self._base = f"http://{address}:{config.signals.port}"
-        self.publish("listening", f"guests report to {self._base}")
-        self._announce(AnnounceSignals())
 
     @handles(ServerLost)
     def _server_lost(self, _message: ServerLost) -> None:
@@ -91,15 +107,22 @@ class SignalsActor(Actor):
         self._server = None
 
 
-def make_app(roster: Roster, directory: Directory) -> Flask:
-    """Make the web service: who may speak stands in the roster, who hears it in the directory."""
-    app = Flask("signals")
+def make_app(roster: Roster, directory: Directory, clock: Clock) -> Flask:
+    """Make the web service: who may speak stands in the roster, who hears it in the directory.
 
-    @app.post("/v1/runners/<name>/signals")
+    Each line that it logs costs a runner one of its few signals.
+    """
+    app = Flask("signals", static_folder=None)
+    app.url_map.merge_slashes = False
+    allowances = Allowances(SIGNALS)
+
+    @app.post("/v1/runners/<name>/signals", provide_automatic_options=False)
     def receive(name: str) -> Response:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not roster.recognises(name, token):
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
+        if not allowances.take(name, clock.monotonic()):
+            return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")
         try:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:

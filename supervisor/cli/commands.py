@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
 
 import click
 from rich.console import Console
@@ -14,6 +15,7 @@ from supervisor import __version__
 from supervisor.cli import render
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
+from supervisor.guest_logs import printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
 
@@ -148,6 +150,22 @@ def runners(socket: Path, as_json: bool) -> None:
     _show(
         answer, as_json, lambda console: console.print(render.runners_table(answer, console.width))
     )
+
+
+@main.command()
+@_socket_option
+@_json_option
+@click.argument("runner", required=False)
+def logs(socket: Path, runner: str | None, as_json: bool) -> None:
+    """List the logs that are kept of failed guests, or print RUNNER's."""
+    client = ControlClient(socket)
+    if runner is None:
+        kept = client.get("/v1/logs")
+        _show(kept, as_json, lambda console: console.print(render.logs_table(kept, console.width)))
+        return
+    answer = client.get(f"/v1/logs/{quote(runner, safe='')}")
+    # The file is printable as the daemon has written it; this one may be another's.
+    _show(answer, as_json, lambda _console: click.echo(printable(answer["text"]), nl=False))
 
 
 @main.command()

@@ -8,6 +8,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from supervisor.guest_logs import one_line
+
 _COLOURS = {
     "busy": "yellow",
     "idle": "green",
@@ -104,6 +106,26 @@ def runners_table(
     return _fitting(table, width)
 
 
+def logs_table(kept: list[Mapping[str, Any]], width: int, now: datetime | None = None) -> Table:
+    """List the logs that are kept of failed guests, as the daemon orders them.
+
+    Args:
+        kept: the answer of `/v1/logs`.
+        width: of the terminal, in characters.
+        now: against which ages are told.
+    """
+    now = now or datetime.now(timezone.utc)
+    table = _table("RUNNER", "SAVED", "SIZE", "REASON")
+    for one in kept:
+        table.add_row(
+            Text(one_line(one["runner"]), "bold"),
+            f"{age(one['saved_at'], now)} ago",
+            f"{one['size'] / 1024:,.0f} KiB",
+            Text(one_line(one["reason"]), "dim"),
+        )
+    return _fitting(table, width)
+
+
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """Say in words what is, and what is wrong.
 
@@ -174,7 +196,7 @@ def _span(seconds: float) -> str:
 def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
     for heading in headings:
-        number = heading in {"FOR", "RESTARTS", "MAILBOX"}
+        number = heading in {"FOR", "RESTARTS", "MAILBOX", "SAVED", "SIZE"}
         table.add_column(heading, no_wrap=True, justify="right" if number else "left")
     return table
 

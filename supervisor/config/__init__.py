@@ -9,7 +9,7 @@ from supervisor.config.file import (
     parse,
     without_waiting,
 )
-from supervisor.config.model import DEFAULT_SOCKET, Config
+from supervisor.config.model import DEFAULT_SOCKET, Config, LogsConfig
 from supervisor.config.values import TOKEN_RULE, is_token, share_of
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "TOKEN_RULE",
     "Config",
     "ConfigError",
+    "LogsConfig",
     "is_token",
     "load",
     "mode_of",

@@ -1,7 +1,6 @@
 """What can be set: each key with its type, its default and an example."""
 
 from datetime import timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,9 @@ from supervisor.config.values import (
     Duration,
     GitHubUrl,
     Group,
+    HostAddress,
     Labels,
+    LogSize,
     LxdName,
     Name,
     ScopePath,
@@ -22,6 +23,7 @@ from supervisor.config.values import (
     Size,
     Socket,
     Token,
+    size_in_bytes,
 )
 from supervisor.lifecycle import Limits
 from supervisor.scope import Scope
@@ -75,8 +77,20 @@ class ControlConfig(_Section):
 class SignalsConfig(_Section):
     """Where the guests report. The address is that of the LXD bridge, unless given."""
 
-    address: IPv4Address | None = Field(None, examples=["10.0.100.1"])
+    address: HostAddress | None = Field(None, examples=["10.0.100.1"])
     port: int = Field(8642, ge=1, le=65535, examples=[8642])
+
+
+class LogsConfig(_Section):
+    """What is kept of the logs of guests that failed."""
+
+    keep: int = Field(50, ge=1, le=10_000, examples=[50])
+    size: LogSize = Field("1MiB", examples=["1MiB"])
+
+    @property
+    def most_bytes(self) -> int:
+        """How large one runner's may be."""
+        return size_in_bytes(self.size)
 
 
 class AppConfig(_Section):
@@ -125,6 +139,7 @@ class Config(_Section):
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )
+    logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
     signals: SignalsConfig = SignalsConfig()

@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
 _MOST_LABELS = 97
 _LONGEST_GROUP = 64
+_SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
@@ -50,6 +52,18 @@ def _check_name(value: str) -> str:
 def _check_size(value: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
         raise ValueError("must be a whole number and a unit: KiB, MiB, GiB, TiB, PiB or EiB")
+    return value
+
+
+def size_in_bytes(value: str) -> int:
+    """Read a size that has been checked."""
+    number, unit = value[:-3], value[-3:]
+    return int(number) << 10 * (1 + "KMGTPE".index(unit[0]))
+
+
+def _check_log_size(value: str) -> str:
+    if not _SMALLEST_LOG <= size_in_bytes(_check_size(value)) <= _LARGEST_LOG:
+        raise ValueError("must be at least 16KiB and at most 16MiB")
     return value
 
 
@@ -139,6 +153,15 @@ def is_token(value: str) -> bool:
     return re.fullmatch(r"[!-~]+", value) is not None
 
 
+def _check_host_address(value: IPv4Address) -> IPv4Address:
+    # 0.0.0.0 would listen everywhere, also where no guest is, and is nowhere to report to.
+    if value.is_unspecified or value.is_multicast or value.is_reserved:
+        raise ValueError(
+            "must be one address of this host that guests reach, not one of all or of many"
+        )
+    return value
+
+
 def _check_socket(value: Path) -> Path:
     if not value.is_absolute() or len(os.fsencode(value)) > _LONGEST_SOCKET_PATH:
         raise ValueError(f"must be an absolute path of at most {_LONGEST_SOCKET_PATH} bytes")
@@ -168,8 +191,10 @@ Group = Annotated[str, AfterValidator(_check_group)]
 AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
+LogSize = Annotated[str, AfterValidator(_check_log_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
+HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]

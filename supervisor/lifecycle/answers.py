@@ -58,8 +58,8 @@ _ORDER = {
 class Effect(Enum):
     """What the runner's actor shall do next.
 
-    Those that concern the instance (create, start, record, remove) are done one after another, so
-    that a removal never overtakes a creation that is under way.
+    Those that concern the instance (create, start, record, save, remove) are done one after
+    another, so that a removal never overtakes a creation that is under way.
     """
 
     REGISTER = "ask GitHub for a just-in-time configuration"
@@ -68,6 +68,7 @@ class Effect(Enum):
     RECORD = "write stage and job into the instance's configuration, take the secrets out"
     INSPECT = "look into the guest for a job that has begun"
     UNREGISTER = "delete the registration on GitHub"
+    SAVE_LOGS = "keep what the guest has logged"
     REMOVE = "delete the instance"
     END = "end: nothing is left to do"
 
@@ -145,9 +146,11 @@ def _forward(life: Life, now: datetime, stage: Stage, reason: str, *effects: Eff
 def _fail(life: Life, now: datetime, reason: str) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life)
-    effects = (Effect.REMOVE,) if life.runner_id is None else (Effect.REMOVE, Effect.UNREGISTER)
+    # Without its configuration it has no instance yet, and so nothing to tell.
+    save = () if life.stage is Stage.REQUESTED else (Effect.SAVE_LOGS,)
+    leave = () if life.runner_id is None else (Effect.UNREGISTER,)
     known = replace(life, failed_in=life.failed_in or life.stage)
-    return _move(known, now, Stage.FAILED, reason, *effects)
+    return _move(known, now, Stage.FAILED, reason, *save, Effect.REMOVE, *leave)
 
 
 def _remove(life: Life, now: datetime, reason: str) -> Step:
@@ -223,8 +226,11 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
     known = replace(life, job=event.job, failed_in=None)
     if life.stage is Stage.RETIRING:
         return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
-    if life.stage is Stage.BUSY and life.job in {None, Job()}:
-        return Step(known, (Effect.RECORD,))  # GitHub's list was faster than the guest's signal
+    if life.stage is Stage.BUSY:
+        # GitHub's list was faster than the guest's signal; or it says it again, for which no
+        # number of times is worth a call to LXD.
+        is_new = life.job in {None, Job()} and known != life
+        return Step(known, (Effect.RECORD,)) if is_new else Step(life)
     return _forward(known, now, Stage.BUSY, "runs its job", Effect.RECORD)
 
 
@@ -308,7 +314,8 @@ def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
     reason = f"stopped while {life.stage}"
-    return _move(_end_early(life), now, Stage.FINISHED, reason, Effect.REMOVE)
+    effects = (Effect.SAVE_LOGS, Effect.REMOVE)
+    return _move(_end_early(life), now, Stage.FINISHED, reason, *effects)
 
 
 @_answer.register
@@ -339,8 +346,9 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
 def _(_event: Unregistered, life: Life, now: datetime) -> Step:
     known = replace(life, runner_id=None)
     if life.stage is Stage.RETIRING:
-        stage = Stage.FAILED if life.failed_in else Stage.FINISHED
-        return _move(known, now, stage, life.reason, Effect.REMOVE)
+        if life.failed_in:
+            return _move(known, now, Stage.FAILED, life.reason, Effect.SAVE_LOGS, Effect.REMOVE)
+        return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
     if life.stage is Stage.BOOTING or life.stage in AVAILABLE:
         # The answer to an earlier wish to let it go has come late: it can't get a job any more.
         return _move(known, now, Stage.FINISHED, "was let go", Effect.REMOVE)

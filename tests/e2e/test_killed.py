@@ -117,6 +117,7 @@ def test_killed_while_a_job_runs_it_knows_the_job_and_lets_it_end(world: World) 
     gate = world.gate()
     job = world.queue(gate.script, workflow="nightly")
     name = world.wait_started(job)
+    wait_until(lambda: "nightly" in str(world.configurations()[name]), "the job is recorded")
     world.restart_after_kill()
     assert world.wait_started(job) == name
     assert world.runners()[name]["job"]["workflow"] == "nightly"

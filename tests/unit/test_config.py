@@ -116,9 +116,16 @@ def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, val
         ("control", "debug", "perhaps"),
         ("signals", "address", "fe80::1"),
         ("signals", "address", "the bridge"),
+        ("signals", "address", "0.0.0.0"),
+        ("signals", "address", "224.0.0.1"),
+        ("signals", "address", "255.255.255.255"),
         ("signals", "port", 0),
         ("signals", "port", 65536),
         ("limits", "booting", "10 minutes"),
+        ("logs", "keep", 0),
+        ("logs", "size", "15KiB"),
+        ("logs", "size", "17MiB"),
+        ("logs", "size", "1 MB"),
         ("limits", "offline", "0s"),
         ("app", "id", -5),
         ("app", "id", 0),
@@ -404,3 +411,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError, match="is not a regular file"):
         load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("size", "in_bytes"), [("16KiB", 16384), ("1MiB", 1 << 20), ("16MiB", 16 << 20)]
+)
+def test_the_size_of_a_log_is_told_in_bytes(size: str, in_bytes: int) -> None:
+    assert parse({**MINIMUM, "logs": {"size": size}}, "x").logs.most_bytes == in_bytes
+
+
+def test_what_is_kept_of_logs_can_change_while_the_daemon_runs() -> None:
+    before, after = parse(MINIMUM, "x"), parse({**MINIMUM, "logs": {"keep": 3}}, "x")
+    assert before.needs_restart(after) == ()

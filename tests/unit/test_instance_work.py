@@ -1,13 +1,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timezone
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from fake_world import FakeLxd
 
 from supervisor import lifecycle
-from supervisor.gateways.lxd import AlreadyExists, LxdError, LxdUnavailable, NotFound, TimedOut
-from supervisor.instance_work import Inspected, InstanceWork, Looked, LookFailed, Recorded
+from supervisor.config import LogsConfig
+from supervisor.gateways.log_store import LogStore
+from supervisor.gateways.lxd import (
+    AlreadyExists,
+    LxdError,
+    LxdUnavailable,
+    NotFound,
+    Output,
+    TimedOut,
+)
+from supervisor.instance_work import (
+    Inspected,
+    InstanceWork,
+    LogsSaved,
+    Looked,
+    LookFailed,
+    Recorded,
+)
 from supervisor.lifecycle import Limits
 from supervisor.messages import Happened
 
@@ -92,3 +111,102 @@ def test_a_guest_that_lxd_can_not_look_into_tells_nothing() -> None:
     lxd = FakeLxd()
     lxd.fail("directory", LxdUnavailable("no agent"))
     assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(None)  # type: ignore[arg-type]
+
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+CONFIG = LogsConfig()
+
+
+def save(work: InstanceWork, store: LogStore, reason: str = "it failed") -> LogsSaved:
+    return work.save_logs(store, CONFIG, reason=reason, at=NOW)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LogStore:
+    return LogStore(tmp_path / "logs")
+
+
+def kept(store: LogStore) -> str:
+    found = store.read(NAME)
+    assert found is not None
+    return found.text
+
+
+def test_console_and_logs_of_a_running_guest_are_kept(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    lxd.put(NAME)
+    lxd.consoles[NAME] = "boots\r\n"
+    lxd.outputs[NAME] = Output(b"== journal ==\n\xff says\n", "is cut off after 7 s")
+    assert save(work, store) == LogsSaved(kept=True)
+    assert kept(store) == (
+        f"runner: {NAME}\nsaved: 2030-01-01T00:00:00+00:00\nreason: it failed\n\n"
+        "== console ==\nboots\n\n== guest ==\n== journal ==\n\ufffd says\n(is cut off after 7 s)\n"
+    )
+
+
+def test_a_stopped_guest_has_only_its_console(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    lxd.put(NAME, "Stopped")
+    lxd.consoles[NAME] = "dies"
+    save(work, store)
+    assert kept(store).endswith("\n\n== console ==\ndies\n")
+    assert lxd.count("output_of") == 0
+
+
+def test_a_guest_that_never_was_and_one_that_shows_nothing_leave_no_file(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    assert save(work, store) == LogsSaved()
+    lxd.put(NAME, "Stopped")
+    assert save(work, store) == LogsSaved()
+    assert store.listing() == []
+
+
+@pytest.mark.parametrize("call", ["instance", "console_log", "output_of"])
+@pytest.mark.parametrize("error", ERRORS)
+def test_what_can_not_be_had_is_one_line_in_the_file(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore, call: str, error: LxdError
+) -> None:
+    lxd.put(NAME)
+    lxd.fail(call, error)
+    assert save(work, store) == LogsSaved(kept=True)
+    assert "(x)" in kept(store).splitlines()
+
+
+def test_what_the_guest_was_given_is_withheld_wherever_it_stands(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    token = "t" * 43
+    lxd.put(NAME, signal_sha256=sha256(token.encode()).hexdigest())
+    lxd.update_config(NAME, {"cloud-init.user-data": "JIT_CONFIG=c2VjcmV0\n"})
+    lxd.consoles[NAME] = f"c2VjcmV0 {token}"
+    lxd.outputs[NAME] = Output(f"{token} c2VjcmV0".encode())
+    save(work, store, f"said c2VjcmV0 {token}")
+    assert "c2VjcmV0" not in kept(store)
+    assert token not in kept(store)
+    assert kept(store).count("[withheld]") == 6
+
+
+def test_a_console_full_of_rubbish_leaves_room_for_the_guests_logs(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    lxd.put(NAME)
+    lxd.consoles[NAME] = "\x00" * CONFIG.most_bytes
+    lxd.outputs[NAME] = Output(b"\x01" * CONFIG.most_bytes + b"end")
+    save(work, store)
+    (found,) = store.listing()
+    assert found.size <= CONFIG.most_bytes
+    assert kept(store).count("\ufffd\n\n== guest ==\n\ufffd") == 1
+
+
+def test_a_disk_that_takes_nothing_is_told_in_one_line(
+    lxd: FakeLxd, work: InstanceWork, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    lxd.put(NAME)
+    lxd.consoles[NAME] = "boots"
+    saved = save(work, LogStore(tmp_path / "logs"))
+    assert "logs" in saved.error
+    assert "\n" not in saved.error

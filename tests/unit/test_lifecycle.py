@@ -222,7 +222,50 @@ def test_github_is_asked_before_a_runner_that_was_not_heard_of_is_removed() -> N
 def test_a_failure_removes_the_instance_and_its_registration() -> None:
     failed = step(life(Stage.BOOTING), Failed("no disk"), NOW)
     assert failed.life.stage is Stage.FAILED
-    assert set(failed.effects) == {Effect.REMOVE, Effect.UNREGISTER}
+    assert failed.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+
+
+@given(lives, events)
+def test_logs_are_saved_before_their_instance_goes_and_never_after(
+    before: Life, event: Event
+) -> None:
+    effects = step(before, event, NOW).effects
+    if Effect.SAVE_LOGS in effects:
+        assert effects[effects.index(Effect.SAVE_LOGS) + 1] is Effect.REMOVE
+
+
+@given(lives, st.booleans())
+def test_who_was_ordered_away_or_never_had_an_instance_leaves_no_logs(
+    before: Life, force: bool
+) -> None:
+    assert Effect.SAVE_LOGS not in step(before, DeletionOrdered("why", force), NOW).effects
+    requested = replace(before, stage=Stage.REQUESTED)
+    for event in (Failed("no name"), LimitPassed(Stage.REQUESTED)):
+        assert Effect.SAVE_LOGS not in step(requested, event, NOW).effects
+
+
+@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BUSY])
+def test_a_limit_that_has_passed_saves_the_logs(stage: Stage) -> None:
+    assert Effect.SAVE_LOGS in step(life(stage), LimitPassed(stage), NOW).effects
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.FINISHED])
+def test_one_that_github_lets_go_after_its_limit_has_its_logs_saved(stage: Stage) -> None:
+    asked = step(life(stage), LimitPassed(stage), NOW)
+    gone = step(asked.life, Unregistered(), NOW)
+    assert gone.effects == (Effect.SAVE_LOGS, Effect.REMOVE)
+
+
+def test_one_that_was_late_once_and_then_ordered_away_leaves_no_logs() -> None:
+    late = step(life(Stage.BOOTING), LimitPassed(Stage.BOOTING), NOW).life
+    kept = step(late, UnregistrationRefused(busy=False), NOW).life
+    ordered = step(kept, DeletionOrdered("too many"), NOW).life
+    assert step(ordered, Unregistered(), NOW).effects == (Effect.REMOVE,)
+
+
+def test_one_found_stopped_after_a_restart_has_its_logs_saved() -> None:
+    found = adopt(Seen(running=False, runner_id=7), NOW)
+    assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
 
 
 def test_a_failed_removal_is_tried_again_when_its_limit_passes() -> None:
@@ -247,7 +290,8 @@ def test_a_runner_that_ends_without_having_run_a_job_is_unregistered() -> None:
 @pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY])
 def test_an_instance_found_stopped_is_removed(stage: Stage) -> None:
     found = step(life(stage), FoundStopped(), NOW)
-    assert (found.life.stage, found.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+    effects = (Effect.SAVE_LOGS, Effect.REMOVE)
+    assert (found.life.stage, found.effects) == (Stage.FINISHED, effects)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +377,7 @@ def test_one_that_nobody_can_look_into_stays_for_as_long_as_a_job_may_take() -> 
 @given(lives, events)
 def test_an_ending_runner_never_becomes_available_again(before: Life, event: Event) -> None:
     if before.stage in ENDING - {Stage.RETIRING}:
+        # One that does not power off is asked for on GitHub, as its job may run still.
         assert step(before, event, NOW).life.stage in ENDING
 
 
@@ -464,3 +509,39 @@ def test_a_clock_that_went_back_gives_nobody_more_than_the_limit() -> None:
 
 def test_a_stage_without_a_limit_lasts_for_ever() -> None:
     assert Limits().left(life(Stage.IDLE), NOW) is None
+
+
+told = st.one_of(
+    st.just(GuestReady()),
+    st.builds(JobStarted, st.builds(Job, st.sampled_from(["", "a", "b"]))),
+    st.just(JobFinished()),
+    st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
+    st.builds(Failed, st.sampled_from(["one", "other"])),
+)
+
+
+@given(lives, st.lists(told, max_size=12).map(lambda said: [e for e in said for _ in range(5)]))
+def test_whatever_a_guest_says_and_how_often_it_costs_few_calls_and_lines(
+    now: Life, said: list[Event]
+) -> None:
+    effects: list[Effect] = []
+    shown = set()
+    changes = 0
+    for event in said:
+        after = step(now, event, NOW)
+        effects += after.effects
+        changes += after.life != now
+        now = after.life
+        shown.add((now.stage, now.reason))
+    assert effects.count(Effect.RECORD) <= 3
+    assert effects.count(Effect.REMOVE) <= 1
+    assert len(effects) <= 5
+    assert len(shown) <= 5
+    assert changes <= 8
+
+
+def test_a_job_that_has_been_told_is_not_told_otherwise() -> None:
+    busy = living(Stage.BUSY, job=JOB)
+    assert step(busy, JobStarted(Job("another/one")), NOW) == Step(busy)
+    unknown = living(Stage.BUSY, job=Job())
+    assert step(unknown, JobStarted(Job()), NOW) == Step(unknown)

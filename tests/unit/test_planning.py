@@ -80,6 +80,7 @@ listings = st.builds(
 )
 
 
+_COMING_UP = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING)
 _CAN_GO = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -100,7 +101,8 @@ def carried_out(want: Desired, before: list[Runner], step: int = 0) -> list[Runn
     plan = balance(want, before, NOW)
     gone = {name for name, _ in plan.retire}
     made = [runner(f"x{step}x{n}", Stage.IDLE, since=NOW) for n in range(plan.create)]
-    return [r for r in before if r.name not in gone] + made
+    kept = [r for r in before if r.name not in gone]
+    return [replace(r, stage=Stage.IDLE) if r.stage in _COMING_UP else r for r in kept] + made
 
 
 def settled(want: Desired, fleet: list[Runner]) -> list[Runner]:
@@ -288,6 +290,15 @@ def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_
         assert registration.name not in {r.name for r in fleet}
         assert registration.key in unmatched
         assert not registration.busy
+
+
+def test_a_guest_that_is_not_heard_of_is_looked_for_on_github_soon() -> None:
+    """Its ready signal may have been lost, such as while no daemon ran."""
+    booting = runner("a", Stage.BOOTING, since=NOW)
+    plans = look_again((), booting, times=4, apart=timedelta(seconds=20))
+    assert [plan.recheck for plan in plans] == [
+        timedelta(seconds=30), timedelta(seconds=15), timedelta(seconds=15), None,
+    ]  # fmt: skip
 
 
 @given(desired, runners, listings)

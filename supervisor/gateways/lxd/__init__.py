@@ -4,6 +4,7 @@ One `Lxd` serves all threads of the process. All its calls block, have time limi
 data and raise nothing but kinds of `LxdError`.
 """
 
+from supervisor.gateways.lxd._commands import Commands, Output
 from supervisor.gateways.lxd._connection import LxdEndpoint
 from supervisor.gateways.lxd._errors import (
     AlreadyExists,
@@ -32,6 +33,7 @@ __all__ = [
     "LxdUnavailable",
     "NotFound",
     "OperationFailed",
+    "Output",
     "Refused",
     "Resource",
     "ServerInfo",
@@ -39,5 +41,5 @@ __all__ = [
 ]
 
 
-class Lxd(Instances, Images, Resources, Events, Server):
+class Lxd(Instances, Commands, Images, Resources, Events, Server):
     """One LXD, as the supervisor uses it. Any thread may call it."""

@@ -14,17 +14,16 @@ import contextlib
 import json
 import socket
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from ws4py.client import WebSocketBaseClient
 from ws4py.exc import WebSocketException
 
 from supervisor.gateways.lxd._connection import Connection
 from supervisor.gateways.lxd._errors import LxdUnavailable, unreachable
 from supervisor.gateways.lxd._moments import moment
+from supervisor.gateways.lxd._websocket import Websocket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ class EventStream:
     raises LxdUnavailable when the connection is lost; it does not connect anew.
     """
 
-    def __init__(self, websocket: _Socket, where: str) -> None:
+    def __init__(self, websocket: Websocket, where: str) -> None:
         self._websocket = websocket
         self._socket: socket.socket = websocket.sock
         self._where = where
@@ -75,7 +74,7 @@ class EventStream:
                 event = _event(self._websocket.arrived.popleft())
                 if event is not None:
                     return event
-            elif not self._receive():
+            elif not self._websocket.receive():
                 break
         self._end()
         if self._closed.is_set():
@@ -96,14 +95,6 @@ class EventStream:
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self._socket.close()
-
-    def _receive(self) -> bool:
-        try:
-            return bool(self._websocket.once())  # type: ignore[no-untyped-call]
-        except (WebSocketException, OSError, RuntimeError, AttributeError) as error:
-            # ws4py answers a ping on a socket that has just been closed.
-            self._websocket.failure = error
-            return False
 
     def _end(self) -> None:
         with contextlib.suppress(OSError):
@@ -127,7 +118,7 @@ class Events(Connection):
         """
         aim = "listen to the events"
         where, timeout_s = str(self.endpoint.find_socket()), self.endpoint.timeout_s
-        websocket = self._client(aim).events(websocket_client=_Socket)
+        websocket = self._client(aim).events(websocket_client=Websocket)
         query = urlencode({"type": "lifecycle", "project": self.endpoint.project})
         websocket.resource = f"{websocket.resource}?{query}"
         websocket.sock.settimeout(timeout_s)
@@ -138,43 +129,6 @@ class Events(Connection):
             websocket.close_connection()
             raise unreachable(error, aim, where, timeout_s) from error
         return EventStream(websocket, where)
-
-
-class _Socket(WebSocketBaseClient):
-    """A websocket that keeps what arrives, and an error instead of logging it."""
-
-    def __init__(self, url: str, ssl_options: Any = None) -> None:
-        # LXD refuses an origin that differs from the host's name, which a unix socket has not.
-        super().__init__(  # type: ignore[no-untyped-call]
-            url, ssl_options=ssl_options, exclude_headers=["Origin"]
-        )
-        self.arrived: deque[bytes] = deque()
-        self.failure: Exception | None = None
-        self._first = True
-
-    def handshake_ok(self) -> None:
-        """Keep nothing: events are taken from `arrived`."""
-
-    def process(self, data: bytes) -> bool:
-        """Take bytes that came in one piece with the handshake's answer as if they came later.
-
-        ws4py 0.6 gives them to its parser at once, which takes no more than it asked for: the
-        rest, a first ping or event, would be lost and the stream out of step.
-        """
-        if self._first:
-            self._first = False
-            if len(data) > self.reading_buffer_size:
-                self.buf = data + self.buf
-                return True
-        return bool(super().process(data))  # type: ignore[no-untyped-call]
-
-    def received_message(self, message: Any) -> None:
-        """Keep a message until the iterating thread takes it."""
-        self.arrived.append(bytes(message.data))
-
-    def unhandled_error(self, error: Exception) -> None:
-        """Keep the error for whoever iterates."""
-        self.failure = error
 
 
 def _event(data: bytes) -> LifecycleEvent | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -67,14 +68,19 @@ class Instances(Connection):
         answer = self._call("list the instances", "get", "instances", params={"recursion": 1})
         return [_instance(entry) for entry in answer.metadata]
 
-    def instance(self, name: str) -> Instance:
+    def instance(self, name: str, *, limit_s: float | None = None) -> Instance:
         """Describe one instance.
+
+        Args:
+            name: its name.
+            limit_s: how long LXD may take, if not as long as for every call.
 
         Raises:
             NotFound: There is none of this name.
             LxdError: It can't be asked for.
         """
-        return _instance(self._call(f"look at instance {name}", "get", "instances", name).metadata)
+        aim, timeout_s = f"look at instance {name}", self._timeout_s(limit_s)
+        return _instance(self._call(aim, "get", "instances", name, timeout=timeout_s).metadata)
 
     def create(self, request: Mapping[str, Any], *, limit_s: float) -> None:
         """Create an instance and return when it is there; it is not started.
@@ -160,12 +166,19 @@ class Instances(Connection):
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def console_log(self, name: str, *, most_bytes: int = _CONSOLE_BYTES) -> str:
+    def console_log(
+        self, name: str, *, most_bytes: int = _CONSOLE_BYTES, limit_s: float | None = None
+    ) -> str:
         """Return the end of what the guest wrote on its console, for a person to read.
 
         LXD 5.0 shows what a running container writes once: a second call returns what is new.
         Where LXD keeps no console log of virtual machines, it is the log of their emulator. A
         guest that is gone has left none.
+
+        Args:
+            name: the instance's.
+            most_bytes: of the end.
+            limit_s: how long LXD may take for one answer, if not as long as for every call.
 
         Raises:
             NotFound: There is no such instance.
@@ -173,13 +186,13 @@ class Instances(Connection):
         """
         aim = f"read the console of instance {name}"
         try:
-            return self._tail(aim, most_bytes, "instances", name, "console")
+            return self._tail(aim, most_bytes, limit_s, "instances", name, "console")
         except (Refused, OperationFailed, NotFound):
             # That there is nothing to show looks like any other failure.
-            if self.instance(name).type == "container":
+            if self.instance(name, limit_s=limit_s).type == "container":
                 return ""
         try:
-            return self._tail(aim, most_bytes, "instances", name, "logs", "qemu.log")
+            return self._tail(aim, most_bytes, limit_s, "instances", name, "logs", "qemu.log")
         except (Refused, OperationFailed, NotFound):
             return ""
 
@@ -213,9 +226,12 @@ class Instances(Connection):
         answer = self._call(aim, "put", "instances", name, "state", json=body)
         self._finish(aim, answer, limit_s=limit_s)
 
-    def _tail(self, aim: str, most_bytes: int, *path: str) -> str:
+    def _timeout_s(self, limit_s: float | None) -> float:
+        return min(limit_s or math.inf, self.endpoint.timeout_s)
+
+    def _tail(self, aim: str, most_bytes: int, limit_s: float | None, *path: str) -> str:
         """Read a log of any size and keep its end."""
-        arguments = {"is_api": False, "stream": True}
+        arguments = {"is_api": False, "stream": True, "timeout": self._timeout_s(limit_s)}
         tail = b""
         with self._send(aim, "get", path, (), arguments) as response:
             try:

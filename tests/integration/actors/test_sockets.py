@@ -3,82 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import resource
 import socket
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_world import World, eventually
+from signal_service import NAME, Service, free_port
 
 from supervisor import lifecycle
-from supervisor.actors import signals as signals_actor
 from supervisor.actors.control import ControlActor
-from supervisor.actors.signals import CONNECTIONS, SignalsActor
+from supervisor.actors.signals import BOUNDS
 from supervisor.cli.client import ControlClient, ControlError, NotRunning
 from supervisor.gateways.lxd import LxdUnavailable
-from supervisor.lifecycle import Life, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
-from supervisor.roster import Entry, digest
 from supervisor.supervision import ChildSpec, Crash
-from supervisor.web import WebServer
 
 MakeWorld = Callable[..., World]
-NAME = "fleet-aaaaaaaa"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-class Service:
-    """The signals actor between a fleet and a runner, and raw connections to it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.port = world.parts.settings.config.signals.port
-        self.fleet: list[Any] = []
-        self.runner: list[Any] = []
-        system = world.system
-        life = Life(Stage.BOOTING, world.clock.now())
-        world.parts.roster.put(Entry(NAME, "g", life, digest("right")))
-        world.run(
-            ChildSpec("fleet", lambda: Inbox.start(system, self.fleet)),
-            ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
-            ChildSpec("signals", partial(SignalsActor.start, system, world.parts)),
-        )
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def raw(self, data: bytes) -> bytes:
-        """Send bytes and give all that comes back until the service closes."""
-        with self.connect() as sock:
-            with contextlib.suppress(OSError):  # it may have closed before all was sent
-                sock.sendall(data)
-                sock.shutdown(socket.SHUT_WR)
-            answer = b""
-            with contextlib.suppress(OSError):
-                while piece := sock.recv(65536):
-                    answer += piece
-            return answer
-
-    def signal(self, body: bytes = b"signal=ready", token: str = "right") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            connection.request("POST", f"/v1/runners/{NAME}/signals", body, headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
 
 
 @pytest.fixture
@@ -181,24 +127,26 @@ def test_wrong_tokens_in_numbers_change_nothing(service: Service) -> None:
     assert service.signal() == 204
 
 
-@pytest.mark.usefixtures("many_descriptors")
-def test_a_flood_of_idle_connections_is_bounded_and_passes(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    servers: list[WebServer] = []
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
-    class Watched(WebServer):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            servers.append(self)
 
-    monkeypatch.setattr(signals_actor, "WebServer", Watched)
-    service = Service(make_world(signals={"port": free_port()}))
-    with contextlib.ExitStack() as stack:
-        for _ in range(CONNECTIONS + 100):
-            stack.enter_context(service.connect())
-        eventually(lambda: len(servers[0]._sockets) >= CONNECTIONS)
-        assert len(servers[0]._sockets) <= CONNECTIONS + 5
+def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
+    threads = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        world = make_world(signals={"port": taken.getsockname()[1]})
+        service = Service(world)
+        wanted = f"can't listen at 127.0.0.1:{service.port}: Address already in use"
+        eventually(lambda: world.shown("signals") == ("failing", wanted))
+        started, open_before = threading.active_count(), descriptors()
+        for _ in range(20):
+            world.clock.advance(2)
+        eventually(lambda: not world.waiting("signals"))
+        assert threading.active_count() == started > threads
+        assert descriptors() == open_before
+        assert service.fleet == []
+    world.clock.advance(2)
+    eventually(lambda: service.fleet)
     assert service.signal() == 204
 
 
@@ -289,4 +237,4 @@ def test_a_daemon_that_answers_nothing_is_given_up(
 
 
 def test_the_limit_on_connections_leaves_descriptors_for_the_rest() -> None:
-    assert signals_actor.CONNECTIONS <= 512
+    assert BOUNDS.connections <= 512

@@ -94,10 +94,15 @@ class Guests:
     template: InstanceTemplate
 
     def run(self, script: str, *, limit_s: float = GONE_LIMIT_S, **changes: Any) -> list[Any]:
-        """Run one guest to its end and return what it said."""
+        """Run one guest to its end and return what it said; one that failed is removed."""
         name = self.start(script, **changes)
-        self.wait_until_gone(name, limit_s)
+        self._wait(name, lambda status: status is None or self.has_failed(), limit_s)
+        self.lxd.delete(name, limit_s=30)
         return self.inbox.signals
+
+    def has_failed(self) -> bool:
+        """Tell whether a guest has said so."""
+        return any(signal["signal"] == "failed" for signal in self.inbox.signals)
 
     def start(
         self, script: str, *, image: str | None = None, ephemeral: bool = True, **changes: str
@@ -139,6 +144,10 @@ class Guests:
     def wait_until_gone(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
         """Wait until LXD knows it no more."""
         self._wait(name, lambda status: status is None, limit_s)
+
+    def wait_until_failed(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
+        """Wait until a guest has said that it failed; it is there still."""
+        self._wait(name, lambda status: status == "Running" and self.has_failed(), limit_s)
 
     def wait_until_stopped(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
         """Wait until LXD has stopped it."""

@@ -9,19 +9,25 @@ import inspect
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.private_lxd import PrivateLxd
+from supervisor.config import LogsConfig
+from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.instance_work import InstanceWork, LogsSaved
+from supervisor.lifecycle import Limits
 
 Guests = Any
 Inbox = Any
@@ -186,8 +192,32 @@ def test_the_same_script_works_in_a_stock_system_with_cloud_init(
 
 @pytest.mark.timeout(420)
 def test_a_stock_system_powers_off_when_its_application_is_refused(
-    guests: Guests, cloud_image: str
+    guests: Guests, inbox: Inbox, cloud_image: str
 ) -> None:
-    said = guests.run("exit 0", image=cloud_image, application_sha256="0" * 64, limit_s=30)
+    name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64)
+    guests.wait_until_failed(name)
+    guests.wait_until_gone(name)
+    said = inbox.signals
     assert [entry["signal"] for entry in said] == ["failed"]
     assert said[0]["reason"].endswith(f"wanted {'0' * 64}")
+
+
+@pytest.mark.timeout(420)
+def test_a_stock_systems_journal_and_the_output_of_its_cloud_init_are_kept(
+    guests: Guests, lxd: Lxd, cloud_image: str, tmp_path: Path
+) -> None:
+    name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64)
+    guests.wait_until_failed(name)
+    store = LogStore(tmp_path / "logs")
+    work = InstanceWork(lxd, name, Limits())
+    at = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    assert work.save_logs(store, LogsConfig(), reason="a test", at=at) == LogsSaved(kept=True)
+    (kept,) = store.listing()
+    whole = store.read(kept.runner)
+    assert whole is not None
+    _, output, journal = re.split(r"== /var/log/cloud-init-output.log ==|== journal ==", whole.text)
+    assert "guest: failed: the application's SHA-256 is" in output
+    assert "systemd" in journal
+    assert JIT_CONFIG not in whole.text
+    assert TOKEN not in whole.text
+    lxd.delete(name, limit_s=30)

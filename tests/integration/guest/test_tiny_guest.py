@@ -97,6 +97,21 @@ def test_an_application_with_a_wrong_sha256_is_refused_and_reported(guests: Gues
     assert said[0]["reason"].endswith(f"wanted {'0' * 64}")
 
 
+def test_a_guest_that_failed_stays_for_its_logs_and_then_powers_off(guests: Guests) -> None:
+    name = guests.start("exit 0", runner_user="root")
+    guests.wait_until_failed(name)
+    failed_at = time.monotonic()
+    guests.wait_until_gone(name)
+    assert 15 < time.monotonic() - failed_at < 30
+
+
+def test_a_guest_that_failed_and_that_nobody_heard_powers_off_at_once(guests: Guests) -> None:
+    began = time.monotonic()
+    name = guests.start("exit 0", runner_user="root", signal_url="http://127.0.0.1:9/x")
+    guests.wait_until_gone(name)
+    assert time.monotonic() - began < 15
+
+
 def test_an_application_that_can_not_be_had_is_reported(guests: Guests, inbox: Inbox) -> None:
     url = f"{inbox.base}/other.tar.gz"
     said = guests.run("exit 0", application_url=url)

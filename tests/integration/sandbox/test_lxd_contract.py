@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -412,6 +413,17 @@ def what_instances_are_made_with(side: Side) -> None:
     side.ask("DELETE", "/network-acls/a1")
 
 
+def commands_that_come_to_nothing(side: Side) -> None:
+    order = {"command": ["/bin/echo", "hi"], "wait-for-websocket": True}
+    side.ask("POST", "/instances/none/exec", order)
+    side.ask("POST", "/instances", wanted("x1"))
+    side.ask("POST", "/instances/x1/exec", order)
+    side.ask("PUT", "/instances/x1/state", state("start"))
+    side.ask("POST", "/instances/x1/exec", {**order, "command": "/bin/echo"})
+    side.ask("POST", "/instances/x1/exec", order)  # nobody connects
+    side.ask("PUT", "/instances/x1/state", state("stop"))
+
+
 def what_there_is_not(side: Side) -> None:
     side.ask("GET", "")
     side.ask("GET", "/zz")
@@ -432,6 +444,7 @@ def what_there_is_not(side: Side) -> None:
         operations,
         images_and_aliases,
         what_instances_are_made_with,
+        commands_that_come_to_nothing,
         what_there_is_not,
     ],
     ids=lambda scenario: scenario.__name__,
@@ -598,3 +611,29 @@ def test_a_stream_that_can_not_be_is_refused_alike(query: str, real: Side, emula
         session.close()
 
     assert said[1] == said[0]
+
+
+def test_a_command_is_run_through_the_same_calls_and_streams(real: Side, emulated: Side) -> None:
+    ends = []
+    for side in (real, emulated):
+        stream = _stream(side, f"type=lifecycle&project={PROJECT}")
+        lxd = Lxd(LxdEndpoint(side.socket, PROJECT))
+        side.ask("POST", "/instances", wanted("x2"))
+        side.ask("PUT", "/instances/x2/state", state("start"))
+        _until(stream, "instance-started")
+        deadline = time.monotonic() + LIMIT_S
+        command = ("/bin/sh", "-c", "echo hi")
+        while not (output := lxd.output_of("x2", command, most_bytes=1000, limit_s=10)).data:
+            assert time.monotonic() < deadline  # the emulated guest has not booted yet
+        executed = [_told(event) for event in _until(stream, "instance-exec")]
+        cut = lxd.output_of("x2", command, most_bytes=2, limit_s=10)
+        known = side.ask("GET", "/operations?recursion=1")["success"]
+        operation = next(o for o in known if o["description"] == "Executing command")
+        said = {key: operation[key] for key in ("class", "err", "status", "resources")}
+        side.ask("GET", f"/operations/{operation['id']}/websocket")
+        late = side.seen[-1]["error"]
+        ends.append((output.cut, cut.cut, len(cut.data), said, shape(operation), executed, late))
+        side.ask("PUT", "/instances/x2/state", state("stop"))
+        stream.close()
+
+    assert ends[1] == ends[0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_world import Inbox, World, eventually
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from supervisor import __version__, lifecycle
@@ -31,11 +33,23 @@ def world(make_world: MakeWorld) -> World:
     return world
 
 
-def post(world: World, name: str = NAME, token: str | None = "right", **more: Any) -> TestResponse:
-    client = signals.make_app(world.parts.roster, world.system.directory).test_client()
+def post(
+    world: World,
+    name: str = NAME,
+    token: str | None = "right",
+    *,
+    client: FlaskClient | None = None,
+    **more: Any,
+) -> TestResponse:
+    client = client or client_of(world)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     more = {"data": b"signal=ready", "headers": headers, **more}
     return client.post(f"/v1/runners/{name}/signals", **more)
+
+
+def client_of(world: World) -> FlaskClient:
+    app = signals.make_app(world.parts.roster, world.system.directory, world.clock)
+    return app.test_client()
 
 
 def run(world: World, *names: str) -> list[Any]:
@@ -90,10 +104,48 @@ def test_a_signal_for_which_no_actor_is_up_shall_be_sent_again(world: World) -> 
     assert post(world, "fleet-noactor0").status_code == 503
 
 
-def test_nothing_else_is_offered_to_guests(world: World) -> None:
-    client = signals.make_app(world.parts.roster, world.system.directory).test_client()
-    assert client.get(f"/v1/runners/{NAME}/signals").status_code == 405
-    for path in ("/", "/v1/tree", "/v1/reconcile", "/v1/debug/crash/fleet", "/static/x"):
+def test_a_runner_that_says_too_much_is_not_heard_for_a_while(world: World) -> None:
+    got = run(world, NAME)
+    client = client_of(world)
+    answers = [post(world, client=client).status_code for _ in range(100)]
+    assert answers == [204] * signals.SIGNALS.burst + [429] * (100 - signals.SIGNALS.burst)
+    eventually(lambda: len(got) == signals.SIGNALS.burst)
+    # Whoever knows a runner's name and no more can't take its permissions away.
+    assert post(world, "fleet-noactor0", token="wrong", client=client).status_code == 401
+    assert post(world, "fleet-noactor0", client=client).status_code == 503
+    world.clock.advance(1 / signals.SIGNALS.per_s)
+    assert [post(world, client=client).status_code for _ in range(2)] == [204, 429]
+    eventually(lambda: len(got) == signals.SIGNALS.burst + 1)
+
+
+def test_what_is_no_signal_and_what_nobody_hears_counts_too(world: World) -> None:
+    run(world, NAME)
+    client = client_of(world)
+    before = len(world.logged)
+    nonsense = [post(world, client=client, data=b"x").status_code for _ in range(100)]
+    unheard = [post(world, "fleet-noactor0", client=client).status_code for _ in range(100)]
+    assert (nonsense.count(400), unheard.count(503)) == (signals.SIGNALS.burst,) * 2
+    assert (nonsense[-1], unheard[-1]) == (429, 429)
+    assert len(world.logged) - before <= signals.SIGNALS.burst + 2
+
+
+def test_the_allowance_is_enough_for_a_life_in_which_all_is_said_three_times() -> None:
+    assert signals.SIGNALS.burst >= 3 * 5
+
+
+def test_nothing_else_is_offered_to_guests(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Flask would serve a directory of this name below the one that the daemon was started in.
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "x").write_text("not for guests")
+    monkeypatch.chdir(tmp_path)
+    client = client_of(world)
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"):
+        answer = client.open(f"/v1/runners/{NAME}/signals", method=method)
+        assert answer.status_code == 405
+    doubled = f"//v1//runners/{NAME}/signals"
+    for path in (doubled, "/", "/v1/tree", "/v1/reconcile", "/v1/debug/crash/fleet", "/static/x"):
         assert client.post(path).status_code in (404, 405)
         assert client.get(path).status_code == 404
 

@@ -104,13 +104,22 @@ def test_wrong_use_is_two(arguments: tuple[str, ...]) -> None:
 def test_every_command_has_help() -> None:
     listed = call("--help")
     assert listed.exit_code == 0
-    for command in ("run", "check-config", "tree", "status", "runners", "reconcile", "completion"):
+    for command in (
+        "run",
+        "check-config",
+        "tree",
+        "status",
+        "runners",
+        "logs",
+        "reconcile",
+        "completion",
+    ):
         assert command in listed.stdout
         assert call(command, "-h").exit_code == 0
     assert "crash" not in listed.stdout
 
 
-@pytest.mark.parametrize("command", ["tree", "status", "runners", "reconcile"])
+@pytest.mark.parametrize("command", ["tree", "status", "runners", "logs", "reconcile"])
 def test_no_daemon_is_three_and_one_line(command: str, tmp_path: Path) -> None:
     done = call(command, "--socket", tmp_path / "none.sock")
     assert done.exit_code == 3
@@ -266,3 +275,32 @@ def test_commands_start_without_what_only_the_daemon_needs() -> None:
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+KEPT = {"runner": "fleet-a", "saved_at": SINCE, "reason": "took \x1b[31mtoo long", "size": 2048}
+
+
+def test_kept_logs_are_listed_with_size_and_reason(serve: Serve) -> None:
+    done = call("logs", "--socket", serve([KEPT]))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0].split() == ["RUNNER", "SAVED", "SIZE", "REASON"]
+    assert "fleet-a" in done.stdout
+    assert "2 KiB" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_kept_logs_as_json_are_what_the_daemon_answers(serve: Serve) -> None:
+    assert json.loads(call("logs", "--json", "--socket", serve([KEPT])).stdout) == [KEPT]
+
+
+def test_one_runners_logs_are_printed_and_obeyed_by_no_terminal(serve: Serve) -> None:
+    text = "runner: fleet-a\n\n\x1b[2J\x1b]0;owned\x07boots\x00\n"
+    socket = serve({**KEPT, "text": text})
+    done = call("logs", "fleet-a", "--socket", socket)
+    assert (done.exit_code, done.stdout) == (0, "runner: fleet-a\n\nboots\ufffd\n")
+    assert json.loads(call("logs", "fleet-a", "--json", "--socket", socket).stdout)["text"] == text
+
+
+def test_logs_that_are_not_kept_are_one_line(serve: Serve) -> None:
+    done = call("logs", "../x y", "--socket", serve({"error": "no logs of x are kept"}, 404))
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "no logs of x are kept\n")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT_S = 10
-FAST = GuestBehaviour(boot_s=0, poweroff_s=0)
+FAST = GuestBehaviour(boot_s=0, poweroff_s=0, linger_s=0)
 
 
 class EventStream(WebSocketBaseClient):  # type: ignore[misc]

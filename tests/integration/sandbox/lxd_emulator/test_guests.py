@@ -8,15 +8,16 @@ import pytest
 from pylxd.exceptions import LXDAPIException
 
 from sandbox.github import JobRequest
-from sandbox.lxd_emulator import GuestFault
+from sandbox.lxd_emulator import GuestBehaviour, GuestFault, LxdEmulator
+from supervisor.gateways.lxd import Lxd, LxdEndpoint, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pylxd import Client
 
     from sandbox.github import SandboxGitHub
-    from sandbox.lxd_emulator import LxdEmulator
 
 NAME = "r-1"
 
@@ -180,3 +181,28 @@ def test_a_host_that_refuses_signals_costs_no_job(
     assert lxd.wait_for(lambda: lxd.instances() == ())
     assert github.job(job.id).conclusion == "success"
     assert host.signals(NAME).count("ready") == 3
+
+
+def test_a_guest_that_failed_waits_for_its_host_and_tells_it_why(
+    tmp_path: Path, github: SandboxGitHub, host: Any
+) -> None:
+    socket, patient = tmp_path / "lxd.socket", GuestBehaviour(boot_s=0, linger_s=3600)
+    with LxdEmulator(socket, guest=patient, images={"tiny": "container"}) as lxd:
+        lxd.want(GuestFault(way="fails"))
+        gateway = Lxd(LxdEndpoint(socket))
+        config = {"cloud-init.user-data": host.script(github, NAME)}
+        source = {"type": "image", "alias": "tiny"}
+        gateway.create({"name": NAME, "source": source, "config": config}, limit_s=10)
+        gateway.start(NAME, limit_s=10)
+        assert lxd.wait_for(lambda: lxd.guests() == {f"default/{NAME}": "waiting to be removed"})
+        output = gateway.output_of(NAME, ("/bin/sh",), most_bytes=1 << 20, limit_s=10)
+        assert b"failed: the emulator was told to fail" in output.data
+        assert gateway.delete(NAME, limit_s=10)
+
+
+def test_a_guest_that_never_boots_answers_no_command(lxd: LxdEmulator, launch: Any) -> None:
+    lxd.want(GuestFault(way="never-boots"))
+    launch()
+    gateway = Lxd(LxdEndpoint(lxd.socket))
+    output = gateway.output_of(NAME, ("/bin/sh",), most_bytes=99, limit_s=0.3)
+    assert output == Output(b"", "is cut off after 0.3 s")

@@ -1,0 +1,138 @@
+"""Commands in guests, of which nothing is believed: they may hang, and never stop to write.
+
+What a command writes comes through LXD as a stream, and is kept nowhere on the way. LXD's other
+ways are not safe with a hostile guest. What LXD records of a command fills the host's disk; and a
+file of the guest's that turns out to be a named pipe keeps LXD 5.0 waiting for a writer, for ever,
+and the instance from being stopped and deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from ws4py.exc import WebSocketException
+
+from supervisor.gateways.lxd._connection import Answer, Connection
+from supervisor.gateways.lxd._errors import LxdError, unreachable
+from supervisor.gateways.lxd._websocket import Websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_STDIN, _STDOUT, _STDERR = "0", "1", "2"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command wrote.
+
+    Attributes:
+        data: as it came.
+        cut: why there may be more; empty if the command came to its end.
+    """
+
+    data: bytes
+    cut: str = ""
+
+
+class Commands(Connection):
+    """The call that runs a command in a guest; blocks, any thread may make it."""
+
+    def output_of(
+        self, name: str, command: Sequence[str], *, most_bytes: int, limit_s: float
+    ) -> Output:
+        """Run a command in a running instance, as root, and return what it writes.
+
+        It is not ended when a limit has passed: it goes with its instance.
+
+        Args:
+            name: the instance's.
+            command: the program and its arguments, which every user of the guest may see.
+            most_bytes: of its standard output; nobody reads its standard error.
+            limit_s: for all of it.
+
+        Raises:
+            NotFound: There is no such instance.
+            Refused: The instance doesn't run.
+            LxdError: LXD can't be reached, or can't run it.
+        """
+        aim = f"run a command in instance {name}"
+        deadline = time.monotonic() + limit_s
+        body = {"command": list(command), "wait-for-websocket": True, "interactive": False}
+        timeout_s = min(_left(deadline), self.endpoint.timeout_s)
+        answer = self._call(aim, "post", "instances", name, "exec", json=body, timeout=timeout_s)
+        secrets = _secrets(answer, aim)
+        with contextlib.ExitStack() as stack:
+            # LXD begins when all three are there. Nothing is written to the first.
+            streams = {
+                number: stack.enter_context(
+                    contextlib.closing(self._stream(aim, answer, secrets[number], deadline))
+                )
+                for number in (_STDIN, _STDERR, _STDOUT)
+            }
+            return _read(streams[_STDOUT], most_bytes, deadline, limit_s)
+
+    def _stream(self, aim: str, answer: Answer, secret: str, deadline: float) -> _Stream:
+        socket = str(self.endpoint.find_socket())
+        websocket = Websocket(f"ws+unix://{socket}")
+        operation = quote(answer.operation or "", safe="")
+        query = urlencode({"secret": secret})
+        websocket.resource = f"/1.0/operations/{operation}/websocket?{query}"
+        stream = _Stream(websocket)
+        left_s = _left(deadline)
+        websocket.sock.settimeout(left_s)
+        try:
+            websocket.connect()  # type: ignore[no-untyped-call]
+        except (WebSocketException, OSError, ValueError, AttributeError) as error:
+            stream.close()
+            raise unreachable(error, aim, socket, left_s) from error
+        return stream
+
+
+class _Stream:
+    """One of a command's three streams."""
+
+    def __init__(self, websocket: Websocket) -> None:
+        self.websocket = websocket
+        self._socket = websocket.sock
+
+    def close(self) -> None:
+        """Close it, without a word: LXD then ends its own side."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+
+def _read(stream: _Stream, most_bytes: int, deadline: float, limit_s: float) -> Output:
+    websocket, data = stream.websocket, bytearray()
+    while True:
+        while websocket.arrived:
+            message = websocket.arrived.popleft()
+            if not message:  # LXD's mark of the end
+                return Output(bytes(data))
+            data += message
+            if len(data) > most_bytes:
+                return Output(bytes(data[:most_bytes]), f"is cut at {most_bytes} bytes")
+        if time.monotonic() >= deadline:
+            return Output(bytes(data), f"is cut off after {limit_s:.3g} s")
+        websocket.sock.settimeout(_left(deadline))
+        if not websocket.receive() and not websocket.arrived:
+            timed_out = isinstance(websocket.failure, TimeoutError)
+            why = f"after {limit_s:.3g} s" if timed_out else "by LXD, or the instance's end"
+            return Output(bytes(data), f"is cut off {why}")
+
+
+def _left(deadline: float) -> float:
+    # Never 0: a socket would take it for "do not wait at all", and say something else.
+    return max(0.05, deadline - time.monotonic())
+
+
+def _secrets(answer: Answer, aim: str) -> Mapping[str, str]:
+    try:
+        fds = answer.metadata["metadata"]["fds"]
+        return {number: str(fds[number]) for number in (_STDIN, _STDOUT, _STDERR)}
+    except (KeyError, TypeError) as error:
+        raise LxdError(f"could not {aim}: LXD describes its operation in an unknown way") from error
