@@ -3,6 +3,7 @@
 import platform
 from dataclasses import dataclass
 
+from supervisor import places
 from supervisor.config import Config
 from supervisor.instances import InstanceTemplate, generation
 
@@ -24,6 +25,7 @@ class Blueprint:
         template: the instance.
         labels: what jobs ask for. A just-in-time configuration carries no label but these.
         group: the runner group.
+        place: where it is registered.
         generation: a short hash of all that, told apart when the configuration changes.
     """
 
@@ -31,6 +33,7 @@ class Blueprint:
     template: InstanceTemplate
     labels: tuple[str, ...]
     group: str
+    place: str
     generation: str
 
 
@@ -51,6 +54,6 @@ def blueprint_of(config: Config) -> Blueprint:
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
-    group = config.group
-    made_from = generation(template, *labels.values(), group, config.github_url, config.path)
-    return Blueprint(config.name, template, tuple(labels.values()), group, made_from)
+    group, place = config.group, places.of(config)
+    made_from = generation(template, *labels.values(), group, place)
+    return Blueprint(config.name, template, tuple(labels.values()), group, place, made_from)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from loguru import logger
+
 from supervisor import guest_logs, lifecycle, marks
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
-from supervisor.guest import secrets_in
+from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest_logs import Part, Shares
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Limits
@@ -37,6 +39,13 @@ class LookFailed:
     """LXD can't be asked."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """Whether the guest has begun a job: None where LXD can't look into it."""
+
+    job_begun: bool | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,18 @@ class InstanceWork:
         except LxdError as error:
             return LookFailed(str(error))
         return Looked(marks.read(instance.status, instance.config))
+
+    def inspect(self) -> Inspected:
+        """See whether the runner application has begun a job: it begins a log for each.
+
+        https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/monitor-and-troubleshoot
+        """
+        try:
+            logs = self.lxd.directory(self.name, f"{GuestParameters.runner_home}/_diag")
+        except LxdError as error:
+            logger.info("whether it has begun a job can't be seen: {}", error)
+            return Inspected(None)
+        return Inspected(any(log.startswith("Worker_") for log in logs))
 
     def create(self, request: Mapping[str, Any]) -> Happened:
         """Create it; it is not started."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from supervisor import places
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Job, Life, Seen, Stage
 
@@ -20,26 +21,46 @@ _STOPPED = "Stopped"
 
 @dataclass(frozen=True)
 class Marks:
-    """An instance of ours, as its configuration describes it."""
+    """An instance of ours, as its configuration describes it.
+
+    Attributes:
+        seen: what its runner's life goes on from.
+        generation: the settings it was made from.
+        signal_digest: SHA-256 of the token its guest shows.
+        place: where it is registered; empty in one that was made before that was noted.
+    """
 
     seen: Seen
     generation: str
     signal_digest: str
+    place: str = ""
 
 
 def of_new_instance(
-    *, installation: str, generation: str, runner_id: int, created_at: datetime, signal_digest: str
+    *,
+    installation: str,
+    generation: str,
+    place: str,
+    runner_id: int,
+    created_at: datetime,
+    signal_digest: str,
 ) -> dict[str, str]:
     """Make the keys that an instance is created with."""
     return _prefixed(
         {
             "installation": installation,
             "generation": generation,
+            "place": place,
             "runner-id": str(runner_id),
             "created-at": created_at.isoformat(timespec="seconds"),
             "signal-sha256": signal_digest,
         }
     )
+
+
+def of_place(place: str) -> dict[str, str]:
+    """Make the key that says where the runner is registered."""
+    return _prefixed({"place": place})
 
 
 def of_life(life: Life) -> dict[str, str]:
@@ -78,7 +99,8 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         created_at=_read_moment(config.get(f"{PREFIX}created-at", "")),
     )
     generation = config.get(f"{PREFIX}generation", "")
-    return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""))
+    place = places.parse(config.get(f"{PREFIX}place", ""))
+    return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""), place)
 
 
 def _read_moment(text: str) -> datetime | None:

@@ -121,11 +121,19 @@ class AnnounceGitHub:
 
 @dataclass(frozen=True)
 class RequestJitConfig:
-    """Register a runner: answered by `JitConfigMade` or `JitConfigFailed` to the runner."""
+    """Register a runner: answered by `JitConfigMade` or `JitConfigFailed` to the runner.
+
+    Attributes:
+        name: the runner's.
+        labels: what jobs ask for.
+        group: the runner group.
+        place: where; refused if another is configured by now.
+    """
 
     name: str
     labels: tuple[str, ...]
     group: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,7 @@ class RegisterAhead:
     name: str
     labels: tuple[str, ...]
     group: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,7 @@ class JitConfigMade:
     runner_id: int
     encoded: str = field(repr=False)
     application: Application
+    place: str
 
 
 @dataclass(frozen=True)
@@ -164,6 +174,7 @@ class DeleteRegistration:
 
     runner_id: int
     name: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -175,11 +186,19 @@ class ListRegistrations:
 
 @dataclass(frozen=True)
 class RegistrationsListed:
-    """The whole list of GitHub, or why there is none."""
+    """What GitHub has, whole for each place that was listed.
+
+    Attributes:
+        ticket: of the order.
+        registrations: of all those places.
+        error: why the configured place could not be listed.
+        places: those that were.
+    """
 
     ticket: int
     registrations: tuple[Registration, ...] = ()
     error: str = ""
+    places: frozenset[str] = frozenset()
 
 
 # From workers, to the actor that gave them the work.

@@ -46,6 +46,7 @@ class Runner:
     retire_after: datetime | None = None
     ready_at: datetime | None = None
     has_job: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Registration:
     """A runner as GitHub lists it.
 
     Attributes:
-        id: GitHub's number, never used again.
+        id: GitHub's number, never used again at that place.
         name: what it is called.
         online: it is connected.
         busy: it runs a job, or GitHub has not yet noticed that it died in one.
         ephemeral: it takes one job; all of ours are. True where GitHub does not say.
+        place: where it is registered, as `places` names it.
     """
 
     id: int
@@ -65,6 +67,12 @@ class Registration:
     online: bool
     busy: bool
     ephemeral: bool = True
+    place: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What no other registration has: numbers of two places can be the same."""
+        return self.place, self.id
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,14 @@ class Listing:
     Attributes:
         running: the names of instances that bear our mark and run.
         stopped: of those that don't run.
-        registrations: whatever GitHub lists, ours or not; None if it could not be asked.
+        registrations: whatever GitHub lists, ours or not.
+        places: those that were listed, each in full. A runner of another is not judged.
     """
 
     running: frozenset[str]
-    registrations: tuple[Registration, ...] | None
+    registrations: tuple[Registration, ...]
     stopped: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset({""})
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class Suspicion:
     Between the two listings, and between a listing and its use, runners come and go.
 
     Attributes:
-        unmatched: registrations of ours that nothing stands behind.
+        unmatched: registrations of ours that nothing stands behind, by place and number.
         missing: runners that should be registered and are not.
         offline: runners that GitHub shows offline, and since when.
         workless: runners at work that GitHub does not show at work, and since when.
@@ -97,7 +107,7 @@ class Suspicion:
         rounds: how many listings in a row have shown something new of those without a time.
     """
 
-    unmatched: frozenset[int] = frozenset()
+    unmatched: frozenset[tuple[str, int]] = frozenset()
     missing: frozenset[str] = frozenset()
     offline: Mapping[str, datetime] = field(default_factory=dict)
     workless: Mapping[str, datetime] = field(default_factory=dict)
@@ -276,8 +286,8 @@ def reconcile(
     missing = frozenset(
         r.name
         for r in runners
-        if listing.registrations is not None
-        and r.stage in AVAILABLE
+        if r.stage in AVAILABLE
+        and sides.can_judge(r)
         and sides.registration_of(r) is None
         and now - r.since >= limits.unregistered
     )
@@ -293,9 +303,7 @@ def reconcile(
         for r in runners
         if r.stage is Stage.BUSY
         # Not asked, it is as it was the last time.
-        and (
-            r.name in suspicion.workless if listing.registrations is None else sides.is_workless(r)
-        )
+        and (sides.is_workless(r) if sides.can_judge(r) else r.name in suspicion.workless)
     }
     patience = {
         r.name: limits.ready if r.stage is Stage.READY else limits.offline
@@ -307,16 +315,16 @@ def reconcile(
     adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
     balanced = balance(desired, [*runners, *adopted], now)
     retire = {name: why for name, why in balanced.retire if name in known and name not in lost}
-    numbers = frozenset(r.id for r in unmatched)
+    keys = frozenset(r.key for r in unmatched)
     booting = {
         r.name: r.since + _HEARD_BY for r in (*runners, *adopted) if r.stage is Stage.BOOTING
     }
     unheard = frozenset(name for name, due in booting.items() if due <= now)
     is_new = bool(
-        numbers - suspicion.unmatched or missing - suspicion.missing or unheard - suspicion.unheard
+        keys - suspicion.unmatched or missing - suspicion.missing or unheard - suspicion.unheard
     )
     rounds = suspicion.rounds + 1 if is_new else 0
-    found = Suspicion(numbers, missing, offline, workless, unheard, rounds)
+    found = Suspicion(keys, missing, offline, workless, unheard, rounds)
     return Plan(
         create=balanced.create,
         adopt=adopt,
@@ -333,13 +341,13 @@ def reconcile(
             r
             for r in unmatched
             # While a runner of ours has the name, it would take the outcome for its own.
-            if r.id in suspicion.unmatched and not r.busy and r.name not in known
+            if r.key in suspicion.unmatched and not r.busy and r.name not in known
         ),
         vanished=tuple(sorted(missing & suspicion.missing)),
         jobless=tuple(
             (r.name, sides.registration_of(r) is not None)
             for r in runners
-            if listing.registrations is not None
+            if sides.can_judge(r)
             and r.name in workless
             and now - workless[r.name] >= limits.workless
         ),
@@ -357,22 +365,30 @@ def reconcile(
 
 
 class _Sides:
-    """Who belongs to whom: by GitHub's number where it is known, as a runner can be renamed."""
+    """Who belongs to whom: by GitHub's number where it is known, as a runner can be renamed.
+
+    Only within one place: elsewhere the same number, or name, is another runner's.
+    """
 
     def __init__(self, installation: str, runners: Sequence[Runner], listing: Listing) -> None:
         self._installation = installation
-        self._listed = listing.registrations or ()
+        self._places = listing.places
+        self._listed = [r for r in listing.registrations if r.place in listing.places]
         self._instances = listing.running | listing.stopped
-        self._by_id = {r.id: r for r in self._listed}
-        self._by_name = {r.name: r for r in self._listed}
+        self._by_id = {r.key: r for r in self._listed}
+        self._by_name = {(r.place, r.name): r for r in self._listed}
         self._known = {r.name: r for r in runners}
-        self._ids = {r.runner_id for r in runners}
+        self._ids = {(r.place, r.runner_id) for r in runners}
+
+    def can_judge(self, runner: Runner) -> bool:
+        """Tell whether GitHub was asked where that runner is registered."""
+        return runner.place in self._places
 
     def registration_of(self, runner: Runner) -> Registration | None:
         """Find a runner's registration."""
         if runner.runner_id is not None:
-            return self._by_id.get(runner.runner_id)
-        found = self._by_name.get(runner.name)
+            return self._by_id.get((runner.place, runner.runner_id))
+        found = self._by_name.get((runner.place, runner.name))
         return found if found and self._is_ours(found) else None
 
     def is_offline(self, runner: Runner) -> bool:
@@ -381,7 +397,7 @@ class _Sides:
         return registration is not None and not (registration.online or registration.busy)
 
     def is_workless(self, runner: Runner) -> bool:
-        """Tell whether GitHub shows that a runner is not at work: it is gone, or it waits."""
+        """Tell whether GitHub, asked, shows that a runner is not at work: it is gone, or waits."""
         registration = self.registration_of(runner)
         return registration is None or (registration.online and not registration.busy)
 
@@ -391,12 +407,12 @@ class _Sides:
 
     def _is_matched(self, registration: Registration) -> bool:
         runner = self._known.get(registration.name)
-        if registration.id in self._ids:
+        if registration.key in self._ids:
             return True
         if runner is None:
             # It may belong to a runner that is about to be adopted.
             return registration.name in self._instances
-        return runner.runner_id is None
+        return runner.runner_id is None and runner.place == registration.place
 
     def _is_ours(self, registration: Registration) -> bool:
         return registration.ephemeral and naming.belongs_to(self._installation, registration.name)

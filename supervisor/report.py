@@ -6,6 +6,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from supervisor import places
+from supervisor.config import Config
 from supervisor.guest_logs import Kept
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
@@ -37,8 +39,8 @@ def status_report(
 
     Returns:
         What is wanted, how many runners are in which stage, who asks GitHub and what is left of
-        its limits, and what is wrong, each with a reason; nothing is wrong where `problems` is
-        empty.
+        its limits, what is still at places that were configured before, and what is wrong, each
+        with a reason; nothing is wrong where `problems` is empty.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
@@ -49,6 +51,8 @@ def status_report(
         problems.append(f"configuration: the last change was refused: {settings.error}")
     github = _details_of("tokens", root)
     problems += _credential_problems(github, now)
+    former = _former_places(entries, github.pop("former_places", {}), settings.config)
+    problems += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
     return {
         "name": settings.config.name,
         "path": settings.config.path,
@@ -57,6 +61,7 @@ def status_report(
         "draining_since": draining_since.isoformat() if draining_since else None,
         "stages": dict(sorted(stages.items())),
         "github": {"url": settings.config.github_url, **github},
+        "former_places": former,
         "problems": problems,
     }
 
@@ -109,6 +114,24 @@ def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
         yield node
         for child in node.children:
             yield from _nodes(child)
+
+
+def _former_places(
+    entries: Iterable[Entry], reasons: Mapping[str, str], config: Config
+) -> list[dict[str, Any]]:
+    """Say what is left where nothing is registered any more, and why it can't be asked there."""
+    stages: dict[str, Counter[str]] = {place: Counter() for place in reasons}
+    for entry in entries:
+        if entry.place and entry.place != places.of(config):
+            stages.setdefault(entry.place, Counter())[str(entry.life.stage)] += 1
+    return [
+        {
+            "place": places.in_words(place, config),
+            "stages": dict(sorted(found.items())),
+            "reason": reasons.get(place, ""),
+        }
+        for place, found in sorted(stages.items())
+    ]
 
 
 def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[str]:

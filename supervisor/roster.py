@@ -18,12 +18,14 @@ class Entry:
         generation: the settings it was made from.
         life: its stage, since when and why.
         signal_digest: SHA-256 of the token its guest shows, empty before there is one.
+        place: where it is registered.
     """
 
     name: str
     generation: str
     life: Life
     signal_digest: str = ""
+    place: str = ""
 
     def as_planned(self) -> Runner:
         """Give it as the plan takes it."""
@@ -38,6 +40,7 @@ class Entry:
             retire_after=life.retire_after,
             ready_at=life.ready_at,
             has_job=life.job is not None,
+            place=self.place,
         )
 
 

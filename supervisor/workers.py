@@ -9,7 +9,7 @@ import pykka
 from loguru import logger
 
 Work = Callable[[], Any]
-"""Something slow, which returns the message that tells of its outcome."""
+"""Something slow, which returns the message that tells of its outcome; None if there is none."""
 
 
 Then = Callable[[], None]
@@ -73,8 +73,13 @@ class Workers:
                 outcome = work()
             except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
                 outcome = WorkFailed(error)
-            try:
-                ref.tell(outcome)
-            except pykka.ActorDeadError:
-                logger.debug("nobody waits for {} any more", type(outcome).__name__)
+            if outcome is not None:
+                self._tell(ref, outcome)
             then()
+
+    @staticmethod
+    def _tell(ref: pykka.ActorRef[Any], outcome: object) -> None:
+        try:
+            ref.tell(outcome)
+        except pykka.ActorDeadError:
+            logger.debug("nobody waits for {} any more", type(outcome).__name__)

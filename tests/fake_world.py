@@ -44,6 +44,7 @@ from supervisor.workers import Workers
 
 LIMIT_S = 10.0
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+PLACE = "https://github.com/acme"
 APPLICATION = Application("https://github.example/runner.tar.gz", "0" * 64, "runner.tar.gz")
 
 
@@ -94,6 +95,7 @@ class FakeLxd:
         self.faults: dict[str, list[Exception]] = {}
         self.gates: dict[str, threading.Event] = {}
         self.streams: list[FakeStream] = []
+        self.diagnostics: dict[str, tuple[str, ...]] = {}
         self.consoles: dict[str, str] = {}
         self.outputs: dict[str, Output] = {}
         self.address = "127.0.0.1"
@@ -115,6 +117,7 @@ class FakeLxd:
 
     def put(self, name: str, status: str = "Running", **marks: str) -> None:
         """Put an instance there, as an earlier daemon left it."""
+        marks = {"place": PLACE, **marks}
         config = {f"{PREFIX}{key.replace('_', '-')}": value for key, value in marks.items()}
         with self._lock:
             self.there[name] = _instance(name, status, config)
@@ -171,6 +174,11 @@ class FakeLxd:
         with self._lock:
             return self.there.pop(name, None) is not None
 
+    def directory(self, name: str, path: str) -> tuple[str, ...]:
+        self._enter("directory", name)
+        assert path == "/opt/actions-runner/_diag"
+        return self.diagnostics.get(name, ())
+
     def console_log(self, name: str, *, most_bytes: int, limit_s: float) -> str:
         self._enter("console_log", name)
         return self.consoles.get(name, "")
@@ -223,7 +231,9 @@ class FakeTokens(Actor):
             closed = GitHubChanged(open=False, proven=False, reason=github.refuses)
             self.system.directory.tell("fleet", closed)
         else:
-            answer = JitConfigMade(github.add(message.name), "c2VjcmV0", APPLICATION)
+            answer = JitConfigMade(
+                github.add(message.name, message.place), "c2VjcmV0", APPLICATION, message.place
+            )
         self.system.directory.tell(message.name, answer)
 
     @handles(AnnounceGitHub)
@@ -242,6 +252,7 @@ class FakeTokens(Actor):
     def _delete(self, message: DeleteRegistration) -> None:
         github = self._github
         github.deleted.append(message.name)
+        github.deleted_at.append(message.place)
         event: lifecycle.Event
         if message.name in github.busy:
             event = lifecycle.UnregistrationRefused(busy=True)
@@ -257,8 +268,9 @@ class FakeTokens(Actor):
         github = self._github
         github.tickets.append(message.ticket)
         if not github.silent:
-            listed = tuple(github.registered.values())
-            answer = RegistrationsListed(message.ticket, listed, github.down)
+            listed = () if github.down else tuple(github.registered.values())
+            places = frozenset() if github.down else github.places
+            answer = RegistrationsListed(message.ticket, listed, github.down, places)
             self.system.directory.tell("fleet", answer)
 
 
@@ -269,6 +281,8 @@ class FakeGitHub:
         self.registered: dict[int, Registration] = {}
         self.asked: list[str] = []
         self.deleted: list[str] = []
+        self.deleted_at: list[str] = []
+        self.places = frozenset({PLACE})
         self.ahead: list[str] = []
         self.busy: set[str] = set()
         self.refuses = ""
@@ -282,9 +296,11 @@ class FakeGitHub:
         """How often the list was asked for."""
         return len(self.tickets)
 
-    def add(self, name: str, *, online: bool = False, busy: bool = False) -> int:
+    def add(
+        self, name: str, place: str = PLACE, *, online: bool = False, busy: bool = False
+    ) -> int:
         number = len(self.asked) + len(self.registered) + 1000
-        self.registered[number] = Registration(number, name, online, busy)
+        self.registered[number] = Registration(number, name, online, busy, place=place)
         return number
 
 

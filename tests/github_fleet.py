@@ -35,10 +35,14 @@ class GitHubFleet:
         self.pass_until(lambda: sum(self.world.stages().values()) == count)
         self.pass_until(lambda: self._ready() == count)
 
-    def _ready(self) -> int:
+    def report_ready(self) -> None:
+        """Let all guests that boot report that they are ready."""
         for entry in self.world.parts.roster.all():
             if entry.life.stage == "booting":
                 self.world.system.directory.tell(entry.name, Happened(GuestReady()))
+
+    def _ready(self) -> int:
+        self.report_ready()
         stages = self.world.stages()
         return stages["ready"] + stages["idle"]
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor import lifecycle, marks, naming, planning
+from supervisor import lifecycle, marks, naming, places, planning
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
@@ -222,7 +222,8 @@ class FleetActor(Actor):
                 Listing(
                     running=frozenset(n for n, m in instances.items() if m.seen.running),
                     stopped=frozenset(n for n, m in instances.items() if not m.seen.running),
-                    registrations=None if registered.error else registered.registrations,
+                    registrations=registered.registrations,
+                    places=registered.places,
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
@@ -266,7 +267,8 @@ class FleetActor(Actor):
             logger.info("registration {} has no instance: deleting it", registration.name)
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
-            directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+            order = DeleteRegistration(registration.id, registration.name, registration.place)
+            directory.tell("tokens", order)
         for name in plan.look:
             directory.tell(name, Look())
         for name, why in plan.offline:
@@ -360,7 +362,7 @@ class FleetActor(Actor):
             blueprint = self._current_blueprint()
             name = naming.new_runner_name(blueprint.installation)
             self._registered_ahead.append(name)
-            order = RegisterAhead(name, blueprint.labels, blueprint.group)
+            order = RegisterAhead(name, blueprint.labels, blueprint.group, blueprint.place)
             self.system.directory.tell("tokens", order)
 
     def _create_runner(self) -> None:
@@ -371,12 +373,16 @@ class FleetActor(Actor):
             name = naming.new_runner_name(order.blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
         self._begun[name] = life.since
-        self._start_runner(Entry(name, order.blueprint.generation, life), order)
+        blueprint = order.blueprint
+        entry = Entry(name, blueprint.generation, life, place=blueprint.place)
+        self._start_runner(entry, order)
 
     def _adopt(self, name: str, found: Marks) -> None:
         reason, number = "its actor is being started", found.seen.runner_id
         life = Life(Stage.BOOTING, self._now(), reason, number)
-        self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
+        place = found.place or places.of(self._parts.settings.config)
+        entry = Entry(name, found.generation, life, found.signal_digest, place)
+        self._start_runner(entry, found)
 
     def _take_over(self, name: str) -> None:
         """Start an actor for what LXD may still be making or removing: it has a look then.

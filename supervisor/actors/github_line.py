@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pykka
 from loguru import logger
 
-from supervisor import credentials
+from supervisor import credentials, places
 from supervisor.config import Config, ConfigError
 from supervisor.gateways.github import GitHub
 from supervisor.github.budget import Budget, Hold, Priority
@@ -67,16 +67,21 @@ class Exchanged:
     """The worker's message: what came of a request.
 
     Attributes:
+        line: that sent it, and takes it in by `exchanged`.
         sent_at: when it was sent (monotonic, seconds), which tells it from one that was given up.
         outcome: the answer, or why there is none.
     """
 
+    line: "Line"
     sent_at: float
     outcome: Answer | Unavailable
 
 
+@dataclass(frozen=True)
 class Due:
-    """The line's own message: somebody's time has come."""
+    """The line's own message, to be handed to `pump`: somebody's time has come."""
+
+    line: "Line"
 
 
 @dataclass(eq=False)
@@ -132,7 +137,7 @@ class Line:
 
     Args:
         config: where GitHub is, whose runners, and the credential.
-        ref: the actor's, which hands `Exchanged` and `Due` on to `exchanged` and `pump`.
+        ref: the actor's, which hands `Exchanged` and `Due` on to the line that they name.
         clock: tells the time.
         tell_after: the actor's.
     """
@@ -149,6 +154,7 @@ class Line:
         self._clock = clock
         self._tell_after = tell_after
         self._place = GitHubPlace.parse(config.github_url)
+        self.place = places.of(config)
         self.scope = Scope.parse(config.path)
         self.budget = Budget(paced=self._place.has_published_limits)
         self.session: Session | None = None
@@ -156,6 +162,7 @@ class Line:
         self._workers = Workers("github", 1)
         self._client = GitHub(self._place.api_url)
         self._stamp: object = None
+        self._keeps_credential = False
         self._skew = timedelta(0)
         self._numbers = count()
         self._waiting: list[Turn[Any]] = []
@@ -185,6 +192,11 @@ class Line:
         """Use another credential from the next request on, if there is another."""
         self._config = config
         self._stamp = None
+        self._keeps_credential = False
+
+    def keep_credential(self) -> None:
+        """Go on with the credential in use, whatever its file holds, until `reconfigure`."""
+        self._keeps_credential = True
 
     def credential_may_have_changed(self) -> bool:
         """Tell whether the credential's file is another than the one in use."""
@@ -204,6 +216,11 @@ class Line:
     def asking(self) -> Request | None:
         """The request under way, since `asking_since`."""
         return self._current.request if self._current else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no conversation is under way."""
+        return self._current is None and not self._waiting
 
     def hold(self, priority: Priority) -> Hold | None:
         """Say whether a limit keeps calls of that priority from being made now."""
@@ -256,7 +273,7 @@ class Line:
                 self._waiting.remove(turn)
                 self._take_turn(turn, session)
             elif wait_s < float("inf"):
-                self._timer = self._tell_after(wait_s, Due())
+                self._timer = self._tell_after(wait_s, Due(self))
                 break
         self._pumping = False
 
@@ -304,7 +321,7 @@ class Line:
         self.asking_since = self._clock.monotonic()
         self.budget = self.budget.sent(turn.request, self.asking_since)
         turn.committed = turn.committed or not turn.request.is_idempotent
-        work = partial(_exchange, self._client, turn.request, token, self.asking_since)
+        work = partial(_exchange, self, self._client, turn.request, token, self.asking_since)
         self._workers.submit(work, self._ref)
 
     # Who asks.
@@ -315,6 +332,8 @@ class Line:
         Raises:
             ConfigError: it can't be read.
         """
+        if self.session is not None and self._keeps_credential:
+            return self.session
         stamp = credentials.stamp(self._config)
         if self.session is None or stamp != self._stamp:
             self._stamp = stamp
@@ -456,8 +475,10 @@ class Line:
 _NOTHING = Request("GET", "/", "ask nothing")
 
 
-def _exchange(client: GitHub, request: Request, token: str, sent_at: float) -> Exchanged:
+def _exchange(
+    line: Line, client: GitHub, request: Request, token: str, sent_at: float
+) -> Exchanged:
     try:
-        return Exchanged(sent_at, client.exchange(request, token))
+        return Exchanged(line, sent_at, client.exchange(request, token))
     except Unavailable as error:
-        return Exchanged(sent_at, error)
+        return Exchanged(line, sent_at, error)

@@ -10,16 +10,24 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, marks
+from supervisor import lifecycle, marks, places
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instance_work import InstanceWork, LogsSaved, Looked, LookFailed, Recorded
+from supervisor.instance_work import (
+    Inspected,
+    InstanceWork,
+    LogsSaved,
+    Looked,
+    LookFailed,
+    Recorded,
+)
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
     STARTING,
     Effect,
     Event,
+    Job,
     Life,
     RemovalFailed,
     Stage,
@@ -50,6 +58,9 @@ _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
 
 
+_TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
+
+
 @dataclass(frozen=True)
 class Order:
     """A new runner shall be made: from this, reporting there."""
@@ -62,7 +73,7 @@ class Order:
 class _Done:
     """A piece of this runner's work on LXD is done."""
 
-    outcome: Happened | Looked | LookFailed | LogsSaved | Recorded
+    outcome: Happened | Looked | LookFailed | Inspected | LogsSaved | Recorded
 
 
 class _RecordDue:
@@ -135,8 +146,10 @@ class RunnerActor(Actor):
         self._parts.lanes.clear(self._name)
         if isinstance(self._origin, Order):
             self._known = True
-            generation = self._origin.blueprint.generation
-            self._entry = replace(self._entry, generation=generation)
+            made_from = self._origin.blueprint
+            self._entry = replace(
+                self._entry, generation=made_from.generation, place=made_from.place
+            )
             self._take(lifecycle.request(self._now()))
         elif isinstance(self._origin, Marks):
             self._adopt(self._origin)
@@ -175,16 +188,26 @@ class RunnerActor(Actor):
             if not self._known:
                 self.publish("unknown", outcome.reason)
             self.tell_after(_LOOK_AGAIN_S, Look())
+        elif isinstance(outcome, Inspected):
+            self._inspected(outcome)
         elif isinstance(outcome, LogsSaved):
-            if outcome.error:
-                logger.warning("the guest's logs are lost: {}", outcome.error)
-            elif outcome.kept:
-                logger.info("the guest's logs are kept: supervisor-cli logs {}", self._name)
+            self._logs_saved(outcome)
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.
             logger.warning("could not record the stage: {}", outcome.error)
             self._record_after(_RECORD_AGAIN_S)
+
+    def _inspected(self, outcome: Inspected) -> None:
+        if outcome.job_begun is not None:
+            begun = lifecycle.JobStarted(Job()) if outcome.job_begun else lifecycle.NoJobBegun()
+            self._happen(begun)
+
+    def _logs_saved(self, outcome: LogsSaved) -> None:
+        if outcome.error:
+            logger.warning("the guest's logs are lost: {}", outcome.error)
+        elif outcome.kept:
+            logger.info("the guest's logs are kept: supervisor-cli logs {}", self._name)
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
@@ -202,8 +225,12 @@ class RunnerActor(Actor):
 
     def _adopt(self, found: Marks | None) -> None:
         if found:
-            generation, signal_digest = found.generation, found.signal_digest
-            self._entry = replace(self._entry, generation=generation, signal_digest=signal_digest)
+            self._entry = replace(
+                self._entry,
+                generation=found.generation,
+                signal_digest=found.signal_digest,
+                place=found.place or self._note_place(),
+            )
         self._known = True
         self._take(lifecycle.adopt(found.seen if found else None, self._now()))
         if self._attempt > _LAST_ATTEMPT:
@@ -212,6 +239,15 @@ class RunnerActor(Actor):
         early, self._early = self._early, []
         for event in early:
             self._happen(event)
+
+    def _note_place(self) -> str:
+        """Settle where a runner is registered that was made before that was noted.
+
+        For good: when `path` changes, it must not be looked for at the new one.
+        """
+        place = self._entry.place or places.of(self._parts.settings.config)
+        self._enqueue(self._parts.tending, partial(self._instance.record, marks.of_place(place)))
+        return place
 
     def _compare(self, found: Marks | None) -> None:
         if found is None:
@@ -261,7 +297,7 @@ class RunnerActor(Actor):
         if effect is Effect.REGISTER:
             assert self._order is not None  # noqa: S101 - only a new runner is to be registered
             blueprint = self._order.blueprint
-            asked = RequestJitConfig(self._name, blueprint.labels, blueprint.group)
+            asked = RequestJitConfig(self._name, blueprint.labels, blueprint.group, blueprint.place)
             self.system.directory.tell("tokens", asked)
         elif effect is Effect.CREATE:
             request, self._request = self._request, {}  # it holds secrets: not kept
@@ -275,8 +311,8 @@ class RunnerActor(Actor):
                 self._record()
         elif effect is Effect.SAVE_LOGS:
             self._enqueue(self._parts.tending, self._saving_of_logs(life.reason))
-        elif effect is Effect.REMOVE:
-            self._enqueue(self._parts.tending, self._instance.remove)
+        elif work := _TENDING.get(effect):
+            self._enqueue(self._parts.tending, partial(work, self._instance))
         elif effect is Effect.UNREGISTER:
             self._unregister(life.runner_id or before.runner_id)
         elif effect is Effect.END:
@@ -285,7 +321,8 @@ class RunnerActor(Actor):
 
     def _unregister(self, runner_id: int | None) -> None:
         if runner_id is not None:
-            self.system.directory.tell("tokens", DeleteRegistration(runner_id, self._name))
+            order = DeleteRegistration(runner_id, self._name, self._entry.place)
+            self.system.directory.tell("tokens", order)
 
     def _saving_of_logs(self, reason: str) -> Work:
         config = self._parts.settings.config.logs
@@ -312,7 +349,8 @@ class RunnerActor(Actor):
 
     def _record(self) -> None:
         self._unrecorded = False
-        record = partial(self._instance.record, marks.of_life(self._entry.life))
+        keys = {**marks.of_place(self._entry.place), **marks.of_life(self._entry.life)}
+        record = partial(self._instance.record, keys)
         self._enqueue(self._parts.tending, record)
 
     def _prepare(self, order: Order, made: JitConfigMade) -> None:
@@ -330,6 +368,7 @@ class RunnerActor(Actor):
         metadata = marks.of_new_instance(
             installation=blueprint.installation,
             generation=blueprint.generation,
+            place=made.place,
             runner_id=made.runner_id,
             created_at=self._now(),
             signal_digest=self._entry.signal_digest,

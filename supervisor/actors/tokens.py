@@ -1,13 +1,17 @@
 """The one actor that talks to GitHub: registrations, deletions, listings, and the credential."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from loguru import logger
 
-from supervisor import lifecycle
+from supervisor import lifecycle, places
+from supervisor.actors.former_places import FormerPlaces
 from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
 from supervisor.blueprints import architecture
+from supervisor.config import Config
 from supervisor.github import conversations
 from supervisor.github.budget import Priority
 from supervisor.github.errors import (
@@ -46,6 +50,7 @@ _APPLICATION_FRESH_S = 3600.0
 _GROUP_FRESH_S = 600.0
 _LOOK_AT_CREDENTIAL_S = 5.0
 _SLOW_S = 60.0
+_FORMER_PLACES_S = 10.0
 
 T = TypeVar("T")
 Order = RequestJitConfig | RegisterAhead
@@ -68,6 +73,28 @@ class _LookAtCall:
     """Has the call under way taken too long?"""
 
 
+class _Listing:
+    """A listing of all places, which is under way.
+
+    Attributes:
+        waits_for: the places that have not answered.
+        outcomes: of those that have.
+        is_late: of the former places, nobody waits any more.
+    """
+
+    def __init__(self, waits_for: set[str]) -> None:
+        self.waits_for = waits_for
+        self.outcomes: dict[str, Registrations | GitHubError] = {}
+        self.is_late = False
+
+
+class _ListingLate:
+    """The configured place's list must not wait for those of former ones any more."""
+
+    def __init__(self, listing: _Listing) -> None:
+        self.listing = listing
+
+
 class TokensActor(Actor):
     """Registers runners, deletes registrations, lists them; knows whether that is possible now.
 
@@ -78,8 +105,8 @@ class TokensActor(Actor):
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        config = parts.settings.config
-        self._line = Line(config, self.actor_ref, system.clock, self.tell_after)
+        self._line = self._make_line(parts.settings.config)
+        self._former = FormerPlaces(parts, self._make_line, system.clock)
         self._cache = Cache()
         self._application: Application | None = None
         self._application_until = 0.0
@@ -89,7 +116,8 @@ class TokensActor(Actor):
         self._turns: dict[str, Turn[JitConfigMade]] = {}
         self._unwanted: set[str] = set()
         self._tickets: list[int] = []
-        self._deleting: set[int] = set()
+        self._listing: _Listing | None = None
+        self._deleting: set[tuple[str, int]] = set()
         self._gate = Gate()
         self._limited = self._is_transient = False
         self._told: GitHubChanged | None = None
@@ -104,23 +132,34 @@ class TokensActor(Actor):
 
     def on_stop(self) -> None:
         """Close the connections."""
-        self._line.close()
+        self._close()
 
     def on_failure(self, *_error: object) -> None:
         """Close the connections; the next incarnation makes its own."""
-        self._line.close()
+        self._close()
 
-    # The line.
+    def _close(self) -> None:
+        for line in self._lines():
+            line.close()
+
+    # The lines: one to the configured place, and one to each former place.
+
+    def _make_line(self, config: Config) -> Line:
+        return Line(config, self.actor_ref, self.system.clock, self.tell_after)
+
+    def _lines(self) -> Iterator[Line]:
+        yield self._line
+        yield from self._former.lines()
 
     @handles(Exchanged)
     def _exchanged(self, message: Exchanged) -> None:
-        self._line.exchanged(message)
+        message.line.exchanged(message)
         self._watch_call()
         self._show()
 
     @handles(Due)
-    def _due(self, _message: Due) -> None:
-        self._line.pump()
+    def _due(self, message: Due) -> None:
+        message.line.pump()
         self._watch_call()
 
     @handles(WorkFailed)
@@ -131,8 +170,10 @@ class TokensActor(Actor):
 
     @handles(RequestJitConfig)
     def _register(self, order: RequestJitConfig) -> None:
-        made = self._ahead.pop(order.name, None)
-        if made:
+        if not self._is_here(order) or order.name in self._unwanted:
+            changed = "the configuration has changed meanwhile"
+            self.system.directory.tell(order.name, JitConfigFailed(changed))
+        elif made := self._ahead.pop(order.name, None):
             self._hand_out(order.name, made)
         elif order.name in self._registering:
             self._registering[order.name] = True
@@ -144,9 +185,17 @@ class TokensActor(Actor):
 
     @handles(RegisterAhead)
     def _register_ahead(self, order: RegisterAhead) -> None:
-        if order.name not in self._registering and order.name not in self._ahead:
+        is_new = order.name not in self._registering and order.name not in self._ahead
+        if is_new and self._is_here(order):
             self._registering[order.name] = False
             self._begin_registration(order, Priority.REGISTER_AHEAD)
+
+    def _is_here(self, order: Order) -> bool:
+        """Tell whether runners are to be registered there, by the newest configuration."""
+        newest = self._parts.settings.config
+        if order.place != self._line.place and order.place == places.of(newest):
+            self._follow(newest)  # the order was faster than the news of the change
+        return order.place == self._line.place
 
     @handles(ForgetAhead)
     def _forget_ahead(self, _message: ForgetAhead) -> None:
@@ -154,40 +203,43 @@ class TokensActor(Actor):
         self._line.fail_all({Priority.REGISTER_AHEAD}, changed)
         self._unwanted |= {name for name, asked in self._registering.items() if not asked}
         for name, made in tuple(self._ahead.items()):
-            self._delete(DeleteRegistration(made.runner_id, name))
+            self._delete(DeleteRegistration(made.runner_id, name, made.place))
 
     def _begin_registration(self, order: Order, priority: Priority) -> None:
         if not self._gate.is_open(self._now()):
             self._registered(order.name, Cancelled(self._gate.reason))
             return
-        done = partial(self._registration_ended, order.name)
-        turn = self._begin(self._registration(order), priority, done)
+        line = self._line
+        done = partial(self._registration_ended, line, order.name)
+        turn = self._begin(self._registration(line, order), priority, done)
         if order.name in self._registering:
             self._turns[order.name] = turn
 
-    def _registration(self, order: Order) -> Talk[JitConfigMade]:
+    def _registration(self, line: Line, order: Order) -> Talk[JitConfigMade]:
         # The application first: a registration without one to run would be an orphan.
         if self._application is None or self._now() >= self._application_until:
             self._application = yield from conversations.application(
-                self._line.scope, self._cache, architecture()
+                line.scope, self._cache, architecture()
             )
             self._application_until = self._now() + _APPLICATION_FRESH_S
         application = self._application
-        group_id = yield from self._find_group(order.group)
-        made = yield from conversations.register(
-            self._line.scope, order.name, order.labels, group_id
-        )
-        return JitConfigMade(made.runner_id, made.encoded, application)
+        group_id = yield from self._find_group(line, order.group)
+        made = yield from conversations.register(line.scope, order.name, order.labels, group_id)
+        return JitConfigMade(made.runner_id, made.encoded, application, line.place)
 
-    def _find_group(self, name: str) -> Talk[int]:
+    def _find_group(self, line: Line, name: str) -> Talk[int]:
         known, number, until = self._group
         if name != known or self._now() >= until:
-            number = yield from conversations.find_group(self._line.scope, self._cache, name)
+            number = yield from conversations.find_group(line.scope, self._cache, name)
             self._group = (name, number, self._now() + _GROUP_FRESH_S)
         return number
 
-    def _registration_ended(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
-        if isinstance(outcome, JitConfigMade):
+    def _registration_ended(
+        self, line: Line, name: str, outcome: JitConfigMade | GitHubError
+    ) -> None:
+        if line is not self._line:
+            pass  # it says nothing of the place that is configured by now
+        elif isinstance(outcome, JitConfigMade):
             self._succeeded()
         elif not isinstance(outcome, Cancelled):
             self._failed(outcome, everything=isinstance(outcome, Rejected))
@@ -202,7 +254,7 @@ class TokensActor(Actor):
         elif asked:
             self._hand_out(name, outcome)
         elif name in self._unwanted:
-            self._delete(DeleteRegistration(outcome.runner_id, name))
+            self._delete(DeleteRegistration(outcome.runner_id, name, outcome.place))
         else:
             self._ahead[name] = outcome
         self._unwanted.discard(name)
@@ -210,19 +262,24 @@ class TokensActor(Actor):
     def _hand_out(self, name: str, made: JitConfigMade) -> None:
         if not self.system.directory.tell(name, made):
             logger.info("{} did not wait for its registration: deleting it", name)
-            self._delete(DeleteRegistration(made.runner_id, name))
+            self._delete(DeleteRegistration(made.runner_id, name, made.place))
 
     # Deletions and listings.
 
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
         made = self._ahead.get(message.name)
-        if made and made.runner_id == message.runner_id:
+        key = (message.place, message.runner_id)
+        if made and (made.place, made.runner_id) == key:
             del self._ahead[message.name]
-        if message.runner_id in self._deleting:
+        if key in self._deleting:
             return  # its outcome is told when it is there
-        self._deleting.add(message.runner_id)
+        self._deleting.add(key)
         done = partial(self._deletion_ended, message)
+        if message.place != self._line.place:
+            self._former.at(message.place).delete(message.runner_id, message.name, done)
+            self._watch_call()
+            return
         if self._is_shut():
             done(Cancelled(self._gate.reason))
             return
@@ -230,13 +287,15 @@ class TokensActor(Actor):
         self._begin(talk, Priority.DELETE, done)
 
     def _deletion_ended(self, message: DeleteRegistration, outcome: GitHubError | None) -> None:
-        self._deleting.discard(message.runner_id)
+        self._deleting.discard((message.place, message.runner_id))
         event: lifecycle.Event = lifecycle.Unregistered()
         if isinstance(outcome, GitHubError):
             # The reconcile finds what is left behind, and asks again.
             busy = isinstance(outcome, RunnerBusy)
-            event = lifecycle.UnregistrationRefused(busy=busy, reason=str(outcome))
-            if not isinstance(outcome, (RunnerBusy, RateLimited, Cancelled)):
+            for_good = self._former.is_lost(message.place)
+            event = lifecycle.UnregistrationRefused(busy, str(outcome), for_good)
+            is_here = message.place == self._line.place
+            if is_here and not isinstance(outcome, (RunnerBusy, RateLimited, Cancelled)):
                 self._failed(outcome, everything=not isinstance(outcome, Forbidden))
         self.system.directory.tell(message.name, Happened(event))
 
@@ -245,20 +304,54 @@ class TokensActor(Actor):
         self._tickets.append(message.ticket)
         if len(self._tickets) > 1:
             return  # one is under way, and serves for both
+        here = self._line.place
+        former = self._former.in_use(here)
+        self._listing = _Listing({here, *(one.place for one in former)})
+        if former:
+            self.tell_after(_FORMER_PLACES_S, _ListingLate(self._listing))
+        for one in former:
+            self._former.list(one, partial(self._place_listed, self._listing, one.place))
+        self._watch_call()
+        done = partial(self._here_listed, self._listing, self._line)
         if self._is_shut():
-            self._listing_ended(Cancelled(self._gate.reason))
-            return
-        talk = conversations.registrations(self._line.scope, self._cache)
-        self._begin(talk, Priority.LIST, self._listing_ended)
+            done(Cancelled(self._gate.reason))
+        else:
+            self._begin(
+                conversations.registrations(self._line.scope, self._cache), Priority.LIST, done
+            )
 
-    def _listing_ended(self, outcome: Registrations | GitHubError) -> None:
-        self._learn(outcome)
+    def _here_listed(
+        self, listing: _Listing, line: Line, outcome: Registrations | GitHubError
+    ) -> None:
+        if line is self._line:
+            self._learn(outcome)
+        self._place_listed(listing, line.place, outcome)
+
+    def _place_listed(
+        self, listing: _Listing, place: str, outcome: Registrations | GitHubError
+    ) -> None:
+        listing.waits_for.discard(place)
+        listing.outcomes[place] = outcome
+        self._answer(listing)
+
+    @handles(_ListingLate)
+    def _listing_late(self, message: _ListingLate) -> None:
+        message.listing.is_late = True
+        self._answer(message.listing)
+
+    def _answer(self, listing: _Listing) -> None:
+        here = self._line.place
+        waits_for = listing.waits_for & {here} if listing.is_late else listing.waits_for
+        if waits_for or listing is not self._listing:
+            return
+        self._listing = None
         ticket = self._tickets[-1]  # of those before it, nobody waits any more
         self._tickets.clear()
-        if isinstance(outcome, GitHubError):
-            answer = RegistrationsListed(ticket, error=str(outcome))
-        else:
-            answer = RegistrationsListed(ticket, outcome)
+        listed = {p: o for p, o in listing.outcomes.items() if not isinstance(o, GitHubError)}
+        found = tuple(replace(r, place=place) for place in listed for r in listed[place])
+        error = listing.outcomes.get(here)
+        trouble = str(error) if isinstance(error, GitHubError) else ""
+        answer = RegistrationsListed(ticket, found, trouble, frozenset(listed))
         self.system.directory.tell("fleet", answer)
 
     def _learn(self, outcome: Registrations | GitHubError) -> None:
@@ -279,9 +372,31 @@ class TokensActor(Actor):
 
     @handles(ConfigChanged)
     def _config_changed(self, message: ConfigChanged) -> None:
-        self._line.reconfigure(message.config)
+        self._follow(message.config)
+
+    def _follow(self, config: Config) -> None:
+        if places.of(config) != self._line.place:
+            self._move(config)
+        self._line.reconfigure(config)
+        self._former.offer_credential()
         self._application = None
         self._try_again()
+
+    def _move(self, config: Config) -> None:
+        """Register at another place from now on; the one until now is to be left in order."""
+        place = places.of(config)
+        logger.info("runners are registered at {} from now on", place)
+        self._forget_ahead(ForgetAhead())
+        moved = Cancelled("the place of registration has changed meanwhile")
+        self._line.fail_all({Priority.REGISTER}, moved)
+        line = self._former.come_back(place) or self._make_line(config)
+        self._former.leave(self._line)
+        self._line = line
+        self._cache, self._group = Cache(), ("", 0, 0.0)
+        self._gate, self._limited = Gate(), False
+        if self._retry:
+            self._retry.cancel()
+        self._tell_fleet()
 
     @handles(_LookAtCredential)
     def _look_at_credential(self, _message: _LookAtCredential) -> None:
@@ -304,11 +419,14 @@ class TokensActor(Actor):
         """Have something tried: a listing by ourselves, a registration by the fleet."""
         if self._gate.everything:
             talk = conversations.registrations(self._line.scope, self._cache)
-            self._begin(talk, Priority.REGISTER, self._probed)  # they are what it stands for
+            done = partial(self._probed, self._line)
+            self._begin(talk, Priority.REGISTER, done)  # they are what it stands for
         else:
             self._tell_fleet()
 
-    def _probed(self, outcome: Registrations | GitHubError) -> None:
+    def _probed(self, line: Line, outcome: Registrations | GitHubError) -> None:
+        if line is not self._line:
+            return
         if isinstance(outcome, RateLimited):
             self._failed(outcome, everything=True)
         else:
@@ -363,16 +481,17 @@ class TokensActor(Actor):
         return turn
 
     def _watch_call(self) -> None:
-        if self._line.asking and self._call_watch is None:
+        if self._call_watch is None and any(line.asking for line in self._lines()):
             self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
 
     @handles(_LookAtCall)
     def _look_at_call(self, _message: _LookAtCall) -> None:
         """Give up waiting for a call that goes on and on, such as one answered drop by drop."""
         self._call_watch = None
-        took = self._now() - self._line.asking_since
-        if self._line.asking and took >= _SLOW_S:
-            self._line.give_up(f"it has been answering for {took:.0f} s")
+        for line in tuple(self._lines()):
+            took = self._now() - line.asking_since
+            if line.asking and took >= _SLOW_S:
+                line.give_up(f"it has been answering for {took:.0f} s")
         self._watch_call()
         self._show()
 
@@ -396,7 +515,8 @@ class TokensActor(Actor):
             self._show_again_at(hold.until)
         elif left:
             reason += f"; {left}"
-        self.publish(state, reason, **report, calls=self._line.calls.report())
+        calls, former = self._line.calls.report(), self._former.reasons()
+        self.publish(state, reason, **report, calls=calls, former_places=former)
 
     def _show_again_at(self, at: float) -> None:
         if self._refresh is None:

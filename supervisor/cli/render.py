@@ -142,6 +142,11 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
             "`supervisor-cli resume`"
         )
     yield from _github_lines(status["github"])
+    for place in status["former_places"]:
+        count = sum(place["stages"].values())
+        left = ", ".join(f"{number} {stage}" for stage, number in place["stages"].items())
+        runners = f"{count} runner{'' if count == 1 else 's'}" if count else "registrations"
+        yield f"{runners} still at {place['place']}" + (f": {left}" if left else "")
     for problem in status["problems"]:
         yield f"problem: {problem}"
 

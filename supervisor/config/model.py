@@ -167,7 +167,7 @@ class Config(_Section):
     def needs_restart(self, other: "Config") -> tuple[str, ...]:
         """Name the keys that differ in `other` and that a running daemon can't change."""
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
-        fixed = ("name", "path", "github_url", "signals", "control", "state_directory", *lxd)
+        fixed = ("name", "signals", "control", "state_directory", *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

@@ -30,6 +30,7 @@ from supervisor.lifecycle.events import (
     JobLost,
     JobStarted,
     LimitPassed,
+    NoJobBegun,
     Registered,
     RegistrationVanished,
     RemovalFailed,
@@ -43,6 +44,8 @@ from supervisor.waits import doubled
 
 _FIRST_RETIRE_DELAY = timedelta(seconds=15)
 _LONGEST_RETIRE_DELAY = timedelta(minutes=10)
+_LONGEST_JOB = timedelta(days=5)
+"""https://docs.github.com/en/actions/reference/limits: no job on a runner of ours lasts longer."""
 
 _ORDER = {
     stage: position
@@ -63,6 +66,7 @@ class Effect(Enum):
     CREATE = "create the instance"
     START = "start the instance"
     RECORD = "write stage and job into the instance's configuration, take the secrets out"
+    INSPECT = "look into the guest for a job that has begun"
     UNREGISTER = "delete the registration on GitHub"
     SAVE_LOGS = "keep what the guest has logged"
     REMOVE = "delete the instance"
@@ -92,7 +96,7 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     if seen is None:
         return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
     begun = min(seen.created_at or now, now)
-    life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job)
+    life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job, unwatched_since=now)
     if not seen.running:
         found = _fail(life, now, "was found stopped")
         # Whatever ended it was before our time, and says nothing of runners made now.
@@ -176,6 +180,20 @@ def _stay(life: Life, now: datetime, reason: str) -> Step:
     return _move(known, now, life.retired_from, f"could not be retired: {reason}")
 
 
+def _watched(life: Life) -> Life:
+    """Note that it waits for a job: one that begins from now on is heard of."""
+    return replace(life, unwatched_since=None)
+
+
+def _surely_runs_no_job(life: Life, now: datetime) -> bool:
+    """Tell whether silence proves that a runner that was to be let go runs no job.
+
+    Not where a job may have begun while no daemon listened: then only the longest time that a job
+    may take does.
+    """
+    return life.unwatched_since is None or now - life.unwatched_since >= _LONGEST_JOB
+
+
 @_answer.register
 def _(event: Registered, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.REQUESTED:
@@ -200,7 +218,7 @@ def _(_event: InstanceStarted, life: Life, now: datetime) -> Step:
 @_answer.register
 def _(_event: GuestReady, life: Life, now: datetime) -> Step:
     reason = "the guest is ready; waits for a job"
-    return _forward(life, now, Stage.READY, reason, Effect.RECORD)
+    return _forward(_watched(life), now, Stage.READY, reason, Effect.RECORD)
 
 
 @_answer.register
@@ -214,6 +232,14 @@ def _(event: JobStarted, life: Life, now: datetime) -> Step:
         is_new = life.job in {None, Job()} and known != life
         return Step(known, (Effect.RECORD,)) if is_new else Step(life)
     return _forward(known, now, Stage.BUSY, "runs its job", Effect.RECORD)
+
+
+@_answer.register
+def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
+    if life.stage is Stage.BUSY:
+        return Step(life)
+    # What is known now need not wait until it may be tried again.
+    return Step(replace(_watched(life), retire_after=None))
 
 
 @_answer.register
@@ -241,7 +267,7 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
         )
     # One whose signal was lost has not been recorded.
     effects = () if life.stage is Stage.READY else (Effect.RECORD,)
-    return _forward(life, now, Stage.IDLE, "online; waits for a job", *effects)
+    return _forward(_watched(life), now, Stage.IDLE, "online; waits for a job", *effects)
 
 
 @_answer.register
@@ -267,7 +293,7 @@ def _(event: JobLost, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.BUSY:
         return Step(life)
     if event.registered:
-        known = replace(life, job=None)
+        known = _watched(replace(life, job=None))
         return _move(known, now, Stage.IDLE, "GitHub says that it waits for a job", Effect.RECORD)
     reason = "GitHub says that its job is over; waits for the guest to power off"
     return _move(life, now, Stage.FINISHED, reason)
@@ -336,7 +362,11 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
     if event.busy:
         known = replace(life, job=life.job or Job(), failed_in=None)
         return _move(known, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
-    return _stay(life, now, event.reason)
+    if event.for_good and _surely_runs_no_job(life, now):
+        reason = f"was let go without GitHub, as it has reported no job: {event.reason}"
+        return _move(replace(life, runner_id=None), now, Stage.FINISHED, reason, Effect.REMOVE)
+    staying = _stay(life, now, event.reason)
+    return replace(staying, effects=(Effect.INSPECT,)) if event.for_good else staying
 
 
 @_answer.register

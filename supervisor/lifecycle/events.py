@@ -35,6 +35,11 @@ class JobStarted:
 
 
 @dataclass(frozen=True)
+class NoJobBegun:
+    """A look into the guest shows that no job had begun by then."""
+
+
+@dataclass(frozen=True)
 class JobFinished:
     """The runner's job has ended."""
 
@@ -94,10 +99,18 @@ class Unregistered:
 
 @dataclass(frozen=True)
 class UnregistrationRefused:
-    """GitHub keeps the runner: it is busy, or GitHub can't be asked."""
+    """GitHub keeps the runner: it is busy, or GitHub can't be asked.
+
+    Attributes:
+        busy: it runs a job.
+        reason: why GitHub can't be asked.
+        for_good: nobody can ask there any more: it is registered where nothing is configured now,
+            and no credential that we have is good there.
+    """
 
     busy: bool
     reason: str = ""
+    for_good: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,7 @@ Event = (
     | InstanceStarted
     | GuestReady
     | JobStarted
+    | NoJobBegun
     | JobFinished
     | GuestFinished
     | Confirmed

@@ -97,6 +97,8 @@ class Life:
         ready_at: when it could first take a job (aware, UTC).
         failed_in: the stage that it did not come through; None for one that did its job, was
             ordered away, or has not failed.
+        unwatched_since: since it was taken over, its guest and GitHub have said nothing: a job may
+            have begun while nobody listened. None if nothing can have been missed.
     """
 
     stage: Stage
@@ -110,6 +112,7 @@ class Life:
     retire_after: datetime | None = None
     ready_at: datetime | None = None
     failed_in: Stage | None = None
+    unwatched_since: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_a_reload_takes_what_a_running_daemon_can_change(running: Daemon, path: 
     [
         (GOOD.format(count="many"), "virtual-machines: must be a valid integer"),
         ("name: [", "line 1"),
-        (GOOD.format(count=5).replace("acme", "other"), "path: takes effect only after a restart"),
+        (GOOD.format(count=5).replace("fleet", "other"), "name: takes effect only after a restart"),
         (
             GOOD.format(count=5).replace("token: secret", "token-file: /nonexistent/token"),
             "token-file: /nonexistent/token: can't be read",

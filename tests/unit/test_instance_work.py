@@ -19,7 +19,14 @@ from supervisor.gateways.lxd import (
     Output,
     TimedOut,
 )
-from supervisor.instance_work import InstanceWork, LogsSaved, Looked, LookFailed, Recorded
+from supervisor.instance_work import (
+    Inspected,
+    InstanceWork,
+    LogsSaved,
+    Looked,
+    LookFailed,
+    Recorded,
+)
 from supervisor.lifecycle import Limits
 from supervisor.messages import Happened
 
@@ -84,6 +91,26 @@ def test_a_fault_of_ours_is_not_hidden(lxd: FakeLxd, work: InstanceWork) -> None
     lxd.fail("start", ValueError("a bug"))
     with pytest.raises(ValueError, match="a bug"):
         work.start()
+
+
+@pytest.mark.parametrize(
+    ("logs", "begun"),
+    [
+        ((), False),
+        (("Runner_20300101-000000-utc.log",), False),
+        (("Runner_20300101-000000-utc.log", "Worker_20300101-000001-utc.log"), True),
+    ],
+)
+def test_a_job_that_has_begun_has_left_a_log(logs: tuple[str, ...], *, begun: bool) -> None:
+    lxd = FakeLxd()
+    lxd.diagnostics["r1"] = logs
+    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(begun)  # type: ignore[arg-type]
+
+
+def test_a_guest_that_lxd_can_not_look_into_tells_nothing() -> None:
+    lxd = FakeLxd()
+    lxd.fail("directory", LxdUnavailable("no agent"))
+    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(None)  # type: ignore[arg-type]
 
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

@@ -26,6 +26,7 @@ from supervisor.lifecycle import (
     Life,
     LimitPassed,
     Limits,
+    NoJobBegun,
     Registered,
     RegistrationVanished,
     RemovalFailed,
@@ -60,7 +61,8 @@ events = st.one_of(
     st.just(InstanceGone()),
     st.builds(RemovalFailed, st.just("disk on fire")),
     st.just(Unregistered()),
-    st.builds(UnregistrationRefused, st.booleans(), st.just("no")),
+    st.builds(UnregistrationRefused, st.booleans(), st.just("no"), st.booleans()),
+    st.just(NoJobBegun()),
     st.builds(Failed, st.just("broken")),
     st.builds(StartFailed, st.just("late")),
     st.builds(JobLost, st.booleans()),
@@ -334,6 +336,42 @@ def test_what_was_recorded_is_not_recorded_again() -> None:
     assert (confirmed.life.stage, confirmed.effects) == (Stage.IDLE, ())
     signal_lost = step(life(Stage.BOOTING), Confirmed(busy=False), NOW)
     assert (signal_lost.life.stage, signal_lost.effects) == (Stage.IDLE, (Effect.RECORD,))
+
+
+def refused_for_good(taken_over: Life, now: datetime = NOW) -> Step:
+    """Let a runner go where nobody can ask GitHub any more."""
+    retiring = step(taken_over, DeletionOrdered("its settings are out of date"), now).life
+    return step(retiring, UnregistrationRefused(busy=False, reason="401", for_good=True), now)
+
+
+def test_where_github_can_not_be_asked_any_more_a_runner_is_believed_that_it_has_no_job() -> None:
+    gone = refused_for_good(life(Stage.IDLE))
+    assert (gone.life.stage, gone.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+    assert "without GitHub" in gone.life.reason
+    assert step(gone.life, InstanceGone(), NOW).effects == (Effect.END,)  # nobody to ask
+
+
+def test_one_that_was_taken_over_is_looked_into_first_as_a_job_may_have_begun_unheard() -> None:
+    taken_over = adopt(Seen(running=True, stage="ready", runner_id=7), NOW).life
+    kept = refused_for_good(taken_over)
+    assert (kept.life.stage, kept.effects) == (Stage.READY, (Effect.INSPECT,))
+    at_work = step(kept.life, JobStarted(Job()), NOW)
+    assert at_work.life.stage is Stage.BUSY
+    idle = step(kept.life, NoJobBegun(), NOW)
+    assert (idle.life.stage, idle.life.retire_after, idle.effects) == (Stage.READY, None, ())
+    assert refused_for_good(idle.life).effects == (Effect.REMOVE,)
+
+
+@pytest.mark.parametrize("heard", [Confirmed(busy=False), GuestReady()])
+def test_one_that_was_heard_of_since_it_was_taken_over_needs_no_look(heard: Event) -> None:
+    taken_over = adopt(Seen(running=True, stage="ready", runner_id=7), NOW).life
+    assert refused_for_good(step(taken_over, heard, NOW).life).effects == (Effect.REMOVE,)
+
+
+def test_one_that_nobody_can_look_into_stays_for_as_long_as_a_job_may_take() -> None:
+    taken_over = adopt(Seen(running=True, stage="ready", runner_id=7), NOW).life
+    assert Effect.REMOVE not in refused_for_good(taken_over, NOW + timedelta(days=4)).effects
+    assert refused_for_good(taken_over, NOW + timedelta(days=5)).effects == (Effect.REMOVE,)
 
 
 @given(lives, events)

@@ -8,9 +8,11 @@ from supervisor import marks
 from supervisor.lifecycle import Job, Life, Seen, Stage, adopt
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+PLACE = "https://github.com/acme"
 KEYS = (
     "installation",
     "generation",
+    "place",
     "runner-id",
     "created-at",
     "signal-sha256",
@@ -34,6 +36,7 @@ def made(runner_id: int = 5) -> dict[str, str]:
     return marks.of_new_instance(
         installation="fleet",
         generation="abc",
+        place=PLACE,
         runner_id=runner_id,
         created_at=NOW,
         signal_digest="d1",
@@ -44,9 +47,17 @@ def made(runner_id: int = 5) -> dict[str, str]:
 def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
     read = marks.read("Stopped", made(runner_id))
     seen = Seen(running=False, runner_id=runner_id, created_at=NOW)
-    assert read == marks.Marks(seen, "abc", "d1")
+    assert read == marks.Marks(seen, "abc", "d1", PLACE)
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())
+
+
+@pytest.mark.parametrize(
+    "place", ["", "acme", "https://github.com/", "ftp://x/acme", "https://GITHUB.com/Acme"]
+)
+def test_a_place_that_is_none_counts_as_not_noted(place: str) -> None:
+    config = {**made(), **marks.of_place(place)}
+    assert marks.read("Running", config).place == ""
 
 
 @given(lives)

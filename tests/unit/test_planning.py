@@ -32,6 +32,9 @@ strangers = st.sampled_from(
         "fleet-buildserver1",
     ]
 )
+places = st.sampled_from(["", "https://github.com/acme"])
+listed_places = st.frozensets(places)
+keys = st.tuples(places, st.integers(1, 50))
 runners = st.lists(
     st.builds(
         Runner,
@@ -41,9 +44,10 @@ runners = st.lists(
         st.sampled_from([LONG_AGO, NOW]),
         st.integers(0, 1),
         st.none() | st.integers(1, 50),
+        place=places,
         has_job=st.booleans(),
     ),
-    unique_by=(lambda r: r.name, lambda r: r.runner_id or r.name),
+    unique_by=(lambda r: r.name, lambda r: (r.place, r.runner_id or r.name)),
     max_size=12,
 )
 registrations = st.lists(
@@ -54,8 +58,9 @@ registrations = st.lists(
         st.booleans(),
         st.booleans(),
         st.booleans(),
+        places,
     ),
-    unique_by=(lambda r: r.id, lambda r: r.name),
+    unique_by=(lambda r: r.key, lambda r: (r.place, r.name)),
     max_size=12,
 )
 desired = st.builds(
@@ -69,8 +74,9 @@ desired = st.builds(
 listings = st.builds(
     Listing,
     running=st.frozensets(names, max_size=12),
-    registrations=st.none() | registrations.map(tuple),
+    registrations=registrations.map(tuple),
     stopped=st.frozensets(names, max_size=12),
+    places=listed_places,
 )
 
 
@@ -252,37 +258,37 @@ def test_an_idle_runner_that_goes_keeps_its_place_until_its_instance_is_gone() -
     assert balance(wanted(1), [replace(going, has_job=True)], NOW).create == 1
 
 
-@given(desired, runners, listings, st.frozensets(st.integers(1, 50)), st.frozensets(names))
+@given(desired, runners, listings, st.frozensets(keys), st.frozensets(names))
 def test_a_reconcile_adopts_exactly_what_has_no_actor(
     want: Desired,
     fleet: list[Runner],
     listing: Listing,
-    unmatched: frozenset[int],
+    unmatched: frozenset[tuple[str, int]],
     missing: frozenset[str],
 ) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(unmatched, missing), NOW)
     assert set(plan.adopt) == (listing.running | listing.stopped) - {r.name for r in fleet}
 
 
-@given(desired, runners, listings, st.frozensets(st.integers(1, 50)), st.frozensets(names))
+@given(desired, runners, listings, st.frozensets(keys), st.frozensets(names))
 def test_a_reconcile_touches_only_registrations_that_are_ours_idle_and_orphaned_twice(
     want: Desired,
     fleet: list[Runner],
     listing: Listing,
-    unmatched: frozenset[int],
+    unmatched: frozenset[tuple[str, int]],
     missing: frozenset[str],
 ) -> None:
     plan = reconcile(want, fleet, listing, Suspicion(unmatched, missing), NOW)
-    numbers_known = {r.runner_id for r in fleet}
-    names_known = {r.name for r in fleet if r.runner_id is None}
-    names_known |= (listing.running | listing.stopped) - {r.name for r in fleet}
+    numbers_known = {(r.place, r.runner_id) for r in fleet}
+    names_known = (listing.running | listing.stopped) - {r.name for r in fleet}
     for registration in plan.unregister:
         assert belongs_to("fleet", registration.name)
         assert registration.ephemeral
-        assert registration.id not in numbers_known
+        assert registration.key not in numbers_known
+        assert registration.place in listing.places
         assert registration.name not in names_known
         assert registration.name not in {r.name for r in fleet}
-        assert registration.id in unmatched
+        assert registration.key in unmatched
         assert not registration.busy
 
 
@@ -306,7 +312,7 @@ def test_without_githubs_list_no_runner_is_judged_by_it(
     want: Desired, fleet: list[Runner], listing: Listing
 ) -> None:
     everybody = frozenset(r.name for r in fleet)
-    blind = replace(listing, registrations=None)
+    blind = replace(listing, places=frozenset())
     plan = reconcile(want, fleet, blind, Suspicion(frozenset(), everybody), NOW)
     assert (plan.vanished, plan.unregister, plan.confirm) == ((), (), ())
 
@@ -366,7 +372,7 @@ def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
     listings,
     st.builds(
         Suspicion,
-        st.frozensets(st.integers(1, 50)),
+        st.frozensets(keys),
         st.frozensets(names),
         st.dictionaries(names, st.sampled_from([LONG_AGO, NOW])),
         st.dictionaries(names, st.sampled_from([LONG_AGO, NOW])),
@@ -392,15 +398,15 @@ def done(plan: Plan, fleet: list[Runner], listing: Listing) -> tuple[list[Runner
     after = [replace(r, stage=told.get(r.name, r.stage)) for r in fleet if r.name not in gone]
     after += [Runner(name, Stage.BOOTING, "new", LONG_AGO) for name in plan.adopt]
     after += [runner(f"m{len(after)}n{n}", Stage.BOOTING) for n in range(plan.create)]
-    registrations = listing.registrations
-    if registrations is not None:
-        lost = {r.runner_id for r in fleet if r.name in gone}
-        registrations = tuple(
-            r
-            for r in registrations
-            if r not in plan.unregister and r.name not in gone and r.id not in lost
-        )
-    return after, Listing(listing.running - gone, registrations, listing.stopped - gone)
+    lost = {(r.place, r.runner_id) for r in fleet if r.name in gone}
+    registrations = tuple(
+        r
+        for r in listing.registrations
+        if r not in plan.unregister and r.name not in gone and r.key not in lost
+    )
+    return after, Listing(
+        listing.running - gone, registrations, listing.stopped - gone, listing.places
+    )
 
 
 def look_again(
@@ -415,6 +421,85 @@ def look_again(
         plans.append(reconcile(wanted(len(fleet)), fleet, listing, suspicion, now))
         suspicion = plans[-1].suspicion
     return plans
+
+
+HERE, THERE = "https://github.com/acme/demo", "https://github.com/acme"
+
+
+@given(
+    desired,
+    runners,
+    listings,
+    st.builds(
+        Suspicion,
+        st.frozensets(keys),
+        st.frozensets(names),
+        st.dictionaries(names, st.just(LONG_AGO)),
+        st.dictionaries(names, st.just(LONG_AGO)),
+    ),
+)
+def test_a_runner_is_judged_by_the_list_of_its_own_place_alone(
+    want: Desired, fleet: list[Runner], listing: Listing, suspicion: Suspicion
+) -> None:
+    plan = reconcile(want, fleet, listing, suspicion, NOW)
+    judged = {*plan.vanished, *dict(plan.jobless), *dict(plan.confirm), *plan.suspicion.offline}
+    judged |= plan.suspicion.missing
+    judged |= {name for name, why in plan.retire if "offline" in why}
+    place_of = {r.name: r.place for r in fleet}
+    assert {place_of[name] for name in judged} <= listing.places
+    elsewhere = [r for r in listing.registrations if r.place not in listing.places]
+    assert not set(elsewhere) & set(plan.unregister)
+
+
+@given(desired, runners, listings, st.frozensets(keys), st.frozensets(names))
+def test_what_one_place_lists_changes_nothing_for_runners_of_another(
+    want: Desired,
+    fleet: list[Runner],
+    listing: Listing,
+    unmatched: frozenset[tuple[str, int]],
+    missing: frozenset[str],
+) -> None:
+    suspicion = Suspicion(unmatched, missing)
+    other = Registration(4711, named("stray"), online=True, busy=True, place=THERE)
+    here = replace(listing, places=listing.places - {THERE})
+    there = replace(
+        here,
+        places=here.places | {THERE},
+        registrations=(*(r for r in here.registrations if r.place != THERE), other),
+    )
+    without = reconcile(want, fleet, here, suspicion, NOW)
+    with_other = reconcile(want, fleet, there, suspicion, NOW)
+    ours = {r.name for r in fleet if r.place != THERE}
+    for plan in (without, with_other):
+        assert plan.adopt == without.adopt
+    assert ours & set(without.vanished) == ours & set(with_other.vanished)
+    assert {c for c in without.confirm if c[0] in ours} == {
+        c for c in with_other.confirm if c[0] in ours
+    }
+
+
+def test_a_busy_runner_of_a_former_place_is_not_judged_by_the_list_of_the_new_one() -> None:
+    busy = replace(runner("a", Stage.BUSY, "old"), runner_id=7, place=THERE)
+    suspicion = Suspicion()
+    # The same number and even the same name are another's there.
+    for listed in ((), (Registration(7, busy.name, online=True, busy=False, place=HERE),)):
+        listing = Listing(frozenset([busy.name]), listed, places=frozenset({HERE}))
+        for hours in range(3):
+            now = NOW + timedelta(hours=hours)
+            plan = reconcile(wanted(0), [busy], listing, suspicion, now)
+            suspicion = plan.suspicion
+            assert (plan.jobless, plan.vanished, plan.retire, plan.confirm) == ((), (), (), ())
+            assert (plan.look, plan.unregister) == ((), ())
+
+
+def test_an_orphan_is_known_by_its_place_and_its_number() -> None:
+    idle = replace(runner("a", Stage.IDLE), runner_id=7, place=HERE)
+    orphan = Registration(7, named("b"), online=False, busy=False, place=THERE)
+    own = Registration(7, idle.name, online=True, busy=False, place=HERE)
+    listing = Listing(frozenset([idle.name]), (own, orphan), places=frozenset({HERE, THERE}))
+    first = reconcile(wanted(1), [idle], listing, Suspicion(), NOW)
+    second = reconcile(wanted(1), [idle], listing, first.suspicion, NOW)
+    assert (first.unregister, second.unregister) == ((), (orphan,))
 
 
 def test_a_renamed_runner_is_known_by_its_number() -> None:
@@ -478,7 +563,7 @@ def test_after_an_outage_of_githubs_a_runner_has_its_time_anew_to_come_online() 
     idle = replace(runner("a", Stage.IDLE), runner_id=7)
     offline = Registration(7, idle.name, online=False, busy=False)
     suspicion = look_again((offline,), idle, times=1)[0].suspicion
-    blind = Listing(frozenset([idle.name]), None)
+    blind = Listing(frozenset([idle.name]), (), places=frozenset())
     later = NOW + timedelta(minutes=9)
     plan = reconcile(wanted(1), [idle], blind, suspicion, later)
     assert (plan.retire, plan.suspicion, plan.recheck) == ((), Suspicion(), None)

@@ -57,8 +57,26 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "draining_since": None,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
         "github": {"url": "https://github.com", **GITHUB},
+        "former_places": [],
         "problems": [],
     }
+
+
+def test_what_is_still_at_a_former_place_is_told_with_why_it_can_not_be_asked() -> None:
+    old, older = "https://github.com/acme/demo", "https://github.example.com/acme"
+    details = {**GITHUB, "former_places": {old: "", older: "the token is wrong"}}
+    entries = [
+        replace(entry(Stage.BUSY, "a"), place=old),
+        replace(entry(Stage.RETIRING, "b"), place=old),
+        replace(entry(Stage.IDLE, "c"), place="https://github.com/acme"),
+    ]
+    told = report(root(node("tokens", details=details)), *entries)
+    assert told["former_places"] == [
+        {"place": "acme/demo", "stages": {"busy": 1, "retiring": 1}, "reason": ""},
+        {"place": older, "stages": {}, "reason": "the token is wrong"},
+    ]
+    assert told["problems"] == [f"{older}: the token is wrong"]
+    assert "former_places" not in told["github"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_outcomes_are_told_to_who_asked(actor: pykka.ActorRef[Any], got: list[An
     eventually(lambda: got == ["done"])
 
 
+def test_work_without_an_outcome_is_no_message(actor: pykka.ActorRef[Any], got: list[Any]) -> None:
+    workers = Workers("w", 1)
+    workers.submit(lambda: None, actor)
+    workers.submit(lambda: "done", actor)
+    eventually(lambda: got == ["done"])
+
+
 def test_one_worker_keeps_the_order(actor: pykka.ActorRef[Any], got: list[Any]) -> None:
     workers = Workers("w", 1)
     for number in range(100):

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from fake_world import Inbox, World, eventually
 
 from sandbox.github import App, Fault, SandboxGitHub
+from supervisor import places
 from supervisor.actors.tokens import TokensActor
 from supervisor.messages import (
     JitConfigFailed,
@@ -67,8 +68,9 @@ class Stage:
         )
 
     def register(self, *names: str) -> list[JitConfigMade | JitConfigFailed]:
+        here = places.of(self.world.parts.settings.config)
         for name in names:
-            self.world.tell("tokens", RequestJitConfig(name, ("x",), "default"))
+            self.world.tell("tokens", RequestJitConfig(name, ("x",), "default", here))
         self._wait(lambda: all(self.runners[name] for name in names))
         return [self.runners[name].pop() for name in names]
 

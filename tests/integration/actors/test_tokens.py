@@ -13,7 +13,7 @@ import requests
 from fake_world import Inbox, World, eventually
 
 from sandbox.github import Fault, SandboxGitHub
-from supervisor import lifecycle
+from supervisor import lifecycle, places
 from supervisor.actors.tokens import TokensActor
 from supervisor.messages import (
     ConfigChanged,
@@ -32,7 +32,6 @@ from supervisor.supervision import ChildSpec
 
 NAME = "fleet-aaaaaaaa"
 TOKEN = "made-up-secret-token"
-ORDER = RequestJitConfig(NAME, ("self-hosted", "linux"), "default")
 
 
 @pytest.fixture
@@ -57,6 +56,20 @@ class Stage:
             ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
             ChildSpec("tokens", partial(TokensActor.start, system, world.parts)),
         )
+
+    @property
+    def here(self) -> str:
+        """The place that is configured."""
+        return places.of(self.world.parts.settings.config)
+
+    def order(self, name: str = NAME) -> RequestJitConfig:
+        return RequestJitConfig(name, ("self-hosted", "linux"), "default", self.here)
+
+    def ahead(self, name: str = NAME) -> RegisterAhead:
+        return RegisterAhead(name, ("self-hosted", "linux"), "default", self.here)
+
+    def deletion(self, number: int, name: str = NAME) -> DeleteRegistration:
+        return DeleteRegistration(number, name, self.here)
 
     def tell(self, message: object) -> None:
         self.world.tell("tokens", message)
@@ -101,7 +114,7 @@ def watch(sandbox: SandboxGitHub, method: str = "*", path: str = "*") -> Fault:
 
 def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
     assert stage.world.shown("tokens")[0] == "waiting"
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     made = stage.heard()
     assert isinstance(made, JitConfigMade)
     assert made.encoded not in repr(made)
@@ -110,7 +123,7 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
     listed = stage.listed()
     assert (listed.ticket, listed.error) == (3, "")
     assert [one.id for one in listed.registrations] == [made.runner_id]
-    stage.tell(DeleteRegistration(made.runner_id, NAME))
+    stage.tell(stage.deletion(made.runner_id, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
     eventually(lambda: stage.world.shown("tokens")[0] == "ready")
     assert stage.world.shown("tokens")[1].startswith("GitHub answers for acme; 999,99")
@@ -119,13 +132,13 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
 def test_the_application_is_asked_for_once_in_an_hour(stage: Stage, sandbox: SandboxGitHub) -> None:
     watched = watch(sandbox, path="*/downloads")
     for _ in range(3):
-        stage.tell(ORDER)
+        stage.tell(stage.order())
         made = stage.heard()
-        stage.tell(DeleteRegistration(made.runner_id, NAME))
+        stage.tell(stage.deletion(made.runner_id, NAME))
         stage.heard()
     assert sandbox.faults.hits(watched) == 1
     stage.world.clock.advance(3601)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     stage.heard()
     assert sandbox.faults.hits(watched) == 2
 
@@ -136,7 +149,7 @@ def test_a_name_in_use_is_a_refusal(stage: Stage, sandbox: SandboxGitHub) -> Non
     sandbox.faults.add(
         Fault("GET", "*/actions/runners", status=200, body=listing + ' "busy": false}]}')
     )
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     refused = stage.heard()
     assert isinstance(refused, JitConfigFailed)
     assert "a runner of that name is at work" in refused.reason
@@ -145,9 +158,9 @@ def test_a_name_in_use_is_a_refusal(stage: Stage, sandbox: SandboxGitHub) -> Non
 def test_a_registration_left_over_under_the_name_is_replaced(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     first = stage.heard()
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     second = stage.heard()
     assert second.runner_id != first.runner_id
     assert [runner.id for runner in sandbox.runners()] == [second.runner_id]
@@ -162,7 +175,7 @@ def test_a_registration_of_unknown_outcome_is_looked_up_and_made_once(
 ) -> None:
     lost = Fault("POST", "*/generate-jitconfig", after_processing=after, **fault)
     sandbox.faults.add(lost)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     made = stage.heard()
     assert isinstance(made, JitConfigMade)
     assert [runner.id for runner in sandbox.runners()] == [made.runner_id]
@@ -173,7 +186,7 @@ def test_nothing_is_registered_without_an_application_to_run(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     sandbox.faults.add(Fault(path_pattern="*/downloads", status=200, body="[]"))
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     assert isinstance(stage.heard(), JitConfigFailed)
     assert sandbox.runners() == ()
 
@@ -182,14 +195,14 @@ def test_a_registration_that_nobody_waits_for_is_deleted(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     deleted = watch(sandbox, "DELETE")
-    stage.tell(RequestJitConfig("fleet-bbbbbbbb", ("self-hosted",), "default"))
+    stage.tell(stage.order("fleet-bbbbbbbb"))
     eventually(lambda: sandbox.faults.hits(deleted) == 1)
     eventually(lambda: sandbox.runners() == ())
 
 
 def test_a_busy_runner_is_not_deleted(stage: Stage, sandbox: SandboxGitHub) -> None:
     sandbox.faults.add(Fault(method="DELETE", status=422))
-    stage.tell(DeleteRegistration(5, NAME))
+    stage.tell(stage.deletion(5, NAME))
     event = stage.heard().event
     assert isinstance(event, lifecycle.UnregistrationRefused)
     assert event.busy
@@ -199,11 +212,11 @@ def test_a_busy_runner_is_not_deleted(stage: Stage, sandbox: SandboxGitHub) -> N
 def test_a_runner_is_deleted_once_however_often_it_is_asked_for(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     made = stage.heard()
     deleted = sandbox.faults.add(Fault("DELETE", delay_s=0.2, times=None))
     for _ in range(3):
-        stage.tell(DeleteRegistration(made.runner_id, NAME))
+        stage.tell(stage.deletion(made.runner_id, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
     assert sandbox.faults.hits(deleted) == 1
     assert stage.runner == []
@@ -213,10 +226,10 @@ def test_a_runner_that_can_not_be_seen_is_not_taken_for_deleted(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     """GitHub says 404, too, to a token that has lost its rights."""
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     made = stage.heard()
     sandbox.faults.add(Fault(path_pattern="*/actions/runners*", status=404, times=None))
-    stage.tell(DeleteRegistration(made.runner_id, NAME))
+    stage.tell(stage.deletion(made.runner_id, NAME))
     event = stage.heard().event
     assert isinstance(event, lifecycle.UnregistrationRefused)
     assert not event.busy
@@ -224,7 +237,7 @@ def test_a_runner_that_can_not_be_seen_is_not_taken_for_deleted(
 
 
 def test_a_runner_that_is_gone_is_as_good_as_deleted(stage: Stage) -> None:
-    stage.tell(DeleteRegistration(4711, NAME))
+    stage.tell(stage.deletion(4711, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
 
 
@@ -236,14 +249,14 @@ def test_a_registration_goes_before_the_next_page_of_a_listing(
     first_page = sandbox.faults.add(Fault("GET", "*/actions/runners", delay_s=0.5))
     stage.tell(ListRegistrations(1))
     eventually(lambda: sandbox.faults.hits(first_page) == 1)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     stage.heard()
     assert stage._of(RegistrationsListed) == []
     assert len(stage.listed().registrations) == 231
 
 
 def test_a_listing_that_has_not_changed_costs_nothing(stage: Stage, sandbox: SandboxGitHub) -> None:
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     stage.heard()
     stage.tell(ListRegistrations(1))
     first = stage.listed()
@@ -261,11 +274,11 @@ def test_one_call_is_made_at_a_time_whatever_is_asked_for(
 ) -> None:
     took_s = 0.05
     sandbox.faults.add(Fault(delay_s=took_s, times=None))
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     for number in range(4):
         stage.tell(ListRegistrations(number))
-        stage.tell(RegisterAhead(f"fleet-{number}", ORDER.labels, ORDER.group))
-        stage.tell(DeleteRegistration(4000 + number, NAME))
+        stage.tell(stage.ahead(f"fleet-{number}"))
+        stage.tell(stage.deletion(4000 + number, NAME))
     stage.pass_until(lambda: any(one.ticket == 3 for one in stage._of(RegistrationsListed)))
     stage.pass_until(lambda: len(sandbox.runners()) == 5)
     begun = sorted(call.at for call in sandbox.calls())
@@ -331,10 +344,10 @@ def test_a_token_file_that_was_replaced_is_read_after_a_refusal(
 
 
 def test_no_secret_is_logged(stage: Stage, sandbox: SandboxGitHub) -> None:
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     encoded = stage.heard().encoded
     sandbox.faults.add(Fault(drop_connection=True, times=None))
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     stage.heard()
     logged = "".join(stage.world.logged)
     assert logged
@@ -346,9 +359,9 @@ def test_a_registration_made_ahead_is_given_out_once(stage: Stage, sandbox: Sand
     watched = sandbox.faults.add(
         Fault(path_pattern="*/generate-jitconfig", delay_s=0.001, times=None)
     )
-    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
+    stage.tell(stage.ahead(NAME))
     eventually(lambda: [runner.name for runner in sandbox.runners()] == [NAME])
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     made = stage.heard()
     assert [runner.id for runner in sandbox.runners()] == [made.runner_id]
     assert sandbox.faults.hits(watched) == 1
@@ -359,14 +372,14 @@ def test_what_could_not_be_registered_ahead_is_registered_when_asked_for(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
     sandbox.faults.add(Fault(path_pattern="*/generate-jitconfig", status=500, times=1))
-    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
-    stage.tell(ORDER)
+    stage.tell(stage.ahead(NAME))
+    stage.tell(stage.order())
     assert isinstance(stage.heard(), JitConfigMade)
 
 
 def test_registrations_made_ahead_in_vain_are_deleted(stage: Stage, sandbox: SandboxGitHub) -> None:
-    stage.tell(RegisterAhead("fleet-bbbbbbbb", ORDER.labels, ORDER.group))
-    stage.tell(RegisterAhead("fleet-cccccccc", ORDER.labels, ORDER.group))
+    stage.tell(stage.ahead("fleet-bbbbbbbb"))
+    stage.tell(stage.ahead("fleet-cccccccc"))
     eventually(lambda: len(sandbox.runners()) == 2)
     stage.tell(ForgetAhead())
     eventually(lambda: not sandbox.runners())
@@ -375,13 +388,13 @@ def test_registrations_made_ahead_in_vain_are_deleted(stage: Stage, sandbox: San
 def test_a_registration_made_ahead_that_the_reconcile_deletes_is_not_given_out(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    stage.tell(RegisterAhead(NAME, ORDER.labels, ORDER.group))
+    stage.tell(stage.ahead(NAME))
     eventually(sandbox.runners)
     stage.tell(ListRegistrations(1))
     (orphan,) = (one.id for one in stage.listed().registrations)  # its answer has come by now
-    stage.tell(DeleteRegistration(orphan, NAME))
+    stage.tell(stage.deletion(orphan, NAME))
     assert stage.heard() == Happened(lifecycle.Unregistered())
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     assert stage.heard().runner_id != orphan
 
 
@@ -394,13 +407,13 @@ def test_another_credential_has_another_budget(
     stage = Stage(make_world(github_url=sandbox.url, token=None, token_file=str(file)))
     used_up = Fault.rate_limited(datetime.now(timezone.utc), timedelta(minutes=50), times=1)
     sandbox.faults.add(used_up)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     assert "is used up, until" in stage.heard().reason
     sandbox.add_token("another")
     file.write_text("another")
     stage.world.clock.advance(6)
     eventually(lambda: (gate := stage.gate()) and gate.open)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     assert isinstance(stage.heard(), JitConfigMade)
 
 
@@ -421,10 +434,10 @@ def test_calls_kept_for_runners_are_not_spent_on_listings_but_a_gate_opens_by_th
     left = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "200"}
     left["x-ratelimit-reset"] = str(int(time.time()) + 3000)
     sandbox.faults.add(Fault("DELETE", status=502, headers=left, times=None))
-    stage.tell(DeleteRegistration(5, NAME))
+    stage.tell(stage.deletion(5, NAME))
     assert isinstance(stage.heard().event, lifecycle.UnregistrationRefused)
     stage.pass_until(lambda: (gate := stage.gate()) and gate.open)
-    stage.tell(ORDER)
+    stage.tell(stage.order())
     assert isinstance(stage.heard(), JitConfigMade)
 
 
@@ -444,8 +457,8 @@ def test_what_became_of_a_lost_registration_is_looked_up_though_all_others_fail(
         Fault("POST", "*/generate-jitconfig", drop_connection=True, after_processing=True)
     )
     sandbox.faults.add(Fault("GET", "*/actions/runners", status=502, times=2))
-    stage.tell(ORDER)
-    stage.tell(RequestJitConfig("fleet-0", ORDER.labels, ORDER.group))
+    stage.tell(stage.order())
+    stage.tell(stage.order("fleet-0"))
     made = stage.heard()
     assert isinstance(made, JitConfigMade)
     stage.pass_until(lambda: [one.id for one in sandbox.runners()] == [made.runner_id])

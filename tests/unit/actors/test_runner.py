@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, Inbox, World, eventually
+from fake_world import APPLICATION, PLACE, Inbox, World, eventually
 
 from supervisor import lifecycle, marks
 from supervisor.actors.runner import Birth, Order
@@ -185,7 +185,7 @@ def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> 
     eventually(lambda: world.github.asked == [NAME])
     play.happens(lifecycle.DeletionOrdered("not wanted any more"))
     play.comes_to("finished")
-    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION))
+    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION, PLACE))
     eventually(lambda: world.github.deleted == [NAME])
     gate.set()
     play.ends()
@@ -410,6 +410,32 @@ def test_a_crash_before_the_instance_was_made_leaves_nothing(make_world: MakeWor
     play.ends()
     assert play.stages[-1] == "deleted"
     assert world.lxd.there == {}
+
+
+def test_one_that_does_not_say_where_it_is_registered_is_at_the_configured_place_for_good(
+    make_world: MakeWorld,
+) -> None:
+    play = Play(make_world(), found("ready"))
+    play.world.lxd.put(NAME, installation="fleet", stage="ready", runner_id="7", place="")
+    play.comes_to("ready")
+    noted = f"{marks.PREFIX}place"
+    eventually(lambda: play.world.lxd.there[NAME].config.get(noted) == PLACE)
+    play.world.reconfigure(path="other")
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.lxd.count("instance") == 1)
+    play.happens(lifecycle.DeletionOrdered("the path has changed"))
+    play.ends()
+    assert play.world.github.deleted_at == [PLACE]
+
+
+def test_a_runner_is_let_go_where_it_is_registered(make_world: MakeWorld) -> None:
+    there = "https://github.com/other/project"
+    play = Play(make_world(), replace(found("ready"), place=there))
+    play.world.lxd.put(NAME, installation="fleet", stage="ready", runner_id="7", place=there)
+    play.comes_to("ready")
+    play.happens(lifecycle.DeletionOrdered("the path has changed"))
+    play.ends()
+    assert play.world.github.deleted_at == [there]
 
 
 def test_a_runner_whose_actor_keeps_crashing_is_let_go(make_world: MakeWorld) -> None:

@@ -48,6 +48,7 @@ STATUS = {
         "budget": {"core": {"limit": 5000, "remaining": 4812, "reset_at": "2030-01-01T12:34:56Z"}},
         "runners_per_hour": 2497,
     },
+    "former_places": [],
     "problems": [],
 }  # fmt: skip
 
@@ -161,6 +162,20 @@ def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
         "core: 4,812 of 5,000 calls left until 2030-01-01 12:34 UTC",
         "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",
+    ]
+
+
+def test_what_is_still_at_a_former_place_has_a_line_of_its_own(serve: Serve) -> None:
+    former = [
+        {"place": "acme", "stages": {"busy": 1, "retiring": 1}, "reason": ""},
+        {"place": "acme/demo", "stages": {"busy": 1}, "reason": ""},
+        {"place": "https://github.example.com/acme", "stages": {}, "reason": ""},
+    ]
+    done = call("status", "--socket", serve({**STATUS, "former_places": former}))
+    assert done.stdout.splitlines()[-3:] == [
+        "2 runners still at acme: 1 busy, 1 retiring",
+        "1 runner still at acme/demo: 1 busy",
+        "registrations still at https://github.example.com/acme",
     ]
 
 
