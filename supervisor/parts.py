@@ -49,6 +49,8 @@ class Parts:
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
         listing: lists them all; apart, so that it never waits behind slow removals.
+        storage: makes the pool that runners' disks are in; one at a time, so that a restarted
+            actor never meets its own earlier work.
     """
 
     settings: Settings
@@ -57,3 +59,4 @@ class Parts:
     creating: Workers
     tending: Workers
     listing: Workers
+    storage: Workers

@@ -21,11 +21,14 @@ class Desired:
         installation: the mark on everything that is ours.
         count: how many runners.
         generation: the settings that a runner is made from, as a short hash.
+        room: how many instances there may be at once, those included that finish a job under
+            older settings; None for no such bound.
     """
 
     installation: str
     count: int
     generation: str
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,11 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
     staying = sum(1 for r in runners if _will_stay(r, desired))
 
+    missing = max(0, desired.count - occupied)
+    if desired.room is not None:
+        there = sum(1 for r in runners if r.stage is not Stage.DELETED)
+        missing = min(missing, max(0, desired.room - there))
+
     excess = max(0, staying - desired.count)
     # Those that can't take a job yet go first, of those the youngest; idle ones by age.
     current.sort(key=lambda r: (r.stage in AVAILABLE, _RETIREABLE.index(r.stage), r.since))
@@ -153,7 +161,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     going += [(r, f"more runners than the {desired.count} wanted") for r in current[:excess]]
     waiting = [r.retire_after for r, _ in going if r.retire_after and r.retire_after > now]
     return Plan(
-        create=max(0, desired.count - occupied),
+        create=missing,
         retire=tuple(
             (r.name, why) for r, why in going if not (r.retire_after and r.retire_after > now)
         ),

@@ -29,7 +29,7 @@ def status_report(
     Returns:
         What is wanted, how many runners are in which stage, who asks GitHub and what is left of
         its limits, and what is wrong, each with a reason; nothing is wrong where `problems` is
-        empty.
+        empty. What is not as it should be and costs no runner is in `warnings`.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
@@ -48,6 +48,7 @@ def status_report(
         "stages": dict(sorted(stages.items())),
         "github": {"url": settings.config.github_url, **github},
         "problems": problems,
+        "warnings": list(_details_of("storage", root).get("warnings", ())),
     }
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor import lifecycle, marks, naming, planning
+from supervisor import lifecycle, marks, naming, planning, storage
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config
@@ -19,6 +19,7 @@ from supervisor.marks import Marks
 from supervisor.messages import (
     AnnounceGitHub,
     AnnounceSignals,
+    AnnounceStorage,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
@@ -33,6 +34,7 @@ from supervisor.messages import (
     RegistrationsListed,
     RunnerChanged,
     SignalsListening,
+    StorageChanged,
 )
 from supervisor.pace import Pace
 from supervisor.parts import Parts
@@ -97,6 +99,7 @@ class FleetActor(Actor):
         self._had_actor: set[str] = set()
         self._may_create = False
         self._signals = ""
+        self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -109,6 +112,7 @@ class FleetActor(Actor):
             if not self.system.directory.alive(entry.name):
                 self._parts.roster.drop(entry.name)
         self.system.directory.tell("signals", AnnounceSignals())
+        self.system.directory.tell("storage", AnnounceStorage())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
@@ -129,6 +133,11 @@ class FleetActor(Actor):
     @handles(SignalsListening)
     def _signals_listening(self, message: SignalsListening) -> None:
         self._signals = message.base
+        self._balance(_Balance())
+
+    @handles(StorageChanged)
+    def _storage_changed(self, message: StorageChanged) -> None:
+        self._storage = message
         self._balance(_Balance())
 
     @handles(GitHubChanged)
@@ -310,7 +319,8 @@ class FleetActor(Actor):
             self.system.directory.tell(name, Happened(order))
         if plan.recheck:
             self._balance_after(plan.recheck)
-        if not (plan.create and self._may_create and self._signals and self._github.open):
+        may_create = self._may_create and self._signals and self._has_storage()
+        if not (plan.create and may_create and self._github.open):
             return
         proven = self._github.proven
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now(), proven=proven)):
@@ -325,7 +335,8 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        if self._pace.failures or not (self._may_create and github.open and github.proven):
+        may_create = self._may_create and self._has_storage()
+        if self._pace.failures or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
         while len(self._registered_ahead) < min(soon, self._pace.at_once):
@@ -389,6 +400,9 @@ class FleetActor(Actor):
         reason = f"{online} of {wanted} runners are there"
         if not self._signals:
             reason += "; none is created until guests can report"
+        elif not self._has_storage():
+            why = self._storage.reason or "the storage pool is being made ready"
+            reason += f"; none is created now: {why}"
         elif lacks_github:
             reason += f"; none is created now: {self._github.reason}"
         elif delay := self._pace.delay(self._now()):
@@ -405,7 +419,14 @@ class FleetActor(Actor):
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
-        return Desired(config.name, config.virtual_machines, self._current_blueprint().generation)
+        generation, room = self._current_blueprint().generation, storage.room(config)
+        return Desired(config.name, config.virtual_machines, generation, room)
+
+    def _has_storage(self) -> bool:
+        """Tell whether the pool is there, and large enough for the configuration in force."""
+        config, found = self._parts.settings.config, self._storage
+        is_right = found.pool == storage.pool_name(config)
+        return is_right and found.size >= storage.wanted_bytes(config)
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

@@ -116,6 +116,8 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield from _github_lines(status["github"])
     for problem in status["problems"]:
         yield f"problem: {problem}"
+    for warning in status["warnings"]:
+        yield f"warning: {warning}"
 
 
 def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:

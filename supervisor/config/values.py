@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from supervisor import sizes
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.scope import GitHubPlace, Scope
 
@@ -19,6 +20,7 @@ _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
 _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
+_JUJU_STORAGE = Path("/storage/juju")
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 
@@ -48,8 +50,7 @@ def _check_name(value: str) -> str:
 
 
 def _check_size(value: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
-        raise ValueError("must be a whole number and a unit: KiB, MiB, GiB, TiB, PiB or EiB")
+    sizes.parse(value)
     return value
 
 
@@ -147,6 +148,17 @@ def _check_directory(value: Path) -> Path:
     return value
 
 
+def _check_runner_storage(value: str) -> str:
+    if value in {"pool", "memory"}:
+        return value
+    try:
+        return str(_check_directory(_JUJU_STORAGE if value == "juju-storage" else Path(value)))
+    except ValueError as error:
+        raise ValueError(
+            "must be pool, memory, juju-storage or the absolute path of a directory"
+        ) from error
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
@@ -158,6 +170,7 @@ Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
+RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

@@ -104,4 +104,4 @@ def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> Non
 def test_the_tree_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = root_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "fleet", "events", "control"]
+    assert order == ["tokens", "runners", "signals", "storage", "fleet", "events", "control"]

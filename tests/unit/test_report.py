@@ -44,6 +44,12 @@ def problems(tree: TreeNode | None, *entries: Entry) -> list[str]:
     return found
 
 
+def test_a_warning_of_the_storage_is_no_problem() -> None:
+    tree = root(node("storage", details={"warnings": ("the pool enforces nothing",)}))
+    assert report(tree)["warnings"] == ["the pool enforces nothing"]
+    assert report(tree)["problems"] == []
+
+
 def test_a_sound_fleet_has_no_problems() -> None:
     tree = root(
         node("tokens", details=GITHUB), node("fleet", "keeping"), node("events", "listening")
@@ -57,6 +63,7 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "stages": {"booting": 1, "busy": 1, "idle": 1},
         "github": {"url": "https://github.com", **GITHUB},
         "problems": [],
+        "warnings": [],
     }
 
 

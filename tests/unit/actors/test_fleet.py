@@ -28,6 +28,7 @@ from supervisor.messages import (
     Reconcile,
     RegistrationsListed,
     SignalsListening,
+    StorageChanged,
 )
 from supervisor.naming import new_runner_name, runner_name
 from supervisor.supervision import (
@@ -42,12 +43,16 @@ from supervisor.supervision import (
 MakeWorld = Callable[..., World]
 
 
-def start(world: World, *, signals: bool = True) -> World:
+_POOL = StorageChanged("default")
+
+
+def start(world: World, *, signals: bool = True, storage: StorageChanged = _POOL) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
     runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
     system, parts = world.system, world.parts
     world.run(
         world.tokens(),
+        world.storage(storage),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,

@@ -48,6 +48,7 @@ STATUS = {
         "runners_per_hour": 2497,
     },
     "problems": [],
+    "warnings": [],
 }  # fmt: skip
 
 
@@ -152,6 +153,12 @@ def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
         "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",
     ]
+
+
+def test_a_warning_is_shown_and_is_no_failure(serve: Serve) -> None:
+    done = call("status", "--socket", serve({**STATUS, "warnings": ["the pool enforces nothing"]}))
+    assert "warning: the pool enforces nothing" in done.stdout
+    assert done.exit_code == 0
 
 
 def test_before_github_was_asked_the_status_says_so(serve: Serve) -> None:
