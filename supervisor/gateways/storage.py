@@ -97,9 +97,11 @@ def make(own: OwnPool, size: int) -> None:
         options = f"size={own.memory_bytes(size)},mode=700"
         _run("mount memory", "mount", "-t", "tmpfs", "-o", options, "runners", str(own.memory))
     _extend(own, size)
-    # One copy of everything: what is in it lives as long as a job.
-    single = ("--metadata", "single", "--data", "single")
-    _run("make a file system", "mkfs.btrfs", "--quiet", "--force", *single, str(own.image))
+    # Mixed: where data and metadata have areas of their own, whoever asks for much room at once,
+    # even in vain, turns all that is free into areas for data, and then no guest can make another
+    # file in a file system that is half empty. Single: what is in it lives as long as a job.
+    kind = ("--mixed", "--metadata", "single", "--data", "single")
+    _run("make a file system", "mkfs.btrfs", "--quiet", "--force", *kind, str(own.image))
     mount(own)
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,13 +98,16 @@ class Storage:
         if start:
             self.lxd.start(name, limit_s=60)
 
-    def fill(self, name: str, mib: int) -> tuple[bool, str]:
-        """Write so much into a guest; say whether it could, and what it said."""
+    def run(self, name: str, script: str) -> tuple[bool, str]:
+        """Run something in a guest; say whether it succeeded, and what it complained of."""
         socket = quote(str(self.host.daemon.socket), safe="")
         client = Client(endpoint=f"http+unix://{socket}", project=self.host.project)
-        script = f"dd if=/dev/zero of=/fill bs=1M count={mib} && sync"
         done = client.instances.get(name).execute(["sh", "-c", script])
         return done.exit_code == 0, done.stderr
+
+    def fill(self, name: str, mib: int) -> tuple[bool, str]:
+        """Write so much into a guest."""
+        return self.run(name, f"dd if=/dev/zero of=/fill bs=1M count={mib} && sync")
 
     def pools(self) -> set[str]:
         return {pool.name for pool in self.lxd.resources("storage-pools")}
@@ -151,6 +153,22 @@ def test_a_guest_that_fills_its_disk_hurts_nobody_else(kept: Storage) -> None:
     assert not could
     assert "quota exceeded" in said.lower() or "no space" in said.lower()
     assert kept.fill("modest", 50)[0]
+
+
+def test_who_asks_for_more_room_than_there_is_hurts_nobody_else(kept: Storage) -> None:
+    total = kept.ensure().space[1]
+    kept.create("greedy")
+    kept.create("modest")
+    pool = kept.host.daemon.directory / "storage-pools" / kept.own.name
+    for place in (pool / "containers" / f"{kept.host.project}_greedy" / "rootfs", pool):
+        with (place / "huge").open("wb") as file, pytest.raises(OSError, match=r"space|quota"):
+            os.posix_fallocate(file.fileno(), 0, total)
+    assert kept.run("modest", "for i in $(seq 500); do echo hello > /$i || exit; done") == (
+        True,
+        "",
+    )
+    assert kept.fill("modest", 50)[0]
+    (pool / "huge").unlink()
 
 
 def test_all_guests_can_fill_their_disks_at_the_same_time(kept: Storage) -> None:
@@ -286,10 +304,7 @@ def test_a_pool_of_earlier_settings_goes_when_nobody_uses_it(kept: Storage) -> N
 def test_a_full_pool_says_so_where_a_runner_is_made(kept: Storage) -> None:
     kept.ensure()
     kept.create("guest")
-    with suppress(OSError), (kept.own.mounted / "fill").open("wb") as file:
-        while True:
-            file.write(bytes(_MIB))
-            file.flush()
+    reserve_all(kept.own.mounted / "fill")
     used, total = kept.ensure().space
     assert used > 0.9 * total
     with pytest.raises(LxdError, match=r"(?i)no space left on device|quota"):
@@ -316,6 +331,19 @@ def test_room_on_a_disk_is_reserved_or_the_lack_is_said(kept: Storage) -> None:
     assert free > storage.wanted_bytes(kept.config)
     kept.configure(virtual_machines=100, vm_disk="1GiB")
     assert "there is not enough room there" in kept.fail()
+
+
+def reserve_all(path: Path) -> None:
+    """Take all the room there is, without writing."""
+    end, step = 0, 2**30
+    with path.open("wb") as file:
+        while step >= _MIB // 4:
+            try:
+                os.posix_fallocate(file.fileno(), end, step)
+                end += step
+            except OSError:
+                step //= 2
+        os.fsync(file.fileno())
 
 
 def _run(*command: str) -> str:
