@@ -79,6 +79,11 @@ class OwnPool:
         return (self.memory if self.in_memory else Path(self.medium)) / f"{self.name}.img"
 
     @property
+    def note(self) -> Path:
+        """Where the pool's marks are noted on disk: what LXD forgot is to be found again."""
+        return self.home / "marks.json"
+
+    @property
     def mounted(self) -> Path:
         """Where the image file is mounted, which is the pool's source for LXD."""
         return self.home / "mounted"
@@ -126,7 +131,12 @@ def recognise(config: Config, name: str, marks: Mapping[str, str]) -> OwnPool | 
 
 
 def _own_pool(config: Config, name: str, medium: str) -> OwnPool:
-    return OwnPool(config.name, name, medium, config.state_directory / "pool" / name)
+    return OwnPool(config.name, name, medium, homes(config) / name)
+
+
+def homes(config: Config) -> Path:
+    """Say where all pools of our own have their directories."""
+    return config.state_directory / "pool"
 
 
 # How large.

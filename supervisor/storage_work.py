@@ -175,13 +175,16 @@ class StorageWork:
         Returns:
             A sentence for each that is not removed yet.
         """
+        config = self.config
+        marked = file_systems.noted(storage.homes(config))
+        marked.update({pool.name: dict(pool.config) for pool in known.values()})
+        found = [storage.recognise(config, name, marked[name]) for name in sorted(marked)]
         left = []
-        for pool in known.values():
-            old = storage.recognise(self.config, pool.name, pool.config)
-            if old is None or old.name == storage.pool_name(self.config):
+        for old in found:
+            if old is None or old.name == storage.pool_name(config):
                 continue
-            users = Record(pool.config, pool.available, pool.used_by).users()
-            if users:
+            pool = known.get(old.name)
+            if pool and Record(pool.config, pool.available, pool.used_by).users():
                 left.append(f"storage pool {old.name} is of earlier settings, and still in use")
                 continue
             logger.info("storage pool {} is of earlier settings: removing it", old.name)

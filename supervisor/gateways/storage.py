@@ -7,9 +7,11 @@ process has a mount namespace of its own, as systemd gives to services that it s
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _QUICK_S = 30.0
+_PAUSE_S = 0.1
 # Room for a file is reserved at once on most file systems; formatting writes little.
 _SLOW_S = 300.0
 _PACKAGES = {
@@ -91,6 +94,7 @@ def make(own: OwnPool, size: int) -> None:
     try:
         for place in (own.home, own.mounted, own.memory):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own.note.write_text(json.dumps(own.marks()))
     except OSError as error:
         raise StorageError(f"could not make {own.home}: {error.strerror}") from error
     if own.in_memory:
@@ -141,17 +145,41 @@ def discard(own: OwnPool) -> None:
     Raises:
         StorageError: they are in use.
     """
-    places = [own.mounted, own.memory]
-    for place in places:
+    for place in (own.mounted, own.memory):
         while place in _mounts():
-            _run(f"unmount {place}", "umount", str(place))
+            _unmount(place)
     try:
-        own.image.unlink(missing_ok=True)
-        for place in (*places, own.home):
+        for file in (own.image, own.note):
+            file.unlink(missing_ok=True)
+        for place in (own.mounted, own.memory, own.home):
             if place.exists():
                 place.rmdir()
     except OSError as error:
         raise StorageError(f"could not remove {error.filename}: {error.strerror}") from error
+
+
+def noted(homes: Path) -> dict[str, dict[str, str]]:
+    """Read the marks of the pools that have directories here, by their names."""
+    found = {}
+    for path in homes.glob("*/marks.json"):
+        # One that was killed while it wrote has made no file system yet.
+        with suppress(OSError, ValueError):
+            found[path.parent.name] = json.loads(path.read_text())
+    return found
+
+
+def _unmount(place: Path) -> None:
+    """Unmount; the kernel lets go of an image file a moment after its file system is gone."""
+    deadline = time.monotonic() + _QUICK_S
+    while True:
+        try:
+            _run(f"unmount {place}", "umount", str(place))
+        except StorageError as error:
+            if "busy" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _extend(own: OwnPool, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Storage:
     host: PrivateLxd
     given: dict[str, Any]
     lxd: Lxd
+    directory: Path
 
     @property
     def config(self) -> Config:
@@ -116,7 +118,7 @@ class Storage:
 @pytest.fixture(params=["memory", "path"])
 def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
     """Storage for two runners with small disks, in memory or in a directory; nothing is made."""
-    directory = host.daemon.directory / "ours"
+    directory = Path(tempfile.mkdtemp(dir=host.daemon.directory, prefix="ours-"))
     disk = directory / "disk"
     disk.mkdir(parents=True)
     config = {
@@ -130,7 +132,7 @@ def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
         "state-directory": str(directory / "state"),
         "lxd": {"pool": host.pool, "project": host.project, "instance-type": "container"},
     }
-    made = Storage(host, config, Lxd(host.endpoint))
+    made = Storage(host, config, Lxd(host.endpoint), directory)
     yield made
     host.daemon.start()
     for instance in made.lxd.instances():
@@ -288,7 +290,7 @@ def test_a_pool_of_earlier_settings_goes_when_nobody_uses_it(kept: Storage) -> N
     kept.ensure()
     old = kept.own
     kept.create("busy")
-    other = kept.host.daemon.directory / "ours" / "other"
+    other = kept.directory / "other"
     other.mkdir()
     kept.configure(runner_storage=str(other))
     found = kept.ensure()
@@ -299,6 +301,27 @@ def test_a_pool_of_earlier_settings_goes_when_nobody_uses_it(kept: Storage) -> N
     assert old.name not in kept.pools()
     assert not old.image.exists()
     assert not old.home.exists()
+
+
+def test_what_lxd_forgot_of_earlier_settings_is_removed(kept: Storage) -> None:
+    kept.ensure()
+    old = kept.own
+    kept.lxd.delete_pool(old.name)  # and then the daemon was killed
+    kept.configure(runner_storage="pool")
+    kept.ensure()
+    assert not old.image.exists()
+    assert not old.home.exists()
+
+
+def test_others_storage_in_the_same_state_directory_is_left_alone(kept: Storage) -> None:
+    kept.ensure()
+    ours, given = kept.own, dict(kept.given)
+    kept.configure(name="ours-2", runner_storage="pool")
+    kept.ensure()
+    kept.given = given
+    assert file_systems.mounted_bytes(ours)
+    assert kept.own == ours
+    assert ours.name in kept.pools()
 
 
 def test_a_full_pool_says_so_where_a_runner_is_made(kept: Storage) -> None:
@@ -323,7 +346,7 @@ def test_a_directory_that_is_not_there_is_said(kept: Storage) -> None:
 
 def test_room_on_a_disk_is_reserved_or_the_lack_is_said(kept: Storage) -> None:
     if kept.own.in_memory:
-        kept.configure(runner_storage=str(kept.host.daemon.directory / "ours" / "disk"))
+        kept.configure(runner_storage=str(kept.directory / "disk"))
     kept.ensure()
     image = kept.own.image.stat()
     assert image.st_blocks * 512 >= storage.wanted_bytes(kept.config)
