@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import marks, storage
+from supervisor import marks, sizes, storage
 from supervisor.config import ConfigError
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from supervisor.storage import OwnPool
 
 _REMOVAL_LIMIT_S = 60.0
+_NEARLY_FULL = 0.95
 
 
 def check(config: Config) -> None:
@@ -105,7 +106,11 @@ class StorageWork:
         elif not known[name].available:
             raise StorageRefused(f"LXD says that storage pool {name} is unavailable")
         warnings = [*self._enforcement(known.get(name)), *self._retire(known)]
-        return PoolReady(name, wanted, self.lxd.pool_space(name), tuple(warnings))
+        used, total = self.lxd.pool_space(name)
+        if used > _NEARLY_FULL * total:
+            full = f"{sizes.in_words(used)} of {sizes.in_words(total)} are used"
+            warnings.append(f"storage pool {name} is nearly full: {full}")
+        return PoolReady(name, wanted, (used, total), tuple(warnings))
 
     def _ensure_own(self, own: OwnPool, found: Resource | None, wanted: int) -> None:
         record = Record(found.config, found.available, found.used_by) if found else None
