@@ -34,7 +34,7 @@ _PACKAGES = {
     "fallocate": "util-linux",
     "truncate": "coreutils",
 }
-_HOST = Path("/proc/1")
+_HOST, _SELF = Path("/proc/1"), Path("/proc/self")
 
 
 class StorageError(Exception):
@@ -150,7 +150,8 @@ def discard(own: OwnPool) -> None:
             _unmount(place)
     try:
         for file in (own.image, own.note):
-            file.unlink(missing_ok=True)
+            if file.exists():
+                file.unlink()
         for place in (own.mounted, own.memory, own.home):
             if place.exists():
                 place.rmdir()
@@ -197,8 +198,9 @@ def _loop_devices(own: OwnPool) -> Iterator[str]:
 
 
 def _mounts() -> list[Path]:
+    whose = _HOST if _is_shielded() else _SELF
     try:
-        lines = (_HOST / "mountinfo").read_text().splitlines()
+        lines = (whose / "mountinfo").read_text().splitlines()
     except OSError as error:
         raise StorageError(f"could not see what is mounted: {error.strerror}") from error
     # The fifth field is the mount point, with blanks as octal escapes.
@@ -208,8 +210,8 @@ def _mounts() -> list[Path]:
 def _is_shielded() -> bool:
     """Tell whether the host sees other mounts than this process."""
     try:
-        return (_HOST / "ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
-    except OSError:  # who may not look may not mount either
+        return (_HOST / "ns/mnt").readlink() != (_SELF / "ns/mnt").readlink()
+    except OSError:  # who may not look could not mount there either
         return False
 
 
