@@ -103,7 +103,7 @@ def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:
         "own = OwnPool(sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]));"
     )
     made = "storage.make(own, 2**28); print(storage.mounted_bytes(own), storage.image_bytes(own))"
-    removed = "print(storage.mounted_bytes(own)); storage.discard(own)"
+    found = "print(storage.mounted_bytes(own), storage.image_bytes(own))"
     memory = OwnPool("fleet", "fleet-memory", "memory", own.home.parent / "fleet-memory")
     for pool in (own, memory):
         arguments = (pool.installation, pool.name, pool.medium, str(pool.home))
@@ -112,8 +112,8 @@ def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:
             done = run(*shielded, program + made, *arguments)
             assert done.stdout == f"{2**28} {2**28}\n", done.stderr
             assert storage.mounted_bytes(pool) == 2**28
-            done = run(*shielded, program + removed, *arguments)
-            assert done.stdout == f"{2**28}\n", done.stderr
+            done = run(*shielded, program + found, *arguments)
+            assert done.stdout == f"{2**28} {2**28}\n", done.stderr
         finally:
             storage.discard(pool)
         assert not pool.home.exists()
