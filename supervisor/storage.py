@@ -212,11 +212,11 @@ def shortage(config: Config, host: Host) -> str:
 
 
 class Move(Enum):
-    """Something that is done to a pool."""
+    """Something that is done to a pool, in the words of what has been done."""
 
-    REMAKE = "make it, and remove before what is left of an earlier one"
-    MOUNT = "mount the image file that LXD uses already"
-    GROW = "make it larger"
+    REMAKE = "made anew"
+    MOUNT = "mounted again"
+    GROW = "made larger"
 
 
 @dataclass(frozen=True)

@@ -121,13 +121,13 @@ class StorageWork:
             image=file_systems.image_bytes(own),
             wanted=wanted,
         ):
-            logger.info("storage pool {}: {}", own.name, move.value)
             if move is Move.MOUNT:
                 file_systems.mount(own)
             elif move is Move.GROW:
                 file_systems.grow(own, wanted)
             else:
                 self._remake(own, record, wanted)
+            logger.info("storage pool {} has been {}", own.name, move.value)
 
     def _remake(self, own: OwnPool, record: Record | None, wanted: int) -> None:
         if record:

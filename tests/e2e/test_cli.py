@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.e2e.world import World
 
 NOBODY = 65534
-FIXED = {"root", "tokens", "runners", "signals", "fleet", "events", "control"}
+FIXED = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
 
 
 @pytest.fixture(scope="module")
