@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from supervisor import places
 from supervisor.config import Config
 from supervisor.instances import InstanceTemplate, generation
+from supervisor.storage import pool_name
 
 _ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -43,7 +44,7 @@ def blueprint_of(config: Config) -> Blueprint:
     template = InstanceTemplate(
         type=lxd.instance_type,
         image=lxd.image,
-        pool=lxd.pool,
+        pool=pool_name(config),
         network=lxd.network,
         profiles=(lxd.profile,),
         cpu=config.vm_cpu,

@@ -13,11 +13,12 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, sdnotify
+from supervisor import credentials, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.signals import SignalsActor
+from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.drain_mark import DrainMark
@@ -130,18 +131,20 @@ class Daemon:
         try:
             config = load(self._config_path)
             credentials.read(config)
+            fixed = settings.config.needs_restart(config)
+            if not fixed:
+                storage_work.check(config)
         except ConfigError as error:
             settings.refuse(str(error))
             logger.error("the configuration stays as it was: {}", error)
             return
-        fixed = settings.config.needs_restart(config)
         if fixed:
             settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
             logger.error("the configuration stays as it was: {}", settings.error)
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "fleet"):
+        for name in ("tokens", "storage", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -177,6 +180,7 @@ def make_parts(config: Config) -> Parts:
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),
         listing=Workers("listing", 1),
+        storage=Workers("storage", 1),
     )
 
 
@@ -212,6 +216,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("tokens", partial(TokensActor.start, system, parts), shutdown=1),
             ChildSpec(_RUNNERS, partial(Supervisor.start, system, runners), shutdown=INFINITY),
             ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
+            ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
         ],
@@ -228,6 +233,7 @@ def run(config_path: Path) -> int:
     os.umask(0o077)
     config = load(config_path)
     credentials.read(config)
+    storage_work.check(config)
     with _only_one(config.control.socket):
         return Daemon(config_path, config).run()
 

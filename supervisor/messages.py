@@ -88,6 +88,29 @@ class GitHubChanged:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class StorageChanged:
+    """Whether there is a pool for runners' disks has changed.
+
+    Attributes:
+        pool: the pool that can be used; empty if none can.
+        size: for how many bytes of disks it is known to be large enough.
+        reason: why none can be used, for the operator; empty if one can.
+    """
+
+    pool: str = ""
+    size: int = 0
+    reason: str = ""
+
+
+# To the storage actor.
+
+
+@dataclass(frozen=True)
+class AnnounceStorage:
+    """Say to the fleet whether there is room for runners' disks: answered by `StorageChanged`."""
+
+
 # To the signals actor.
 
 

@@ -55,6 +55,8 @@ class Parts:
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
         listing: lists them all; apart, so that it never waits behind slow removals.
+        storage: makes the pool that runners' disks are in; one at a time, so that a restarted
+            actor never meets its own earlier work.
     """
 
     settings: Settings
@@ -66,3 +68,4 @@ class Parts:
     creating: Workers
     tending: Workers
     listing: Workers
+    storage: Workers

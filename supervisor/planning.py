@@ -24,6 +24,8 @@ class Desired:
         unavailable: how many runners fewer than wanted may be there while others are replaced.
         idle: how long a runner may wait for a job before a fresh one takes its place; None for
             ever.
+        room: how many instances there may be at once, those included that finish a job under
+            older settings; None for no such bound.
     """
 
     installation: str
@@ -31,6 +33,7 @@ class Desired:
     generation: str
     unavailable: int = 1
     idle: timedelta | None = None
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,6 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     its stead: `recheck` says when.
     """
     runners = list(runners)
-    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
     staying = sum(1 for r in runners if _will_stay(r, desired))
     current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
     # Those that can't take a job yet go first, of those the youngest; idle ones by age.
@@ -195,10 +197,20 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     put_off = [r for r, _ in (*going, *replaced) if _is_put_off(r, now)]
     waiting = [r.retire_after for r in put_off if r.retire_after]
     return Plan(
-        create=max(0, desired.count - occupied),
+        create=_missing(desired, runners),
         retire=tuple((r.name, why) for r, why in going if not _is_put_off(r, now)),
         recheck=min(waiting) - now if waiting else None,
     )
+
+
+def _missing(desired: Desired, runners: Sequence[Runner]) -> int:
+    """Say how many runners there is a place for."""
+    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    missing = max(0, desired.count - occupied)
+    if desired.room is None:
+        return missing
+    there = sum(1 for r in runners if r.stage is not Stage.DELETED)
+    return min(missing, max(0, desired.room - there))
 
 
 def _is_put_off(runner: Runner, now: datetime) -> bool:

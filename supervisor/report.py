@@ -40,7 +40,8 @@ def status_report(
     Returns:
         What is wanted, how many runners are in which stage, who asks GitHub and what is left of
         its limits, what is still at places that were configured before, and what is wrong, each
-        with a reason; nothing is wrong where `problems` is empty.
+        with a reason; nothing is wrong where `problems` is empty. What is not as it should be and
+        costs no runner is in `warnings`.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
@@ -63,6 +64,7 @@ def status_report(
         "github": {"url": settings.config.github_url, **github},
         "former_places": former,
         "problems": problems,
+        "warnings": list(_details_of("storage", root).get("warnings", ())),
     }
 
 

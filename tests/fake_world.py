@@ -24,6 +24,7 @@ from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
     AnnounceGitHub,
+    AnnounceStorage,
     Application,
     DeleteRegistration,
     ForgetAhead,
@@ -35,6 +36,7 @@ from supervisor.messages import (
     RegisterAhead,
     RegistrationsListed,
     RequestJitConfig,
+    StorageChanged,
 )
 from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
@@ -274,6 +276,18 @@ class FakeTokens(Actor):
             self.system.directory.tell("fleet", answer)
 
 
+class FakeStorage(Actor):
+    """Says of the pool what it is told to."""
+
+    def __init__(self, system: System, says: StorageChanged) -> None:
+        super().__init__(system)
+        self._says = says
+
+    @handles(AnnounceStorage)
+    def _announce(self, _message: AnnounceStorage) -> None:
+        self.system.directory.tell("fleet", self._says)
+
+
 class FakeGitHub:
     """What GitHub holds, and how it behaves."""
 
@@ -326,6 +340,7 @@ class World:
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),
+            storage=Workers("storage", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:
@@ -338,6 +353,9 @@ class World:
 
     def tokens(self) -> ChildSpec:
         return ChildSpec("tokens", lambda: FakeTokens.start(self.system, self.github))
+
+    def storage(self, says: StorageChanged) -> ChildSpec:
+        return ChildSpec("storage", lambda: FakeStorage.start(self.system, says))
 
     def tell(self, name: str, message: object) -> None:
         assert self.system.directory.tell(name, message), f"nobody is called {name}"

@@ -8,7 +8,7 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor import lifecycle, marks, naming, places, planning
+from supervisor import lifecycle, marks, naming, places, planning, storage
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
@@ -18,6 +18,7 @@ from supervisor.marks import Marks
 from supervisor.messages import (
     AnnounceGitHub,
     AnnounceSignals,
+    AnnounceStorage,
     ConfigChanged,
     DeleteRegistration,
     Drain,
@@ -34,6 +35,7 @@ from supervisor.messages import (
     Resume,
     RunnerChanged,
     SignalsListening,
+    StorageChanged,
 )
 from supervisor.pace import Pace
 from supervisor.parts import Parts
@@ -100,6 +102,7 @@ class FleetActor(Actor):
         self._had_actor: set[str] = set()
         self._may_create = False
         self._signals = ""
+        self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -115,6 +118,7 @@ class FleetActor(Actor):
             if self._parts.roster.get(name) is None:
                 self._take_over(name)
         self.system.directory.tell("signals", AnnounceSignals())
+        self.system.directory.tell("storage", AnnounceStorage())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
@@ -145,6 +149,11 @@ class FleetActor(Actor):
     @handles(SignalsListening)
     def _signals_listening(self, message: SignalsListening) -> None:
         self._signals = message.base
+        self._balance(_Balance())
+
+    @handles(StorageChanged)
+    def _storage_changed(self, message: StorageChanged) -> None:
+        self._storage = message
         self._balance(_Balance())
 
     @handles(GitHubChanged)
@@ -340,7 +349,8 @@ class FleetActor(Actor):
             self.system.directory.tell(name, Happened(order))
         if plan.recheck:
             self._balance_after(plan.recheck)
-        if not (plan.create and self._may_create and self._signals and self._github.open):
+        may_create = self._may_create and self._signals and self._has_storage()
+        if not (plan.create and may_create and self._github.open):
             return
         proven = self._github.proven
         for _ in range(self._pace.admit(plan.create, self._planned(), self._now(), proven=proven)):
@@ -355,7 +365,8 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        if self._pace.is_open or not (self._may_create and github.open and github.proven):
+        may_create = self._may_create and self._has_storage()
+        if self._pace.is_open or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
         while len(self._registered_ahead) < min(soon, self._pace.at_once):
@@ -443,6 +454,9 @@ class FleetActor(Actor):
         reason = f"{online} of {wanted} runners are there"
         if not self._signals:
             return "keeping", f"{reason}; none is created until guests can report"
+        if not self._has_storage():
+            why = self._storage.reason or "the storage pool is being made ready"
+            return "keeping", f"{reason}; none is created now: {why}"
         if not self._github.open and online < wanted:
             return "degraded", f"{reason}; none is created now: {self._github.reason}"
         if self._pace.failures:
@@ -475,7 +489,14 @@ class FleetActor(Actor):
             self._current_blueprint().generation,
             unavailable=share_of(config.virtual_machines, config.max_unavailable),
             idle=config.limits.idle,
+            room=storage.room(config),
         )
+
+    def _has_storage(self) -> bool:
+        """Tell whether the pool is there, and large enough for the configuration in force."""
+        config, found = self._parts.settings.config, self._storage
+        is_right = found.pool == storage.pool_name(config)
+        return is_right and found.size >= storage.wanted_bytes(config)
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

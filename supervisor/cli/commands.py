@@ -127,10 +127,12 @@ def run(config_path: Path, log_level: str) -> None:
 @_config_option
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
-    from supervisor import credentials  # noqa: PLC0415 - cryptography is slow to import
+    # Cryptography and the clients of LXD are slow to import.
+    from supervisor import credentials, storage_work  # noqa: PLC0415
 
     config = load(config_path)
     credentials.read(config)
+    storage_work.check(config)
     click.echo(f"{config_path}: is right: {config.virtual_machines} runners for {config.path}")
 
 

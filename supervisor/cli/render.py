@@ -149,6 +149,8 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"{runners} still at {place['place']}" + (f": {left}" if left else "")
     for problem in status["problems"]:
         yield f"problem: {problem}"
+    for warning in status["warnings"]:
+        yield f"warning: {warning}"
 
 
 def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:

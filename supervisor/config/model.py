@@ -17,6 +17,7 @@ from supervisor.config.values import (
     LogSize,
     LxdName,
     Name,
+    RunnerStorage,
     ScopePath,
     SecretFile,
     Share,
@@ -135,6 +136,7 @@ class Config(_Section):
     vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
+    runner_storage: RunnerStorage = Field("pool", examples=["memory"])
     reconcile_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
@@ -167,7 +169,8 @@ class Config(_Section):
     def needs_restart(self, other: "Config") -> tuple[str, ...]:
         """Name the keys that differ in `other` and that a running daemon can't change."""
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
-        fixed = ("name", "signals", "control", "state_directory", *lxd)
+        ours = ("state_directory", "runner_storage")
+        fixed = ("name", "signals", "control", *ours, *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

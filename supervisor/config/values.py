@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from supervisor import sizes
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.scope import GitHubPlace, Scope
 
@@ -21,6 +22,7 @@ _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
+_JUJU_STORAGE = Path("/storage/juju")
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 
@@ -50,8 +52,7 @@ def _check_name(value: str) -> str:
 
 
 def _check_size(value: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]*(KiB|MiB|GiB|TiB|PiB|EiB)", value):
-        raise ValueError("must be a whole number and a unit: KiB, MiB, GiB, TiB, PiB or EiB")
+    sizes.parse(value)
     return value
 
 
@@ -183,6 +184,17 @@ def _check_directory(value: Path) -> Path:
     return value
 
 
+def _check_runner_storage(value: str) -> str:
+    if value in {"pool", "memory"}:
+        return value
+    try:
+        return str(_check_directory(_JUJU_STORAGE if value == "juju-storage" else Path(value)))
+    except ValueError as error:
+        raise ValueError(
+            "must be pool, memory, juju-storage or the absolute path of a directory"
+        ) from error
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
@@ -197,6 +209,7 @@ Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValid
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
+RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tests.e2e.world import World
 
 NOBODY = 65534
-FIXED = {"root", "tokens", "runners", "signals", "fleet", "events", "core", "control"}
+FIXED = {
+    "root", "tokens", "runners", "signals", "storage", "fleet", "events", "core", "control",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import MakeWorld
     from tests.e2e.world import World
 
-FIXED = ("tokens", "runners", "signals", "fleet", "events", "control")
+FIXED = ("tokens", "runners", "signals", "storage", "fleet", "events", "control")
 
 
 @pytest.fixture(scope="module")

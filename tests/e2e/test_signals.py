@@ -199,7 +199,7 @@ def test_sigusr2_writes_the_tree_into_the_log(world: World) -> None:
 
     def written() -> bool:
         lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
-        wanted = {"root", "tokens", "runners", "signals", "fleet", "events", "control"}
+        wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
         wanted |= world.names()
         return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
 

@@ -83,7 +83,16 @@ def test_three_keys_are_enough() -> None:
         ("vm-memory", "7GB"),
         ("vm-memory", "0GiB"),
         ("vm-memory", "٣GiB"),
+        ("vm-memory", "9999999EiB"),
+        ("vm-disk", "8EiB"),
         ("vm-disk", "lots"),
+        ("runner-storage", ""),
+        ("runner-storage", "disk"),
+        ("runner-storage", "Memory"),
+        ("runner-storage", "relative/path"),
+        ("runner-storage", "/a\nb"),
+        ("runner-storage", "/" + "a" * 4096),
+        ("runner-storage", 7),
         ("reconcile-interval", "10"),
         ("reconcile-interval", 10),
         ("reconcile-interval", "0s"),
@@ -361,6 +370,20 @@ def test_whatever_a_file_holds_it_is_a_configuration_or_a_clear_refusal(
         load(path)
 
 
+@pytest.mark.parametrize(
+    ("given_", "kept"),
+    [
+        ("pool", "pool"),
+        ("memory", "memory"),
+        ("juju-storage", "/storage/juju"),
+        ("/srv/runners", "/srv/runners"),
+        ("/srv//runners/", "/srv/runners"),
+    ],
+)
+def test_the_places_of_runners_disks_are_taken(given_: str, kept: str) -> None:
+    assert parse({**MINIMUM, "runner-storage": given_}, "x").runner_storage == kept
+
+
 # What a running daemon can take over.
 
 
@@ -383,6 +406,7 @@ def test_whatever_a_file_holds_it_is_a_configuration_or_a_clear_refusal(
         ({"signals": {"port": 1}}, ("signals",)),
         ({"control": {"debug": True}}, ("control",)),
         ({"lxd": {"timeout": "1s", "network": "br0"}}, ("lxd.network", "lxd.timeout")),
+        ({"runner-storage": "memory"}, ("runner-storage",)),
         ({"lxd": {"creations-at-once": 9}}, ("lxd.creations-at-once",)),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> Non
 def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "fleet", "events"]
+    assert order == ["tokens", "runners", "signals", "storage", "fleet", "events"]
 
 
 def test_the_control_socket_needs_nobody(path: Path) -> None:

@@ -126,6 +126,23 @@ def test_a_busy_runner_of_older_settings_is_replaced_before_it_ends() -> None:
     assert (plan.create, plan.retire) == (1, ())
 
 
+def test_where_room_is_short_a_busy_runner_of_older_settings_is_replaced_when_it_ends() -> None:
+    want, busy = replace(wanted(2), room=2), runner("a", Stage.BUSY, "old")
+    assert balance(want, [busy], NOW).create == 1
+    assert balance(want, [busy, runner("b", Stage.IDLE)], NOW).create == 0
+    assert balance(want, [replace(busy, stage=Stage.DELETED)], NOW).create == 2
+
+
+@given(desired, runners, st.integers(0, 8))
+def test_there_are_never_more_instances_than_there_is_room_for(
+    want: Desired, fleet: list[Runner], room: int
+) -> None:
+    plan = balance(replace(want, room=room), fleet, NOW)
+    there = [r for r in fleet if r.stage is not Stage.DELETED]
+    assert plan.create == 0 or len(there) + plan.create <= room
+    assert plan.create <= balance(want, fleet, NOW).create
+
+
 def test_an_idle_runner_of_older_settings_is_retired() -> None:
     plan = balance(wanted(1), [runner("a", Stage.IDLE, "old")], NOW)
     assert [name for name, _ in plan.retire] == [named("a")]

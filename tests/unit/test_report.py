@@ -44,6 +44,12 @@ def problems(tree: TreeNode | None, *entries: Entry) -> list[str]:
     return found
 
 
+def test_a_warning_of_the_storage_is_no_problem() -> None:
+    tree = root(node("storage", details={"warnings": ("the pool enforces nothing",)}))
+    assert report(tree)["warnings"] == ["the pool enforces nothing"]
+    assert report(tree)["problems"] == []
+
+
 def test_a_sound_fleet_has_no_problems() -> None:
     tree = root(
         node("tokens", details=GITHUB), node("fleet", "keeping"), node("events", "listening")
@@ -59,6 +65,7 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "github": {"url": "https://github.com", **GITHUB},
         "former_places": [],
         "problems": [],
+        "warnings": [],
     }
 
 

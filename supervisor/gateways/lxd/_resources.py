@@ -33,12 +33,16 @@ class Resource:
         name: Unique within its kind and project.
         config: Its configuration; keys that start with `user.` may mark its owner.
         used_by: Addresses of what uses it; what is used can't be deleted.
+        driver: What a storage pool is made with, such as `btrfs`.
+        available: Whether it can be used now: LXD could not mount a pool that is not.
     """
 
     kind: Kind
     name: str
     config: Mapping[str, str]
     used_by: tuple[str, ...]
+    driver: str = ""
+    available: bool = True
 
 
 class Resources(Connection):
@@ -63,6 +67,8 @@ class Resources(Connection):
                     name=entry["name"],
                     config=dict(entry.get("config") or {}),
                     used_by=tuple(entry.get("used_by") or ()),
+                    driver=entry.get("driver", ""),
+                    available=entry.get("status", "Created") == "Created",
                 )
                 for entry in answer.metadata
             ]
@@ -86,6 +92,21 @@ class Resources(Connection):
             LxdError: It can't be made.
         """
         return self._ensure("storage-pools", name, {"driver": driver, "config": dict(config or {})})
+
+    def pool_space(self, name: str) -> tuple[int, int]:
+        """Say how much of a storage pool is used, and how large it is, in bytes.
+
+        Raises:
+            NotFound: There is no such pool.
+            LxdError: LXD can't be asked.
+        """
+        aim = f"ask how full storage pool {name} is"
+        found = self._call(aim, "get", "storage-pools", name, "resources").metadata
+        try:
+            space = found["space"]
+            return int(space["used"]), int(space["total"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LxdError(f"could not {aim}: LXD says it in an unknown way") from error
 
     def ensure_network(self, name: str, config: Mapping[str, str] | None = None) -> bool:
         """Make a bridge, unless it is there; its name is that of an interface: 15 characters.

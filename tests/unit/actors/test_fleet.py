@@ -31,8 +31,10 @@ from supervisor.messages import (
     Reconcile,
     RegistrationsListed,
     SignalsListening,
+    StorageChanged,
 )
 from supervisor.naming import new_runner_name, runner_name
+from supervisor.storage import wanted_bytes
 from supervisor.supervision import (
     INFINITY,
     ChildSpec,
@@ -45,12 +47,16 @@ from supervisor.supervision import (
 MakeWorld = Callable[..., World]
 
 
-def start(world: World, *, signals: bool = True) -> World:
+_POOL = StorageChanged("default")
+
+
+def start(world: World, *, signals: bool = True, storage: StorageChanged = _POOL) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
     runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
     system, parts = world.system, world.parts
     world.run(
         world.tokens(),
+        world.storage(storage),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,
@@ -713,3 +719,61 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     _settle(world)
     assert name not in world.names()
     assert world.lxd.count("instance") == asked
+
+
+def test_nothing_is_created_before_there_is_a_pool(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2), storage=StorageChanged(reason="no btrfs-progs"))
+    why = "0 of 2 runners are there; none is created now: no btrfs-progs"
+    eventually(lambda: world.shown("fleet")[1] == why)
+    eventually(lambda: world.lxd.count("instances") == 1)
+    _settle(world)
+    assert world.github.asked == []
+    world.tell("fleet", StorageChanged("default"))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_a_pool_that_is_lost_stops_creations_and_harms_no_runner(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.tell("fleet", StorageChanged(reason="LXD has no storage pool default"))
+    world.reconfigure(virtual_machines=2)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: "none is created now: LXD has no" in world.shown("fleet")[1])
+    _settle(world)
+    assert world.stages() == {"booting": 1}
+
+
+def test_more_runners_wait_until_their_pool_has_grown(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1, runner_storage="memory")
+    ready = StorageChanged("fleet-memory", wanted_bytes(world.parts.settings.config))
+    start(world, storage=ready)
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.reconfigure(virtual_machines=3)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: "the storage pool is being made ready" in world.shown("fleet")[1])
+    assert world.stages() == {"booting": 1}
+    larger = wanted_bytes(world.parts.settings.config)
+    world.tell("fleet", StorageChanged("fleet-memory", larger))
+    eventually(lambda: world.stages() == {"booting": 3})
+    world.reconfigure(virtual_machines=2)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: world.stages() == {"booting": 2})
+    assert {r["devices"]["root"]["pool"] for r in world.lxd.requests.values()} == {"fleet-memory"}
+
+
+def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1, runner_storage="memory")
+    ready = StorageChanged("fleet-memory", wanted_bytes(world.parts.settings.config))
+    start(world, storage=ready)
+    eventually(lambda: world.stages() == {"booting": 1})
+    (first,) = world.names()
+    world.tell(first, Happened(JobStarted(Job(name="test"))))
+    eventually(lambda: world.stages() == {"busy": 1})
+    world.reconfigure(labels="new")
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    _settle(world)
+    assert world.names() == [first]
+    world.tell(first, Happened(InstanceGone()))
+    eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])

@@ -50,6 +50,7 @@ STATUS = {
     },
     "former_places": [],
     "problems": [],
+    "warnings": [],
 }  # fmt: skip
 
 
@@ -177,6 +178,12 @@ def test_what_is_still_at_a_former_place_has_a_line_of_its_own(serve: Serve) -> 
         "1 runner still at acme/demo: 1 busy",
         "registrations still at https://github.example.com/acme",
     ]
+
+
+def test_a_warning_is_shown_and_is_no_failure(serve: Serve) -> None:
+    done = call("status", "--socket", serve({**STATUS, "warnings": ["the pool enforces nothing"]}))
+    assert "warning: the pool enforces nothing" in done.stdout
+    assert done.exit_code == 0
 
 
 def test_before_github_was_asked_the_status_says_so(serve: Serve) -> None:

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.gateways import storage
+from supervisor.gateways.storage import StorageError
+from supervisor.storage import OwnPool
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> OwnPool:
+    """A pool in a directory, of which nothing is there."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    return OwnPool("fleet", "fleet-disk", str(disk), tmp_path / "state" / "pool" / "fleet-disk")
+
+
+def stand_in(directory: Path, program: str, script: str) -> None:
+    path = directory / program
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_where_nothing_is_there_nothing_is_found_and_nothing_to_remove(own: OwnPool) -> None:
+    assert storage.mounted_bytes(own) == 0
+    assert storage.image_bytes(own) == 0
+    assert storage.noted(own.home.parent) == {}
+    storage.discard(own)
+
+
+def test_a_missing_program_is_named_with_its_package(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("fallocate", "umount", "mount"):
+        stand_in(tmp_path, program, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StorageError) as caught:
+        storage.make(own, 2**28)
+    wanted = "could not make a file system: there is no program mkfs.btrfs; install btrfs-progs"
+    assert str(caught.value) == wanted
+
+
+def test_what_a_program_complains_of_is_told_in_one_line(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, "fallocate", "echo one >&2; echo two >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(StorageError, match=r"^could not reserve room for the pool: one; two$"):
+        storage.make(own, 2**28)
+
+
+def test_a_kernel_without_btrfs_is_told(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, "losetup", "exit 0")
+    stand_in(tmp_path, "mount", "echo \"mount: unknown filesystem type 'btrfs'\" >&2; exit 32")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StorageError, match=r"this kernel has no btrfs \(modprobe btrfs\)"):
+        storage.mount(own)
+
+
+def test_a_program_that_hangs_is_given_up(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, "losetup", "exec /bin/sleep 60")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(storage, "_QUICK_S", 0.05)
+    with pytest.raises(StorageError, match=r"losetup takes more than 0\.05 s"):
+        storage.mount(own)
+
+
+def test_a_place_that_can_not_be_made_is_named(own: OwnPool) -> None:
+    own.home.parent.parent.write_text("a file in the way")
+    with pytest.raises(StorageError, match=f"could not make {own.home}: Not a directory"):
+        storage.make(own, 2**28)
+
+
+def test_a_note_that_was_not_written_to_its_end_is_none(own: OwnPool) -> None:
+    own.home.mkdir(parents=True)
+    own.note.write_text('{"user.superv')
+    assert storage.noted(own.home.parent) == {}
+
+
+def test_who_may_not_mount_is_told_to_be_root(
+    own: OwnPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(StorageError, match="the daemon must be root to mount"):
+        storage.make(own, 2**28)
+    assert not own.home.exists()
+
+
+def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:
+    program = (
+        "import pathlib, sys; from supervisor.gateways import storage;"
+        "from supervisor.storage import OwnPool;"
+        f"storage._HOST = pathlib.Path('/proc/{os.getpid()}');"
+        "own = OwnPool(sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]));"
+    )
+    made = "storage.make(own, 2**28); print(storage.mounted_bytes(own), storage.image_bytes(own))"
+    found = "print(storage.mounted_bytes(own), storage.image_bytes(own))"
+    memory = OwnPool("fleet", "fleet-memory", "memory", own.home.parent / "fleet-memory")
+    for pool in (own, memory):
+        arguments = (pool.installation, pool.name, pool.medium, str(pool.home))
+        shielded = ("unshare", "--mount", "--propagation", "private", sys.executable, "-c")
+        try:
+            done = run(*shielded, program + made, *arguments)
+            assert done.stdout == f"{2**28} {2**28}\n", done.stderr
+            assert storage.mounted_bytes(pool) == 2**28
+            done = run(*shielded, program + found, *arguments)
+            assert done.stdout == f"{2**28} {2**28}\n", done.stderr
+        finally:
+            storage.discard(pool)
+        assert not pool.home.exists()
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[3]
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, timeout=60
+    )

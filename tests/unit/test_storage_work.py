@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor import storage_work
+from supervisor.config import Config, ConfigError, parse
+from supervisor.gateways.lxd import LxdError, LxdUnavailable, Resource, ServerInfo
+from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
+
+_GIB = 2**30
+
+
+class FakeLxd:
+    """LXD's pools, in a list."""
+
+    def __init__(self, *pools: Resource, drivers: tuple[str, ...] = ("dir",)) -> None:
+        self.pools = list(pools)
+        self.drivers = drivers
+        self.space = (_GIB, 10 * _GIB)
+        self.error: LxdError | None = None
+
+    def resources(self, kind: str) -> list[Resource]:
+        assert kind == "storage-pools"
+        if self.error:
+            raise self.error
+        return self.pools
+
+    def pool_space(self, _name: str) -> tuple[int, int]:
+        return self.space
+
+    def server(self) -> ServerInfo:
+        return ServerInfo("5.0.2", frozenset(), True, True, 1, False, "nftables", self.drivers)  # noqa: FBT003
+
+
+def pool(name: str = "default", driver: str = "zfs", **more: Any) -> Resource:
+    return Resource("storage-pools", name, {}, (), driver, **more)
+
+
+def config(tmp_path: Path, **given: Any) -> Config:
+    keys = {key.replace("_", "-"): value for key, value in given.items()}
+    minimum = {"name": "fleet", "path": "acme", "token": "s", "state-directory": str(tmp_path)}
+    return parse({**minimum, **keys}, "x")
+
+
+def ensure(lxd: FakeLxd, configured: Config) -> PoolReady | PoolFailed:
+    return StorageWork(lxd, configured).ensure()  # type: ignore[arg-type]
+
+
+def reason(lxd: FakeLxd, configured: Config) -> str:
+    found = ensure(lxd, configured)
+    assert isinstance(found, PoolFailed)
+    assert not found.outage
+    return found.reason
+
+
+def test_a_pool_of_lxds_is_taken_as_it_is(tmp_path: Path) -> None:
+    lxd = FakeLxd(pool("other"), pool("fast"))
+    assert ensure(lxd, config(tmp_path, lxd={"pool": "fast"})) == PoolReady("fast", 0, lxd.space)
+
+
+def test_a_pool_that_lxd_has_not_is_said_with_what_to_do(tmp_path: Path) -> None:
+    said = reason(FakeLxd(pool("other")), config(tmp_path))
+    assert said.startswith("LXD has no storage pool default: make it (lxc storage create default")
+
+
+def test_a_pool_that_lxd_can_not_use_is_said(tmp_path: Path) -> None:
+    said = reason(FakeLxd(pool(available=False)), config(tmp_path))
+    assert said == "LXD says that storage pool default is unavailable"
+
+
+def test_an_outage_of_lxd_is_told_from_a_failure(tmp_path: Path) -> None:
+    lxd = FakeLxd()
+    lxd.error = LxdUnavailable("LXD is not running")
+    assert ensure(lxd, config(tmp_path)) == PoolFailed("LXD is not running", outage=True)
+
+
+@pytest.mark.parametrize(
+    ("driver", "type_", "warned"),
+    [
+        ("dir", "container", True),
+        ("dir", "virtual-machine", False),
+        ("btrfs", "container", False),
+    ],
+)
+def test_where_lxd_does_not_enforce_the_disks_size_it_is_warned_of(
+    tmp_path: Path, driver: str, type_: str, warned: bool
+) -> None:
+    configured = config(tmp_path, lxd={"instance-type": type_})
+    found = ensure(FakeLxd(pool(driver=driver)), configured)
+    assert isinstance(found, PoolReady)
+    assert ["does not enforce vm-disk" in warning for warning in found.warnings] == [True] * warned
+
+
+def test_a_pool_that_is_nearly_full_is_warned_of(tmp_path: Path) -> None:
+    lxd = FakeLxd(pool())
+    lxd.space = (96, 100)
+    found = ensure(lxd, config(tmp_path))
+    assert isinstance(found, PoolReady)
+    assert "storage pool default is nearly full" in found.warnings[0]
+
+
+def test_an_lxd_that_knows_no_btrfs_is_said_before_anything_is_mounted(tmp_path: Path) -> None:
+    said = reason(FakeLxd(), config(tmp_path, runner_storage="memory"))
+    assert said.startswith("LXD makes no btrfs pools: install btrfs-progs, then restart LXD")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_host_has_not_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    storage_work.check(config(tmp_path, vm_disk="1EiB"))
+    with pytest.raises(ConfigError, match=r"^runner-storage: 1 runners need .* of memory"):
+        storage_work.check(config(tmp_path, vm_disk="1EiB", runner_storage="memory"))
+    with pytest.raises(ConfigError, match=f"^runner-storage: {tmp_path}/none can't be used: No "):
+        storage_work.check(config(tmp_path, runner_storage=f"{tmp_path}/none"))
