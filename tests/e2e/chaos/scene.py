@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.github.hub import utc_now
 from supervisor.blueprints import blueprint_of
 from supervisor.config import load
 from tests.e2e.chaos.relay import Relay
@@ -146,6 +147,7 @@ def open_scene(world: World) -> Iterator[Scene]:
         scene = Scene(world, relay, roll)
         try:
             world.daemon.configure()
+            scene.write(f"the daemon is started at {utc_now():%H:%M:%S.%f}")
             scene.launch()
             yield scene
         finally:

@@ -90,11 +90,11 @@ def schedule(seed: int, seconds: float) -> tuple[Deed, ...]:
     return tuple(sorted((deed for deed in deeds if deed.at_s < seconds), key=lambda d: d.at_s))
 
 
-def _at_once(name: str, **arguments: Any) -> Drawn:
+def _at_once(name: str, /, **arguments: Any) -> Drawn:
     return [Deed(0.0, name, arguments)]
 
 
-def _with_end(name: str, end: str, after_s: float, **arguments: Any) -> Drawn:
+def _with_end(name: str, end: str, after_s: float, /, **arguments: Any) -> Drawn:
     return [Deed(0.0, name, arguments), Deed(after_s, end)]
 
 

@@ -53,7 +53,8 @@ def test_whatever_fails_no_job_is_lost_and_nothing_is_left_over(
         except AssertionError as error:
             raise AssertionError(
                 f"seed {seed}, {SECONDS:g} s: {error}\n{world.picture()}\n"
-                f"victims: {scene.victims}\nThis was done:\n" + "\n".join(scene.diary)
+                f"victims: {scene.victims}\nthe whole log: {world.daemon.log}\nThis was done:\n"
+                + "\n".join(scene.diary)
             ) from error
         print(f"seed {seed}, {SECONDS:g} s:\n" + "\n".join(scene.diary))  # noqa: T201
 
@@ -62,7 +63,8 @@ def act(scene: Scene, watcher: Watcher, deeds: Sequence[Deed]) -> None:
     """Do all deeds at their times; stop at the first violation."""
     with ExitStack() as stack:
         lanes = {lane: stack.enter_context(ThreadPoolExecutor(1, lane)) for lane in LANES}
-        stack.callback(lambda: [lane.shutdown(cancel_futures=True) for lane in lanes.values()])
+        for lane in lanes.values():
+            stack.callback(lane.shutdown, cancel_futures=True)
         begun: list[Future[None]] = []
         for deed in deeds:
             while time.monotonic() < scene.began + deed.at_s:
