@@ -51,12 +51,26 @@ def test_whatever_fails_no_job_is_lost_and_nothing_is_left_over(
             assert watcher.samples > SECONDS / 10, "LXD was hardly ever to be looked at"
             assert_all_is_right(scene)
         except AssertionError as error:
-            raise AssertionError(
-                f"seed {seed}, {SECONDS:g} s: {error}\n{world.picture()}\n"
-                f"victims: {scene.victims}\nthe whole log: {world.daemon.log}\nThis was done:\n"
-                + "\n".join(scene.diary)
-            ) from error
+            raise AssertionError(told(scene, seed, str(error))) from error
         print(f"seed {seed}, {SECONDS:g} s:\n" + "\n".join(scene.diary))  # noqa: T201
+
+
+def told(scene: Scene, seed: int, error: str) -> str:
+    """Tell all that helps to understand a failure."""
+    try:
+        picture = scene.world.picture()
+    except AssertionError as silence:
+        picture = f"shown: {silence}"
+    return "\n".join(
+        [
+            f"seed {seed}, {SECONDS:g} s: {error}",
+            picture,
+            f"victims: {scene.victims}",
+            f"the daemon's log: {scene.world.daemon.log}",
+            "This was done:",
+            *scene.diary,
+        ]
+    )
 
 
 def act(scene: Scene, watcher: Watcher, deeds: Sequence[Deed]) -> None:
