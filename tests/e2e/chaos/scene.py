@@ -103,6 +103,10 @@ class Scene:
         generation = blueprint_of(config).generation
         self.settings.append(Setting(time.monotonic(), config.virtual_machines, generation))
 
+    def taken(self, what: str) -> int:
+        """Count the daemon's threads (`task`) or open files (`fd`)."""
+        return len(list(Path(f"/proc/{self.world.daemon.pid}/{what}").iterdir()))
+
     # Guests
 
     def guests(self) -> dict[str, int]:

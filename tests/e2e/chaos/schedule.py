@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MEAN_PAUSE_S = 0.9
+MEAN_PAUSE_S = 0.7
 """Between two deeds. Many fall into the time of an outage, which is where it gets interesting."""
 
 MOST_RUNNERS = 4
@@ -116,7 +116,7 @@ _KINDS = (
     _Kind(6, lambda r: _at_once("queue_jobs", count=1, seconds=r.randint(5, 15))),
     _Kind(3, lambda r: _at_once("queue_jobs", count=r.randint(6, 10), seconds=0)),
     # The root gives up after 10 restarts in a minute, as it should.
-    _Kind(8, lambda r: _at_once("crash_actor", name=r.choice(FIXED)), 8.0, "actors"),
+    _Kind(14, lambda r: _at_once("crash_actor", name=r.choice(FIXED)), 8.0, "actors"),
     _Kind(7, lambda r: _at_once("crash_runner", luck=_luck(r))),
     _Kind(
         5,

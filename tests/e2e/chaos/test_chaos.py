@@ -113,7 +113,8 @@ def settle(scene: Scene, watcher: Watcher) -> None:
     assert not world.status()["problems"], world.status()["problems"]
     scene.configure(virtual_machines=0)
     wait(scene, watcher, world.is_empty, "nothing is left")
-    scene.write("nothing is left")
+    threads, files = scene.taken("task"), scene.taken("fd")
+    scene.write(f"the daemon has {threads} threads and {files} open files")
 
 
 def unfinished(scene: Scene) -> list[int]:
