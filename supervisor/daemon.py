@@ -21,6 +21,7 @@ from supervisor.actors.signals import SignalsActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import Parts, Settings
 from supervisor.report import status_report, tree_lines
@@ -44,6 +45,7 @@ _STOP_LIMIT_S = 4.0
 _STATUS_INTERVAL_S = 5.0
 _ANSWER_LIMIT_S = 1.0
 _RUNNERS = "runners"
+_BACKOFF = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
 
 OK = 0
 FAILED = 1
@@ -161,6 +163,7 @@ def make_parts(config: Config) -> Parts:
         settings=Settings(config),
         lxd=Lxd(endpoint),
         roster=Roster(),
+        lanes=Lanes(),
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),
         listing=Workers("listing", 1),
@@ -168,23 +171,39 @@ def make_parts(config: Config) -> Parts:
 
 
 def root_spec(system: System, parts: Parts) -> SupervisorSpec:
-    """Describe the tree: a later child needs the earlier ones, so it restarts with them."""
-    backoff = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
+    """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
+
+    The control socket needs nobody, and is most wanted when others fail.
+    """
+    core = core_spec(system, parts)
+    return SupervisorSpec(
+        strategy=Strategy.ONE_FOR_ONE,
+        intensity=3,
+        period=60,
+        backoff=_BACKOFF,
+        children=[
+            ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
+            ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
+        ],
+    )
+
+
+def core_spec(system: System, parts: Parts) -> SupervisorSpec:
+    """Describe the core: a later child needs the earlier ones, so it restarts with them."""
     runners = SupervisorSpec(
-        strategy=Strategy.ONE_FOR_ONE, dynamic=True, intensity=50, period=10, backoff=backoff
+        strategy=Strategy.ONE_FOR_ONE, dynamic=True, intensity=50, period=10, backoff=_BACKOFF
     )
     return SupervisorSpec(
         strategy=Strategy.REST_FOR_ONE,
         intensity=10,
         period=60,
-        backoff=backoff,
+        backoff=_BACKOFF,
         children=[
             ChildSpec("tokens", partial(TokensActor.start, system, parts), shutdown=1),
             ChildSpec(_RUNNERS, partial(Supervisor.start, system, runners), shutdown=INFINITY),
             ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
-            ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
         ],
     )
 

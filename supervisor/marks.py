@@ -48,7 +48,8 @@ def of_life(life: Life) -> dict[str, str]:
     The guest has taken what it was given: the secrets go, as an empty key is none to LXD.
     """
     stage = Stage.BUSY if life.stage is Stage.BUSY else Stage.READY
-    keys = {"stage": str(stage)}
+    since = life.since if stage is Stage.BUSY else life.ready_at or life.since
+    keys = {"stage": str(stage), "since": since.isoformat(timespec="seconds")}
     if life.job:
         keys["job"] = json.dumps(asdict(life.job))
     return {**_prefixed(keys), USER_DATA: ""}
@@ -73,9 +74,19 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         runner_id=int(runner_id) if re.fullmatch(r"[0-9]{1,18}", runner_id) else None,
         job=_read_job(config.get(f"{PREFIX}job", "")),
         holds_secrets=bool(config.get(USER_DATA)),
+        since=_read_moment(config.get(f"{PREFIX}since", "")),
+        created_at=_read_moment(config.get(f"{PREFIX}created-at", "")),
     )
     generation = config.get(f"{PREFIX}generation", "")
     return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""))
+
+
+def _read_moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _read_job(text: str) -> Job | None:

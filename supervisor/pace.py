@@ -1,44 +1,85 @@
-"""How fast runners may be created: so many at once, and ever more slowly while they fail."""
+"""How fast runners may be created: so many at once, a wait after failures, a breaker after many."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from supervisor.lifecycle import Stage
 from supervisor.planning import Runner
+from supervisor.waits import doubled
+
+_ORDER = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY)
+_STARTING = (Stage.REQUESTED, Stage.CREATING)
 
 
 @dataclass(frozen=True)
 class Pace:
     """How fast runners may be created.
 
+    Each failure makes creations wait, ever longer. Several in a row open the breaker: one runner
+    at a time is tried then, until one has come past the stage that the others have failed in.
+
     Attributes:
         at_once: how many may be in the making at the same time.
-        failures: how many in a row have failed before they were ready.
-        last_failure: when the last one did (aware, UTC).
+        failures: how many in a row have failed.
+        stage: the furthest that they have failed in.
+        reason: why the last one did.
+        last_failure: when that was (aware, UTC).
     """
 
     at_once: int
     failures: int = 0
+    stage: Stage = Stage.CREATING
+    reason: str = ""
     last_failure: datetime | None = None
 
     FIRST_DELAY = timedelta(seconds=1)
     LONGEST_DELAY = timedelta(minutes=5)
+    TOLERATED = 2
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker is: so many have failed that only one at a time is tried."""
+        return self.failures > self.TOLERATED
+
+    def failed(self, stage: Stage, reason: str, now: datetime, begun: datetime | None) -> "Pace":
+        """Count a failure.
+
+        Args:
+            stage: in which it was.
+            reason: why, for people.
+            now: aware, UTC.
+            begun: when that runner was begun; one from before the last failure has met the same
+                trouble, which counts once.
+        """
+        if begun and self.last_failure and begun <= self.last_failure:
+            return self
+        furthest = max(stage, self.stage, key=_ORDER.index) if self.failures else stage
+        return replace(
+            self, failures=self.failures + 1, stage=furthest, reason=reason, last_failure=now
+        )
+
+    def passed(self, stage: Stage, begun: datetime) -> "Pace":
+        """Learn that a runner which was begun then has come to a stage.
+
+        One from before the last failure says nothing of whether runners can be made now.
+        """
+        is_news = self.last_failure is None or begun >= self.last_failure
+        if not self.failures or not is_news or _ORDER.index(stage) <= _ORDER.index(self.stage):
+            return self
+        return Pace(self.at_once)
 
     def delay(self, now: datetime) -> timedelta:
         """Say how long creations must still wait after failures: doubled by each, capped."""
-        if self.last_failure is None or self.failures == 0:
+        if self.last_failure is None:
             return timedelta(0)
-        doubled: timedelta = self.FIRST_DELAY * 2 ** min(self.failures - 1, 20)
-        due = self.last_failure + min(doubled, self.LONGEST_DELAY)
-        return max(timedelta(0), due - now)
+        wait = doubled(self.FIRST_DELAY, self.failures, self.LONGEST_DELAY)
+        return max(timedelta(0), self.last_failure + wait - now)
 
     def admit(
         self, wanted: int, runners: Sequence[Runner], now: datetime, *, proven: bool = True
     ) -> int:
         """Say how many of `wanted` creations may begin now.
-
-        After a failure one at a time may try, until one is ready.
 
         Args:
             wanted: how many are.
@@ -48,13 +89,18 @@ class Pace:
         """
         if self.delay(now) > timedelta(0):
             return 0
-        unproven = _UNPROVEN if self.failures else _STARTING
-        in_the_making = sum(1 for r in runners if r.stage in unproven)
-        places = (1 if self.failures else self.at_once) - in_the_making
+        if self.is_open:
+            places = 1 - sum(1 for r in runners if self._is_on_trial(r))
+        else:
+            places = self.at_once - sum(1 for r in runners if r.stage in _STARTING)
         if not proven:
             places = min(places, 1 - sum(1 for r in runners if r.stage is Stage.REQUESTED))
         return max(0, min(wanted, places))
 
-
-_STARTING = (Stage.REQUESTED, Stage.CREATING)
-_UNPROVEN = (*_STARTING, Stage.BOOTING)
+    def _is_on_trial(self, runner: Runner) -> bool:
+        """Tell whether a runner has yet to come past the stage that others have failed in."""
+        if runner.stage not in _ORDER[: _ORDER.index(self.stage) + 1]:
+            return False
+        # One that was there before may stand where it stands for long.
+        is_older = runner.ready_at and self.last_failure and runner.ready_at <= self.last_failure
+        return not is_older

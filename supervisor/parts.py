@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from supervisor.config import Config
 from supervisor.gateways.lxd import Lxd
+from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.workers import Workers
 
@@ -45,6 +46,7 @@ class Parts:
         settings: the configuration in force.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
+        lanes: keeps the work on each instance in order.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
@@ -54,6 +56,7 @@ class Parts:
     settings: Settings
     lxd: Lxd
     roster: Roster
+    lanes: Lanes
     creating: Workers
     tending: Workers
     listing: Workers

@@ -21,11 +21,16 @@ class Desired:
         installation: the mark on everything that is ours.
         count: how many runners.
         generation: the settings that a runner is made from, as a short hash.
+        unavailable: how many runners fewer than wanted may be there while others are replaced.
+        idle: how long a runner may wait for a job before a fresh one takes its place; None for
+            ever.
     """
 
     installation: str
     count: int
     generation: str
+    unavailable: int = 1
+    idle: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Runner:
     removal_failures: int = 0
     runner_id: int | None = None
     retire_after: datetime | None = None
+    ready_at: datetime | None = None
+    has_job: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Plan:
         adopt: instances of ours that have no actor.
         look: runners whose instance LXD does not show running, as it should be by their stage.
         retire: runners to let go, with the reason.
+        offline: runners that GitHub has not shown online for too long, with the reason.
         unregister: registrations of ours that nothing stands behind.
         vanished: runners whose registration is gone.
         jobless: runners at work that GitHub has not shown at work for long, and whether they are
@@ -118,6 +126,7 @@ class Plan:
     adopt: tuple[str, ...] = ()
     look: tuple[str, ...] = ()
     retire: tuple[tuple[str, str], ...] = ()
+    offline: tuple[tuple[str, str], ...] = ()
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
     jobless: tuple[tuple[str, bool], ...] = ()
@@ -137,28 +146,55 @@ _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stag
 def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     """Decide how many runners to make and which to let go, from the runners with an actor alone.
 
+    Those that could take a job and are to be replaced go a few at a time, as others come up in
+    their stead: new settings that no runner comes up with cost a few of the old ones, not all.
+
     One that GitHub could not be asked to let go is not asked for again at once, nor is another in
     its stead: `recheck` says when.
     """
     runners = list(runners)
-    outdated = [r for r in runners if r.stage in _RETIREABLE and r.generation != desired.generation]
-    current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
     occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
     staying = sum(1 for r in runners if _will_stay(r, desired))
-
-    excess = max(0, staying - desired.count)
+    current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
     # Those that can't take a job yet go first, of those the youngest; idle ones by age.
     current.sort(key=lambda r: (r.stage in AVAILABLE, _RETIREABLE.index(r.stage), r.since))
-    going = [(r, "its settings are out of date") for r in outdated]
-    going += [(r, f"more runners than the {desired.count} wanted") for r in current[:excess]]
-    waiting = [r.retire_after for r, _ in going if r.retire_after and r.retire_after > now]
+    excess = current[: max(0, staying - desired.count)]
+
+    outdated = [
+        (r, "its settings are out of date")
+        for r in runners
+        if r.stage in _RETIREABLE and r.generation != desired.generation
+    ]
+    stale = [
+        (r, f"has waited for a job for {_in_words(now - r.ready_at)}")
+        for r in current
+        if r not in excess and r.ready_at and desired.idle and now - r.ready_at >= desired.idle
+    ]
+    going = [(r, f"more runners than the {desired.count} wanted") for r in excess]
+    going += [(r, why) for r, why in outdated if r.stage not in AVAILABLE]
+    serving = sum(1 for r in runners if r.stage in AVAILABLE or r.stage is Stage.BUSY)
+    spare = serving - len([r for r in excess if r.stage in AVAILABLE])
+    spare -= max(0, desired.count - desired.unavailable)
+    replaced = [(r, why) for r, why in (*outdated, *stale) if r.stage in AVAILABLE]
+    replaced.sort(key=lambda one: (_is_put_off(one[0], now), one[0].since))
+    going += replaced[: max(0, spare)]
+
+    put_off = [r for r, _ in (*going, *replaced) if _is_put_off(r, now)]
+    waiting = [r.retire_after for r in put_off if r.retire_after]
     return Plan(
         create=max(0, desired.count - occupied),
-        retire=tuple(
-            (r.name, why) for r, why in going if not (r.retire_after and r.retire_after > now)
-        ),
+        retire=tuple((r.name, why) for r, why in going if not _is_put_off(r, now)),
         recheck=min(waiting) - now if waiting else None,
     )
+
+
+def _is_put_off(runner: Runner, now: datetime) -> bool:
+    return runner.retire_after is not None and runner.retire_after > now
+
+
+def _in_words(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
 
 
 def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
@@ -181,7 +217,8 @@ def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
     """
     if runner.stage is Stage.DELETED:
         return False
-    if runner.stage in (Stage.BUSY, Stage.FINISHED) and runner.generation != desired.generation:
+    at_work = runner.stage is Stage.BUSY or (runner.stage is Stage.FINISHED and runner.has_job)
+    if at_work and runner.generation != desired.generation:
         return False
     return not (runner.stage is Stage.FAILED and runner.removal_failures > 0)
 
@@ -199,11 +236,13 @@ class Patience:
     Attributes:
         unregistered: how long a runner that became ready may be missing.
         offline: how long it may be offline.
+        ready: how long one that became ready may take to be shown online.
         workless: how long one that said it runs a job may be shown without.
     """
 
     unregistered: timedelta = timedelta(minutes=1)
     offline: timedelta = timedelta(minutes=5)
+    ready: timedelta = timedelta(minutes=5)
     workless: timedelta = timedelta(minutes=15)
 
 
@@ -255,13 +294,16 @@ def reconcile(
             r.name in suspicion.workless if listing.registrations is None else sides.is_workless(r)
         )
     }
-    lost = {name for name, since in offline.items() if now - since >= limits.offline}
+    patience = {
+        r.name: limits.ready if r.stage is Stage.READY else limits.offline
+        for r in runners
+        if r.name in offline
+    }
+    lost = {name for name, since in offline.items() if now - since >= patience[name]}
 
     adopted = [Runner(name, Stage.BOOTING, desired.generation, now) for name in adopt]
     balanced = balance(desired, [*runners, *adopted], now)
-    retire = {name: why for name, why in balanced.retire if name in known}
-    minutes = limits.offline.total_seconds() / 60
-    retire.update((name, f"GitHub shows it offline for {minutes:g} minutes") for name in lost)
+    retire = {name: why for name, why in balanced.retire if name in known and name not in lost}
     numbers = frozenset(r.id for r in unmatched)
     is_new = bool(numbers - suspicion.unmatched or missing - suspicion.missing)
     rounds = suspicion.rounds + 1 if is_new else 0
@@ -273,6 +315,11 @@ def reconcile(
             r.name for r in runners if r.stage in _RUNNING and r.name not in listing.running
         ),
         retire=tuple(retire.items()),
+        offline=tuple(
+            (name, f"GitHub has not shown it online for {_in_words(patience[name])}")
+            for name in offline
+            if name in lost
+        ),
         unregister=tuple(
             r
             for r in unmatched
@@ -292,10 +339,11 @@ def reconcile(
             for r in runners
             if (registration := sides.registration_of(r))
             and r.name not in retire
+            and r.name not in lost
             and _says_something_new(registration, r)
         ),
         suspicion=found,
-        recheck=_recheck(found, lost, now, limits),
+        recheck=_recheck(found, patience, now),
     )
 
 
@@ -345,7 +393,9 @@ class _Sides:
         return registration.ephemeral and naming.belongs_to(self._installation, registration.name)
 
 
-def _recheck(found: Suspicion, lost: set[str], now: datetime, limits: Patience) -> timedelta | None:
+def _recheck(
+    found: Suspicion, patience: Mapping[str, timedelta], now: datetime
+) -> timedelta | None:
     """Say how soon a suspicion is worth another listing: only a new one is so at once.
 
     One that stands, such as for a runner that GitHub takes for busy, can wait for the interval: a
@@ -353,9 +403,9 @@ def _recheck(found: Suspicion, lost: set[str], now: datetime, limits: Patience) 
     shows something new, so that this is once a minute then.
     """
     waits = [
-        max(_SOON, since + limits.offline - now)
+        max(_SOON, since + patience[name] - now)
         for name, since in found.offline.items()
-        if name not in lost
+        if now - since < patience[name]
     ]
     if found.rounds:
         waits.append(_SOON * 2 ** min(found.rounds - 1, _MOST_DOUBLINGS))

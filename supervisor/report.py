@@ -80,9 +80,15 @@ def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
 
 
 def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:
-    """Give what an actor below the root has published besides its state."""
-    children = root.children if root else ()
-    return next((dict(child.details) for child in children if child.id == actor), {})
+    """Give what an actor has published besides its state."""
+    return next((dict(node.details) for node in _nodes(root) if node.id == actor), {})
+
+
+def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
+    if node:
+        yield node
+        for child in node.children:
+            yield from _nodes(child)
 
 
 def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -96,7 +102,7 @@ def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[s
 
 
 def _troubled_actors(node: TreeNode) -> Iterator[str]:
-    is_runner = node.path.count("/") > 1
+    is_runner = "/runners/" in node.path
     if not is_runner and not node.alive:
         yield f"{node.id}: is {node.state}: {node.reason}"
     elif node.stuck and node.handling:

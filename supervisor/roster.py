@@ -36,6 +36,8 @@ class Entry:
             removal_failures=life.removal_failures,
             runner_id=life.runner_id,
             retire_after=life.retire_after,
+            ready_at=life.ready_at,
+            has_job=life.job is not None,
         )
 
 

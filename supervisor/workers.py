@@ -12,6 +12,13 @@ Work = Callable[[], Any]
 """Something slow, which returns the message that tells of its outcome."""
 
 
+Then = Callable[[], None]
+
+
+def _nothing() -> None:
+    pass
+
+
 class WorkFailed:
     """Work raised what it should have turned into a message: a fault of ours."""
 
@@ -32,20 +39,26 @@ class Workers:
     def __init__(self, name: str, size: int) -> None:
         self._name = name
         self._size = size
-        self._queue: queue.SimpleQueue[tuple[Work, pykka.ActorRef[Any]] | None] = (
+        self._queue: queue.SimpleQueue[tuple[Work, pykka.ActorRef[Any], Then] | None] = (
             queue.SimpleQueue()
         )
         self._lock = threading.Lock()
         self._started = 0
 
-    def submit(self, work: Work, ref: pykka.ActorRef[Any]) -> None:
-        """Have `work` done, and its outcome told to `ref` (dropped if that has died meanwhile)."""
+    def submit(self, work: Work, ref: pykka.ActorRef[Any], then: Then = _nothing) -> None:
+        """Have `work` done, and its outcome told to `ref` (dropped if that has died meanwhile).
+
+        Args:
+            work: what is slow.
+            ref: who hears of the outcome.
+            then: called after that, in the worker's thread.
+        """
         with self._lock:
             if self._started < self._size:
                 name = f"{self._name}-{self._started + 1}"
                 threading.Thread(target=self._run, name=name, daemon=True).start()
                 self._started += 1
-        self._queue.put((work, ref))
+        self._queue.put((work, ref, then))
 
     def close(self) -> None:
         """Let the threads end when all work given before is done. No more may be given."""
@@ -55,7 +68,7 @@ class Workers:
 
     def _run(self) -> None:
         while (given := self._queue.get()) is not None:
-            work, ref = given
+            work, ref, then = given
             try:
                 outcome = work()
             except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
@@ -64,3 +77,4 @@ class Workers:
                 ref.tell(outcome)
             except pykka.ActorDeadError:
                 logger.debug("nobody waits for {} any more", type(outcome).__name__)
+            then()

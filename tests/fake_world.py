@@ -17,6 +17,7 @@ from loguru import logger
 from supervisor import lifecycle
 from supervisor.config import parse
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound
+from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
     AnnounceGitHub,
@@ -91,6 +92,7 @@ class FakeLxd:
         self.gates: dict[str, threading.Event] = {}
         self.streams: list[FakeStream] = []
         self.address = "127.0.0.1"
+        self.most_there = 0
         self._lock = threading.Lock()
 
     def fail(self, call: str, *errors: Exception) -> None:
@@ -142,6 +144,7 @@ class FakeLxd:
             assert name not in self.there
             self.requests[name] = request
             self.there[name] = _instance(name, "Stopped", request["config"])
+            self.most_there = max(self.most_there, len(self.there))
 
     def start(self, name: str, *, limit_s: float) -> None:
         self._enter("start", name)
@@ -284,6 +287,7 @@ class World:
             settings=Settings(parse(self.base, "test")),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
+            lanes=Lanes(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),

@@ -3,7 +3,6 @@
 import secrets
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,7 +11,7 @@ from loguru import logger
 from supervisor import lifecycle, marks, naming, planning
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
-from supervisor.config import Config
+from supervisor.config import Config, share_of
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
@@ -52,6 +51,9 @@ from supervisor.workers import WorkFailed
 
 _LISTING_LIMIT_S = 60.0
 _SOON_S = 1.0
+_CONFIRM_SOON_S = 15.0
+_YOUNG = timedelta(minutes=2)
+_COMING_UP = frozenset({Stage.BOOTING, *AVAILABLE, Stage.BUSY})
 _RUNNER_SHUTDOWN_S = 2.0
 
 
@@ -92,7 +94,6 @@ class FleetActor(Actor):
         self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._pace = Pace(parts.settings.config.lxd.creations_at_once)
-        self._judged: set[str] = set()
         self._begun: dict[str, datetime] = {}
         self._had_actor: set[str] = set()
         self._may_create = False
@@ -104,10 +105,13 @@ class FleetActor(Actor):
         self._delayed: Timer | None = None
 
     def on_start(self) -> None:
-        """Forget runners that nobody answers for; the reconcile finds what is left of them."""
+        """Take over what the actors before have left: half-made instances, and nobody's entries."""
         for entry in self._parts.roster.all():
             if not self.system.directory.alive(entry.name):
                 self._parts.roster.drop(entry.name)
+        for name in self._parts.lanes.names():
+            if self._parts.roster.get(name) is None:
+                self._take_over(name)
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
@@ -210,7 +214,7 @@ class FleetActor(Actor):
                 ),
                 suspicion=self._suspicion,
                 now=self._now(),
-                limits=Patience(offline=config.limits.offline),
+                limits=Patience(offline=config.limits.offline, ready=config.limits.ready),
             )
             self._suspicion = plan.suspicion
             soon = plan.recheck
@@ -253,6 +257,8 @@ class FleetActor(Actor):
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
         for name in plan.look:
             directory.tell(name, Look())
+        for name, why in plan.offline:
+            directory.tell(name, Happened(lifecycle.WentOffline(why)))
         for name in plan.vanished:
             directory.tell(name, Happened(lifecycle.RegistrationVanished()))
         for name, registered in plan.jobless:
@@ -265,6 +271,8 @@ class FleetActor(Actor):
     @handles(RunnerChanged)
     def _runner_changed(self, message: RunnerChanged) -> None:
         self._judge(message.name, message.life)
+        if message.life.stage is Stage.READY:
+            self._reconcile_after(self._confirmation_delay_s(), "to see whether it is online")
         # Looking at all runners at each change of one would cost the square of their number: one
         # look comes after all the changes that wait here already.
         if not self._balance_is_due:
@@ -282,30 +290,38 @@ class FleetActor(Actor):
         self._show()
 
     def _judge(self, name: str, life: Life) -> None:
-        """Learn once from a runner of ours: it became ready, or it ended before it was.
+        """Learn from a runner of ours whether runners can be made now.
 
-        One that was ordered away, or taken over, says nothing of whether runners can be made now.
+        One that was taken over says nothing of it, nor does one that was ordered away. What GitHub
+        did not register is tried again when GitHub can; and what a job does to its guest is no
+        reason to make others wait.
         """
-        if name not in self._judged:
-            if life.stage in AVAILABLE or life.stage is Stage.BUSY:
-                self._judged.add(name)
-                self._pace = replace(self._pace, failures=0, last_failure=None)
-            elif life.stage in (Stage.FAILED, Stage.FINISHED):
-                self._judged.add(name)
-                begun, last = self._begun.pop(name, None), self._pace.last_failure
-                if life.stage is Stage.FAILED and life.runner_id is None:
-                    return  # GitHub did not register it: it is tried again when GitHub can
-                if begun and last and begun <= last:
-                    return  # made before the last failure: the same trouble, counted already
-                failures = self._pace.failures + 1
-                self._pace = replace(self._pace, failures=failures, last_failure=self._now())
-        if life.stage is Stage.DELETED:
-            self._judged.discard(name)
-            self._begun.pop(name, None)
+        begun = self._begun.get(name)
+        if begun is None:
+            return
+        if life.stage in _COMING_UP:
+            self._pace = self._pace.passed(life.stage, begun)
+        elif life.failed_in and life.stage is not Stage.RETIRING:
+            del self._begun[name]
+            if self._is_telling(life):
+                self._pace = self._pace.failed(life.failed_in, life.reason, self._now(), begun)
+        elif life.stage is Stage.DELETED:
+            del self._begun[name]
+
+    def _is_telling(self, life: Life) -> bool:
+        """Tell whether a failure makes others likely: in the making, or soon after."""
+        if life.failed_in in AVAILABLE and life.ready_at:
+            return self._now() - life.ready_at < _YOUNG
+        return life.failed_in in {Stage.CREATING, Stage.BOOTING}
+
+    def _confirmation_delay_s(self) -> float:
+        """Say how soon after a guest is ready GitHub is asked whether it is online."""
+        if self._pace.failures and self._pace.stage in AVAILABLE:
+            return _CONFIRM_SOON_S  # others wait for it
+        return self._parts.settings.config.limits.ready.total_seconds() / 2
 
     def _carry_out(self, plan: Plan) -> None:
         for name, why in plan.retire:
-            self._judged.add(name)
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
         if plan.recheck:
@@ -325,7 +341,7 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        if self._pace.failures or not (self._may_create and github.open and github.proven):
+        if self._pace.is_open or not (self._may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
         while len(self._registered_ahead) < min(soon, self._pace.at_once):
@@ -346,12 +362,20 @@ class FleetActor(Actor):
         self._start_runner(Entry(name, order.blueprint.generation, life), order)
 
     def _adopt(self, name: str, found: Marks) -> None:
-        self._judged.add(name)
         reason, number = "its actor is being started", found.seen.runner_id
         life = Life(Stage.BOOTING, self._now(), reason, number)
         self._start_runner(Entry(name, found.generation, life, found.signal_digest), found)
 
-    def _start_runner(self, entry: Entry, origin: Order | Marks) -> None:
+    def _take_over(self, name: str) -> None:
+        """Start an actor for what LXD may still be making or removing: it has a look then.
+
+        Its instance stands in no listing yet, but it takes a place.
+        """
+        generation = self._current_blueprint().generation
+        life = Life(Stage.BOOTING, self._now(), "its actor is being started")
+        self._start_runner(Entry(name, generation, life), None)
+
+    def _start_runner(self, entry: Entry, origin: Order | Marks | None) -> None:
         name = entry.name
         self._had_actor.add(name)
         # Entered here already: the next plan must count it before its actor has spoken.
@@ -373,9 +397,13 @@ class FleetActor(Actor):
         """
         if isinstance(message.operation, StartChild):
             logger.error("a runner's actor did not start: {}", message.error)
-            self._parts.roster.drop(message.operation.spec.id)
-            self._pace = replace(
-                self._pace, failures=self._pace.failures + 1, last_failure=self._now()
+            name = message.operation.spec.id
+            self._parts.roster.drop(name)
+            self._pace = self._pace.failed(
+                Stage.CREATING,
+                f"an actor did not start: {message.error}",
+                self._now(),
+                self._begun.pop(name, None),
             )
             self._balance(_Balance())
 
@@ -391,11 +419,21 @@ class FleetActor(Actor):
             reason += "; none is created until guests can report"
         elif lacks_github:
             reason += f"; none is created now: {self._github.reason}"
-        elif delay := self._pace.delay(self._now()):
-            failed = self._pace.failures
-            reason += f"; {failed} failed in a row, the next try is in {delay.seconds + 1} s"
-        state = "degraded" if self._trouble or lacks_github else "keeping"
+        elif self._pace.failures:
+            reason += f"; {self._pace_in_words()}"
+        degraded = self._trouble or lacks_github or self._pace.is_open
+        state = "degraded" if degraded else "keeping"
         self.publish(state, self._trouble or reason, **self._history)
+
+    def _pace_in_words(self) -> str:
+        pace = self._pace
+        runners = "runner has" if pace.failures == 1 else "runners in a row have"
+        text = f"{pace.failures} {runners} failed {_failing(pace.stage)}: {pace.reason}"
+        if pace.is_open:
+            text += "; one at a time is tried until one comes through"
+        if delay := pace.delay(self._now()):
+            text += f"; the next try is in {delay.seconds + 1} s"
+        return text
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -405,13 +443,31 @@ class FleetActor(Actor):
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
-        return Desired(config.name, config.virtual_machines, self._current_blueprint().generation)
+        count = config.virtual_machines
+        return Desired(
+            config.name,
+            count,
+            self._current_blueprint().generation,
+            unavailable=share_of(count, config.max_unavailable),
+            idle=config.limits.idle,
+        )
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]
 
     def _now(self) -> datetime:
         return self.system.clock.now()
+
+
+def _failing(stage: Stage) -> str:
+    """Say what runners do at a stage."""
+    words = {
+        Stage.CREATING: "to be created",
+        Stage.BOOTING: "to boot",
+        Stage.READY: "before GitHub saw them online",
+        Stage.IDLE: "soon after GitHub saw them online",
+    }
+    return words[stage]
 
 
 def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:

@@ -1,7 +1,6 @@
 """One runner: from its registration to the end of its instance."""
 
 import secrets
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -76,7 +75,9 @@ class Birth:
     It is the `start` of the child's specification, so it outlives the incarnations.
     """
 
-    def __init__(self, system: System, parts: Parts, name: str, origin: Order | Marks) -> None:
+    def __init__(
+        self, system: System, parts: Parts, name: str, origin: Order | Marks | None
+    ) -> None:
         self._system = system
         self._parts = parts
         self._name = name
@@ -101,7 +102,7 @@ class RunnerActor(Actor):
         parts: what the actors share.
         name: of instance and registration.
         origin: an order for a new one, marks for one that a listing found, None for one whose
-            actor crashed.
+            actor has gone and that is to be looked at.
         attempt: counts the incarnations from 1.
     """
 
@@ -125,14 +126,13 @@ class RunnerActor(Actor):
         self._entry = parts.roster.get(name) or Entry(name, "", unknown)
         self._known = False
         self._early: list[Event] = []
-        self._work: deque[tuple[Workers, Work]] = deque()
-        self._working = False
         self._alarm: Timer | None = None
         self._request: Mapping[str, Any] = {}
         self._unrecorded = False
 
     def on_start(self) -> None:
         """Begin anew, or take over what is there."""
+        self._parts.lanes.clear(self._name)
         if isinstance(self._origin, Order):
             self._known = True
             generation = self._origin.blueprint.generation
@@ -164,8 +164,6 @@ class RunnerActor(Actor):
 
     @handles(_Done)
     def _done(self, message: _Done) -> None:
-        self._working = False
-        self._work_next()
         outcome = message.outcome
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
@@ -247,11 +245,11 @@ class RunnerActor(Actor):
         if self._alarm:
             self._alarm.cancel()
             self._alarm = None
-        limit = self._limits.of(stage)
+        left = self._limits.left(self._entry.life, self._now())
         # A failed runner is being removed; the alarm is for another try after that has failed.
-        if limit and (stage is not Stage.FAILED or isinstance(event, RemovalFailed)):
+        if left and (stage is not Stage.FAILED or isinstance(event, RemovalFailed)):
             message = Happened(lifecycle.LimitPassed(stage))
-            self._alarm = self.tell_after(limit.total_seconds(), message)
+            self._alarm = self.tell_after(left.total_seconds(), message)
 
     def _do(self, effect: Effect, before: Life) -> None:
         life = self._entry.life
@@ -326,15 +324,7 @@ class RunnerActor(Actor):
         )
 
     def _enqueue(self, workers: Workers, work: Work) -> None:
-        self._work.append((workers, work))
-        if not self._working:
-            self._work_next()
-
-    def _work_next(self) -> None:
-        if self._work:
-            workers, work = self._work.popleft()
-            self._working = True
-            workers.submit(lambda: _Done(work()), self.actor_ref)
+        self._parts.lanes.submit(self._name, workers, lambda: _Done(work()), self.actor_ref)
 
     def _now(self) -> datetime:
         return self.system.clock.now()

@@ -10,7 +10,7 @@ from supervisor.config.file import (
     without_waiting,
 )
 from supervisor.config.model import DEFAULT_SOCKET, Config
-from supervisor.config.values import TOKEN_RULE, is_token
+from supervisor.config.values import TOKEN_RULE, is_token, share_of
 
 __all__ = [
     "DEFAULT_PATH",
@@ -23,5 +23,6 @@ __all__ = [
     "load",
     "mode_of",
     "parse",
+    "share_of",
     "without_waiting",
 ]

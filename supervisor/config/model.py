@@ -18,6 +18,7 @@ from supervisor.config.values import (
     Name,
     ScopePath,
     SecretFile,
+    Share,
     Size,
     Socket,
     Token,
@@ -92,6 +93,8 @@ class LimitsConfig(_Section):
     requested: Duration = Field(Limits.requested, examples=["10m"])
     creating: Duration = Field(Limits.creating, examples=["10m"])
     booting: Duration = Field(Limits.booting, examples=["10m"])
+    ready: Duration = Field(timedelta(minutes=5), examples=["5m"])
+    idle: Duration = Field(timedelta(days=1), examples=["1d"])
     busy: Duration = Field(Limits.busy, examples=["5d"])
     retiring: Duration = Field(Limits.retiring, examples=["2m"])
     finished: Duration = Field(Limits.finished, examples=["2m"])
@@ -99,7 +102,7 @@ class LimitsConfig(_Section):
 
     def limits(self) -> Limits:
         """Give them as the lifecycle takes them."""
-        return Limits(**self.model_dump(exclude={"offline"}))
+        return Limits(**self.model_dump(exclude={"ready", "idle", "offline"}))
 
 
 class Config(_Section):
@@ -112,6 +115,7 @@ class Config(_Section):
     token_file: SecretFile | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
     app: AppConfig | None = Field(None, examples=[_APP_EXAMPLE])
     virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
+    max_unavailable: Share = Field("25%", examples=["25%"])
     labels: Labels = Field((), examples=["large, gpu"])
     group: Group = Field(_DEFAULT_GROUP, examples=["Default"])
     vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])

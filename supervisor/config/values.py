@@ -53,6 +53,19 @@ def _check_size(value: str) -> str:
     return value
 
 
+def _check_share(value: Any) -> Any:
+    if re.fullmatch(r"[1-9][0-9]{0,5}|([1-9][0-9]?|100)%", str(value)) and value is not True:
+        return str(value)
+    raise ValueError("must be a number of runners from 1 on, or a share from 1% to 100%")
+
+
+def share_of(count: int, share: str) -> int:
+    """Say how many of `count` a share is: `3` is three, `25%` a quarter, rounded down, never 0."""
+    if share.endswith("%"):
+        return max(1, count * int(share[:-1]) // 100)
+    return int(share)
+
+
 def _split_labels(value: Any) -> Any:
     if isinstance(value, str):
         return [label.strip() for label in value.split(",") if label.strip()]
@@ -153,6 +166,7 @@ ScopePath = Annotated[str, AfterValidator(_check_path)]
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
 Group = Annotated[str, AfterValidator(_check_group)]
 AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
+Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]

@@ -23,6 +23,7 @@ from supervisor.lifecycle.events import (
     StartFailed,
     Unregistered,
     UnregistrationRefused,
+    WentOffline,
 )
 from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Limits, Seen, Stage
 
@@ -58,6 +59,7 @@ __all__ = [
     "Step",
     "Unregistered",
     "UnregistrationRefused",
+    "WentOffline",
     "adopt",
     "request",
     "step",

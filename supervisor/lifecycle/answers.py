@@ -36,8 +36,10 @@ from supervisor.lifecycle.events import (
     StartFailed,
     Unregistered,
     UnregistrationRefused,
+    WentOffline,
 )
 from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Seen, Stage
+from supervisor.waits import doubled
 
 _FIRST_RETIRE_DELAY = timedelta(seconds=15)
 _LONGEST_RETIRE_DELAY = timedelta(minutes=10)
@@ -88,14 +90,17 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     """
     if seen is None:
         return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
-    life = Life(Stage.BOOTING, now, "taken over", seen.runner_id, seen.job)
+    begun = min(seen.created_at or now, now)
+    life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job)
     if not seen.running:
-        return _fail(life, now, "was found stopped")
+        found = _fail(life, now, "was found stopped")
+        # Whatever ended it was before our time, and says nothing of runners made now.
+        return replace(found, life=replace(found.life, failed_in=None))
     recorded = {str(Stage.BUSY): Stage.BUSY, str(Stage.READY): Stage.READY}.get(seen.stage)
     if recorded is None:
         return Step(life)
     effects = (Effect.RECORD,) if seen.holds_secrets else ()
-    return Step(replace(life, stage=recorded), effects)
+    return _move(life, min(seen.since or now, now), recorded, "taken over", *effects)
 
 
 def step(life: Life, event: Event, now: datetime) -> Step:
@@ -121,7 +126,9 @@ def _answer(event: object, life: Life, now: datetime) -> Step:
 
 
 def _move(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
-    return Step(replace(life, stage=stage, since=now, reason=reason), effects)
+    ready_at = now if stage in AVAILABLE and life.ready_at is None else life.ready_at
+    moved = replace(life, stage=stage, since=now, reason=reason, ready_at=ready_at)
+    return Step(moved, effects)
 
 
 def _forward(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
@@ -135,19 +142,34 @@ def _fail(life: Life, now: datetime, reason: str) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life)
     effects = (Effect.REMOVE,) if life.runner_id is None else (Effect.REMOVE, Effect.UNREGISTER)
-    return _move(life, now, Stage.FAILED, reason, *effects)
+    known = replace(life, failed_in=life.failed_in or life.stage)
+    return _move(known, now, Stage.FAILED, reason, *effects)
 
 
-def _retire(life: Life, now: datetime, reason: str) -> Step:
+def _remove(life: Life, now: datetime, reason: str) -> Step:
+    """End it at once, because it was ordered: that is no failure."""
+    leave = () if life.runner_id is None else (Effect.UNREGISTER,)
+    known = replace(life, failed_in=None)
+    return _move(known, now, Stage.FINISHED, reason, Effect.REMOVE, *leave)
+
+
+def _retire(life: Life, now: datetime, reason: str, *, failed: bool) -> Step:
     """Let go through GitHub, which decides the race with a job: it keeps a busy runner."""
-    known = replace(life, retired_from=life.stage)
+    known = replace(life, retired_from=life.stage, failed_in=life.stage if failed else None)
     return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
+
+
+def _end_early(life: Life) -> Life:
+    """Note in which stage it ended, if that is before it had a job."""
+    early = life.stage is Stage.BOOTING or life.stage in AVAILABLE
+    return replace(life, failed_in=life.stage) if early else life
 
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:
     """Go back to where it was when it was to be let go; it is tried again ever more seldom."""
-    delay = min(_FIRST_RETIRE_DELAY * 2 ** min(life.refusals, 20), _LONGEST_RETIRE_DELAY)
-    known = replace(life, refusals=life.refusals + 1, retire_after=now + delay)
+    refusals = life.refusals + 1
+    delay = doubled(_FIRST_RETIRE_DELAY, refusals, _LONGEST_RETIRE_DELAY)
+    known = replace(life, refusals=refusals, retire_after=now + delay, failed_in=None)
     return _move(known, now, life.retired_from, f"could not be retired: {reason}")
 
 
@@ -180,7 +202,7 @@ def _(_event: GuestReady, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: JobStarted, life: Life, now: datetime) -> Step:
-    known = replace(life, job=event.job)
+    known = replace(life, job=event.job, failed_in=None)
     if life.stage is Stage.RETIRING:
         return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
     if life.stage is Stage.BUSY and life.job in {None, Job()}:
@@ -201,7 +223,7 @@ def _(event: GuestFinished, life: Life, now: datetime) -> Step:
         return Step(life)
     code = f" with exit code {event.exit_code}" if event.exit_code else ""
     reason = f"the runner application ended{code}; waits for the guest to power off"
-    return _move(life, now, Stage.FINISHED, reason)
+    return _move(_end_early(life), now, Stage.FINISHED, reason)
 
 
 @_answer.register
@@ -222,7 +244,16 @@ def _(_event: RegistrationVanished, life: Life, now: datetime) -> Step:
         return Step(life)
     reason = "GitHub does not know it any more"
     # A list can miss one while its pages are turned; asked for this one, GitHub is sure.
-    return _fail(life, now, reason) if life.runner_id is None else _retire(life, now, reason)
+    if life.runner_id is None:
+        return _fail(life, now, reason)
+    return _retire(life, now, reason, failed=True)
+
+
+@_answer.register
+def _(event: WentOffline, life: Life, now: datetime) -> Step:
+    if life.stage not in AVAILABLE:
+        return Step(life)
+    return _retire(life, now, event.reason, failed=True)
 
 
 @_answer.register
@@ -240,7 +271,8 @@ def _(event: JobLost, life: Life, now: datetime) -> Step:
 def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
-    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}; waits for LXD")
+    reason = f"stopped while {life.stage}; waits for LXD"
+    return _move(_end_early(life), now, Stage.FINISHED, reason)
 
 
 @_answer.register
@@ -249,7 +281,8 @@ def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
         return Step(life)
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
-    return _move(life, now, Stage.FINISHED, f"stopped while {life.stage}", Effect.REMOVE)
+    reason = f"stopped while {life.stage}"
+    return _move(_end_early(life), now, Stage.FINISHED, reason, Effect.REMOVE)
 
 
 @_answer.register
@@ -262,7 +295,7 @@ def _(_event: InstanceGone, life: Life, now: datetime) -> Step:
     ran_its_job = life.stage is Stage.FINISHED and life.job is not None
     settled = ran_its_job or life.stage is Stage.FAILED or life.runner_id is None
     leave = () if settled else (Effect.UNREGISTER,)
-    return _move(life, now, Stage.DELETED, life.reason, *leave, Effect.END)
+    return _move(_end_early(life), now, Stage.DELETED, life.reason, *leave, Effect.END)
 
 
 @_answer.register
@@ -280,7 +313,8 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
 def _(_event: Unregistered, life: Life, now: datetime) -> Step:
     known = replace(life, runner_id=None)
     if life.stage is Stage.RETIRING:
-        return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
+        stage = Stage.FAILED if life.failed_in else Stage.FINISHED
+        return _move(known, now, stage, life.reason, Effect.REMOVE)
     if life.stage is Stage.BOOTING or life.stage in AVAILABLE:
         # The answer to an earlier wish to let it go has come late: it can't get a job any more.
         return _move(known, now, Stage.FINISHED, "was let go", Effect.REMOVE)
@@ -292,7 +326,7 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.RETIRING:
         return Step(life)
     if event.busy:
-        known = replace(life, job=life.job or Job())
+        known = replace(life, job=life.job or Job(), failed_in=None)
         return _move(known, now, Stage.BUSY, "GitHub says that it runs a job", Effect.RECORD)
     return _stay(life, now, event.reason)
 
@@ -322,7 +356,7 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
     if life.stage in {Stage.BOOTING, Stage.FINISHED} and life.runner_id is not None:
         # Its signals may have been lost and a job may run, or its last logs may be on their way:
         # GitHub knows.
-        return _retire(life, now, reason)
+        return _retire(life, now, reason, failed=True)
     return _fail(life, now, reason)
 
 
@@ -330,10 +364,8 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
 def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
     if life.stage in ENDING and not (event.force and life.stage is Stage.RETIRING):
         return Step(life)
-    if event.force:
-        return _fail(life, now, event.reason)
-    if life.stage is Stage.BUSY:
+    if life.stage is Stage.BUSY and not event.force:
         return Step(life)
-    if life.stage in STARTING or life.runner_id is None:
-        return _fail(life, now, event.reason)
-    return _retire(life, now, event.reason)
+    if event.force or life.stage in STARTING or life.runner_id is None:
+        return _remove(life, now, event.reason)
+    return _retire(life, now, event.reason, failed=False)

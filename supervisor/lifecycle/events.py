@@ -59,6 +59,13 @@ class RegistrationVanished:
 
 
 @dataclass(frozen=True)
+class WentOffline:
+    """GitHub has not shown the runner online for too long."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class InstanceStopped:
     """The instance has stopped; LXD deletes it, as it is ephemeral."""
 
@@ -143,6 +150,7 @@ Event = (
     | GuestFinished
     | Confirmed
     | RegistrationVanished
+    | WentOffline
     | InstanceStopped
     | FoundStopped
     | InstanceGone

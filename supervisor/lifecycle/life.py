@@ -54,6 +54,8 @@ class Limits:
     finished: timedelta = timedelta(minutes=2)
     removal_retry: timedelta = timedelta(seconds=15)
 
+    GRACE = timedelta(seconds=30)
+
     def of(self, stage: Stage) -> timedelta | None:
         """Say how long `stage` may last; None for those that may last for ever."""
         return {
@@ -65,6 +67,17 @@ class Limits:
             Stage.FINISHED: self.finished,
             Stage.FAILED: self.removal_retry,
         }.get(stage)
+
+    def left(self, life: "Life", now: datetime) -> timedelta | None:
+        """Say how long a runner may stay at its stage from now on; None for ever.
+
+        One that was taken over at the end of its time has a little more: what it has said meanwhile
+        nobody has heard, and GitHub's list may tell.
+        """
+        limit = self.of(life.stage)
+        if limit is None:
+            return None
+        return max(limit - (now - life.since), min(limit, self.GRACE))
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,9 @@ class Life:
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).
+        ready_at: when it could first take a job (aware, UTC).
+        failed_in: the stage that it did not come through; None for one that did its job, was
+            ordered away, or has not failed.
     """
 
     stage: Stage
@@ -92,6 +108,8 @@ class Life:
     retired_from: Stage = Stage.READY
     refusals: int = 0
     retire_after: datetime | None = None
+    ready_at: datetime | None = None
+    failed_in: Stage | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,8 @@ class Seen:
     Attributes:
         running: it may run a job.
         stage: the last one that was recorded.
+        since: when it came to that stage (aware, UTC).
+        created_at: when it was ordered (aware, UTC).
         runner_id: GitHub's number of its registration.
         job: what it runs, if that was recorded.
         holds_secrets: its configuration still has what the guest was given.
@@ -111,3 +131,5 @@ class Seen:
     runner_id: int | None = None
     job: Job | None = field(default=None)
     holds_secrets: bool = False
+    since: datetime | None = None
+    created_at: datetime | None = None

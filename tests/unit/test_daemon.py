@@ -8,8 +8,8 @@ import pytest
 
 from supervisor import daemon
 from supervisor.config import ConfigError, load
-from supervisor.daemon import AlreadyRunning, Daemon, make_parts, root_spec
-from supervisor.supervision import System
+from supervisor.daemon import AlreadyRunning, Daemon, core_spec, make_parts, root_spec
+from supervisor.supervision import Strategy, System
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
 
@@ -101,7 +101,13 @@ def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> Non
         os.umask(before)
 
 
-def test_the_tree_starts_each_actor_after_those_it_needs(path: Path) -> None:
-    spec = root_spec(System(), make_parts(load(path)))
+def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
+    spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "fleet", "events", "control"]
+    assert order == ["tokens", "runners", "signals", "fleet", "events"]
+
+
+def test_the_control_socket_needs_nobody(path: Path) -> None:
+    spec = root_spec(System(), make_parts(load(path)))
+    assert spec.strategy is Strategy.ONE_FOR_ONE
+    assert [child.id for child in spec.children] == ["control", "core"]

@@ -35,6 +35,7 @@ from supervisor.lifecycle import (
     Step,
     Unregistered,
     UnregistrationRefused,
+    WentOffline,
     adopt,
     request,
     step,
@@ -53,6 +54,7 @@ events = st.one_of(
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
     st.builds(Confirmed, st.booleans()),
     st.just(RegistrationVanished()),
+    st.builds(WentOffline, st.just("offline")),
     st.just(InstanceStopped()),
     st.just(FoundStopped()),
     st.just(InstanceGone()),
@@ -351,3 +353,76 @@ def test_a_lost_job_leaves_a_runner_that_waits_or_one_that_is_done() -> None:
     done = step(living(Stage.BUSY, job=JOB), JobLost(registered=False), NOW)
     assert (done.life.stage, done.effects) == (Stage.FINISHED, ())
     assert step(living(Stage.IDLE), JobLost(registered=False), NOW) == Step(living(Stage.IDLE))
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        (Stage.BOOTING, LimitPassed(Stage.BOOTING)),
+        (Stage.READY, WentOffline("GitHub has not shown it online")),
+        (Stage.IDLE, RegistrationVanished()),
+        (Stage.FINISHED, LimitPassed(Stage.FINISHED)),
+    ],
+)
+def test_one_that_is_let_go_because_it_failed_has_failed_then(before: Stage, event: Event) -> None:
+    retiring = step(life(before), event, NOW)
+    assert (retiring.life.stage, retiring.life.failed_in) == (Stage.RETIRING, before)
+    gone = step(retiring.life, Unregistered(), NOW).life
+    assert (gone.stage, gone.failed_in) == (Stage.FAILED, before)
+
+
+@pytest.mark.parametrize("answer", [UnregistrationRefused(busy=True), JobStarted(JOB)])
+def test_one_that_was_at_work_after_all_has_not_failed(answer: Event) -> None:
+    retiring = step(life(Stage.BOOTING), LimitPassed(Stage.BOOTING), NOW).life
+    busy = step(retiring, answer, NOW).life
+    assert (busy.stage, busy.failed_in) == (Stage.BUSY, None)
+
+
+@pytest.mark.parametrize("event", [InstanceStopped(), FoundStopped(), InstanceGone()])
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+def test_one_whose_instance_ends_before_it_had_a_job_has_failed(stage: Stage, event: Event) -> None:
+    assert step(life(stage), event, NOW).life.failed_in is stage
+
+
+@pytest.mark.parametrize("event", [InstanceStopped(), FoundStopped(), InstanceGone()])
+def test_one_whose_instance_ends_with_its_job_has_not_failed_to_come_up(event: Event) -> None:
+    assert step(life(Stage.BUSY, job=JOB), event, NOW).life.failed_in is None
+
+
+@given(lives, st.booleans())
+def test_what_was_ordered_away_has_not_failed(before: Life, force: bool) -> None:
+    after = step(replace(before, failed_in=None), DeletionOrdered("not wanted", force), NOW).life
+    assert after.failed_in is None
+
+
+@pytest.mark.parametrize("stage", [Stage.REQUESTED, Stage.CREATING])
+def test_what_is_ordered_away_while_it_starts_goes_at_once(stage: Stage) -> None:
+    after = step(life(stage), DeletionOrdered("not wanted"), NOW)
+    assert after.life.stage is Stage.FINISHED
+    assert after.effects == (Effect.REMOVE, Effect.UNREGISTER)
+
+
+def test_a_taken_over_runner_has_the_rest_of_its_time() -> None:
+    limits = Limits(busy=timedelta(hours=2), booting=timedelta(minutes=10))
+    busy = Seen(running=True, stage="busy", since=NOW - timedelta(hours=1), created_at=NOW)
+    taken_over = adopt(busy, NOW).life
+    assert taken_over.since == NOW - timedelta(hours=1)
+    assert limits.left(taken_over, NOW) == timedelta(hours=1)
+    booting = adopt(Seen(running=True, created_at=NOW - timedelta(minutes=4)), NOW).life
+    assert limits.left(booting, NOW) == timedelta(minutes=6)
+
+
+def test_one_taken_over_past_its_time_is_given_a_moment_to_be_heard_of() -> None:
+    limits = Limits(booting=timedelta(minutes=10))
+    booting = adopt(Seen(running=True, created_at=NOW - timedelta(days=4)), NOW).life
+    assert limits.left(booting, NOW) == Limits.GRACE
+    assert Limits(booting=timedelta(seconds=5)).left(booting, NOW) == timedelta(seconds=5)
+
+
+def test_a_clock_that_went_back_gives_nobody_more_than_the_limit() -> None:
+    found = Seen(running=True, stage="busy", since=NOW + timedelta(days=9), created_at=NOW)
+    assert Limits().left(adopt(found, NOW).life, NOW) == Limits.busy
+
+
+def test_a_stage_without_a_limit_lasts_for_ever() -> None:
+    assert Limits().left(life(Stage.IDLE), NOW) is None

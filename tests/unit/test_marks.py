@@ -1,4 +1,4 @@
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,16 @@ from supervisor import marks
 from supervisor.lifecycle import Job, Life, Seen, Stage, adopt
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
-KEYS = ("installation", "generation", "runner-id", "created-at", "signal-sha256", "stage", "job")
+KEYS = (
+    "installation",
+    "generation",
+    "runner-id",
+    "created-at",
+    "signal-sha256",
+    "stage",
+    "since",
+    "job",
+)
 
 jobs = st.builds(Job, st.text(), st.text(), st.text(), st.text(), st.text())
 lives = st.builds(
@@ -34,7 +43,8 @@ def made(runner_id: int = 5) -> dict[str, str]:
 @given(st.integers(0, 2**53))
 def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
     read = marks.read("Stopped", made(runner_id))
-    assert read == marks.Marks(Seen(running=False, runner_id=runner_id), "abc", "d1")
+    seen = Seen(running=False, runner_id=runner_id, created_at=NOW)
+    assert read == marks.Marks(seen, "abc", "d1")
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())
 
@@ -44,8 +54,10 @@ def test_any_life_that_was_written_can_be_read_again(life: Life) -> None:
     read = marks.read("Running", {**made(), **marks.of_life(life)})
     assert read.seen.job == life.job
     assert (read.seen.stage == Stage.BUSY) == (life.stage is Stage.BUSY)
-    taken_over = adopt(read.seen, NOW).life.stage
-    assert taken_over is (Stage.BUSY if life.stage is Stage.BUSY else Stage.READY)
+    later = NOW + timedelta(hours=1)
+    taken_over = adopt(read.seen, later).life
+    assert taken_over.stage is (Stage.BUSY if life.stage is Stage.BUSY else Stage.READY)
+    assert taken_over.since == life.since
 
 
 @given(lives)

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import planning
-from supervisor.lifecycle import ENDING, Stage
+from supervisor.lifecycle import AVAILABLE, ENDING, Stage
 from supervisor.naming import belongs_to, runner_name
-from supervisor.pace import Pace
 from supervisor.planning import (
     Desired,
     Listing,
@@ -42,6 +41,7 @@ runners = st.lists(
         st.sampled_from([LONG_AGO, NOW]),
         st.integers(0, 1),
         st.none() | st.integers(1, 50),
+        has_job=st.booleans(),
     ),
     unique_by=(lambda r: r.name, lambda r: r.runner_id or r.name),
     max_size=12,
@@ -58,13 +58,23 @@ registrations = st.lists(
     unique_by=(lambda r: r.id, lambda r: r.name),
     max_size=12,
 )
-desired = st.builds(Desired, st.just("fleet"), st.integers(0, 8), st.just("new"))
+desired = st.builds(
+    Desired,
+    st.just("fleet"),
+    st.integers(0, 8),
+    st.just("new"),
+    st.integers(1, 8),
+    st.none() | st.just(timedelta(minutes=30)),
+)
 listings = st.builds(
     Listing,
     running=st.frozensets(names, max_size=12),
     registrations=st.none() | registrations.map(tuple),
     stopped=st.frozensets(names, max_size=12),
 )
+
+
+_CAN_GO = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
 def runner(name: str, stage: Stage, generation: str = "new", since: datetime = LONG_AGO) -> Runner:
@@ -79,12 +89,19 @@ def wanted(count: int) -> Desired:
     return Desired("fleet", count, "new")
 
 
-def carried_out(want: Desired, before: list[Runner]) -> list[Runner]:
-    """Do what a balance asks for, as if LXD and GitHub had done it at once."""
+def carried_out(want: Desired, before: list[Runner], step: int = 0) -> list[Runner]:
+    """Do what a balance asks for, as if LXD, GitHub and the guests had done it at once."""
     plan = balance(want, before, NOW)
     gone = {name for name, _ in plan.retire}
-    made = [runner(f"x{n}", Stage.BOOTING) for n in range(plan.create)]
+    made = [runner(f"x{step}x{n}", Stage.IDLE, since=NOW) for n in range(plan.create)]
     return [r for r in before if r.name not in gone] + made
+
+
+def settled(want: Desired, fleet: list[Runner]) -> list[Runner]:
+    """Do what is asked for until nothing is; each step replaces one at the least."""
+    for step in range(2 * len(fleet) + 4):
+        fleet = carried_out(want, fleet, step)
+    return fleet
 
 
 def test_a_fleet_is_filled() -> None:
@@ -142,7 +159,7 @@ def test_no_more_are_registered_ahead_than_will_be_created(
 def test_a_balance_applied_to_its_own_result_asks_for_nothing(
     want: Desired, fleet: list[Runner]
 ) -> None:
-    after = balance(want, carried_out(want, carried_out(want, fleet)), NOW)
+    after = balance(want, settled(want, fleet), NOW)
     assert (after.create, after.retire) == (0, ())
 
 
@@ -155,7 +172,8 @@ def test_a_balance_never_makes_more_instances_than_wanted(
         r
         for r in fleet
         if r.stage is Stage.DELETED
-        or (r.stage in {Stage.BUSY, Stage.FINISHED} and r.generation == "old")
+        or (r.stage is Stage.BUSY and r.generation == "old")
+        or (r.stage is Stage.FINISHED and r.generation == "old" and r.has_job)
         or (r.stage is Stage.FAILED and r.removal_failures)
     ]
     assert plan.create == 0 or len(fleet) - len(exempt) + plan.create <= want.count
@@ -171,11 +189,65 @@ def test_a_balance_retires_neither_busy_nor_ending_runners(
 
 
 @given(desired, runners)
-def test_a_balance_never_goes_below_the_wanted_number(want: Desired, fleet: list[Runner]) -> None:
+def test_a_replacement_never_goes_below_the_wanted_number_by_more_than_the_step(
+    want: Desired, fleet: list[Runner]
+) -> None:
+    def serving(some: list[Runner]) -> int:
+        return sum(1 for r in some if r.stage in AVAILABLE or r.stage is Stage.BUSY)
+
     retired = {name for name, _ in balance(want, fleet, NOW).retire}
-    current = [r for r in fleet if r.generation == "new" and r.stage not in ENDING]
-    kept = [r for r in current if r.name not in retired]
-    assert len(kept) >= min(want.count, len(current))
+    left = [r for r in fleet if r.name not in retired]
+    assert serving(left) >= min(serving(fleet), want.count - want.unavailable)
+
+
+@given(desired, runners)
+def test_a_balance_that_is_carried_out_leaves_nothing_out_of_date_that_could_go(
+    want: Desired, fleet: list[Runner]
+) -> None:
+    left = settled(want, [r for r in fleet if r.stage not in ENDING])
+    assert not [r for r in left if r.generation == "old" and r.stage in _CAN_GO]
+
+
+def test_idle_runners_of_older_settings_go_a_few_at_a_time() -> None:
+    fleet = [runner(name, Stage.IDLE, "old") for name in "abcd"]
+    want = replace(wanted(4), unavailable=2)
+    assert len(balance(want, fleet, NOW).retire) == 2
+    # Those in their stead are not there yet: so long nobody else goes.
+    half = [*fleet[:2], runner("x", Stage.BOOTING), runner("y", Stage.BOOTING)]
+    assert balance(want, half, NOW).retire == ()
+    up = [*fleet[:2], runner("x", Stage.READY, since=NOW), runner("y", Stage.READY, since=NOW)]
+    assert len(balance(want, up, NOW).retire) == 2
+
+
+def test_old_runners_go_on_where_new_settings_bring_none_up() -> None:
+    fleet = [runner(name, Stage.IDLE, "old") for name in "abc"]
+    broken = [*fleet, runner("x", Stage.FAILED)]
+    assert balance(wanted(4), broken, NOW).retire == ()
+
+
+def test_a_starting_runner_of_older_settings_goes_at_once() -> None:
+    fleet = [runner("a", Stage.BOOTING, "old"), runner("b", Stage.IDLE, "old")]
+    assert [name for name, _ in balance(wanted(2), fleet, NOW).retire] == [named("a")]
+
+
+def test_one_that_has_waited_for_a_job_for_too_long_is_replaced() -> None:
+    want = replace(wanted(3), idle=timedelta(hours=24))
+    waiting = [
+        replace(runner(name, Stage.IDLE), ready_at=NOW - timedelta(hours=hours))
+        for name, hours in (("a", 23), ("b", 24), ("c", 30))
+    ]
+    (gone,) = balance(want, waiting, NOW).retire
+    assert gone in {
+        (named("b"), "has waited for a job for 24 hours"),
+        (named("c"), "has waited for a job for 30 hours"),
+    }
+
+
+def test_an_idle_runner_that_goes_keeps_its_place_until_its_instance_is_gone() -> None:
+    """Unlike one that has done a job under older settings: more than wanted would be there."""
+    going = runner("a", Stage.FINISHED, "old")
+    assert balance(wanted(1), [going], NOW).create == 0
+    assert balance(wanted(1), [replace(going, has_job=True)], NOW).create == 1
 
 
 @given(desired, runners, listings, st.frozensets(st.integers(1, 50)), st.frozensets(names))
@@ -377,9 +449,9 @@ def test_a_runner_that_is_offline_for_too_long_is_let_go() -> None:
     idle = replace(runner("a", Stage.IDLE), runner_id=7)
     offline = Registration(7, idle.name, online=False, busy=False)
     plans = look_again((offline,), idle, times=3, apart=timedelta(minutes=3))
-    assert [plan.retire for plan in plans[:2]] == [(), ()]
+    assert [plan.offline for plan in plans[:2]] == [(), ()]
     assert [plan.recheck for plan in plans] == [timedelta(minutes=5), timedelta(minutes=2), None]
-    assert plans[2].retire == ((idle.name, "GitHub shows it offline for 5 minutes"),)
+    assert plans[2].offline == ((idle.name, "GitHub has not shown it online for 5 minutes"),)
 
 
 def test_one_that_comes_back_online_begins_anew() -> None:
@@ -426,21 +498,14 @@ def test_a_runner_that_is_offline_does_not_put_off_a_look_at_what_is_new() -> No
         assert plan.recheck == timedelta(seconds=15)
 
 
-def test_while_it_is_not_known_whether_github_registers_one_at_a_time_is_tried() -> None:
-    pace = Pace(at_once=4)
-    assert pace.admit(10, [], NOW, proven=False) == 1
-    starting = [runner("a", Stage.CREATING), runner("b", Stage.BOOTING)]
-    assert pace.admit(10, starting, NOW, proven=False) == 1
-    assert pace.admit(10, [runner("a", Stage.REQUESTED)], NOW, proven=False) == 0
-
-
 def test_a_busy_runner_may_be_offline_for_as_long_as_it_likes() -> None:
     """GitHub shows one whose network fails so, and its job may still run."""
     busy = replace(runner("a", Stage.BUSY), runner_id=7)
     for is_busy in (True, False):
         offline = Registration(7, busy.name, online=False, busy=is_busy)
         for plan in look_again((offline,), busy, times=3, apart=timedelta(hours=1)):
-            assert (plan.retire, plan.vanished, plan.unregister) == ((), (), ())
+            assert (plan.retire, plan.offline, plan.vanished) == ((), (), ())
+            assert plan.unregister == ()
 
 
 def test_no_recheck_is_hot() -> None:
@@ -448,27 +513,6 @@ def test_no_recheck_is_hot() -> None:
     offline = Registration(7, idle.name, online=False, busy=False)
     plans = look_again((offline,), idle, times=2, apart=timedelta(minutes=5, microseconds=-1))
     assert plans[1].recheck == timedelta(seconds=15)
-
-
-def test_after_failures_creations_wait_ever_longer_and_go_one_by_one() -> None:
-    pace = Pace(at_once=4)
-    assert pace.admit(10, [], NOW) == 4
-    failed = replace(pace, failures=3, last_failure=NOW)
-    assert failed.delay(NOW) == timedelta(seconds=4)
-    assert failed.admit(10, [], NOW) == 0
-    later = NOW + timedelta(seconds=4)
-    assert failed.admit(10, [], later) == 1
-    assert failed.admit(10, [runner("a", Stage.BOOTING)], later) == 0
-
-
-@given(st.integers(1, 8), st.integers(0, 100), st.integers(0, 20), runners)
-def test_the_pace_is_kept(at_once: int, failures: int, want: int, fleet: list[Runner]) -> None:
-    pace = Pace(at_once, failures, NOW if failures else None)
-    assert timedelta(0) <= pace.delay(NOW) <= Pace.LONGEST_DELAY
-    starting = sum(1 for r in fleet if r.stage in {Stage.REQUESTED, Stage.CREATING})
-    admitted = pace.admit(want, fleet, NOW)
-    assert 0 <= admitted <= want
-    assert admitted == 0 or admitted + starting <= at_once
 
 
 def test_a_job_that_github_does_not_show_for_a_while_is_lost() -> None:

@@ -13,8 +13,11 @@ from supervisor.actors.runner import RunnerActor
 from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
+    Confirmed,
+    GuestFinished,
     GuestReady,
     InstanceGone,
+    InstanceStopped,
     Job,
     JobFinished,
     JobStarted,
@@ -143,22 +146,75 @@ def test_runners_ordered_away_while_they_start_do_not_delay_new_ones(
     eventually(lambda: world.stages() == {"booting": 3} and not first & set(world.names()))
 
 
-def test_a_failure_delays_and_then_one_tries_alone(make_world: MakeWorld) -> None:
+def test_failures_delay_the_next_and_then_one_at_a_time_tries(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=4)
-    world.lxd.fail("create", *[LxdUnavailable("no space")] * 5)
+    world.lxd.fail("create", *[LxdUnavailable("no space")] * 13)
     start(world)
     eventually(lambda: world.lxd.count("create") == 4 and not world.names())
     # One trouble that all four met, so it counts once.
-    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    eventually(lambda: "1 runner has failed to be created: no space" in world.shown("fleet")[1])
     world.clock.advance(0.9)
     assert world.lxd.count("create") == 4
     world.clock.advance(0.2)
-    eventually(lambda: "2 failed in a row" in world.shown("fleet")[1])
-    assert world.lxd.count("create") == 5
+    eventually(lambda: "2 runners in a row" in world.shown("fleet")[1] and not world.names())
+    assert world.lxd.count("create") == 8
+    assert world.shown("fleet")[0] == "keeping"
     world.clock.advance(2.1)
+    eventually(lambda: "3 runners in a row" in world.shown("fleet")[1] and not world.names())
+    assert world.lxd.count("create") == 12
+    assert world.shown("fleet")[0] == "degraded"
+    world.clock.advance(4.1)
+    eventually(lambda: "4 runners in a row" in world.shown("fleet")[1] and not world.names())
+    assert world.lxd.count("create") == 13  # one, alone
+    world.clock.advance(8.1)
+    # It has come past its creation, which is what the others have failed in.
+    eventually(lambda: world.stages() == {"booting": 4})
+    eventually(lambda: world.shown("fleet") == ("keeping", "0 of 4 runners are there"))
+
+
+def test_an_image_that_never_boots_costs_a_trickle_of_instances(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=4, limits={"booting": "1m"}))
+    for _ in range(120):
+        eventually(lambda: world.waiting("fleet") == 0)
+        world.clock.advance(30)
+    eventually(lambda: "runners in a row have failed to boot" in world.shown("fleet")[1])
+    # An hour, and four at first: without the breaker it would be 240.
+    assert world.lxd.count("create") < 40
+
+
+def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    for round_ in range(3):
+        eventually(lambda: world.stages() == {"booting": 1})
+        (name,) = world.names()
+        world.tell(name, Happened(GuestReady()))
+        world.tell(name, Happened(GuestFinished("1")))
+        world.tell(name, Happened(InstanceGone()))
+        eventually(lambda: world.names() == [])
+        if round_ < 2:
+            world.clock.advance(5)
+    eventually(lambda: world.shown("fleet")[0] == "degraded")
+    assert "before GitHub saw them online: the runner application ended" in world.shown("fleet")[1]
+    world.clock.advance(5)
     eventually(lambda: world.stages() == {"booting": 1})
-    ready(world)
-    eventually(lambda: world.stages() == {"ready": 1, "booting": 3})
+    (name,) = world.names()
+    world.tell(name, Happened(GuestReady()))
+    _settle(world)
+    assert world.shown("fleet")[0] == "degraded"
+    world.tell(name, Happened(Confirmed(busy=False)))
+    eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
+
+
+def test_jobs_that_crash_their_guests_make_nobody_wait(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    for _ in range(5):  # the clock does not move
+        eventually(lambda: world.stages() == {"booting": 1})
+        (name,) = world.names()
+        world.tell(name, Happened(JobStarted(Job())))
+        world.tell(name, Happened(InstanceStopped()))
+        world.tell(name, Happened(InstanceGone()))
+        eventually(lambda gone=name: gone not in world.names())
+    eventually(lambda: world.stages() == {"booting": 1})
 
 
 def test_a_job_of_an_old_runner_does_not_end_the_delay(make_world: MakeWorld) -> None:
@@ -170,7 +226,7 @@ def test_a_job_of_an_old_runner_does_not_end_the_delay(make_world: MakeWorld) ->
     eventually(lambda: world.lxd.count("create") == 1 and len(world.names()) == 1)
     world.tell("fleet-aaaaaaaa", Happened(JobStarted(Job(name="test"))))
     eventually(lambda: world.stages() == {"busy": 1})
-    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    eventually(lambda: "1 runner has failed to be created" in world.shown("fleet")[1])
     assert world.lxd.count("create") == 1
 
 
@@ -260,6 +316,23 @@ def test_runners_that_died_with_their_supervisor_are_taken_over_again(
     eventually(lambda: world.names() == before)
     assert world.lxd.count("create") == 2
     assert world.lxd.count("delete") == 0
+
+
+def test_creations_that_outlive_their_actors_keep_their_places(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=2)
+    gate = world.lxd.hold("create")
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 2)
+    before = world.names()
+    world.tell("tokens", Crash("a test"))  # all after it are started anew, and remember nothing
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.names() == before)
+    gate.set()
+    # What they made is half-made: it is removed before others come.
+    eventually(lambda: not set(world.names()) & set(before))
+    eventually(lambda: world.stages() == {"booting": 2})
+    assert world.lxd.most_there <= 2
 
 
 def test_a_changed_configuration_meets_a_fleet_that_restarts(make_world: MakeWorld) -> None:
@@ -370,8 +443,8 @@ def test_a_runner_offline_for_too_long_is_let_go_through_github(make_world: Make
     world = start(make_world(virtual_machines=1, limits={"offline": "3m"}))
     eventually(lambda: world.stages() == {"booting": 1})
     (silent,) = world.names()
-    ready(world)
-    eventually(lambda: world.stages() == {"ready": 1})
+    world.tell(silent, Happened(Confirmed(busy=False)))
+    eventually(lambda: world.stages() == {"idle": 1})
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: world.github.listings == 2)
     _settle(world)
@@ -380,7 +453,24 @@ def test_a_runner_offline_for_too_long_is_let_go_through_github(make_world: Make
     world.clock.advance(1)
     eventually(lambda: world.github.deleted == [silent])
     eventually(lambda: world.stages() == {"booting": 1} and silent not in world.names())
-    assert any("GitHub shows it offline for 3 minutes" in line for line in world.logged)
+    assert any("GitHub has not shown it online for 3 minutes" in line for line in world.logged)
+
+
+def test_a_runner_that_github_never_shows_online_has_failed(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1, limits={"ready": "4m"}))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (silent,) = world.names()
+    world.github.add(silent)
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    for seconds in (120, 240):  # seen offline, and still offline after the limit
+        listings = world.github.listings
+        _settle(world)
+        world.clock.advance(seconds)
+        eventually(lambda before=listings: world.github.listings == before + 1)
+    eventually(lambda: silent in world.github.deleted)
+    eventually(lambda: silent not in world.names())
+    assert any("failed: GitHub has not shown it online" in line for line in world.logged)
 
 
 def test_a_runner_that_was_renamed_on_github_stays(make_world: MakeWorld) -> None:
@@ -508,7 +598,7 @@ def test_a_runner_whose_actor_cannot_be_started_frees_its_place(
 
     monkeypatch.setattr(RunnerActor, "start", refuse_once)
     world = start(make_world(virtual_machines=1))
-    eventually(lambda: "1 failed in a row" in world.shown("fleet")[1])
+    eventually(lambda: "1 runner has failed to be created" in world.shown("fleet")[1])
     assert world.names() == []
     world.clock.advance(1.1)
     eventually(lambda: world.stages() == {"booting": 1})
@@ -546,7 +636,7 @@ def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: M
 
 
 def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWorld) -> None:
-    world = start(make_world(virtual_machines=3))
+    world = start(make_world(virtual_machines=3, max_unavailable="100%"))
     eventually(lambda: world.stages() == {"booting": 3})
     ready(world)
     eventually(lambda: world.stages() == {"ready": 3})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_a_removal_waits_for_the_creation_that_is_under_way(make_world: MakeWorl
     play = Play(world)
     eventually(lambda: world.lxd.count("create") == 1)
     play.happens(lifecycle.DeletionOrdered("not wanted any more"))
-    play.comes_to("failed")
+    play.comes_to("finished")
     assert world.lxd.count("delete") == 0
     gate.set()
     play.ends()
@@ -183,7 +184,7 @@ def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> 
     play = Play(world)
     eventually(lambda: world.github.asked == [NAME])
     play.happens(lifecycle.DeletionOrdered("not wanted any more"))
-    play.comes_to("failed")
+    play.comes_to("finished")
     world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION))
     eventually(lambda: world.github.deleted == [NAME])
     gate.set()
@@ -225,6 +226,19 @@ def test_a_job_may_run_as_long_as_the_limit_and_no_longer(make_world: MakeWorld)
     play.happens(lifecycle.Confirmed(busy=True))
     assert play.life().stage is Stage.BUSY
     play.world.clock.advance(101)
+    play.ends()
+
+
+def test_a_job_has_no_more_time_because_its_runner_was_taken_over(make_world: MakeWorld) -> None:
+    world = make_world(limits={"busy": "1h"})
+    world.lxd.put(NAME, installation="fleet")
+    began = world.clock.now() - timedelta(minutes=40)
+    busy = found("busy")
+    play = Play(world, replace(busy, seen=replace(busy.seen, since=began)))
+    play.comes_to("busy")
+    world.clock.advance(20 * 60 - 1)
+    assert play.life().stage is Stage.BUSY
+    world.clock.advance(2)
     play.ends()
 
 
