@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor import lifecycle, marks
-from supervisor.gateways.lxd import Lxd, LxdError, NotFound
+from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable, NotFound, TimedOut
 from supervisor.lifecycle import Limits
 from supervisor.marks import Marks
 from supervisor.messages import Happened
@@ -66,7 +66,8 @@ class InstanceWork:
         try:
             self.lxd.start(self.name, limit_s=self.limits.creating.total_seconds())
         except LxdError as error:
-            return Happened(lifecycle.StartFailed(str(error)))
+            certain = not isinstance(error, (LxdUnavailable, TimedOut))
+            return Happened(lifecycle.StartFailed(str(error), certain=certain))
         return Happened(lifecycle.InstanceStarted())
 
     def record(self, keys: Mapping[str, str]) -> Recorded:
