@@ -11,7 +11,7 @@ from sandbox.github.hub import utc_now
 from sandbox.github.registrations import RunnerBusyError
 from supervisor import naming
 from supervisor.gateways.lxd import Lxd, LxdError
-from tests.e2e.chaos.scene import LXD_START_LIMIT_S
+from tests.e2e.chaos.scene import LXD_LIMIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -123,7 +123,7 @@ def kill_lxd(scene: Scene) -> str | None:
 
 @_in_lane("lxd")
 def start_lxd(scene: Scene) -> str | None:
-    scene.world.lxd.daemon.start(limit_s=LXD_START_LIMIT_S)
+    scene.start_lxd()
     return None
 
 
@@ -131,8 +131,8 @@ def start_lxd(scene: Scene) -> str | None:
 def restart_lxd(scene: Scene) -> str | None:
     lxd = scene.world.lxd.daemon
     lxd.resume()  # one that is paused does not hear that it shall end
-    lxd.terminate(limit_s=LXD_START_LIMIT_S)
-    lxd.start(limit_s=LXD_START_LIMIT_S)
+    lxd.terminate(limit_s=LXD_LIMIT_S)
+    scene.start_lxd()
     return None
 
 
