@@ -34,6 +34,10 @@ SETTLE_LIMIT_S = 180.0
 """For the end. It takes ten seconds; what was refused is tried again later and later, GitHub
 notices the end of a runner after half a minute, and the machine may be busy with other things."""
 
+MOST_THREADS = 60
+MOST_FILES = 500
+"""In the end: twice what it has after any run. Most are idle connections to LXD."""
+
 RECONCILE_PAUSE_S = 5.0
 PAUSE_S = 0.1
 
@@ -115,6 +119,8 @@ def settle(scene: Scene, watcher: Watcher) -> None:
     wait(scene, watcher, world.is_empty, "nothing is left")
     threads, files = scene.taken("task"), scene.taken("fd")
     scene.write(f"the daemon has {threads} threads and {files} open files")
+    assert threads <= MOST_THREADS, f"the daemon has {threads} threads"
+    assert files <= MOST_FILES, f"the daemon has {files} open files"
 
 
 def unfinished(scene: Scene) -> list[int]:
