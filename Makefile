@@ -2,8 +2,10 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
+SEED ?=
+MINUTES ?= 2
 
-.PHONY: help run test lint types bench lock
+.PHONY: help run test lint types chaos bench lock
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +14,7 @@ help:
 	@echo 'make test   lint, types and every test'
 	@echo 'make lint   what reads the code without running it'
 	@echo 'make types  mypy'
+	@echo 'make chaos  everything fails at once, by a seed: make chaos SEED="1 2 3" MINUTES=2'
 	@echo 'make bench  the measurements'
 	@echo 'make lock   requirements.lock anew, from pyproject.toml'
 
@@ -32,6 +35,10 @@ lint:
 types:
 	@scripts/setup.sh
 	@$(BIN)/mypy
+
+chaos:
+	@scripts/setup.sh test
+	@CHAOS_SEED='$(SEED)' CHAOS_MINUTES='$(MINUTES)' $(BIN)/python -m pytest tests/e2e/chaos -rA $(ARGS)
 
 bench:
 	@scripts/setup.sh test

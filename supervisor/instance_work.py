@@ -13,7 +13,7 @@ from loguru import logger
 from supervisor import guest_logs, lifecycle, marks
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
-from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
+from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound, TimedOut
 from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest_logs import Part, Shares
 from supervisor.instances import USER_DATA
@@ -106,7 +106,8 @@ class InstanceWork:
         try:
             self.lxd.start(self.name, limit_s=self.limits.creating.total_seconds())
         except LxdError as error:
-            return Happened(lifecycle.StartFailed(str(error)))
+            certain = not isinstance(error, (LxdUnavailable, TimedOut))
+            return Happened(lifecycle.StartFailed(str(error), certain=certain))
         return Happened(lifecycle.InstanceStarted())
 
     def record(self, keys: Mapping[str, str]) -> Recorded:

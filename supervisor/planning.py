@@ -156,6 +156,7 @@ _RUNNING = (
 _SOON = timedelta(seconds=15)
 _HEARD_BY = timedelta(seconds=30)
 _MOST_DOUBLINGS = 2
+_BEYOND_REMOVAL = 3
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
@@ -237,15 +238,16 @@ def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
 def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
     """Tell whether an instance stands in the way of a new one.
 
-    Not one that finishes its job under older settings, nor one that LXD fails to delete: an
-    instance that can't be removed must not cost the fleet a runner for ever.
+    Not one that finishes its job under older settings, nor one that LXD fails to delete again and
+    again: an instance that can't be removed must not cost the fleet a runner for ever. A single
+    failure is LXD's absence, more likely: the instance runs, and goes when LXD is back.
     """
     if runner.stage is Stage.DELETED:
         return False
     at_work = runner.stage is Stage.BUSY or (runner.stage is Stage.FINISHED and runner.has_job)
     if at_work and runner.generation != desired.generation:
         return False
-    return not (runner.stage is Stage.FAILED and runner.removal_failures > 0)
+    return not (runner.stage is Stage.FAILED and runner.removal_failures >= _BEYOND_REMOVAL)
 
 
 def _will_stay(runner: Runner, desired: Desired) -> bool:

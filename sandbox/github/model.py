@@ -168,6 +168,8 @@ class Job:
     completed_at: datetime | None = None
     log: str = ""
     requeues: int = 0
+    lost_by: tuple[str, ...] = ()
+    """The runners that were lost while they had it, the first one first."""
 
     @property
     def waits_for_a_runner(self) -> bool:

@@ -285,7 +285,8 @@ class State(Registrations):
         offline = self.keep(replace(runner, online=False))
         if offline.job_id is None:
             return
-        job = self._jobs[offline.job_id]
+        had = self._jobs[offline.job_id]
+        job = replace(had, lost_by=(*had.lost_by, runner.name))
         if job.status == "in_progress":
             self._end(job, "failure", f"{job.log}{why}\n", now)
             return

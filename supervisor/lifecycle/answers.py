@@ -376,10 +376,14 @@ def _(event: Failed, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: StartFailed, life: Life, now: datetime) -> Step:
-    if life.stage in STARTING:
+    if life.stage not in STARTING:
+        # It has been heard of since, from LXD or its guest: it did start.
+        return Step(life)
+    if event.certain or life.runner_id is None:
         return _fail(life, now, event.reason)
-    # It has been heard of since, from LXD or its guest: it did start.
-    return Step(life)
+    # It may be booting, and have a job before it is removed: GitHub knows.
+    retiring = _retire(life, now, event.reason, failed=True)
+    return replace(retiring, life=replace(retiring.life, retired_from=Stage.BOOTING))
 
 
 @_answer.register

@@ -122,9 +122,15 @@ class Failed:
 
 @dataclass(frozen=True)
 class StartFailed:
-    """LXD has not started the instance, or has not said so in time."""
+    """LXD has not started the instance, or has not said so in time.
+
+    Attributes:
+        reason: why.
+        certain: it does not run. Otherwise LXD may have started it, or be about to.
+    """
 
     reason: str
+    certain: bool = True
 
 
 @dataclass(frozen=True)

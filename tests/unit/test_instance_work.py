@@ -31,7 +31,8 @@ from supervisor.lifecycle import Limits
 from supervisor.messages import Happened
 
 NAME = "fleet-aaaaaaaa"
-ERRORS = [LxdError("x"), LxdUnavailable("x"), TimedOut("x"), AlreadyExists("x")]
+REFUSALS = [LxdError("x"), AlreadyExists("x")]
+SILENCES = [LxdUnavailable("x"), TimedOut("x")]
 
 
 @pytest.fixture
@@ -59,12 +60,11 @@ def test_an_instance_is_made_started_marked_and_removed(lxd: FakeLxd, work: Inst
     assert lxd.there == {}
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", [*REFUSALS, *SILENCES])
 @pytest.mark.parametrize(
     ("call", "act", "outcome"),
     [
         ("create", lambda w: w.create({"name": NAME}), Happened(lifecycle.Failed("x"))),
-        ("start", lambda w: w.start(), Happened(lifecycle.StartFailed("x"))),
         ("delete", lambda w: w.remove(), Happened(lifecycle.RemovalFailed("x"))),
         ("instance", lambda w: w.look(), LookFailed("x")),
         ("update_config", lambda w: w.record({}), Recorded("x")),
@@ -80,6 +80,16 @@ def test_what_lxd_refuses_comes_back_as_what_happened(
 ) -> None:
     lxd.fail(call, error)
     assert act(work) == outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "certain"), [(e, True) for e in REFUSALS] + [(e, False) for e in SILENCES]
+)
+def test_where_lxd_says_nothing_an_instance_may_have_been_started(
+    lxd: FakeLxd, work: InstanceWork, error: LxdError, certain: bool
+) -> None:
+    lxd.fail("start", error)
+    assert work.start() == Happened(lifecycle.StartFailed("x", certain=certain))
 
 
 def test_marking_what_has_ended_meanwhile_is_no_error(lxd: FakeLxd, work: InstanceWork) -> None:

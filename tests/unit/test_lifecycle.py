@@ -64,7 +64,7 @@ events = st.one_of(
     st.builds(UnregistrationRefused, st.booleans(), st.just("no"), st.booleans()),
     st.just(NoJobBegun()),
     st.builds(Failed, st.just("broken")),
-    st.builds(StartFailed, st.just("late")),
+    st.builds(StartFailed, st.just("late"), st.booleans()),
     st.builds(JobLost, st.booleans()),
     st.builds(LimitPassed, st.sampled_from(Stage)),
     st.builds(DeletionOrdered, st.just("not wanted"), st.booleans()),
@@ -392,6 +392,17 @@ def test_a_start_that_failed_late_says_nothing_of_a_guest_that_was_heard(stage: 
 
 def test_a_start_that_failed_ends_a_runner_in_the_making() -> None:
     assert step(living(Stage.CREATING), StartFailed("no"), NOW).life.stage is Stage.FAILED
+
+
+def test_github_is_asked_before_a_runner_that_may_have_been_started_is_removed() -> None:
+    unsure = step(living(Stage.CREATING), StartFailed("LXD is gone", certain=False), NOW)
+    assert (unsure.life.stage, unsure.effects) == (Stage.RETIRING, (Effect.UNREGISTER,))
+    removed = step(unsure.life, Unregistered(), NOW)
+    assert (removed.life.failed_in, removed.effects) == (Stage.CREATING, (Effect.REMOVE,))
+    busy = step(unsure.life, UnregistrationRefused(busy=True), NOW)
+    assert (busy.life.stage, busy.life.failed_in) == (Stage.BUSY, None)
+    unknown = step(unsure.life, UnregistrationRefused(busy=False, reason="down"), NOW)
+    assert unknown.life.stage is Stage.BOOTING
 
 
 @pytest.mark.parametrize(

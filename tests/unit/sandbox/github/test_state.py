@@ -89,6 +89,7 @@ def test_a_job_that_had_not_begun_comes_back(state: State) -> None:
     job = state.job(1)
     assert job is not None
     assert (job.status, job.runner_id, job.requeues) == ("queued", None, 1)
+    assert job.lost_by == (runner.name,)
     left = state.runner(runner.id)
     assert left is not None
     assert (left.online, left.busy) == (False, False)
@@ -100,6 +101,7 @@ def test_a_job_that_had_begun_fails_and_takes_the_registration_along(state: Stat
     job = state.job(1)
     assert job is not None
     assert (job.status, job.conclusion, job.completed_at) == ("completed", "failure", LATER)
+    assert job.lost_by == (runner.name,)
     assert state.runner(runner.id) is None
 
 

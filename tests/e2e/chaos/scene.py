@@ -1,0 +1,180 @@
+"""The world of a chaos test: what can be done to it, what was done, and what is known for sure."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.github.hub import utc_now
+from sandbox.lxd_daemon import LxdDaemonError
+from supervisor.blueprints import blueprint_of
+from supervisor.config import load
+from tests.e2e.chaos.relay import Relay
+from tests.e2e.chaos.roll_call import RollCall
+from tests.e2e.chaos.verdicts import Setting
+from tests.e2e.world import World, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.github import Fault
+
+LXD_LIMIT_S = 40.0
+"""It starts in 3 s on an idle machine; this one may be shared."""
+
+_LXD_ATTEMPTS = 3
+
+_UP_LIMIT_S = 40.0
+
+
+@dataclass
+class Scene:
+    """A world, what stands between its parts, and a diary.
+
+    Attributes:
+        world: the installation.
+        relay: the daemon's way to LXD.
+        roll: where the jobs report.
+        victims: the guests that we have killed, and how; noted before it is done.
+        jobs: the tags of the jobs queued, by GitHub's number.
+        faults: those of GitHub's in force, by the number that the schedule gave.
+        settings: the configurations written, the last one last.
+        diary: what was done, for a failed test's message.
+        daemon_is_wanted: whether the daemon should be running.
+    """
+
+    world: World
+    relay: Relay
+    roll: RollCall
+    victims: dict[str, str] = field(default_factory=dict)
+    jobs: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    settings: list[Setting] = field(default_factory=list)
+    diary: list[str] = field(default_factory=list)
+    daemon_is_wanted: bool = False
+    began: float = field(default_factory=time.monotonic)
+    _answered: int = 0
+
+    def write(self, text: str) -> None:
+        """Write into the diary."""
+        self.diary.append(f"{time.monotonic() - self.began:7.2f} s  {text}")
+
+    # LXD
+
+    def start_lxd(self) -> None:
+        """Start LXD, unless it runs.
+
+        Now and then one that was killed while it had much to do does not become ready: then it is
+        killed and started once more, as systemd would after its time limit.
+        """
+        for attempt in range(1, _LXD_ATTEMPTS + 1):
+            try:
+                self.world.lxd.daemon.start(limit_s=LXD_LIMIT_S)
+            except LxdDaemonError as error:
+                self.write(f"LXD did not start: {str(error).splitlines()[0]}")
+                if attempt == _LXD_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    # The daemon
+
+    def launch(self) -> None:
+        """Start the daemon, unless it runs."""
+        daemon = self.world.daemon
+        if not self.daemon_is_wanted:
+            self._note_setting()
+            daemon.launch()
+            self.daemon_is_wanted = True
+
+    def daemon_obeys(self) -> bool:
+        """Wait until signals do to the daemon what they should; tell whether it runs at all.
+
+        A signal that comes before the daemon has said what to do with it would end it. systemd
+        sends none before that either.
+        """
+        daemon = self.world.daemon
+        if not self.daemon_is_wanted:
+            return False
+        if self._answered != daemon.pid:
+            wait_until(
+                lambda: daemon.answers() or daemon.exit_code() is not None,
+                "the daemon answers",
+                _UP_LIMIT_S,
+            )
+            self._answered = daemon.pid
+        return daemon.exit_code() is None
+
+    def configure(self, **changes: Any) -> str:
+        """Change the configuration, and have it read again if there is a daemon."""
+        daemon = self.world.daemon
+        daemon.configure(**changes)
+        self._note_setting()
+        if not self.daemon_obeys():
+            return "for the next daemon"
+        daemon.send(signal.SIGHUP)
+        return ""
+
+    def _note_setting(self) -> None:
+        config = load(self.world.daemon.config_path)
+        generation = blueprint_of(config).generation
+        self.settings.append(Setting(time.monotonic(), config.virtual_machines, generation))
+
+    def taken(self, what: str) -> int:
+        """Count the daemon's threads (`task`) or open files (`fd`)."""
+        return len(list(Path(f"/proc/{self.world.daemon.pid}/{what}").iterdir()))
+
+    # Guests
+
+    def guests(self) -> dict[str, int]:
+        """Find the guests that run, and their first processes, without asking LXD."""
+        lxd = self.world.lxd
+        prefix = f"[lxc monitor] {lxd.daemon.directory.resolve()}/containers {lxd.project}_"
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                title = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+                if not title.startswith(prefix):
+                    continue
+                children = (process / "task" / process.name / "children").read_text().split()
+            except OSError:  # it has ended
+                continue
+            if children:
+                found[title.removeprefix(prefix).strip()] = int(children[0])
+        return found
+
+    # The end
+
+    def calm(self) -> None:
+        """End all that was wrong; the daemon, LXD and GitHub run and reach each other."""
+        world = self.world
+        world.github.faults.clear()
+        self.relay.release()
+        world.lxd.daemon.resume()
+        self.start_lxd()
+        if self.daemon_is_wanted:
+            world.daemon.send(signal.SIGCONT)
+        self.launch()
+
+
+@contextmanager
+def open_scene(world: World) -> Iterator[Scene]:
+    """Put the relay between daemon and LXD, open the roll, start the daemon."""
+    socket = world.daemon.config_path.parent / "lxd.sock"
+    lxd = world.lxd.daemon.socket
+    with Relay(socket, lxd) as relay, RollCall(world.address) as roll:
+        world.daemon.config["lxd"].update({"socket": str(socket), "timeout": "5s"})
+        world.crashes_are_meant = True  # judged here, more closely
+        scene = Scene(world, relay, roll)
+        try:
+            world.daemon.configure()
+            scene.write(f"the daemon is started at {utc_now():%H:%M:%S.%f}")
+            scene.launch()
+            yield scene
+        finally:
+            scene.daemon_is_wanted = False
+            world.daemon.kill()
