@@ -109,6 +109,7 @@ class Plan:
         vanished: runners whose registration is gone.
         jobless: runners at work that GitHub has not shown at work for long, and whether they are
             registered still.
+        found: runners whose number was not known, and GitHub's number for them.
         confirm: runners of which GitHub knows something new: the name, and whether it is busy.
         suspicion: to be handed to the next plan.
         recheck: how soon both sides are to be listed again; None for the usual interval.
@@ -121,6 +122,7 @@ class Plan:
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
     jobless: tuple[tuple[str, bool], ...] = ()
+    found: tuple[tuple[str, int], ...] = ()
     confirm: tuple[tuple[str, bool], ...] = ()
     suspicion: Suspicion = field(default_factory=Suspicion)
     recheck: timedelta | None = None
@@ -286,6 +288,13 @@ def reconcile(
             if listing.registrations is not None
             and r.name in workless
             and now - workless[r.name] >= limits.workless
+        ),
+        found=tuple(
+            (r.name, registration.id)
+            for r in runners
+            if r.runner_id is None
+            and r.stage in _RUNNING
+            and (registration := sides.registration_of(r))
         ),
         confirm=tuple(
             (r.name, registration.busy)

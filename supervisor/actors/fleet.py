@@ -251,6 +251,8 @@ class FleetActor(Actor):
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
             directory.tell("tokens", DeleteRegistration(registration.id, registration.name))
+        for name, number in plan.found:
+            directory.tell(name, Happened(lifecycle.RegistrationFound(number)))
         for name in plan.look:
             directory.tell(name, Look())
         for name in plan.vanished:

@@ -31,6 +31,7 @@ from supervisor.lifecycle.events import (
     JobStarted,
     LimitPassed,
     Registered,
+    RegistrationFound,
     RegistrationVanished,
     RemovalFailed,
     StartFailed,
@@ -217,6 +218,13 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
 
 
 @_answer.register
+def _(event: RegistrationFound, life: Life, now: datetime) -> Step:
+    if life.runner_id is not None or life.stage in STARTING or life.stage in ENDING:
+        return Step(life)
+    return Step(replace(life, runner_id=event.runner_id))
+
+
+@_answer.register
 def _(_event: RegistrationVanished, life: Life, now: datetime) -> Step:
     if life.stage not in AVAILABLE:
         return Step(life)
@@ -334,6 +342,11 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
         return _fail(life, now, event.reason)
     if life.stage is Stage.BUSY:
         return Step(life)
-    if life.stage in STARTING or life.runner_id is None:
+    if life.stage in STARTING:
         return _fail(life, now, event.reason)
+    if life.runner_id is None:
+        # Taken over without its number, it may be at work: GitHub's list will tell.
+        reason = "is let go when GitHub has shown its registration"
+        later = now + _FIRST_RETIRE_DELAY
+        return Step(replace(life, reason=reason, retire_after=later))
     return _retire(life, now, event.reason)

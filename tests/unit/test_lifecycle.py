@@ -27,6 +27,7 @@ from supervisor.lifecycle import (
     LimitPassed,
     Limits,
     Registered,
+    RegistrationFound,
     RegistrationVanished,
     RemovalFailed,
     Seen,
@@ -52,6 +53,7 @@ events = st.one_of(
     st.just(JobFinished()),
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
     st.builds(Confirmed, st.booleans()),
+    st.builds(RegistrationFound, st.integers(1, 9)),
     st.just(RegistrationVanished()),
     st.just(InstanceStopped()),
     st.just(FoundStopped()),
@@ -344,6 +346,25 @@ def test_one_whose_registration_was_deleted_late_can_not_stay(stage: Stage) -> N
     gone = step(living(stage), Unregistered(), NOW)
     assert (gone.life.stage, gone.life.runner_id) == (Stage.FINISHED, None)
     assert gone.effects == (Effect.REMOVE,)
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+def test_one_taken_over_without_its_number_is_let_go_when_github_has_shown_it(
+    stage: Stage,
+) -> None:
+    order = DeletionOrdered("its settings are out of date")
+    waits = step(life(stage, runner_id=None), order, NOW)
+    assert (waits.life.stage, waits.effects) == (stage, ())
+    assert waits.life.retire_after
+    known = step(waits.life, RegistrationFound(7), NOW).life
+    assert known.runner_id == 7
+    assert step(known, order, NOW).effects == (Effect.UNREGISTER,)
+
+
+@given(lives, st.integers(10, 19))
+def test_a_number_that_is_known_is_not_replaced(before: Life, number: int) -> None:
+    if before.runner_id is not None:
+        assert step(before, RegistrationFound(number), NOW).life == before
 
 
 def test_a_lost_job_leaves_a_runner_that_waits_or_one_that_is_done() -> None:

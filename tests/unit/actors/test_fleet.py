@@ -435,7 +435,9 @@ def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> N
     world = start(make_world(virtual_machines=0))
     eventually(lambda: world.github.listings == 1)
     _settle(world)
-    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=_generation(world))
+    number = str(world.github.add("fleet-aaaaaaaa"))
+    marks = {"generation": _generation(world), "runner_id": number}
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", **marks)
     world.tell("fleet", InstanceAppeared("fleet-aaaaaaaa"))
     _settle(world)
     world.clock.advance(1.1)
