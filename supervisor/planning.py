@@ -136,6 +136,25 @@ _MOST_DOUBLINGS = 2
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
 
 
+def unseen(
+    desired: Desired,
+    runners: Iterable[Runner],
+    instances: Iterable[str],
+    registrations: Iterable[Registration],
+) -> frozenset[str]:
+    """Name the instances that should be there by GitHub's list, and that LXD's does not show.
+
+    A list can be incomplete. Whoever believes an empty one makes the whole fleet again, beside
+    the one that is there.
+    """
+    ours = {r.name for r in registrations if _is_ours(desired.installation, r)}
+    return frozenset(ours - {r.name for r in runners} - set(instances))
+
+
+def _is_ours(installation: str, registration: Registration) -> bool:
+    return registration.ephemeral and naming.belongs_to(installation, registration.name)
+
+
 def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     """Decide how many runners to make and which to let go, from the runners with an actor alone.
 
@@ -145,7 +164,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     runners = list(runners)
     outdated = [r for r in runners if r.stage in _RETIREABLE and r.generation != desired.generation]
     current = [r for r in runners if r.stage in _RETIREABLE and r.generation == desired.generation]
-    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    occupied = _occupied(runners, desired)
     staying = sum(1 for r in runners if _will_stay(r, desired))
 
     excess = max(0, staying - desired.count)
@@ -171,21 +190,35 @@ def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
     """
     current = desired.generation
     ending = sum(1 for r in runners if r.stage is Stage.FINISHED and r.generation == current)
-    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    occupied = _occupied(runners, desired)
     return max(0, min(ending, desired.count - (occupied - ending)))
+
+
+def _occupied(runners: Sequence[Runner], desired: Desired) -> int:
+    """Count the places that are taken.
+
+    An instance that LXD fails to delete takes none: it must not cost the fleet a runner for ever.
+    But when a tenth of the fleet is such, LXD deletes nothing, and each more would fill the host.
+    """
+    stuck = sum(1 for r in runners if _is_stuck(r))
+    surplus = max(0, stuck - max(1, desired.count // 10))
+    return surplus + sum(1 for r in runners if _occupies_a_place(r, desired))
+
+
+def _is_stuck(runner: Runner) -> bool:
+    return runner.stage is Stage.FAILED and runner.removal_failures > 0
 
 
 def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
     """Tell whether an instance stands in the way of a new one.
 
-    Not one that finishes its job under older settings, nor one that LXD fails to delete: an
-    instance that can't be removed must not cost the fleet a runner for ever.
+    Not one that finishes its job under older settings, nor one that LXD fails to delete.
     """
     if runner.stage is Stage.DELETED:
         return False
     if runner.stage in (Stage.BUSY, Stage.FINISHED) and runner.generation != desired.generation:
         return False
-    return not (runner.stage is Stage.FAILED and runner.removal_failures > 0)
+    return not _is_stuck(runner)
 
 
 def _will_stay(runner: Runner, desired: Desired) -> bool:
@@ -325,7 +358,7 @@ class _Sides:
         if runner.runner_id is not None:
             return self._by_id.get(runner.runner_id)
         found = self._by_name.get(runner.name)
-        return found if found and self._is_ours(found) else None
+        return found if found and _is_ours(self._installation, found) else None
 
     def is_offline(self, runner: Runner) -> bool:
         """Tell whether GitHub has a runner and does not see it, nor take it for busy."""
@@ -339,7 +372,8 @@ class _Sides:
 
     def unmatched(self) -> list[Registration]:
         """Give the registrations of ours that nothing stands behind."""
-        return [r for r in self._listed if self._is_ours(r) and not self._is_matched(r)]
+        ours = [r for r in self._listed if _is_ours(self._installation, r)]
+        return [r for r in ours if not self._is_matched(r)]
 
     def _is_matched(self, registration: Registration) -> bool:
         runner = self._known.get(registration.name)
@@ -349,9 +383,6 @@ class _Sides:
             # It may belong to a runner that is about to be adopted.
             return registration.name in self._instances
         return runner.runner_id is None
-
-    def _is_ours(self, registration: Registration) -> bool:
-        return registration.ephemeral and naming.belongs_to(self._installation, registration.name)
 
 
 def _recheck(found: Suspicion, lost: set[str], now: datetime, limits: Patience) -> timedelta | None:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from supervisor import lifecycle, marks, naming, planning
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config
-from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -187,7 +187,7 @@ class FleetActor(Actor):
 
     def _compare(self) -> None:
         listing, registered = self._listing, self._registered
-        if listing is None or registered is None:
+        if listing is None or registered is None or self._looks_closer(listing, registered):
             return
         self._reconciling = False
         self._history = {
@@ -229,6 +229,22 @@ class FleetActor(Actor):
         else:
             self._reconcile_after(config.reconcile_interval.total_seconds(), "the interval")
         self._show()
+
+    def _looks_closer(self, listing: InstancesListed, registered: RegistrationsListed) -> bool:
+        """Have LXD asked by name for what only GitHub shows, unless that has been done."""
+        if listing.error:
+            return False
+        unseen = planning.unseen(
+            self._desired(), self._planned(), listing.instances, registered.registrations
+        )
+        if not unseen - listing.asked:
+            return False
+        self._listing = None
+        work = partial(
+            look_closer, self._parts.lxd, self._parts.settings.config.name, listing, unseen
+        )
+        self._parts.listing.submit(work, self.actor_ref)
+        return True
 
     def _not_ended_since(self, listed: Mapping[str, Marks]) -> dict[str, Marks]:
         """Leave out instances whose actors have ended since they were listed: they are gone."""
@@ -422,9 +438,28 @@ def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
         found = lxd.instances()
     except LxdError as error:
         return InstancesListed(ticket, error=str(error))
-    ours = {
+    return InstancesListed(ticket, _ours(found, installation))
+
+
+def look_closer(
+    lxd: Lxd, installation: str, listed: InstancesListed, names: frozenset[str]
+) -> InstancesListed:
+    """Ask for instances by name, and add to a list what it did not show."""
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(lxd.instance(name))
+        except NotFound:
+            continue
+        except LxdError as error:
+            return InstancesListed(listed.ticket, error=str(error))
+    instances = {**listed.instances, **_ours(found, installation)}
+    return replace(listed, instances=instances, asked=listed.asked | names)
+
+
+def _ours(found: Iterable[Instance], installation: str) -> dict[str, Marks]:
+    return {
         instance.name: marks.read(instance.status, instance.config)
         for instance in found
         if marks.are_of(installation, instance.config)
     }
-    return InstancesListed(ticket, ours)
