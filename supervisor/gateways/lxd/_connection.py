@@ -175,6 +175,11 @@ class Connection:
             limit_s = arguments.get("timeout", self._endpoint.timeout_s)
             socket = self._endpoint.find_socket()
             raise unreachable(error, aim, str(socket), limit_s) from error
+        except (AttributeError, KeyError, TypeError) as error:
+            # pylxd takes for granted that an answer is an object with a type.
+            raise LxdUnavailable(
+                f"could not {aim}: what answers at {self._endpoint.find_socket()} isn't LXD"
+            ) from error
         return response
 
     def _finish(

@@ -135,9 +135,7 @@ def test_event_streams_break_and_can_be_had_again(lxd: LxdEmulator, events: Any)
 
 
 @pytest.mark.parametrize("mute", [False, True], ids=["sound", "mute"])
-def test_a_stream_gives_signs_of_life_unless_it_is_mute(
-    mute: bool, lxd: LxdEmulator
-) -> None:
+def test_a_stream_gives_signs_of_life_unless_it_is_mute(mute: bool, lxd: LxdEmulator) -> None:
     stream = WebSocketBaseClient(f"ws+unix://{lxd.socket}", exclude_headers=["origin"])
     stream.resource = "/1.0/events?type=lifecycle"
     if mute:
