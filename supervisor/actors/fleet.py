@@ -52,6 +52,7 @@ from supervisor.workers import WorkFailed
 
 _LISTING_LIMIT_S = 60.0
 _SOON_S = 1.0
+_LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
 
 
@@ -221,6 +222,10 @@ class FleetActor(Actor):
             self._carry_out(plan)
         if self._again:
             self._start_reconcile(self._again)
+        elif listing.error:
+            # Nothing was repaired, and the operator is told so for as long as it isn't.
+            again_s = min(_LISTING_AGAIN_S, config.reconcile_interval.total_seconds())
+            self._reconcile_after(again_s, "LXD's list could not be had")
         elif adopted:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
