@@ -541,10 +541,13 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     asked = {item.callspec.params["row"].name for item in request.session.items if _is_row(item)}
     rows = [row for row in ROWS if row.name in asked]
 
+    directories = [tmp_path_factory.mktemp("row") for _ in rows]  # making them knows no threads
+
     def play(number: int, row: Row) -> str:
         try:
-            directory = tmp_path_factory.mktemp("row")
-            with lxd_fleet(directory, number, born_with=row.born_with, **dict(row.lxd)) as fleet:
+            with lxd_fleet(
+                directories[number - 1], number, born_with=row.born_with, **dict(row.lxd)
+            ) as fleet:
                 Play(row, fleet).run()
         except BaseException as error:  # noqa: BLE001 - it is told by that row's test
             return "".join(traceback.format_exception(error))
