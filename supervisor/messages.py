@@ -229,8 +229,16 @@ class RegistrationsListed:
 
 @dataclass(frozen=True)
 class InstancesListed:
-    """What LXD has of ours, with what each says of itself; or why there is no list."""
+    """What LXD has of ours, with what each says of itself; or why there is no list.
+
+    Attributes:
+        ticket: of the reconcile that it is for.
+        instances: by name.
+        error: why there is no list.
+        asked: the names that were asked for one by one, as the list did not show them.
+    """
 
     ticket: int
     instances: Mapping[str, Marks] = field(default_factory=dict)
     error: str = ""
+    asked: frozenset[str] = frozenset()

@@ -132,6 +132,7 @@ class Plan:
         vanished: runners whose registration is gone.
         jobless: runners at work that GitHub has not shown at work for long, and whether they are
             registered still.
+        found: runners whose number was not known, and GitHub's number for them.
         confirm: runners of which GitHub knows something new: the name, and whether it is busy.
         suspicion: to be handed to the next plan.
         recheck: how soon both sides are to be listed again; None for the usual interval.
@@ -145,6 +146,7 @@ class Plan:
     unregister: tuple[Registration, ...] = ()
     vanished: tuple[str, ...] = ()
     jobless: tuple[tuple[str, bool], ...] = ()
+    found: tuple[tuple[str, int], ...] = ()
     confirm: tuple[tuple[str, bool], ...] = ()
     suspicion: Suspicion = field(default_factory=Suspicion)
     recheck: timedelta | None = None
@@ -158,6 +160,25 @@ _HEARD_BY = timedelta(seconds=30)
 _MOST_DOUBLINGS = 2
 _BEYOND_REMOVAL = 3
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
+
+
+def unseen(
+    desired: Desired,
+    runners: Iterable[Runner],
+    instances: Iterable[str],
+    registrations: Iterable[Registration],
+) -> frozenset[str]:
+    """Name the instances that should be there by GitHub's list, and that LXD's does not show.
+
+    A list can be incomplete. Whoever believes an empty one makes the whole fleet again, beside
+    the one that is there.
+    """
+    ours = {r.name for r in registrations if _is_ours(desired.installation, r)}
+    return frozenset(ours - {r.name for r in runners} - set(instances))
+
+
+def _is_ours(installation: str, registration: Registration) -> bool:
+    return registration.ephemeral and naming.belongs_to(installation, registration.name)
 
 
 def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
@@ -206,7 +227,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
 
 def _missing(desired: Desired, runners: Sequence[Runner]) -> int:
     """Say how many runners there is a place for."""
-    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    occupied = _occupied(runners, desired)
     missing = max(0, desired.count - occupied)
     if desired.room is None:
         return missing
@@ -231,23 +252,37 @@ def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
     """
     current = desired.generation
     ending = sum(1 for r in runners if r.stage is Stage.FINISHED and r.generation == current)
-    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    occupied = _occupied(runners, desired)
     return max(0, min(ending, desired.count - (occupied - ending)))
+
+
+def _occupied(runners: Sequence[Runner], desired: Desired) -> int:
+    """Count the places that are taken.
+
+    An instance that LXD fails to delete takes none: it must not cost the fleet a runner for ever.
+    But when a tenth of the fleet is such, LXD deletes nothing, and each more would fill the host.
+    """
+    stuck = sum(1 for r in runners if _is_stuck(r))
+    surplus = max(0, stuck - max(1, desired.count // 10))
+    return surplus + sum(1 for r in runners if _occupies_a_place(r, desired))
+
+
+def _is_stuck(runner: Runner) -> bool:
+    """Tell whether LXD fails to delete an instance; once alone it was away, more likely."""
+    return runner.stage is Stage.FAILED and runner.removal_failures >= _BEYOND_REMOVAL
 
 
 def _occupies_a_place(runner: Runner, desired: Desired) -> bool:
     """Tell whether an instance stands in the way of a new one.
 
-    Not one that finishes its job under older settings, nor one that LXD fails to delete again and
-    again: an instance that can't be removed must not cost the fleet a runner for ever. A single
-    failure is LXD's absence, more likely: the instance runs, and goes when LXD is back.
+    Not one that finishes its job under older settings, nor one that LXD fails to delete.
     """
     if runner.stage is Stage.DELETED:
         return False
     at_work = runner.stage is Stage.BUSY or (runner.stage is Stage.FINISHED and runner.has_job)
     if at_work and runner.generation != desired.generation:
         return False
-    return not (runner.stage is Stage.FAILED and runner.removal_failures >= _BEYOND_REMOVAL)
+    return not _is_stuck(runner)
 
 
 def _will_stay(runner: Runner, desired: Desired) -> bool:
@@ -365,6 +400,13 @@ def reconcile(
             and r.name in workless
             and now - workless[r.name] >= limits.workless
         ),
+        found=tuple(
+            (r.name, registration.id)
+            for r in runners
+            if r.runner_id is None
+            and r.stage in _RUNNING
+            and (registration := sides.registration_of(r))
+        ),
         confirm=tuple(
             (r.name, registration.busy)
             for r in runners
@@ -403,7 +445,7 @@ class _Sides:
         if runner.runner_id is not None:
             return self._by_id.get((runner.place, runner.runner_id))
         found = self._by_name.get((runner.place, runner.name))
-        return found if found and self._is_ours(found) else None
+        return found if found and _is_ours(self._installation, found) else None
 
     def is_offline(self, runner: Runner) -> bool:
         """Tell whether GitHub has a runner and does not see it, nor take it for busy."""
@@ -417,7 +459,8 @@ class _Sides:
 
     def unmatched(self) -> list[Registration]:
         """Give the registrations of ours that nothing stands behind."""
-        return [r for r in self._listed if self._is_ours(r) and not self._is_matched(r)]
+        ours = [r for r in self._listed if _is_ours(self._installation, r)]
+        return [r for r in ours if not self._is_matched(r)]
 
     def _is_matched(self, registration: Registration) -> bool:
         runner = self._known.get(registration.name)
@@ -427,9 +470,6 @@ class _Sides:
             # It may belong to a runner that is about to be adopted.
             return registration.name in self._instances
         return runner.runner_id is None and runner.place == registration.place
-
-    def _is_ours(self, registration: Registration) -> bool:
-        return registration.ephemeral and naming.belongs_to(self._installation, registration.name)
 
 
 def _recheck(

@@ -4,7 +4,14 @@ See ``docs/lxd-emulator.md``.
 """
 
 from sandbox.lxd_emulator.emulator import LxdEmulator
-from sandbox.lxd_emulator.faults import CallFault, EventFault, Fault, GuestFault, OperationFault
+from sandbox.lxd_emulator.faults import (
+    CallFault,
+    EventFault,
+    Fault,
+    GuestFault,
+    ListingFault,
+    OperationFault,
+)
 from sandbox.lxd_emulator.guests import GuestBehaviour
 from sandbox.lxd_emulator.machines import Timing
 from sandbox.lxd_emulator.model import Instance
@@ -17,6 +24,7 @@ __all__ = [
     "GuestBehaviour",
     "GuestFault",
     "Instance",
+    "ListingFault",
     "LxdEmulator",
     "OperationFault",
     "Server",

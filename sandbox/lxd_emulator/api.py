@@ -54,7 +54,11 @@ async def _misbehave(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     if fault.way == "fail":
         return refusal(LxdError(fault.status, fault.text))
-    if fault.way == "drop":
+    if fault.way == "garble":
+        return web.Response(status=fault.status, text=fault.text)
+    if fault.way in {"drop", "lose"}:
+        if fault.way == "lose":
+            await handler(request)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()

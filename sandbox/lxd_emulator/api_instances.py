@@ -40,7 +40,8 @@ def add(app: web.Application) -> None:
 
 async def listing(request: web.Request) -> web.Response:
     """List instances; those of a project that isn't there are none."""
-    state = request.app[CONTEXT].state
+    context = request.app[CONTEXT]
+    state = context.state
     kind = request.query.get("instance-type")
     if kind and kind not in {CONTAINER, VIRTUAL_MACHINE}:
         raise LxdError(500, "Invalid instance type")
@@ -50,6 +51,7 @@ async def listing(request: web.Request) -> web.Response:
         for item in state.instances_of(None if everywhere else project_of(request))
         if not kind or item.type == kind
     ]
+    found = list(context.faults.listed(found))
     depth = recursion_of(request)
     if depth == 0:
         return sync([instances.url(item) for item in found])

@@ -33,8 +33,9 @@ class _Listener:
 class EventHub:
     """Hands events to listeners. Belongs to the emulator's event loop."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, ping_s: float = 10) -> None:
         self._faults = faults
+        self._ping_s = ping_s
         self._listeners: set[_Listener] = set()
         self._held: list[tuple[str, str, str]] = []
 
@@ -89,12 +90,13 @@ class EventHub:
         stream = web.WebSocketResponse(compress=False)
         if not stream.can_prepare(request).ok:
             return web.Response(status=400, text="Bad Request\n")
-        listener = _Listener(frozenset(types or TYPES), project)
+        mute = self._faults.is_mute()
+        listener = _Listener(frozenset() if mute else frozenset(types or TYPES), project)
         # From the handshake's answer on nothing may be missed, so it listens before.
         self._listeners.add(listener)
         try:
             await stream.prepare(request)
-            await _send_until_end(request, stream, listener)
+            await _send_until_end(request, stream, listener, None if mute else self._ping_s)
         finally:
             self._listeners.discard(listener)
         return stream
@@ -138,15 +140,21 @@ class EventHub:
 
 
 async def _send_until_end(
-    request: web.Request, stream: web.WebSocketResponse, listener: _Listener
+    request: web.Request,
+    stream: web.WebSocketResponse,
+    listener: _Listener,
+    ping_s: float | None,
 ) -> None:
-    reading = asyncio.ensure_future(_read_until_closed(stream, listener))
+    tasks = [asyncio.ensure_future(_read_until_closed(stream, listener))]
+    if ping_s is not None:
+        tasks.append(asyncio.ensure_future(_give_signs_of_life(stream, ping_s)))
     try:
         while (text := await listener.waiting.get()) is not None:
             with suppress(ConnectionError):
                 await stream.send_str(text)
     finally:
-        reading.cancel()
+        for task in tasks:
+            task.cancel()
     if not stream.closed and request.transport is not None:
         # LXD that goes away says no goodbye.
         request.transport.abort()
@@ -156,3 +164,11 @@ async def _read_until_closed(stream: web.WebSocketResponse, listener: _Listener)
     async for _ in stream:
         pass
     listener.waiting.put_nowait(None)
+
+
+async def _give_signs_of_life(stream: web.WebSocketResponse, ping_s: float) -> None:
+    """Send a ping at once and then regularly, as LXD does."""
+    with suppress(ConnectionError):
+        while True:
+            await stream.ping()
+            await asyncio.sleep(ping_s)

@@ -40,13 +40,15 @@ _UNPACKED = {
 class Timing:
     """How long LXD takes, in seconds; the real one's with tiny containers on two cores.
 
-    `Timing.none()` is for tests of scale.
+    `ping_s` is from one sign of life on an event stream to the next. `Timing.none()` is for tests
+    of scale.
     """
 
     create_s: float = 0.13
     start_s: float = 0.3
     stop_s: float = 0.1
     delete_s: float = 0.03
+    ping_s: float = 10
 
     @classmethod
     def none(cls) -> Timing:

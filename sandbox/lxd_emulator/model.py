@@ -19,7 +19,8 @@ NEVER = "0001-01-01T00:00:00Z"
 STOPPED = "Stopped"
 RUNNING = "Running"
 FROZEN = "Frozen"
-STATUS_CODES = {STOPPED: 102, RUNNING: 103, FROZEN: 110}
+ERROR = "Error"
+STATUS_CODES = {STOPPED: 102, RUNNING: 103, FROZEN: 110, ERROR: 112}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sandbox.lxd_emulator.commands import Command
     from sandbox.lxd_emulator.events import EventHub
-    from sandbox.lxd_emulator.faults import Faults
+    from sandbox.lxd_emulator.faults import Faults, OperationFault
 
 PENDING = 105
 RUNNING = 103
@@ -173,8 +173,10 @@ class Operations:
     ) -> None:
         afterwards = None
         try:
-            await self._misbehave(operation)
+            fault = self._fault_of(operation)
+            await _misbehave(fault)
             afterwards = await work(operation)
+            _pretend(fault)
             operation.status_code = SUCCESS
         except LxdError as error:
             operation.status_code, operation.error = FAILURE, error.text
@@ -184,15 +186,25 @@ class Operations:
         if afterwards is not None:
             afterwards()
 
-    async def _misbehave(self, operation: Operation) -> None:
+    def _fault_of(self, operation: Operation) -> OperationFault | None:
         first = next(iter(operation.resources.values()))[0]
         name = first.partition("?")[0].rpartition("/")[2]
-        fault = self._faults.operation(operation.description, name)
-        if fault is None:
-            return
-        if fault.way == "stall":
-            await asyncio.Event().wait()
-        raise LxdError(400, fault.text)
+        return self._faults.operation(operation.description, name)
 
     def _tell(self, operation: Operation) -> None:
         self._events.operation(operation.document(), operation.project)
+
+
+async def _misbehave(fault: OperationFault | None) -> None:
+    """Do what a fault asks for before anything is done."""
+    if fault is None or fault.way == "pretend":
+        return
+    if fault.way == "stall":
+        await asyncio.Event().wait()
+    raise LxdError(400, fault.text)
+
+
+def _pretend(fault: OperationFault | None) -> None:
+    """Say of what has been done that it has failed, if that is wanted."""
+    if fault is not None:
+        raise LxdError(400, fault.text)

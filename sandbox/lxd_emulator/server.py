@@ -66,7 +66,7 @@ class Server:
         self.settings = settings
         state = self._first_state()
         faults = Faults()
-        events = EventHub(faults)
+        events = EventHub(faults, settings.timing.ping_s)
         operations = Operations(events, faults)
         machines = Machines(state, operations, events, settings.timing)
         guests = Guests(settings.guest, faults, machines.guest_ended)

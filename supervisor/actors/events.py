@@ -14,6 +14,9 @@ from supervisor.supervision import Actor, System, handles
 from supervisor.workers import WorkFailed
 
 _RECONNECT_S = 1.0
+# A stream that LXD gives and cuts again and again costs both sides a listing each time.
+_LONGEST_PAUSE_S = 30.0
+_STEADY_S = 60.0
 
 _MEANINGS: dict[str, lifecycle.Event] = {
     # The guest powered off, or crashed ("shutdown"), or was stopped from outside ("stopped").
@@ -95,6 +98,8 @@ class EventsActor(Actor):
         super().__init__(system)
         self._parts = parts
         self._ear: _Ear | None = None
+        self._connected_at: float | None = None
+        self._pause_s = _RECONNECT_S
 
     def on_start(self) -> None:
         """Connect."""
@@ -115,6 +120,7 @@ class EventsActor(Actor):
 
     @handles(_Connected)
     def _connected(self, _message: _Connected) -> None:
+        self._connected_at = self.system.clock.monotonic()
         self.publish("listening", "receives LXD's events")
         self.system.directory.tell("fleet", Reconcile("LXD's events were not heard before"))
 
@@ -122,7 +128,21 @@ class EventsActor(Actor):
     def _lost(self, message: _Lost) -> None:
         self._close()
         self.publish("reconnecting", message.reason)
-        self.tell_after(_RECONNECT_S, _Connect())
+        self.tell_after(self._next_pause(), _Connect())
+
+    def _next_pause(self) -> float:
+        """Say how long to wait before another try.
+
+        A second; longer and longer while streams break soon after they were had. That LXD can't
+        be reached costs nobody anything, so its return is noticed within the second.
+        """
+        connected_at, self._connected_at = self._connected_at, None
+        if connected_at is None:
+            return _RECONNECT_S
+        if self.system.clock.monotonic() - connected_at >= _STEADY_S:
+            self._pause_s = _RECONNECT_S
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return pause_s
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:

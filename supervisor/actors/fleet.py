@@ -2,7 +2,8 @@
 
 import secrets
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,7 +13,7 @@ from supervisor import lifecycle, marks, naming, places, planning, storage
 from supervisor.actors.runner import Birth, Order
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
-from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -58,6 +59,7 @@ _SOON_S = 1.0
 _CONFIRM_SOON_S = 15.0
 _YOUNG = timedelta(minutes=2)
 _COMING_UP = frozenset({Stage.BOOTING, *AVAILABLE, Stage.BUSY})
+_LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
 
 
@@ -212,7 +214,7 @@ class FleetActor(Actor):
 
     def _compare(self) -> None:
         listing, registered = self._listing, self._registered
-        if listing is None or registered is None:
+        if listing is None or registered is None or self._looks_closer(listing, registered):
             return
         self._reconciling = False
         self._history = {
@@ -247,6 +249,10 @@ class FleetActor(Actor):
             self._carry_out(plan)
         if self._again:
             self._start_reconcile(self._again)
+        elif listing.error:
+            # Nothing was repaired, and the operator is told so for as long as it isn't.
+            again_s = min(_LISTING_AGAIN_S, config.reconcile_interval.total_seconds())
+            self._reconcile_after(again_s, "LXD's list could not be had")
         elif adopted:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
@@ -255,6 +261,22 @@ class FleetActor(Actor):
         else:
             self._reconcile_after(config.reconcile_interval.total_seconds(), "the interval")
         self._show()
+
+    def _looks_closer(self, listing: InstancesListed, registered: RegistrationsListed) -> bool:
+        """Have LXD asked by name for what only GitHub shows, unless that has been done."""
+        if listing.error:
+            return False
+        unseen = planning.unseen(
+            self._desired(), self._planned(), listing.instances, registered.registrations
+        )
+        if not unseen - listing.asked:
+            return False
+        self._listing = None
+        work = partial(
+            look_closer, self._parts.lxd, self._parts.settings.config.name, listing, unseen
+        )
+        self._parts.listing.submit(work, self.actor_ref)
+        return True
 
     def _not_ended_since(self, listed: Mapping[str, Marks]) -> dict[str, Marks]:
         """Leave out instances whose actors have ended since they were listed: they are gone."""
@@ -278,6 +300,8 @@ class FleetActor(Actor):
                 self._registered_ahead.remove(registration.name)
             order = DeleteRegistration(registration.id, registration.name, registration.place)
             directory.tell("tokens", order)
+        for name, number in plan.found:
+            directory.tell(name, Happened(lifecycle.RegistrationFound(number)))
         for name in plan.look:
             directory.tell(name, Look())
         for name, why in plan.offline:
@@ -530,9 +554,28 @@ def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
         found = lxd.instances()
     except LxdError as error:
         return InstancesListed(ticket, error=str(error))
-    ours = {
+    return InstancesListed(ticket, _ours(found, installation))
+
+
+def look_closer(
+    lxd: Lxd, installation: str, listed: InstancesListed, names: frozenset[str]
+) -> InstancesListed:
+    """Ask for instances by name, and add to a list what it did not show."""
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(lxd.instance(name))
+        except NotFound:
+            continue
+        except LxdError as error:
+            return InstancesListed(listed.ticket, error=str(error))
+    instances = {**listed.instances, **_ours(found, installation)}
+    return replace(listed, instances=instances, asked=listed.asked | names)
+
+
+def _ours(found: Iterable[Instance], installation: str) -> dict[str, Marks]:
+    return {
         instance.name: marks.read(instance.status, instance.config)
         for instance in found
         if marks.are_of(installation, instance.config)
     }
-    return InstancesListed(ticket, ours)

@@ -76,6 +76,10 @@ class _Done:
     outcome: Happened | Looked | LookFailed | Inspected | LogsSaved | Recorded
 
 
+class _LookAgain:
+    """It is time for another look, as the last one failed."""
+
+
 class _RecordDue:
     """It is time for a record that was put off, unless another has been made since."""
 
@@ -140,6 +144,7 @@ class RunnerActor(Actor):
         self._alarm: Timer | None = None
         self._request: Mapping[str, Any] = {}
         self._unrecorded = False
+        self._looking = False
 
     def on_start(self) -> None:
         """Begin anew, or take over what is there."""
@@ -178,6 +183,8 @@ class RunnerActor(Actor):
     @handles(_Done)
     def _done(self, message: _Done) -> None:
         outcome = message.outcome
+        if isinstance(outcome, Looked):
+            self._looking = False
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
         elif isinstance(outcome, Looked) and self._known:
@@ -187,7 +194,7 @@ class RunnerActor(Actor):
         elif isinstance(outcome, LookFailed):
             if not self._known:
                 self.publish("unknown", outcome.reason)
-            self.tell_after(_LOOK_AGAIN_S, Look())
+            self.tell_after(_LOOK_AGAIN_S, _LookAgain())
         elif isinstance(outcome, Inspected):
             self._inspected(outcome)
         elif isinstance(outcome, LogsSaved):
@@ -215,6 +222,14 @@ class RunnerActor(Actor):
 
     @handles(Look)
     def _look(self, _message: Look) -> None:
+        # One at a time, its repetitions included: while LXD can't be asked, every reconcile
+        # wishes for another.
+        if not self._looking:
+            self._looking = True
+            self._enqueue(self._parts.tending, self._instance.look)
+
+    @handles(_LookAgain)
+    def _look_again(self, _message: _LookAgain) -> None:
         self._enqueue(self._parts.tending, self._instance.look)
 
     def _happen(self, event: Event) -> None:

@@ -32,6 +32,7 @@ from supervisor.lifecycle.events import (
     LimitPassed,
     NoJobBegun,
     Registered,
+    RegistrationFound,
     RegistrationVanished,
     RemovalFailed,
     StartFailed,
@@ -166,6 +167,11 @@ def _retire(life: Life, now: datetime, reason: str, *, failed: bool) -> Step:
     return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
 
 
+def _as_if_booting(retiring: Step) -> Step:
+    """Let GitHub know of one that LXD may be starting: it may have a job before it is removed."""
+    return replace(retiring, life=replace(retiring.life, retired_from=Stage.BOOTING))
+
+
 def _end_early(life: Life) -> Life:
     """Note in which stage it ended, if that is before it had a job."""
     early = life.stage is Stage.BOOTING or life.stage in AVAILABLE
@@ -268,6 +274,13 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
     # One whose signal was lost has not been recorded.
     effects = () if life.stage is Stage.READY else (Effect.RECORD,)
     return _forward(_watched(life), now, Stage.IDLE, "online; waits for a job", *effects)
+
+
+@_answer.register
+def _(event: RegistrationFound, life: Life, now: datetime) -> Step:
+    if life.runner_id is not None or life.stage in STARTING or life.stage in ENDING:
+        return Step(life)
+    return Step(replace(life, runner_id=event.runner_id))
 
 
 @_answer.register
@@ -381,9 +394,7 @@ def _(event: StartFailed, life: Life, now: datetime) -> Step:
         return Step(life)
     if event.certain or life.runner_id is None:
         return _fail(life, now, event.reason)
-    # It may be booting, and have a job before it is removed: GitHub knows.
-    retiring = _retire(life, now, event.reason, failed=True)
-    return replace(retiring, life=replace(retiring.life, retired_from=Stage.BOOTING))
+    return _as_if_booting(_retire(life, now, event.reason, failed=True))
 
 
 @_answer.register
@@ -395,11 +406,12 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
     if life.stage is Stage.RETIRING:
         return _stay(life, now, "GitHub did not answer")
     reason = f"took too long: {life.reason or f'was {life.stage}'}"
-    if life.stage in {Stage.BOOTING, Stage.FINISHED} and life.runner_id is not None:
-        # Its signals may have been lost and a job may run, or its last logs may be on their way:
-        # GitHub knows.
-        return _retire(life, now, reason, failed=True)
-    return _fail(life, now, reason)
+    if life.stage is Stage.BUSY or life.runner_id is None:
+        return _fail(life, now, reason)
+    # Its signals may have been lost and a job may run, or its last logs may be on their way: GitHub
+    # knows.
+    retiring = _retire(life, now, reason, failed=True)
+    return _as_if_booting(retiring) if life.stage is Stage.CREATING else retiring
 
 
 @_answer.register
@@ -408,6 +420,12 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
         return Step(life)
     if life.stage is Stage.BUSY and not event.force:
         return Step(life)
-    if event.force or life.stage in STARTING or life.runner_id is None:
+    if event.force or life.stage is Stage.REQUESTED:
         return _remove(life, now, event.reason)
-    return _retire(life, now, event.reason, failed=False)
+    if life.runner_id is None:
+        # Taken over without its number, it may be at work: GitHub's list will tell.
+        reason = "is let go when GitHub has shown its registration"
+        later = now + _FIRST_RETIRE_DELAY
+        return Step(replace(life, reason=reason, retire_after=later))
+    retiring = _retire(life, now, event.reason, failed=False)
+    return _as_if_booting(retiring) if life.stage is Stage.CREATING else retiring

@@ -13,6 +13,13 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class RegistrationFound:
+    """GitHub's list shows the number of a runner that was taken over without one."""
+
+    runner_id: int
+
+
+@dataclass(frozen=True)
 class InstanceCreated:
     """LXD has the instance."""
 
@@ -169,6 +176,7 @@ Event = (
     | JobFinished
     | GuestFinished
     | Confirmed
+    | RegistrationFound
     | RegistrationVanished
     | WentOffline
     | InstanceStopped

@@ -1,14 +1,23 @@
-"""LXD's daemon dies, or guests die that it should have told of."""
+"""LXD's daemon dies, hangs or finds no space, or guests die that it should have told of."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.lxd_daemon import processes_of
 from supervisor.gateways.lxd import Lxd
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sandbox.private_lxd import PrivateLxd
     from tests.e2e.world import World
 
 
@@ -114,3 +123,148 @@ def test_the_daemon_comes_up_before_lxd_does(world: World) -> None:
     world.lxd.daemon.start()
     world.wait_whole()
     assert not world.status()["problems"]
+
+
+def test_lxd_restarted_in_order_as_by_an_upgrade_costs_neither_runners_nor_jobs(
+    world: World,
+) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script)
+    world.wait_started(job)
+    before = world.names()
+    world.lxd.daemon.terminate()
+    world.lxd.daemon.start()
+    wait_until(lambda: world.actor("events")["state"] == "listening", "events arrive again")
+    world.wait_whole()
+    assert world.names() == before
+    gate.open()
+    world.wait_completed(job)
+    world.wait_whole()
+
+
+def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_time(
+    world: World,
+) -> None:
+    world.start()
+    done = world.queue()
+    world.wait_completed(done)
+    world.wait_whole()
+    world.wait_started(world.queue(world.gate().script))
+    before = world.names()
+    world.daemon.kill()
+    world.lxd.daemon.kill()
+    lose_power(world.lxd.daemon.directory)
+    world.lxd.daemon.start()
+    assert world.instances() == dict.fromkeys(before, "Stopped")
+    world.daemon.start()
+    # GitHub takes the one that died in its job for busy for a while, so it lists it still.
+    wait_until(lambda: len(world.names()) == 2, "the fleet is there again")
+    wait_until(
+        lambda: world.instances() == dict.fromkeys(world.names(), "Running"), "nothing else is left"
+    )
+    assert not world.names() & before
+    assert world.github.job(done).requeues == 0
+    assert not world.status()["problems"]
+
+
+def test_after_the_hosts_orderly_restart_the_fleet_is_whole(world: World) -> None:
+    world.start()
+    before = world.names()
+    world.daemon.stop()
+    world.lxd.daemon.shut_down(instances_limit_s=5)
+    world.lxd.daemon.start()
+    assert not world.instances()
+    world.start()
+    assert not world.names() & before
+    assert not world.status()["problems"]
+
+
+def test_jobs_start_and_end_while_lxd_hangs_for_longer_than_its_time_limit(world: World) -> None:
+    world.daemon.config["lxd"]["timeout"] = "2s"
+    world.start()
+    gate = world.gate()
+    first = world.queue(gate.script)
+    world.wait_started(first)
+    before = world.names()
+    with world.lxd_paused():
+        second = world.queue(gate.script)
+        world.wait_started(second)
+        gate.open()
+        world.wait_completed(first, second)
+        world.daemon.send(signal.SIGUSR1)
+        wait_until(lambda: problem(world, "no answer within 2 s; LXD hangs"), "the reason is shown")
+    world.wait_whole()
+    assert not world.names() & before
+    wait_until(lambda: not world.status()["problems"], "nothing is wrong any more")
+
+
+def test_a_full_disk_is_shown_and_the_fleet_is_whole_when_there_is_space_again(
+    real_lxd: PrivateLxd,
+    make_world: Callable[..., AbstractContextManager[World]],
+    tmp_path: Path,
+) -> None:
+    with small_pool(real_lxd, tmp_path / "disk") as pool, make_world() as world:
+        world.daemon.config["lxd"]["pool"] = pool
+        world.start()
+        gate = world.gate()
+        held = world.queue(gate.script)
+        world.wait_started(held)
+        before = world.names()
+        rubbish = tmp_path / "disk" / "rubbish"
+        fill(rubbish)
+        world.daemon.reload(virtual_machines=3)
+        full = "Unable to unpack image, run out of disk space"
+        wait_until(lambda: problem(world, full) or is_warned(world, full), "the reason is told")
+        rubbish.unlink()
+        world.wait_whole()
+        assert before < world.names()
+        gate.open()
+        world.wait_completed(held)
+        world.wait_whole()
+
+
+def problem(world: World, words: str) -> bool:
+    """Tell whether the operator reads something of what is wrong."""
+    return any(words.lower() in problem.lower() for problem in world.status()["problems"])
+
+
+def is_warned(world: World, words: str) -> bool:
+    """Tell whether the log warns of it: a failed runner is shown for a moment only."""
+    warnings = [entry for entry in world.daemon.entries() if entry["level"] == "WARNING"]
+    return any(words in entry["message"] for entry in warnings)
+
+
+def lose_power(directory: Path) -> None:
+    """Kill all guests, and what watches over them for LXD, at once."""
+    guests = [pid for pid in processes_of(directory) if not is_dhcp_server(pid)]
+    for pid in sorted(guests):  # a guest's monitor first: it would tell LXD when that is back
+        with suppress(ProcessLookupError):  # it went with its monitor
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(guests) & set(processes_of(directory)), "the guests are dead")
+
+
+def is_dhcp_server(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq"
+
+
+@contextmanager
+def small_pool(lxd: PrivateLxd, directory: Path) -> Iterator[str]:
+    """Make a storage pool on a disk of its own, of 48 MiB."""
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48M,mode=711", "small", str(directory)]
+    subprocess.run(mount, check=True)
+    try:
+        Lxd(lxd.endpoint).ensure_pool("small", "dir", {"source": str(directory)})
+        yield "small"
+        Lxd(lxd.endpoint).delete_pool("small")
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def fill(rubbish: Path) -> None:
+    """Fill the disk that a file is on."""
+    disk = os.statvfs(rubbish.parent)
+    with rubbish.open("ab") as file, suppress(OSError):
+        if disk.f_bfree:
+            os.posix_fallocate(file.fileno(), file.tell(), disk.f_bfree * disk.f_bsize)

@@ -175,7 +175,7 @@ def test_a_guest_that_never_was_and_one_that_shows_nothing_leave_no_file(
 
 
 @pytest.mark.parametrize("call", ["instance", "console_log", "output_of"])
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", [*REFUSALS, *SILENCES])
 def test_what_can_not_be_had_is_one_line_in_the_file(
     lxd: FakeLxd, work: InstanceWork, store: LogStore, call: str, error: LxdError
 ) -> None:

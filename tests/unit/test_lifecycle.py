@@ -28,6 +28,7 @@ from supervisor.lifecycle import (
     Limits,
     NoJobBegun,
     Registered,
+    RegistrationFound,
     RegistrationVanished,
     RemovalFailed,
     Seen,
@@ -54,6 +55,7 @@ events = st.one_of(
     st.just(JobFinished()),
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
     st.builds(Confirmed, st.booleans()),
+    st.builds(RegistrationFound, st.integers(1, 9)),
     st.just(RegistrationVanished()),
     st.builds(WentOffline, st.just("offline")),
     st.just(InstanceStopped()),
@@ -244,12 +246,11 @@ def test_who_was_ordered_away_or_never_had_an_instance_leaves_no_logs(
         assert Effect.SAVE_LOGS not in step(requested, event, NOW).effects
 
 
-@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BUSY])
-def test_a_limit_that_has_passed_saves_the_logs(stage: Stage) -> None:
-    assert Effect.SAVE_LOGS in step(life(stage), LimitPassed(stage), NOW).effects
+def test_a_job_that_took_too_long_has_its_guests_logs_saved() -> None:
+    assert Effect.SAVE_LOGS in step(life(Stage.BUSY), LimitPassed(Stage.BUSY), NOW).effects
 
 
-@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.FINISHED])
+@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BOOTING, Stage.FINISHED])
 def test_one_that_github_lets_go_after_its_limit_has_its_logs_saved(stage: Stage) -> None:
     asked = step(life(stage), LimitPassed(stage), NOW)
     gone = step(asked.life, Unregistered(), NOW)
@@ -398,7 +399,8 @@ def test_github_is_asked_before_a_runner_that_may_have_been_started_is_removed()
     unsure = step(living(Stage.CREATING), StartFailed("LXD is gone", certain=False), NOW)
     assert (unsure.life.stage, unsure.effects) == (Stage.RETIRING, (Effect.UNREGISTER,))
     removed = step(unsure.life, Unregistered(), NOW)
-    assert (removed.life.failed_in, removed.effects) == (Stage.CREATING, (Effect.REMOVE,))
+    assert removed.life.failed_in is Stage.CREATING
+    assert removed.effects == (Effect.SAVE_LOGS, Effect.REMOVE)
     busy = step(unsure.life, UnregistrationRefused(busy=True), NOW)
     assert (busy.life.stage, busy.life.failed_in) == (Stage.BUSY, None)
     unknown = step(unsure.life, UnregistrationRefused(busy=False, reason="down"), NOW)
@@ -440,6 +442,25 @@ def test_one_whose_registration_was_deleted_late_can_not_stay(stage: Stage) -> N
     gone = step(living(stage), Unregistered(), NOW)
     assert (gone.life.stage, gone.life.runner_id) == (Stage.FINISHED, None)
     assert gone.effects == (Effect.REMOVE,)
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+def test_one_taken_over_without_its_number_is_let_go_when_github_has_shown_it(
+    stage: Stage,
+) -> None:
+    order = DeletionOrdered("its settings are out of date")
+    waits = step(life(stage, runner_id=None), order, NOW)
+    assert (waits.life.stage, waits.effects) == (stage, ())
+    assert waits.life.retire_after
+    known = step(waits.life, RegistrationFound(7), NOW).life
+    assert known.runner_id == 7
+    assert step(known, order, NOW).effects == (Effect.UNREGISTER,)
+
+
+@given(lives, st.integers(10, 19))
+def test_a_number_that_is_known_is_not_replaced(before: Life, number: int) -> None:
+    if before.runner_id is not None:
+        assert step(before, RegistrationFound(number), NOW).life == before
 
 
 def test_a_lost_job_leaves_a_runner_that_waits_or_one_that_is_done() -> None:
@@ -489,11 +510,19 @@ def test_what_was_ordered_away_has_not_failed(before: Life, force: bool) -> None
     assert after.failed_in is None
 
 
-@pytest.mark.parametrize("stage", [Stage.REQUESTED, Stage.CREATING])
-def test_what_is_ordered_away_while_it_starts_goes_at_once(stage: Stage) -> None:
-    after = step(life(stage), DeletionOrdered("not wanted"), NOW)
-    assert after.life.stage is Stage.FINISHED
-    assert after.effects == (Effect.REMOVE, Effect.UNREGISTER)
+def test_what_is_ordered_away_before_it_is_registered_goes_at_once() -> None:
+    after = step(life(Stage.REQUESTED, runner_id=None), DeletionOrdered("not wanted"), NOW)
+    assert (after.life.stage, after.effects) == (Stage.FINISHED, (Effect.REMOVE,))
+
+
+@pytest.mark.parametrize("event", [DeletionOrdered("not wanted"), LimitPassed(Stage.CREATING)])
+def test_github_is_asked_before_one_goes_that_lxd_may_be_starting(event: Event) -> None:
+    retiring = step(life(Stage.CREATING), event, NOW)
+    assert (retiring.life.stage, retiring.effects) == (Stage.RETIRING, (Effect.UNREGISTER,))
+    busy = step(retiring.life, UnregistrationRefused(busy=True), NOW).life
+    assert busy.stage is Stage.BUSY
+    unknown = step(retiring.life, UnregistrationRefused(busy=False, reason="down"), NOW).life
+    assert unknown.stage is Stage.BOOTING
 
 
 def test_a_taken_over_runner_has_the_rest_of_its_time() -> None:

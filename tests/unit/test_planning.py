@@ -166,6 +166,27 @@ def test_an_instance_takes_its_place_while_lxd_may_be_away(failures: int) -> Non
     assert balance(wanted(1), [going], NOW).create == 0
 
 
+def test_instances_that_cannot_be_deleted_do_not_fill_the_host() -> None:
+    stuck = [replace(runner(n, Stage.FAILED), removal_failures=3) for n in ("a", "b", "c")]
+    assert balance(wanted(3), stuck[:1], NOW).create == 3
+    assert balance(wanted(3), stuck, NOW).create == 1
+    assert balance(wanted(30), stuck, NOW).create == 30
+
+
+def test_what_only_github_shows_is_to_be_looked_at_more_closely() -> None:
+    known, listed, hidden = named("a"), named("b"), named("c")
+    registered = [
+        Registration(n, name, online=True, busy=False)
+        for n, name in enumerate((known, listed, hidden))
+    ]
+    others = [
+        Registration(8, runner_name("other", "0000000001"), online=True, busy=False),
+        Registration(9, named("d"), online=True, busy=False, ephemeral=False),
+    ]
+    fleet = [runner("a", Stage.IDLE)]
+    assert planning.unseen(wanted(3), fleet, [listed], registered + others) == {hidden}
+
+
 def test_a_successor_is_registered_while_a_runner_powers_off() -> None:
     fleet = [runner("a", Stage.FINISHED), runner("b", Stage.IDLE)]
     assert planning.to_register_ahead(wanted(2), fleet) == 1

@@ -143,7 +143,8 @@ class Connection:
         try:
             body = response.json()
             if body["type"] == "async":
-                return Answer(body["metadata"], body["metadata"]["id"])
+                # An id of another kind fails here, and not where an address is made of it.
+                return Answer(body["metadata"], "" + body["metadata"]["id"])
             return Answer(body["metadata"], None)
         except (KeyError, TypeError, ValueError) as error:
             raise LxdUnavailable(
@@ -174,6 +175,11 @@ class Connection:
             limit_s = arguments.get("timeout", self._endpoint.timeout_s)
             socket = self._endpoint.find_socket()
             raise unreachable(error, aim, str(socket), limit_s) from error
+        except (AttributeError, KeyError, TypeError) as error:
+            # pylxd takes for granted that an answer is an object with a type.
+            raise LxdUnavailable(
+                f"could not {aim}: what answers at {self._endpoint.find_socket()} isn't LXD"
+            ) from error
         return response
 
     def _finish(
@@ -209,7 +215,7 @@ class Connection:
                 raise of_operation(words, aim, secrets)
             if time.monotonic() >= deadline:
                 raise TimedOut(
-                    f"could not {aim} within {limit_s:g} s; LXD goes on with it "
+                    f"could not {aim} within {round(limit_s, 1):g} s; LXD goes on with it "
                     f"(lxc operation show {answer.operation})"
                 )
 

@@ -65,7 +65,10 @@ class Instances(Connection):
         Raises:
             LxdError: The list can't be had.
         """
-        answer = self._call("list the instances", "get", "instances", params={"recursion": 1})
+        aim = "list the instances"
+        answer = self._call(aim, "get", "instances", params={"recursion": 1})
+        if not isinstance(answer.metadata, list):
+            raise LxdError(f"could not {aim}: LXD describes them in an unknown way")
         return [_instance(entry) for entry in answer.metadata]
 
     def instance(self, name: str, *, limit_s: float | None = None) -> Instance:

@@ -177,9 +177,12 @@ class Resources(Connection):
             raise NotFound(
                 f"{error}; make it (lxc network create {network}) or name another as lxd.network"
             ) from error
-        address = (found.get("config") or {}).get("ipv4.address", "")
-        if not address and not found.get("managed"):
-            address = self._interface_address(aim, network)
+        try:
+            address = (found.get("config") or {}).get("ipv4.address", "")
+            if not address and not found.get("managed"):
+                address = self._interface_address(aim, network)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise LxdError(f"could not {aim}: LXD describes it in an unknown way") from error
         try:
             return IPv4Interface(address)
         except ValueError as error:

@@ -85,6 +85,35 @@ def test_lxd_may_come_up_later(make_world: MakeWorld) -> None:
     eventually(lambda: world.shown("events")[0] == "listening")
 
 
+def test_a_stream_that_is_cut_again_and_again_is_asked_for_ever_more_seldom(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    fleet, _ = start(world)
+    for number in range(1, 11):
+        eventually(lambda number=number: len(world.lxd.streams) == number)
+        eventually(lambda: world.shown("events")[0] == "listening")
+        world.lxd.streams[-1].break_off()
+        eventually(lambda: world.shown("events")[0] == "reconnecting")
+        world.clock.advance(min(2 ** (number - 1), 30) - 0.1)
+        assert world.shown("events")[0] == "reconnecting"
+        world.clock.advance(0.1)
+    eventually(lambda: sum(isinstance(message, Reconcile) for message in fleet) == 11)
+
+
+def test_a_stream_that_held_for_a_while_is_asked_for_at_once(make_world: MakeWorld) -> None:
+    world = make_world()
+    start(world)
+    for number, held_s in enumerate((1, 1, 1, 61, 1), 1):
+        eventually(lambda number=number: len(world.lxd.streams) == number)
+        eventually(lambda: world.shown("events")[0] == "listening")
+        world.clock.advance(held_s)
+        world.lxd.streams[-1].break_off()
+        eventually(lambda: world.shown("events")[0] == "reconnecting")
+        world.clock.advance({1: 1, 2: 2, 3: 4, 4: 1, 5: 2}[number])
+    eventually(lambda: len(world.lxd.streams) == 6)
+
+
 def test_a_crash_leaves_no_stream_and_no_thread_behind(make_world: MakeWorld) -> None:
     world = make_world()
     start(world)

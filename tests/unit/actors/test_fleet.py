@@ -510,6 +510,32 @@ def test_an_orphan_that_github_keeps_is_looked_at_with_the_interval(make_world: 
     assert world.github.deleted == []
 
 
+def test_a_list_that_lxd_could_not_give_is_asked_for_again_before_the_interval(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=0)
+    world.lxd.fail("instances", LxdUnavailable("LXD hangs"))
+    start(world)
+    eventually(lambda: world.shown("fleet") == ("degraded", "LXD hangs"))
+    world.clock.advance(31)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+
+
+def test_what_only_github_shows_is_asked_for_by_name_and_taken_over(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    name = runner_name("fleet", "aaaaaaaaaa")
+    number = str(world.github.add(name, online=True))
+    marks = {"generation": _generation(world), "runner_id": number, "stage": "ready"}
+    world.lxd.put(name, installation="fleet", **marks)
+    world.lxd.instances = list  # type: ignore[method-assign]
+    start(world)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+    eventually(lambda: world.names() == [name])
+    assert world.lxd.count("create") == 0
+
+
 def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=0)
     orphan, busy = (runner_name("fleet", letter * 10) for letter in "ab")
@@ -530,7 +556,9 @@ def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> N
     world = start(make_world(virtual_machines=0))
     eventually(lambda: world.github.listings == 1)
     _settle(world)
-    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=_generation(world))
+    number = str(world.github.add("fleet-aaaaaaaa"))
+    marks = {"generation": _generation(world), "runner_id": number}
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", **marks)
     world.tell("fleet", InstanceAppeared("fleet-aaaaaaaa"))
     _settle(world)
     world.clock.advance(1.1)

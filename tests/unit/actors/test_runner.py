@@ -15,7 +15,7 @@ from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.lifecycle import Job, Life, Seen, Stage
 from supervisor.marks import Marks
-from supervisor.messages import Happened, JitConfigMade, RunnerChanged
+from supervisor.messages import Happened, JitConfigMade, Look, RunnerChanged
 from supervisor.roster import Entry, digest
 from supervisor.supervision import (
     INFINITY,
@@ -194,7 +194,7 @@ def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> 
 
 @pytest.mark.parametrize(
     ("stage", "leads_to"),
-    [("requested", "failed"), ("creating", "failed"), ("booting", "retiring")],
+    [("requested", "failed"), ("creating", "retiring"), ("booting", "retiring")],
 )
 def test_a_stage_that_takes_too_long_ends_the_runner(
     make_world: MakeWorld, stage: str, leads_to: str
@@ -399,6 +399,25 @@ def test_a_look_at_an_lxd_that_is_down_is_repeated(make_world: MakeWorld) -> Non
     eventually(lambda: play.world.shown(NAME) == ("unknown", "LXD is gone"))
     play.world.clock.advance(2)
     eventually(lambda: play.life().reason == "taken over")
+
+
+def test_looks_that_fail_do_not_pile_up(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    lxd = play.world.lxd
+    lxd.fail("instance", *[LxdUnavailable("LXD is gone")] * 4)
+    for looks in range(1, 5):
+        for _ in range(5):  # each reconcile wishes for one
+            play.world.tell(NAME, Look())
+        eventually(lambda looks=looks: lxd.count("instance") == looks)
+        eventually(lambda: play.world.waiting(NAME) == 0)
+        play.world.clock.advance(2)
+
+    def looks_anew() -> bool:
+        play.world.tell(NAME, Look())
+        return lxd.count("instance") > 5
+
+    eventually(looks_anew)
 
 
 def test_a_crash_before_the_instance_was_made_leaves_nothing(make_world: MakeWorld) -> None:

@@ -226,6 +226,31 @@ def test_an_instance_in_an_unknown_shape_is_an_error_and_no_crash(
         lxd.instances()
 
 
+@pytest.mark.parametrize("metadata", [None, {}, 7, "instances", {"config": 7}])
+def test_a_list_or_network_in_an_unknown_shape_is_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], metadata: Any
+) -> None:
+    body = {"type": "sync", "metadata": metadata}
+    answers = {"/1.0/instances": body, "/1.0/networks/lxdbr0": body}
+    lxd = impostor(lambda received: _lxd(received, answers))
+
+    with pytest.raises(LxdError, match="could not list the instances"):
+        lxd.instances()
+    with pytest.raises(LxdError, match="could not find the host's address on network lxdbr0"):
+        lxd.bridge_address("lxdbr0")
+
+
+@pytest.mark.parametrize("operation", [7, None, {}])
+def test_an_operation_without_a_name_is_not_lxds(
+    impostor: Callable[..., Lxd], operation: Any
+) -> None:
+    answers = {"/1.0/instances": {"type": "async", "metadata": {"id": operation}}}
+    lxd = impostor(lambda received: _lxd(received, answers, "202 Accepted"))
+
+    with pytest.raises(LxdUnavailable, match="isn't LXD"):
+        lxd.create({"name": "one"}, limit_s=1)
+
+
 def test_a_connection_that_breaks_in_the_middle_is_told(impostor: Callable[..., Lxd]) -> None:
     lxd = impostor(lambda _received: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 

@@ -10,8 +10,9 @@ import requests
 from pylxd import Client
 from pylxd.client import get_session_for_url
 from pylxd.exceptions import LXDAPIException
+from ws4py.client import WebSocketBaseClient
 
-from sandbox.lxd_emulator import CallFault, EventFault, OperationFault
+from sandbox.lxd_emulator import CallFault, EventFault, ListingFault, OperationFault
 
 if TYPE_CHECKING:
     from sandbox.lxd_emulator import LxdEmulator
@@ -47,6 +48,35 @@ def test_a_dropped_call_does_nothing(lxd: LxdEmulator, client: Client) -> None:
     with pytest.raises(requests.exceptions.ConnectionError):
         client.instances.create(REQUEST)
     assert client.instances.all() == []
+
+
+def test_a_call_whose_answer_is_lost_is_done(lxd: LxdEmulator, client: Client) -> None:
+    lxd.want(CallFault(way="lose", method="POST"))
+    with pytest.raises(requests.exceptions.ConnectionError):
+        client.instances.create(REQUEST)
+    assert lxd.wait_for(lambda: [i.name for i in lxd.instances()] == ["a1"])
+
+
+def test_an_answer_is_garbled(lxd: LxdEmulator) -> None:
+    lxd.want(CallFault(way="garble", path="/1.0/instances", status=200, text="<html>"))
+    with get_session_for_url(lxd.endpoint) as session:
+        answer = session.get(f"{lxd.endpoint}/1.0/instances")
+    assert (answer.status_code, answer.text) == (200, "<html>")
+
+
+def test_what_a_listing_hides_is_there_by_name(lxd: LxdEmulator, client: Client) -> None:
+    client.instances.create(REQUEST, wait=True)
+    lxd.want(ListingFault(way="hide", times=None))
+    assert client.instances.all() == []
+    assert client.instances.get("a1").name == "a1"
+
+
+def test_an_operation_that_pretends_to_fail_is_done(lxd: LxdEmulator, client: Client) -> None:
+    instance = client.instances.create(REQUEST, wait=True)
+    lxd.want(OperationFault(way="pretend", description="Starting*", text="broken"))
+    with pytest.raises(LXDAPIException, match="broken"):
+        instance.start(wait=True)
+    assert client.instances.get("a1").status == "Running"
 
 
 def test_an_operation_fails_with_the_words_it_was_given(lxd: LxdEmulator, client: Client) -> None:
@@ -104,6 +134,24 @@ def test_event_streams_break_and_can_be_had_again(lxd: LxdEmulator, events: Any)
     assert lxd.wait_for(lambda: lxd.event_streams() == 0)
 
 
+@pytest.mark.parametrize("mute", [False, True], ids=["sound", "mute"])
+def test_a_stream_gives_signs_of_life_unless_it_is_mute(mute: bool, lxd: LxdEmulator) -> None:
+    stream = WebSocketBaseClient(f"ws+unix://{lxd.socket}", exclude_headers=["origin"])
+    stream.resource = "/1.0/events?type=lifecycle"
+    if mute:
+        lxd.want(EventFault(way="mute"))
+    stream.connect()
+    stream.sock.settimeout(0.3 if mute else 5)
+    try:
+        if mute:
+            with pytest.raises(TimeoutError):
+                stream.sock.recv(2)
+        else:
+            assert stream.sock.recv(2) == b"\x89\x00"  # a ping without content
+    finally:
+        stream.close_connection()
+
+
 def test_faults_can_be_asked_for_over_the_socket(lxd: LxdEmulator, client: Client) -> None:
     with get_session_for_url(lxd.endpoint) as session:
         url = f"{lxd.endpoint}/_emulator/faults"
@@ -115,5 +163,5 @@ def test_faults_can_be_asked_for_over_the_socket(lxd: LxdEmulator, client: Clien
         refused = session.post(url, json={"kind": "call", "way": "zz"})
         assert (refused.status_code, json.loads(refused.text)["error"]) == (
             400,
-            "way must be one of drop, fail, hang",
+            "way must be one of drop, fail, garble, hang, lose",
         )

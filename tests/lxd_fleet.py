@@ -1,0 +1,293 @@
+"""The daemon's whole tree, with a LXD that can be made to fail, and what a test sees of both."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from sandbox.github import JobRequest, SandboxGitHub
+from sandbox.lxd_emulator import Fault, GuestBehaviour, LxdEmulator, Timing
+from sandbox.lxd_emulator.state import ServerState
+from supervisor.config import parse
+from supervisor.config.model import LimitsConfig
+from supervisor.daemon import make_parts, root_spec
+from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
+from supervisor.lifecycle import AVAILABLE, Limits, Stage
+from supervisor.messages import ConfigChanged
+from supervisor.parts import Parts
+from supervisor.report import status_report
+from supervisor.roster import Entry, Roster
+from supervisor.supervision import System, tree
+
+TOKEN = "made-up-secret-token"
+LIMIT_S = 25.0
+PRESENT = AVAILABLE | {Stage.BUSY}
+# The bridge's address is on the loopback; each fleet has its own, so that no two want one port.
+BRIDGE = "lxdbr0"
+
+
+class CountingLxd(Lxd):
+    """The gateway, with a count of all it asks LXD for, answered or not."""
+
+    def __init__(self, endpoint: LxdEndpoint) -> None:
+        super().__init__(endpoint)
+        self.calls: Counter[str] = Counter()
+
+    def _send(self, aim: str, verb: str, path: Sequence[str], *rest: Any) -> Any:
+        self.calls[f"{verb} {'/'.join(path[:1])}"] += 1
+        return super()._send(aim, verb, path, *rest)
+
+    def events(self) -> EventStream:
+        self.calls["events"] += 1
+        return super().events()
+
+
+class WatchedRoster(Roster):
+    """A roster that remembers why runners have failed: each stood in the status for a while."""
+
+    def __init__(self, told: set[str]) -> None:
+        super().__init__()
+        self._told = told
+
+    def put(self, entry: Entry) -> None:
+        if entry.life.stage is Stage.FAILED:
+            self._told.add(f"{entry.name}: {entry.life.reason}")
+        super().put(entry)
+
+
+@dataclass
+class LxdFleet:
+    """Three runners wanted, everything real but LXD's and GitHub's insides.
+
+    Attributes:
+        lxd: the emulated LXD.
+        github: the sandbox GitHub.
+        config: the configuration, as its file has it.
+        told: all problems that the operator could have read so far.
+        most_instances: the most there have been at once.
+        outdated: how many are there besides those wanted, as they end a job under other settings.
+    """
+
+    lxd: LxdEmulator
+    github: SandboxGitHub
+    config: dict[str, Any]
+    told: set[str] = field(default_factory=set)
+    most_instances: int = 0
+    outdated: int = 0
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    # Life
+
+    def stop(self) -> None:
+        """End the daemon's part; LXD and its guests stay."""
+        self.system.stop(10)
+        for workers in (self.parts.creating, self.parts.tending, self.parts.listing):
+            workers.close()
+
+    def start(self) -> None:
+        """Start the daemon's part, which knows nothing but what LXD and GitHub hold."""
+        config = parse(self.config, "test")
+        made = make_parts(config)
+        self.gateway = CountingLxd(made.lxd.endpoint)
+        self.parts: Parts = replace(made, lxd=self.gateway, roster=WatchedRoster(self.told))
+        self.system = System()
+        self.system.run_root(root_spec(self.system, self.parts))
+
+    # What happens to it
+
+    def want(self, count: int) -> None:
+        """Change the wanted number, as a reload does."""
+        self.config["virtual-machines"] = count
+        config = parse(self.config, "test")
+        self.parts.settings.accept(config)
+        for name in ("tokens", "fleet"):
+            self.system.directory.tell(name, ConfigChanged(config))
+
+    def queue(self, seconds: float) -> int:
+        """Queue a job that takes so long."""
+        request = JobRequest(script=f"sleep {seconds}", repository="acme/demo")
+        return self.github.queue(request).id
+
+    def change(self, change: Callable[[ServerState], object]) -> None:
+        """Change what LXD holds, behind everybody's back."""
+        self.lxd._call(lambda server: change(server.context.state))
+
+    # What is there
+
+    def entries(self) -> dict[str, Entry]:
+        """Return the runners, by name."""
+        return {entry.name: entry for entry in self.parts.roster.all()}
+
+    def stages(self) -> Counter[str]:
+        """Count the runners at each stage."""
+        return Counter(str(entry.life.stage) for entry in self.entries().values())
+
+    def idle(self) -> list[str]:
+        """Return the names of those that wait for a job."""
+        return sorted(n for n, entry in self.entries().items() if entry.life.stage in AVAILABLE)
+
+    def problems(self) -> list[str]:
+        """Return what the operator is told now."""
+        now = self.system.clock.now()
+        roster, settings = self.parts.roster, self.parts.settings
+        shown: list[str] = status_report(tree(self.system), roster.all(), settings, now)["problems"]
+        return shown
+
+    def calls(self) -> int:
+        """Return how often LXD was asked for something."""
+        return self.gateway.calls.total()
+
+    def is_complete(self) -> bool:
+        """Tell whether all runners are there, on each side, with nothing left over on any."""
+        entries = self.entries()
+        if len(entries) != self.config["virtual-machines"] + self.outdated:
+            return False
+        if any(entry.life.stage not in PRESENT for entry in entries.values()):
+            return False
+        if {r.name for r in self.github.runners() if r.online} != entries.keys():
+            return False
+        return {i.name: i.status for i in self.lxd.instances()} == dict.fromkeys(entries, "Running")
+
+    def is_whole(self) -> bool:
+        """Tell whether all is as it should be, and nothing is wrong in the operator's eyes."""
+        return (
+            self.is_complete()
+            and len(self.github.runners()) == len(self.entries())
+            and not self.problems()
+        )
+
+    # Watching it
+
+    def look(self) -> None:
+        """Note what is to be seen at this moment."""
+        self.told.update(self.problems())
+        self.most_instances = max(self.most_instances, len(self.lxd.instances()))
+
+    def reads(self, pattern: str) -> bool:
+        """Tell whether the operator could have read something."""
+        return any(re.search(pattern, told) for told in self.told)
+
+    def wait(
+        self,
+        holds: Callable[[], object],
+        what: str,
+        limit_s: float = LIMIT_S,
+        meanwhile: Callable[[LxdFleet], object] = look,
+    ) -> None:
+        """Wait until something holds, and watch meanwhile."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            meanwhile(self)
+            self.look()
+            if holds():
+                return
+            assert time.monotonic() < deadline, f"waited {limit_s:g} s: {what}\n{self.picture()}"
+            time.sleep(0.05)
+
+    def watch(self, seconds: float, meanwhile: Callable[[LxdFleet], object] = look) -> None:
+        """Watch for a while."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() >= end, "time passes", seconds + 5, meanwhile)
+
+    def picture(self) -> str:
+        """Describe all sides, for a failed test's message."""
+        runners = {n: (str(e.life.stage), e.life.reason) for n, e in self.entries().items()}
+        registered = {r.name: (r.online, r.busy) for r in self.github.runners()}
+        instances = {i.name: (i.status, i.busy) for i in self.lxd.instances()}
+        told = "\n  ".join(sorted(self.told))
+        return (
+            f"runners {runners}\nregistered {registered}\ninstances {instances}\n"
+            f"guests {self.lxd.guests()}\njobs {self.github.jobs()}\nproblems {self.problems()}\n"
+            f"calls {dict(self.gateway.calls)}\ntold so far:\n  {told}"
+        )
+
+
+@contextmanager
+def lxd_fleet(
+    directory: Path, number: int, *, born_with: Sequence[Fault] = (), **settings: Any
+) -> Iterator[LxdFleet]:
+    """Run a fleet with short limits.
+
+    Args:
+        directory: an empty one.
+        number: from 1 to 250; of those that run at the same time each has another one.
+        born_with: what is wrong from the beginning.
+        settings: of the configuration's section `lxd`.
+    """
+    tarball = directory / "actions-runner-linux-x64-2.300.0.tar.gz"
+    tarball.write_bytes(b"an application")
+    with (
+        SandboxGitHub(org="acme", token=TOKEN, tarball=tarball) as github,
+        LxdEmulator(
+            directory / "lxd",
+            guest=GuestBehaviour(boot_s=0.1, poweroff_s=0.05),
+            timing=Timing(ping_s=0.5),
+            images={"github-runner": "container"},
+            furnished=False,
+        ) as lxd,
+    ):
+        lxd.want(*born_with)
+        everywhere = Lxd(LxdEndpoint(lxd.socket))
+        everywhere.ensure_pool("default")
+        everywhere.ensure_network(BRIDGE, {"ipv4.address": f"127.0.{number}.1/8"})
+        config = _configuration(directory, github.url, lxd.socket, number, settings)
+        fleet = LxdFleet(lxd, github, config)
+        try:
+            yield fleet
+        finally:
+            lxd.want_nothing()
+            fleet.stop()
+
+
+def _configuration(
+    directory: Path, github: str, socket: Path, number: int, lxd: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": f"row-{number}",
+        "path": "acme",
+        "github-url": github,
+        "token": TOKEN,
+        "virtual-machines": 3,
+        "reconcile-interval": "1s",
+        "limits": {
+            "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
+        },
+        "lxd": {"socket": str(socket), "instance-type": "container", "timeout": "1s", **lxd},
+        "control": {"socket": str(directory / "control.sock")},
+        "state-directory": str(directory / "state"),
+    }  # fmt: skip
+
+
+@contextmanager
+def hurried() -> Iterator[list[str]]:
+    """Shorten what no configuration does, for all fleets of this process; give what crashed."""
+
+    def limits(config: LimitsConfig) -> Limits:
+        return replace(unhurried(config), removal_retry=timedelta(seconds=0.5))
+
+    unhurried = LimitsConfig.limits
+    crashes: list[str] = []
+    sink = logger.add(
+        lambda message: crashes.append(str(message)),
+        filter=lambda record: record["exception"] is not None,
+    )
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("platform.machine", lambda: "x86_64")
+            patch.setattr(LimitsConfig, "limits", limits)
+            patch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 2.0)
+            yield crashes
+    finally:
+        logger.remove(sink)
