@@ -16,13 +16,14 @@ from supervisor.planning.terms import (
     Suspicion,
     in_words,
 )
+from supervisor.waits import doubled
 
 _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,
 )  # fmt: skip
 _SOON = timedelta(seconds=15)
 _HEARD_BY = timedelta(seconds=30)
-_MOST_DOUBLINGS = 2
+_LONGEST_RECHECK = timedelta(minutes=1)
 _USUAL = Patience()
 
 
@@ -166,7 +167,7 @@ def _recheck(
     # One whose ready signal nobody heard may be seen online.
     waits += [max(_SOON, due - now) for name, due in heard_by.items() if name not in found.unheard]
     if found.rounds:
-        waits.append(_SOON * 2 ** min(found.rounds - 1, _MOST_DOUBLINGS))
+        waits.append(doubled(_SOON, found.rounds, _LONGEST_RECHECK))
     return min(waits, default=None)
 
 
