@@ -11,7 +11,7 @@ from fake_world import World, eventually
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.lifecycle import GuestReady
-from supervisor.messages import ConfigChanged, Happened, SignalsListening
+from supervisor.messages import ConfigChanged, Happened, SignalsListening, StorageChanged
 from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
 
 
@@ -29,6 +29,7 @@ class GitHubFleet:
             strategy=Strategy.REST_FOR_ONE,
         )
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+        world.tell("fleet", StorageChanged(pool="default"))
 
     def fill(self, count: int) -> None:
         """Wait until so many guests have reported."""

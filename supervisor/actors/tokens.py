@@ -1,7 +1,6 @@
 """The one actor that talks to GitHub: registrations, deletions, listings, and the credential."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from loguru import logger
 from supervisor import lifecycle, places
 from supervisor.actors.former_places import FormerPlaces
 from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
+from supervisor.actors.places_listing import PlacesListing, Registrations
 from supervisor.blueprints import architecture
 from supervisor.config import Config
 from supervisor.github import conversations
@@ -38,11 +38,9 @@ from supervisor.messages import (
     JitConfigMade,
     ListRegistrations,
     RegisterAhead,
-    RegistrationsListed,
     RequestJitConfig,
 )
 from supervisor.parts import Parts
-from supervisor.planning import Registration
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.workers import WorkFailed
 
@@ -54,7 +52,6 @@ _FORMER_PLACES_S = 10.0
 
 T = TypeVar("T")
 Order = RequestJitConfig | RegisterAhead
-Registrations = tuple[Registration, ...]
 
 
 class _Retry:
@@ -73,25 +70,10 @@ class _LookAtCall:
     """Has the call under way taken too long?"""
 
 
-class _Listing:
-    """A listing of all places, which is under way.
-
-    Attributes:
-        waits_for: the places that have not answered.
-        outcomes: of those that have.
-        is_late: of the former places, nobody waits any more.
-    """
-
-    def __init__(self, waits_for: set[str]) -> None:
-        self.waits_for = waits_for
-        self.outcomes: dict[str, Registrations | GitHubError] = {}
-        self.is_late = False
-
-
 class _ListingLate:
     """The configured place's list must not wait for those of former ones any more."""
 
-    def __init__(self, listing: _Listing) -> None:
+    def __init__(self, listing: PlacesListing) -> None:
         self.listing = listing
 
 
@@ -116,7 +98,7 @@ class TokensActor(Actor):
         self._turns: dict[str, Turn[JitConfigMade]] = {}
         self._unwanted: set[str] = set()
         self._tickets: list[int] = []
-        self._listing: _Listing | None = None
+        self._listing: PlacesListing | None = None
         self._deleting: set[tuple[str, int]] = set()
         self._gate = Gate()
         self._limited = self._is_transient = False
@@ -306,7 +288,7 @@ class TokensActor(Actor):
             return  # one is under way, and serves for both
         here = self._line.place
         former = self._former.in_use(here)
-        self._listing = _Listing({here, *(one.place for one in former)})
+        self._listing = PlacesListing({here, *(one.place for one in former)})
         if former:
             self.tell_after(_FORMER_PLACES_S, _ListingLate(self._listing))
         for one in former:
@@ -321,17 +303,16 @@ class TokensActor(Actor):
             )
 
     def _here_listed(
-        self, listing: _Listing, line: Line, outcome: Registrations | GitHubError
+        self, listing: PlacesListing, line: Line, outcome: Registrations | GitHubError
     ) -> None:
         if line is self._line:
             self._learn(outcome)
         self._place_listed(listing, line.place, outcome)
 
     def _place_listed(
-        self, listing: _Listing, place: str, outcome: Registrations | GitHubError
+        self, listing: PlacesListing, place: str, outcome: Registrations | GitHubError
     ) -> None:
-        listing.waits_for.discard(place)
-        listing.outcomes[place] = outcome
+        listing.take(place, outcome)
         self._answer(listing)
 
     @handles(_ListingLate)
@@ -339,20 +320,14 @@ class TokensActor(Actor):
         message.listing.is_late = True
         self._answer(message.listing)
 
-    def _answer(self, listing: _Listing) -> None:
+    def _answer(self, listing: PlacesListing) -> None:
         here = self._line.place
-        waits_for = listing.waits_for & {here} if listing.is_late else listing.waits_for
-        if waits_for or listing is not self._listing:
+        if listing is not self._listing or not listing.is_complete(here):
             return
         self._listing = None
         ticket = self._tickets[-1]  # of those before it, nobody waits any more
         self._tickets.clear()
-        listed = {p: o for p, o in listing.outcomes.items() if not isinstance(o, GitHubError)}
-        found = tuple(replace(r, place=place) for place in listed for r in listed[place])
-        error = listing.outcomes.get(here)
-        trouble = str(error) if isinstance(error, GitHubError) else ""
-        answer = RegistrationsListed(ticket, found, trouble, frozenset(listed))
-        self.system.directory.tell("fleet", answer)
+        self.system.directory.tell("fleet", listing.answer(ticket, here))
 
     def _learn(self, outcome: Registrations | GitHubError) -> None:
         """Learn from a listing whether GitHub answers."""
