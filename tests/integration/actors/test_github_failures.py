@@ -150,7 +150,7 @@ def fleet(
     tarball = tmp_path / "actions-runner-linux-x64-2.300.0.tar.gz"
     tarball.write_bytes(b"an application")
     # None of these guests is real, so GitHub sees none of them online.
-    world = make_world(virtual_machines=2, limits={"offline": "1d"})
+    world = make_world(virtual_machines=2, limits={"offline": "1d", "ready": "1d"})
     with SandboxGitHub(org="acme", token=TOKEN, tarball=tarball, clock=world.clock.now) as sandbox:
         world.reconfigure(github_url=sandbox.url, token=TOKEN)
         world.base.update({"github-url": sandbox.url, "token": TOKEN})
