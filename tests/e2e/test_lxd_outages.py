@@ -214,9 +214,8 @@ def test_a_full_disk_is_shown_and_the_fleet_is_whole_when_there_is_space_again(
         rubbish = tmp_path / "disk" / "rubbish"
         fill(rubbish)
         world.daemon.reload(virtual_machines=3)
-        wait_until(
-            lambda: problem(world, "3 runners in a row have failed to be created"), "it is told"
-        )
+        again = "3 runners in a row have failed to be created"
+        wait_until(lambda: problem(world, again), "that it fails again and again is told")
         assert problem(world, "Unable to unpack image, run out of disk space")
         rubbish.unlink()
         world.wait_whole()
