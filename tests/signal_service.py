@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fake_world import Inbox
+from fake_world import Inbox, eventually
 
 from supervisor.actors.signals import SignalsActor
 from supervisor.lifecycle import Life, Stage
@@ -54,6 +54,7 @@ class Service:
             ChildSpec(OTHER, lambda: Inbox.start(system, self.other)),
             ChildSpec("signals", partial(SignalsActor.start, system, world.parts)),
         )
+        eventually(lambda: world.shown("signals")[0] in {"listening", "failing"})
 
     def connect(self, source: str = HOST) -> socket.socket:
         return socket.create_connection((HOST, self.port), timeout=10, source_address=(source, 0))

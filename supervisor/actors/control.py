@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from pydantic_core import to_jsonable_python
 from werkzeug.exceptions import HTTPException
 
@@ -133,4 +133,5 @@ def _crash(system: System) -> Callable[[str], Any]:
 
 def _in_words(error: HTTPException) -> Any:
     """Answer in JSON what Flask would answer in HTML, such as for an address that is none."""
-    return jsonify(error=f"{error.name.lower()}: {error.description}"), error.code or 500
+    what = f"the daemon refuses {request.method} {request.path}: {error.name.lower()}"
+    return jsonify(error=what), error.code or HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,5 +1,6 @@
 """Where the guests report: a small web service on the bridge's address."""
 
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
@@ -8,13 +9,14 @@ from loguru import logger
 
 from supervisor import signals
 from supervisor.allowance import Allowances, Rate
-from supervisor.gateways.lxd import LxdError
+from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Roster
 from supervisor.strangers import Bounds
 from supervisor.supervision import Actor, Clock, Directory, System, handles
 from supervisor.web import ServerLost, WebServer
+from supervisor.workers import WorkFailed
 
 _LISTEN_AGAIN_S = 2.0
 BOUNDS = Bounds(
@@ -36,6 +38,14 @@ class _Listen:
     """It is time to take the address."""
 
 
+@dataclass(frozen=True)
+class _Address:
+    """The worker's message: where to listen, or why that is not known."""
+
+    address: str = ""
+    error: str = ""
+
+
 class SignalsActor(Actor):
     """Keeps the service up; the service itself tells the runners, from its own threads."""
 
@@ -47,6 +57,7 @@ class SignalsActor(Actor):
 
     def on_start(self) -> None:
         """Take the address."""
+        self.publish("waiting", "asks LXD for the address that guests report to")
         self._listen(_Listen())
 
     @handles(AnnounceSignals)
@@ -57,20 +68,32 @@ class SignalsActor(Actor):
     @handles(_Listen)
     def _listen(self, _message: _Listen) -> None:
         config = self._parts.settings.config
-        port = config.signals.port
-        try:
-            network = config.lxd.network
-            address = config.signals.address or self._parts.lxd.bridge_address(network).ip
-            self._server = self._serve(str(address), port)
-        except LxdError as error:
-            # LXD may come up after us. No runner starts meanwhile.
-            self._fail(str(error))
-        except OSError as error:
-            self._fail(f"can't listen at {address}:{port}: {error.strerror}")
+        if config.signals.address:
+            self._take(_Address(str(config.signals.address)))
         else:
-            self._base = f"http://{address}:{port}"
-            self.publish("listening", f"guests report to {self._base}")
-            self._announce(AnnounceSignals())
+            # LXD may take long to answer, and others are to be started meanwhile.
+            find = partial(_find_address, self._parts.lxd, config.lxd.network)
+            self._parts.tending.submit(find, self.actor_ref)
+
+    @handles(_Address)
+    def _take(self, found: _Address) -> None:
+        port = self._parts.settings.config.signals.port
+        if found.error:
+            # LXD may come up after us. No runner starts meanwhile.
+            self._fail(found.error)
+            return
+        try:
+            self._server = self._serve(found.address, port)
+        except OSError as error:
+            self._fail(f"can't listen at {found.address}:{port}: {error.strerror}")
+            return
+        self._base = f"http://{found.address}:{port}"
+        self.publish("listening", f"guests report to {self._base}")
+        self._announce(AnnounceSignals())
+
+    @handles(WorkFailed)
+    def _work_failed(self, message: WorkFailed) -> None:
+        raise message.error
 
     def _fail(self, reason: str) -> None:
         self.publish("failing", reason)
@@ -105,6 +128,13 @@ class SignalsActor(Actor):
         if self._server:
             self._server.close()
         self._server = None
+
+
+def _find_address(lxd: Lxd, network: str) -> _Address:
+    try:
+        return _Address(str(lxd.bridge_address(network).ip))
+    except LxdError as error:
+        return _Address(error=str(error))
 
 
 def make_app(roster: Roster, directory: Directory, clock: Clock) -> Flask:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from supervisor.waits import doubled
+
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 300.0
 
@@ -28,7 +30,7 @@ class Gate:
     ) -> "Gate":
         """Close it, until `until` or for twice as long as the last time."""
         failures = self.failures + 1
-        delay = min(_FIRST_DELAY_S * 2 ** min(self.failures, 20), _LONGEST_DELAY_S)
+        delay = doubled(_FIRST_DELAY_S, failures, _LONGEST_DELAY_S)
         return Gate(reason, until or now + delay, failures, everything)
 
     def retry_now(self) -> "Gate":

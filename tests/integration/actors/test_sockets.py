@@ -131,6 +131,9 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+_MORE_WORKERS = 3
+
+
 def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
     threads = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -138,11 +141,12 @@ def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
         service = Service(world)
         wanted = f"can't listen at 127.0.0.1:{service.port}: Address already in use"
         eventually(lambda: world.shown("signals") == ("failing", wanted))
+        # The pool of workers that asks LXD for the address grows to its size.
         started, open_before = threading.active_count(), descriptors()
         for _ in range(20):
             world.clock.advance(2)
         eventually(lambda: not world.waiting("signals"))
-        assert threading.active_count() == started > threads
+        assert threads < threading.active_count() <= started + _MORE_WORKERS
         assert descriptors() == open_before
         assert service.fleet == []
     world.clock.advance(2)
@@ -218,7 +222,7 @@ def test_the_control_socket_comes_back_after_a_crash(control: World) -> None:
 def test_a_refusal_says_why(control: World) -> None:
     with pytest.raises(ControlError, match="the fleet is being restarted"):
         ControlClient(socket_of(control)).post("/v1/reconcile")
-    with pytest.raises(ControlError, match="the daemon refuses /v1/nothing: NOT FOUND"):
+    with pytest.raises(ControlError, match="the daemon refuses GET /v1/nothing: not found"):
         ControlClient(socket_of(control)).get("/v1/nothing")
 
 

@@ -39,10 +39,10 @@ def test_kept_logs_are_listed_and_given(world: World, client: FlaskClient) -> No
 )
 def test_what_is_not_kept_is_not_found(world: World, client: FlaskClient, name: str) -> None:
     world.parts.logs.save("one", "hi\n", reason="why", at=NOW, keep=5, most_bytes=1000)
-    (world.state / "secret").write_text("secret")
+    (world.state / "secret").write_text("hidden words")
     answer = client.get(f"/v1/logs/{name}")
     assert answer.status_code == 404
-    assert b"secret" not in answer.data or b"no logs of" in answer.data
+    assert b"hidden words" not in answer.data
 
 
 def test_a_directory_that_can_not_be_read_is_told(world: World, client: FlaskClient) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from fake_world import NOW, FakeLxd, World, eventually
 
-from supervisor.actors.fleet import FleetActor, list_instances
+from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
+from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
@@ -93,7 +94,7 @@ def test_only_so_many_are_created_at_once(make_world: MakeWorld) -> None:
 
 def test_nothing_is_created_before_guests_can_report(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=2), signals=False)
-    eventually(lambda: "until guests can report" in world.shown("fleet")[1])
+    eventually(lambda: "guests can't report yet" in world.shown("fleet")[1])
     eventually(lambda: world.lxd.count("instances") == 1)
     assert world.github.asked == []
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))

@@ -1,0 +1,166 @@
+"""The listing of both sides, LXD's and GitHub's: a part of the fleet's actor, in its thread."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pykka
+
+from supervisor import marks, planning
+from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
+from supervisor.marks import Marks
+from supervisor.messages import InstancesListed, ListRegistrations, RegistrationsListed
+from supervisor.parts import Parts
+from supervisor.planning import Desired, Listing, Runner
+from supervisor.supervision import Directory
+
+LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Late:
+    """A survey has taken too long."""
+
+    ticket: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a survey has found.
+
+    Attributes:
+        instances: of ours, with what each says of itself.
+        registered: GitHub's list.
+        lxd_error: why LXD's could not be had; empty if it could.
+    """
+
+    instances: Mapping[str, Marks]
+    registered: RegistrationsListed
+    lxd_error: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """What could not be listed, and why."""
+        return "; ".join(error for error in (self.lxd_error, self.registered.error) if error)
+
+    def as_planned(self) -> Listing:
+        """Give it as the plan takes it."""
+        running = frozenset(name for name, found in self.instances.items() if found.seen.running)
+        return Listing(
+            running=running,
+            stopped=frozenset(self.instances) - running,
+            registrations=self.registered.registrations,
+            places=self.registered.places,
+        )
+
+
+class Survey:
+    """Has both sides listed at the same time, one survey after another.
+
+    Args:
+        parts: what the actors share.
+        directory: who hears that GitHub is to be listed.
+        ref: the fleet's actor, which is told both answers and hands them on to `take`.
+    """
+
+    def __init__(self, parts: Parts, directory: Directory, ref: pykka.ActorRef[Any]) -> None:
+        self._parts = parts
+        self._directory = directory
+        self._ref = ref
+        # An answer to an earlier incarnation of the fleet must not be taken for one to this.
+        self._ticket = secrets.randbits(48)
+        self._listing: InstancesListed | None = None
+        self._registered: RegistrationsListed | None = None
+        self._had_actor: set[str] = set()
+        self.under_way = False
+
+    def begin(self) -> Late:
+        """Have both sides listed.
+
+        Returns:
+            The message that says, told after `LIMIT_S`, that it has taken too long.
+        """
+        self.under_way = True
+        self._ticket += 1
+        self._listing = self._registered = None
+        self._had_actor = {entry.name for entry in self._parts.roster.all()}
+        installation = self._parts.settings.config.name
+        work = partial(list_instances, self._parts.lxd, installation, self._ticket)
+        self._parts.listing.submit(work, self._ref)
+        self._directory.tell("tokens", ListRegistrations(self._ticket))
+        return Late(self._ticket)
+
+    def note_actor(self, name: str) -> None:
+        """Note that an actor has been started meanwhile."""
+        self._had_actor.add(name)
+
+    def take(self, message: InstancesListed | RegistrationsListed | Late) -> None:
+        """Take an answer, or that one has not come in time; those of earlier surveys are none."""
+        if message.ticket != self._ticket or not self.under_way:
+            return
+        if isinstance(message, InstancesListed):
+            self._listing = message
+        elif isinstance(message, RegistrationsListed):
+            self._registered = message
+        else:
+            late = f"took more than {LIMIT_S:.0f} s to list"
+            self._listing = self._listing or InstancesListed(self._ticket, error=f"LXD {late}")
+            self._registered = self._registered or RegistrationsListed(
+                self._ticket, error=f"GitHub {late}"
+            )
+
+    def result(self, desired: Desired, runners: Sequence[Runner]) -> Found | None:
+        """End the survey if both answers are there, and LXD was asked for all that GitHub shows."""
+        listing, registered = self._listing, self._registered
+        if not self.under_way or listing is None or registered is None:
+            return None
+        if not listing.error:
+            listed = registered.registrations
+            unseen = planning.unseen(desired, runners, listing.instances, listed)
+            if unseen - listing.asked:
+                self._listing = None
+                work = partial(look_closer, self._parts.lxd, desired.installation, listing, unseen)
+                self._parts.listing.submit(work, self._ref)
+                return None
+        self.under_way = False
+        return Found(self._not_ended_since(listing.instances), registered, listing.error)
+
+    def _not_ended_since(self, listed: Mapping[str, Marks]) -> dict[str, Marks]:
+        """Leave out instances whose actors have ended since they were listed: they are gone."""
+        ended = self._had_actor - {entry.name for entry in self._parts.roster.all()}
+        return {name: found for name, found in listed.items() if name not in ended}
+
+
+def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
+    """List what LXD has of this installation."""
+    try:
+        found = lxd.instances()
+    except LxdError as error:
+        return InstancesListed(ticket, error=str(error))
+    return InstancesListed(ticket, _ours(found, installation))
+
+
+def look_closer(
+    lxd: Lxd, installation: str, listed: InstancesListed, names: frozenset[str]
+) -> InstancesListed:
+    """Ask for instances by name, and add to a list what it did not show."""
+    found = []
+    for name in sorted(names):
+        try:
+            found.append(lxd.instance(name))
+        except NotFound:
+            continue
+        except LxdError as error:
+            return InstancesListed(listed.ticket, error=str(error))
+    instances = {**listed.instances, **_ours(found, installation)}
+    return replace(listed, instances=instances, asked=listed.asked | names)
+
+
+def _ours(found: Iterable[Instance], installation: str) -> dict[str, Marks]:
+    return {
+        instance.name: marks.read(instance.status, instance.config)
+        for instance in found
+        if marks.are_of(installation, instance.config)
+    }

@@ -1,0 +1,75 @@
+"""How the fleet is, in a word and a sentence for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.pace import Pace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What decides how the fleet is.
+
+    Attributes:
+        wanted: how many runners.
+        stages: of those there are.
+        trouble: what could not be listed, and why; empty if both sides were.
+        draining: no runner is to be created.
+        lacks: what is missing before one can be created, beside GitHub; empty if nothing is.
+        github: why GitHub can register none now; empty if it can.
+        pace: how fast they may be created.
+        now: aware, UTC.
+    """
+
+    wanted: int
+    stages: Sequence[Stage]
+    trouble: str
+    draining: bool
+    lacks: str
+    github: str
+    pace: Pace
+    now: datetime
+
+    def in_words(self) -> tuple[str, str]:
+        """Give the state, one of keeping, draining and degraded, and the reason."""
+        if self.trouble:
+            return "degraded", self.trouble
+        if self.draining:
+            return "draining", self._drain()
+        online = sum(1 for stage in self.stages if stage in AVAILABLE or stage is Stage.BUSY)
+        reason = f"{online} of {self.wanted} runners are there"
+        if self.lacks:
+            return "keeping", f"{reason}; none is created now: {self.lacks}"
+        if self.github and online < self.wanted:
+            return "degraded", f"{reason}; none is created now: {self.github}"
+        if self.pace.failures:
+            state = "degraded" if self.pace.is_open else "keeping"
+            return state, f"{reason}; {self._pace()}"
+        return "keeping", reason
+
+    def _drain(self) -> str:
+        order = "no runner is created until `supervisor-cli resume`"
+        if not self.stages:
+            return f"empty; {order}"
+        busy = sum(1 for stage in self.stages if stage is Stage.BUSY)
+        return f"{len(self.stages)} runners are left, {busy} of them run a job; {order}"
+
+    def _pace(self) -> str:
+        pace = self.pace
+        runners = "runner has" if pace.failures == 1 else "runners in a row have"
+        text = f"{pace.failures} {runners} failed {_FAILING[pace.stage]}: {pace.reason}"
+        if pace.is_open:
+            text += "; one at a time is tried until one comes through"
+        if delay := pace.delay(self.now):
+            text += f"; the next try is in {delay.seconds + 1} s"
+        return text
+
+
+_FAILING = {
+    Stage.CREATING: "to be created",
+    Stage.BOOTING: "to boot",
+    Stage.READY: "before GitHub saw them online",
+    Stage.IDLE: "soon after GitHub saw them online",
+}

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from supervisor.lifecycle import Life, Stage
+from supervisor.trials import Trials
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+def begun(*names: str) -> Trials:
+    trials = Trials(at_once=4)
+    for name in names:
+        trials.begin(name, NOW)
+    return trials
+
+
+def failed(stage: Stage, **more: object) -> Life:
+    life = Life(Stage.FAILED, NOW, "broken", failed_in=stage)
+    return replace(life, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BOOTING])
+def test_a_runner_that_did_not_come_up_counts_once(stage: Stage) -> None:
+    trials = begun("a")
+    for _ in range(3):
+        trials.learn("a", failed(stage), NOW)
+    assert (trials.pace.failures, trials.pace.stage) == (1, stage)
+    assert trials.pace.reason == "broken"
+
+
+@pytest.mark.parametrize("stage", [Stage.REQUESTED, Stage.BUSY, Stage.FINISHED])
+def test_neither_github_nor_a_job_makes_others_wait(stage: Stage) -> None:
+    trials = begun("a")
+    trials.learn("a", failed(stage), NOW)
+    assert trials.pace.failures == 0
+
+
+@pytest.mark.parametrize(("minutes", "failures"), [(1, 1), (3, 0)])
+def test_one_that_dies_soon_after_it_was_ready_counts_and_later_does_not(
+    minutes: int, failures: int
+) -> None:
+    trials = begun("a")
+    trials.learn("a", failed(Stage.IDLE, ready_at=NOW), NOW + timedelta(minutes=minutes))
+    assert trials.pace.failures == failures
+
+
+def test_one_that_was_taken_over_says_nothing() -> None:
+    trials = begun()
+    trials.learn("a", failed(Stage.BOOTING), NOW)
+    assert trials.pace.failures == 0
+
+
+def test_one_that_github_is_asked_about_has_not_failed_yet() -> None:
+    trials = begun("a")
+    trials.learn("a", replace(failed(Stage.BOOTING), stage=Stage.RETIRING), NOW)
+    assert trials.pace.failures == 0
+    trials.learn("a", failed(Stage.BOOTING), NOW)
+    assert trials.pace.failures == 1
+
+
+def test_one_that_ends_well_is_forgotten() -> None:
+    trials = begun("a")
+    trials.learn("a", Life(Stage.DELETED, NOW), NOW)
+    trials.learn("a", failed(Stage.BOOTING), NOW)
+    assert trials.pace.failures == 0
+
+
+def test_one_that_comes_further_ends_the_wait() -> None:
+    trials = begun("a")
+    trials.learn("a", failed(Stage.CREATING), NOW)
+    trials.begin("b", NOW + timedelta(seconds=1))
+    trials.learn("b", Life(Stage.BOOTING, NOW), NOW)
+    assert trials.pace.failures == 0
+
+
+def test_an_actor_that_does_not_start_is_a_failure_too() -> None:
+    trials = begun("a")
+    trials.did_not_start("a", RuntimeError("no threads"), NOW)
+    assert trials.pace.reason == "an actor did not start: no threads"
+    trials.did_not_start("unknown", RuntimeError("no threads"), NOW + timedelta(seconds=1))
+    assert trials.pace.failures == 2
