@@ -26,7 +26,7 @@ from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
 from supervisor.parts import Parts
 from supervisor.report import status_report
-from supervisor.roster import Entry, Roster
+from supervisor.roster import Entry
 from supervisor.supervision import System, tree
 
 TOKEN = "made-up-secret-token"
@@ -50,19 +50,6 @@ class CountingLxd(Lxd):
     def events(self) -> EventStream:
         self.calls["events"] += 1
         return super().events()
-
-
-class WatchedRoster(Roster):
-    """A roster that remembers why runners have failed: each stood in the status for a while."""
-
-    def __init__(self, told: set[str]) -> None:
-        super().__init__()
-        self._told = told
-
-    def put(self, entry: Entry) -> None:
-        if entry.life.stage is Stage.FAILED:
-            self._told.add(f"{entry.name}: {entry.life.reason}")
-        super().put(entry)
 
 
 @dataclass
@@ -101,7 +88,7 @@ class LxdFleet:
         config = parse(self.config, "test")
         made = make_parts(config)
         self.gateway = CountingLxd(made.lxd.endpoint)
-        self.parts: Parts = replace(made, lxd=self.gateway, roster=WatchedRoster(self.told))
+        self.parts: Parts = replace(made, lxd=self.gateway)
         self.system = System()
         self.system.run_root(root_spec(self.system, self.parts))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import MakeWorld
     from tests.e2e.world import World
 
-FIXED = ("tokens", "runners", "signals", "storage", "fleet", "events", "control")
+FIXED = ("control", "core", "tokens", "runners", "signals", "storage", "fleet", "events")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,27 @@ def test_an_actor_that_crashes_is_restarted_and_the_job_goes_on(
         world.wait_completed(world.queue())
         world.wait_whole()
         assert not world.status()["problems"]
+
+
+def test_a_daemon_whose_tree_is_beyond_repair_ends_and_the_next_one_goes_on(
+    make_world: MakeWorld,
+) -> None:
+    with make_world() as world:
+        world.crashes_are_meant = True
+        world.start()
+        gate = world.gate()
+        job = world.queue(gate.script)
+        busy = world.wait_started(job)
+        for _ in range(3):
+            crash(world, "core")
+        world.daemon.crash("core")
+        assert world.daemon.ended() == 1
+        assert world.instances()[busy] == "Running"
+        world.start()
+        assert world.wait_started(job) == busy
+        gate.open()
+        world.wait_completed(job)
+        world.wait_whole()
 
 
 def test_a_runners_actor_that_crashes_finds_its_idle_runner_again(running: World) -> None:

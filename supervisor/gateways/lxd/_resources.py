@@ -104,8 +104,9 @@ class Resources(Connection):
         found = self._call(aim, "get", "storage-pools", name, "resources").metadata
         try:
             space = found["space"]
-            return int(space["used"]), int(space["total"])
-        except (KeyError, TypeError, ValueError) as error:
+            # LXD leaves a nothing out, such as in a pool that nobody has used yet.
+            return int(space.get("used", 0)), int(space["total"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LxdError(f"could not {aim}: LXD says it in an unknown way") from error
 
     def ensure_network(self, name: str, config: Mapping[str, str] | None = None) -> bool:

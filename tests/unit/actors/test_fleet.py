@@ -26,11 +26,13 @@ from supervisor.lifecycle import (
 )
 from supervisor.messages import (
     ConfigChanged,
+    Drain,
     GitHubChanged,
     Happened,
     InstanceAppeared,
     Reconcile,
     RegistrationsListed,
+    Resume,
     SignalsListening,
     StorageChanged,
 )
@@ -367,6 +369,63 @@ def test_a_smaller_number_lets_the_busy_ones_finish(make_world: MakeWorld) -> No
     assert not world.github.registered.keys() - {
         number for number, one in world.github.registered.items() if one.name == busy
     }
+
+
+def test_settings_that_bring_no_runner_up_cost_a_few_of_the_old_ones(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=4))
+    eventually(lambda: world.stages() == {"booting": 4})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 4})
+    before = set(world.names())
+    world.lxd.fail("create", *[LxdUnavailable("no such image")] * 50)
+    world.reconfigure(virtual_machines=4, labels="new")
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    for failures in range(1, 6):
+        eventually(lambda count=failures: world.lxd.count("create") == 4 + count)
+        eventually(lambda: world.stages() == {"ready": 3})
+        _settle(world)
+        world.clock.advance(2 ** (failures - 1) + 0.1)
+    assert set(world.names()) < before
+    eventually(lambda: "runners in a row have failed to be created" in world.shown("fleet")[1])
+    assert world.shown("fleet")[0] == "degraded"
+    world.lxd.faults.clear()
+    world.clock.advance(64)
+
+    def is_replaced() -> bool:
+        ready(world)
+        return world.stages() == {"ready": 4} and not before & set(world.names())
+
+    eventually(is_replaced)
+
+
+def test_a_drained_fleet_makes_none_also_after_a_crash_until_it_is_resumed(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=3))
+    eventually(lambda: world.stages() == {"booting": 3})
+    ready(world)
+    busy = world.names()[0]
+    world.github.busy.add(busy)
+    world.tell(busy, Happened(JobStarted(Job(name="test"))))
+    eventually(lambda: world.stages() == {"busy": 1, "ready": 2})
+    world.parts.drain.set(world.clock.now())
+    world.tell("fleet", Drain())
+    eventually(lambda: world.names() == [busy])
+    order = "no runner is created until `supervisor-cli resume`"
+    left = f"1 runners are left, 1 of them run a job; {order}"
+    eventually(lambda: world.shown("fleet") == ("draining", left))
+    world.tell("fleet", Crash("a test"))
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    world.tell(busy, Happened(InstanceGone()))
+    eventually(lambda: world.shown("fleet") == ("draining", f"empty; {order}"))
+    _settle(world)
+    assert world.lxd.count("create") == 3
+    world.parts.drain.clear()
+    world.tell("fleet", Resume())
+    eventually(lambda: world.stages() == {"booting": 3})
 
 
 def test_a_reconcile_that_is_asked_for_during_one_comes_after_it(make_world: MakeWorld) -> None:

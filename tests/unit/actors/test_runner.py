@@ -177,6 +177,23 @@ def test_a_removal_waits_for_the_creation_that_is_under_way(make_world: MakeWorl
     assert world.lxd.count("start") == 0
 
 
+def test_a_crash_during_a_removal_removes_nothing_twice(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    lxd = play.world.lxd
+    gate = lxd.hold("delete")
+    play.happens(lifecycle.DeletionOrdered("not wanted any more"))
+    eventually(lambda: lxd.count("delete") == 1)
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.shown(NAME) == ("unknown", "is being looked at"))
+    # What LXD is still doing comes first: the look would show what is gone a moment later.
+    assert lxd.count("instance") == 0
+    gate.set()
+    play.ends()
+    assert lxd.count("delete") == 1
+    assert lxd.there == {}
+
+
 def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> None:
     world = make_world()
     world.github.silent = True

@@ -240,6 +240,24 @@ def test_a_list_or_network_in_an_unknown_shape_is_an_error_and_no_crash(
         lxd.bridge_address("lxdbr0")
 
 
+def test_a_pool_that_nobody_has_used_yet_is_empty(impostor: Callable[..., Lxd]) -> None:
+    space = {"type": "sync", "metadata": {"space": {"total": 4096}, "inodes": {"total": 9}}}
+    lxd = impostor(lambda got: _lxd(got, {"/1.0/storage-pools/new/resources": space}))
+
+    assert lxd.pool_space("new") == (0, 4096)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"space": 7}, {"space": {"total": None}}])
+def test_a_pools_space_in_an_unknown_shape_is_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], metadata: Any
+) -> None:
+    answers = {"/1.0/storage-pools/new/resources": {"type": "sync", "metadata": metadata}}
+    lxd = impostor(lambda received: _lxd(received, answers))
+
+    with pytest.raises(LxdError, match="could not ask how full storage pool new is"):
+        lxd.pool_space("new")
+
+
 @pytest.mark.parametrize("operation", [7, None, {}])
 def test_an_operation_without_a_name_is_not_lxds(
     impostor: Callable[..., Lxd], operation: Any
