@@ -49,7 +49,7 @@ def _pick(luck: float, candidates: Collection[str]) -> str | None:
 
 @_in_lane("daemon")
 def crash_actor(scene: Scene, *, name: str) -> str | None:
-    if not scene.daemon_obeys():
+    if not scene.daemon_is_up():
         return _IN_VAIN
     scene.world.daemon.crash(name)
     return None

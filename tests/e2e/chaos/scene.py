@@ -157,6 +157,27 @@ class Scene:
         self._note_setting()
         return self.order("/v1/resume")
 
+    def daemon_is_up(self) -> bool:
+        """Wait until the whole tree has started; tell whether it has.
+
+        A fixed actor that crashes before that ends the daemon, as it should.
+        """
+        if not self.daemon_listens():
+            return False
+        daemon = self.world.daemon
+        wait_until(
+            lambda: self._root_runs() or daemon.exit_code() is not None,
+            "the tree is up",
+            _UP_LIMIT_S,
+        )
+        return daemon.exit_code() is None
+
+    def _root_runs(self) -> bool:
+        try:
+            return bool(self.world.daemon.control.get("/v1/tree")["state"] == "running")
+        except ControlError:
+            return False
+
     def configure(self, **changes: Any) -> str:
         """Change the configuration, and have it read again if there is a daemon."""
         daemon = self.world.daemon
