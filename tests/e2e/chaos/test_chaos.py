@@ -35,8 +35,8 @@ SETTLE_LIMIT_S = 180.0
 notices the end of a runner after half a minute, and the machine may be busy with other things."""
 
 MOST_THREADS = 60
-MOST_FILES = 500
-"""In the end: twice what it has after any run. Most are idle connections to LXD."""
+MOST_FILES = 60
+"""In the end: twice what it has after any run."""
 
 RECONCILE_PAUSE_S = 5.0
 PAUSE_S = 0.1
