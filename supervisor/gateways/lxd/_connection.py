@@ -100,6 +100,10 @@ class Connection:
         socket = self._endpoint.find_socket()
         address = f"http+unix://{quote(str(socket), safe='')}"
         session = get_session_for_url(address)
+        # pylxd's own adapter keeps a connection to each of the last 25 addresses, and hardly any
+        # address is asked for twice: that many files would be open for each thread.
+        adapter: Any = type(session.get_adapter(address))
+        session.mount(address, adapter(pool_connections=1))
         # Proxies and ~/.netrc have no say about a unix socket, and reading them costs each call.
         session.trust_env = False
         timeout_s = self._endpoint.timeout_s

@@ -10,8 +10,10 @@ from sandbox.github import Fault, JobRequest
 from sandbox.github.hub import utc_now
 from sandbox.github.registrations import RunnerBusyError
 from supervisor import naming
+from supervisor.cli.client import ControlError
 from supervisor.gateways.lxd import Lxd, LxdError
-from tests.e2e.chaos.scene import LXD_LIMIT_S
+from tests.e2e.chaos.scene import LXD_LIMIT_S, REPOSITORY
+from tests.e2e.chaos.verdicts import about_deletion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,7 +49,7 @@ def _pick(luck: float, candidates: Collection[str]) -> str | None:
 
 @_in_lane("daemon")
 def crash_actor(scene: Scene, *, name: str) -> str | None:
-    if not scene.daemon_obeys():
+    if not scene.daemon_is_up():
         return _IN_VAIN
     scene.world.daemon.crash(name)
     return None
@@ -87,6 +89,7 @@ def start_daemon(scene: Scene) -> str | None:
 def pause_daemon(scene: Scene) -> str | None:
     if not scene.daemon_obeys():
         return _IN_VAIN
+    scene.daemon_is_paused = True
     scene.world.daemon.send(signal.SIGSTOP)
     return None
 
@@ -96,7 +99,16 @@ def resume_daemon(scene: Scene) -> str | None:
     if not scene.daemon_is_wanted:
         return _IN_VAIN
     scene.world.daemon.send(signal.SIGCONT)
+    scene.daemon_is_paused = False
     return None
+
+
+@_in_lane("daemon")
+def configure(scene: Scene, **changes: Any) -> str | None:
+    return scene.configure(**changes)
+
+
+# The operator's orders
 
 
 @_in_lane("daemon")
@@ -108,8 +120,65 @@ def order_reconcile(scene: Scene) -> str | None:
 
 
 @_in_lane("daemon")
-def configure(scene: Scene, **changes: Any) -> str | None:
-    return scene.configure(**changes)
+def order(scene: Scene, *, path: str) -> str | None:
+    return scene.order(path)
+
+
+@_in_lane("daemon")
+def drain_fleet(scene: Scene) -> str | None:
+    return scene.drain()
+
+
+@_in_lane("daemon")
+def resume_fleet(scene: Scene) -> str | None:
+    return scene.resume()
+
+
+@_in_lane("daemon")
+def flush_by_force(scene: Scene) -> str | None:
+    names = {*scene.guests(), *scene.world.registrations()}
+    scene.victims.update(dict.fromkeys(names, "flushed"))
+    return scene.order("/v1/flush?whom=force")
+
+
+@_in_lane("daemon")
+def delete_runner(scene: Scene, *, luck: float) -> str | None:
+    """Have one deleted that is not at work, or be refused: both are tried, as luck will have it."""
+    if not scene.daemon_listens():
+        return _IN_VAIN
+    control = scene.world.daemon.control
+    try:
+        before = scene.stages()
+        name = _pick(luck, before)
+        if name is None:
+            return _IN_VAIN
+        try:
+            control.delete(f"/v1/runners/{name}")
+        except ControlError as error:
+            refusal = str(error)
+        else:
+            refusal = ""
+        after = scene.stages().get(name)
+    except ControlError as error:
+        return f"{_IN_VAIN}: {error}"
+    wrong = about_deletion(name, before[name], refusal, after)
+    assert not wrong, wrong
+    return f"{name}, {before[name]}: {refusal or 'accepted'}"
+
+
+@_in_lane("daemon")
+def delete_by_force(scene: Scene, *, luck: float) -> str | None:
+    if not scene.daemon_listens():
+        return _IN_VAIN
+    try:
+        name = _pick(luck, scene.stages())
+        if name is None:
+            return _IN_VAIN
+        scene.victims[name] = "deleted by force"
+        scene.world.daemon.control.delete(f"/v1/runners/{name}?force")
+    except ControlError as error:
+        return f"{_IN_VAIN}: {error}"
+    return name
 
 
 # LXD, and the way to it
@@ -208,7 +277,7 @@ def queue_jobs(scene: Scene, *, count: int, seconds: int) -> str | None:
     numbers = []
     for _ in range(count):
         tag = f"tag-{len(scene.jobs) + 1}"
-        request = JobRequest(script=scene.roll.script(tag, seconds), repository="acme/demo")
+        request = JobRequest(script=scene.roll.script(tag, seconds), repository=REPOSITORY)
         number = github.queue(request).id
         scene.jobs[number] = tag
         numbers.append(str(number))

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from sandbox.github.hub import utc_now
 from sandbox.lxd_daemon import LxdDaemonError
 from supervisor.blueprints import blueprint_of
+from supervisor.cli.client import ControlError
 from supervisor.config import load
 from tests.e2e.chaos.relay import Relay
 from tests.e2e.chaos.roll_call import RollCall
+from tests.e2e.chaos.schedule import PLACES
 from tests.e2e.chaos.verdicts import Setting
 from tests.e2e.world import World, wait_until
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.github import Fault
+
+_, REPOSITORY = PLACES
+"""Whose jobs are queued: runners of its organisation run them, and its own."""
 
 LXD_LIMIT_S = 40.0
 """It starts in 3 s on an idle machine; this one may be shared."""
@@ -45,6 +50,8 @@ class Scene:
         settings: the configurations written, the last one last.
         diary: what was done, for a failed test's message.
         daemon_is_wanted: whether the daemon should be running.
+        daemon_is_paused: whether it can't hear an order now: it would obey when it is over.
+        is_drained: whether the fleet has been ordered away, for sure, and not back since.
     """
 
     world: World
@@ -56,6 +63,8 @@ class Scene:
     settings: list[Setting] = field(default_factory=list)
     diary: list[str] = field(default_factory=list)
     daemon_is_wanted: bool = False
+    daemon_is_paused: bool = False
+    is_drained: bool = False
     began: float = field(default_factory=time.monotonic)
     _answered: int = 0
 
@@ -109,6 +118,66 @@ class Scene:
             self._answered = daemon.pid
         return daemon.exit_code() is None
 
+    def daemon_listens(self) -> bool:
+        """Tell whether an order is answered, if nothing but the actor that answers crashes."""
+        return not self.daemon_is_paused and self.daemon_obeys()
+
+    def stages(self) -> dict[str, str]:
+        """Return each runner's stage, as the daemon shows it.
+
+        Raises:
+            ControlError: nobody answers now.
+        """
+        shown = self.world.daemon.control.get("/v1/runners")
+        return {runner["name"]: runner["stage"] for runner in shown}
+
+    def order(self, path: str) -> str:
+        """Order something on the control socket; return why it was in vain, if it was."""
+        if not self.daemon_listens():
+            return "in vain"
+        try:
+            self.world.daemon.control.post(path)
+        except ControlError as error:
+            return f"in vain: {error}"
+        return ""
+
+    def drain(self) -> str:
+        """Order the fleet away; return why it was in vain, if it was."""
+        failure = self.order("/v1/drain")
+        if not failure:
+            self.is_drained = True
+            self._note_setting()
+        return failure
+
+    def resume(self) -> str:
+        """Order the fleet back; return why it was in vain, if it was."""
+        # The drain is noted once it is in force and its end before: at no moment may more be there
+        # than is noted.
+        self.is_drained = False
+        self._note_setting()
+        return self.order("/v1/resume")
+
+    def daemon_is_up(self) -> bool:
+        """Wait until the whole tree has started; tell whether it has.
+
+        A fixed actor that crashes before that ends the daemon, as it should.
+        """
+        if not self.daemon_listens():
+            return False
+        daemon = self.world.daemon
+        wait_until(
+            lambda: self._root_runs() or daemon.exit_code() is not None,
+            "the tree is up",
+            _UP_LIMIT_S,
+        )
+        return daemon.exit_code() is None
+
+    def _root_runs(self) -> bool:
+        try:
+            return bool(self.world.daemon.control.get("/v1/tree")["state"] == "running")
+        except ControlError:
+            return False
+
     def configure(self, **changes: Any) -> str:
         """Change the configuration, and have it read again if there is a daemon."""
         daemon = self.world.daemon
@@ -122,7 +191,8 @@ class Scene:
     def _note_setting(self) -> None:
         config = load(self.world.daemon.config_path)
         generation = blueprint_of(config).generation
-        self.settings.append(Setting(time.monotonic(), config.virtual_machines, generation))
+        wanted = 0 if self.is_drained else config.virtual_machines
+        self.settings.append(Setting(time.monotonic(), wanted, generation))
 
     def taken(self, what: str) -> int:
         """Count the daemon's threads (`task`) or open files (`fd`)."""
@@ -158,7 +228,9 @@ class Scene:
         self.start_lxd()
         if self.daemon_is_wanted:
             world.daemon.send(signal.SIGCONT)
+        self.daemon_is_paused = False
         self.launch()
+        wait_until(lambda: not self.resume(), "the fleet is ordered back", _UP_LIMIT_S)
 
 
 @contextmanager
@@ -169,6 +241,7 @@ def open_scene(world: World) -> Iterator[Scene]:
     with Relay(socket, lxd) as relay, RollCall(world.address) as roll:
         world.daemon.config["lxd"].update({"socket": str(socket), "timeout": "5s"})
         world.crashes_are_meant = True  # judged here, more closely
+        world.github.add_repository(REPOSITORY)
         scene = Scene(world, relay, roll)
         try:
             world.daemon.configure()

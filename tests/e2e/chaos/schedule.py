@@ -17,7 +17,11 @@ MEAN_PAUSE_S = 0.7
 """Between two deeds. Many fall into the time of an outage, which is where it gets interesting."""
 
 MOST_RUNNERS = 4
-FIXED = ("tokens", "runners", "signals", "fleet", "events", "control")
+PLACES = ("acme", "acme/demo")
+"""Where runners may be registered; the jobs may run on those of both."""
+
+CORE = ("tokens", "runners", "signals", "storage", "fleet", "events")
+ROOT = ("control", "core")
 
 GITHUB_FAULTS = (
     "internal error", "bad gateway", "unavailable", "hangs", "slow", "drops",
@@ -26,6 +30,7 @@ GITHUB_FAULTS = (
 )  # fmt: skip
 GITHUB_CALLS = (
     ("*", "/orgs/*"),
+    ("*", "/repos/*"),
     ("POST", "*/generate-jitconfig"),
     ("DELETE", "*/actions/runners/*"),
     ("GET", "*/actions/runners"),
@@ -103,7 +108,7 @@ def _luck(random: Random) -> float:
 
 
 def _fault(random: Random) -> Drawn:
-    method, path = random.choices(GITHUB_CALLS, (4, 2, 2, 1))[0]
+    method, path = random.choices(GITHUB_CALLS, (4, 2, 2, 2, 1))[0]
     number = random.randrange(1_000_000)
     what = {"kind": random.choice(GITHUB_FAULTS), "method": method, "path": path}
     seconds = round(random.uniform(1, 7), 1)
@@ -111,12 +116,20 @@ def _fault(random: Random) -> Drawn:
     return [begin, Deed(seconds, "mend_github", {"number": number})]
 
 
+def _drain(random: Random) -> Drawn:
+    resume_s = random.choice((0.1, 2, 7))
+    # Twice: the daemon may be away the first time.
+    resumes = [Deed(after_s, "resume_fleet") for after_s in (resume_s, resume_s + 7)]
+    return [Deed(0.0, "drain_fleet"), *resumes]
+
+
 _KINDS = (
     _Kind(20, lambda r: _at_once("queue_jobs", count=r.randint(1, 3), seconds=r.choice((0, 1)))),
     _Kind(6, lambda r: _at_once("queue_jobs", count=1, seconds=r.randint(5, 15))),
     _Kind(3, lambda r: _at_once("queue_jobs", count=r.randint(6, 10), seconds=0)),
-    # The root gives up after 10 restarts in a minute, as it should.
-    _Kind(14, lambda r: _at_once("crash_actor", name=r.choice(FIXED)), 8.0, "actors"),
+    # The core gives up after 10 restarts in a minute, and the root after 3, as they should.
+    _Kind(14, lambda r: _at_once("crash_actor", name=r.choice(CORE)), 8.0, "core"),
+    _Kind(4, lambda r: _at_once("crash_actor", name=r.choice(ROOT)), 25.0, "root"),
     _Kind(7, lambda r: _at_once("crash_runner", luck=_luck(r))),
     _Kind(
         5,
@@ -144,5 +157,13 @@ _KINDS = (
     _Kind(8, lambda r: _at_once("configure", virtual_machines=r.randint(0, MOST_RUNNERS))),
     _Kind(2, lambda r: _at_once("configure", labels=f"chaos-{r.randint(1, 9)}")),
     _Kind(2, lambda r: _at_once("configure", vm_memory=f"{r.randint(192, 256)}MiB")),
+    _Kind(2, lambda r: _at_once("configure", max_unavailable=r.choice((1, 2, "50%")))),
+    _Kind(3, lambda r: _at_once("configure", path=r.choice(PLACES))),
     _Kind(4, lambda _: _at_once("order_reconcile")),
+    _Kind(2, lambda _: _at_once("order", path="/v1/reconcile")),
+    _Kind(3, lambda r: _at_once("order", path=f"/v1/flush?whom={r.choice(('idle', 'all'))}")),
+    _Kind(1, lambda _: _at_once("flush_by_force"), 30.0, "force"),
+    _Kind(3, _drain, 16.0, "drain"),
+    _Kind(5, lambda r: _at_once("delete_runner", luck=_luck(r))),
+    _Kind(2, lambda r: _at_once("delete_by_force", luck=_luck(r))),
 )

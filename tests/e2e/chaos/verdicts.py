@@ -20,6 +20,9 @@ Jobs
     One that failed, or went back into the queue, was with a runner that we killed; each loss has a
     victim of ours.
 
+Orders
+    The deletion of a runner that is at work, before and after, is refused.
+
 Log
     No exception but the crashes that were ordered; each line is one that the daemon formed.
 """
@@ -145,6 +148,20 @@ def about_job(
     else:
         found.append(f"is {job.conclusion or job.status}")
     return [f"job {job.id} {what}" for what in found]
+
+
+def about_deletion(name: str, before: str, refusal: str, after: str | None) -> str:
+    """Judge the answer to an order to delete a runner without force; empty if it is right.
+
+    Args:
+        name: of the runner.
+        before: its stage just before the order.
+        refusal: the answer; empty if the order was accepted.
+        after: its stage just after, None if it is gone.
+    """
+    if before == after == "busy" and not refusal:
+        return f"{name} runs a job, and its deletion without force was accepted"
+    return ""
 
 
 def about_log(lines: Iterable[str]) -> list[str]:

@@ -344,3 +344,15 @@ def test_thirty_two_threads_share_one_gateway(real_lxd: PrivateLxd, request_for:
         list(threads.map(come_and_go, range(32)))
 
     assert lxd.instances() == []
+
+
+def test_a_thread_keeps_one_connection_whatever_it_has_asked_for(lxd: Lxd) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    lxd.instances()
+    before = open_files()
+    for number in range(30):
+        with contextlib.suppress(NotFound):
+            lxd.instance(f"nobody-{number}")
+    assert open_files() <= before

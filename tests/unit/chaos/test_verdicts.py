@@ -17,6 +17,7 @@ from tests.e2e.chaos.verdicts import (
     Registered,
     Sample,
     Setting,
+    about_deletion,
     about_job,
     about_log,
     too_many,
@@ -151,6 +152,24 @@ def test_a_job_that_failed_and_ran_twice_is_wrong() -> None:
     begun = {RUN, Run("tag-1", "two", "b")}
     (found,) = about_job(LOST, begun, (), {"one"})
     assert found.startswith("job 1 ran more than once")
+
+
+# Orders
+
+
+def test_the_deletion_of_a_runner_at_work_must_be_refused() -> None:
+    assert not about_deletion("one", "busy", "one runs a job", "busy")
+    assert about_deletion("one", "busy", "", "busy").startswith("one runs a job")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("idle", "retiring"), ("idle", "busy"), ("busy", "finished"), ("busy", None)],
+)
+def test_a_runner_whose_job_begins_or_ends_meanwhile_may_be_deleted(
+    before: str, after: str | None
+) -> None:
+    assert not about_deletion("one", before, "", after)
 
 
 # The log
