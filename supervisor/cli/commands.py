@@ -220,7 +220,8 @@ def flush(socket: Path, whom: str, wait: bool, limit_s: float | None) -> None:
     names = client.post(f"/v1/flush?whom={whom}")["runners"]
     if wait:
         waiting.wait(waiting.until_gone(client, names), limit_s)
-    click.echo(f"{len(names)} runners " + ("are replaced" if wait else "are being replaced"))
+    subject = "1 runner is" if len(names) == 1 else f"{len(names)} runners are"
+    click.echo(f"{subject} {'replaced' if wait else 'being replaced'}")
 
 
 @main.command()

@@ -36,7 +36,7 @@ def test_a_flush_replaces_the_idle_and_spares_the_busy(world: World) -> None:
     (idle,) = world.names() - {busy}
     flushed = world.daemon.cli("flush", "--wait")
     assert flushed.returncode == 0, flushed.stderr
-    assert "1 runners are replaced" in flushed.stdout
+    assert "1 runner is replaced" in flushed.stdout
     assert idle not in world.runners()
     world.wait_whole()
     assert busy in world.names()
