@@ -12,6 +12,7 @@ export PATH
 # Read by root and RUNNER_USER, written by root; its `private` by root only.
 GUEST_DIR=/var/lib/github-runner-guest
 SIGNAL_PIPE=$GUEST_DIR/private/pipe
+RUN_LOG=$GUEST_DIR/private/run.log
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 LINGER_S=20
@@ -19,6 +20,17 @@ LINGER_S=20
 reason='the script ended early'
 exit_code=
 linger=yes
+
+# result_of_job: prints how the job ended, as the application's last such line says; or nothing.
+# Its own words are the only ones: a hook is not told.
+# shellcheck disable=SC2329  # the trap's
+result_of_job() {
+    tail -c 4096 "$RUN_LOG" | while IFS= read -r line; do
+        case $line in
+            *' completed with result: '*) printf '%s\n' "${line##* completed with result: }" ;;
+        esac
+    done | tail -n 1
+}
 
 # shellcheck disable=SC2329  # the trap's
 end() {
@@ -29,7 +41,8 @@ end() {
     SIGNAL_ATTEMPTS=1
     if [ -n "$exit_code" ]; then
         signal "signal=finished
-exit-code=$exit_code"
+exit-code=$exit_code
+$(signal_line result "$(result_of_job)")"
     else
         echo "guest: failed: $reason" >&2
         signal "signal=failed
@@ -202,5 +215,6 @@ printf '%s\n' "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh" \
 
 signal signal=ready
 exit_code=0
-ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' </dev/null || exit_code=$?
+ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' \
+    </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
 exit 0

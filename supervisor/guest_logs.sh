@@ -19,6 +19,7 @@ show() {
 }
 
 show /var/log/cloud-init-output.log
+show /var/lib/github-runner-guest/private/run.log
 # The newest come first: of the application's two processes, the one that ran the job and the listener.
 # shellcheck disable=SC2012  # busybox's find can't sort by time; an odd name is no file of ours
 ls -t "$home"/_diag/*.log 2>/dev/null | head -n 3 | while IFS= read -r log; do

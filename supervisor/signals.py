@@ -14,6 +14,7 @@ from supervisor.lifecycle import (
 
 MAX_BYTES = 4096
 _MAX_VALUE = 256
+_MAX_RESULT = 32
 
 
 class SignalError(ValueError):
@@ -40,7 +41,9 @@ def parse(body: bytes) -> Event:
     if signal == "job-finished":
         return JobFinished()
     if signal == "finished":
-        return GuestFinished(fields.get("exit-code", "")[:3])
+        return GuestFinished(
+            fields.get("exit-code", "")[:3], fields.get("result", "")[:_MAX_RESULT]
+        )
     if signal == "failed":
         return Failed(f"the guest says: {fields.get('reason') or 'no reason given'}")
     raise SignalError("signal= must be ready, job-started, job-finished, finished or failed")

@@ -175,7 +175,7 @@ def _as_if_booting(retiring: Step) -> Step:
 def _end_early(life: Life) -> Life:
     """Note in which stage it ended, if that is before it had a job."""
     early = life.stage is Stage.BOOTING or life.stage in AVAILABLE
-    return replace(life, failed_in=life.stage) if early else life
+    return replace(life, failed_in=life.stage) if early and life.job is None else life
 
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:
@@ -257,11 +257,16 @@ def _(_event: JobFinished, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: GuestFinished, life: Life, now: datetime) -> Step:
+    if life.stage is Stage.FINISHED and life.job and event.result and not life.job.result:
+        # The hook before has told that the job ended, and could not tell how.
+        reason = f"its job ended: {event.result}; waits for the guest to power off"
+        return Step(replace(life, job=replace(life.job, result=event.result), reason=reason))
     if life.stage in ENDING:
         return Step(life)
     code = f" with exit code {event.exit_code}" if event.exit_code else ""
     reason = f"the runner application ended{code}; waits for the guest to power off"
-    return _move(_end_early(life), now, Stage.FINISHED, reason)
+    job = replace(life.job or Job(), result=event.result) if event.result else life.job
+    return _move(_end_early(replace(life, job=job)), now, Stage.FINISHED, reason)
 
 
 @_answer.register

@@ -53,9 +53,15 @@ class JobFinished:
 
 @dataclass(frozen=True)
 class GuestFinished:
-    """The runner application has ended; the guest powers off."""
+    """The runner application has ended; the guest powers off.
+
+    Attributes:
+        exit_code: the application's.
+        result: of its job, in the application's words; empty if it had none, or did not say.
+    """
 
     exit_code: str = ""
+    result: str = ""
 
 
 @dataclass(frozen=True)

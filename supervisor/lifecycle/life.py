@@ -30,13 +30,14 @@ ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED}
 
 @dataclass(frozen=True)
 class Job:
-    """What a runner runs, as the guest reported it. Any field may be empty."""
+    """What a runner runs, and how that ended, as the guest reported it. Any field may be empty."""
 
     repository: str = ""
     workflow: str = ""
     run_id: str = ""
     event: str = ""
     name: str = ""
+    result: str = ""
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.repository, self.workflow, self.name) if part)

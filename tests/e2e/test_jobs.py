@@ -45,6 +45,7 @@ def test_a_failing_job_costs_its_runner_and_nothing_else(world: World) -> None:
     job = world.queue("echo broken; exit 3")
     wait_until(lambda: world.github.job(job).status == "completed", "the job has ended")
     assert world.github.job(job).conclusion == "failure"
+    wait_until(lambda: world.daemon.said("finished: its job ended: Failed"), "the result is told")
     world.wait_whole()
     assert not world.status()["problems"]
 
@@ -62,3 +63,4 @@ def test_the_daemon_shows_what_a_runner_runs(world: World) -> None:
     assert world.actor(name)["details"]["job"] == shown
     gate.open()
     world.wait_completed(job)
+    wait_until(lambda: world.daemon.said("finished: its job ended: Succ") == [name], "it is told")

@@ -53,7 +53,7 @@ events = st.one_of(
     st.just(GuestReady()),
     st.builds(JobStarted, st.just(JOB)),
     st.just(JobFinished()),
-    st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
+    st.builds(GuestFinished, st.sampled_from(["", "0", "7"]), st.sampled_from(["", "Failed"])),
     st.builds(Confirmed, st.booleans()),
     st.builds(RegistrationFound, st.integers(1, 9)),
     st.just(RegistrationVanished()),
@@ -555,7 +555,7 @@ told = st.one_of(
     st.just(GuestReady()),
     st.builds(JobStarted, st.builds(Job, st.sampled_from(["", "a", "b"]))),
     st.just(JobFinished()),
-    st.builds(GuestFinished, st.sampled_from(["", "0", "7"])),
+    st.builds(GuestFinished, st.sampled_from(["", "0", "7"]), st.sampled_from(["", "Failed"])),
     st.builds(Failed, st.sampled_from(["one", "other"])),
 )
 
@@ -585,3 +585,20 @@ def test_a_job_that_has_been_told_is_not_told_otherwise() -> None:
     assert step(busy, JobStarted(Job("another/one")), NOW) == Step(busy)
     unknown = living(Stage.BUSY, job=Job())
     assert step(unknown, JobStarted(Job()), NOW) == Step(unknown)
+
+
+def test_how_a_job_ended_is_told_by_the_application_after_the_hook_told_that_it_did() -> None:
+    ended = step(life(Stage.BUSY, job=JOB), JobFinished(), NOW).life
+    told = step(ended, GuestFinished("0", "Failed"), NOW)
+    assert told.effects == ()
+    assert (told.life.stage, told.life.since) == (Stage.FINISHED, ended.since)
+    assert told.life.job == replace(JOB, result="Failed")
+    assert told.life.reason == "its job ended: Failed; waits for the guest to power off"
+    again = step(told.life, GuestFinished("0", "Succeeded"), NOW)
+    assert again == Step(told.life)
+
+
+def test_a_result_tells_of_a_job_whose_signals_were_lost() -> None:
+    ended = step(life(Stage.READY), GuestFinished("0", "Succeeded"), NOW).life
+    assert (ended.stage, ended.job) == (Stage.FINISHED, Job(result="Succeeded"))
+    assert ended.failed_in is None

@@ -39,6 +39,8 @@ def test_a_job_finishes() -> None:
 
 def test_the_application_ends_with_a_code() -> None:
     assert parse(b"signal=finished\nexit-code=3\n") == GuestFinished("3")
+    told = parse(b"signal=finished\nexit-code=0\nresult=Succeeded" + 99 * b"!")
+    assert told == GuestFinished("0", "Succeeded" + 23 * "!")
     assert parse(b"signal=finished") == GuestFinished("")
 
 
