@@ -24,6 +24,7 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import Parts, Settings
@@ -176,6 +177,7 @@ def make_parts(config: Config) -> Parts:
         roster=Roster(),
         logs=LogStore(config.state_directory / "logs"),
         drain=DrainMark(config.state_directory / "drained"),
+        places=PlaceNotes(config.state_directory / "places"),
         lanes=Lanes(),
         creating=Workers("creating", lxd.creations_at_once),
         tending=Workers("tending", lxd.creations_at_once),

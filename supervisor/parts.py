@@ -7,6 +7,7 @@ from supervisor.config import Config
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.workers import Workers
@@ -50,6 +51,7 @@ class Parts:
         roster: the runners that have an actor.
         logs: those of guests that failed, on disk.
         drain: whether the fleet is drained, on disk.
+        places: where runners may be registered, on disk.
         lanes: keeps the work on each instance in order.
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
@@ -64,6 +66,7 @@ class Parts:
     roster: Roster
     logs: LogStore
     drain: DrainMark
+    places: PlaceNotes
     lanes: Lanes
     creating: Workers
     tending: Workers

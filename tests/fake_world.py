@@ -20,6 +20,7 @@ from supervisor.config import parse
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
+from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
@@ -336,6 +337,7 @@ class World:
             roster=Roster(),
             logs=LogStore(self.state / "logs"),
             drain=DrainMark(self.state / "drained"),
+            places=PlaceNotes(self.state / "places"),
             lanes=Lanes(),
             creating=Workers("creating", 4),
             tending=Workers("tending", 4),

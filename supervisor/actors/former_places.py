@@ -20,7 +20,7 @@ Registrations = tuple[Registration, ...]
 
 
 class FormerPlaces:
-    """Knows them by what was configured before, and by what runners say of themselves.
+    """Knows them by what was configured before, by what runners say of themselves, and by notes.
 
     One is forgotten as soon as it has no runner and no registration of ours any more.
 
@@ -35,6 +35,10 @@ class FormerPlaces:
         self._make_line = make_line
         self._clock = clock
         self._there: dict[str, FormerPlace] = {}
+
+    def arrive(self, place: str) -> None:
+        """Take note of the place that is configured from now on."""
+        self._parts.places.add(place)
 
     def lines(self) -> Iterator[Line]:
         """Give the lines to all of them."""
@@ -75,12 +79,12 @@ class FormerPlaces:
         return {place: former.reason for place, former in sorted(self._there.items())}
 
     def in_use(self, here: str) -> list[FormerPlace]:
-        """Give those that runners, or registrations, are left at.
+        """Give those that runners, or registrations, may be left at.
 
         Args:
             here: the place that is configured.
         """
-        for place in self._of_runners() - {here}:
+        for place in (self._of_runners() | self._parts.places.all()) - {here}:
             self.at(place)
         return list(self._there.values())
 
@@ -107,6 +111,7 @@ class FormerPlaces:
         if is_over and not is_busy and self._there.get(former.place) is former:
             logger.info("nothing is left to do at {}", former.place)
             del self._there[former.place]
+            self._parts.places.remove(former.place)
             if former.line:
                 former.line.close()
 

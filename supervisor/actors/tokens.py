@@ -110,6 +110,7 @@ class TokensActor(Actor):
 
     def on_start(self) -> None:
         """Say that nothing has been asked yet."""
+        self._former.arrive(self._line.place)
         self.publish("waiting", "GitHub has not been asked anything yet")
 
     def on_stop(self) -> None:
@@ -366,6 +367,7 @@ class TokensActor(Actor):
         self._line.fail_all({Priority.REGISTER}, moved)
         line = self._former.come_back(place) or self._make_line(config)
         self._former.leave(self._line)
+        self._former.arrive(place)
         self._line = line
         self._cache, self._group = Cache(), ("", 0, 0.0)
         self._gate, self._limited = Gate(), False

@@ -290,6 +290,33 @@ def test_orphans_at_a_former_place_are_removed_and_then_it_is_forgotten(moving: 
     assert not [line for line in moving.world.logged if "nobody handles" in line]
 
 
+def test_orphans_at_a_place_that_only_an_earlier_daemon_knew_are_removed(moving: Moving) -> None:
+    """Nothing but its note tells of that place: no instance stands behind what is registered there.
+
+    What is noted there outlives a daemon, and so does the place that is configured.
+    """
+    world, sandbox = moving.world, moving.sandbox
+    former = f"{sandbox.url}/acme/demo"
+    world.parts.places.add(former)
+    sandbox.add_runner("acme/demo", new_runner_name("fleet"), ephemeral=True)
+    moving.start_full()
+    moving.pass_until(lambda: not moving.registered("acme/demo"), step=0.5)
+    moving.reconcile()
+    moving.pass_until(lambda: moving.world.details("tokens")["former_places"] == {})
+    assert world.parts.places.all() == {f"{sandbox.url}/acme"}
+
+
+def test_a_place_that_is_left_stays_noted_until_nothing_is_there(moving: Moving) -> None:
+    moving.start_full()
+    url, notes = moving.sandbox.url, moving.world.parts.places
+    moving.move(path="other")
+    moving.pass_until(lambda: notes.all() == {f"{url}/acme", f"{url}/other"})
+    moving.pass_until(lambda: moving.is_whole_at("other"))
+    moving.pass_until(lambda: not moving.registered("acme"), step=0.5)
+    moving.reconcile()
+    moving.pass_until(lambda: notes.all() == {f"{url}/other"}, step=0.5)
+
+
 def leave_instances(world: World, sandbox: SandboxGitHub, path: str = "acme") -> tuple[str, str]:
     """Leave two runners as an earlier daemon did: one at work, one waiting."""
     busy, idle = new_runner_name("fleet"), new_runner_name("fleet")

@@ -1,0 +1,70 @@
+"""Where runners may still be registered: notes on disk, which outlive whoever made them.
+
+An instance says itself where its runner is registered. A registration without instance does not: of
+one at a former place, nobody would know any more after a restart.
+"""
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from loguru import logger
+
+from supervisor import places
+
+
+class PlaceNotes:
+    """A file with a place in each line. For one thread at a time.
+
+    Args:
+        path: of the file; its directory is made with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._noted = _read(path)
+
+    def all(self) -> frozenset[str]:
+        """Give the places that are noted."""
+        return self._noted
+
+    def add(self, place: str) -> None:
+        """Note that runners are registered there."""
+        if place not in self._noted:
+            self._keep(self._noted | {place})
+
+    def remove(self, place: str) -> None:
+        """Note that nothing of ours is there any more."""
+        if place in self._noted:
+            self._keep(self._noted - {place})
+
+    def _keep(self, noted: frozenset[str]) -> None:
+        # This process knows it at any rate; the next one might not.
+        self._noted = noted
+        try:
+            _write(self._path, noted)
+        except OSError as error:
+            logger.warning("can't note where runners are registered: {}", error)
+
+
+def _write(path: Path, noted: Collection[str]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    with suppress(FileNotFoundError):  # of a daemon that was killed
+        new.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(new, flags, 0o600), "w") as file:
+        file.writelines(f"{place}\n" for place in sorted(noted))
+    new.replace(path)
+
+
+def _read(path: Path) -> frozenset[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except (OSError, ValueError) as error:
+        logger.warning("can't read where runners were registered: {}", error)
+        return frozenset()
+    return frozenset(filter(None, map(places.parse, lines)))
