@@ -1,11 +1,11 @@
 """Whether the fleet is drained: an order that stands until it is taken back, whoever restarts."""
 
-import os
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from loguru import logger
+
+from supervisor.gateways.private_file import write_whole
 
 
 class DrainMark:
@@ -32,14 +32,7 @@ class DrainMark:
         """
         if self._since:
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        with suppress(FileNotFoundError):  # of a daemon that was killed
-            new.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o600), "w") as file:
-            file.write(now.isoformat())
-        new.replace(self._path)
+        write_whole(self._path, now.isoformat())
         self._since = now
 
     def clear(self) -> None:

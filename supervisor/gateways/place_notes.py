@@ -4,14 +4,12 @@ An instance says itself where its runner is registered. A registration without i
 one at a former place, nobody would know any more after a restart.
 """
 
-import os
-from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from loguru import logger
 
 from supervisor import places
+from supervisor.gateways.private_file import write_whole
 
 
 class PlaceNotes:
@@ -43,20 +41,9 @@ class PlaceNotes:
         # This process knows it at any rate; the next one might not.
         self._noted = noted
         try:
-            _write(self._path, noted)
+            write_whole(self._path, "".join(f"{place}\n" for place in sorted(noted)))
         except OSError as error:
             logger.warning("can't note where runners are registered: {}", error)
-
-
-def _write(path: Path, noted: Collection[str]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with suppress(FileNotFoundError):  # of a daemon that was killed
-        new.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(new, flags, 0o600), "w") as file:
-        file.writelines(f"{place}\n" for place in sorted(noted))
-    new.replace(path)
 
 
 def _read(path: Path) -> frozenset[str]:
