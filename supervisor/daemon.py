@@ -25,6 +25,7 @@ from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.place_notes import PlaceNotes
+from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import Parts, Settings
@@ -236,8 +237,16 @@ def run(config_path: Path) -> int:
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
+    _ensure_state_directory(config.state_directory)
     with _only_one(config.control.socket):
         return Daemon(config_path, config).run()
+
+
+def _ensure_state_directory(path: Path) -> None:
+    try:
+        ensure_directory(path)
+    except OSError as error:
+        raise ConfigError(f"state-directory: {path} can't be used: {error.strerror}") from error
 
 
 def _make_directory(directory: Path) -> None:

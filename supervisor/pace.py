@@ -16,8 +16,9 @@ _STARTING = (Stage.REQUESTED, Stage.CREATING)
 class Pace:
     """How fast runners may be created.
 
-    Each failure makes creations wait, ever longer. Several in a row open the breaker: one runner
-    at a time is tried then, until one has come past the stage that the others have failed in.
+    A failure makes creations wait, ever longer, and no more are begun at once than can be made at
+    once. Several in a row open the breaker: one runner at a time is tried then. Both end when one
+    has come past the stage that the others have failed in.
 
     Attributes:
         at_once: how many may be in the making at the same time.
@@ -89,8 +90,10 @@ class Pace:
         """
         if self.delay(now) > timedelta(0):
             return 0
-        if self.is_open:
-            places = 1 - sum(1 for r in runners if self._is_on_trial(r))
+        if self.failures:
+            # Those that boot count too now: what has failed once may fail for all of them.
+            at_once = 1 if self.is_open else self.at_once
+            places = at_once - sum(1 for r in runners if self._is_on_trial(r))
         else:
             places = self.at_once - sum(1 for r in runners if r.stage in _STARTING)
         if not proven:

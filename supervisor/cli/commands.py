@@ -133,7 +133,9 @@ def check_config(config_path: Path) -> None:
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
-    click.echo(f"{config_path}: is right: {config.virtual_machines} runners for {config.path}")
+    wanted = config.virtual_machines
+    runners = "1 runner" if wanted == 1 else f"{wanted} runners"
+    click.echo(f"{config_path}: is right: {runners} for {config.path}")
 
 
 @main.command()
@@ -196,6 +198,8 @@ def reconcile(socket: Path, wait: bool, limit_s: float | None) -> None:
     answer = client.post("/v1/reconcile")
     if wait:
         waiting.wait(waiting.until_reconciled(client, answer["done_by"]), limit_s)
+        status = client.get("/v1/status")
+        click.echo(f"{status['present']} of {status['wanted']} runners are there")
 
 
 @main.command()

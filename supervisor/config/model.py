@@ -24,6 +24,7 @@ from supervisor.config.values import (
     Size,
     Socket,
     Token,
+    Whole,
     size_in_bytes,
 )
 from supervisor.lifecycle import Limits
@@ -65,7 +66,7 @@ class LxdConfig(_Section):
         "virtual-machine", examples=["virtual-machine"]
     )
     timeout: Duration = Field(timedelta(seconds=30), examples=["30s"])
-    creations_at_once: int = Field(4, ge=1, le=64, examples=[4])
+    creations_at_once: Whole = Field(4, ge=1, le=64, examples=[4])
 
 
 class ControlConfig(_Section):
@@ -79,13 +80,13 @@ class SignalsConfig(_Section):
     """Where the guests report. The address is that of the LXD bridge, unless given."""
 
     address: HostAddress | None = Field(None, examples=["10.0.100.1"])
-    port: int = Field(8642, ge=1, le=65535, examples=[8642])
+    port: Whole = Field(8642, ge=1, le=65535, examples=[8642])
 
 
 class LogsConfig(_Section):
     """What is kept of the logs of guests that failed."""
 
-    keep: int = Field(50, ge=1, le=10_000, examples=[50])
+    keep: Whole = Field(50, ge=1, le=10_000, examples=[50])
     size: LogSize = Field("1MiB", examples=["1MiB"])
 
     @property
@@ -98,7 +99,7 @@ class AppConfig(_Section):
     """A GitHub App that asks for us, by one of its installations."""
 
     id: AppId = Field(examples=["12345"])
-    installation_id: int = Field(ge=1, examples=[678])
+    installation_id: Whole = Field(ge=1, examples=[678])
     private_key_file: SecretFile = Field(examples=["/etc/github-runner-supervisor/app.pem"])
 
 
@@ -129,11 +130,11 @@ class Config(_Section):
     token: Token | None = Field(None, examples=["ghp_..."])
     token_file: SecretFile | None = Field(None, examples=["/etc/github-runner-supervisor/token"])
     app: AppConfig | None = Field(None, examples=[_APP_EXAMPLE])
-    virtual_machines: int = Field(1, ge=0, le=10_000, examples=[3])
+    virtual_machines: Whole = Field(1, ge=0, le=10_000, examples=[3])
     max_unavailable: Share = Field("25%", examples=["25%"])
     labels: Labels = Field((), examples=["large, gpu"])
     group: Group = Field(_DEFAULT_GROUP, examples=["Default"])
-    vm_cpu: int = Field(2, ge=1, le=1024, examples=[2])
+    vm_cpu: Whole = Field(2, ge=1, le=1024, examples=[2])
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])

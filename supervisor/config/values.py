@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from supervisor import sizes
 from supervisor.naming import MAX_INSTALLATION_LENGTH
@@ -191,10 +191,11 @@ def _check_runner_storage(value: str) -> str:
         return str(_check_directory(_JUJU_STORAGE if value == "juju-storage" else Path(value)))
     except ValueError as error:
         raise ValueError(
-            "must be pool, memory, juju-storage or the absolute path of a directory"
+            "must be pool (that of lxd.pool), memory, juju-storage or a directory's absolute path"
         ) from error
 
 
+Whole = Annotated[int, Field(strict=True)]  # YAML's true is no number of runners
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from supervisor.gateways.private_file import write_whole
+from supervisor.gateways.private_file import read_whole, write_whole
 
 
 class DrainMark:
@@ -47,7 +47,7 @@ class DrainMark:
 
 def _read(path: Path) -> datetime | None:
     try:
-        since = datetime.fromisoformat(path.read_text(encoding="ascii"))
+        since = datetime.fromisoformat(read_whole(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

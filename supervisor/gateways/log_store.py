@@ -26,6 +26,8 @@ _HEAD = re.compile(
 )
 _SUFFIX, _UNFINISHED = ".log", ".part"
 _HEAD_BYTES = 4096
+_MOST_BYTES = 17 * 2**20
+"""Of a file that is read: more than any that was saved by a size that can be set."""
 _LONGEST_REASON = 1000
 _FOLLOW_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -145,16 +147,21 @@ def _names(directory: int) -> list[str]:
     return [stem for stem in stems if _NAME.fullmatch(stem)]
 
 
-def _read(directory: int, runner: str, most_bytes: int = -1) -> Kept | None:
+def _read(directory: int, runner: str, most_bytes: int = _MOST_BYTES) -> Kept | None:
     try:
         opened = os.open(runner + _SUFFIX, os.O_RDONLY | _FOLLOW_NO_LINK, dir_fd=directory)
     except OSError:  # gone meanwhile, or a link, and so none of ours
         return None
-    with os.fdopen(opened, "rb") as file:
-        state = os.fstat(file.fileno())
-        text = file.read(most_bytes).decode(errors="replace") if S_ISREG(state.st_mode) else ""
+    try:
+        state = os.fstat(opened)
+        if not S_ISREG(state.st_mode):
+            return None
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            text = file.read(most_bytes).decode(errors="replace")
+    finally:
+        os.close(opened)
     head = _HEAD.match(text)
     if head is None or head["runner"] != runner:
         return None
-    whole = text if most_bytes < 0 else ""
+    whole = text if most_bytes == _MOST_BYTES else ""
     return Kept(runner, head["saved"], head["reason"], state.st_size, whole)

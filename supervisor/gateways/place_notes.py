@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from supervisor import places
-from supervisor.gateways.private_file import write_whole
+from supervisor.gateways.private_file import read_whole, write_whole
 
 
 class PlaceNotes:
@@ -48,7 +48,7 @@ class PlaceNotes:
 
 def _read(path: Path) -> frozenset[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_whole(path).splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except (OSError, ValueError) as error:

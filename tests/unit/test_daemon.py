@@ -101,6 +101,31 @@ def test_a_daemon_with_a_bad_configuration_does_not_start(tmp_path: Path) -> Non
         os.umask(before)
 
 
+@pytest.mark.parametrize(
+    ("place", "why"), [("file", "File exists"), ("file/below", "Not a directory")]
+)
+def test_a_state_directory_that_can_not_be_used_is_refused(
+    tmp_path: Path, place: str, why: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"^state-directory: .*{place} can't be used: {why}$"):
+        daemon._ensure_state_directory(tmp_path / place)
+
+
+def test_a_state_directory_of_another_user_is_refused(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        daemon._ensure_state_directory(theirs)
+
+
+def test_a_state_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    daemon._ensure_state_directory(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
 def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]

@@ -48,6 +48,16 @@ def test_a_failure_makes_others_wait_and_no_more_than_that() -> None:
     assert pace.admit(10, [], later) == 4
 
 
+def test_after_a_failure_those_that_boot_still_count_as_in_the_making() -> None:
+    """Or a fleet of a thousand would be made anew as a whole before the breaker opens."""
+    pace, later = after(Stage.BOOTING)
+    booting = [at(Stage.BOOTING)] * 3
+    assert pace.admit(1000, booting, later) == 1
+    assert pace.admit(1000, [*booting, at(Stage.CREATING)], later) == 0
+    assert pace.admit(1000, [at(Stage.READY)] * 500, later) == 4
+    assert Pace(at_once=4).admit(1000, booting, later) == 4
+
+
 def test_several_failures_in_a_row_open_the_breaker() -> None:
     pace, later = after(*[Stage.BOOTING] * 3)
     assert pace.is_open

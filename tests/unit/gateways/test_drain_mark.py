@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -77,3 +78,16 @@ def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:
     path.with_suffix(".new").symlink_to(precious)
     DrainMark(path).set(NOW)
     assert precious.read_text() == "keep"
+
+
+def test_a_pipe_in_its_place_keeps_nobody_waiting(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    assert DrainMark(path).since is not None
+
+
+def test_a_file_in_its_place_that_is_huge_is_not_read(path: Path) -> None:
+    path.parent.mkdir()
+    with path.open("w") as file:
+        file.truncate(2**40)
+    assert DrainMark(path).since is not None

@@ -168,3 +168,26 @@ def test_a_directory_of_another_users_is_not_used(store: LogStore, directory: Pa
     with pytest.raises(PermissionError, match="belongs to another user"):
         save(store, "one")
     assert names(directory) == []
+
+
+def test_what_is_no_file_is_passed_over_and_costs_no_descriptor(
+    store: LogStore, directory: Path
+) -> None:
+    save(store, "one")
+    (directory / "two.log").mkdir()
+    os.mkfifo(directory / "three.log")
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    for _ in range(5):
+        assert [kept.runner for kept in store.listing()] == ["one"]
+        assert store.read("two") is None
+        assert store.read("three") is None
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_of_a_file_that_is_huge_only_so_much_is_read(store: LogStore, directory: Path) -> None:
+    save(store, "one")
+    with (directory / "one.log").open("a") as file:
+        file.truncate(2**33)
+    kept = store.read("one")
+    assert kept is not None
+    assert len(kept.text) == 17 * 2**20
