@@ -54,7 +54,12 @@ class Lanes:
 
     def _begin(self, name: str, piece: _Piece) -> None:
         # The next one begins after this one's outcome is told, so outcomes come in order too.
-        piece.workers.submit(piece.work, piece.ref, then=partial(self._next, name))
+        try:
+            piece.workers.submit(piece.work, piece.ref, then=partial(self._next, name))
+        except RuntimeError:
+            with self._lock:
+                del self._waiting[name]  # or whatever is given later would wait for ever
+            raise
 
     def _next(self, name: str) -> None:
         with self._lock:

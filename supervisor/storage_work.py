@@ -14,7 +14,7 @@ from loguru import logger
 from supervisor import marks, sizes, storage
 from supervisor.config import ConfigError
 from supervisor.gateways import storage as file_systems
-from supervisor.gateways.lxd import LxdError, LxdUnavailable
+from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.storage import StorageError
 from supervisor.storage import Move, Record, StorageRefused
 
@@ -114,6 +114,8 @@ class StorageWork:
 
     def _ensure_own(self, own: OwnPool, found: Resource | None, wanted: int) -> None:
         record = Record(found.config, found.available, found.used_by) if found else None
+        if record is None and file_systems.image_bytes(own):
+            self._refuse_if_there(own)
         for move in storage.moves(
             own,
             record,
@@ -128,6 +130,14 @@ class StorageWork:
             else:
                 self._remake(own, record, wanted)
             logger.info("storage pool {} has been {}", own.name, move.value)
+
+    def _refuse_if_there(self, own: OwnPool) -> None:
+        """Believe no list that lacks the pool: what is made anew is removed first."""
+        try:
+            self.lxd.pool_space(own.name)
+        except NotFound:
+            return
+        raise StorageRefused(f"LXD lists no storage pool {own.name}, and says that it has one")
 
     def _remake(self, own: OwnPool, record: Record | None, wanted: int) -> None:
         if record:

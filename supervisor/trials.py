@@ -50,7 +50,7 @@ class Trials:
 
 
 def _is_telling(life: Life, now: datetime) -> bool:
-    """Tell whether a failure makes others likely: in the making, or soon after."""
-    if life.failed_in in AVAILABLE and life.ready_at:
+    """Tell whether a failure makes others likely: before GitHub saw it online, or soon after."""
+    if life.failed_in is Stage.IDLE and life.ready_at:
         return now - life.ready_at < _YOUNG
-    return life.failed_in in {Stage.CREATING, Stage.BOOTING}
+    return life.failed_in in {Stage.CREATING, Stage.BOOTING, Stage.READY}

@@ -52,13 +52,25 @@ class Workers:
             work: what is slow.
             ref: who hears of the outcome.
             then: called after that, in the worker's thread.
+
+        Raises:
+            RuntimeError: there is no thread, and none can be started; the work is not taken.
         """
         with self._lock:
             if self._started < self._size:
-                name = f"{self._name}-{self._started + 1}"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
-                self._started += 1
+                self._start_one()
         self._queue.put((work, ref, then))
+
+    def _start_one(self) -> None:
+        name = f"{self._name}-{self._started + 1}"
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:
+            # The machine has no more threads now; those that there are do the work, if there are.
+            if not self._started:
+                raise
+        else:
+            self._started += 1
 
     def close(self) -> None:
         """Let the threads end when all work given before is done. No more may be given."""

@@ -40,6 +40,8 @@ from supervisor.planning import Desired, Patience, Plan, Suspicion
 from supervisor.roster import Entry
 from supervisor.supervision import (
     Actor,
+    ChildAlreadyPresent,
+    ChildAlreadyStarted,
     ChildSpec,
     OperationFailed,
     Restart,
@@ -91,12 +93,15 @@ class FleetActor(Actor):
         self._next: Timer | None = None
         self._next_due = 0.0
         self._delayed: Timer | None = None
+        self._delayed_due = 0.0
+        self._counts: dict[str, int] = {}
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
         for entry in self._parts.roster.all():
             if not self.system.directory.alive(entry.name):
-                self._parts.roster.drop(entry.name)
+                # Its actor waits to be started again, or has gone with its supervisor.
+                self._start_runner(entry, None)
         for name in self._parts.lanes.names():
             if self._parts.roster.get(name) is None:
                 self._take_over(name)
@@ -293,8 +298,13 @@ class FleetActor(Actor):
             self._balance_after(delay)
 
     def _balance_after(self, delay: timedelta) -> None:
-        if self._delayed is None:
-            self._delayed = self.tell_after(delay.total_seconds(), _Balance())
+        due = self.system.clock.monotonic() + delay.total_seconds()
+        if self._delayed:
+            if self._delayed_due <= due:
+                return
+            self._delayed.cancel()
+        self._delayed_due = due
+        self._delayed = self.tell_after(delay.total_seconds(), _Balance())
 
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
@@ -358,6 +368,8 @@ class FleetActor(Actor):
 
         What it may have left behind, a registration or an instance, the reconcile finds.
         """
+        if isinstance(message.error, (ChildAlreadyStarted, ChildAlreadyPresent)):
+            return  # it has an actor, or will have it again: its supervisor sees to that
         if isinstance(message.operation, StartChild):
             logger.error("a runner's actor did not start: {}", message.error)
             name = message.operation.spec.id
@@ -404,8 +416,22 @@ class FleetActor(Actor):
             self._current_blueprint().generation,
             unavailable=share_of(config.virtual_machines, config.max_unavailable),
             idle=config.limits.idle,
-            room=storage.room(config),
+            room=self._room(config),
         )
+
+    def _room(self, config: Config) -> int | None:
+        """Say how many instances there may be at once in a pool of our own.
+
+        While some of earlier settings are there, which may be larger, it is the least number of all
+        of their settings: none of these asks for more than the host has.
+        """
+        room = storage.room(config)
+        if room is None:
+            return None
+        here = {entry.generation for entry in self._parts.roster.all()}
+        kept = {g: count for g, count in self._counts.items() if g in here}
+        self._counts = {**kept, self._current_blueprint().generation: room}
+        return min(self._counts.values())
 
     def _has_storage(self) -> bool:
         """Tell whether the pool is there, and large enough for the configuration in force."""

@@ -7,10 +7,12 @@ from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
 from supervisor.parts import Parts
 from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.waits import doubled
 from supervisor.workers import WorkFailed
 
 _LOOK_INTERVAL_S = 60.0
 _LOOK_AGAIN_S = 2.0
+"""After a failure, doubled with each: to make a pool anew is no small thing."""
 
 
 class _Look:
@@ -26,6 +28,7 @@ class StorageActor(Actor):
         self._told = StorageChanged(reason="the storage pool has not been looked at yet")
         self._looking = False
         self._again = False
+        self._failures = 0
         self._next: Timer | None = None
 
     def on_start(self) -> None:
@@ -52,6 +55,7 @@ class StorageActor(Actor):
 
     @handles(PoolReady)
     def _ready(self, found: PoolReady) -> None:
+        self._failures = 0
         used, total = (sizes.in_words(one) for one in found.space)
         reason = f"pool {found.pool}: {used} of {total} are used"
         details = {"pool": found.pool, "used": found.space[0], "total": found.space[1]}
@@ -67,7 +71,8 @@ class StorageActor(Actor):
                 logger.warning("{}", failure.reason)
             self.publish("failing", failure.reason)
             self._tell(StorageChanged(reason=failure.reason))
-        self._look_after(_LOOK_AGAIN_S)
+        self._failures += 1
+        self._look_after(doubled(_LOOK_AGAIN_S, self._failures, _LOOK_INTERVAL_S))
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:

@@ -1,5 +1,6 @@
 """The one actor that talks to GitHub: registrations, deletions, listings, and the credential."""
 
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from typing import TypeVar
@@ -49,6 +50,7 @@ _GROUP_FRESH_S = 600.0
 _LOOK_AT_CREDENTIAL_S = 5.0
 _SLOW_S = 60.0
 _FORMER_PLACES_S = 10.0
+_FORGOTTEN = 1000
 
 T = TypeVar("T")
 Order = RequestJitConfig | RegisterAhead
@@ -100,6 +102,7 @@ class TokensActor(Actor):
         self._tickets: list[int] = []
         self._listing: PlacesListing | None = None
         self._deleting: set[tuple[str, int]] = set()
+        self._forgotten: deque[str] = deque(maxlen=_FORGOTTEN)
         self._gate = Gate()
         self._limited = self._is_transient = False
         self._told: GitHubChanged | None = None
@@ -153,7 +156,8 @@ class TokensActor(Actor):
 
     @handles(RequestJitConfig)
     def _register(self, order: RequestJitConfig) -> None:
-        if not self._is_here(order) or order.name in self._unwanted:
+        # A name that was let go is not used again: its first registration may not be gone yet.
+        if not self._is_here(order) or order.name in self._forgotten:
             changed = "the configuration has changed meanwhile"
             self.system.directory.tell(order.name, JitConfigFailed(changed))
         elif made := self._ahead.pop(order.name, None):
@@ -185,6 +189,7 @@ class TokensActor(Actor):
         changed = Cancelled("the configuration has changed meanwhile")
         self._line.fail_all({Priority.REGISTER_AHEAD}, changed)
         self._unwanted |= {name for name, asked in self._registering.items() if not asked}
+        self._forgotten.extend((*self._unwanted, *self._ahead))
         for name, made in tuple(self._ahead.items()):
             self._delete(DeleteRegistration(made.runner_id, name, made.place))
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from supervisor.waits import doubled
+
 
 class Stage(str, Enum):
     """Where a runner is in its life."""
@@ -56,6 +58,7 @@ class Limits:
     removal_retry: timedelta = timedelta(seconds=15)
 
     GRACE = timedelta(seconds=30)
+    LONGEST_RETRY = timedelta(minutes=10)
 
     def of(self, stage: Stage) -> timedelta | None:
         """Say how long `stage` may last; None for those that may last for ever."""
@@ -78,6 +81,9 @@ class Limits:
         limit = self.of(life.stage)
         if limit is None:
             return None
+        if life.stage is Stage.FAILED:
+            # Each try may hold a thread of those that look after all runners.
+            return doubled(limit, max(1, life.removal_failures), self.LONGEST_RETRY)
         return max(limit - (now - life.since), min(limit, self.GRACE))
 
 

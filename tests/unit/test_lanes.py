@@ -94,3 +94,20 @@ def test_work_that_raises_does_not_block_its_lane(workers: Workers) -> None:
 
 def test_a_lane_that_is_not_there_can_be_cleared() -> None:
     Lanes().clear("a")
+
+
+def test_a_lane_is_free_again_when_no_thread_could_be_had(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes, ref = Lanes(), Ref()
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            submit(lanes, "a", workers, lambda: "never", ref)
+    assert not lanes.names()
+    submit(lanes, "a", workers, lambda: "done", ref)
+    eventually(lambda: ref.told == ["done"])

@@ -48,6 +48,12 @@ def test_one_that_dies_soon_after_it_was_ready_counts_and_later_does_not(
     assert trials.pace.failures == failures
 
 
+def test_one_that_github_never_saw_online_counts_however_late_that_is_known() -> None:
+    trials = begun("a")
+    trials.learn("a", failed(Stage.READY, ready_at=NOW), NOW + timedelta(minutes=5))
+    assert (trials.pace.failures, trials.pace.stage) == (1, Stage.READY)
+
+
 def test_one_that_was_taken_over_says_nothing() -> None:
     trials = begun()
     trials.learn("a", failed(Stage.BOOTING), NOW)

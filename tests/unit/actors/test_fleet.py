@@ -40,6 +40,7 @@ from supervisor.naming import new_runner_name, runner_name
 from supervisor.storage import wanted_bytes
 from supervisor.supervision import (
     INFINITY,
+    Backoff,
     ChildSpec,
     Crash,
     Strategy,
@@ -53,9 +54,15 @@ MakeWorld = Callable[..., World]
 _POOL = StorageChanged("default")
 
 
-def start(world: World, *, signals: bool = True, storage: StorageChanged = _POOL) -> World:
+def start(
+    world: World,
+    *,
+    signals: bool = True,
+    storage: StorageChanged = _POOL,
+    backoff: Backoff | None = None,
+) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
-    runners = SupervisorSpec(dynamic=True, intensity=1000, period=1)
+    runners = SupervisorSpec(dynamic=True, intensity=1000, period=1, backoff=backoff)
     system, parts = world.system, world.parts
     world.run(
         world.tokens(),
@@ -351,6 +358,47 @@ def test_a_changed_configuration_meets_a_fleet_that_restarts(make_world: MakeWor
     eventually(lambda: world.lxd.count("instances") == 2)
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     eventually(lambda: world.stages() == {"booting": 3})
+
+
+def test_a_fleet_that_crashes_while_a_runner_waits_to_be_started_again_keeps_it(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2), backoff=Backoff(minimum=5, maximum=5, jitter=0))
+    eventually(lambda: world.stages() == {"booting": 2})
+    busy = min(world.names())
+    world.tell(busy, Happened(JobStarted(Job(name="test"))))
+    eventually(lambda: world.stages() == {"busy": 1, "booting": 1})
+    before = world.names()
+    world.tell(busy, Crash("a test"))
+    eventually(lambda: not world.system.directory.alive(busy))
+    world.tell("fleet", Crash("a test"))
+    eventually(lambda: world.lxd.count("instances") == 2)
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    _settle(world)
+    for _ in range(8):
+        assert world.names() == before
+        world.clock.advance(1)
+        _settle(world)
+    eventually(lambda: world.stages() == {"busy": 1, "booting": 1})
+    assert world.names() == before
+    assert world.lxd.count("create") == 2
+    assert "failed" not in world.shown("fleet")[1]
+
+
+def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2, max_unavailable="100%"))
+    eventually(lambda: world.stages() == {"booting": 2})
+    first, second = world.names()
+    world.tell(first, Happened(GuestReady()))
+    eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
+    world.github.keeps = "could not delete: GitHub answered 401"
+    world.reconfigure(virtual_machines=2, labels="new")
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))  # put off for 15 s
+    eventually(lambda: len(world.github.deleted) == 2)
+    world.tell(second, Happened(InstanceGone()))  # which makes others wait for 1 s
+    eventually(lambda: "1 runner has failed to boot" in world.shown("fleet")[1])
+    world.clock.advance(1.1)
+    eventually(lambda: world.lxd.count("create") == 3)
 
 
 def test_a_smaller_number_lets_the_busy_ones_finish(make_world: MakeWorld) -> None:
@@ -656,6 +704,8 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
         reconciles = _reconciles(world)
         world.clock.advance(seconds)
         eventually(lambda past=reconciles: _reconciles(world) > past)
+    eventually(lambda: "before GitHub saw them online" in world.shown("fleet")[1])
+    world.clock.advance(1.1)
     eventually(lambda: world.names() != before and len(world.names()) == 1)
 
 

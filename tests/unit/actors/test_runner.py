@@ -158,7 +158,9 @@ def test_a_failed_removal_is_tried_again_and_counted(make_world: MakeWorld) -> N
     world.clock.advance(15)
     eventually(lambda: play.life().removal_failures == 2)
     assert play.life().reason == "no address; removal failed: it is busy"
-    world.clock.advance(15)
+    world.clock.advance(29)
+    assert world.lxd.count("delete") == 2
+    world.clock.advance(1)
     play.ends()
     assert world.lxd.there == {}
 
