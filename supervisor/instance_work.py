@@ -25,6 +25,7 @@ from supervisor.messages import Happened
 _LOOK_S = 4.0
 _CONSOLE_S = 4.0
 _COMMAND_S = 7.0
+_LISTING_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,19 @@ class InstanceWork:
 
         https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/monitor-and-troubleshoot
         """
+        # Not by LXD's files API: a job may have put a named pipe there, which LXD would wait at.
+        command = ("ls", "-1", f"{GuestParameters.runner_home}/_diag")
         try:
-            logs = self.lxd.directory(self.name, f"{GuestParameters.runner_home}/_diag")
+            output = self.lxd.output_of(
+                self.name, command, most_bytes=_LISTING_BYTES, limit_s=_COMMAND_S
+            )
         except LxdError as error:
             logger.info("whether it has begun a job can't be seen: {}", error)
             return Inspected(None)
-        return Inspected(any(log.startswith("Worker_") for log in logs))
+        logs = output.data.decode(errors="replace").splitlines()
+        if any(log.startswith("Worker_") for log in logs):
+            return Inspected(True)  # noqa: FBT003 - it has begun
+        return Inspected(None if output.cut else False)
 
     def create(self, request: Mapping[str, Any]) -> Happened:
         """Create it; it is not started."""

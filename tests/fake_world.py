@@ -177,11 +177,6 @@ class FakeLxd:
         with self._lock:
             return self.there.pop(name, None) is not None
 
-    def directory(self, name: str, path: str) -> tuple[str, ...]:
-        self._enter("directory", name)
-        assert path == "/opt/actions-runner/_diag"
-        return self.diagnostics.get(name, ())
-
     def console_log(self, name: str, *, most_bytes: int, limit_s: float) -> str:
         self._enter("console_log", name)
         return self.consoles.get(name, "")
@@ -190,6 +185,8 @@ class FakeLxd:
         self, name: str, command: Sequence[str], *, most_bytes: int, limit_s: float
     ) -> Output:
         self._enter("output_of", name)
+        if list(command) == ["ls", "-1", "/opt/actions-runner/_diag"]:
+            return Output("".join(f"{log}\n" for log in self.diagnostics.get(name, ())).encode())
         return self.outputs.get(name, Output(b""))
 
     def bridge_address(self, network: str) -> IPv4Interface:

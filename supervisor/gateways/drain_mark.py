@@ -1,5 +1,6 @@
 """Whether the fleet is drained: an order that stands until it is taken back, whoever restarts."""
 
+import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class DrainMark:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._since = _read(path)
+        self._lock = threading.Lock()
 
     @property
     def since(self) -> datetime | None:
@@ -30,10 +32,10 @@ class DrainMark:
         Raises:
             OSError: it can't be noted, so a restarted daemon would not know; nothing is changed.
         """
-        if self._since:
-            return
-        write_whole(self._path, now.isoformat())
-        self._since = now
+        with self._lock:
+            if not self._since:
+                write_whole(self._path, now.isoformat())
+                self._since = now
 
     def clear(self) -> None:
         """Have the fleet kept again.
@@ -41,8 +43,9 @@ class DrainMark:
         Raises:
             OSError: the note can't be removed; nothing is changed.
         """
-        self._path.unlink(missing_ok=True)
-        self._since = None
+        with self._lock:
+            self._path.unlink(missing_ok=True)
+            self._since = None
 
 
 def _read(path: Path) -> datetime | None:

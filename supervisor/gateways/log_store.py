@@ -25,7 +25,7 @@ _HEAD = re.compile(
     re.ASCII,
 )
 _SUFFIX, _UNFINISHED = ".log", ".part"
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 8192
 _MOST_BYTES = 17 * 2**20
 """Of a file that is read: more than any that was saved by a size that can be set."""
 _LONGEST_REASON = 1000

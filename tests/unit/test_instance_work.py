@@ -119,8 +119,17 @@ def test_a_job_that_has_begun_has_left_a_log(logs: tuple[str, ...], *, begun: bo
 
 def test_a_guest_that_lxd_can_not_look_into_tells_nothing() -> None:
     lxd = FakeLxd()
-    lxd.fail("directory", LxdUnavailable("no agent"))
+    lxd.fail("output_of", LxdUnavailable("no agent"))
     assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "begun"), [(b"Worker_1\n", True), (b"Runner_1\n", None)])
+def test_a_guest_that_answers_only_in_part_is_believed_as_far(
+    data: bytes, *, begun: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lxd = FakeLxd()
+    monkeypatch.setattr(lxd, "output_of", lambda *_, **__: Output(data, "(is cut off after 7 s)"))
+    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(begun)  # type: ignore[arg-type]
 
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

@@ -199,23 +199,6 @@ class Instances(Connection):
         except (Refused, OperationFailed, NotFound):
             return ""
 
-    def directory(self, name: str, path: str) -> tuple[str, ...]:
-        """List a directory in a guest; empty if it has none of that path.
-
-        A virtual machine must run LXD's agent for it.
-
-        Raises:
-            LxdError: LXD can't be reached, or can't look into that guest.
-        """
-        aim = f"list {path} in instance {name}"
-        try:
-            answer = self._call(aim, "get", "instances", name, "files", params={"path": path})
-        except NotFound:
-            return ()
-        if not isinstance(answer.metadata, list):
-            raise LxdError(f"could not {aim}: LXD does not show a directory")
-        return tuple(str(entry) for entry in answer.metadata)
-
     def _delete_once(self, aim: str, name: str, status: str, deadline: float) -> None:
         if status != "Stopped":
             order = {"action": "stop", "force": True}

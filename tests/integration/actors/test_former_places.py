@@ -392,8 +392,8 @@ def test_a_guest_that_can_not_be_looked_into_is_not_taken_for_idle(
     world.base.update({"github-url": sandbox.url, "token": OTHER_TOKEN})
     world.reconfigure()
     _, unknown = leave_instances(world, former)
-    world.lxd.fail("directory", *[LxdUnavailable("no agent")] * 100)
+    world.lxd.fail("output_of", *[LxdUnavailable("no agent")] * 100)
     moving = Moving(world, sandbox)
     moving.move(token=OTHER_TOKEN)
-    moving.pass_until(lambda: world.lxd.count("directory") == 3, step=1)
+    moving.pass_until(lambda: world.lxd.count("output_of") == 3, step=1)
     assert unknown in world.lxd.there

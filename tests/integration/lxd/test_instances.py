@@ -47,21 +47,6 @@ def test_a_created_instance_is_stopped_and_carries_its_configuration(
     assert abs(datetime.now(timezone.utc) - found.created_at) < timedelta(minutes=1)
 
 
-def test_a_directory_in_a_guest_is_listed_and_one_that_is_not_there_is_empty(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
-    guest = "mkdir -p /opt/x\n: >/opt/x/Worker_1.log\n: >/opt/x/Runner_1.log\nexec sleep 3600\n"
-    lxd.create(request_for("one", guest), limit_s=30)
-    lxd.start("one", limit_s=30)
-
-    eventually(lambda: len(lxd.directory("one", "/opt/x")) == 2)
-
-    assert set(lxd.directory("one", "/opt/x")) == {"Worker_1.log", "Runner_1.log"}
-    assert lxd.directory("one", "/opt/y") == ()
-    with pytest.raises(LxdError, match="could not list"):
-        lxd.directory("one", "/opt/x/Worker_1.log")
-
-
 def test_one_listing_shows_all_instances_in_full(lxd: Lxd, request_for: Build) -> None:
     for name in ("one", "two"):
         lxd.create(request_for(name, installation=name), limit_s=30)

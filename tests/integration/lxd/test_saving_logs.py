@@ -14,7 +14,7 @@ import pytest
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
-from supervisor.instance_work import InstanceWork, LogsSaved
+from supervisor.instance_work import Inspected, InstanceWork, LogsSaved
 from supervisor.lifecycle import InstanceGone, Limits
 from supervisor.messages import Happened
 
@@ -203,3 +203,28 @@ def test_a_full_disk_loses_one_and_leaves_nothing_half_done(full_disk: Path) -> 
     assert [path.name for path in (full_disk / "logs").iterdir()] == ["one.log"]
     store.save("three", "short\n", **save)  # type: ignore[arg-type]
     assert {kept.runner for kept in store.listing()} == {"one", "three"}
+
+
+@pytest.mark.parametrize(
+    ("script", "begun"),
+    [
+        (f"mkdir -p {DIAG}; : >{DIAG}/Worker_1.log", True),
+        (f"mkdir -p {DIAG}; : >{DIAG}/Runner_1.log", False),
+        ("", False),
+        (f"mkdir -p {DIAG}; mkfifo {DIAG}/Runner_1.log", False),
+        (f"mkdir -p {DIAG}/..; rmdir {DIAG}; mkfifo {DIAG}", False),
+    ],
+    ids=["a job", "no job", "no directory", "a pipe in it", "a pipe in its place"],
+)
+def test_whether_a_job_has_begun_is_seen_and_keeps_no_guest_from_going(
+    lxd: Lxd, request_for: Build, eventually: Any, script: str, *, begun: bool
+) -> None:
+    lxd.create(request_for("one", script + REST), limit_s=30)
+    lxd.start("one", limit_s=30)
+    look = ("/bin/busybox", "ls", "-d", "/tmp/up")
+    eventually(lambda: lxd.output_of("one", look, most_bytes=99, limit_s=5).data)
+    work = InstanceWork(lxd, "one", Limits())
+    began = time.monotonic()
+    assert work.inspect() == Inspected(begun)
+    assert work.remove() == Happened(InstanceGone())
+    assert time.monotonic() - began < LIMIT_S

@@ -191,3 +191,8 @@ def test_of_a_file_that_is_huge_only_so_much_is_read(store: LogStore, directory:
     kept = store.read("one")
     assert kept is not None
     assert len(kept.text) == 17 * 2**20
+
+
+def test_a_long_reason_in_whatever_letters_is_listed(store: LogStore) -> None:
+    save(store, "one", reason="\N{GRINNING FACE}" * 2000, most_bytes=2**20)
+    assert [kept.runner for kept in store.listing()] == ["one"]
