@@ -139,7 +139,7 @@ class InstanceWork:
     def save_logs(
         self, store: LogStore, config: LogsConfig, *, reason: str, at: datetime
     ) -> LogsSaved:
-        """Keep what the guest has logged, before it goes; takes some 15 s at most.
+        """Keep what the guest has logged, before it goes; takes some 20 s at most.
 
         What can't be had is a line in what is saved. One that does not run and whose console shows
         nothing, such as one that was never started, leaves no file.
