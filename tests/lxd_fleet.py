@@ -30,7 +30,7 @@ from supervisor.roster import Entry
 from supervisor.supervision import System, tree
 
 TOKEN = "made-up-secret-token"
-LIMIT_S = 25.0
+LIMIT_S = 60.0
 PRESENT = AVAILABLE | {Stage.BUSY}
 # The bridge's address is on the loopback; each fleet has its own, so that no two want one port.
 BRIDGE = "lxdbr0"
