@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from supervisor import sizes
 from supervisor.config.values import (
     AppId,
     Directory,
@@ -25,7 +26,6 @@ from supervisor.config.values import (
     Socket,
     Token,
     Whole,
-    size_in_bytes,
 )
 from supervisor.lifecycle import Limits
 from supervisor.scope import Scope
@@ -92,7 +92,7 @@ class LogsConfig(_Section):
     @property
     def most_bytes(self) -> int:
         """How large one runner's may be."""
-        return size_in_bytes(self.size)
+        return sizes.parse(self.size)
 
 
 class AppConfig(_Section):

@@ -56,14 +56,8 @@ def _check_size(value: str) -> str:
     return value
 
 
-def size_in_bytes(value: str) -> int:
-    """Read a size that has been checked."""
-    number, unit = value[:-3], value[-3:]
-    return int(number) << 10 * (1 + "KMGTPE".index(unit[0]))
-
-
 def _check_log_size(value: str) -> str:
-    if not _SMALLEST_LOG <= size_in_bytes(_check_size(value)) <= _LARGEST_LOG:
+    if not _SMALLEST_LOG <= sizes.parse(value) <= _LARGEST_LOG:
         raise ValueError("must be at least 16KiB and at most 16MiB")
     return value
 
