@@ -14,6 +14,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ class PrivateLxd:
         endpoint: Where it is, with the project.
         project: A project of its own.
         pool: A `dir` pool, in memory.
-        network: A bridge with DHCP; its name is not used by any other LXD of the machine.
+        network: A bridge with DHCP, which leaves the addresses from .251 on to tests; its name is
+            not used by any other LXD of the machine.
         profile: An empty profile.
         image: The alias of the tiny runner image, without the runner application.
     """
@@ -84,7 +86,14 @@ def _furnish(daemon: LxdDaemon, timeout_s: float) -> PrivateLxd:
     lxd = Lxd(endpoint)
     lxd.ensure_project(_PROJECT)
     lxd.ensure_pool(_POOL)
-    lxd.ensure_network(network, {"ipv4.address": free_subnet(), "ipv6.address": "none"})
+    subnet = free_subnet()
+    guests = IPv4Interface(subnet).network
+    addresses = {
+        "ipv4.address": subnet,
+        "ipv4.dhcp.ranges": f"{guests[2]}-{guests[250]}",
+        "ipv6.address": "none",
+    }
+    lxd.ensure_network(network, addresses)
     lxd.ensure_profile(_PROFILE)
     with tempfile.TemporaryDirectory() as cache:
         lxd.import_image(build_image(Path(cache)).path, alias=_IMAGE)

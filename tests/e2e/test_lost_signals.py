@@ -58,6 +58,7 @@ class Line:
 @pytest.fixture
 def line(real_lxd: PrivateLxd) -> Iterator[Line]:
     bridge = Lxd(real_lxd.endpoint).bridge_address(real_lxd.network)
+    # Outside of what DHCP hands out: while it is away, a guest could be given it.
     last = bridge.network.broadcast_address - 1
     made = Line(IPv4Interface((last, bridge.network.prefixlen)), real_lxd.network)
     made.connect()
