@@ -74,12 +74,20 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: holds a value that YAML can't read") from error
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: must hold keys and values, for example `path: my-organisation`")
-    if "token" in data and mode & OTHERS:
+    if mode & OTHERS and (key := _secret_in(data)):
+        rest = ", or use token-file" if key == "token" else ""
         raise ConfigError(
-            f"{path}: token: the file is open to others (mode {mode:04o}); "
-            f"`chmod 600 {path}`, or use token-file"
+            f"{path}: {key}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`{rest}"
         )
     return parse(data, str(path))
+
+
+def _secret_in(data: Mapping[str, Any]) -> str:
+    """Name a key whose value is a secret, or holds one; empty if there is none."""
+    if "token" in data:
+        return "token"
+    proxies = ("http-proxy", "https-proxy")
+    return next((key for key in proxies if "@" in str(data.get(key, ""))), "")
 
 
 def parse(data: Mapping[str, Any], source: str) -> Config:
@@ -127,6 +135,8 @@ def _describe(fault: Any, source: str) -> str:
 def _section(location: list[str]) -> type[BaseModel] | None:
     section: type[BaseModel] = Config
     for key in location:
+        if key.isdigit():
+            continue  # the position in a list
         field = section.model_fields.get(key.replace("-", "_"))
         annotation = field.annotation if field else None
         sections = [

@@ -1,23 +1,32 @@
 """What can be set: each key with its type, its default and an example."""
 
 from datetime import timedelta
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from supervisor import sizes
+from supervisor import aproxy, sizes
 from supervisor.config.values import (
     AppId,
+    Destinations,
     Directory,
     Duration,
+    Fingerprint,
     GitHubUrl,
     Group,
+    Host,
     HostAddress,
     Labels,
     LogSize,
     LxdName,
+    MirrorUrl,
     Name,
+    Networks,
+    PortSet,
+    ProxyAddress,
+    ProxyExceptions,
     RunnerStorage,
     ScopePath,
     SecretFile,
@@ -27,7 +36,9 @@ from supervisor.config.values import (
     Token,
     Whole,
 )
+from supervisor.firewall.networks import parse_networks
 from supervisor.lifecycle import Limits
+from supervisor.proxies import Proxies, Proxy
 from supervisor.scope import Scope
 
 DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
@@ -36,6 +47,14 @@ _DEFAULT_GROUP = "Default"
 _APP_EXAMPLE = (
     "{id: 12345, installation-id: 678, private-key-file: /etc/github-runner-supervisor/app.pem}"
 )
+
+
+_SSH_DEBUG_EXAMPLE = (
+    "[{host: 10.5.0.7, port: 10022, "
+    "rsa-fingerprint: SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s, "
+    "ed25519-fingerprint: SHA256:yVbQu2mVd7hJ2OEb4R0k7bvSuDPrrkOUNfDZqyXEnKk}]"
+)
+_PRIVATE = parse_networks("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16")
 
 
 def kebab(name: str) -> str:
@@ -103,6 +122,19 @@ class AppConfig(_Section):
     private_key_file: SecretFile = Field(examples=["/etc/github-runner-supervisor/app.pem"])
 
 
+class SshDebugConfig(_Section):
+    """A tmate server over which a job may let its author in."""
+
+    host: Host = Field(examples=["10.5.0.7"])
+    port: Whole = Field(ge=1, le=65535, examples=[10022])
+    rsa_fingerprint: Fingerprint = Field(
+        examples=["SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s"]
+    )
+    ed25519_fingerprint: Fingerprint = Field(
+        examples=["SHA256:yVbQu2mVd7hJ2OEb4R0k7bvSuDPrrkOUNfDZqyXEnKk"]
+    )
+
+
 class LimitsConfig(_Section):
     """How long each stage of a runner may last."""
 
@@ -138,6 +170,19 @@ class Config(_Section):
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])
+    firewall: Literal["managed", "external"] = Field("managed", examples=["managed"])
+    denylist: Networks = Field((), examples=["10.0.0.0/8, 192.168.0.0/16, 2001:db8::/32"])
+    allowlist: Destinations = Field((), examples=["10.1.2.3:443, 10.4.0.0/16"])
+    http_proxy: ProxyAddress = Field(None, examples=["http://proxy.example.com:3128"])
+    https_proxy: ProxyAddress = Field(None, examples=["http://proxy.example.com:3128"])
+    no_proxy: ProxyExceptions = Field((), examples=["localhost, 127.0.0.1, .example.com"])
+    use_aproxy: bool = Field(default=False, examples=[True])
+    aproxy_exclude_addresses: Networks = Field(
+        _PRIVATE, examples=["10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"]
+    )
+    aproxy_redirect_ports: PortSet = Field((80, 443, 11371), examples=["80, 443"])
+    dockerhub_mirror: MirrorUrl | None = Field(None, examples=["https://mirror.example.com:5000"])
+    ssh_debug: tuple[SshDebugConfig, ...] = Field((), examples=[_SSH_DEBUG_EXAMPLE])
     reconcile_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
@@ -167,12 +212,39 @@ class Config(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _aproxy_has_a_proxy(self) -> "Config":
+        if not self.use_aproxy:
+            return self
+        if any(isinstance(network, IPv6Network) for network in self.aproxy_exclude_addresses):
+            raise ValueError("aproxy-exclude-addresses: aproxy redirects IPv4 only; leave IPv6 out")
+        proxy = self.proxies.http or self.proxies.https
+        if proxy is None:
+            raise ValueError(
+                "use-aproxy: needs a proxy to forward to; "
+                "for example `http-proxy: http://proxy.example.com:3128`"
+            )
+        if fault := aproxy.fault_of(
+            proxy, self.aproxy_redirect_ports, self.aproxy_exclude_addresses
+        ):
+            raise ValueError(f"use-aproxy: {fault}")
+        return self
+
+    @property
+    def proxies(self) -> Proxies:
+        """What HTTP goes through."""
+        return Proxies(_proxy(self.http_proxy), _proxy(self.https_proxy), self.no_proxy)
+
     def needs_restart(self, other: "Config") -> tuple[str, ...]:
         """Name the keys that differ in `other` and that a running daemon can't change."""
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
-        ours = ("state_directory", "runner_storage")
+        ours = ("state_directory", "runner_storage", "firewall")
         fixed = ("name", "signals", "control", *ours, *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
+
+
+def _proxy(address: SecretStr | None) -> Proxy | None:
+    return Proxy(address.get_secret_value()) if address else None
 
 
 def _get(config: Any, dotted: str) -> Any:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from supervisor import sizes
+from supervisor import proxies, sizes
+from supervisor.firewall import networks
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.scope import GitHubPlace, Scope
 
@@ -23,6 +24,7 @@ _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
+_LAST_PORT = 65535
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 
@@ -189,6 +191,63 @@ def _check_runner_storage(value: str) -> str:
         ) from error
 
 
+def _parse_proxy(value: Any) -> Any:
+    """Keep a proxy's address as a secret; an empty one is none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError("must be http://HOST:PORT")  # noqa: TRY004 - pydantic takes no other
+    return SecretStr(proxies.parse_proxy(value).url)
+
+
+def _split_exceptions(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return value
+    return tuple(proxies.parse_exception(entry) for entry in networks.split(value) if entry)
+
+
+def _parse_networks(value: Any) -> Any:
+    return networks.parse_networks(value)
+
+
+def _parse_destinations(value: Any) -> Any:
+    return networks.parse_destinations(value)
+
+
+def _parse_ports(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [entry for entry in networks.split(value) if entry]
+    fits = isinstance(value, (list, tuple)) and all(
+        re.fullmatch(r"[1-9][0-9]{0,4}", str(port)) and int(port) <= _LAST_PORT for port in value
+    )
+    if not fits:
+        raise ValueError(f"must be ports from 1 to {_LAST_PORT}")
+    return tuple(sorted({int(port) for port in value}))
+
+
+def _check_mirror(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not re.fullmatch(r"https://[A-Za-z0-9._~:/\[\]-]+", value):
+        raise ValueError("must be an https address without credentials and parameters")
+    return value.rstrip("/")
+
+
+def _check_host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]+", value):
+        raise ValueError("must be a host's name or its address")
+    return value
+
+
+def _check_fingerprint(value: str) -> str:
+    if not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", value):
+        raise ValueError("must be a key's fingerprint as `ssh-keygen -l` prints it")
+    return value
+
+
 Whole = Annotated[int, Field(strict=True)]  # YAML's true is no number of runners
 Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
@@ -208,3 +267,11 @@ RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]
 SecretFile = Annotated[Path, AfterValidator(_check_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
+ProxyAddress = Annotated[SecretStr | None, BeforeValidator(_parse_proxy)]
+ProxyExceptions = Annotated[tuple[str, ...], BeforeValidator(_split_exceptions)]
+Networks = Annotated[tuple[Any, ...], BeforeValidator(_parse_networks)]
+Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
+PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
+MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]

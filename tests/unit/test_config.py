@@ -163,6 +163,8 @@ def test_every_example_is_a_right_value() -> None:
                 continue
             assert field.examples, f"{key} has no example"
             changed = {**data, "token": None} if key in {"token-file", "app"} else data
+            if key == "use-aproxy":
+                changed = {**data, "http-proxy": "http://proxy.example.com:3128"}
             nested: dict[str, Any] = {key: yaml.safe_load(str(field.examples[0]))}
             for section in reversed(where):
                 nested = {section: nested}
