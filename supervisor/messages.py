@@ -103,6 +103,40 @@ class StorageChanged:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class FirewallChanged:
+    """Whether guests are held to what they may reach has changed.
+
+    Attributes:
+        in_place: they are.
+        reason: why they aren't, for the operator; empty if they are.
+    """
+
+    in_place: bool
+    reason: str = ""
+
+
+# To the firewall's actor.
+
+
+@dataclass(frozen=True)
+class AnnounceFirewall:
+    """Say to the fleet whether the firewall is in place: answered by `FirewallChanged`."""
+
+
+@dataclass(frozen=True)
+class CheckFirewall:
+    """Look at everything that the firewall depends on, and at what the kernel has of it.
+
+    Asked, it is answered by how many such looks will have been done when this one is.
+
+    Attributes:
+        with_runners: also learn which runner has which hardware address.
+    """
+
+    with_runners: bool = False
+
+
 # To the storage actor.
 
 

@@ -14,12 +14,15 @@ from supervisor.config import Config, share_of
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
+    AnnounceFirewall,
     AnnounceGitHub,
     AnnounceSignals,
     AnnounceStorage,
+    CheckFirewall,
     ConfigChanged,
     DeleteRegistration,
     Drain,
+    FirewallChanged,
     ForgetAhead,
     GitHubChanged,
     Happened,
@@ -88,6 +91,9 @@ class FleetActor(Actor):
         self._may_create = False
         self._signals = ""
         self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
+        self._firewall = FirewallChanged(
+            in_place=False, reason="the firewall has not been looked at yet"
+        )
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -107,6 +113,7 @@ class FleetActor(Actor):
                 self._take_over(name)
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("storage", AnnounceStorage())
+        self.system.directory.tell("firewall", AnnounceFirewall())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
@@ -144,6 +151,11 @@ class FleetActor(Actor):
         self._storage = message
         self._balance(_Balance())
 
+    @handles(FirewallChanged)
+    def _firewall_changed(self, message: FirewallChanged) -> None:
+        self._firewall = message
+        self._balance(_Balance())
+
     @handles(GitHubChanged)
     def _github_changed(self, message: GitHubChanged) -> None:
         self._github = message
@@ -164,6 +176,7 @@ class FleetActor(Actor):
         self._again = ""
         self._began = self.system.clock.monotonic()
         self.tell_after(survey.LIMIT_S, self._survey.begin())
+        self.system.directory.tell("firewall", CheckFirewall())
 
     @handles(InstancesListed, RegistrationsListed, survey.Late)
     def _listed(self, message: InstancesListed | RegistrationsListed | survey.Late) -> None:
@@ -309,7 +322,7 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        may_create = self._may_create and self._has_storage()
+        may_create = self._may_create and self._has_storage() and self._firewall.in_place
         if self._trials.pace.is_open or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
@@ -399,7 +412,7 @@ class FleetActor(Actor):
             return "guests can't report yet"
         if not self._has_storage():
             return self._storage.reason or "the storage pool is being made ready"
-        return ""
+        return self._firewall.reason
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
