@@ -8,12 +8,12 @@ first may hang with LXD or a name server.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from supervisor.config import Config
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.intent import Interface, endpoints, reachable
-from supervisor.firewall.live import Counted, LiveTable
+from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable
@@ -21,7 +21,6 @@ from supervisor.gateways.names import Answer, Names
 from supervisor.gateways.nftables import Nftables, NftablesError
 
 _LOOKUP_LIMIT_S = 5.0
-_PREFIX = "github-runners."
 _HWADDR = "volatile.eth0.hwaddr"
 
 
@@ -99,13 +98,13 @@ class TableReady:
         kept: what that is.
         live: as it was seen last, with its counters.
         healed: what was found different from what had been put there; empty if nothing was.
-        others: tables of this installation for other bridges.
+        warnings: what is there besides and should not be.
     """
 
     kept: Kept
     live: LiveTable
     healed: str = ""
-    others: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class TableFailed:
 
 
 def ensure(
-    nftables: Nftables, policy: Policy, kept: Kept | None, rejected: Mapping[str, Counted]
+    nftables: Nftables, policy: Policy, kept: Kept | None, before: LiveTable | None
 ) -> TableReady | TableFailed:
     """See to it that the kernel holds what is wanted; what is right stays as it is.
 
@@ -124,39 +123,45 @@ def ensure(
         nftables: the kernel's packet filter.
         policy: what is wanted.
         kept: what was put there before, if anything.
-        rejected: what was counted of each guest, for a table that is not there any more.
+        before: what was there last, to go on counting from if it is not there any more.
     """
     try:
-        return _ensure(nftables, policy, kept, rejected)
-    except NftablesError as error:
+        tables = nftables.tables()
+        if foreign := _foreign(tables, policy):
+            return TableFailed(foreign)
+        found = _ensure(nftables, policy, kept, before)
+        return replace(found, warnings=tuple(_stale(tables, policy)))
+    except (NftablesError, _NotTaken) as error:
         return TableFailed(str(error))
 
 
+class _NotTaken(Exception):
+    """What was put into the kernel is not what it shows."""
+
+
 def _ensure(
-    nftables: Nftables, policy: Policy, kept: Kept | None, rejected: Mapping[str, Counted]
-) -> TableReady | TableFailed:
-    tables = nftables.tables()
-    if foreign := _foreign(tables, policy):
-        return TableFailed(foreign)
-    others = tuple(
-        name for name in tables_of(policy.installation, tables) if name != _name(policy)
-    )
-    found = _read(nftables, policy) if _name(policy) in tables else None
-    is_same = kept is not None and kept.policy == policy
-    healed = ""
-    if kept is not None and is_same:
-        healed = live.fault(policy, found, kept.reference)
-        if found is not None and not healed:
-            return TableReady(kept, found, others=others)
-    nftables.apply(ruleset.render(policy, found.rejected if found else rejected))
-    applied = _read(nftables, policy)
-    wrong = live.fault(policy, applied, None)
+    nftables: Nftables, policy: Policy, kept: Kept | None, before: LiveTable | None
+) -> TableReady:
+    healed, found = "", None
+    try:
+        found = _read(nftables, policy)
+    except ValueError as error:
+        healed = str(error)  # somebody has put into it what never was in it
+    if kept and kept.policy == policy:
+        healed = healed or live.fault(policy, found, kept.reference)
+        if found and not healed:
+            return TableReady(kept, found)
+    counted = found or before
+    counts = (counted.rejected, counted.counters) if counted else ()
+    nftables.apply(ruleset.render(policy, *counts))
+    try:
+        applied = _read(nftables, policy)
+        wrong = live.fault(policy, applied, None)
+    except ValueError as error:
+        applied, wrong = None, str(error)
     if applied is None or wrong:
-        return TableFailed(
-            f"the kernel holds something else than was put there: {wrong}; look at it with: nft "
-            f"list table inet {_name(policy)}"
-        )
-    return TableReady(Kept(policy, applied), applied, healed, others)
+        raise _NotTaken(f"the kernel does not hold what was just put there: {wrong}")
+    return TableReady(Kept(policy, applied), applied, healed if kept else "")
 
 
 def table_of(config: Config) -> str:
@@ -165,21 +170,15 @@ def table_of(config: Config) -> str:
 
 
 def _read(nftables: Nftables, policy: Policy) -> LiveTable | None:
-    document = nftables.table(_name(policy))
+    document = nftables.table(ruleset.table_name(policy.installation, policy.bridge))
     return None if document is None else live.read(document)
-
-
-def _name(policy: Policy) -> str:
-    return ruleset.table_name(policy.installation, policy.bridge)
 
 
 def _foreign(tables: list[str], policy: Policy) -> str:
     """Say that another installation guards this bridge; nothing if none does."""
-    for name in tables:
-        other, _, bridge = name.removeprefix(_PREFIX).partition(".")
-        if not name.startswith(_PREFIX) or bridge != policy.bridge:
-            continue
+    for other in ruleset.installations(tables, policy.bridge):
         if other != policy.installation:
+            name = ruleset.table_name(other, policy.bridge)
             return (
                 f"installation {other} guards the guests of bridge {policy.bridge} already (nft "
                 f"table inet {name}): each installation needs a bridge of its own, so name another "
@@ -188,9 +187,18 @@ def _foreign(tables: list[str], policy: Policy) -> str:
     return ""
 
 
+def _stale(tables: list[str], policy: Policy) -> Iterator[str]:
+    for name in tables_of(policy.installation, tables):
+        if name != ruleset.table_name(policy.installation, policy.bridge):
+            yield (
+                f"nft table inet {name} is of an earlier lxd.network; when no runner is on that "
+                f"any more: nft delete table inet {name}"
+            )
+
+
 def tables_of(installation: str, tables: list[str]) -> list[str]:
-    """Pick the tables of one installation."""
-    return [name for name in tables if name.startswith(f"{_PREFIX}{installation}.")]
+    """Pick the tables of one installation, whatever their bridges."""
+    return [name for name in tables if name.startswith(ruleset.table_name(installation, ""))]
 
 
 def remove(nftables: Nftables, installation: str) -> list[str]:

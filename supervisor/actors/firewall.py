@@ -10,7 +10,7 @@ from pykka import ActorDeadError
 
 from supervisor import firewall_work
 from supervisor.firewall.intent import Interface, policy_of
-from supervisor.firewall.live import Counted
+from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
 from supervisor.firewall.report import details
 from supervisor.firewall_work import Kept, Surroundings, TableFailed, TableReady
@@ -28,6 +28,8 @@ _SETTLE_S = 0.05
 """After the kernel's notice of a change, as one seldom comes alone."""
 _SETTLE_AGAIN_S = 0.5
 """The same, where the last healing is not a second ago: somebody changes it all the time."""
+_HEARS_S = 1.0
+"""After which a monitor that was started hears of changes for sure."""
 _EXTERNAL = (
     "firewall: external: nothing here holds the guests to what they may reach; whoever does it "
     "must keep them from this host, from each other and from what the denylist would name"
@@ -72,9 +74,9 @@ class FirewallActor(Actor):
         self._runners: dict[str, str] = {}
         # What is there.
         self._kept: Kept | None = None
-        self._rejected: dict[str, Counted] = {}
+        self._live: LiveTable | None = None
         self._shown: dict[str, object] = {}
-        self._others: tuple[str, ...] = ()
+        self._stale: tuple[str, ...] = ()
         self._since: datetime | None = None
         self._verified_at: datetime | None = None
         self._healed = 0
@@ -150,14 +152,19 @@ class FirewallActor(Actor):
         if self._monitor is None:
             try:
                 self._monitor = self._parts.nftables.monitor(
-                    self._notice, partial(self._tell_us, _MonitorLost()), self._table()
+                    self._notice,
+                    partial(self._tell_us, _MonitorLost()),
+                    firewall_work.table_of(self._parts.settings.config),
                 )
             except NftablesError as error:
                 self._fail(str(error))
+            else:
+                # It says nothing of when it hears: what comes before is found by a look after.
+                self.tell_after(_HEARS_S, _Verify())
         return self._monitor is not None
 
     @handles(Surroundings)
-    def _found(self, found: Surroundings) -> None:
+    def _surroundings_found(self, found: Surroundings) -> None:
         self._addresses, self._warnings = dict(found.addresses), found.warnings
         if found.runners is not None:
             self._runners = dict(found.runners)
@@ -205,28 +212,27 @@ class FirewallActor(Actor):
             self._ensures_check, self._is_asked = self._is_asked, False
             policy = policy_of(self._parts.settings.config, self._bridge, self._addresses)
             work = partial(
-                firewall_work.ensure, self._parts.nftables, policy, self._kept, self._rejected
+                firewall_work.ensure, self._parts.nftables, policy, self._kept, self._live
             )
             self._parts.firewall.submit(work, self.actor_ref)
 
     @handles(TableReady)
     def _ready(self, found: TableReady) -> None:
-        now, table = self.system.clock.now(), self._table()
-        policy = found.kept.policy
+        now, policy = self.system.clock.now(), found.kept.policy
         if found.healed:
             logger.warning("the firewall was changed, and is put back: {}", found.healed)
             self._healed += 1
             self._healed_s = self.system.clock.monotonic()
         elif self._kept is None or self._kept.policy != policy:
-            logger.info("the firewall is in place: table inet {}", table)
-        self._kept, self._rejected = found.kept, dict(found.live.rejected)
+            logger.info("the firewall is in place: table inet {}", found.live.name)
+        self._kept, self._live = found.kept, found.live
         self._failures = 0
         self._since, self._verified_at = self._since or now, now
-        self._shown = details(policy, table, found.live, self._runners)
-        self._others = found.others
+        self._shown = details(policy, found.live, self._runners)
+        self._stale = found.warnings
         self._state = "ready"
         self._reason = (
-            f"guards bridge {policy.bridge}: {len(policy.denied)} networks denied, "
+            f"it guards bridge {policy.bridge}: {len(policy.denied)} denied, "
             f"{len(policy.allowed)} allowed"
         )
         self._tell(FirewallChanged(in_place=True))
@@ -286,11 +292,6 @@ class FirewallActor(Actor):
             self._announce(AnnounceFirewall())
 
     def _show(self) -> None:
-        stale = tuple(
-            f"nft table inet {name} is of an earlier lxd.network; when no runner is there any more: "
-            f"nft delete table inet {name}"
-            for name in self._others
-        )
         self.publish(
             self._state,
             self._reason,
@@ -301,11 +302,8 @@ class FirewallActor(Actor):
             verified_at=self._verified_at.isoformat() if self._verified_at else None,
             healed=self._healed,
             checks=self._checks,
-            warnings=(*self._warnings, *stale),
+            warnings=(*self._warnings, *self._stale),
         )
-
-    def _table(self) -> str:
-        return firewall_work.table_of(self._parts.settings.config)
 
     # Its end
 

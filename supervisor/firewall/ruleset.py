@@ -86,28 +86,39 @@ def table_name(installation: str, bridge: str) -> str:
 
 def installations(tables: Iterable[str], bridge: str) -> list[str]:
     """Tell which installations guard a bridge, by the names of all tables."""
-    pattern = re.compile(rf"{re.escape(_PREFIX)}\.(.+)\.{re.escape(bridge)}")
+    # An installation's name has no dot; a bridge's may.
+    pattern = re.compile(rf"{re.escape(_PREFIX)}\.([^.]+)\.{re.escape(bridge)}")
     return [match[1] for match in map(pattern.fullmatch, tables) if match]
 
 
-def render(policy: Policy, rejected: Mapping[str, Counted] | None = None) -> str:
+def render(
+    policy: Policy,
+    rejected: Mapping[str, Counted] | None = None,
+    counters: Mapping[str, Counted] | None = None,
+) -> str:
     """Write the script that puts the table in place of what had its name, in one transaction.
 
     Args:
         policy: What guests may reach.
         rejected: How much each guest was refused so far, by its MAC: counting goes on there.
+        counters: What was counted in all so far, likewise.
     """
-    return "\n".join(_lines(policy, rejected or {})) + "\n"
+    return "\n".join(_lines(policy, rejected or {}, counters or {})) + "\n"
 
 
-def _lines(policy: Policy, rejected: Mapping[str, Counted]) -> Iterator[str]:
+def _lines(
+    policy: Policy, rejected: Mapping[str, Counted], counters: Mapping[str, Counted]
+) -> Iterator[str]:
     name = f"{FAMILY} {table_name(policy.installation, policy.bridge)}"
     # To delete a table that is not there would be an error, to add one that is there is none.
     yield f"table {name}"
     yield f"delete table {name}"
     yield f"table {name} {{"
     for counter in COUNTERS:
-        yield f"  counter {counter} {{ }}"
+        so_far = ""
+        if count := counters.get(counter):
+            so_far = f"packets {count.packets} bytes {count.bytes} "
+        yield f"  counter {counter} {{ {so_far}}}"
     for dynamic, form in DYNAMIC.items():
         elements = ""
         if dynamic == REJECTED and rejected:
