@@ -93,6 +93,9 @@ def read(document: Mapping[str, Any]) -> LiveTable:
             ((kind, thing),) = entry.items()
             if kind == "table":
                 name = thing["name"]
+                if thing.get("flags"):
+                    # A dormant table is out of force. Which flag it is nft 1.0.6 prints wrongly.
+                    forms["flag (dormant or owner)"] = ""
             elif kind == "chain":
                 chains[thing["name"]] = _spelling(thing)
             elif kind == "rule":
