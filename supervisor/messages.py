@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from supervisor.firewall.networks import Network
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
@@ -110,10 +111,12 @@ class FirewallChanged:
     Attributes:
         in_place: they are.
         reason: why they aren't, for the operator; empty if they are.
+        denied: the denylist that is in force then.
     """
 
     in_place: bool
     reason: str = ""
+    denied: tuple[Network, ...] = ()
 
 
 # To the firewall's actor.

@@ -144,7 +144,8 @@ class FirewallActor(Actor):
     def _leave_to_others(self) -> None:
         self._state, self._reason = "ready", "firewall: external: it is left to others"
         self._warnings = (_EXTERNAL,)
-        self._tell(FirewallChanged(in_place=True))
+        denied = self._parts.settings.config.denylist
+        self._tell(FirewallChanged(in_place=True, denied=denied))
         self._end_check()
 
     def _listen(self) -> bool:
@@ -235,7 +236,7 @@ class FirewallActor(Actor):
             f"it guards bridge {policy.bridge}: {len(policy.denied)} denied, "
             f"{len(policy.allowed)} allowed"
         )
-        self._tell(FirewallChanged(in_place=True))
+        self._tell(FirewallChanged(in_place=True, denied=policy.denied))
         self._ensured()
 
     @handles(TableFailed)

@@ -322,7 +322,7 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        may_create = self._may_create and self._has_storage() and self._firewall.in_place
+        may_create = self._may_create and self._has_storage() and self._has_firewall()
         if self._trials.pace.is_open or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
@@ -412,6 +412,8 @@ class FleetActor(Actor):
             return "guests can't report yet"
         if not self._has_storage():
             return self._storage.reason or "the storage pool is being made ready"
+        if self._firewall.in_place and not self._has_firewall():
+            return "the denylist is being put in force"
         return self._firewall.reason
 
     def _current_blueprint(self) -> Blueprint:
@@ -451,6 +453,12 @@ class FleetActor(Actor):
         config, found = self._parts.settings.config, self._storage
         is_right = found.pool == storage.pool_name(config)
         return is_right and found.size >= storage.wanted_bytes(config)
+
+    def _has_firewall(self) -> bool:
+        """Tell whether guests would be held to the denylist of the configuration in force."""
+        return self._firewall.in_place and (
+            self._firewall.denied == self._parts.settings.config.denylist
+        )
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

@@ -93,9 +93,7 @@ def read(document: Mapping[str, Any]) -> LiveTable:
             ((kind, thing),) = entry.items()
             if kind == "table":
                 name = thing["name"]
-                if thing.get("flags"):
-                    # A dormant table is out of force. Which flag it is nft 1.0.6 prints wrongly.
-                    forms["flag (dormant or owner)"] = ""
+                forms.update(_flags(thing))
             elif kind == "chain":
                 chains[thing["name"]] = _spelling(thing)
             elif kind == "rule":
@@ -201,6 +199,12 @@ def _differences(what: str, wanted: Sequence[str], there: Sequence[str]) -> Iter
     for name in there:
         if name not in wanted:
             yield f"{what} {name} is not of the daemon's making"
+
+
+def _flags(table: Mapping[str, Any]) -> dict[str, str]:
+    """Give what puts a table out of force, or under another's control, as a form like others."""
+    # Which flag it is, nft 1.0.6 prints wrongly.
+    return {"flag (dormant or owner)": ""} if table.get("flags") else {}
 
 
 def _spelling(thing: Mapping[str, Any]) -> str:

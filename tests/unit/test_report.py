@@ -174,10 +174,18 @@ def test_a_firewall_that_is_not_in_place_is_a_problem() -> None:
 
 def test_a_firewall_is_shown_as_its_actor_has_published_it() -> None:
     tree = root(node("firewall", reason="it guards lxdbr0", details={"in_place": True}))
-    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True}
+    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 0}
     assert firewall_report(tree) == shown
 
 
-@pytest.mark.parametrize("tree", [None, root(), root(node("firewall", "down", alive=False))])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        root(),
+        root(node("firewall", "down", alive=False)),
+        root(node("firewall", "running")),
+    ],
+)
 def test_a_firewall_that_nobody_looks_after_counts_as_not_in_place(tree: TreeNode | None) -> None:
     assert firewall_report(tree)["in_place"] is False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_interface
 from typing import Any
@@ -87,7 +88,8 @@ def start(world: World) -> list[Any]:
 def started(world: World) -> list[Any]:
     """Run the actor, and return what the fleet is told when all is in place."""
     told = start(world)
-    eventually(lambda: told == [IN_PLACE])
+    denied = world.parts.settings.config.denylist
+    eventually(lambda: told == [replace(IN_PLACE, denied=denied)])
     eventually(lambda: world.details("firewall").get("checks") == 1)
     return told
 
@@ -253,7 +255,7 @@ def test_another_denylist_is_put_in_place_without_asking_anybody(
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [0, 1])
     eventually(lambda: "1 denied" in world.shown("firewall")[1])
-    assert told == [IN_PLACE]
+    assert told == [IN_PLACE, replace(IN_PLACE, denied=kernel.applied[1].denied)]
     assert world.details("firewall")["healed"] == 0
     gate.set()
     eventually(lambda: world.details("firewall")["checks"] == 2)
@@ -381,10 +383,12 @@ def test_an_external_firewall_is_left_to_others_with_a_standing_warning(
     assert world.shown("firewall") == ("ready", "firewall: external: it is left to others")
     (warning,) = world.details("firewall")["warnings"]
     assert "nothing here holds the guests" in warning
-    world.tell("firewall", ConfigChanged(world.parts.settings.config))
+    world.reconfigure(firewall="external", denylist="10.0.0.0/8")
+    config = world.parts.settings.config
+    world.tell("firewall", ConfigChanged(config))
     world.tell("firewall", CheckFirewall(with_runners=True))
     eventually(lambda: world.details("firewall")["checks"] == 3)
-    assert told == [IN_PLACE]
+    assert told == [IN_PLACE, replace(IN_PLACE, denied=config.denylist)]
     assert (kernel.asked, kernel.ensured, world.nftables.monitors) == ([], [], [])
 
 

@@ -952,3 +952,15 @@ def test_each_reconcile_has_the_firewall_looked_at(make_world: MakeWorld) -> Non
     eventually(lambda: world.details("fleet").get("reconciles") == 1)
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: len(world.firewall_looks) == 2)
+
+
+def test_no_runner_is_created_before_a_new_denylist_is_in_force(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.reconfigure(virtual_machines=2, denylist="10.0.0.0/8")
+    config = world.parts.settings.config
+    world.tell("fleet", ConfigChanged(config))
+    eventually(lambda: "the denylist is being put in force" in world.shown("fleet")[1])
+    assert world.stages() == {"booting": 1}
+    world.tell("fleet", FirewallChanged(in_place=True, denied=config.denylist))
+    eventually(lambda: world.stages() == {"booting": 2})
