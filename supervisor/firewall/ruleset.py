@@ -268,10 +268,6 @@ def _guest(policy: Policy) -> Iterator[Rule]:
             "a guest that floods costs this host nothing",
         )
         yield from _each(there, f"tcp dport {ports} accept", "a service of this host for guests")
-    for ports in policy.allowed_by_ports():
-        yield from _each(
-            f"daddr @allowed{{}}-{ports}", f"{_at(ports)} accept", "allowed at these ports"
-        )
     # What is established is let through in the direction of an answer only, and only to this host:
     # a denylist that has changed ends what runs.
     yield Rule(
@@ -284,6 +280,10 @@ def _guest(policy: Policy) -> Iterator[Rule]:
     )
     yield from _each("daddr @unheard{}", f"counter name {UNHEARD} drop", "to everybody")
     yield Rule(f"ip6 saddr {LINK_LOCAL} goto refuse", "an address of the link leads nowhere else")
+    for ports in policy.allowed_by_ports():
+        yield from _each(
+            f"daddr @allowed{{}}-{ports}", f"{_at(ports)} accept", "allowed at these ports"
+        )
     yield from _each("daddr @subnets{}", "goto refuse", "other guests")
     v4, v6 = LOOPBACK
     yield Rule(f"ip daddr {v4} goto refuse", "this host")
