@@ -10,7 +10,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 
@@ -73,12 +73,18 @@ class Namespace:
         """Set kernel parameters, as `sysctl` takes them."""
         self.run("sysctl", "--quiet", "--write", *settings)
 
-    def bridge_netfilter(self, *, on: bool) -> None:
-        """Say whether what a bridge hands from port to port is shown to the filters of IP."""
-        for family in ("iptables", "ip6tables"):
-            # A kernel without br_netfilter has no such parameter, and never shows it.
-            with suppress(RuntimeError):
-                self.set(f"net.bridge.bridge-nf-call-{family}={int(on)}")
+    def bridge_netfilter(self, *, on: bool) -> bool:
+        """Say whether what a bridge hands from port to port is shown to the filters of IP.
+
+        Returns:
+            Whether the kernel can do so at all: it can't without the module br_netfilter.
+        """
+        families = ("iptables", "ip6tables")
+        try:
+            self.set(*(f"net.bridge.bridge-nf-call-{family}={int(on)}" for family in families))
+        except RuntimeError:
+            return False
+        return True
 
     @contextmanager
     def entered(self) -> Iterator[None]:

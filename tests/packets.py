@@ -11,12 +11,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import count
 from threading import Thread
 
-from sandbox.namespaces import ELSEWHERE, GATEWAYS, UPLINK, Namespace, Neighbourhood
+from guest_policies import TABLE
+
+from sandbox.namespaces import ELSEWHERE, GATEWAYS, GUEST, UPLINK, Namespace, Neighbourhood
+from supervisor.firewall import live, ruleset
+from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
+from supervisor.firewall.policy import Policy
 from supervisor.firewall.verdict import Packet, Protocol, Verdict
+from supervisor.gateways.nftables import Nftables
 
 PORTS = (53, 80, 443, 8000, 8005, 8010, 8011, 8700)
 """Where host, guest and world listen, over TCP and UDP."""
@@ -29,8 +36,8 @@ _TOKEN_LENGTH = len(_MARK) + 8
 _ADMIN_PROHIBITED = {4: (3, 13), 6: (1, 1)}
 _ECHO_REQUEST = {4: 8, 6: 128}
 _ICMP_HEADER = 8
-_TOLD_S = 2.0
-_SILENCE_S = 0.12
+_TOLD_S = 1.5
+_SILENCE_S = 0.15
 
 
 class Listeners:
@@ -119,6 +126,38 @@ def new_socket(version: int, kind: int) -> socket.socket:
     return made
 
 
+@dataclass(frozen=True)
+class Ground:
+    """Where packets are sent, the host's nftables, and whether br_netfilter is on."""
+
+    there: Neighbourhood
+    listeners: Listeners
+    nft: Nftables
+    bridged: bool
+
+    def apply(self, policy: Policy) -> None:
+        """Put the policy's table in place."""
+        self.nft.apply(ruleset.render(policy, self.live().rejected))
+
+    def live(self) -> LiveTable:
+        """List the table."""
+        return live.read(self.nft.table(TABLE) or {"nftables": []})
+
+    def fate(
+        self,
+        aim: str,
+        port: int = 443,
+        protocol: Protocol = Protocol.TCP,
+        *,
+        source: str = "",
+    ) -> Verdict:
+        """Send one packet from the guest, and say what has become of it."""
+        there = ip_address(aim)
+        whose = ip_address(source or GUEST[there.version == 6])
+        packet = Packet(source=whose, destination=there, protocol=protocol, port=port)
+        return fates(self.there, self.listeners, [packet])[0]
+
+
 @contextmanager
 def listening(there: Neighbourhood) -> Iterator[Listeners]:
     """Have everybody listen."""
@@ -154,22 +193,33 @@ class _Sent:
 _numbers = count()
 
 
-def fates(there: Neighbourhood, listeners: Listeners, packets: Sequence[Packet]) -> list[Verdict]:
-    """Send packets from the guest, all at once, and say what has become of each."""
+def fates(
+    there: Neighbourhood,
+    listeners: Listeners,
+    packets: Sequence[Packet],
+    wanted: Sequence[Verdict] = (),
+) -> list[Verdict]:
+    """Send packets from the guest, all at once, and say what has become of each.
+
+    Args:
+        there: Where.
+        listeners: Who hears.
+        packets: What is sent.
+        wanted: What is thought to become of them: that a packet is dropped shows by silence, which
+            is waited for no longer than needed if none but those are left.
+    """
     with ExitStack() as stack, there.guest.entered():
         sent = [_send(there, stack, packet) for packet in packets]
-        open_until = time.monotonic() + _TOLD_S
-        quiet_until = time.monotonic() + _SILENCE_S
+        began = time.monotonic()
+        thought_dropped = {n for n, one in enumerate(wanted) if one is Verdict.DROPPED}
         found: dict[int, Verdict] = {}
-        while True:
-            known = len(found)
+        while len(found) < len(sent):
             for number, one in enumerate(sent):
                 if number not in found and (fate := _fate(listeners, one)):
                     found[number] = fate
-            now = time.monotonic()
-            if len(found) > known:
-                quiet_until = now + _SILENCE_S
-            if len(found) == len(sent) or now > min(open_until, quiet_until):
+            silent = {*range(len(sent))} - found.keys()
+            limit_s = _SILENCE_S if silent <= thought_dropped else _TOLD_S
+            if time.monotonic() - began > limit_s:
                 break
             time.sleep(0.002)
         return [found.get(number, Verdict.DROPPED) for number in range(len(sent))]

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from supervisor.firewall.networks import Network, collapsed
@@ -136,7 +138,8 @@ def _lines(policy: Policy, rejected: Mapping[str, Counted]) -> Iterator[str]:
     yield "}"
 
 
-def sets(policy: Policy) -> dict[str, tuple[Network, ...]]:
+@lru_cache(maxsize=2)  # a policy is looked at again and again, and may name 50,000 networks
+def sets(policy: Policy) -> Mapping[str, tuple[Network, ...]]:
     """Say which addresses each set must hold: the fewest networks, in order."""
     named: dict[str, Iterable[Network]] = {
         "subnets": policy.subnets,
@@ -151,7 +154,7 @@ def sets(policy: Policy) -> dict[str, tuple[Network, ...]]:
     found: dict[str, tuple[Network, ...]] = {}
     for name, suffix, networks in suffixed:
         found[f"{name}4{suffix}"], found[f"{name}6{suffix}"] = collapsed(networks)
-    return found
+    return MappingProxyType(found)
 
 
 def unheard(policy: Policy) -> tuple[Network, ...]:

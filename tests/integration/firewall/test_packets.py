@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from packets import GROUP, PORTS, Listeners, fates, listening
+from guest_policies import LOCAL
+from packets import GROUP, PORTS, Ground, fates
 
 from sandbox.namespaces import (
     BRIDGE,
@@ -20,37 +18,15 @@ from sandbox.namespaces import (
     OTHER_GUEST,
     SUBNETS,
     UPLINK,
-    Neighbourhood,
-    neighbourhood,
 )
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.networks import Address, Destination, Network, Ports, parse_destinations
 from supervisor.firewall.policy import Policy
-from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
-from supervisor.gateways.nftables import Nftables
+from supervisor.firewall.verdict import Packet, Protocol, verdict
 
-_LOCAL = {ip_address(address) for address in (*GATEWAYS, *UPLINK, *ELSEWHERE)}
 _LINK = IPv6Address("fe80::ff:fe00:1")
 _GUESTS_LINK = IPv6Address("fe80::ff:fe00:2")
 _OWN = tuple(ip_address(address) for address in GUEST)
-_TABLE = ruleset.table_name("here", BRIDGE)
-
-
-@dataclass(frozen=True)
-class Ground:
-    """Where packets are sent, and the host's nftables."""
-
-    there: Neighbourhood
-    listeners: Listeners
-    nft: Nftables
-
-
-@pytest.fixture(scope="module", params=["routed", "bridged"])
-def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
-    """A neighbourhood, without br_netfilter and with it, where the kernel has it."""
-    with neighbourhood() as there, listening(there) as listeners:
-        there.host.bridge_netfilter(on=request.param == "bridged")
-        yield Ground(there, listeners, Nftables((*there.host.prefix, "nft")))
 
 
 _V4 = st.sampled_from(
@@ -112,10 +88,7 @@ def _cases(draw: st.DrawFn) -> tuple[Policy, list[Packet]]:
     ]
     everybody = [ip_address(a) for a in (GROUP, "255.255.255.255", "ff02::1")]
     aims = (
-        st.sampled_from(borders)
-        | st.sampled_from([*_LOCAL, *_LOCAL, _LINK, *everybody])
-        | _V4
-        | _V6
+        st.sampled_from(borders) | st.sampled_from([*LOCAL, *LOCAL, _LINK, *everybody]) | _V4 | _V6
     ).filter(_is_sendable)
     return policy, draw(st.lists(aims.flatmap(_packets), min_size=20, max_size=30, unique=True))
 
@@ -165,26 +138,28 @@ def _packets(aim: Address) -> st.SearchStrategy[Packet]:
 
 
 def _within_guests(aim: Address) -> bool:
-    return aim not in _LOCAL and any(aim in ip_network(subnet) for subnet in SUBNETS)
+    return aim not in LOCAL and any(aim in ip_network(subnet) for subnet in SUBNETS)
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 @given(case=_cases())
 def test_what_becomes_of_a_packet_is_what_the_model_says(
-    ground: Ground, case: tuple[Policy, list[Packet]]
+    lasting_ground: Ground, case: tuple[Policy, list[Packet]]
 ) -> None:
     policy, packets = case
+    ground = lasting_ground
     ground.nft.apply(ruleset.render(policy))
-    listed = live.read(ground.nft.table(_TABLE) or {})
+    listed = ground.live()
 
-    found = fates(ground.there, ground.listeners, packets)
+    wanted = [verdict(policy, LOCAL, packet) for packet in packets]
+
+    found = fates(ground.there, ground.listeners, packets, wanted)
 
     assert live.fault(policy, listed, None) == ""
-    wanted = [verdict(policy, _LOCAL, packet) for packet in packets]
     wrong = [(p, f, w) for p, f, w in zip(packets, found, wanted, strict=True) if f != w]
     assert wrong == [], ruleset.render(policy)
