@@ -46,7 +46,7 @@ class LiveTable:
         chains: By their names: hook, priority and what else they are.
         rules: In order.
         forms: Of sets, and of whatever else there is, by kind and name: type and flags.
-        sets: What the sets of addresses hold, as the fewest networks.
+        sets: What the sets of addresses hold, as it was listed.
         rejected: What each guest was refused, by its MAC.
         counters: By their names.
     """
@@ -68,6 +68,11 @@ class LiveTable:
     def spoofed(self) -> Counted:
         """What was dropped as no guest can have its sender's address."""
         return self.counters.get(ruleset.SPOOFED, Counted(0, 0))
+
+    @property
+    def answers(self) -> Counted:
+        """What denied addresses went on to send to guests."""
+        return self.counters.get(ruleset.ANSWERS, Counted(0, 0))
 
     @property
     def flooded(self) -> Counted:
@@ -106,8 +111,7 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 elif kind == "set" and thing["name"] == ruleset.REJECTED:
                     rejected.update(_guests(thing.get("elem", ())))
                 elif kind == "set" and thing["type"] in {"ipv4_addr", "ipv6_addr"}:
-                    v4, v6 = collapsed(_networks(thing.get("elem", ())))
-                    sets[thing["name"]] = v4 + v6
+                    sets[thing["name"]] = tuple(_networks(thing.get("elem", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"nft lists a table in a way that is not known: {error!r}") from error
     return LiveTable(name, chains, tuple(rules), forms, sets, rejected, counters)
@@ -129,13 +133,13 @@ def fault(policy: Policy, live: LiveTable | None, reference: LiveTable | None) -
 
 
 def _faults(policy: Policy, live: LiveTable, reference: LiveTable | None) -> Iterator[str]:
-    wanted = ruleset.chains(policy)
+    wanted, wanted_sets = ruleset.chains(policy), ruleset.sets(policy)
     yield from _differences("chain", [chain.name for chain in wanted], list(live.chains))
     for chain in wanted:
         yield from _chain_faults(chain, live)
-    for name, networks in ruleset.sets(policy).items():
+    for name, networks in wanted_sets.items():
         yield from _set_faults(name, networks, live.sets.get(name))
-    names = [f"set {name}" for name in (*ruleset.DYNAMIC, *ruleset.sets(policy))]
+    names = [f"set {name}" for name in (*ruleset.DYNAMIC, *wanted_sets)]
     names += [f"counter {name}" for name in ruleset.COUNTERS]
     yield from _differences("its", names, list(live.forms))
     if reference is None:
@@ -176,13 +180,16 @@ def _chain_faults(chain: ruleset.Chain, live: LiveTable) -> Iterator[str]:
 
 
 def _set_faults(
-    name: str, wanted: Sequence[Network], there: Sequence[Network] | None
+    name: str, wanted: tuple[Network, ...], there: tuple[Network, ...] | None
 ) -> Iterator[str]:
     if there is None:
         yield f"the set {name} is gone"
-    elif tuple(wanted) != tuple(there):
-        yield from _listed(f"the set {name} lacks", set(wanted) - set(there))
-        yield from _listed(f"the set {name} holds too much:", set(there) - set(wanted))
+    elif wanted != there:
+        # The same addresses may be listed as other networks.
+        v4, v6 = collapsed(there)
+        held = {*v4, *v6}
+        yield from _listed(f"the set {name} lacks", set(wanted) - held)
+        yield from _listed(f"the set {name} holds too much:", held - set(wanted))
 
 
 def _listed(what: str, networks: set[Network]) -> Iterator[str]:

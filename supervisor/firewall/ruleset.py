@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from supervisor.firewall.networks import Network, collapsed
@@ -147,7 +149,8 @@ def _lines(
     yield "}"
 
 
-def sets(policy: Policy) -> dict[str, tuple[Network, ...]]:
+@lru_cache(maxsize=2)  # a policy is looked at again and again, and may name 50,000 networks
+def sets(policy: Policy) -> Mapping[str, tuple[Network, ...]]:
     """Say which addresses each set must hold: the fewest networks, in order."""
     named: dict[str, Iterable[Network]] = {
         "subnets": policy.subnets,
@@ -162,7 +165,7 @@ def sets(policy: Policy) -> dict[str, tuple[Network, ...]]:
     found: dict[str, tuple[Network, ...]] = {}
     for name, suffix, networks in suffixed:
         found[f"{name}4{suffix}"], found[f"{name}6{suffix}"] = collapsed(networks)
-    return found
+    return MappingProxyType(found)
 
 
 def unheard(policy: Policy) -> tuple[Network, ...]:
@@ -279,10 +282,6 @@ def _guest(policy: Policy) -> Iterator[Rule]:
             "a guest that floods costs this host nothing",
         )
         yield from _each(there, f"tcp dport {ports} accept", "a service of this host for guests")
-    for ports in policy.allowed_by_ports():
-        yield from _each(
-            f"daddr @allowed{{}}-{ports}", f"{_at(ports)} accept", "allowed at these ports"
-        )
     # What is established is let through in the direction of an answer only, and only to this host:
     # a denylist that has changed ends what runs.
     yield Rule(
@@ -295,6 +294,10 @@ def _guest(policy: Policy) -> Iterator[Rule]:
     )
     yield from _each("daddr @unheard{}", f"counter name {UNHEARD} drop", "to everybody")
     yield Rule(f"ip6 saddr {LINK_LOCAL} goto refuse", "an address of the link leads nowhere else")
+    for ports in policy.allowed_by_ports():
+        yield from _each(
+            f"daddr @allowed{{}}-{ports}", f"{_at(ports)} accept", "allowed at these ports"
+        )
     yield from _each("daddr @subnets{}", "goto refuse", "other guests")
     v4, v6 = LOOPBACK
     yield Rule(f"ip daddr {v4} goto refuse", "this host")

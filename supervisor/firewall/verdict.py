@@ -66,17 +66,20 @@ def verdict(policy: Policy, local: Collection[Address], packet: Packet) -> Verdi
     from_link = source in LINK_LOCAL
     if source in policy.gateways or not (from_link or _within(source, policy.subnets)):
         return Verdict.DROPPED
-    if _is_offered(policy, packet):
-        return Verdict.ACCEPTED
-    endpoint = _is_endpoint(policy, packet, aim, packet.port)
-    if not endpoint and not (packet.answers and (aim in local or _within(aim, LOOPBACK))):
-        if _within(aim, unheard(policy)):
-            return Verdict.DROPPED
-        if from_link or aim in local or _within(aim, (*policy.subnets, *LOOPBACK, LINK_LOCAL)):
+    here = {*local, *policy.gateways}
+    is_host = aim in here or _within(aim, LOOPBACK)
+    if _is_offered(policy, packet) or (packet.answers and is_host):
+        return _forwarded(policy, here, packet)
+    if _within(aim, unheard(policy)):
+        return Verdict.DROPPED
+    if from_link:
+        return Verdict.REJECTED
+    if not _is_endpoint(policy, packet, aim, packet.port):
+        if is_host or _within(aim, (*policy.subnets, LINK_LOCAL)):
             return Verdict.REJECTED
         if _is_denied(policy, aim):
             return Verdict.REJECTED
-    return _forwarded(policy, packet, endpoint=endpoint)
+    return _forwarded(policy, here, packet)
 
 
 def _is_offered(policy: Policy, packet: Packet) -> bool:
@@ -103,16 +106,15 @@ def _is_denied(policy: Policy, aim: Address) -> bool:
     return not _within(aim, policy.allowed_networks()) and _within(aim, policy.denied)
 
 
-def _forwarded(policy: Policy, packet: Packet, *, endpoint: bool) -> Verdict:
-    """Look at the packet again after destination NAT."""
-    if packet.translated is None:
+def _forwarded(policy: Policy, here: Collection[Address], packet: Packet) -> Verdict:
+    """Look at the packet again after destination NAT, unless it is for this host."""
+    aim, port = packet.translated or (packet.destination, packet.port)
+    if aim in here:
         return Verdict.ACCEPTED
-    aim, port = packet.translated
     if _within(aim, policy.subnets):
         return Verdict.REJECTED
-    if endpoint and not packet.answers:
-        return Verdict.ACCEPTED
-    if _is_endpoint(policy, packet, aim, port):
+    as_sent = _is_endpoint(policy, packet, packet.destination, packet.port)
+    if (as_sent and not packet.answers) or _is_endpoint(policy, packet, aim, port):
         return Verdict.ACCEPTED
     return Verdict.REJECTED if _is_denied(policy, aim) else Verdict.ACCEPTED
 

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
+import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _FAMILY = "inet"
 _GONE = "No such file or directory"
 _END_LIMIT_S = 5.0
+_GATHER_S = 0.1
+_CHUNK = 1 << 16
+# What nft says when the kernel had more to tell than it could take: the table may have changed.
+_MISSED = b"# ERROR"
 
 
 class NftablesError(Exception):
@@ -41,7 +47,6 @@ class Nftables:
 
     def table(self, name: str) -> Mapping[str, Any] | None:
         """List a table; None if there is none of this name."""
-        # Numbers instead of names that depend on what the host calls its protocols and services.
         listed = self._run_if_there(
             f"list the table {name}", "--json", "list", "table", _FAMILY, name
         )
@@ -121,7 +126,10 @@ class _NotThere(NftablesError):
 
 
 class Monitor:
-    """Watches a table by a child process, until it is closed."""
+    """Watches a table by a child process, until it is closed.
+
+    It takes a moment until the child hears: who must miss nothing looks at the table after that.
+    """
 
     def __init__(
         self,
@@ -130,21 +138,18 @@ class Monitor:
         lost: Callable[[], object],
         about: str,
     ) -> None:
-        aim = "watch the firewall's table"
         try:
             self._process = subprocess.Popen(
                 (*command, "--json", "monitor"),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
             )
         except OSError as error:
-            raise NftablesError(_not_started(aim, command, error)) from error
+            raise NftablesError(_not_started("watch the firewall", command, error)) from error
         self._changed = changed
         self._lost = lost
-        self._about = about
+        self._about = f'"{about}"'.encode()
         self._closed = False
         self._thread = Thread(target=self._watch, name="nft-monitor", daemon=True)
         self._thread.start()
@@ -161,14 +166,26 @@ class Monitor:
         self._thread.join(_END_LIMIT_S)
 
     def _watch(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
-        with self._process.stdout as lines:
-            for line in lines:
-                if self._about in line and not self._closed:
-                    self._changed()
+        for said in self._said():
+            if not self._closed and (self._about in said or _MISSED in said):
+                self._changed()
         self._process.wait()
         if not self._closed:
             self._lost()
+
+    def _said(self) -> Iterator[bytes]:
+        """Gather what is said at one time: each of 50,000 elements has a line of its own."""
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        with self._process.stdout as lines:
+            while first := os.read(lines.fileno(), _CHUNK):
+                said, ends = first, time.monotonic() + _GATHER_S
+                while (left_s := ends - time.monotonic()) > 0:
+                    if select.select([lines], [], [], left_s)[0]:
+                        more = os.read(lines.fileno(), _CHUNK)
+                        if not more:
+                            break
+                        said += more
+                yield said
 
 
 def _not_started(aim: str, command: Sequence[str], error: OSError) -> str:
