@@ -24,10 +24,8 @@ from supervisor.workers import WorkFailed
 _CHECK_INTERVAL_S = 60.0
 _CHECK_AGAIN_S = 1.0
 """After a failure, doubled with each."""
-_SETTLE_S = 0.05
-"""After the kernel's notice of a change, as one seldom comes alone."""
-_SETTLE_AGAIN_S = 0.5
-"""The same, where the last healing is not a second ago: somebody changes it all the time."""
+_HEAL_AGAIN_S = 0.5
+"""After a notice of a change less than a second after the last healing: there is no end to it."""
 _HEARS_S = 1.0
 """After which a monitor that was started hears of changes for sure."""
 _EXTERNAL = (
@@ -192,8 +190,10 @@ class FirewallActor(Actor):
 
     @handles(_Changed)
     def _changed(self, _message: _Changed) -> None:
-        is_lately = self.system.clock.monotonic() - self._healed_s < 1
-        self.tell_after(_SETTLE_AGAIN_S if is_lately else _SETTLE_S, _Verify())
+        if self.system.clock.monotonic() - self._healed_s < 1:
+            self.tell_after(_HEAL_AGAIN_S, _Verify())
+        else:
+            self._verify(_Verify())
 
     @handles(_Verify)
     def _verify(self, _message: _Verify) -> None:
