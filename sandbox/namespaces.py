@@ -178,9 +178,10 @@ def neighbourhood() -> Iterator[Neighbourhood]:
 def _make_world(world: Namespace) -> None:
     """Have every address be local there, but those of the host and its guests."""
     world.ip("link set uplink up")
-    for version, everything, whole in ((4, "0.0.0.0/0", 32), (6, "::/0", 128)):
+    versions = ((0, "-4", "0.0.0.0/0", 32), (1, "-6", "::/0", 128))
+    for number, version, everything, whole in versions:
         own, host, subnet, forged, elsewhere = (
-            pair[version == 6] for pair in (_WORLD, UPLINK, SUBNETS, FORGED, ELSEWHERE)
+            pair[number] for pair in (_WORLD, UPLINK, SUBNETS, FORGED, ELSEWHERE)
         )
         behind_host = (subnet, forged, f"{elsewhere}/{whole}", f"{host}/{whole}")
         there = "\n".join(f"rule add pref 5 to {network} lookup 100" for network in behind_host)
@@ -192,7 +193,7 @@ def _make_world(world: Namespace) -> None:
             rule add pref 10 lookup local
             rule delete pref 0
             route add local {everything} dev lo table local""",
-            f"-{version}",
+            version,
         )
 
 

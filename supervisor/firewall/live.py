@@ -187,7 +187,7 @@ def _set_faults(
     elif wanted != there:
         # The same addresses may be listed as other networks.
         v4, v6 = collapsed(there)
-        held = {*v4, *v6}
+        held: set[Network] = {*v4, *v6}
         yield from _listed(f"the set {name} lacks", set(wanted) - held)
         yield from _listed(f"the set {name} holds too much:", held - set(wanted))
 

@@ -67,7 +67,7 @@ def verdict(policy: Policy, local: Collection[Address], packet: Packet) -> Verdi
     if source in policy.gateways or not (from_link or _within(source, policy.subnets)):
         return Verdict.DROPPED
     here = {*local, *policy.gateways}
-    is_host = aim in here or _within(aim, LOOPBACK)
+    is_host = _is_host(here, aim)
     if _is_offered(policy, packet) or (packet.answers and is_host):
         return _forwarded(policy, here, packet)
     if _within(aim, unheard(policy)):
@@ -75,9 +75,8 @@ def verdict(policy: Policy, local: Collection[Address], packet: Packet) -> Verdi
     if from_link:
         return Verdict.REJECTED
     if not _is_endpoint(policy, packet, aim, packet.port):
-        if is_host or _within(aim, (*policy.subnets, LINK_LOCAL)):
-            return Verdict.REJECTED
-        if _is_denied(policy, aim):
+        near = is_host or _within(aim, (*policy.subnets, LINK_LOCAL))
+        if near or _is_denied(policy, aim):
             return Verdict.REJECTED
     return _forwarded(policy, here, packet)
 
@@ -109,7 +108,7 @@ def _is_denied(policy: Policy, aim: Address) -> bool:
 def _forwarded(policy: Policy, here: Collection[Address], packet: Packet) -> Verdict:
     """Look at the packet again after destination NAT, unless it is for this host."""
     aim, port = packet.translated or (packet.destination, packet.port)
-    if aim in here:
+    if _is_host(here, aim):
         return Verdict.ACCEPTED
     if _within(aim, policy.subnets):
         return Verdict.REJECTED
@@ -117,6 +116,10 @@ def _forwarded(policy: Policy, here: Collection[Address], packet: Packet) -> Ver
     if (as_sent and not packet.answers) or _is_endpoint(policy, packet, aim, port):
         return Verdict.ACCEPTED
     return Verdict.REJECTED if _is_denied(policy, aim) else Verdict.ACCEPTED
+
+
+def _is_host(here: Collection[Address], address: Address) -> bool:
+    return address in here or _within(address, LOOPBACK)
 
 
 def _within(address: Address, networks: Iterable[Network]) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from guest_policies import LOCAL
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from guest_policies import LOCAL
 from packets import GROUP, PORTS, Ground, fates
 
 from sandbox.namespaces import (
@@ -131,7 +131,7 @@ def _packets(aim: Address) -> st.SearchStrategy[Packet]:
         destination=st.just(aim),
         protocol=st.just(Protocol.UDP),
         port=st.integers(20000, 60000),
-        answers=st.just(True),
+        answers=st.just(value=True),
     )
     is_open = to_one and aim != _LINK and not _within_guests(aim)
     return st.one_of(sent, sent, sent, sent, answers) if is_open else sent

@@ -273,3 +273,15 @@ def _settle(told: Queue[str]) -> int:
         except Empty:
             return number
         number += 1
+
+
+def test_changes_that_the_kernel_could_not_tell_of_count_as_changes() -> None:
+    told: Queue[str] = Queue()
+    says = 'echo "# ERROR: We lost some netlink events!"; exec sleep 9'
+    nft = Nftables(("sh", "-c", says))
+    monitor = nft.monitor(lambda: told.put("changed"), lambda: told.put("lost"), TABLE)
+    try:
+        assert told.get(timeout=_LIMIT_S) == "changed"
+    finally:
+        monitor.close()
+    assert told.empty()
