@@ -9,6 +9,7 @@ import subprocess
 import threading
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -56,8 +57,8 @@ class Tinyproxy:
         self._command = ["unshare", "--mount", "sh", "-c", script, str(hosts), str(settings)]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, login: str = "", scheme: str = "http") -> str:
-        return f"{scheme}://{login}127.0.0.1:{self.port}"
+    def url(self, login: str = "") -> str:
+        return f"http://{login}127.0.0.1:{self.port}"
 
     def asked(self) -> list[str]:
         """Return the requests that came, such as `CONNECT github.test:443`."""
@@ -134,7 +135,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _certify(ca_file: Path, leaf_file: Path) -> Path:
-    """Make a CA and write its certificate; return a file with one for the name, and its key."""
+    """Make a CA and write its certificate; return a file with the front's, and its key."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA of these tests")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
@@ -144,7 +145,8 @@ def _certify(ca_file: Path, leaf_file: Path) -> Path:
     root = _about(issuer, issuer, ca_key).add_extension(is_ca, critical=True)
     root = root.add_extension(signs, critical=True).add_extension(its_key, critical=False)
     ca_file.write_bytes(root.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    names = x509.SubjectAlternativeName([x509.DNSName(NAME)])
+    here = x509.IPAddress(ip_address("127.0.0.1"))
+    names = x509.SubjectAlternativeName([x509.DNSName(NAME), here])
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     leaf = _about(subject, issuer, key).add_extension(names, critical=False)
     signed = leaf.add_extension(by, critical=False).sign(ca_key, hashes.SHA256())
@@ -183,8 +185,8 @@ def of_no_use(kind: str, directory: Path) -> Iterator[str]:
         with Tinyproxy(directory, names="") as proxy:
             yield proxy.url(LOGIN)
     elif kind == "speaks no TLS":
-        with Tinyproxy(directory) as proxy:
-            yield proxy.url(LOGIN, "https")
+        with _answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+            yield f"https://{LOGIN}127.0.0.1:{port}"
     else:
         said = {"hangs": None, "hangs up": b"", "is none": b"SSH-2.0-OpenSSH_9.2\r\n"}
         said |= {code: f"HTTP/1.1 {code} No\r\n\r\n".encode() for code in ("405", "407", "502")}

@@ -81,7 +81,7 @@ def refusal(status: int, proxy: Proxy, *, target: str, key: str) -> str:
 
 def _about_tls(error: Exception, proxy: Proxy, key: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError) and proxy.scheme == "https":
-        return f"it speaks no TLS, or its certificate is not trusted; is {key} to begin with http?"
+        return f"it speaks no TLS, or its certificate is not trusted; is {key} to begin with http:?"
     return (
         "GitHub's certificate is not trusted; if the proxy opens TLS, name a file with its CA's "
         "certificate in REQUESTS_CA_BUNDLE"

@@ -84,6 +84,16 @@ def test_plain_http_to_a_proxy_that_wants_a_login_says_so(
             ask(f"http://{NAME}:{port_of(sandbox)}", through(proxy.url()))
 
 
+def test_a_proxy_can_be_spoken_to_by_tls(front: TlsFront, tmp_path: Path) -> None:
+    another = tmp_path / "another"
+    another.mkdir()
+    with Tinyproxy(tmp_path, login=True) as proxy, TlsFront(another, proxy.port) as its_front:
+        with front.ca_file.open("ab") as trusted:
+            trusted.write(its_front.ca_file.read_bytes())
+        assert ask(front.url, through(f"https://{LOGIN}127.0.0.1:{its_front.port}")) == 200
+        assert proxy.asked() == [f"CONNECT {NAME}:{front.port}"]
+
+
 def test_each_scheme_has_its_own_proxy(front: TlsFront, tmp_path: Path) -> None:
     with Tinyproxy(tmp_path) as proxy:
         good, bad = parse_proxy(proxy.url()), parse_proxy("http://127.0.0.1:1")
