@@ -90,10 +90,10 @@ class Tinyproxy:
 class TlsFront:
     """Terminates TLS for a server that speaks none, under the name that only a proxy knows."""
 
-    def __init__(self, directory: Path, target: int) -> None:
+    def __init__(self, directory: Path, port: int, host: str = "127.0.0.1") -> None:
         self.connections = 0
         self.ca_file = directory / "ca.pem"
-        self._target = target
+        self._target = (host, port)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(_certify(self.ca_file, directory / "front.pem"))
         self._ready = threading.Event()
@@ -122,7 +122,7 @@ class TlsFront:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        there, back = await asyncio.open_connection(*self._target)
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
 

@@ -163,6 +163,8 @@ class Line:
         self._workers = Workers("github", 1)
         self._proxies = config.proxies
         self._client = GitHub(self._place.api_url, self._proxies)
+        if self._client.proxy:
+            self._say_way()
         self._stamp: object = None
         self._keeps_credential = False
         self._skew = timedelta(0)
@@ -204,9 +206,13 @@ class Line:
         self._proxies = proxies
         self._workers.submit(self._client.close, self._ref)  # after the call under way
         self._client = GitHub(self._place.api_url, proxies)
-        if self._client.proxy:
-            logger.info("{} is asked through the proxy {}", self._place.url, self._client.proxy)
+        self._say_way()
         return True
+
+    def _say_way(self) -> None:
+        proxy = self._client.proxy
+        way = f"through the proxy {proxy}" if proxy else "directly"
+        logger.info("{} is asked {}", self._place.url, way)
 
     def keep_credential(self) -> None:
         """Go on with the credential in use, whatever its file holds, until `reconfigure`."""

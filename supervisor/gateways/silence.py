@@ -52,8 +52,10 @@ def reason_at_proxy(
         return f"its name can't be resolved; is {key} right?"
     if isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
         return f"no answer within {timeout_s} s; is it up, and {key} right?"
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return _about_tls(error, proxy, key)
+    if faults := [cause for cause in causes if isinstance(cause, ssl.SSLError)]:
+        if isinstance(error, requests.exceptions.ProxyError):
+            return f"it speaks no TLS, or its certificate is not trusted; is {key} right?"
+        return _about_tls(faults[-1], target)
     if isinstance(causes[-1], BadStatusLine) and not isinstance(causes[-1], RemoteDisconnected):
         return f"what answers there is no HTTP proxy; is {key} right?"
     return f"{_innermost(error)}; is it up, and {key} right?"
@@ -79,13 +81,13 @@ def refusal(status: int, proxy: Proxy, *, target: str, key: str) -> str:
     return f"it does not forward to {target} ({status}): is {key} a proxy that takes CONNECT?"
 
 
-def _about_tls(error: Exception, proxy: Proxy, key: str) -> str:
-    if isinstance(error, requests.exceptions.ProxyError) and proxy.scheme == "https":
-        return f"it speaks no TLS, or its certificate is not trusted; is {key} to begin with http:?"
-    return (
-        "GitHub's certificate is not trusted; if the proxy opens TLS, name a file with its CA's "
-        "certificate in REQUESTS_CA_BUNDLE"
-    )
+def _about_tls(fault: ssl.SSLError, target: str) -> str:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return (
+            "GitHub's certificate is not trusted; if the proxy opens TLS, name a file with its "
+            "CA's certificate in REQUESTS_CA_BUNDLE"
+        )
+    return f"{target} speaks no TLS through it, or is cut off"
 
 
 def _innermost(error: Exception) -> str:

@@ -155,7 +155,7 @@ BY_PROXY = [
     Row("proxy hangs", {}, f"(no answer within 1 s; {DOWN})"),
     Row("proxy hangs up", {}, "(it closed the connection without an answer"),
     Row("proxy is none", {}, "(what answers there is no HTTP proxy; is https-proxy right?)"),
-    Row("proxy speaks no TLS", {}, "is https-proxy to begin with http:?"),
+    Row("proxy speaks no TLS", {}, "(it speaks no TLS, or its certificate is not trusted;"),
 ]
 
 

@@ -145,6 +145,13 @@ def test_a_ca_of_the_sites_own_is_trusted_by_the_environment(
         assert ask(front.url, through(proxy.url())) == 200
 
 
+def test_a_github_that_speaks_no_tls_is_told(sandbox: SandboxGitHub, tmp_path: Path) -> None:
+    with Tinyproxy(tmp_path) as proxy:
+        address = f"https://{NAME}:{port_of(sandbox)}"
+        with pytest.raises(Unavailable, match=rf"\({address[8:]} speaks no TLS through it"):
+            ask(address, through(proxy.url()))
+
+
 @pytest.mark.parametrize(
     "kind",
     [
