@@ -62,13 +62,6 @@ class GitHub:
         """Close the connections."""
         self._connection.close()
 
-    def _reason(self, error: Exception) -> str:
-        if self.proxy is None:
-            return reason(error, _TIMEOUT_S)
-        return reason_at_proxy(
-            error, self.proxy, target=self._target, key=self._key, timeout_s=_TIMEOUT_S
-        )
-
     def exchange(self, request: Request, token: str) -> Answer:
         """Send one request and wait for its answer, for a limited time.
 
@@ -107,6 +100,13 @@ class GitHub:
         for secret in filter(None, (token, request.jwt)):
             text = text.replace(secret, "[secret]")  # should an answer quote what was asked
         return Answer(status, _plain(received), _parsed(text))
+
+    def _reason(self, error: Exception) -> str:
+        if self.proxy is None:
+            return reason(error, _TIMEOUT_S)
+        return reason_at_proxy(
+            error, self.proxy, target=self._target, key=self._key, timeout_s=_TIMEOUT_S
+        )
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
-def connect(api_url: str, proxy: Proxy | None, timeout_s: float) -> Connection:
+def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
     """Make a connection for PyGithub, which offers no proxy itself. Nothing is sent yet.
 
     Args:
@@ -28,7 +28,7 @@ def connect(api_url: str, proxy: Proxy | None, timeout_s: float) -> Connection:
     made = (HTTPSRequestsConnectionClass if is_https else HTTPRequestsConnectionClass)(
         f"[{host}]" if ":" in host else host,
         parts.port,
-        timeout=timeout_s,  # type: ignore[arg-type]  # it goes to requests as it is
+        timeout=timeout_s,
         verify=next(filter(None, map(os.environ.get, _CERTIFICATES)), True),
     )
     # The configuration alone says what GitHub is asked through, whatever environment we got.

@@ -18,7 +18,7 @@ PROXY_LOGIN = 407
 _SERVER = 500
 
 
-def reason(error: Exception, timeout_s: float) -> str:
+def reason(error: Exception, timeout_s: int) -> str:
     """Say why the server that was asked directly has not answered.
 
     Args:
@@ -33,7 +33,7 @@ def reason(error: Exception, timeout_s: float) -> str:
 
 
 def reason_at_proxy(
-    error: Exception, proxy: Proxy, *, target: str, key: str, timeout_s: float
+    error: Exception, proxy: Proxy, *, target: str, key: str, timeout_s: int
 ) -> str:
     """Say why no answer came through a proxy, and what to do.
 
@@ -45,20 +45,23 @@ def reason_at_proxy(
         timeout_s: the limit that a timeout has hit.
     """
     causes = list(_chain(error))
-    for cause in causes:
-        if refused := _TUNNEL.match(str(cause)):
-            return refusal(int(refused[1]), proxy, target=target, key=key)
-    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
-        return f"its name can't be resolved; is {key} right?"
-    if isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
-        return f"no answer within {timeout_s} s; is it up, and {key} right?"
+    tunnel = next(filter(None, (_TUNNEL.match(str(cause)) for cause in causes)), None)
+    if tunnel:
+        return refusal(int(tunnel[1]), proxy, target=target, key=key)
     if faults := [cause for cause in causes if isinstance(cause, ssl.SSLError)]:
-        if isinstance(error, requests.exceptions.ProxyError):
-            return f"it speaks no TLS, or its certificate is not trusted; is {key} right?"
-        return _about_tls(faults[-1], target)
-    if isinstance(causes[-1], BadStatusLine) and not isinstance(causes[-1], RemoteDisconnected):
-        return f"what answers there is no HTTP proxy; is {key} right?"
-    return f"{_innermost(error)}; is it up, and {key} right?"
+        if not isinstance(error, requests.exceptions.ProxyError):
+            return _about_tls(faults[-1], target)
+        words = "it speaks no TLS, or its certificate is not trusted; is"
+    elif any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+        words = "its name can't be resolved; is"
+    elif isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
+        # Whose silence it is can't be told: one that waits for GitHub is silent, too.
+        return f"no answer within {timeout_s} s; is {key} right, and does it get to {target}?"
+    elif isinstance(causes[-1], BadStatusLine) and not isinstance(causes[-1], RemoteDisconnected):
+        words = "what answers there is no HTTP proxy; is"
+    else:
+        words = f"{_innermost(error)}; is it up, and"
+    return f"{words} {key} right?"
 
 
 def refusal(status: int, proxy: Proxy, *, target: str, key: str) -> str:

@@ -141,9 +141,8 @@ ROWS = [
     ),
     Row("moved", {"status": 301}, "are path and github-url right?"),
 ]
-DOWN = "is it up, and https-proxy right?"
 BY_PROXY = [
-    Row("proxy refuses", {}, f"(Connection refused; {DOWN})"),
+    Row("proxy refuses", {}, "(Connection refused; is it up, and https-proxy right?)"),
     Row("proxy unknown name", {}, "(its name can't be resolved; is https-proxy right?)"),
     Row("proxy wants a login", {}, "(it wants a login (407): put USER:PASSWORD@ before the host"),
     Row("proxy wants another login", {}, "(401): are user and password in https-proxy right?"),
@@ -152,7 +151,7 @@ BY_PROXY = [
     Row("proxy gets nowhere", {}, "(it can't reach github.test:"),
     Row("proxy 502", {}, "(502): its own log says why"),
     Row("proxy 405", {}, "is https-proxy a proxy that takes CONNECT?"),
-    Row("proxy hangs", {}, f"(no answer within 1 s; {DOWN})"),
+    Row("proxy hangs", {}, "(no answer within 1 s; is https-proxy right, and does it get to"),
     Row("proxy hangs up", {}, "(it closed the connection without an answer"),
     Row("proxy is none", {}, "(what answers there is no HTTP proxy; is https-proxy right?)"),
     Row("proxy speaks no TLS", {}, "(it speaks no TLS, or its certificate is not trusted;"),
