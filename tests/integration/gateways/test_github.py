@@ -44,6 +44,11 @@ def test_an_answer_comes_with_its_status_headers_and_data(github: GitHub) -> Non
     assert github.exchange(REGISTER, TOKEN).status == 201
 
 
+def test_an_ipv6_address_is_asked_like_others() -> None:
+    with SandboxGitHub(host="::1", org="acme", token=TOKEN) as server:
+        assert GitHub(f"{server.url}/api/v3", Proxies()).exchange(LIST, TOKEN).status == 200
+
+
 def test_an_unchanged_answer_is_asked_for_by_its_etag(github: GitHub) -> None:
     first = github.exchange(LIST, TOKEN)
     again = Request("GET", LIST.path, LIST.aim, etag=first.headers["etag"])
