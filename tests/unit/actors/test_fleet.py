@@ -529,6 +529,7 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     eventually(lambda: world.stages() == {"booting": 1})
     eventually(lambda: world.github.listings == 1)
     _settle(world)
+    (name,) = world.names()
     entered, held = threading.Event(), threading.Event()
     runners = world.parts.roster.all
 
@@ -541,7 +542,6 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     world.tell("fleet", Resume())
     assert entered.wait(5)
     # It waits in the mailbox, and the reconcile that becomes due meanwhile behind it.
-    (name,) = world.names()
     world.tell("fleet", RunnerChanged(name, Life(Stage.READY, world.clock.now(), "ready")))
     world.clock.advance(301)
     held.set()
