@@ -132,7 +132,7 @@ class Demo:
                 self._progress.say(f"without a firewall, because {lack}")
             else:
                 # Registered first, so done last: guests are held to the end of them.
-                cleanup.callback(guard.remove, INSTALLATION)
+                cleanup.callback(guard.remove, host.network)
             cleanup.callback(host.stop)
             if host.kind == "emulator":
                 self._progress.say(f"on the LXD emulator, because {host.reason}")

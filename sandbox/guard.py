@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sandbox import machine
-from supervisor import firewall_work
+from supervisor.firewall import ruleset
 from supervisor.gateways.nftables import Nftables
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ def settings(host: Host, github: str) -> dict[str, Any]:
     return {"firewall": "managed", "allowlist": [urlsplit(github).netloc]}
 
 
-def remove(installation: str) -> None:
-    """Delete what the daemon has left, as it does on purpose.
+def remove(bridge: str) -> None:
+    """Delete what daemons have left for a bridge, as they do on purpose.
 
     Raises:
         NftablesError: it can't be deleted.
     """
-    firewall_work.remove(Nftables(), installation)
+    nftables = Nftables()
+    for installation in ruleset.installations(nftables.tables(), bridge):
+        nftables.delete(ruleset.table_name(installation, bridge))

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
-from sandbox import machine
+from sandbox import guard, machine
 from sandbox.image import build_image
 from sandbox.lxd_choice import Answer, Choice, Source, choose
 from sandbox.lxd_daemon import LxdDaemon, LxdDaemonError, free_subnet, remove_leftovers
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError
-from supervisor.gateways.nftables import Nftables, NftablesError
+from supervisor.gateways.nftables import NftablesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -320,11 +320,8 @@ def _remove_resources(place: Place, socket: Path) -> None:
 
 def _remove_firewall(bridge: str) -> None:
     """Delete what a daemon has left that was killed with its sandbox."""
-    nftables = Nftables()
     try:
-        for name in nftables.tables():
-            if name.startswith("github-runners.") and name.endswith(f".{bridge}"):
-                nftables.delete(name)
+        guard.remove(bridge)
     except NftablesError as error:
         raise HostError(str(error)) from error
 

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.firewall import ruleset
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -51,6 +53,7 @@ def remove_leftovers(directory: Path) -> None:
     for bridge in _names_in(directory / "networks"):
         _remove_bridge(bridge)
     _remove_filter_chains(_names_in(directory / "networks"))
+    _remove_guards(_names_in(directory / "networks"))
     _unmount_below(directory)
     _remove_cgroups(names)
 
@@ -165,6 +168,18 @@ def _remove_filter_chains(bridges: list[str]) -> None:
         _run("nft", "-f", "-", text="\n".join(orders) + "\n")
     if bridges and _filter_chains() == []:
         _run("nft", "delete", "table", "inet", "lxd")
+
+
+def _remove_guards(bridges: list[str]) -> None:
+    """Delete what daemons have left that guarded guests at these bridges."""
+    if not bridges:
+        return
+    listing = _run("nft", "-j", "list", "tables", "inet")
+    entries = json.loads(listing)["nftables"] if listing else []
+    tables = [entry["table"]["name"] for entry in entries if "table" in entry]
+    for bridge in bridges:
+        for installation in ruleset.installations(tables, bridge):
+            _run("nft", "delete", "table", "inet", ruleset.table_name(installation, bridge))
 
 
 def _filter_chains() -> list[str]:
