@@ -97,7 +97,8 @@ def render(policy: Policy, rejected: Mapping[str, Counted] | None = None) -> str
 
     Args:
         policy: What guests may reach.
-        rejected: How much each guest was refused so far, by its MAC: counting goes on there.
+        rejected: How much each guest was refused so far, by its MAC: counting goes on there. Who is
+            not named is forgotten; else guests are kept for a day after their last refusal.
     """
     return "\n".join(_lines(policy, rejected or {})) + "\n"
 
@@ -205,6 +206,8 @@ _REFUSE = (
     Rule("reject with icmpx type admin-prohibited", "so that nobody waits for an answer"),
 )
 
+# Advertisements of routers and redirects are not among these: nobody but this host may tell guests
+# where to send.
 _LISTENERS = "{ mld-listener-report, mld-listener-done, mld2-listener-report }"
 _LINK = (
     Rule(
@@ -249,10 +252,6 @@ _LINK = (
     Rule(
         f"ip6 saddr {LINK_LOCAL} ip6 daddr ff02::/16 icmpv6 type {_LISTENERS} accept",
         "groups that neighbour discovery needs",
-    ),
-    Rule(
-        f"icmpv6 type {{ nd-router-advert, nd-redirect }} counter name {UNHEARD} drop",
-        "nobody but this host tells guests where to send",
     ),
 )
 
