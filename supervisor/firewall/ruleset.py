@@ -102,7 +102,8 @@ def render(
 
     Args:
         policy: What guests may reach.
-        rejected: How much each guest was refused so far, by its MAC: counting goes on there.
+        rejected: How much each guest was refused so far, by its MAC: counting goes on there. Who is
+            not named is forgotten; else guests are kept for a day after their last refusal.
         counters: What was counted in all so far, likewise.
     """
     return "\n".join(_lines(policy, rejected or {}, counters or {})) + "\n"
@@ -216,6 +217,8 @@ _REFUSE = (
     Rule("reject with icmpx type admin-prohibited", "so that nobody waits for an answer"),
 )
 
+# Advertisements of routers and redirects are not among these: nobody but this host may tell guests
+# where to send.
 _LISTENERS = "{ mld-listener-report, mld-listener-done, mld2-listener-report }"
 _LINK = (
     Rule(
@@ -260,10 +263,6 @@ _LINK = (
     Rule(
         f"ip6 saddr {LINK_LOCAL} ip6 daddr ff02::/16 icmpv6 type {_LISTENERS} accept",
         "groups that neighbour discovery needs",
-    ),
-    Rule(
-        f"icmpv6 type {{ nd-router-advert, nd-redirect }} counter name {UNHEARD} drop",
-        "nobody but this host tells guests where to send",
     ),
 )
 

@@ -20,9 +20,11 @@ def test_a_table_is_named_for_the_installation_and_the_bridge() -> None:
 
 
 def test_all_installations_that_guard_a_bridge_are_found_by_their_tables() -> None:
-    tables = ["lxd", "github-runners.a.br0", "github-runners.b.c.br0", "github-runners.d.br01"]
+    others = ["lxd", "github-runners.b.c.br0", "github-runners.d.br01"]
+    tables = [*others, "github-runners.a.br0", "github-runners.b-2.br0"]
 
-    assert ruleset.installations(tables, "br0") == ["a", "b.c"]
+    assert ruleset.installations(tables, "br0") == ["a", "b-2"]
+    assert ruleset.installations(tables, "c.br0") == ["b"]
     assert ruleset.installations(tables, "br.") == []
 
 
