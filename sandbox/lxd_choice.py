@@ -128,9 +128,9 @@ def _install(machine: Machine) -> Choice:
 
 
 def _tools(machine: Machine) -> tuple[str, ...]:
-    """Name what is to be installed beside LXD; only root's daemon can keep a firewall."""
-    nft = () if machine.has_nft or not machine.is_root else ("nftables",)
-    return (*_busybox(machine), *nft)
+    """Name what is to be installed beside LXD; it goes without nft where that is not to be had."""
+    wants_nft = machine.is_root and machine.has_apt and not machine.has_nft
+    return (*_busybox(machine), *(("nftables",) if wants_nft else ()))
 
 
 def _busybox(machine: Machine) -> tuple[str, ...]:
