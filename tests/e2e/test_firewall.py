@@ -175,10 +175,10 @@ def _tried(address: str, port: int) -> bool:
 
 def test_another_denylist_cuts_what_runs_at_once(guarded: World, beyond: Internet) -> None:
     world = guarded
+    kept = world.gate()
+    world.daemon.config["allowlist"] += f", {world.address}:{kept.port}"
     world.start()
     talk = "(while sleep 0.05; do echo still here; done) | nc {} {}; echo it has ended"
-    kept = world.gate()
-    world.daemon.reload(allowlist=f"{only_github(world)}, {world.address}:{kept.port}")
     cut = world.queue(talk.format(beyond.other, PORT))
     other = world.queue(kept.script)
     runner = world.wait_started(cut)
