@@ -16,7 +16,7 @@ from supervisor.firewall.intent import Interface, endpoints, reachable
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
 from supervisor.firewall.policy import Policy
-from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable
+from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
 from supervisor.gateways.names import Answer, Names
 from supervisor.gateways.nftables import Nftables, NftablesError
 
@@ -35,7 +35,7 @@ class Surroundings:
         runners: the runner of each hardware address; None if that was not asked for, or LXD did not
             say.
         error: why the bridge is not known.
-        outage: LXD did not answer, which says nothing of the bridge.
+        outage: LXD did not answer, or nonsense, which says nothing of the bridge.
     """
 
     bridge: tuple[Interface, ...] = ()
@@ -54,7 +54,7 @@ def ask(lxd: Lxd, names: Names, config: Config, *, with_runners: bool) -> Surrou
     try:
         bridge = lxd.bridge_addresses(config.lxd.network)
     except LxdError as error:
-        outage = isinstance(error, LxdUnavailable)
+        outage = not isinstance(error, (NotFound, Refused))
         return Surroundings((), addresses, warnings, error=str(error), outage=outage)
     return Surroundings(bridge, addresses, warnings, _runners(lxd) if with_runners else None)
 

@@ -168,13 +168,14 @@ class FirewallActor(Actor):
         if found.runners is not None:
             self._runners = dict(found.runners)
         # Of LXD's being away others tell, and its bridge is what it was.
-        if found.error and not (found.outage and self._bridge):
+        if not (found.error and found.outage):
+            self._bridge = found.bridge
+        if self._bridge:
+            self._is_asked = True
+            self._ensure()
+        else:
             self._fail(found.error)
             self._end_check()
-            return
-        self._bridge = found.bridge or self._bridge
-        self._is_asked = True
-        self._ensure()
 
     # What is there
 
@@ -298,7 +299,6 @@ class FirewallActor(Actor):
             self._reason,
             **self._shown,
             in_place=self._told.in_place,
-            managed=self._parts.settings.config.firewall == "managed",
             in_place_since=self._since.isoformat() if self._since else None,
             verified_at=self._verified_at.isoformat() if self._verified_at else None,
             healed=self._healed,

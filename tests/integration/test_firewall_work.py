@@ -20,7 +20,7 @@ from supervisor.firewall.intent import policy_of
 from supervisor.firewall.live import Counted
 from supervisor.firewall.policy import Policy
 from supervisor.firewall_work import Kept, TableFailed, TableReady, ask, ensure
-from supervisor.gateways.lxd import LxdUnavailable, Refused
+from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 
@@ -251,7 +251,12 @@ def test_what_is_asked_is_the_bridge_the_names_and_if_wanted_the_runners() -> No
 
 @pytest.mark.parametrize(
     ("error", "outage"),
-    [(LxdUnavailable("LXD is not running"), True), (Refused("it is no bridge"), False)],
+    [
+        (LxdUnavailable("LXD is not running"), True),
+        (LxdError("LXD describes it in an unknown way"), True),
+        (NotFound("there is no network"), False),
+        (Refused("it is no bridge"), False),
+    ],
 )
 def test_why_the_bridge_is_not_known_is_told_apart_from_lxds_being_away(
     error: Exception, outage: bool

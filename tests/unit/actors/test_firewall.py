@@ -319,6 +319,13 @@ def test_a_bridge_that_is_none_is_said_although_one_was_there(
     world.tell("firewall", CheckFirewall())
     eventually(lambda: world.shown("firewall")[0] == "failing")
     eventually(lambda: "it is no bridge that LXD manages" in told[-1].reason)
+    seen = len(kernel.ensured)
+    world.tell("firewall", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: world.details("firewall")["checks"] == 3)
+    assert len(kernel.ensured) == seen
+    kernel.around = Surroundings(BRIDGE)
+    world.clock.advance(61)
+    eventually(lambda: told[-1] == IN_PLACE)
 
 
 def test_an_order_names_the_runners_and_says_when_it_is_done(
