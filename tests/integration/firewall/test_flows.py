@@ -104,6 +104,24 @@ def test_a_changed_denylist_ends_a_running_flow_at_once_and_others_go_on(
     assert ground.live().answers.packets >= 1
 
 
+@pytest.mark.parametrize("flow", [_connection, _conversation])
+def test_a_port_of_the_host_that_is_not_allowed_any_more_closes_under_who_uses_it(
+    ground: Ground, flow: Callable[..., Iterator[list[socket.socket]]]
+) -> None:
+    ground.apply(a_policy(allowed=f"{UPLINK[0]}:1-65535"))
+    with flow(ground.there.host, UPLINK[0], ground.there.guest) as (near, far):
+        _talk(near, far)
+
+        ground.apply(a_policy())
+
+        near.send(b"not to be heard")
+        with pytest.raises(OSError, match=r"reset by peer|No route to host"):
+            near.recv(16)
+        far.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            far.recv(16)
+
+
 def test_forged_senders_are_dropped_and_counted(ground: Ground) -> None:
     forged, forged6 = (str(ip_network(network)[9]) for network in FORGED)
     for sender, aim in ((forged, _GOOD), (forged6, "2001:db8::9")):
