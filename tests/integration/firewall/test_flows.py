@@ -157,6 +157,7 @@ def _docker(ground: Ground) -> None:
                 fib daddr type local tcp dport 8005 dnat to {_BAD}:443
                 ip daddr 198.51.100.1 dnat to {_BAD}
                 ip daddr 198.51.100.2 dnat to {OTHER_GUEST[0]}
+                ip daddr 10.77.0.9 dnat to {_GOOD}
             }}
         }}""",
     )
@@ -225,6 +226,15 @@ def test_another_guest_is_not_reached_by_a_detour_over_nat(ground: Ground) -> No
 
     assert ground.fate("198.51.100.2") is _after_nat(ground)
     assert ground.fate(OTHER_GUEST[0]) is REJECTED
+
+
+def test_an_address_of_the_guests_is_closed_whatever_nat_makes_of_it(ground: Ground) -> None:
+    _docker(ground)
+    assert ground.fate("10.77.0.9") is ACCEPTED
+
+    ground.apply(a_policy())
+
+    assert ground.fate("10.77.0.9") is REJECTED
 
 
 def test_what_other_tables_accept_before_and_after_changes_nothing(ground: Ground) -> None:
