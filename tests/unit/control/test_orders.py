@@ -8,7 +8,7 @@ import pytest
 from fake_world import Inbox, World, eventually
 from flask.testing import FlaskClient
 
-from supervisor.actors.control import make_app
+from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import Drain, Happened, Reconcile, Resume
 from supervisor.roster import Entry

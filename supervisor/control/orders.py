@@ -1,4 +1,4 @@
-"""What operators order on the control socket: a part of the control actor."""
+"""What operators order on the control socket: a part of the control API."""
 
 from http import HTTPStatus
 from typing import Any
