@@ -216,8 +216,8 @@ class FleetActor(Actor):
         elif plan.adopt:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
-        elif plan.recheck is not None and plan.recheck < interval:
-            soon_s = plan.recheck.total_seconds()
+        elif plan.list_again is not None and plan.list_again < interval:
+            soon_s = plan.list_again.total_seconds()
             self._reconcile_after(soon_s, "to confirm what the last one suspected")
         else:
             self._reconcile_after(interval.total_seconds(), "the interval")
@@ -285,8 +285,8 @@ class FleetActor(Actor):
         for name, why in plan.retire:
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
-        if plan.recheck:
-            self._balance_after(plan.recheck)
+        if plan.retire_again:
+            self._balance_after(plan.retire_again)
         if not (plan.create and self._may_create and self._github.open) or self._lacks():
             return
         proven = self._github.proven
