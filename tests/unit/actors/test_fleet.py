@@ -395,6 +395,8 @@ def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWor
     world.reconfigure(virtual_machines=2, labels="new")
     world.tell("fleet", ConfigChanged(world.parts.settings.config))  # put off for 15 s
     eventually(lambda: len(world.github.deleted) == 2)
+    eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
+    _settle(world)
     world.tell(second, Happened(InstanceGone()))  # which makes others wait for 1 s
     eventually(lambda: "1 runner has failed to boot" in world.shown("fleet")[1])
     world.clock.advance(1.1)
