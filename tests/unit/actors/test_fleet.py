@@ -646,6 +646,30 @@ def test_what_only_github_shows_is_asked_for_by_name_and_taken_over(
     assert world.lxd.count("create") == 0
 
 
+def test_of_many_that_only_github_shows_some_are_asked_for_at_a_time_and_nothing_is_done_before(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.actors.survey._LOOKS_S", 0)  # for one, that is
+    world = make_world(virtual_machines=1)
+    names = [runner_name("fleet", letter * 10) for letter in "abc"]
+    for name in names:
+        world.github.add(name, online=True)
+    world.lxd.put(names[2], installation="fleet", generation=_generation(world), stage="ready")
+    world.lxd.instances = list  # type: ignore[method-assign]
+    start(world)
+    for asked in (1, 2):
+        eventually(lambda count=asked: world.lxd.count("instance") == count)
+        eventually(lambda: world.shown("fleet")[0] == "degraded")
+        _settle(world)
+        assert "LXD was asked for 1 of them in" in world.shown("fleet")[1]
+        assert world.names() == world.github.asked == []
+        world.clock.advance(31)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+    eventually(lambda: world.names() == [names[2]])
+    assert sorted(name for call, name in world.lxd.calls if call == "instance") == names
+    assert world.lxd.count("create") == 0
+
+
 def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=0)
     orphan, busy = (runner_name("fleet", letter * 10) for letter in "ab")
