@@ -12,6 +12,7 @@ from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
+from supervisor.control import make_app
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
     Confirmed,
@@ -699,6 +700,25 @@ def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> N
     eventually(lambda: world.lxd.count("instances") == 2)
     # It is taken over, and then let go: none is wanted.
     eventually(lambda: not world.lxd.there)
+
+
+def test_an_order_for_one_that_was_taken_over_without_its_number_is_given_once(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.down = "GitHub can't be reached"
+    name = runner_name("fleet", "aaaaaaaaaa")
+    world.lxd.put(name, installation="fleet", generation=_generation(world), stage="ready")
+    start(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    client = make_app(world.system, world.parts, debug=False).test_client()
+    assert client.post("/v1/flush").json == {"runners": [name]}
+    eventually(lambda: world.shown(name)[1] == "is let go when GitHub has shown its registration")
+    world.github.add(name, online=True)
+    world.github.down = ""
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.github.deleted == [name])
+    eventually(lambda: world.stages() == {"booting": 1} and world.names() != [name])
 
 
 def test_an_instance_that_says_nonsense_of_itself_does_not_stop_the_fleet() -> None:
