@@ -1,9 +1,11 @@
 """What runners show, as they come up or fail to, of whether others can be made now."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.pace import Pace
+from supervisor.planning import Runner
 
 _YOUNG = timedelta(minutes=2)
 _COMING_UP = frozenset({Stage.BOOTING, *AVAILABLE, Stage.BUSY})
@@ -41,6 +43,30 @@ class Trials:
                 self.pace = self.pace.failed(life.failed_in, life.reason, now, begun)
         elif life.stage is Stage.DELETED:
             del self._begun[name]
+
+    def outlast(self, runners: Iterable[Runner], now: datetime) -> timedelta | None:
+        """Learn from those that live on, where others have died soon after they were online.
+
+        Nothing else happens to them while there are no jobs.
+
+        Args:
+            runners: those there are.
+            now: aware, UTC.
+
+        Returns:
+            How soon the next one will have lived for long enough; None if nobody waits for that.
+        """
+        if not self.pace.failures or self.pace.stage is not Stage.IDLE:
+            return None
+        left = []
+        for runner in runners:
+            if runner.stage is not Stage.IDLE or runner.ready_at is None:
+                continue
+            if now - runner.ready_at >= _YOUNG:
+                self.pace = self.pace.outlasted(runner.ready_at)
+            else:
+                left.append(runner.ready_at + _YOUNG - now)
+        return min(left, default=None) if self.pace.failures else None
 
     def did_not_start(self, name: str, error: object, now: datetime) -> None:
         """Learn that a runner's actor could not be started, such as for want of threads."""

@@ -287,6 +287,8 @@ class FleetActor(Actor):
             self.system.directory.tell(name, Happened(order))
         if plan.retire_again:
             self._balance_after(plan.retire_again)
+        if wait := self._trials.outlast(self._planned(), self._now()):
+            self._balance_after(wait)
         if not (plan.create and self._may_create and self._github.open) or self._lacks():
             return
         proven = self._github.proven

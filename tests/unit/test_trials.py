@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from supervisor.lifecycle import Life, Stage
+from supervisor.planning import Runner
 from supervisor.trials import Trials
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -81,6 +82,67 @@ def test_one_that_comes_further_ends_the_wait() -> None:
     trials.begin("b", NOW + timedelta(seconds=1))
     trials.learn("b", Life(Stage.BOOTING, NOW), NOW)
     assert trials.pace.failures == 0
+
+
+SOON = NOW + timedelta(seconds=1)
+
+
+def idle(name: str, since: datetime = NOW) -> Runner:
+    return Runner(name, Stage.IDLE, "g", since, ready_at=since)
+
+
+def broken(stage: Stage = Stage.IDLE) -> Trials:
+    """Give trials of which one has failed, and another was begun after that."""
+    trials = begun("a")
+    trials.learn("a", failed(stage, ready_at=NOW), NOW)
+    trials.begin("b", SOON)
+    return trials
+
+
+def test_one_that_lives_on_ends_the_wait_where_others_died_soon_after_they_were_online() -> None:
+    trials = broken()
+    assert trials.outlast([idle("b")], NOW + timedelta(seconds=90)) == timedelta(seconds=30)
+    assert trials.pace.failures == 1
+    assert trials.outlast([idle("b")], NOW + timedelta(minutes=2)) is None
+    assert trials.pace.failures == 0
+
+
+def test_the_next_that_may_outlast_the_others_is_waited_for() -> None:
+    trials = broken()
+    trials.begin("c", SOON)
+    later = idle("c", NOW + timedelta(seconds=5))
+    assert trials.outlast([later, idle("b")], SOON) == timedelta(seconds=119)
+
+
+def test_one_begun_before_the_last_failure_that_came_online_after_it_proves_as_much() -> None:
+    """It counts as on trial: nobody else would be tried, and nobody would end that."""
+    trials = begun("a", "b")
+    trials.learn("a", failed(Stage.IDLE, ready_at=NOW), SOON)
+    trials.outlast([idle("b", SOON)], SOON + timedelta(minutes=2))
+    assert trials.pace.failures == 0
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        idle("b"),  # online before the failure
+        replace(idle("b", SOON), stage=Stage.READY),  # GitHub has not seen it online
+        replace(idle("b", SOON), stage=Stage.RETIRING),
+        replace(idle("b", SOON), ready_at=None),
+    ],
+)
+def test_no_other_that_is_there_for_long_proves_anything(runner: Runner) -> None:
+    trials = begun("a", "b")
+    trials.learn("a", failed(Stage.IDLE, ready_at=NOW), SOON)
+    trials.outlast([runner], NOW + timedelta(hours=1))
+    assert trials.pace.failures == 1
+
+
+@pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BOOTING, Stage.READY])
+def test_where_others_fail_earlier_nobody_is_waited_for(stage: Stage) -> None:
+    trials = broken(stage)
+    assert trials.outlast([idle("b")], NOW) is None
+    assert trials.pace.failures == 1
 
 
 def test_an_actor_that_does_not_start_is_a_failure_too() -> None:

@@ -221,6 +221,35 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
 
 
+def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a_job(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    for told in ("1 runner has", "2 runners in a row have", "3 runners in a row have"):
+        name = _comes_online(world)
+        world.tell(name, Happened(GuestFinished("1")))
+        world.tell(name, Happened(InstanceGone()))
+        why = f"{told} failed soon after GitHub saw them online"
+        eventually(lambda why=why: why in world.shown("fleet")[1])
+        world.clock.advance(5)
+    _comes_online(world)
+    _settle(world)
+    world.clock.advance(119)
+    _settle(world)
+    assert world.shown("fleet")[0] == "degraded"
+    world.clock.advance(2)
+    eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
+
+
+def _comes_online(world: World) -> str:
+    """Wait for a new runner and let it come online."""
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    world.tell(name, Happened(Confirmed(busy=False)))
+    eventually(lambda: world.stages() == {"idle": 1})
+    return name
+
+
 def test_jobs_that_crash_their_guests_make_nobody_wait(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=1))
     for _ in range(5):  # the clock does not move
