@@ -221,6 +221,23 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
 
 
+def test_a_fleet_that_crashes_goes_on_at_the_pace_that_it_had(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.lxd.fail("create", *[LxdUnavailable("no space")] * 4)
+    start(world)
+    for count, wait in ((1, 1.1), (2, 2.1), (3, 4.1)):
+        eventually(lambda count=count: world.lxd.count("create") == count and not world.names())
+        _settle(world)
+        world.tell("fleet", Crash("a test"))
+        eventually(lambda count=count: world.lxd.count("instances") == 1 + count)
+        world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+        eventually(lambda: "the next try is in" in world.shown("fleet")[1])
+        assert world.lxd.count("create") == count
+        world.clock.advance(wait)
+    eventually(lambda: "4 runners in a row" in world.shown("fleet")[1])
+    assert world.shown("fleet")[0] == "degraded"
+
+
 def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a_job(
     make_world: MakeWorld,
 ) -> None:
