@@ -50,7 +50,6 @@ from supervisor.supervision import (
     Timer,
     handles,
 )
-from supervisor.trials import Trials
 from supervisor.workers import WorkFailed
 
 _SOON_S = 1.0
@@ -84,7 +83,7 @@ class FleetActor(Actor):
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
         self._suspicion = Suspicion()
-        self._trials = Trials(parts.settings.config.lxd.creations_at_once)
+        self._trials = parts.trials
         self._may_create = False
         self._signals = ""
         self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
@@ -98,7 +97,9 @@ class FleetActor(Actor):
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
-        for entry in self._parts.roster.all():
+        entries = self._parts.roster.all()
+        self._trials.resume({entry.name: entry.life for entry in entries}, self._now())
+        for entry in entries:
             if not self.system.directory.alive(entry.name):
                 # Its actor waits to be started again, or has gone with its supervisor.
                 self._start_runner(entry, None)
@@ -219,8 +220,8 @@ class FleetActor(Actor):
         elif plan.adopt:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
-        elif plan.recheck is not None and plan.recheck < interval:
-            soon_s = plan.recheck.total_seconds()
+        elif plan.list_again is not None and plan.list_again < interval:
+            soon_s = plan.list_again.total_seconds()
             self._reconcile_after(soon_s, "to confirm what the last one suspected")
         else:
             self._reconcile_after(interval.total_seconds(), "the interval")
@@ -288,8 +289,11 @@ class FleetActor(Actor):
         for name, why in plan.retire:
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
-        if plan.recheck:
-            self._balance_after(plan.recheck)
+        if plan.retire_again:
+            self._balance_after(plan.retire_again)
+        lives = (entry.life for entry in self._parts.roster.all())
+        if wait := self._trials.outlast(lives, self._now()):
+            self._balance_after(wait)
         if not (plan.create and self._may_create and self._github.open) or self._lacks():
             return
         proven = self._github.proven
