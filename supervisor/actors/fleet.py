@@ -11,6 +11,7 @@ from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
+from supervisor.gateways import bridge_netfilter
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -82,7 +83,7 @@ class FleetActor(Actor):
         self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
-        self._blueprint: tuple[Config, Blueprint] | None = None
+        self._blueprint: tuple[Config, bool, Blueprint] | None = None
         self._suspicion = Suspicion()
         self._trials = Trials(parts.settings.config.lxd.creations_at_once)
         self._may_create = False
@@ -402,10 +403,18 @@ class FleetActor(Actor):
         return ""
 
     def _current_blueprint(self) -> Blueprint:
-        config = self._parts.settings.config
-        if self._blueprint is None or self._blueprint[0] is not config:
-            self._blueprint = (config, blueprint_of(config))
-        return self._blueprint[1]
+        config, filtering = self._parts.settings.config, bridge_netfilter.sees_ipv6()
+        known = self._blueprint
+        if known is not None and known[0] is config and known[1] is filtering:
+            return known[2]
+        if not filtering:
+            logger.warning(
+                "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter"
+                " and set net.bridge.bridge-nf-call-ip6tables=1"
+            )
+        blueprint = blueprint_of(config, ipv6_filtering=filtering)
+        self._blueprint = (config, filtering, blueprint)
+        return blueprint
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
