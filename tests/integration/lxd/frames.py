@@ -36,18 +36,9 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
 """
 
 
-def _mark_of(frame: bytes) -> bytes:
-    """Return what a frame is known again by."""
-    return frame[-_MARK_BYTES:]
-
-
 def unknown(source: str, destination: str) -> bytes:
     """Make a frame of a protocol that nobody knows."""
     return _ethernet(source, destination, _EXPERIMENTAL, _mark())
-
-
-def _ethernet(source: str, destination: str, kind: int, payload: bytes) -> bytes:
-    return _mac(destination) + _mac(source) + struct.pack("!H", kind) + payload
 
 
 def udp4(
@@ -79,12 +70,8 @@ def ip6(mac: str, address: str, to_mac: str, to: str, icmp: bytes = b"") -> byte
 
 def neighbour_advertisement(address: str, mac: str) -> bytes:
     """Make the ICMPv6 message that says which MAC an IPv6 address is at."""
-    return (
-        struct.pack("!BBHI", 136, 0, 0, 0x20000000)
-        + IPv6Address(address).packed
-        + b"\2\1"
-        + _mac(mac)
-    )
+    head = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + IPv6Address(address).packed
+    return head + b"\2\1" + _mac(mac)
 
 
 def router_advertisement() -> bytes:
@@ -112,9 +99,8 @@ class Listener:
     """Catches what passes an interface of the host, in both directions."""
 
     def __init__(self, interface: str) -> None:
-        self._socket = socket.socket(
-            socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS)
-        )
+        # It hears nothing until it is bound to the interface.
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.bind((interface, _ALL_PROTOCOLS))
         self._caught: list[bytes] = []
 
@@ -154,8 +140,17 @@ def mac_of(interface: str) -> str:
     return Path(f"/sys/class/net/{interface}/address").read_text(encoding="ascii").strip()
 
 
+def _ethernet(source: str, destination: str, kind: int, payload: bytes) -> bytes:
+    return _mac(destination) + _mac(source) + struct.pack("!H", kind) + payload
+
+
 def _mark() -> bytes:
     return secrets.token_bytes(_MARK_BYTES)
+
+
+def _mark_of(frame: bytes) -> bytes:
+    """Return what a frame is known again by."""
+    return frame[-_MARK_BYTES:]
 
 
 def _mac(text: str) -> bytes:

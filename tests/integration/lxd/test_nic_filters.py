@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,16 +99,17 @@ class Guests:
         self.lxd = lxd
         self._build = build
 
-    def start(self, *, filtered: bool = True, network: str = "", ipv6: bool = False) -> Guest:
+    def start(
+        self, *, filtered: bool = True, network: str = "", ipv6: bool = False, without: str = "-"
+    ) -> Guest:
         """Make a guest with the filters of a runner, or without, and wait for its addresses."""
         name = f"nic-{secrets.token_hex(4)}"  # LXD's chains are named after it, machine-wide
         request = self._build(name)
         card = request["devices"]["eth0"]
         card["network"] = network or card["network"]
-        if not filtered:
-            request["devices"]["eth0"] = {
-                key: value for key, value in card.items() if not key.startswith("security.")
-            }
+        dropped = without if filtered else "security."
+        kept = {key: value for key, value in card.items() if not key.startswith(dropped)}
+        request["devices"]["eth0"] = kept
         self.lxd.create(request, limit_s=30)
         self.lxd.start(name, limit_s=30)
         deadline = time.monotonic() + _LIMIT_S
@@ -303,20 +304,31 @@ def test_an_honest_guest_reaches_the_host_by_both_families(guests: Guests, dual:
     assert "1 packets received" in guests.run(me, f"busybox ping -c 1 -W 5 {me.gateway}")
 
 
-def test_a_guest_that_changes_its_mac_or_address_is_cut_off(guests: Guests) -> None:
-    me = guests.start()
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_guest_that_changes_its_mac_or_address_is_cut_off(
+    filtered: bool,
+    guests: Guests,
+) -> None:
+    me = guests.start(filtered=filtered)
+    answer = "" if filtered else "hello"
+    mine, another = f"{me.address}/24 dev eth0", f"{me.neighbour}/24 dev eth0"
     assert answer_to(guests, me, me.gateway) == "hello"
 
-    guests.run(
-        me, f"ip address add {me.neighbour}/24 dev eth0; ip address del {me.address}/24 dev eth0"
-    )
-    assert answer_to(guests, me, me.gateway) == ""
-    guests.run(
-        me, f"ip address add {me.address}/24 dev eth0; ip address del {me.neighbour}/24 dev eth0"
-    )
+    guests.run(me, f"ip address del {mine}; ip address add {another}")
+    assert answer_to(guests, me, me.gateway) == answer
+    guests.run(me, f"ip address del {another}; ip address add {mine}")
     assert answer_to(guests, me, me.gateway) == "hello"
     guests.run(me, "ip link set eth0 down address 00:16:3e:00:00:01; ip link set eth0 up")
-    assert answer_to(guests, me, me.gateway) == ""
+    assert answer_to(guests, me, me.gateway) == answer
+
+
+@pytest.mark.parametrize("forgery", ["another guest's MAC", "the gateway's address"])
+def test_where_lxd_cannot_filter_ipv6_it_filters_the_rest(
+    forgery: str, guests: Guests, ipv4_only: Scene
+) -> None:
+    me = guests.start(without="security.ipv6_filtering")
+    assert answer_to(guests, me, me.gateway) == "hello"
+    assert_only_without_filters(replace(ipv4_only, guest=me), FORGERIES[forgery])
 
 
 def test_each_filtered_guest_has_an_address_of_its_own_at_once(guests: Guests) -> None:
