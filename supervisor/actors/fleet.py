@@ -83,7 +83,8 @@ class FleetActor(Actor):
         self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
-        self._blueprint: tuple[Config, bool, Blueprint] | None = None
+        self._blueprint: tuple[Config, Blueprint] | None = None
+        self._ipv6_filtering = True
         self._suspicion = Suspicion()
         self._trials = Trials(parts.settings.config.lxd.creations_at_once)
         self._may_create = False
@@ -163,6 +164,7 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._again = ""
+        self._look_at_kernel()
         self._began = self.system.clock.monotonic()
         self.tell_after(survey.LIMIT_S, self._survey.begin())
 
@@ -403,18 +405,23 @@ class FleetActor(Actor):
         return ""
 
     def _current_blueprint(self) -> Blueprint:
-        config, filtering = self._parts.settings.config, bridge_netfilter.sees_ipv6()
-        known = self._blueprint
-        if known is not None and known[0] is config and known[1] is filtering:
-            return known[2]
-        if not filtering:
+        config = self._parts.settings.config
+        if self._blueprint is None or self._blueprint[0] is not config:
+            made = blueprint_of(config, ipv6_filtering=self._ipv6_filtering)
+            self._blueprint = (config, made)
+        return self._blueprint[1]
+
+    def _look_at_kernel(self) -> None:
+        """See whether LXD can filter IPv6: what it needs may be loaded at any time."""
+        can_filter = bridge_netfilter.sees_ipv6()
+        if can_filter is self._ipv6_filtering:
+            return
+        self._ipv6_filtering, self._blueprint = can_filter, None
+        if not can_filter:
             logger.warning(
                 "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter"
                 " and set net.bridge.bridge-nf-call-ip6tables=1"
             )
-        blueprint = blueprint_of(config, ipv6_filtering=filtering)
-        self._blueprint = (config, filtering, blueprint)
-        return blueprint
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
