@@ -165,6 +165,9 @@ class FleetActor(Actor):
         logger.debug("reconcile: {}", why)
         self._again = ""
         self._look_at_kernel()
+        if self._next:
+            self._next.cancel()  # this is it; what comes after is planned at its end
+            self._next = None
         self._began = self.system.clock.monotonic()
         self.tell_after(survey.LIMIT_S, self._survey.begin())
 
@@ -228,7 +231,7 @@ class FleetActor(Actor):
     def _reconcile_after(self, delay_s: float, why: str) -> None:
         now = self.system.clock.monotonic()
         if self._next:
-            if now < self._next_due <= now + delay_s:
+            if self._next_due <= now + delay_s:
                 return  # such as for what appeared while the last one was under way
             self._next.cancel()
         self._next_due = now + delay_s

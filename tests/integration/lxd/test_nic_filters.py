@@ -175,7 +175,7 @@ def ipv4_only(guests: Guests) -> Scene:
 def dual(guests: Guests) -> Iterator[Scene]:
     """A bridge with both families, on which guests make their IPv6 addresses themselves."""
     network = f"nic{secrets.token_hex(4)}"
-    prefix = f"fd42:{secrets.token_hex(2)}:{secrets.token_hex(2)}:1"
+    prefix = f"fd42:a{secrets.token_hex(1)}:b{secrets.token_hex(1)}:1"
     guests.lxd.ensure_network(
         network, {"ipv4.address": free_subnet(), "ipv6.address": f"{prefix}::1/64"}
     )
