@@ -48,10 +48,12 @@ def remove_leftovers(directory: Path) -> None:
         return
     names = _names_in(directory / "containers")
     _end_processes(directory)
-    for bridge in _names_in(directory / "networks"):
+    bridges = _names_in(directory / "networks")
+    for bridge in bridges:
         _remove_bridge(bridge)
-    _remove_filter_chains(_names_in(directory / "networks"))
-    _remove_port_filters(names)
+    if bridges:  # without one it has no filters, and the tables are others'
+        _remove_filter_chains(bridges)
+        _remove_port_filters(names)
     _unmount_below(directory)
     _remove_cgroups(names)
 
