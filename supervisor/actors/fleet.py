@@ -11,6 +11,7 @@ from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
+from supervisor.gateways import bridge_netfilter
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -82,6 +83,7 @@ class FleetActor(Actor):
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
+        self._ipv6_filtering = True
         self._suspicion = Suspicion()
         self._trials = parts.trials
         self._may_create = False
@@ -163,6 +165,7 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._again = ""
+        self._look_at_kernel()
         if self._next:
             self._next.cancel()  # this is it; what comes after is planned at its end
             self._next = None
@@ -411,8 +414,21 @@ class FleetActor(Actor):
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
         if self._blueprint is None or self._blueprint[0] is not config:
-            self._blueprint = (config, blueprint_of(config))
+            made = blueprint_of(config, ipv6_filtering=self._ipv6_filtering)
+            self._blueprint = (config, made)
         return self._blueprint[1]
+
+    def _look_at_kernel(self) -> None:
+        """See whether LXD can filter IPv6: what it needs may be loaded at any time."""
+        can_filter = bridge_netfilter.sees_ipv6()
+        if can_filter is self._ipv6_filtering:
+            return
+        self._ipv6_filtering, self._blueprint = can_filter, None
+        if not can_filter:
+            logger.warning(
+                "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter"
+                " and set net.bridge.bridge-nf-call-ip6tables=1"
+            )
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config

@@ -14,6 +14,7 @@ from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
 from supervisor.control import make_app
+from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
     Confirmed,
@@ -832,7 +833,8 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
 
 
 def _generation(world: World) -> str:
-    return blueprint_of(world.parts.settings.config).generation
+    filtering = bridge_netfilter.sees_ipv6()
+    return blueprint_of(world.parts.settings.config, ipv6_filtering=filtering).generation
 
 
 def _reconciles(world: World) -> int:
@@ -905,6 +907,25 @@ def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: M
     world.tell(first, Happened(InstanceGone()))
     eventually(lambda: not world.names())
     assert world.lxd.count("create") == 1
+
+
+def test_runners_without_a_filter_of_ipv6_are_replaced_when_the_kernel_lets_lxd_filter_it(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filters_of(name: str) -> list[str]:
+        return [key for key in world.lxd.requests[name]["devices"]["eth0"] if "ipv6" in key]
+
+    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: False)
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (first,) = world.names()
+
+    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: True)
+    world.tell("fleet", Reconcile("a test"))
+
+    eventually(lambda: first not in world.names() and world.stages() == {"booting": 1})
+    (second,) = world.names()
+    assert (filters_of(first), filters_of(second)) == ([], ["security.ipv6_filtering"])
 
 
 def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWorld) -> None:
