@@ -47,7 +47,8 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
                 nft.apply(ruleset.render(_policy(denied)))
                 (echoes_few if denied is few else echoes_many).append(_echo_us(there.guest))
     load = statistics.median(ours) / statistics.median(by_hand)
-    packet = statistics.median(echoes_many) / statistics.median(echoes_few)
+    # Whatever else the machine does only adds to them: the least are the least disturbed.
+    packet = min(echoes_many) / min(echoes_few)
     rows = [
         (f"nft's load of {networks:,} networks by hand, s", spread(by_hand)),
         ("the whole table, rendered and loaded, s", spread(ours)),
@@ -55,7 +56,7 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
         ("listed, read and compared, s", spread(checks)),
         ("echo over UDP with 10 networks, us", spread(echoes_few)),
         (f"the same with {networks:,}, us", spread(echoes_many)),
-        ("ratio", f"{packet:.3f}"),
+        ("ratio of the least", f"{packet:.2f}"),
     ]
     return {
         "load_by_hand_s": by_hand,

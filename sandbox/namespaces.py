@@ -40,6 +40,9 @@ _QUIET = (
     "net.ipv6.conf.default.accept_dad=0",
     "net.ipv6.conf.default.accept_ra=0",
     "net.ipv6.conf.default.router_solicitations=0",
+    # The host would tell guests, from time to time, to reach their neighbours without it.
+    "net.ipv6.conf.all.accept_redirects=0",
+    "net.ipv6.conf.default.accept_redirects=0",
     # Errors are what shows that a packet was refused: none may be held back.
     "net.ipv4.icmp_ratelimit=0",
     "net.ipv6.icmp.ratelimit=0",

@@ -51,3 +51,10 @@ def test_what_runners_are_made_from_makes_another_generation(changes: dict[str, 
 )
 def test_what_they_are_not_made_from_keeps_the_generation(changes: dict[str, Any]) -> None:
     assert blueprint(**changes).generation == blueprint().generation
+
+
+def test_a_host_that_can_filter_ipv6_makes_another_generation() -> None:
+    config = parse({"name": "fleet", "path": "acme", "token": "s"}, "x")
+    without = blueprint_of(config, ipv6_filtering=False)
+    assert without.template.ipv6_filtering is False
+    assert without.generation != blueprint_of(config, ipv6_filtering=True).generation

@@ -104,6 +104,24 @@ def test_a_changed_denylist_ends_a_running_flow_at_once_and_others_go_on(
     assert ground.live().answers.packets >= 1
 
 
+@pytest.mark.parametrize("flow", [_connection, _conversation])
+def test_a_port_of_the_host_that_is_not_allowed_any_more_closes_under_who_uses_it(
+    ground: Ground, flow: Callable[..., Iterator[list[socket.socket]]]
+) -> None:
+    ground.apply(a_policy(allowed=f"{UPLINK[0]}:1-65535"))
+    with flow(ground.there.host, UPLINK[0], ground.there.guest) as (near, far):
+        _talk(near, far)
+
+        ground.apply(a_policy())
+
+        near.send(b"not to be heard")
+        with pytest.raises(OSError, match=r"reset by peer|No route to host"):
+            near.recv(16)
+        far.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            far.recv(16)
+
+
 def test_forged_senders_are_dropped_and_counted(ground: Ground) -> None:
     forged, forged6 = (str(ip_network(network)[9]) for network in FORGED)
     for sender, aim in ((forged, _GOOD), (forged6, "2001:db8::9")):
@@ -139,6 +157,7 @@ def _docker(ground: Ground) -> None:
                 fib daddr type local tcp dport 8005 dnat to {_BAD}:443
                 ip daddr 198.51.100.1 dnat to {_BAD}
                 ip daddr 198.51.100.2 dnat to {OTHER_GUEST[0]}
+                ip daddr 10.77.0.9 dnat to {_GOOD}
             }}
         }}""",
     )
@@ -207,6 +226,15 @@ def test_another_guest_is_not_reached_by_a_detour_over_nat(ground: Ground) -> No
 
     assert ground.fate("198.51.100.2") is _after_nat(ground)
     assert ground.fate(OTHER_GUEST[0]) is REJECTED
+
+
+def test_an_address_of_the_guests_is_closed_whatever_nat_makes_of_it(ground: Ground) -> None:
+    _docker(ground)
+    assert ground.fate("10.77.0.9") is ACCEPTED
+
+    ground.apply(a_policy())
+
+    assert ground.fate("10.77.0.9") is REJECTED
 
 
 def test_what_other_tables_accept_before_and_after_changes_nothing(ground: Ground) -> None:
