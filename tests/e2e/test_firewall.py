@@ -160,7 +160,8 @@ def test_a_job_reaches_the_world_and_nothing_that_it_must_not(
     }
     refused = world.daemon.cli("firewall", "--json")
     assert refused.returncode == 0
-    assert shown(world)["rejected"]["packets"] >= 4
+    # What goes to the other runner ends at the port of the bridge, by LXD's isolation.
+    assert shown(world)["rejected"]["packets"] >= 3
     gate.open()
     world.wait_completed(target)
     world.wait_whole()
