@@ -4,9 +4,12 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # what is wanted
 
+SNAPD_SOCKET=/run/snapd.socket
+SYSTEMD_DIR=/run/systemd/system # is there where systemd runs
 SNAP_LIMIT_S=60
 SNAP_INSTALL_LIMIT_S=240
 DOCKER_LIMIT_S=120
+APROXY_LIMIT_S=10
 
 docker_changed=
 network_work=
@@ -82,7 +85,7 @@ import http.client, json, socket, sys
 class Snapd(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect("/run/snapd.socket")
+        self.sock.connect(sys.argv[1])
 snapd = Snapd("localhost")
 kind = {"Content-Type": "application/json"}
 snapd.request("PUT", "/v2/snaps/system/conf", sys.stdin.read(), kind)
@@ -90,14 +93,14 @@ answer = json.load(snapd.getresponse())
 if "change" not in answer:
     sys.exit("guest: snapd says: " + answer["result"]["message"])
 print(answer["change"])
-' <<END
+' "$SNAPD_SOCKET" <<END
 $snap_configuration
 END
     ) && timeout "$SNAP_LIMIT_S" snap watch "$snap_change" >/dev/null
 }
 
 restart_docker() {
-    if [ -z "$docker_changed" ] || [ ! -d /run/systemd/system ]; then
+    if [ -z "$docker_changed" ] || [ ! -d "$SYSTEMD_DIR" ]; then
         return 0
     fi
     timeout "$DOCKER_LIMIT_S" systemctl daemon-reload || return
@@ -121,7 +124,7 @@ start_aproxy() {
     fi
     timeout "$SNAP_LIMIT_S" snap set aproxy "proxy=$APROXY_PROXY" "listen=:$APROXY_PORT" ||
         fail "the snap aproxy could not be configured"
-    aproxy_tries=50
+    aproxy_tries=$((5 * APROXY_LIMIT_S))
     until aproxy_listens; do
         aproxy_tries=$((aproxy_tries - 1))
         [ "$aproxy_tries" -gt 0 ] || fail "aproxy does not listen on port $APROXY_PORT"

@@ -6,7 +6,6 @@ from supervisor.blueprints import Blueprint, architecture, blueprint_of
 from supervisor.config import parse
 from supervisor.proxies import Proxies, Proxy
 
-
 PROXY = "http://user:word@proxy.example.com:3128"
 AT = "http://10.0.0.9:3128"
 SERVER = {

@@ -34,7 +34,7 @@ def assigned(script: str) -> dict[str, str]:
 
 
 def is_assignment(line: str) -> bool:
-    return re.match(r"[A-Za-z_]+=", line) is not None
+    return re.match(r"[A-Za-z_0-9]+=", line) is not None
 
 
 def test_the_script_starts_with_the_assignments_and_the_body_follows() -> None:
