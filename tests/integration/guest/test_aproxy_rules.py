@@ -1,6 +1,6 @@
 """The rules that redirect to aproxy, in a kernel: a guest and a container in it, as namespaces.
 
-Neither has a route to anywhere but the other; what is sent to the internet ends in a dummy interface.
+Neither has a route to anywhere but the other: what is sent to the internet ends there unanswered.
 """
 
 import json
@@ -32,12 +32,12 @@ def serve(server, name):
 def echo(server, name):
     while True:
         server.sendto(name.encode(), server.recvfrom(9)[1])
-for port, name in zip(sys.argv[1::2], sys.argv[2::2]):
+for port, name in zip(sys.argv[2::2], sys.argv[3::2]):
     family = socket.AF_INET6 if name else socket.AF_INET
     server = socket.create_server(("", int(port)), family=family, dualstack_ipv6=bool(name))
     threading.Thread(target=serve, args=(server, name)).start()
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-datagrams.bind(("", 443))
+datagrams.bind((sys.argv[1], 443))
 threading.Thread(target=echo, args=(datagrams, "direct")).start()
 print("listens", flush=True)
 """
@@ -54,24 +54,24 @@ def ask(kind, host, port):
             return one.recv(99).decode()
         except TimeoutError:
             return "silence"
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, PermissionError):  # the latter by its own rules
             return "refused"
 print(json.dumps([ask(*each) for each in json.loads(sys.argv[1])]))
 """
-GUEST = f"""
+GUEST = """
 link set lo up
-link add eth0 type dummy
 link set eth0 up
 addr add 10.9.0.1/24 dev veth0
 addr add fd09::1/64 dev veth0 nodad
 addr add 2001:db8:9::1/64 dev veth0 nodad
 link set veth0 up
-route add {EXCLUDED}/29 via 10.9.0.2
+route add 10.8.0.0/29 via 10.9.0.2
 route add default dev eth0
--6 route add default dev eth0
-""".replace(f"{EXCLUDED}/29", "10.8.0.0/29")
+route add ::/0 dev eth0
+"""
 CONTAINER = f"""
 link set lo up
+link set internet up
 addr add 10.9.0.2/24 dev veth0
 addr add {EXCLUDED}/32 dev veth0
 addr add {HOST}/32 dev veth0
@@ -79,7 +79,7 @@ addr add fd09::2/64 dev veth0 nodad
 addr add 2001:db8:9::2/64 dev veth0 nodad
 link set veth0 up
 route add default via 10.9.0.1
--6 route add default via fd09::1
+route add ::/0 via fd09::1
 """
 
 
@@ -96,9 +96,10 @@ class Namespace:
     def run(self, *command: str, given: str = "") -> str:
         return run("ip", "netns", "exec", self.name, *command, given=given)
 
-    def serve(self, *ports_and_names: str) -> "subprocess.Popen[str]":
+    def serve(self, datagrams_at: IPv4Address, *ports_and_names: str) -> "subprocess.Popen[str]":
         command = ["ip", "netns", "exec", self.name, sys.executable, "-c", SERVER]
-        server = subprocess.Popen([*command, *ports_and_names], stdout=subprocess.PIPE, text=True)
+        command += [str(datagrams_at), *ports_and_names]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         assert server.stdout.readline() == "listens\n"
         return server
@@ -127,21 +128,23 @@ def places() -> Iterator[dict[str, Namespace]]:
     made: list[Namespace] = []
     servers: list[subprocess.Popen[str]] = []
     try:
-        for kind in ("guest", "container"):
-            made.append(Namespace(f"{kind}-{mark}"))
-        guest, container = made
-        run(
-            *("ip", "-n", guest.name, "link", "add", "veth0", "type", "veth"),
-            *("peer", "name", "veth0", "netns", container.name),
-        )
+        guest = Namespace(f"guest-{mark}")
+        made.append(guest)
+        container = Namespace(f"container-{mark}")
+        made.append(container)
+        for link, peer in (("veth0", "veth0"), ("eth0", "internet")):
+            run(
+                *("ip", "-n", guest.name, "link", "add", link, "type", "veth"),
+                *("peer", "name", peer, "netns", container.name),
+            )
         guest.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         guest.configure(GUEST)
         container.configure(CONTAINER)
         rules = APROXY.ruleset([HOST])
         for _ in range(2):  # an instance may load them again
             guest.run("nft", "-f", "-", given=rules)
-        servers.append(guest.serve("80", "guest", str(PORT), ""))
-        servers.append(container.serve("80", "direct"))
+        servers.append(guest.serve(IPv4Address("127.0.0.1"), "80", "guest", str(PORT), ""))
+        servers.append(container.serve(EXCLUDED, "80", "direct"))
         yield {"guest": guest, "container": container}
     finally:
         for server in servers:
