@@ -32,7 +32,7 @@ _numbers = itertools.count(1)
 
 
 class Inbox(http.server.ThreadingHTTPServer):
-    """The host as guests see it: takes signals, and has the application."""
+    """The host as guests see it: takes signals and what jobs tell, and has the application."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -41,6 +41,7 @@ class Inbox(http.server.ThreadingHTTPServer):
         super().__init__((address, 0), _Handler)
         self.signals: list[dict[str, str]] = []
         self.refused: list[str] = []
+        self.told: list[str] = []
         self.leaks: list[bytes] = []
         self.secrets = [JIT_CONFIG, TOKEN]
         self.files: dict[str, bytes] = {}
@@ -61,7 +62,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.look_for_leaks()
-        if self.headers["Authorization"] == f"Bearer {TOKEN}":
+        if self.path == "/told":
+            self.server.told.append(body)
+        elif self.headers["Authorization"] == f"Bearer {TOKEN}":
             pairs = (line.partition("=") for line in body.splitlines())
             self.server.signals.append({key: value for key, _, value in pairs})
         else:
