@@ -28,6 +28,7 @@ from supervisor.gateways.github import GitHub
 from supervisor.github import conversations
 from supervisor.github.exchange import Cache, Talk
 from supervisor.guest import GuestParameters, user_data
+from supervisor.proxies import Proxies
 from supervisor.scope import Scope
 
 _LIMIT_S = 180.0
@@ -100,7 +101,7 @@ def _fill_working(
     """Fill with guests that work: their registrations are made before the clock starts."""
     with places.github(place, directory) as server, _listener(place.address) as signals:
         scope, cache = Scope.parse(server.org), Cache()
-        client = GitHub(server.url)
+        client = GitHub(server.url, Proxies())
         application = _hold(conversations.application(scope, cache, "x64"), client, server.token)
         scripts = []
         for number in range(runners):

@@ -162,6 +162,9 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._again = ""
+        if self._next:
+            self._next.cancel()  # this is it; what comes after is planned at its end
+            self._next = None
         self._began = self.system.clock.monotonic()
         self.tell_after(survey.LIMIT_S, self._survey.begin())
 
@@ -225,7 +228,7 @@ class FleetActor(Actor):
     def _reconcile_after(self, delay_s: float, why: str) -> None:
         now = self.system.clock.monotonic()
         if self._next:
-            if now < self._next_due <= now + delay_s:
+            if self._next_due <= now + delay_s:
                 return  # such as for what appeared while the last one was under way
             self._next.cancel()
         self._next_due = now + delay_s

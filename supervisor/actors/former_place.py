@@ -24,6 +24,7 @@ from supervisor.github.errors import (
 from supervisor.github.exchange import Cache, Talk
 from supervisor.github.gate import Gate
 from supervisor.planning import Registration
+from supervisor.proxies import Proxies
 from supervisor.supervision import Clock
 
 T = TypeVar("T")
@@ -67,6 +68,11 @@ class FormerPlace:
         """
         self._spare = config
         if config and self.line:
+            self._gate, self.is_lost = Gate(), False
+
+    def use_proxies(self, proxies: Proxies) -> None:
+        """Ask through those proxies; at once, if they are others: what failed may go now."""
+        if self.line and self.line.use_proxies(proxies):
             self._gate, self.is_lost = Gate(), False
 
     def delete(self, runner_id: int, name: str, done: Done[None]) -> None:

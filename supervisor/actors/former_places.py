@@ -54,12 +54,16 @@ class FormerPlaces:
         former = self._there.pop(place, None)
         return former.line if former else None
 
-    def offer_credential(self) -> None:
-        """Ask with the configured credential wherever the one used until now is refused."""
+    def reconfigured(self) -> None:
+        """Ask through the configured proxies.
+
+        And with the configured credential, wherever the one used until now is refused.
+        """
         for place, former in tuple(self._there.items()):
             if former.line is None:
                 del self._there[place]  # made anew when it is needed: perhaps it can be asked now
             else:
+                former.use_proxies(self._parts.settings.config.proxies)
                 former.may_ask_as(places.config_at(self._parts.settings.config, place))
 
     def at(self, place: str) -> FormerPlace:

@@ -33,6 +33,7 @@ from supervisor.github.errors import (
 )
 from supervisor.github.exchange import Answer, Request, Talk
 from supervisor.github.session import Session
+from supervisor.proxies import Proxies
 from supervisor.scope import GitHubPlace, Scope
 from supervisor.supervision import Clock, Timer
 from supervisor.workers import Workers
@@ -160,7 +161,10 @@ class Line:
         self.session: Session | None = None
         self.calls = Calls()
         self._workers = Workers("github", 1)
-        self._client = GitHub(self._place.api_url)
+        self._proxies = config.proxies
+        self._client = GitHub(self._place.api_url, self._proxies)
+        if self._client.proxy:
+            self._say_way()
         self._stamp: object = None
         self._keeps_credential = False
         self._skew = timedelta(0)
@@ -189,10 +193,26 @@ class Line:
         turn.priority = priority
 
     def reconfigure(self, config: Config) -> None:
-        """Use another credential from the next request on, if there is another."""
+        """Use another credential, and other proxies, from the next request on."""
         self._config = config
+        self.use_proxies(config.proxies)
         self._stamp = None
         self._keeps_credential = False
+
+    def use_proxies(self, proxies: Proxies) -> bool:
+        """Ask through those proxies from the next request on; tell whether they are others."""
+        if proxies == self._proxies:
+            return False
+        self._proxies = proxies
+        self._workers.submit(self._client.close, self._ref)  # after the call under way
+        self._client = GitHub(self._place.api_url, proxies)
+        self._say_way()
+        return True
+
+    def _say_way(self) -> None:
+        proxy = self._client.proxy
+        way = f"through the proxy {proxy}" if proxy else "directly"
+        logger.info("{} is asked {}", self._place.url, way)
 
     def keep_credential(self) -> None:
         """Go on with the credential in use, whatever its file holds, until `reconfigure`."""
@@ -239,10 +259,12 @@ class Line:
     def give_up(self, reason: str) -> None:
         """Wait no longer for the call under way; its thread can't be ended, so it is left alone."""
         turn, self._current = self._current, None
+        proxy = self._client.proxy
         self.close()
-        self._workers, self._client = Workers("github", 1), GitHub(self._place.api_url)
+        self._workers = Workers("github", 1)
+        self._client = GitHub(self._place.api_url, self._proxies)
         if turn:
-            error = unreachable(turn.request, reason)
+            error = unreachable(turn.request, reason, proxy)
             self.calls.count(turn.request, error)
             self._failed(turn, error)
         self.pump()

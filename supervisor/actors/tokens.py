@@ -359,7 +359,7 @@ class TokensActor(Actor):
         if places.of(config) != self._line.place:
             self._move(config)
         self._line.reconfigure(config)
-        self._former.offer_credential()
+        self._former.reconfigured()
         self._application = None
         self._try_again()
 

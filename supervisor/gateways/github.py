@@ -8,18 +8,22 @@ sending and receiving, so that under threads an answer, or a verb, can go astray
 import json
 import logging
 from collections.abc import Mapping
-from http.client import RemoteDisconnected
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from github import Github
 
 from supervisor import __version__
+from supervisor.gateways.github_connection import connect
+from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, refusal
 from supervisor.github.errors import unreachable, unreadable
 from supervisor.github.exchange import Answer, Request
+from supervisor.proxies import Proxies
+from supervisor.proxy_choice import proxy_for
 
 _TIMEOUT_S = 15
-_DEEPEST_CAUSE = 10
+_PORTS = {"http": 80, "https": 443}
 _API_VERSION = "2022-11-28"
 
 
@@ -31,14 +35,21 @@ class GitHub:
 
     Args:
         api_url: the base of the REST API, such as `https://api.github.com`.
+        proxies: those that are configured.
+
+    Attributes:
+        proxy: what GitHub is asked through; None if it is asked directly.
     """
 
-    def __init__(self, api_url: str) -> None:
+    def __init__(self, api_url: str, proxies: Proxies) -> None:
+        parts = urlsplit(api_url)
+        self.proxy = proxy_for(api_url, proxies)
+        self._key = f"{parts.scheme}-proxy"
+        self._target = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
+        self._connection = connect(api_url, self.proxy, _TIMEOUT_S)
         self._github = Github(
             base_url=api_url,
-            timeout=_TIMEOUT_S,
             user_agent=f"github-runner-supervisor/{__version__}",
-            retry=None,
             lazy=True,
             seconds_between_requests=None,
             seconds_between_writes=None,
@@ -49,7 +60,7 @@ class GitHub:
 
     def close(self) -> None:
         """Close the connections."""
-        self._github.close()
+        self._connection.close()
 
     def exchange(self, request: Request, token: str) -> Answer:
         """Send one request and wait for its answer, for a limited time.
@@ -69,44 +80,33 @@ class GitHub:
             headers["If-None-Match"] = request.etag
         try:
             status, received, text = self._github.requester.requestJson(
-                request.verb, request.path, headers=headers, input=request.body
+                request.verb,
+                request.path,
+                headers=headers,
+                input=request.body,
+                cnx=self._connection,
             )
-        except requests.Timeout as error:
-            raise unreachable(request, f"no answer within {_TIMEOUT_S} s") from error
-        except requests.exceptions.SSLError as error:
-            raise unreachable(request, "its certificate is not trusted") from error
-        except requests.exceptions.ProxyError as error:
-            raise unreachable(request, "the proxy fails") from error
         except (requests.RequestException, OSError) as error:
-            raise unreachable(request, _cause(error)) from error
+            raise unreachable(request, self._reason(error), self.proxy) from error
         except (AssertionError, RuntimeError) as error:
             # What PyGithub makes of a redirection elsewhere.
             raise unreachable(request, "it points to another address") from error
         except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
             # PyGithub reads some headers as numbers, whatever they hold.
             raise unreadable(request.aim) from error
+        if status == PROXY_LOGIN and self.proxy:
+            words = refusal(status, self.proxy, target=self._target, key=self._key)
+            raise unreachable(request, words, self.proxy)
         for secret in filter(None, (token, request.jwt)):
             text = text.replace(secret, "[secret]")  # should an answer quote what was asked
         return Answer(status, _plain(received), _parsed(text))
 
-
-def _cause(error: Exception) -> str:
-    """Name the innermost cause: the outer ones quote addresses and objects."""
-    cause: BaseException = error
-    for _ in range(_DEEPEST_CAUSE):
-        inner = cause.__cause__ or cause.__context__ or _wrapped(cause)
-        if inner is None:
-            break
-        cause = inner
-    if isinstance(cause, RemoteDisconnected):
-        return "it closed the connection without an answer"
-    return str(getattr(cause, "strerror", None) or type(cause).__name__)
-
-
-def _wrapped(error: BaseException) -> BaseException | None:
-    # requests and urllib3 hand the cause on as an argument, not as __cause__.
-    inner = getattr(error, "reason", None) or next(iter(error.args), None)
-    return inner if isinstance(inner, BaseException) else None
+    def _reason(self, error: Exception) -> str:
+        if self.proxy is None:
+            return reason(error, _TIMEOUT_S)
+        return reason_at_proxy(
+            error, self.proxy, target=self._target, key=self._key, timeout_s=_TIMEOUT_S
+        )
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, str]:

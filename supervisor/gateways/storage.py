@@ -237,7 +237,8 @@ def _run(aim: str, *command: str) -> str:
             errors="replace",
             check=False,
             timeout=limit_s,
-            env={**os.environ, "LC_ALL": "C"},
+            # Nothing else of ours: there may be secrets in it, such as a proxy's password.
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         )
     except OSError as error:
         raise StorageError(f"could not {aim}: {command[0]}: {error.strerror}") from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Request
+from supervisor.proxies import Proxy
 from supervisor.scope import Scope
 
 _BAD_REQUEST = 400
@@ -99,9 +100,16 @@ def check(request: Request, answer: Answer, asker: Asker) -> None:
     raise kind(f"could not {request.aim}: GitHub answered {status}{detail}")
 
 
-def unreachable(request: Request, reason: str) -> Unavailable:
-    """Make the error for a request that got no answer; `reason` is in plain words."""
-    return Unavailable(f"could not {request.aim}: GitHub can't be reached ({reason})")
+def unreachable(request: Request, reason: str, proxy: Proxy | None = None) -> Unavailable:
+    """Make the error for a request that got no answer.
+
+    Args:
+        request: what was asked.
+        reason: in plain words.
+        proxy: what it was asked through.
+    """
+    way = f" through the proxy {proxy}" if proxy else ""
+    return Unavailable(f"could not {request.aim}: GitHub can't be reached{way} ({reason})")
 
 
 def unreadable(aim: str) -> Unavailable:

@@ -60,7 +60,16 @@ def make_world(
     def make(**settings: Any) -> Iterator[World]:
         address = str(Lxd(real_lxd.endpoint).bridge_address(real_lxd.network).ip)
         directory = tmp_path_factory.mktemp("world")
-        with SandboxGitHub(host=address, org="acme", token=TOKEN, tarball=tarball) as github:
+        port = free_port(address)
+        github = SandboxGitHub(
+            host=address,
+            port=port,
+            org="acme",
+            token=TOKEN,
+            tarball=tarball,
+            guest_url=f"http://{address}:{port}",  # whatever the daemon calls it
+        )
+        with github:
             config = configuration(real_lxd, github, directory, address)
             config["lxd"]["image"] = image
             config.update({name.replace("_", "-"): value for name, value in settings.items()})

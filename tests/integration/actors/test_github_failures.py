@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from fake_world import World
 from github_fleet import GitHubFleet
+from real_proxy import LOGIN, PASSWORD, Tinyproxy, TlsFront, of_no_use
 
 from sandbox.github import Fault, SandboxGitHub
+from supervisor.proxies import parse_proxy
 
 TOKEN = "made-up-secret-token"
 API = "*/actions/runners*"
@@ -139,6 +141,21 @@ ROWS = [
     ),
     Row("moved", {"status": 301}, "are path and github-url right?"),
 ]
+BY_PROXY = [
+    Row("proxy refuses", {}, "(Connection refused; is it up, and https-proxy right?)"),
+    Row("proxy unknown name", {}, "(its name can't be resolved; is https-proxy right?)"),
+    Row("proxy wants a login", {}, "(it wants a login (407): put USER:PASSWORD@ before the host"),
+    Row("proxy wants another login", {}, "(401): are user and password in https-proxy right?"),
+    Row("proxy 407", {}, "(407): are user and password in https-proxy right?"),
+    Row("proxy forbids", {}, "(it forbids github.test:"),
+    Row("proxy gets nowhere", {}, "(it can't reach github.test:"),
+    Row("proxy 502", {}, "(502): its own log says why"),
+    Row("proxy 405", {}, "is https-proxy a proxy that takes CONNECT?"),
+    Row("proxy hangs", {}, "(no answer within 1 s; is https-proxy right, and does it get to"),
+    Row("proxy hangs up", {}, "(it closed the connection without an answer"),
+    Row("proxy is none", {}, "(what answers there is no HTTP proxy; is https-proxy right?)"),
+    Row("proxy speaks no TLS", {}, "(it speaks no TLS, or its certificate is not trusted;"),
+]
 
 
 @pytest.fixture
@@ -195,3 +212,48 @@ def test_a_failure_is_told_costs_no_runner_and_mends_itself(
     ours.pass_until(lambda: world.shown("tokens")[0] == "ready")
     ours.pass_until(lambda: world.shown("fleet")[0] == "keeping", step=1)
     assert len(sandbox.runners()) == 3
+
+
+@pytest.mark.parametrize("row", BY_PROXY, ids=lambda row: row.name)
+def test_a_failing_proxy_is_told_costs_no_runner_and_another_is_used_at_once(
+    fleet: tuple[GitHubFleet, SandboxGitHub],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    row: Row,
+) -> None:
+    ours, sandbox = fleet
+    world = ours.world
+    port = int(sandbox.url.rsplit(":", 1)[1])
+    with Tinyproxy(tmp_path, login=True) as proxy, TlsFront(tmp_path, port) as front:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(front.ca_file))
+        world.base |= {"github-url": front.url, "https-proxy": proxy.url(LOGIN)}
+        ours.want(2)
+        ours.fill(2)
+        live = world.names()
+        elsewhere = tmp_path / "of-no-use"
+        elsewhere.mkdir()
+        with of_no_use(row.name.removeprefix("proxy "), elsewhere) as url:
+            world.base["https-proxy"] = url
+            ours.want(3)
+
+            def is_told() -> bool:
+                state, reason = world.shown("tokens")
+                named = f"through the proxy {parse_proxy(url)} "
+                return state == "failing" and row.sees in reason and named in reason
+
+            ours.pass_until(is_told)
+            ours.pass_until(lambda: world.shown("fleet")[0] == "degraded")
+            assert set(live) <= set(world.names())
+            assert set(live) == set(world.lxd.there)
+            world.base["https-proxy"] = proxy.url(LOGIN)
+            begun = world.clock.monotonic()
+            ours.want(3)
+            ours.pass_until(lambda: world.stages()["booting"] == 1)
+            assert world.clock.monotonic() - begun < 60
+        ours.fill(3)
+        ours.pass_until(lambda: world.shown("tokens")[0] == "ready")
+        assert set(live) <= set(world.names())
+    shown = [*world.logged, *world.shown("tokens"), *world.shown("fleet")]
+    assert f"{front.url} is asked through the proxy {proxy.url()}" in "".join(world.logged)
+    for secret in (PASSWORD, PASSWORD.replace(".", "%2E"), TOKEN):
+        assert secret not in "".join(shown)

@@ -10,6 +10,7 @@ from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.github import GitHub
 from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Answer, Request
+from supervisor.proxies import Proxies
 
 TOKEN = "made-up-secret-token"
 LIST = Request("GET", "/orgs/acme/actions/runners?per_page=100", "list the runners")
@@ -29,7 +30,7 @@ def sandbox() -> Iterator[SandboxGitHub]:
 
 @pytest.fixture
 def github(sandbox: SandboxGitHub) -> Iterator[GitHub]:
-    client = GitHub(f"{sandbox.url}/api/v3")
+    client = GitHub(f"{sandbox.url}/api/v3", Proxies())
     yield client
     client.close()
 
@@ -41,6 +42,11 @@ def test_an_answer_comes_with_its_status_headers_and_data(github: GitHub) -> Non
     assert answer.headers["x-ratelimit-resource"] == "core"
     assert answer.date is not None
     assert github.exchange(REGISTER, TOKEN).status == 201
+
+
+def test_an_ipv6_address_is_asked_like_others() -> None:
+    with SandboxGitHub(host="::1", org="acme", token=TOKEN) as server:
+        assert GitHub(f"{server.url}/api/v3", Proxies()).exchange(LIST, TOKEN).status == 200
 
 
 def test_an_unchanged_answer_is_asked_for_by_its_etag(github: GitHub) -> None:
@@ -82,18 +88,18 @@ def test_a_cut_connection_is_an_error_and_nothing_is_repeated(
 
 def test_nobody_at_the_address_is_an_error_with_its_cause() -> None:
     with pytest.raises(Unavailable, match=r"GitHub can't be reached \(Connection refused\)"):
-        GitHub("http://127.0.0.1:1/api/v3").exchange(LIST, TOKEN)
+        GitHub("http://127.0.0.1:1/api/v3", Proxies()).exchange(LIST, TOKEN)
 
 
 def test_a_name_that_is_not_known_is_an_error() -> None:
     with pytest.raises(Unavailable, match="GitHub can't be reached"):
-        GitHub("https://github.invalid/api/v3").exchange(LIST, TOKEN)
+        GitHub("https://github.invalid/api/v3", Proxies()).exchange(LIST, TOKEN)
 
 
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.gateways.github._TIMEOUT_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        github = GitHub(f"http://127.0.0.1:{server.getsockname()[1]}/api/v3")
+        github = GitHub(f"http://127.0.0.1:{server.getsockname()[1]}/api/v3", Proxies())
         with pytest.raises(Unavailable, match="no answer within 1 s"):
             github.exchange(LIST, TOKEN)
 
@@ -106,7 +112,7 @@ def test_a_redirection_elsewhere_is_not_followed(github: GitHub, sandbox: Sandbo
 
 
 def test_a_server_without_tls_is_an_error(sandbox: SandboxGitHub) -> None:
-    github = GitHub(sandbox.url.replace("http:", "https:"))
+    github = GitHub(sandbox.url.replace("http:", "https:"), Proxies())
     with pytest.raises(Unavailable, match="could not list the runners: GitHub can't be reached"):
         github.exchange(LIST, TOKEN)
 
@@ -122,7 +128,7 @@ def test_the_token_is_neither_in_errors_nor_in_what_they_hold(
 
 
 def test_the_requests_own_token_goes_before_the_sessions(sandbox: SandboxGitHub) -> None:
-    github = GitHub(f"{sandbox.url}/api/v3")
+    github = GitHub(f"{sandbox.url}/api/v3", Proxies())
     asked = Request("GET", LIST.path, LIST.aim, jwt="another")
     assert github.exchange(asked, TOKEN).status == 401
     assert "another" not in repr(asked)

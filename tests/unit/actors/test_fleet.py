@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from supervisor.lifecycle import (
     Job,
     JobFinished,
     JobStarted,
+    Life,
     Stage,
 )
 from supervisor.messages import (
@@ -33,10 +35,12 @@ from supervisor.messages import (
     Reconcile,
     RegistrationsListed,
     Resume,
+    RunnerChanged,
     SignalsListening,
     StorageChanged,
 )
 from supervisor.naming import new_runner_name, runner_name
+from supervisor.roster import Entry
 from supervisor.storage import wanted_bytes
 from supervisor.supervision import (
     INFINITY,
@@ -515,6 +519,32 @@ def test_the_next_reconcile_comes_with_the_interval(make_world: MakeWorld) -> No
     world.clock.advance(299)
     assert world.github.listings == 1
     world.clock.advance(2)
+    eventually(lambda: world.github.listings == 2)
+
+
+def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = start(make_world(virtual_machines=1, reconcile_interval="5m"))
+    eventually(lambda: world.stages() == {"booting": 1})
+    eventually(lambda: world.github.listings == 1)
+    _settle(world)
+    entered, held = threading.Event(), threading.Event()
+    runners = world.parts.roster.all
+
+    def when_released() -> list[Entry]:
+        entered.set()
+        held.wait(5)
+        return runners()
+
+    monkeypatch.setattr(world.parts.roster, "all", when_released)
+    world.tell("fleet", Resume())
+    assert entered.wait(5)
+    # It waits in the mailbox, and the reconcile that becomes due meanwhile behind it.
+    (name,) = world.names()
+    world.tell("fleet", RunnerChanged(name, Life(Stage.READY, world.clock.now(), "ready")))
+    world.clock.advance(301)
+    held.set()
     eventually(lambda: world.github.listings == 2)
 
 

@@ -54,6 +54,18 @@ def test_what_a_program_complains_of_is_told_in_one_line(
         storage.make(own, 2**28)
 
 
+def test_programs_are_given_nothing_of_the_daemons_environment(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:made-up-secret@proxy.example.com:3128")
+    stand_in(tmp_path, "fallocate", "env >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(StorageError) as caught:
+        storage.make(own, 2**28)
+    given = str(caught.value).removeprefix("could not reserve room for the pool: ").split("; ")
+    assert {entry.split("=")[0] for entry in given} - {"PWD", "_", "SHLVL"} == {"PATH", "LC_ALL"}
+
+
 def test_a_kernel_without_btrfs_is_told(
     own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,58 @@
+"""The connection to GitHub: directly, or through the proxy that the operator has named."""
+
+import base64
+import os
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass
+from requests.adapters import HTTPAdapter
+
+from supervisor.proxies import Proxy
+
+Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
+
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
+    """Make a connection for PyGithub, which offers no proxy itself. Nothing is sent yet.
+
+    Args:
+        api_url: the base of the REST API.
+        proxy: what it goes through; None if GitHub is asked directly.
+        timeout_s: for each of: connecting, the proxy's answer, GitHub's answer.
+    """
+    parts = urlsplit(api_url)
+    host = parts.hostname or ""
+    is_https = parts.scheme == "https"
+    made = (HTTPSRequestsConnectionClass if is_https else HTTPRequestsConnectionClass)(
+        f"[{host}]" if ":" in host else host,
+        parts.port,
+        timeout=timeout_s,
+        verify=next(filter(None, map(os.environ.get, _CERTIFICATES)), True),
+    )
+    # The configuration alone says what GitHub is asked through, whatever environment we got.
+    made.session.trust_env = False
+    if proxy is not None:
+        made.session.proxies = {parts.scheme: str(proxy)}
+        made.session.mount(f"{parts.scheme}://", _ThroughProxy(proxy))
+    return made
+
+
+class _ThroughProxy(HTTPAdapter):
+    """Logs in at a proxy, and keeps user and password out of its address.
+
+    Libraries quote addresses in their errors.
+    """
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__()
+        self._proxy = proxy
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - it lacks the login
+        """Give the headers that are for the proxy alone."""
+        if not self._proxy.has_credentials:
+            return {}
+        parts = urlsplit(self._proxy.url)
+        login = b":".join(unquote_to_bytes(part or "") for part in (parts.username, parts.password))
+        return {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"}
