@@ -172,7 +172,6 @@ def test_a_guest_that_is_told_of_nothing_does_nothing(shell: Shell) -> None:
 
 def test_a_guest_without_snap_and_docker_goes_on(shell: Shell) -> None:
     text = script(GuestNetwork(proxies=PROXIES), "one", None)
-    shell.run("mkdir -p $home")
     code, said = shell.run(
         f"{text}\nwrite_network_files() {{ :; }}\nset_up_network\nfinish_network",
         http_proxy="http://p:1",

@@ -2,12 +2,9 @@
 
 import json
 import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -16,6 +13,7 @@ from typing import Any
 
 import pytest
 from cloud_image import CURL
+from real_proxy import LOGIN, PASSWORD, Tinyproxy
 
 from sandbox.lxd_daemon import free_subnet
 from supervisor.aproxy import Aproxy
@@ -26,7 +24,6 @@ Guests = Any
 Inbox = Any
 READY = {"signal": "ready"}
 FINISHED = {"signal": "finished", "exit-code": "0"}
-PASSWORD, AS_WRITTEN = "pa_s.w-ord", "pa%5Fs%2Ew-ord"
 MIRROR = "https://mirror.example.com:5000"
 SERVER = SshDebug("10.5.0.7", 10022, "SHA256:" + "r" * 43, "SHA256:" + "e" * 43)
 
@@ -44,16 +41,6 @@ for port in (80, 443):
     server = http.server.ThreadingHTTPServer(("", port), Handler)
     threading.Thread(target=server.serve_forever).start()
 print("listens", flush=True)
-"""
-TINYPROXY = """
-User root
-Port {port}
-Listen {address}
-Timeout 30
-MaxClients 20
-LogLevel Connect
-LogFile "{log}"
-{more}
 """
 
 
@@ -93,47 +80,16 @@ def internet() -> Iterator[Internet]:
         yield found
 
 
-@dataclass(frozen=True)
-class RunningProxy:
-    """A tinyproxy at the guests' bridge."""
-
-    host: str
-    port: int
-    log: Path
-
-    def asked_for(self) -> list[str]:
-        """Return the lines of its log that tell what it was asked for."""
-        return [line for line in self.log.read_text().splitlines() if "Request (file" in line]
-
-
-StartProxy = Callable[..., RunningProxy]
+@pytest.fixture
+def proxy(inbox: Inbox, tmp_path: Path) -> Iterator[Tinyproxy]:
+    with Tinyproxy(tmp_path, host=inbox.server_address[0]) as running:
+        yield running
 
 
 @pytest.fixture
-def start_proxy(inbox: Inbox, tmp_path: Path) -> Iterator[StartProxy]:
-    program = shutil.which("tinyproxy")
-    if program is None:
-        pytest.fail("tinyproxy is not installed")
-    with ExitStack() as stack:
-
-        def start(more: str = "") -> RunningProxy:
-            host = inbox.server_address[0]
-            with socket.create_server((host, 0)) as unused:
-                port = unused.getsockname()[1]
-            log, configuration = tmp_path / "proxy.log", tmp_path / "proxy.conf"
-            configuration.write_text(TINYPROXY.format(port=port, address=host, log=log, more=more))
-            process = subprocess.Popen(
-                [program, "-d", "-c", configuration], stdout=subprocess.DEVNULL
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            deadline = time.monotonic() + 10
-            while socket.socket().connect_ex((host, port)):
-                assert time.monotonic() < deadline, "tinyproxy does not come up"
-                time.sleep(0.02)
-            return RunningProxy(host, port, log)
-
-        yield start
+def proxy_with_login(inbox: Inbox, tmp_path: Path) -> Iterator[Tinyproxy]:
+    with Tinyproxy(tmp_path, login=True, host=inbox.server_address[0]) as running:
+        yield running
 
 
 def run(*command: str) -> None:
@@ -162,11 +118,10 @@ def fetch(address: object, port: int = 80, options: str = "") -> str:
 
 @pytest.mark.timeout(420)
 def test_a_job_of_a_stock_system_goes_through_the_proxy_that_it_is_told_of(
-    guests: Guests, inbox: Inbox, cloud_image: str, internet: Internet, start_proxy: StartProxy
+    guests: Guests, inbox: Inbox, cloud_image: str, internet: Internet, proxy_with_login: Tinyproxy
 ) -> None:
-    proxy = start_proxy(f"BasicAuth user {PASSWORD}")
-    inbox.secrets += [PASSWORD, AS_WRITTEN]
-    url = f"http://user:{AS_WRITTEN}@{proxy.host}:{proxy.port}"
+    inbox.secrets += [PASSWORD, LOGIN]
+    url = proxy_with_login.url(LOGIN)
     exceptions = (str(internet.other), ".example.com")
     network = GuestNetwork(
         proxies=Proxies(Proxy(url), Proxy(url), exceptions),
@@ -220,22 +175,19 @@ def test_a_job_of_a_stock_system_goes_through_the_proxy_that_it_is_told_of(
         f"{SERVER.host} {SERVER.port}",
         f"{SERVER.rsa_fingerprint} {SERVER.ed25519_fingerprint}",
     ]
-    asked = [line.rpartition("): ")[2] for line in proxy.asked_for()]
-    assert f"GET http://{internet.one}/ HTTP/1.1" in asked
+    asked = proxy_with_login.asked()
+    assert f"GET http://{internet.one}/" in asked
     assert [line for line in asked if str(internet.other) in line] == []
     assert inbox.leaks == []
 
 
 @pytest.mark.timeout(420)
 def test_what_a_job_of_a_stock_system_sends_is_redirected_to_aproxy(
-    guests: Guests, inbox: Inbox, cloud_image: str, internet: Internet, start_proxy: StartProxy
+    guests: Guests, inbox: Inbox, cloud_image: str, internet: Internet, proxy: Tinyproxy
 ) -> None:
-    proxy = start_proxy()
     # The port that guests report to is redirected too: the host's own address is not.
     ports = (80, 443, inbox.server_port)
-    aproxy = Aproxy(
-        Proxy(f"http://{proxy.host}:{proxy.port}"), ports, (IPv4Network(internet.other),)
-    )
+    aproxy = Aproxy(Proxy(proxy.url()), ports, (IPv4Network(internet.other),))
     guests.run(
         tell(
             inbox,
@@ -254,15 +206,13 @@ def test_what_a_job_of_a_stock_system_sends_is_redirected_to_aproxy(
     assert fetched[:2] == [str(internet.host)] * 2
     assert IPv4Address(fetched[2]) != internet.host
     assert (variables, lines, settings) == ("0", "0", "0")
-    asked = [line.split(": ")[-1] for line in proxy.asked_for()]
-    assert asked == [f"CONNECT {internet.one}:{port} HTTP/1.0" for port in (80, 443)]
+    assert proxy.asked() == [f"CONNECT {internet.one}:{port}" for port in (80, 443)]
 
 
 def test_a_tiny_guest_and_its_job_go_through_the_proxy(
-    guests: Guests, internet: Internet, start_proxy: StartProxy
+    guests: Guests, internet: Internet, proxy: Tinyproxy
 ) -> None:
-    proxy = start_proxy()
-    url = f"http://{proxy.host}:{proxy.port}"
+    url = proxy.url()
     script = f"""
         . ./.env
         GITHUB_WORKFLOW="$(wget -q -O - http://{internet.one}/) $HTTP_PROXY"
@@ -274,7 +224,7 @@ def test_a_tiny_guest_and_its_job_go_through_the_proxy(
     )
     started = {"signal": "job-started", "workflow": f"{internet.host} {url}"}
     assert said == [READY, started, FINISHED]
-    assert len(proxy.asked_for()) == 2  # for the application, and by the job
+    assert len(proxy.asked()) == 2  # for the application, and by the job
 
 
 def test_a_tiny_guest_that_can_not_have_aproxy_fails(guests: Guests) -> None:
