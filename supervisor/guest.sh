@@ -1,6 +1,6 @@
 # What a guest does with what its host gave it: docs/guest-contract.md. The assignments,
-# write_signal_functions (guest_signal.sh) and what is done of the network (guest_network.sh) stand
-# before this; runs once, as root, under dash, bash or busybox. Forks are few on purpose: many guests boot at once on few cores.
+# write_signal_functions (guest_signal.sh) and guest_network.sh stand before this; runs once, as root,
+# under dash, bash or busybox. Forks are few on purpose: many guests boot at once on few cores.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # the assignments are guest.py's
 

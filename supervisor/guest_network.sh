@@ -11,6 +11,7 @@ SNAP_INSTALL_LIMIT_S=240
 DOCKER_LIMIT_S=120
 APROXY_LIMIT_S=10
 
+network_proxies=${http_proxy-}${https_proxy-}
 docker_changed=
 network_work=
 
@@ -19,10 +20,11 @@ network_work=
 set_up_network() {
     write_network_files
     [ -z "${APROXY_PROXY-}" ] || start_aproxy
-    if [ -n "$docker_changed${http_proxy-}${https_proxy-}" ]; then
+    if [ -n "$docker_changed$network_proxies" ]; then
         (
-            tell_snapd || echo "guest: snapd could not be told of the proxies" >&2
-            restart_docker
+            restart_docker || exit
+            [ -z "$network_proxies" ] || tell_snapd ||
+                echo "guest: snapd could not be told of the proxies" >&2
         ) &
         network_work=$!
     fi

@@ -174,7 +174,7 @@ def test_a_guest_without_snap_and_docker_goes_on(shell: Shell) -> None:
     text = script(GuestNetwork(proxies=PROXIES), "one", None)
     code, said = shell.run(
         f"{text}\nwrite_network_files() {{ :; }}\nset_up_network\nfinish_network",
-        http_proxy="http://p:1",
+        network_proxies="http://p:1",
     )
     assert (code, said) == (0, "")
 
@@ -315,7 +315,7 @@ def test_a_snapd_that_hangs_or_is_not_there_does_not_hold_up_the_guest(
     code, said = shell.run(
         ". ./told\nwrite_network_files() { :; }\nset_up_network\nfinish_network\necho on >&2",
         SNAP_LIMIT_S="1",
-        http_proxy="http://p:1",
+        network_proxies="http://p:1",
     )
     assert time.monotonic() - began < 5
     assert code == 0
@@ -333,8 +333,19 @@ def port() -> Iterator[str]:
         yield str(server.getsockname()[1])
 
 
-START = "print_aproxy_rules() { echo rules; }; print_snap_configuration() { :; }; start_aproxy"
-APROXY = {"APROXY_PROXY": "10.0.0.9:3128", "APROXY_LIMIT_S": "1", "SNAP_LIMIT_S": "1"}
+START = """
+print_aproxy_rules() { echo rules; }
+print_snap_configuration() { :; }
+write_network_files() { docker_changed=yes; }
+set_up_network
+finish_network
+"""
+APROXY = {
+    "APROXY_PROXY": "10.0.0.9:3128",
+    "SYSTEMD_DIR": "/none",
+    "APROXY_LIMIT_S": "1",
+    "SNAP_LIMIT_S": "1",
+}
 
 
 def test_an_aproxy_of_the_image_is_configured_and_its_rules_are_loaded(
