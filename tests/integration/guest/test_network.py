@@ -306,13 +306,13 @@ def test_a_snapd_that_refuses_is_quoted(dash: Shell, snapd: Snapd) -> None:
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("answers", [{"wait": "sleep 9"}, {"watch": "sleep 9"}, {}])
 def test_a_snapd_that_hangs_or_is_not_there_does_not_hold_up_the_guest(
-    shell: Shell, request: pytest.FixtureRequest, answers: dict[str, str]
+    dash: Shell, request: pytest.FixtureRequest, answers: dict[str, str]
 ) -> None:
     if answers:
         request.getfixturevalue("snapd")
-    shell.stand_in("snap", answers)
+    dash.stand_in("snap", answers)
     began = time.monotonic()
-    code, said = shell.run(
+    code, said = dash.run(
         ". ./told\nwrite_network_files() { :; }\nset_up_network\nfinish_network\necho on >&2",
         SNAP_LIMIT_S="1",
         network_proxies="http://p:1",
