@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -26,13 +25,11 @@ from table import percentile, render
 
 from supervisor.actors.signals import SignalsActor
 from supervisor.config import parse
-from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.daemon import make_parts
 from supervisor.lifecycle import Life, Stage
 from supervisor.messages import Happened
-from supervisor.parts import Parts, Settings
-from supervisor.roster import Entry, Roster, digest
+from supervisor.roster import Entry, digest
 from supervisor.supervision import Actor, ChildSpec, SupervisorSpec, System, handles
-from supervisor.workers import Workers
 
 _HOST = "127.0.0.1"
 _RUNNERS = 500
@@ -186,14 +183,7 @@ def _serve(port: str) -> None:
         "token": "secret",
         "signals": {"address": _HOST, "port": int(port)},
     }
-    parts = Parts(
-        settings=Settings(parse(config, "benchmark")),
-        lxd=Lxd(LxdEndpoint(Path("/nowhere"))),  # not asked, as the address is given
-        roster=Roster(),
-        creating=Workers("creating", 1),
-        tending=Workers("tending", 1),
-        listing=Workers("listing", 1),
-    )
+    parts = make_parts(parse(config, "benchmark"))  # LXD is not asked, as the address is given
     heard: list[float] = []
     system = System()
     now = datetime.now(timezone.utc)

@@ -131,6 +131,8 @@ class LxdDaemon:
     def pause(self) -> None:
         """Stop the process where it is: its socket accepts, and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self.pid is not None:  # its threads may go on for a moment, and answer
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused process go on."""

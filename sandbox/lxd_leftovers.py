@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,9 +48,12 @@ def remove_leftovers(directory: Path) -> None:
         return
     names = _names_in(directory / "containers")
     _end_processes(directory)
-    for bridge in _names_in(directory / "networks"):
+    bridges = _names_in(directory / "networks")
+    for bridge in bridges:
         _remove_bridge(bridge)
-    _remove_filter_chains(_names_in(directory / "networks"))
+    if bridges:  # without one it has no filters, and the tables are others'
+        _remove_filter_chains(bridges)
+        _remove_port_filters(names)
     _unmount_below(directory)
     _remove_cgroups(names)
 
@@ -155,24 +158,60 @@ def _remove_filter_chains(bridges: list[str]) -> None:
 
     All LXD daemons of a machine share the table `inet lxd`; each chain's name ends in its bridge.
     """
-    chains = [
-        chain for chain in _filter_chains() if any(chain.endswith(f".{name}") for name in bridges)
+    chains = _rules_by_chain("inet")
+    of_bridges = [
+        chain for chain in chains or () if any(chain.endswith(f".{name}") for name in bridges)
     ]
-    if chains:
-        # Emptied first, all of them: one may jump to another.
-        orders = [f"flush chain inet lxd {chain}" for chain in chains]
-        orders += [f"delete chain inet lxd {chain}" for chain in chains]
+    _remove_chains("inet", of_bridges, chains)
+
+
+def _remove_port_filters(instances: list[str]) -> None:
+    """Delete the chains LXD made for ports of these instances, and its table if it is empty then.
+
+    All LXD daemons of a machine share the table `bridge lxd`; a chain is named for its instance,
+    which another daemon may have too, and its rules for the port, which is gone by now.
+    """
+    chains = _rules_by_chain("bridge")
+    of_instances = [
+        chain
+        for chain, rules in (chains or {}).items()
+        if any(chain.startswith((f"in.{name}.", f"fwd.{name}.")) for name in instances)
+        and not any((_INTERFACES / port).exists() for rule in rules for port in _ports(rule))
+    ]
+    _remove_chains("bridge", of_instances, chains)
+
+
+def _ports(rule: dict[str, Any]) -> Iterator[str]:
+    for statement in rule["expr"]:
+        match = statement.get("match", {})
+        if match.get("left") == {"meta": {"key": "iifname"}}:
+            yield match["right"]
+
+
+def _remove_chains(
+    family: str, chains: list[str], all_chains: dict[str, list[dict[str, Any]]] | None
+) -> None:
+    # Emptied first, all of them: one may jump to another.
+    orders = [f"flush chain {family} lxd {chain}" for chain in chains]
+    orders += [f"delete chain {family} lxd {chain}" for chain in chains]
+    if all_chains is not None and len(chains) == len(all_chains):
+        orders.append(f"delete table {family} lxd")
+    if orders:
         _run("nft", "-f", "-", text="\n".join(orders) + "\n")
-    if bridges and _filter_chains() == []:
-        _run("nft", "delete", "table", "inet", "lxd")
 
 
-def _filter_chains() -> list[str]:
-    listing = _run("nft", "-j", "list", "table", "inet", "lxd")
+def _rules_by_chain(family: str) -> dict[str, list[dict[str, Any]]] | None:
+    """Return the rules of each of LXD's chains; None if it has no table of this family."""
+    listing = _run("nft", "-j", "list", "table", family, "lxd")
     if not listing:
-        return ["?"]  # no table, so nothing to delete
-    entries = json.loads(listing)["nftables"]
-    return [entry["chain"]["name"] for entry in entries if "chain" in entry]
+        return None
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in json.loads(listing)["nftables"]:
+        if "chain" in entry:
+            found.setdefault(entry["chain"]["name"], [])
+        if "rule" in entry:
+            found.setdefault(entry["rule"]["chain"], []).append(entry["rule"])
+    return found
 
 
 def _unmount_below(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""What new runners are made from, settled from the configuration alone."""
+"""What new runners are made from, settled from the configuration and what the host can do."""
 
 import platform
 from dataclasses import dataclass
@@ -43,8 +43,13 @@ class Blueprint:
     generation: str
 
 
-def blueprint_of(config: Config) -> Blueprint:
-    """Read the blueprint off a configuration."""
+def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
+    """Read the blueprint off a configuration.
+
+    Args:
+        config: what the operator has set.
+        ipv6_filtering: whether the host lets LXD filter IPv6 at the runners' ports of the bridge.
+    """
     lxd = config.lxd
     template = InstanceTemplate(
         type=lxd.instance_type,
@@ -55,6 +60,7 @@ def blueprint_of(config: Config) -> Blueprint:
         cpu=config.vm_cpu,
         memory=config.vm_memory,
         disk=config.vm_disk,
+        ipv6_filtering=ipv6_filtering,
     )
     given = ("self-hosted", "linux", architecture())
     labels: dict[str, str] = {}

@@ -44,6 +44,7 @@ from supervisor.supervision import (
     System,
     tree,
 )
+from supervisor.trials import Trials
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
@@ -176,6 +177,7 @@ def make_parts(config: Config) -> Parts:
         settings=Settings(config),
         lxd=Lxd(endpoint),
         roster=Roster(),
+        trials=Trials(lxd.creations_at_once),
         logs=LogStore(config.state_directory / "logs"),
         drain=DrainMark(config.state_directory / "drained"),
         places=PlaceNotes(config.state_directory / "places"),

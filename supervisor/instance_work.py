@@ -3,6 +3,7 @@
 Workers run it in their threads: it holds nothing that changes, and it raises nothing that is LXD's.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,8 @@ from supervisor.lifecycle import Limits
 from supervisor.marks import Marks
 from supervisor.messages import Happened
 
-# Together the most that a guest which hangs may delay its own removal; else it takes 0.2 s.
+# The most that a guest which hangs may delay its own removal; else it takes 0.2 s.
+_SAVING_S = 15.0
 _LOOK_S = 4.0
 _CONSOLE_S = 4.0
 _COMMAND_S = 7.0
@@ -145,7 +147,7 @@ class InstanceWork:
         at: datetime,
         secrets: Iterable[str] = (),
     ) -> LogsSaved:
-        """Keep what the guest has logged, before it goes; takes some 20 s at most.
+        """Keep what the guest has logged, before it goes; takes 15 s at most.
 
         What can't be had is a line in what is saved. One that does not run and whose console shows
         nothing, such as one that was never started, leaves no file.
@@ -157,6 +159,7 @@ class InstanceWork:
             at: when (aware).
             secrets: what may not stand there, besides what the instance was given.
         """
+        deadline = time.monotonic() + _SAVING_S
         shares = Shares.of(config.most_bytes)
         withheld = tuple(secrets)
         digest = ""
@@ -169,7 +172,7 @@ class InstanceWork:
         else:
             withheld += secrets_in(instance.config.get(USER_DATA, ""))
             digest = marks.read(instance.status, instance.config).signal_digest
-            parts = list(self._logs_of(instance, shares))
+            parts = list(self._logs_of(instance, shares, deadline))
         if parts == [Part("console", "")]:
             return LogsSaved()
         text = guest_logs.compose(parts, secrets=withheld, signal_digest=digest)
@@ -187,7 +190,7 @@ class InstanceWork:
             return LogsSaved(error=str(error))
         return LogsSaved(kept=True)
 
-    def _logs_of(self, instance: Instance, shares: Shares) -> Iterator[Part]:
+    def _logs_of(self, instance: Instance, shares: Shares, deadline: float) -> Iterator[Part]:
         console, remark = "", ""
         try:
             console = self.lxd.console_log(self.name, most_bytes=shares.console, limit_s=_CONSOLE_S)
@@ -203,7 +206,7 @@ class InstanceWork:
                 self.name,
                 guest_logs.command(shares.guest),
                 most_bytes=shares.guest,
-                limit_s=_COMMAND_S,
+                limit_s=min(_COMMAND_S, deadline - time.monotonic()),
             )
         except LxdError as error:
             yield Part("guest", "", str(error))

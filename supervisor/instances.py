@@ -20,11 +20,13 @@ class InstanceTemplate:
         type: LXD's word for the kind of instance.
         image: The image's alias.
         pool: The storage pool of the root disk.
-        network: The managed network, or the bridge, that its interface is on.
+        network: The managed bridge that its interface is on.
         profiles: Applied before everything here, so that what stands here wins.
         cpu: How many CPUs it sees.
         memory: With LXD's unit, such as `7GiB`.
         disk: The root disk's size, likewise. A `dir` pool takes it and does not enforce it.
+        ipv6_filtering: Whether LXD filters IPv6 at its port of the bridge. LXD starts no such
+            instance where br_netfilter is off.
     """
 
     type: Literal["virtual-machine", "container"]
@@ -35,6 +37,7 @@ class InstanceTemplate:
     cpu: int
     memory: str
     disk: str
+    ipv6_filtering: bool = True
 
 
 def instance_request(
@@ -77,7 +80,7 @@ def instance_request(
         },
         "devices": {
             "root": {"type": "disk", "path": "/", "pool": template.pool, "size": template.disk},
-            "eth0": {"type": "nic", "name": "eth0", "network": template.network},
+            "eth0": _interface(template),
             **_devices_of_type(template),
         },
     }
@@ -107,6 +110,22 @@ def _config_of_type(template: InstanceTemplate) -> dict[str, str]:
     # an image built or upgraded on the host may hold. It would protect a guest's boot from the
     # guest's own root: of no use in one that lives for a single job.
     return {"security.secureboot": "false"}
+
+
+def _interface(template: InstanceTemplate) -> dict[str, str]:
+    """Return the network interface, and what LXD lets through at its port of the bridge.
+
+    https://documentation.ubuntu.com/lxd/en/latest/reference/devices_nic/#nictype-bridged
+    """
+    # Where the bridge has no addresses of a family to give, LXD drops all of that family.
+    filters = {
+        "security.mac_filtering": "true",
+        "security.ipv4_filtering": "true",
+        **({"security.ipv6_filtering": "true"} if template.ipv6_filtering else {}),
+        # Nothing passes between two such ports: no false DHCP server, router or neighbour.
+        "security.port_isolation": "true",
+    }
+    return {"type": "nic", "name": "eth0", "network": template.network, **filters}
 
 
 def _devices_of_type(template: InstanceTemplate) -> dict[str, dict[str, str]]:

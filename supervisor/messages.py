@@ -235,7 +235,8 @@ class InstancesListed:
         ticket: of the reconcile that it is for.
         instances: by name.
         error: why there is no list.
-        asked: the names that were asked for one by one, as the list did not show them.
+        asked: the names that were asked for one by one, as the list did not show them; where there
+            is no list, as not all could be asked for, those that LXD has not.
     """
 
     ticket: int

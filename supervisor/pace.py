@@ -18,7 +18,7 @@ class Pace:
 
     A failure makes creations wait, ever longer, and no more are begun at once than can be made at
     once. Several in a row open the breaker: one runner at a time is tried then. Both end when one
-    has come past the stage that the others have failed in.
+    has come past the stage that the others have failed in, or has outlasted them there.
 
     Attributes:
         at_once: how many may be in the making at the same time.
@@ -65,10 +65,19 @@ class Pace:
 
         One from before the last failure says nothing of whether runners can be made now.
         """
-        is_news = self.last_failure is None or begun >= self.last_failure
-        if not self.failures or not is_news or _ORDER.index(stage) <= _ORDER.index(self.stage):
-            return self
-        return Pace(self.at_once)
+        is_past = _ORDER.index(stage) > _ORDER.index(self.stage)
+        return self._proven_since(begun) if is_past else self
+
+    def outlasted(self, ready_at: datetime) -> "Pace":
+        """Learn that a runner has been where others have failed for longer than they were.
+
+        All that count as on trial there can come to this.
+        """
+        return self._proven_since(ready_at)
+
+    def _proven_since(self, moment: datetime) -> "Pace":
+        is_news = self.last_failure is None or moment >= self.last_failure
+        return Pace(self.at_once) if self.failures and is_news else self
 
     def delay(self, now: datetime) -> timedelta:
         """Say how long creations must still wait after failures: doubled by each, capped."""

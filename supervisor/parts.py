@@ -10,6 +10,7 @@ from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.roster import Roster
+from supervisor.trials import Trials
 from supervisor.workers import Workers
 
 
@@ -49,6 +50,7 @@ class Parts:
         settings: the configuration in force.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
+        trials: how those fared that were begun; for the fleet's actor alone.
         logs: those of guests that failed, on disk.
         drain: whether the fleet is drained, on disk.
         places: where runners may be registered, on disk.
@@ -64,6 +66,7 @@ class Parts:
     settings: Settings
     lxd: Lxd
     roster: Roster
+    trials: Trials
     logs: LogStore
     drain: DrainMark
     places: PlaceNotes

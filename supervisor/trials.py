@@ -1,5 +1,6 @@
 """What runners show, as they come up or fail to, of whether others can be made now."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from supervisor.lifecycle import AVAILABLE, Life, Stage
@@ -11,6 +12,9 @@ _COMING_UP = frozenset({Stage.BOOTING, *AVAILABLE, Stage.BUSY})
 
 class Trials:
     """The runners that were begun here, and the pace that follows from how they fared.
+
+    It outlives the fleet's actor, as the roster does: a fleet that crashes because of what fails
+    must not make it fail at full speed. A restarted daemon begins anew.
 
     One that was taken over says nothing of it, nor does one that was ordered away. What GitHub did
     not register is tried again when GitHub can; and what a job does to its guest is no reason to
@@ -28,6 +32,17 @@ class Trials:
         """Note that a runner is begun."""
         self._begun[name] = now
 
+    def resume(self, lives: Mapping[str, Life], now: datetime) -> None:
+        """Go on after a crash of the fleet, which has not heard what happened meanwhile.
+
+        Args:
+            lives: of the runners that are there. What became of others nobody can tell.
+            now: aware, UTC.
+        """
+        self._begun = {name: at for name, at in self._begun.items() if name in lives}
+        for name, life in lives.items():
+            self.learn(name, life, now)
+
     def learn(self, name: str, life: Life, now: datetime) -> None:
         """Learn from how a runner is."""
         begun = self._begun.get(name)
@@ -41,6 +56,30 @@ class Trials:
                 self.pace = self.pace.failed(life.failed_in, life.reason, now, begun)
         elif life.stage is Stage.DELETED:
             del self._begun[name]
+
+    def outlast(self, lives: Iterable[Life], now: datetime) -> timedelta | None:
+        """Learn from those that live on, where others have died soon after they were online.
+
+        Nothing else happens to them while there are no jobs.
+
+        Args:
+            lives: of the runners that are there.
+            now: aware, UTC.
+
+        Returns:
+            How soon the next one will have lived for long enough; None if nobody waits for that.
+        """
+        if not self.pace.failures or self.pace.stage is not Stage.IDLE:
+            return None
+        left = []
+        for life in lives:
+            if life.stage is not Stage.IDLE or life.ready_at is None:
+                continue
+            if now - life.ready_at >= _YOUNG:
+                self.pace = self.pace.outlasted(life.ready_at)
+            else:
+                left.append(life.ready_at + _YOUNG - now)
+        return min(left, default=None) if self.pace.failures else None
 
     def did_not_start(self, name: str, error: object, now: datetime) -> None:
         """Learn that a runner's actor could not be started, such as for want of threads."""

@@ -43,6 +43,7 @@ from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
 from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
+from supervisor.trials import Trials
 from supervisor.workers import Workers
 
 LIMIT_S = 10.0
@@ -332,6 +333,7 @@ class World:
             settings=Settings(parse(self.base, "test")),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
+            trials=Trials(4),
             logs=LogStore(self.state / "logs"),
             drain=DrainMark(self.state / "drained"),
             places=PlaceNotes(self.state / "places"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from loguru import logger
+from werkzeug.routing import Rule
 
 from sandbox.github import JobRequest, SandboxGitHub
 from sandbox.lxd_emulator import Fault, GuestBehaviour, LxdEmulator, Timing
@@ -264,7 +266,14 @@ def hurried() -> Iterator[list[str]]:
     def limits(config: LimitsConfig) -> Limits:
         return replace(unhurried(config), removal_retry=timedelta(seconds=0.5))
 
+    def bind_alone(rule: Rule, *arguments: Any, **options: Any) -> None:
+        # CPython 3.11 confuses what threads compile at the same time (python/cpython#106905), and
+        # here many web services are made at once.
+        with alone:
+            bind(rule, *arguments, **options)
+
     unhurried = LimitsConfig.limits
+    bind, alone = Rule.bind, threading.Lock()
     crashes: list[str] = []
     sink = logger.add(
         lambda message: crashes.append(str(message)),
@@ -274,6 +283,7 @@ def hurried() -> Iterator[list[str]]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("platform.machine", lambda: "x86_64")
             patch.setattr(LimitsConfig, "limits", limits)
+            patch.setattr(Rule, "bind", bind_alone)
             patch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 2.0)
             yield crashes
     finally:

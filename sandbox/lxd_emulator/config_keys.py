@@ -128,7 +128,7 @@ _OF_DEVICES = re.compile(
 )
 
 _NIC = _words(
-    "type name network nictype parent hwaddr host_name mtu vlan boot.priority"
+    "type name network nictype parent hwaddr host_name mtu vlan vlan.tagged boot.priority"
     " ipv4.address ipv6.address ipv4.routes ipv6.routes limits.ingress limits.egress limits.max"
     " security.mac_filtering security.ipv4_filtering security.ipv6_filtering"
     " security.port_isolation queue.tx.length"
@@ -137,6 +137,9 @@ _DISK = _words(
     "type path source pool size size.state required readonly optional recursive shift propagation"
     " raw.mount.options limits.read limits.write limits.max boot.priority"
 )
+_FILTERS = ("security.ipv4_filtering", "security.ipv6_filtering")
+# LXD takes any word for the other filters, and reads what it doesn't know as false.
+_VALUES: Mapping[str, Check] = {"size": size, "security.port_isolation": _bool}
 _DEVICE_TYPES = _words(
     "none nic disk unix-char unix-block unix-hotplug usb gpu infiniband proxy tpm pci"
 )
@@ -181,15 +184,20 @@ def check_device_options(name: str, device: Mapping[str, str]) -> None:
     """Refuse options that a network card or a disk doesn't have.
 
     Raises:
-        LxdError: One is unknown, or a size can't be read.
+        LxdError: One is unknown, a value can't be read, or two don't go together.
     """
     known = {"nic": _NIC, "disk": _DISK}.get(device["type"])
     prefix = f'Device validation failed for "{name}": '
+    by_address = is_true(device.get(_FILTERS[0])) or is_true(device.get(_FILTERS[1]))
+    if by_address and (device.get("vlan") or device.get("vlan.tagged")):
+        raise LxdError(400, f"{prefix}IP filtering cannot be used with VLAN filtering")
     for option, value in sorted(device.items()):
         if known is not None and option not in known and not option.startswith("user."):
             raise LxdError(400, f'{prefix}Invalid device option "{option}"')
-        if option == "size" and (wrong := size(value)):
-            raise LxdError(400, f'{prefix}Invalid value for device option "size": {wrong}')
+        check = _VALUES.get(option)
+        wrong = check(value) if check is not None and value else None
+        if wrong is not None:
+            raise LxdError(400, f'{prefix}Invalid value for device option "{option}": {wrong}')
 
 
 def check_name(name: str) -> None:

@@ -52,7 +52,7 @@ def make_profile(state: ServerState, project: str, body: Body) -> Profile:
     name = _name(body)
     if "/" in name:
         raise LxdError(400, "Profile names may not contain slashes")
-    profile = _profile(state, project, name, body)
+    profile = _profile(state, project, name, body, bad_device=400)
     if (project, name) in state.profiles:
         raise LxdError(500, f'Error inserting "{name}" into database: The profile already exists')
     state.profiles[project, name] = profile
@@ -71,7 +71,9 @@ def change_profile(state: ServerState, old: Profile, body: Body, *, whole: bool)
             "config": {**old.config, **(body.get("config") or {})},
             "devices": {**old.devices, **(body.get("devices") or {})},
         }
-    state.profiles[old.project, old.name] = _profile(state, old.project, old.name, body)
+    state.profiles[old.project, old.name] = _profile(
+        state, old.project, old.name, body, bad_device=500
+    )
 
 
 def delete_profile(state: ServerState, profile: Profile) -> None:
@@ -87,7 +89,9 @@ def delete_profile(state: ServerState, profile: Profile) -> None:
     del state.profiles[profile.project, profile.name]
 
 
-def _profile(state: ServerState, project: str, name: str, body: Body) -> Profile:
+def _profile(
+    state: ServerState, project: str, name: str, body: Body, *, bad_device: int
+) -> Profile:
     config = strings(body.get("config"), "ProfilesPost.config")
     devices = {
         key: strings(device, "ProfilesPost.devices")
@@ -96,7 +100,10 @@ def _profile(state: ServerState, project: str, name: str, body: Body) -> Profile
     config_keys.check_config(config, "")
     config_keys.check_device_types(devices)
     for key, device in devices.items():
-        config_keys.check_device_options(key, device)
+        try:
+            config_keys.check_device_options(key, device)
+        except LxdError as error:
+            raise LxdError(bad_device, error.text) from error
         check_network(state, key, device)
     return Profile(
         project=project,

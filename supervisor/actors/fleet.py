@@ -11,6 +11,7 @@ from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
+from supervisor.gateways import bridge_netfilter
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -50,7 +51,6 @@ from supervisor.supervision import (
     Timer,
     handles,
 )
-from supervisor.trials import Trials
 from supervisor.workers import WorkFailed
 
 _SOON_S = 1.0
@@ -83,8 +83,9 @@ class FleetActor(Actor):
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
+        self._ipv6_filtering = True
         self._suspicion = Suspicion()
-        self._trials = Trials(parts.settings.config.lxd.creations_at_once)
+        self._trials = parts.trials
         self._may_create = False
         self._signals = ""
         self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
@@ -98,7 +99,9 @@ class FleetActor(Actor):
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
-        for entry in self._parts.roster.all():
+        entries = self._parts.roster.all()
+        self._trials.resume({entry.name: entry.life for entry in entries}, self._now())
+        for entry in entries:
             if not self.system.directory.alive(entry.name):
                 # Its actor waits to be started again, or has gone with its supervisor.
                 self._start_runner(entry, None)
@@ -162,6 +165,7 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._again = ""
+        self._look_at_kernel()
         if self._next:
             self._next.cancel()  # this is it; what comes after is planned at its end
             self._next = None
@@ -219,8 +223,8 @@ class FleetActor(Actor):
         elif plan.adopt:
             # Only now is there somebody to hear what GitHub says of them.
             self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
-        elif plan.recheck is not None and plan.recheck < interval:
-            soon_s = plan.recheck.total_seconds()
+        elif plan.list_again is not None and plan.list_again < interval:
+            soon_s = plan.list_again.total_seconds()
             self._reconcile_after(soon_s, "to confirm what the last one suspected")
         else:
             self._reconcile_after(interval.total_seconds(), "the interval")
@@ -288,8 +292,11 @@ class FleetActor(Actor):
         for name, why in plan.retire:
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
-        if plan.recheck:
-            self._balance_after(plan.recheck)
+        if plan.retire_again:
+            self._balance_after(plan.retire_again)
+        lives = (entry.life for entry in self._parts.roster.all())
+        if wait := self._trials.outlast(lives, self._now()):
+            self._balance_after(wait)
         if not (plan.create and self._may_create and self._github.open) or self._lacks():
             return
         proven = self._github.proven
@@ -407,8 +414,21 @@ class FleetActor(Actor):
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
         if self._blueprint is None or self._blueprint[0] is not config:
-            self._blueprint = (config, blueprint_of(config))
+            made = blueprint_of(config, ipv6_filtering=self._ipv6_filtering)
+            self._blueprint = (config, made)
         return self._blueprint[1]
+
+    def _look_at_kernel(self) -> None:
+        """See whether LXD can filter IPv6: what it needs may be loaded at any time."""
+        can_filter = bridge_netfilter.sees_ipv6()
+        if can_filter is self._ipv6_filtering:
+            return
+        self._ipv6_filtering, self._blueprint = can_filter, None
+        if not can_filter:
+            logger.warning(
+                "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter"
+                " and set net.bridge.bridge-nf-call-ip6tables=1"
+            )
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config

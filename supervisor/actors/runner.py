@@ -246,11 +246,15 @@ class RunnerActor(Actor):
                 signal_digest=found.signal_digest,
                 place=found.place or self._note_place(),
             )
+        standing = self._entry.life.ordered_away
         self._known = True
         self._take(lifecycle.adopt(found.seen if found else None, self._now()))
         if self._attempt > _LAST_ATTEMPT:
             # Whatever is wrong with this one must not go on for ever; a job in it may.
-            self._happen(lifecycle.DeletionOrdered(f"its actor crashed {self._attempt - 1} times"))
+            reason = f"its actor crashed {self._attempt - 1} times"
+            self._happen(lifecycle.DeletionOrdered(reason, stands=True))
+        if standing:  # it was given to an incarnation before this one
+            self._happen(lifecycle.DeletionOrdered(standing, stands=True))
         early, self._early = self._early, []
         for event in early:
             self._happen(event)

@@ -1,6 +1,7 @@
 """The listing of both sides, LXD's and GitHub's: a part of the fleet's actor, in its thread."""
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 import pykka
 
 from supervisor import marks, planning
-from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound
+from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound, TimedOut
 from supervisor.marks import Marks
 from supervisor.messages import InstancesListed, ListRegistrations, RegistrationsListed
 from supervisor.parts import Parts
@@ -17,6 +18,9 @@ from supervisor.planning import Desired, Listing, Runner
 from supervisor.supervision import Directory
 
 LIMIT_S = 60.0
+_LOOK_S = 10.0
+_LOOKS_S = 20.0
+"""For all that are asked for by name in one survey: another listing must not wait behind them."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Survey:
         self._listing: InstancesListed | None = None
         self._registered: RegistrationsListed | None = None
         self._had_actor: set[str] = set()
+        self._absent: frozenset[str] = frozenset()
         self.under_way = False
 
     def begin(self) -> Late:
@@ -119,11 +124,14 @@ class Survey:
         if not listing.error:
             listed = registered.registrations
             unseen = planning.unseen(desired, runners, listing.instances, listed)
-            if unseen - listing.asked:
+            if unasked := unseen - listing.asked - self._absent:
                 self._listing = None
-                work = partial(look_closer, self._parts.lxd, desired.installation, listing, unseen)
+                work = partial(look_closer, self._parts.lxd, desired.installation, listing, unasked)
                 self._parts.listing.submit(work, self._ref)
                 return None
+        # Where there are too many for one survey, the next one goes on with those that are left.
+        goes_on = bool(listing.error and listing.asked)
+        self._absent = self._absent | listing.asked if goes_on else frozenset()
         self.under_way = False
         return Found(self._not_ended_since(listing.instances), registered, listing.error)
 
@@ -145,15 +153,24 @@ def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
 def look_closer(
     lxd: Lxd, installation: str, listed: InstancesListed, names: frozenset[str]
 ) -> InstancesListed:
-    """Ask for instances by name, and add to a list what it did not show."""
-    found = []
-    for name in sorted(names):
+    """Ask for instances by name, and add to a list what it did not show.
+
+    A list without those that there was no time to ask for is none.
+    """
+    deadline = time.monotonic() + _LOOKS_S
+    found, absent = [], set()
+    for done, name in enumerate(sorted(names)):
         try:
-            found.append(lxd.instance(name))
+            if done and time.monotonic() >= deadline:
+                raise TimedOut(
+                    f"GitHub shows {len(names)} runners that LXD's list does not; LXD was asked "
+                    f"for {done} of them in {_LOOKS_S:g} s, and is asked for the others next time"
+                )
+            found.append(lxd.instance(name, limit_s=_LOOK_S))
         except NotFound:
-            continue
+            absent.add(name)
         except LxdError as error:
-            return InstancesListed(listed.ticket, error=str(error))
+            return InstancesListed(listed.ticket, error=str(error), asked=frozenset(absent))
     instances = {**listed.instances, **_ours(found, installation)}
     return replace(listed, instances=instances, asked=listed.asked | names)
 

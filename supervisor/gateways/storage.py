@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.gateways.trust import distrust
 from supervisor.storage import Host, OwnPool
 
 if TYPE_CHECKING:
@@ -45,18 +46,22 @@ def host(own: OwnPool) -> Host:
     """Find out what the machine has for a pool.
 
     Raises:
-        StorageError: the directory for its image file can't be used.
+        StorageError: the directory for its image file can't be used, or trusted.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     image = image_bytes(own)
     if own.in_memory:
         return Host(memory, pool=image)
+    directory = Path(own.medium)
     try:
-        disk = os.statvfs(own.medium)
+        disk = os.statvfs(directory)
+        if not directory.is_dir():
+            raise StorageError(f"{directory} is not a directory")
+        distrusted = distrust(directory)
     except OSError as error:
-        raise StorageError(f"{own.medium} can't be used: {error.strerror}") from error
-    if not Path(own.medium).is_dir():
-        raise StorageError(f"{own.medium} is not a directory")
+        raise StorageError(f"{directory} can't be used: {error.strerror}") from error
+    if distrusted:
+        raise StorageError(f"runners' disks would be in others' hands: {distrusted}")
     taken = 0
     with suppress(OSError):
         taken = own.image.stat().st_blocks * 512

@@ -133,7 +133,11 @@ def _answer(event: object, life: Life, now: datetime) -> Step:
 
 def _move(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
     ready_at = now if stage in AVAILABLE and life.ready_at is None else life.ready_at
-    moved = replace(life, stage=stage, since=now, reason=reason, ready_at=ready_at)
+    # A job spares it, as it would have if GitHub could have been asked at once.
+    ordered_away = "" if stage is Stage.BUSY else life.ordered_away
+    moved = replace(
+        life, stage=stage, since=now, reason=reason, ready_at=ready_at, ordered_away=ordered_away
+    )
     return Step(moved, effects)
 
 
@@ -285,7 +289,10 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
 def _(event: RegistrationFound, life: Life, now: datetime) -> Step:
     if life.runner_id is not None or life.stage in STARTING or life.stage in ENDING:
         return Step(life)
-    return Step(replace(life, runner_id=event.runner_id))
+    known = replace(life, runner_id=event.runner_id, ordered_away="")
+    if life.ordered_away:
+        return _retire(known, now, life.ordered_away, failed=False)
+    return Step(known)
 
 
 @_answer.register
@@ -431,6 +438,8 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
         # Taken over without its number, it may be at work: GitHub's list will tell.
         reason = "is let go when GitHub has shown its registration"
         later = now + _FIRST_RETIRE_DELAY
-        return Step(replace(life, reason=reason, retire_after=later))
+        ordered_away = event.reason if event.stands else life.ordered_away
+        waiting = replace(life, reason=reason, retire_after=later, ordered_away=ordered_away)
+        return Step(waiting)
     retiring = _retire(life, now, event.reason, failed=False)
     return _as_if_booting(retiring) if life.stage is Stage.CREATING else retiring

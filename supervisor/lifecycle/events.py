@@ -166,10 +166,18 @@ class LimitPassed:
 
 @dataclass(frozen=True)
 class DeletionOrdered:
-    """The runner shall go. Only a forced order ends a busy one."""
+    """The runner shall go. Only a forced order ends a busy one.
+
+    Attributes:
+        reason: why.
+        force: at once, its job is lost.
+        stands: nobody gives the order again. Where GitHub's number of its registration is not
+            known yet, it stands until that is, or until the runner has a job.
+    """
 
     reason: str
     force: bool = False
+    stands: bool = False
 
 
 Event = (

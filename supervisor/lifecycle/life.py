@@ -101,6 +101,7 @@ class Life:
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).
+        ordered_away: why it goes as soon as its number is known; empty if no such order stands.
         ready_at: when it could first take a job (aware, UTC).
         failed_in: the stage that it did not come through; None for one that did its job, was
             ordered away, or has not failed.
@@ -117,6 +118,7 @@ class Life:
     retired_from: Stage = Stage.READY
     refusals: int = 0
     retire_after: datetime | None = None
+    ordered_away: str = ""
     ready_at: datetime | None = None
     failed_in: Stage | None = None
     unwatched_since: datetime | None = None

@@ -17,7 +17,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     their stead: new settings that no runner comes up with cost a few of the old ones, not all.
 
     One that GitHub could not be asked to let go is not asked for again at once, nor is another in
-    its stead: `recheck` says when.
+    its stead: `retire_again` says when.
     """
     runners = list(runners)
     staying = sum(1 for r in runners if _will_stay(r, desired))
@@ -50,7 +50,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     return Plan(
         create=_missing(desired, runners),
         retire=tuple((r.name, why) for r, why in going if not _is_put_off(r, now)),
-        recheck=min(waiting) - now if waiting else None,
+        retire_again=min(waiting) - now if waiting else None,
     )
 
 

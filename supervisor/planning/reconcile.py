@@ -23,7 +23,7 @@ _RUNNING = (
 )  # fmt: skip
 _SOON = timedelta(seconds=15)
 _HEARD_BY = timedelta(seconds=30)
-_LONGEST_RECHECK = timedelta(minutes=1)
+_LONGEST_WAIT = timedelta(minutes=1)
 _USUAL = Patience()
 
 
@@ -97,7 +97,8 @@ def reconcile(
             and _says_something_new(registration, r)
         ),
         suspicion=found,
-        recheck=_recheck(found, patience, heard_by, now),
+        list_again=_list_again(found, patience, heard_by, now),
+        retire_again=balanced.retire_again,
     )
 
 
@@ -147,7 +148,7 @@ def _patience(runner: Runner, limits: Patience) -> timedelta:
     return limits.ready if runner.stage is Stage.READY else limits.offline
 
 
-def _recheck(
+def _list_again(
     found: Suspicion,
     patience: Mapping[str, timedelta],
     heard_by: Mapping[str, datetime],
@@ -167,7 +168,7 @@ def _recheck(
     # One whose ready signal nobody heard may be seen online.
     waits += [max(_SOON, due - now) for name, due in heard_by.items() if name not in found.unheard]
     if found.rounds:
-        waits.append(doubled(_SOON, found.rounds, _LONGEST_RECHECK))
+        waits.append(doubled(_SOON, found.rounds, _LONGEST_WAIT))
     return min(waits, default=None)
 
 

@@ -129,7 +129,9 @@ class Plan:
         found: runners whose number was not known, and GitHub's number for them.
         confirm: runners of which GitHub knows something new: the name, and whether it is busy.
         suspicion: to be handed to the next plan.
-        recheck: how soon both sides are to be listed again; None for the usual interval.
+        list_again: how soon both sides are to be listed again; None for the usual interval.
+        retire_again: how soon the next runner may be let go of those that GitHub could not be
+            asked about; None if there are none.
     """
 
     create: int = 0
@@ -143,7 +145,8 @@ class Plan:
     found: tuple[tuple[str, int], ...] = ()
     confirm: tuple[tuple[str, bool], ...] = ()
     suspicion: Suspicion = field(default_factory=Suspicion)
-    recheck: timedelta | None = None
+    list_again: timedelta | None = None
+    retire_again: timedelta | None = None
 
 
 @dataclass(frozen=True)

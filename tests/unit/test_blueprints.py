@@ -117,3 +117,10 @@ def test_aproxy_forwards_to_the_proxy_for_https_where_there_is_no_other() -> Non
 
 def test_a_blueprint_that_is_logged_shows_no_password() -> None:
     assert "word" not in repr(blueprint(http_proxy=PROXY))
+
+
+def test_a_host_that_can_filter_ipv6_makes_another_generation() -> None:
+    config = parse({"name": "fleet", "path": "acme", "token": "s"}, "x")
+    without = blueprint_of(config, ipv6_filtering=False)
+    assert without.template.ipv6_filtering is False
+    assert without.generation != blueprint_of(config, ipv6_filtering=True).generation

@@ -195,6 +195,27 @@ def test_what_can_not_be_had_is_one_line_in_the_file(
     assert "(x)" in kept(store).splitlines()
 
 
+def test_who_takes_long_over_one_step_has_less_time_for_the_others(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lxd.put(NAME)
+    now, limits = [0.0], []
+    monkeypatch.setattr("supervisor.instance_work.time.monotonic", lambda: now[0])
+
+    def slow(_name: str, *, limit_s: float, **_: object) -> str:
+        now[0] += 12
+        return "boots"
+
+    def note(_name: str, _command: object, *, limit_s: float, **_: object) -> Output:
+        limits.append(limit_s)
+        return Output(b"")
+
+    monkeypatch.setattr(lxd, "console_log", slow)
+    monkeypatch.setattr(lxd, "output_of", note)
+    save(work, store)
+    assert limits == [3]
+
+
 def test_what_the_guest_was_given_is_withheld_wherever_it_stands(
     lxd: FakeLxd, work: InstanceWork, store: LogStore
 ) -> None:

@@ -21,6 +21,7 @@ _TEMPLATES = st.builds(
     cpu=st.integers(1, 1024),
     memory=_WORDS,
     disk=_WORDS,
+    ipv6_filtering=st.booleans(),
 )
 _METADATA = st.dictionaries(_WORDS.map(lambda word: f"user.{word}"), st.text())
 
@@ -65,6 +66,23 @@ def test_every_instance_is_throw_away_and_keeps_its_secrets(
 
 
 @given(_TEMPLATES)
+def test_a_port_of_the_bridge_takes_what_is_its_instances_own_and_nothing_for_neighbours(
+    template: InstanceTemplate,
+) -> None:
+    filters = {
+        "security.mac_filtering",
+        "security.ipv4_filtering",
+        "security.ipv6_filtering",
+        "security.port_isolation",
+    }
+    device = _request(replace(template, ipv6_filtering=True))["devices"]["eth0"]
+    without_netfilter = _request(replace(template, ipv6_filtering=False))["devices"]["eth0"]
+
+    assert device.items() >= dict.fromkeys(filters, "true").items()
+    assert device.keys() - without_netfilter.keys() == {"security.ipv6_filtering"}
+
+
+@given(_TEMPLATES)
 def test_each_type_gets_only_the_keys_that_lxd_takes_for_it(template: InstanceTemplate) -> None:
     machine = _request(replace(template, type="virtual-machine"))
     container = _request(replace(template, type="container"))
@@ -105,7 +123,12 @@ def test_two_generations_are_equal_only_if_all_is(
 @pytest.mark.parametrize("name", [field.name for field in fields(InstanceTemplate)])
 def test_every_setting_makes_another_generation(name: str) -> None:
     template = InstanceTemplate("container", "i", "p", "n", ("a",), 1, "1GiB", "2GiB")
-    others: dict[str, Any] = {"type": "virtual-machine", "profiles": ("a", "b"), "cpu": 2}
+    others: dict[str, Any] = {
+        "type": "virtual-machine",
+        "profiles": ("a", "b"),
+        "cpu": 2,
+        "ipv6_filtering": False,
+    }
 
     changed = replace(template, **{name: others.get(name, "other")})
 

@@ -69,7 +69,7 @@ events = st.one_of(
     st.builds(StartFailed, st.just("late"), st.booleans()),
     st.builds(JobLost, st.booleans()),
     st.builds(LimitPassed, st.sampled_from(Stage)),
-    st.builds(DeletionOrdered, st.just("not wanted"), st.booleans()),
+    st.builds(DeletionOrdered, st.just("not wanted"), st.booleans(), st.booleans()),
 )
 lives = st.builds(
     Life,
@@ -79,6 +79,7 @@ lives = st.builds(
     st.none() | st.integers(1, 9),
     st.none() | st.just(JOB),
     st.integers(0, 3),
+    ordered_away=st.sampled_from(["", "flushed by order"]),
 )
 
 
@@ -455,6 +456,28 @@ def test_one_taken_over_without_its_number_is_let_go_when_github_has_shown_it(
     known = step(waits.life, RegistrationFound(7), NOW).life
     assert known.runner_id == 7
     assert step(known, order, NOW).effects == (Effect.UNREGISTER,)
+
+
+@pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
+def test_an_order_that_nobody_repeats_stands_until_the_number_is_known(stage: Stage) -> None:
+    waits = step(life(stage, runner_id=None), DeletionOrdered("flushed", stands=True), NOW).life
+    # What the fleet wishes meanwhile, and what the guest says, takes nothing back.
+    for event in (DeletionOrdered("its settings are out of date"), GuestReady()):
+        waits = step(waits, event, NOW).life
+    going = step(waits, RegistrationFound(7), NOW)
+    assert (going.life.stage, going.life.runner_id) == (Stage.RETIRING, 7)
+    assert (going.life.reason, going.effects) == ("flushed", (Effect.UNREGISTER,))
+    stays = step(going.life, UnregistrationRefused(busy=False, reason="down"), NOW).life
+    assert (stays.stage, stays.ordered_away) == (waits.stage, "")
+
+
+def test_a_job_spares_a_runner_for_which_an_order_stands_also_when_that_job_was_lost() -> None:
+    order = DeletionOrdered("flushed", stands=True)
+    waits = step(life(Stage.IDLE, runner_id=None), order, NOW).life
+    busy = step(waits, Confirmed(busy=True), NOW).life
+    found = step(busy, RegistrationFound(7), NOW)
+    assert (found.life.stage, found.life.runner_id, found.effects) == (Stage.BUSY, 7, ())
+    assert step(busy, JobLost(registered=True), NOW).life.ordered_away == ""
 
 
 @given(lives, st.integers(10, 19))

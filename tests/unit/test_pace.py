@@ -97,6 +97,22 @@ def test_one_that_comes_past_the_stage_closes_it(stage: Stage) -> None:
         assert pace.passed(here, begun=later).is_open is not is_past
 
 
+@given(
+    st.lists(st.timedeltas(timedelta(0), timedelta(hours=1)), min_size=3, max_size=6),
+    st.timedeltas(timedelta(0), timedelta(hours=7)),
+)
+def test_whoever_is_tried_where_others_died_young_ends_it_by_living_on(
+    apart: list[timedelta], online: timedelta
+) -> None:
+    pace, now = Pace(at_once=4), NOW
+    for wait in apart:
+        pace, now = pace.failed(Stage.IDLE, "died", now, begun=None), now + wait
+    living = replace(at(Stage.IDLE), ready_at=NOW + online)
+    is_on_trial = pace.admit(1, [living], now + Pace.LONGEST_DELAY) == 0
+    if is_on_trial:
+        assert not pace.outlasted(NOW + online).is_open
+
+
 def test_one_from_before_the_last_failure_does_not_close_it() -> None:
     pace, _ = after(*[Stage.BOOTING] * 5)
     assert pace.passed(Stage.BUSY, begun=NOW - timedelta(hours=1)) == pace

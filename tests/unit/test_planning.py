@@ -340,7 +340,7 @@ def test_a_guest_that_is_not_heard_of_is_looked_for_on_github_soon() -> None:
     """Its ready signal may have been lost, such as while no daemon ran."""
     booting = runner("a", Stage.BOOTING, since=NOW)
     plans = look_again((), booting, times=4, apart=timedelta(seconds=20))
-    assert [plan.recheck for plan in plans] == [
+    assert [plan.list_again for plan in plans] == [
         timedelta(seconds=30), timedelta(seconds=15), timedelta(seconds=15), None,
     ]  # fmt: skip
 
@@ -385,7 +385,7 @@ def test_a_young_runner_may_be_missing_on_github() -> None:
     young = runner("a", Stage.READY, since=NOW)
     plan = reconcile(wanted(1), [young], Listing(frozenset(), ()), Suspicion(), NOW)
     assert plan.suspicion == Suspicion()
-    assert plan.recheck is None
+    assert plan.list_again is None
 
 
 def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None:
@@ -570,8 +570,8 @@ def test_a_registration_that_nothing_stands_behind_is_deleted_unless_it_is_busy(
     idle, busy = (Registration(n, named(f"x{n}"), online=False, busy=n == 2) for n in (1, 2))
     first, second, third = look_again((idle, busy), times=3)
     assert (first.unregister, second.unregister) == ((), (idle,))
-    assert first.recheck == timedelta(seconds=15)
-    assert (second.recheck, third.recheck) == (None, None)  # the busy one can wait
+    assert first.list_again == timedelta(seconds=15)
+    assert (second.list_again, third.list_again) == (None, None)  # the busy one can wait
 
 
 def test_persistent_runners_and_those_of_others_are_never_touched() -> None:
@@ -590,7 +590,7 @@ def test_a_runner_that_is_offline_for_too_long_is_let_go() -> None:
     offline = Registration(7, idle.name, online=False, busy=False)
     plans = look_again((offline,), idle, times=3, apart=timedelta(minutes=3))
     assert [plan.offline for plan in plans[:2]] == [(), ()]
-    assert [plan.recheck for plan in plans] == [timedelta(minutes=5), timedelta(minutes=2), None]
+    assert [plan.list_again for plan in plans] == [timedelta(minutes=5), timedelta(minutes=2), None]
     assert plans[2].offline == ((idle.name, "GitHub has not shown it online for 5 minutes"),)
 
 
@@ -610,7 +610,7 @@ def test_after_an_outage_of_githubs_a_runner_has_its_time_anew_to_come_online() 
     blind = Listing(frozenset([idle.name]), (), places=frozenset())
     later = NOW + timedelta(minutes=9)
     plan = reconcile(wanted(1), [idle], blind, suspicion, later)
-    assert (plan.retire, plan.suspicion, plan.recheck) == ((), Suspicion(), None)
+    assert (plan.retire, plan.suspicion, plan.list_again) == ((), Suspicion(), None)
     plan = reconcile(wanted(1), [idle], Listing(blind.running, (offline,)), plan.suspicion, later)
     assert (plan.retire, plan.suspicion.offline) == ((), {idle.name: later})
 
@@ -621,7 +621,7 @@ def test_a_fleet_that_always_shows_something_new_is_listed_once_a_minute() -> No
         passing = Registration(number, named(f"x{number}"), online=False, busy=False)
         plan = reconcile(wanted(0), [], Listing(frozenset(), (passing,)), suspicion, NOW)
         suspicion = plan.suspicion
-        waits.append(plan.recheck)
+        waits.append(plan.list_again)
     assert waits == [timedelta(seconds=s) for s in (15, 30, 60, 60, 60, 60)]
 
 
@@ -635,7 +635,7 @@ def test_a_runner_that_is_offline_does_not_put_off_a_look_at_what_is_new() -> No
     for seconds in (284, 280):
         now = NOW + timedelta(seconds=seconds)
         plan = reconcile(wanted(1), [idle], listing, suspicion, now)
-        assert plan.recheck == timedelta(seconds=15)
+        assert plan.list_again == timedelta(seconds=15)
 
 
 def test_a_busy_runner_may_be_offline_for_as_long_as_it_likes() -> None:
@@ -648,11 +648,11 @@ def test_a_busy_runner_may_be_offline_for_as_long_as_it_likes() -> None:
             assert plan.unregister == ()
 
 
-def test_no_recheck_is_hot() -> None:
+def test_no_wait_for_another_listing_is_hot() -> None:
     idle = replace(runner("a", Stage.IDLE), runner_id=7)
     offline = Registration(7, idle.name, online=False, busy=False)
     plans = look_again((offline,), idle, times=2, apart=timedelta(minutes=5, microseconds=-1))
-    assert plans[1].recheck == timedelta(seconds=15)
+    assert plans[1].list_again == timedelta(seconds=15)
 
 
 def test_a_job_that_github_does_not_show_for_a_while_is_lost() -> None:
@@ -673,8 +673,19 @@ def test_a_job_that_github_shows_is_not_lost() -> None:
 
 def test_one_that_could_not_be_retired_is_left_until_it_is_due_and_so_are_the_others() -> None:
     refused = replace(runner("a", Stage.IDLE), retire_after=NOW + timedelta(seconds=20))
-    plan = balance(wanted(1), [refused, runner("b", Stage.IDLE, since=NOW)], NOW)
+    fleet = [refused, runner("b", Stage.IDLE, since=NOW)]
+    plan = balance(wanted(1), fleet, NOW)
     assert plan.retire == ()
-    assert plan.recheck == timedelta(seconds=20)
-    later = balance(wanted(1), [refused, runner("b", Stage.IDLE, since=NOW)], NOW + plan.recheck)
+    assert plan.retire_again == timedelta(seconds=20)
+    later = balance(wanted(1), fleet, NOW + plan.retire_again)
     assert [name for name, _ in later.retire] == [refused.name]
+
+
+def test_a_reconcile_does_not_list_both_sides_again_for_one_that_could_not_be_retired() -> None:
+    refused = replace(runner("a", Stage.IDLE), retire_after=NOW + timedelta(seconds=20))
+    fleet = [refused, runner("b", Stage.IDLE, since=NOW)]
+    numbers = enumerate((one.name for one in fleet), start=1)
+    listed = tuple(Registration(n, name, online=True, busy=False) for n, name in numbers)
+    listing = Listing(frozenset(one.name for one in fleet), listed)
+    plan = reconcile(wanted(1), fleet, listing, Suspicion(), NOW)
+    assert (plan.list_again, plan.retire_again) == (None, timedelta(seconds=20))

@@ -114,3 +114,9 @@ def test_what_the_host_has_not_is_an_error_of_the_configuration(tmp_path: Path) 
         storage_work.check(config(tmp_path, vm_disk="1EiB", runner_storage="memory"))
     with pytest.raises(ConfigError, match=f"^runner-storage: {tmp_path}/none can't be used: No "):
         storage_work.check(config(tmp_path, runner_storage=f"{tmp_path}/none"))
+
+
+def test_a_directory_in_others_hands_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match=r"^runner-storage: runners' disks would be in others'"):
+        storage_work.check(config(tmp_path, runner_storage=str(tmp_path)))

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from ws4py.exc import WebSocketException
 
-from supervisor.gateways.lxd._connection import Answer, Connection
+from supervisor.gateways.lxd._connection import Answer, Connection, left
 from supervisor.gateways.lxd._errors import LxdError, unreachable
 from supervisor.gateways.lxd._websocket import Websocket
 
@@ -63,7 +63,7 @@ class Commands(Connection):
         aim = f"run a command in instance {name}"
         deadline = time.monotonic() + limit_s
         body = {"command": list(command), "wait-for-websocket": True, "interactive": False}
-        timeout_s = min(_left(deadline), self.endpoint.timeout_s)
+        timeout_s = min(left(deadline), self.endpoint.timeout_s)
         answer = self._call(aim, "post", "instances", name, "exec", json=body, timeout=timeout_s)
         secrets = _secrets(answer, aim)
         with contextlib.ExitStack() as stack:
@@ -83,7 +83,7 @@ class Commands(Connection):
         query = urlencode({"secret": secret})
         websocket.resource = f"/1.0/operations/{operation}/websocket?{query}"
         stream = _Stream(websocket)
-        left_s = _left(deadline)
+        left_s = left(deadline)
         websocket.sock.settimeout(left_s)
         try:
             websocket.connect()  # type: ignore[no-untyped-call]
@@ -118,16 +118,11 @@ def _read(stream: _Stream, most_bytes: int, deadline: float, limit_s: float) -> 
                 return Output(bytes(data[:most_bytes]), f"is cut at {most_bytes} bytes")
         if time.monotonic() >= deadline:
             return Output(bytes(data), f"is cut off after {limit_s:.3g} s")
-        websocket.sock.settimeout(_left(deadline))
+        websocket.sock.settimeout(left(deadline))
         if not websocket.receive() and not websocket.arrived:
             timed_out = isinstance(websocket.failure, TimeoutError)
             why = f"after {limit_s:.3g} s" if timed_out else "by LXD, or the instance's end"
             return Output(bytes(data), f"is cut off {why}")
-
-
-def _left(deadline: float) -> float:
-    # Never 0: a socket would take it for "do not wait at all", and say something else.
-    return max(0.05, deadline - time.monotonic())
 
 
 def _secrets(answer: Answer, aim: str) -> Mapping[str, str]:

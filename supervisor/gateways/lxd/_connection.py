@@ -67,6 +67,14 @@ class LxdEndpoint:
         return _SNAP if _SNAP.exists() else _PACKAGE
 
 
+def left(deadline: float) -> float:
+    """Say how many seconds are left until a moment of the monotonic clock, for a socket.
+
+    Never 0: it would take that for "do not wait at all", and say something else.
+    """
+    return max(0.05, deadline - time.monotonic())
+
+
 @dataclass(frozen=True)
 class Answer:
     """What LXD answered: data, and the operation it started, if it did."""

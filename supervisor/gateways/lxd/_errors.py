@@ -85,7 +85,7 @@ def unreachable(error: BaseException, aim: str, where: str, timeout_s: float) ->
     """
     chain = list(_chain(error))
     if any(isinstance(one, (requests.Timeout, TimeoutError)) for one in chain):
-        why = f"no answer within {timeout_s:g} s; LXD hangs or is overloaded"
+        why = f"no answer within {round(timeout_s, 1):g} s; LXD hangs or is overloaded"
     else:
         numbers = [one.errno for one in chain if isinstance(one, OSError) and one.errno]
         why = next((_HINTS[number] for number in numbers if number in _HINTS), "")

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import requests
+from urllib3.exceptions import HTTPError
 
-from supervisor.gateways.lxd._connection import Connection
+from supervisor.gateways.lxd._connection import Connection, left
 from supervisor.gateways.lxd._errors import (
     AlreadyExists,
     LxdError,
@@ -23,12 +23,15 @@ from supervisor.gateways.lxd._errors import (
 from supervisor.gateways.lxd._moments import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
+
+    import requests
 
 # These hold what a guest gets at its creation: a just-in-time configuration and tokens.
 _SECRET_KEYS = ("cloud-init.", "user.user-data", "user.vendor-data", "user.network-config")
 _CONSOLE_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 # Another operation has the instance, or it started or stopped since it was looked at.
 _PASSES = re.compile(r"busy|is running|already stopped|already running", re.IGNORECASE)
 _PAUSE_S = 0.1
@@ -181,21 +184,22 @@ class Instances(Connection):
         Args:
             name: the instance's.
             most_bytes: of the end.
-            limit_s: how long LXD may take for one answer, if not as long as for every call.
+            limit_s: for all of it, if not as long as for every call.
 
         Raises:
             NotFound: There is no such instance.
-            LxdError: LXD can't be reached.
+            LxdError: LXD can't be reached, or does not come to the end.
         """
         aim = f"read the console of instance {name}"
+        deadline = time.monotonic() + self._timeout_s(limit_s)
         try:
-            return self._tail(aim, most_bytes, limit_s, "instances", name, "console")
+            return self._tail(aim, most_bytes, deadline, "instances", name, "console")
         except (Refused, OperationFailed, NotFound):
             # That there is nothing to show looks like any other failure.
-            if self.instance(name, limit_s=limit_s).type == "container":
+            if self.instance(name, limit_s=left(deadline)).type == "container":
                 return ""
         try:
-            return self._tail(aim, most_bytes, limit_s, "instances", name, "logs", "qemu.log")
+            return self._tail(aim, most_bytes, deadline, "instances", name, "logs", "qemu.log")
         except (Refused, OperationFailed, NotFound):
             return ""
 
@@ -215,18 +219,39 @@ class Instances(Connection):
     def _timeout_s(self, limit_s: float | None) -> float:
         return min(limit_s or math.inf, self.endpoint.timeout_s)
 
-    def _tail(self, aim: str, most_bytes: int, limit_s: float | None, *path: str) -> str:
+    def _tail(self, aim: str, most_bytes: int, deadline: float, *path: str) -> str:
         """Read a log of any size and keep its end."""
-        arguments = {"is_api": False, "stream": True, "timeout": self._timeout_s(limit_s)}
-        tail = b""
+        limit_s, tail = left(deadline), b""
+        arguments = {"is_api": False, "stream": True, "timeout": limit_s}
         with self._send(aim, "get", path, (), arguments) as response:
             try:
-                for chunk in response.iter_content(most_bytes):
+                for chunk in _chunks(response, deadline):
                     tail = (tail + chunk)[-most_bytes:]
-            except requests.RequestException as error:
+            except (HTTPError, TimeoutError) as error:
                 where = str(self.endpoint.find_socket())
-                raise unreachable(error, aim, where, self.endpoint.timeout_s) from error
+                raise unreachable(error, aim, where, limit_s) from error
         return tail.decode(errors="replace")
+
+
+def _chunks(response: requests.Response, deadline: float) -> Iterator[bytes]:
+    """Give what comes as it comes: a time limit of requests is for each piece, not for all.
+
+    Raises:
+        TimeoutError: not all has come in time.
+        HTTPError: the connection broke, or was silent until then.
+    """
+    connection = response.raw.connection
+    # None if the other side closes it after this answer, which LXD does not: the pieces that come
+    # then have only the limit that the call began with.
+    sock = connection.sock if connection else None
+    while time.monotonic() < deadline:
+        if sock:
+            sock.settimeout(left(deadline))
+        chunk = response.raw.read1(_CHUNK_BYTES, decode_content=True)
+        if not chunk:
+            return
+        yield chunk
+    raise TimeoutError
 
 
 def _instance(entry: Mapping[str, Any]) -> Instance:

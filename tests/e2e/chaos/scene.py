@@ -14,6 +14,7 @@ from sandbox.lxd_daemon import LxdDaemonError
 from supervisor.blueprints import blueprint_of
 from supervisor.cli.client import ControlError
 from supervisor.config import load
+from supervisor.gateways import bridge_netfilter
 from tests.e2e.chaos.relay import Relay
 from tests.e2e.chaos.roll_call import RollCall
 from tests.e2e.chaos.schedule import PLACES
@@ -190,7 +191,8 @@ class Scene:
 
     def _note_setting(self) -> None:
         config = load(self.world.daemon.config_path)
-        generation = blueprint_of(config).generation
+        filtering = bridge_netfilter.sees_ipv6()
+        generation = blueprint_of(config, ipv6_filtering=filtering).generation
         wanted = 0 if self.is_drained else config.virtual_machines
         self.settings.append(Setting(time.monotonic(), wanted, generation))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -91,6 +92,29 @@ def test_the_leftovers_of_a_killed_daemon_are_removed_and_its_records_stay(
     fragile.daemon.start()
     assert fragile_lxd.instance("one").status == "Stopped"
     fragile_lxd.start("one", limit_s=30)
+
+
+def test_of_the_filters_of_ports_only_the_killed_daemons_are_removed(
+    fragile: PrivateLxd, fragile_lxd: Lxd, fragile_request: Build, lxd: Lxd, request_for: Build
+) -> None:
+    # LXD's chains are named after the instance: names that no other test run has.
+    mine, others = (f"one-{secrets.token_hex(4)}" for _ in range(2))
+    for gateway, request in ((fragile_lxd, fragile_request(mine)), (lxd, request_for(others))):
+        gateway.create(request, limit_s=30)
+        gateway.start(request["name"], limit_s=30)
+    assert mine in _port_filters()
+
+    fragile.daemon.kill()
+    remove_leftovers(fragile.daemon.directory)
+
+    assert mine not in _port_filters()
+    assert others in _port_filters()
+    fragile.daemon.start()
+
+
+def _port_filters() -> str:
+    listing = ["nft", "list", "table", "bridge", "lxd"]
+    return subprocess.run(listing, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_process_that_only_has_the_directory_in_its_environment_is_left_alone(

@@ -86,6 +86,8 @@ def test_a_virtual_machines_configuration_is_accepted_and_stored_byte_for_byte(
     stored = gateway._call("look", "get", "instances", "one").metadata
     assert stored["devices"] == request["devices"]
     assert stored["profiles"] == request["profiles"]
+    filters = [key for key in stored["devices"]["eth0"] if key.startswith("security.")]
+    assert len(filters) == 4, "those of a container's interface"
     gateway.update_config("one", {"cloud-init.user-data": ""})
     assert "cloud-init.user-data" not in gateway.instance("one").config
     assert gateway.console_log("one") == ""
@@ -119,6 +121,8 @@ def test_a_wrong_key_of_a_virtual_machine_is_refused(
         ("root", {"size": "huge"}, 'Invalid value for device option "size"'),
         ("root", {"pool": "none"}, "Storage pool not found"),
         ("eth0", {"network": "none"}, "none"),
+        ("eth0", {"security.port_isolation": "maybe"}, 'Invalid value for a boolean "maybe"'),
+        ("eth0", {"vlan": "5"}, "IP filtering cannot be used with VLAN filtering"),
         ("cloud-init", {"source": "/none"}, "none"),
     ],
 )

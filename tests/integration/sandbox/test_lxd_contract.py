@@ -260,6 +260,20 @@ CONTAINER_CONFIGS = [
     {"volatile.foo": "x"},
     {"environment.A": "1", "image.x": "2", "user.y": "3", "linux.sysctl.net.ipv4.ip_forward": "1"},
 ]
+FILTERS = {
+    "security.mac_filtering": "true",
+    "security.ipv4_filtering": "true",
+    "security.ipv6_filtering": "true",
+    "security.port_isolation": "true",
+}
+CARDS: list[dict[str, str]] = [
+    FILTERS,
+    *({key: value} for key in FILTERS for value in ("true", "maybe", "")),
+    *({"security.ipv4_filtering": value, "vlan": "5"} for value in ("true", "1", "maybe", "false")),
+    {"security.ipv6_filtering": "true", "vlan.tagged": "5"},
+    {"security.mac_filtering": "true", "vlan": "5"},
+    {**FILTERS, "security.port_isolation": "maybe", "vlan": "5"},
+]
 DEVICE_SETS: list[dict[str, dict[str, str]]] = [
     {},
     {"root": {"type": "disk", "path": "/", "pool": "nopool"}},
@@ -269,7 +283,7 @@ DEVICE_SETS: list[dict[str, dict[str, str]]] = [
     {**DEVICES, "eth0": {**DEVICES["eth0"], "zz": "1"}},
     {**DEVICES, "x": {"type": "bogus"}},
     {**DEVICES, "eth0": {"type": "none"}},
-    {**DEVICES, "eth0": {**DEVICES["eth0"], "security.port_isolation": "true"}},
+    *({**DEVICES, "eth0": {**DEVICES["eth0"], **card}} for card in CARDS),
 ]
 
 
@@ -302,6 +316,10 @@ def configurations_of_virtual_machines(side: Side) -> None:
         side.ask("GET", f"/instances/v{number}")
         side.ask("GET", "/instances?recursion=1&instance-type=virtual-machine")
         side.ask("DELETE", f"/instances/v{number}")
+    for number, card in enumerate(CARDS):
+        devices = {**DEVICES, "eth0": {**DEVICES["eth0"], **card}}
+        side.ask("POST", "/instances", machine(f"w{number}", devices=devices))
+        side.ask("DELETE", f"/instances/w{number}")
     small = {**DEVICES, "root": {**DEVICES["root"], "size": "x"}}
     side.ask("POST", "/instances", machine("v99", devices=small))
 
@@ -314,6 +332,8 @@ def changes_of_configuration(side: Side) -> None:
     side.ask("PUT", "/instances/c5", body)
     side.ask("PUT", "/instances/c5", {**body, "config": {**body["config"], "a.b": "c"}})
     side.ask("PATCH", "/instances/c5", {"bogus": 1})
+    for card in CARDS:
+        side.ask("PATCH", "/instances/c5", {"devices": {"eth0": {**DEVICES["eth0"], **card}}})
     side.ask("PATCH", "/instances/c5", {"profiles": ["zz"]})
     side.ask("PUT", "/instances/c5", {**body, "profiles": ["zz"]})
     side.ask("PUT", "/instances/c5", {**body, "devices": {}})
@@ -378,6 +398,11 @@ def what_instances_are_made_with(side: Side) -> None:
     side.ask("POST", "/profiles", {"name": "p1", "config": {"limits.cpu": "1"}, "devices": {}})
     side.ask("GET", "/profiles/p1")
     side.ask("PUT", "/profiles/p1", {"devices": {"eth0": {"type": "nic", "network": "zz"}}})
+    for card in (*CARDS, {"zz": "1"}):
+        devices = {"eth0": {**DEVICES["eth0"], **card}}
+        side.ask("POST", "/profiles", {"name": "p3", "devices": devices})
+        side.ask("DELETE", "/profiles/p3")
+        side.ask("PUT", "/profiles/p1", {"devices": devices})
     side.ask("PUT", "/profiles/p1", {"description": "x", "devices": DEVICES})
     side.ask("POST", "/instances", wanted("c7", profiles=["p1"], devices={}))
     side.ask("GET", "/profiles/p1")

@@ -13,6 +13,8 @@ from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
+from supervisor.control import make_app
+from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
     Confirmed,
@@ -224,6 +226,52 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
 
 
+def test_a_fleet_that_crashes_goes_on_at_the_pace_that_it_had(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    world.lxd.fail("create", *[LxdUnavailable("no space")] * 4)
+    start(world)
+    for count, wait in ((1, 1.1), (2, 2.1), (3, 4.1)):
+        eventually(lambda count=count: world.lxd.count("create") == count and not world.names())
+        _settle(world)
+        world.tell("fleet", Crash("a test"))
+        eventually(lambda count=count: world.lxd.count("instances") == 1 + count)
+        world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+        eventually(lambda: "the next try is in" in world.shown("fleet")[1])
+        assert world.lxd.count("create") == count
+        world.clock.advance(wait)
+    eventually(lambda: "4 runners in a row" in world.shown("fleet")[1])
+    assert world.shown("fleet")[0] == "degraded"
+
+
+def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a_job(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    for told in ("1 runner has", "2 runners in a row have", "3 runners in a row have"):
+        name = _comes_online(world)
+        world.tell(name, Happened(GuestFinished("1")))
+        world.tell(name, Happened(InstanceGone()))
+        why = f"{told} failed soon after GitHub saw them online"
+        eventually(lambda why=why: why in world.shown("fleet")[1])
+        world.clock.advance(5)
+    _comes_online(world)
+    _settle(world)
+    world.clock.advance(119)
+    _settle(world)
+    assert world.shown("fleet")[0] == "degraded"
+    world.clock.advance(2)
+    eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
+
+
+def _comes_online(world: World) -> str:
+    """Wait for a new runner and let it come online."""
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    world.tell(name, Happened(Confirmed(busy=False)))
+    eventually(lambda: world.stages() == {"idle": 1})
+    return name
+
+
 def test_jobs_that_crash_their_guests_make_nobody_wait(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=1))
     for _ in range(5):  # the clock does not move
@@ -399,6 +447,8 @@ def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWor
     world.reconfigure(virtual_machines=2, labels="new")
     world.tell("fleet", ConfigChanged(world.parts.settings.config))  # put off for 15 s
     eventually(lambda: len(world.github.deleted) == 2)
+    eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
+    _settle(world)
     world.tell(second, Happened(InstanceGone()))  # which makes others wait for 1 s
     eventually(lambda: "1 runner has failed to boot" in world.shown("fleet")[1])
     world.clock.advance(1.1)
@@ -529,6 +579,7 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     eventually(lambda: world.stages() == {"booting": 1})
     eventually(lambda: world.github.listings == 1)
     _settle(world)
+    (name,) = world.names()
     entered, held = threading.Event(), threading.Event()
     runners = world.parts.roster.all
 
@@ -541,7 +592,6 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     world.tell("fleet", Resume())
     assert entered.wait(5)
     # It waits in the mailbox, and the reconcile that becomes due meanwhile behind it.
-    (name,) = world.names()
     world.tell("fleet", RunnerChanged(name, Life(Stage.READY, world.clock.now(), "ready")))
     world.clock.advance(301)
     held.set()
@@ -674,6 +724,30 @@ def test_what_only_github_shows_is_asked_for_by_name_and_taken_over(
     assert world.lxd.count("create") == 0
 
 
+def test_of_many_that_only_github_shows_some_are_asked_for_at_a_time_and_nothing_is_done_before(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.actors.survey._LOOKS_S", 0)  # for one, that is
+    world = make_world(virtual_machines=1)
+    names = [runner_name("fleet", letter * 10) for letter in "abc"]
+    for name in names:
+        world.github.add(name, online=True)
+    world.lxd.put(names[2], installation="fleet", generation=_generation(world), stage="ready")
+    world.lxd.instances = list  # type: ignore[method-assign]
+    start(world)
+    for asked in (1, 2):
+        eventually(lambda count=asked: world.lxd.count("instance") == count)
+        eventually(lambda: world.shown("fleet")[0] == "degraded")
+        _settle(world)
+        assert "LXD was asked for 1 of them in" in world.shown("fleet")[1]
+        assert world.names() == world.github.asked == []
+        world.clock.advance(31)
+    eventually(lambda: world.shown("fleet")[0] == "keeping")
+    eventually(lambda: world.names() == [names[2]])
+    assert sorted(name for call, name in world.lxd.calls if call == "instance") == names
+    assert world.lxd.count("create") == 0
+
+
 def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=0)
     orphan, busy = (runner_name("fleet", letter * 10) for letter in "ab")
@@ -703,6 +777,25 @@ def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> N
     eventually(lambda: world.lxd.count("instances") == 2)
     # It is taken over, and then let go: none is wanted.
     eventually(lambda: not world.lxd.there)
+
+
+def test_an_order_for_one_that_was_taken_over_without_its_number_is_given_once(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.down = "GitHub can't be reached"
+    name = runner_name("fleet", "aaaaaaaaaa")
+    world.lxd.put(name, installation="fleet", generation=_generation(world), stage="ready")
+    start(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    client = make_app(world.system, world.parts, debug=False).test_client()
+    assert client.post("/v1/flush").json == {"runners": [name]}
+    eventually(lambda: world.shown(name)[1] == "is let go when GitHub has shown its registration")
+    world.github.add(name, online=True)
+    world.github.down = ""
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.github.deleted == [name])
+    eventually(lambda: world.stages() == {"booting": 1} and world.names() != [name])
 
 
 def test_an_instance_that_says_nonsense_of_itself_does_not_stop_the_fleet() -> None:
@@ -740,7 +833,8 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
 
 
 def _generation(world: World) -> str:
-    return blueprint_of(world.parts.settings.config).generation
+    filtering = bridge_netfilter.sees_ipv6()
+    return blueprint_of(world.parts.settings.config, ipv6_filtering=filtering).generation
 
 
 def _reconciles(world: World) -> int:
@@ -813,6 +907,25 @@ def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: M
     world.tell(first, Happened(InstanceGone()))
     eventually(lambda: not world.names())
     assert world.lxd.count("create") == 1
+
+
+def test_runners_without_a_filter_of_ipv6_are_replaced_when_the_kernel_lets_lxd_filter_it(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filters_of(name: str) -> list[str]:
+        return [key for key in world.lxd.requests[name]["devices"]["eth0"] if "ipv6" in key]
+
+    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: False)
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (first,) = world.names()
+
+    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: True)
+    world.tell("fleet", Reconcile("a test"))
+
+    eventually(lambda: first not in world.names() and world.stages() == {"booting": 1})
+    (second,) = world.names()
+    assert (filters_of(first), filters_of(second)) == ([], ["security.ipv6_filtering"])
 
 
 def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWorld) -> None:

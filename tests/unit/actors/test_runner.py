@@ -510,6 +510,19 @@ def test_a_runner_whose_actor_keeps_crashing_is_let_go(make_world: MakeWorld) ->
     assert play.world.lxd.there == {}
 
 
+def test_an_order_that_waits_for_githubs_number_outlives_the_actor(make_world: MakeWorld) -> None:
+    play = Play(make_world(), found("ready", runner_id=None))
+    play.world.lxd.put(NAME, installation="fleet", stage="ready")
+    play.comes_to("ready")
+    play.happens(lifecycle.DeletionOrdered("flushed by order", stands=True))
+    eventually(lambda: play.life().ordered_away)
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.world.lxd.count("instance") == 1)
+    play.happens(lifecycle.RegistrationFound(7))
+    play.ends()
+    assert play.heard[-1].life.reason == "flushed by order"
+
+
 def test_a_busy_runner_whose_actor_keeps_crashing_keeps_its_job(make_world: MakeWorld) -> None:
     play = Play(make_world(), found("busy"))
     play.world.lxd.put(NAME, installation="fleet", stage="busy", runner_id="7")

@@ -12,8 +12,8 @@ from fake_world import Inbox, World, eventually
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from supervisor import __version__, lifecycle
-from supervisor.actors import control, signals
+from supervisor import __version__, control, lifecycle
+from supervisor.actors import signals
 from supervisor.lifecycle import Life, Stage
 from supervisor.messages import Happened
 from supervisor.roster import Entry, digest

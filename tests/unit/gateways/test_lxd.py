@@ -10,6 +10,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from supervisor.gateways.lxd._errors import of_operation, redacted
 from supervisor.gateways.lxd._moments import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 # Each of these was met: the words are LXD 5.0.2's.
@@ -130,7 +131,7 @@ def test_the_socket_is_found_as_lxc_finds_it(
 class _Impostor:
     """Something that listens on a unix socket and answers as it was told to."""
 
-    def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, answer: Callable[[bytes], bytes | Iterator[bytes]]) -> None:
         self.path = path
         self._answer = answer
         self._listener = socket.socket(socket.AF_UNIX)
@@ -154,11 +155,13 @@ class _Impostor:
                 received = b""
                 while b"\r\n\r\n" not in received:
                     received += peer.recv(4096)
-                peer.sendall(self._answer(received))
-                peer.shutdown(socket.SHUT_WR)
-                # It may still have something to say, such as the answer to a ping.
-                peer.settimeout(2)
-                with contextlib.suppress(OSError):
+                answer = self._answer(received)
+                with contextlib.suppress(OSError):  # who asked may have gone
+                    for piece in [answer] if isinstance(answer, bytes) else answer:
+                        peer.sendall(piece)
+                    peer.shutdown(socket.SHUT_WR)
+                    # It may still have something to say, such as the answer to a ping.
+                    peer.settimeout(2)
                     while peer.recv(4096):
                         pass
 
@@ -167,7 +170,7 @@ class _Impostor:
 def impostor(tmp_path: Path) -> Iterator[Callable[..., Lxd]]:
     made: list[_Impostor] = []
 
-    def make(answer: Callable[[bytes], bytes]) -> Lxd:
+    def make(answer: Callable[[bytes], bytes | Iterator[bytes]]) -> Lxd:
         made.append(_Impostor(tmp_path / f"{len(made)}.socket", answer))
         return Lxd(LxdEndpoint(made[-1].path, timeout_s=5))
 
@@ -274,6 +277,35 @@ def test_a_connection_that_breaks_in_the_middle_is_told(impostor: Callable[..., 
 
     with pytest.raises(LxdUnavailable, match="the connection broke"):
         lxd.instances()
+
+
+def _dripping(received: bytes, pauses: Sequence[float]) -> Iterator[bytes]:
+    """Answer the connection as LXD does, and with a console that comes in drops."""
+    if b"/console" not in received:
+        yield _lxd(received, {})
+        return
+    yield f"HTTP/1.1 200 OK\r\nContent-Length: {2 * len(pauses)}\r\n\r\n".encode()
+    for pause_s in pauses:
+        yield b"x\n"
+        threading.Event().wait(pause_s)
+
+
+def test_a_console_that_comes_in_drops_is_read_to_its_end(impostor: Callable[..., Lxd]) -> None:
+    lxd = impostor(lambda received: _dripping(received, [0.01] * 20))
+
+    assert lxd.console_log("one", most_bytes=8, limit_s=5) == "x\n" * 4
+
+
+@pytest.mark.parametrize("pauses", [[0.01] * 300, [0.4] * 6, [0.7, 2, 0]])
+def test_a_console_that_drips_is_given_up_when_the_time_for_all_of_it_is_over(
+    impostor: Callable[..., Lxd], pauses: list[float]
+) -> None:
+    lxd = impostor(lambda received: _dripping(received, pauses))
+
+    began = time.monotonic()
+    with pytest.raises(LxdUnavailable, match=r"could not read the console .* within 1 s"):
+        lxd.console_log("one", limit_s=1)
+    assert 0.9 <= time.monotonic() - began < 1.5
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

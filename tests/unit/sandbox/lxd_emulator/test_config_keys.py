@@ -36,3 +36,34 @@ def test_sizes_are_whole_numbers_with_a_unit(number: int, unit: str) -> None:
     assert config_keys.size(f"{number}{unit}") is None
     assert config_keys.size(f"-{number}{unit}") is not None
     assert config_keys.size(f"{number}.5{unit}") is not None
+
+
+_FILTERS = ("security.ipv4_filtering", "security.ipv6_filtering")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*_FILTERS, "security.mac_filtering"]),
+        st.sampled_from(["true", "on", "1", "false", "maybe", ""]),
+    ),
+    st.sampled_from(["vlan", "vlan.tagged"]),
+)
+def test_a_card_has_no_vlan_while_its_addresses_are_filtered(
+    filters: dict[str, str], vlan: str
+) -> None:
+    card = {"type": "nic", **filters}
+    config_keys.check_device_options("eth0", card)
+    if any(config_keys.is_true(filters.get(key)) for key in _FILTERS):
+        with pytest.raises(LxdError, match="IP filtering cannot be used with VLAN filtering"):
+            config_keys.check_device_options("eth0", {**card, vlan: "5"})
+    else:
+        config_keys.check_device_options("eth0", {**card, vlan: "5"})
+
+
+def test_only_the_isolation_of_a_port_must_be_a_boolean() -> None:
+    for key in (*_FILTERS, "security.mac_filtering"):
+        config_keys.check_device_options("eth0", {"type": "nic", key: "maybe"})
+    with pytest.raises(LxdError, match="Invalid value for a boolean"):
+        config_keys.check_device_options(
+            "eth0", {"type": "nic", "security.port_isolation": "no way"}
+        )

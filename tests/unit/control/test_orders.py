@@ -8,7 +8,7 @@ import pytest
 from fake_world import Inbox, World, eventually
 from flask.testing import FlaskClient
 
-from supervisor.actors.control import make_app
+from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import Drain, Happened, Reconcile, Resume
 from supervisor.roster import Entry
@@ -80,7 +80,7 @@ def test_a_flush_tells_those_whom_it_concerns(
     assert answer.status_code == 202
     assert set((answer.json or {})["runners"]) == waited_for
     for name, force in told.items():
-        order = Happened(DeletionOrdered("flushed by order", force=force))
+        order = Happened(DeletionOrdered("flushed by order", force=force, stands=True))
         eventually(lambda name=name, order=order: fleet.told[name] == [order])
     assert all(not got for name, got in fleet.told.items() if name not in told)
 
@@ -94,7 +94,8 @@ def test_a_flush_of_nobody_knows_whom_is_refused(fleet: Fleet) -> None:
 def test_a_runner_is_deleted_by_its_name(fleet: Fleet) -> None:
     fleet.run("one").has("one", Stage.IDLE)
     assert fleet.client.delete("/v1/runners/one").json == {"runners": ["one"]}
-    eventually(lambda: fleet.told["one"] == [Happened(DeletionOrdered("deleted by order"))])
+    order = DeletionOrdered("deleted by order", stands=True)
+    eventually(lambda: fleet.told["one"] == [Happened(order)])
 
 
 def test_a_busy_runner_is_deleted_by_force_only(fleet: Fleet) -> None:
@@ -104,7 +105,7 @@ def test_a_busy_runner_is_deleted_by_force_only(fleet: Fleet) -> None:
     assert "--force" in str(refused.json)
     assert fleet.told["one"] == []
     assert fleet.client.delete("/v1/runners/one?force").status_code == 202
-    forced = Happened(DeletionOrdered("deleted by order", force=True))
+    forced = Happened(DeletionOrdered("deleted by order", force=True, stands=True))
     eventually(lambda: fleet.told["one"] == [forced])
 
 

@@ -1,4 +1,4 @@
-"""What operators order on the control socket: a part of the control actor."""
+"""What operators order on the control socket: a part of the control API."""
 
 from http import HTTPStatus
 from typing import Any
@@ -92,7 +92,8 @@ def refuse(status: HTTPStatus, error: str) -> tuple[Response, HTTPStatus]:
 
 
 def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:
-    return system.directory.tell(name, Happened(DeletionOrdered(reason, force=force)))
+    order = DeletionOrdered(reason, force=force, stands=True)
+    return system.directory.tell(name, Happened(order))
 
 
 def _ask_fleet(system: System, message: object) -> Any:

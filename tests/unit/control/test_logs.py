@@ -9,7 +9,7 @@ import pytest
 from fake_world import World
 from flask.testing import FlaskClient
 
-from supervisor.actors.control import make_app
+from supervisor.control import make_app
 
 MakeWorld = Callable[..., World]
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

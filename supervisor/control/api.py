@@ -1,0 +1,95 @@
+"""The control API: what `supervisor-cli` and other tools on this machine ask, and order."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from pydantic_core import to_jsonable_python
+from werkzeug.exceptions import HTTPException
+
+from supervisor import __version__
+from supervisor.control.orders import refuse, serve_orders
+from supervisor.gateways.log_store import LogStore
+from supervisor.parts import Parts
+from supervisor.report import log_report, runner_report, status_report
+from supervisor.supervision import Crash, System, tree
+
+
+def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
+    """Make the control API.
+
+    Args:
+        system: the supervision system.
+        parts: what the actors share.
+        debug: whether actors may be killed by order.
+    """
+    app = Flask("control", static_folder=None)
+    app.register_error_handler(HTTPException, _in_words)
+
+    @app.get("/v1/version")
+    def version() -> Response:
+        return jsonify(version=__version__)
+
+    @app.get("/v1/tree")
+    def get_tree() -> Response:
+        return jsonify(to_jsonable_python(tree(system)))
+
+    @app.get("/v1/status")
+    def get_status() -> Response:
+        return jsonify(
+            status_report(
+                tree(system),
+                parts.roster.all(),
+                parts.settings,
+                system.clock.now(),
+                draining_since=parts.drain.since,
+            )
+        )
+
+    @app.get("/v1/runners")
+    def get_runners() -> Response:
+        return jsonify([runner_report(entry) for entry in parts.roster.all()])
+
+    serve_orders(app, system, parts)
+    _serve_logs(app, parts.logs)
+    if debug:
+        app.post("/v1/debug/crash/<name>")(_crash(system))
+    return app
+
+
+def _serve_logs(app: Flask, store: LogStore) -> None:
+    @app.get("/v1/logs")
+    def list_logs() -> Any:
+        try:
+            kept = store.listing()
+        except OSError as error:
+            return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't list the logs: {error}")
+        return jsonify([log_report(one) for one in kept])
+
+    @app.get("/v1/logs/<name>")
+    def get_logs(name: str) -> Any:
+        try:
+            kept = store.read(name)
+        except OSError as error:
+            return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't read the logs: {error}")
+        if kept is None:
+            return refuse(
+                HTTPStatus.NOT_FOUND, f"no logs of {name} are kept; see `supervisor-cli logs`"
+            )
+        return jsonify({**log_report(kept), "text": kept.text})
+
+
+def _crash(system: System) -> Callable[[str], Any]:
+    def crash(name: str) -> Any:
+        if not system.directory.tell(name, Crash("ordered on the control socket")):
+            return refuse(HTTPStatus.NOT_FOUND, f"no actor is called {name}")
+        return "", HTTPStatus.ACCEPTED
+
+    return crash
+
+
+def _in_words(error: HTTPException) -> Any:
+    """Answer in JSON what Flask would answer in HTML, such as for an address that is none."""
+    what = f"the daemon refuses {request.method} {request.path}: {error.name.lower()}"
+    return jsonify(error=what), error.code or HTTPStatus.INTERNAL_SERVER_ERROR

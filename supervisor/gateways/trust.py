@@ -1,0 +1,35 @@
+"""Whether a directory is in nobody's hands but root's and this process's user's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def distrust(directory: Path) -> str:
+    """Say in whose hands a directory is, and what would be right; empty if it can be trusted.
+
+    Who owns or may write a directory above can put another in its place, unless its sticky bit
+    keeps what is in it for its owners. Links are followed, and must be trusted too.
+
+    Raises:
+        OSError: it can't be looked at.
+    """
+    for part in (directory, *directory.parents):
+        found = part.lstat()
+        if found.st_uid not in {0, os.geteuid()}:
+            return f"{part} belongs to user {found.st_uid}, not to root: chown -h root {part}"
+        if stat.S_ISLNK(found.st_mode):
+            if why := distrust(part.parent / part.readlink()):
+                return why
+            continue
+        is_sticky = found.st_mode & stat.S_ISVTX and part != directory
+        if found.st_mode & _OTHERS_WRITE and not is_sticky:
+            return f"{part} can be written by others than its owner: chmod go-w {part}"
+    return ""
