@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 # No character in them means anything to a shell, to apt, to JSON or in an environment file; a
 # percent sign does to systemd.
@@ -66,6 +66,23 @@ class Proxies:
     def all(self) -> tuple[Proxy, ...]:
         """Give those that are set."""
         return tuple(proxy for proxy in (self.http, self.https) if proxy)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what may stand in no log."""
+        return tuple(secret for proxy in self.all() for secret in secrets_in(proxy.url))
+
+
+def secrets_in(url: str) -> tuple[str, ...]:
+    """Return what may stand in no log of a proxy's address, as it is written there and as it is.
+
+    A user without a password is one: it may be a token.
+    """
+    match = re.match(r"https?://([^/@\s]+)@", url)
+    if match is None:
+        return ()
+    user, _, password = match[1].partition(":")
+    written = (match[1], password or user)
+    return tuple(dict.fromkeys((*written, *map(unquote, written))))
 
 
 def parse_proxy(text: str) -> Proxy:
