@@ -46,13 +46,13 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
             for denied in (few, many, many, few):
                 nft.apply(ruleset.render(_policy(denied)))
                 (echoes_few if denied is few else echoes_many).append(_echo_us(there.guest))
-    load = statistics.median(ours) / statistics.median(by_hand)
     # Whatever else the machine does only adds to them: the least are the least disturbed.
+    load = min(ours) / min(by_hand)
     packet = min(echoes_many) / min(echoes_few)
     rows = [
         (f"nft's load of {networks:,} networks by hand, s", spread(by_hand)),
         ("the whole table, rendered and loaded, s", spread(ours)),
-        ("ratio", f"{load:.2f}"),
+        ("ratio of the least", f"{load:.2f}"),
         ("listed, read and compared, s", spread(checks)),
         ("echo over UDP with 10 networks, us", spread(echoes_few)),
         (f"the same with {networks:,}, us", spread(echoes_many)),

@@ -1,7 +1,8 @@
 """Networks of their own for tests and benchmarks: a host with a bridge, guests, and all the rest.
 
 Nothing leads out of them: packets to any address end in the namespace that stands for the world.
-Takes root and iproute2.
+They have no names, so the kernel removes them even if this process is killed. Takes root, iproute2
+and util-linux.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from secrets import token_hex
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -51,14 +51,19 @@ _QUIET = (
 
 @dataclass(frozen=True)
 class Namespace:
-    """A network namespace."""
+    """A network namespace, which lives as long as this process holds its file open."""
 
-    name: str
+    file: int
+
+    @property
+    def path(self) -> str:
+        """Where any process finds it."""
+        return f"/proc/{os.getpid()}/fd/{self.file}"
 
     @property
     def prefix(self) -> tuple[str, ...]:
         """What a command must be preceded by to run there."""
-        return ("ip", "netns", "exec", self.name)
+        return ("nsenter", f"--net={self.path}")
 
     def run(self, *command: str, script: str = "") -> str:
         """Run a command there, and return what it prints.
@@ -70,7 +75,7 @@ class Namespace:
 
     def ip(self, script: str, *options: str) -> None:
         """Carry out commands of `ip`, one a line."""
-        _run("ip", *options, "-netns", self.name, "-batch", "-", script=script)
+        self.run("ip", *options, "-batch", "-", script=script)
 
     def set(self, *settings: str) -> None:
         """Set kernel parameters, as `sysctl` takes them."""
@@ -92,17 +97,15 @@ class Namespace:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Have this thread be there: sockets that it makes stay there."""
-        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
+        here = _current()
         try:
-            _enter(there)
+            _call(_LIBC.setns(self.file, _NEW_NETWORK))
             try:
                 yield
             finally:
-                _enter(here)
+                _call(_LIBC.setns(here, _NEW_NETWORK))
         finally:
             os.close(here)
-            os.close(there)
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,21 @@ class Neighbourhood:
 @contextmanager
 def namespace() -> Iterator[Namespace]:
     """Make an empty network namespace."""
-    made = Namespace(f"guests-{token_hex(4)}")
-    _run("ip", "netns", "add", made.name)
+    here = _current()
+    try:
+        _call(_LIBC.unshare(_NEW_NETWORK))
+        try:
+            made = Namespace(_current())
+        finally:
+            _call(_LIBC.setns(here, _NEW_NETWORK))
+    finally:
+        os.close(here)
     try:
         made.set(*_QUIET)
         made.ip("link set lo up")
         yield made
     finally:
-        _run("ip", "netns", "delete", made.name)
+        os.close(made.file)
 
 
 @contextmanager
@@ -138,7 +148,7 @@ def neighbourhood() -> Iterator[Neighbourhood]:
             addr add {GATEWAYS[0]}/24 broadcast + dev {BRIDGE}
             addr add {GATEWAYS[1]}/64 dev {BRIDGE}
             link set {BRIDGE} up
-            link add uplink address {_MACS["host"]} type veth peer name uplink netns {world.name} \
+            link add uplink address {_MACS["host"]} type veth peer name uplink netns {world.path} \
                 address {_MACS["world"]}
             link add elsewhere type bridge
             link set elsewhere up
@@ -162,7 +172,7 @@ def neighbourhood() -> Iterator[Neighbourhood]:
             port = f"guest{number}"
             mac = f"02:00:00:00:00:{number:02}"
             host.ip(
-                f"""link add {port} type veth peer name eth0 netns {there.name} address {mac}
+                f"""link add {port} type veth peer name eth0 netns {there.path} address {mac}
                 link set {port} master {BRIDGE}
                 link set {port} up"""
             )
@@ -209,6 +219,12 @@ def _run(*command: str, script: str = "") -> str:
     return done.stdout
 
 
-def _enter(network: int) -> None:
-    if _LIBC.setns(network, _NEW_NETWORK) != 0:
-        raise OSError(ctypes.get_errno(), "could not enter a network namespace")
+def _current() -> int:
+    """Open the file of the network namespace that this thread is in."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+
+def _call(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"could not enter a network namespace: {os.strerror(number)}")

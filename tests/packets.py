@@ -35,7 +35,6 @@ _MARK = b"packet-of-the-test-"
 _TOKEN_LENGTH = len(_MARK) + 8
 _ADMIN_PROHIBITED = {4: (3, 13), 6: (1, 1)}
 _ECHO_REQUEST = {4: 8, 6: 128}
-_ICMP_HEADER = 8
 _TOLD_S = 1.5
 _SILENCE_S = 0.15
 

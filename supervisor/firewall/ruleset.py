@@ -217,9 +217,9 @@ _REFUSE = (
     Rule("reject with icmpx type admin-prohibited", "so that nobody waits for an answer"),
 )
 
+_LISTENERS = "{ mld-listener-report, mld-listener-done, mld2-listener-report }"
 # Advertisements of routers and redirects are not among these: nobody but this host may tell guests
 # where to send.
-_LISTENERS = "{ mld-listener-report, mld-listener-done, mld2-listener-report }"
 _LINK = (
     Rule(
         "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",

@@ -129,6 +129,7 @@ class Monitor:
     """Watches a table by a child process, until it is closed.
 
     It takes a moment until the child hears: who must miss nothing looks at the table after that.
+    A child that outlives this process ends with the next change that it can tell nobody of.
     """
 
     def __init__(

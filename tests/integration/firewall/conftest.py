@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from guest_policies import TABLE
 from packets import Ground, listening
 
 from sandbox.namespaces import neighbourhood
@@ -27,10 +26,3 @@ def ground(lasting_ground: Ground) -> Iterator[Ground]:
     """The same, without any table."""
     yield lasting_ground
     lasting_ground.there.host.run("nft", "flush", "ruleset")
-
-
-@pytest.fixture
-def table(ground: Ground) -> str:
-    """The table's name."""
-    assert ground.nft.tables() == []
-    return TABLE

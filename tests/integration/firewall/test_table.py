@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
+from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
@@ -247,6 +250,38 @@ def test_the_end_of_the_watch_is_told_once(
     told, kill = watched
     kill()
     assert told.get(timeout=_LIMIT_S) == "lost"
+
+
+def test_a_watch_of_a_process_that_was_killed_ends_with_the_next_change(host: Namespace) -> None:
+    watcher = f"""
+import os, time
+from supervisor.gateways.nftables import Nftables
+seen = []
+nft = Nftables({(*host.prefix, "nft")!r})
+monitor = nft.monitor(lambda: seen.append(1), int, "told")
+while not seen:
+    nft.apply("table inet told; delete table inet told")
+print(monitor._process.pid, flush=True)
+os.kill(os.getpid(), {signal.SIGKILL.value})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", watcher], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = Path(f"/proc/{int(done.stdout)}")
+    assert "monitor" in (child / "cmdline").read_text()
+
+    deadline = time.monotonic() + _LIMIT_S
+    while _runs(child):
+        assert time.monotonic() < deadline
+        host.run("nft", "-f", "-", script="table inet told; delete table inet told")
+
+
+def _runs(process: Path) -> bool:
+    try:
+        return " Z " not in (process / "stat").read_text()
+    except OSError:
+        return False
 
 
 def test_a_watch_that_can_not_begin_says_why() -> None:

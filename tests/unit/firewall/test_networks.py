@@ -1,7 +1,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 from itertools import pairwise
 
 import pytest
@@ -133,6 +141,16 @@ def test_what_is_shown_of_a_wrong_entry_is_short_and_printable() -> None:
 def test_what_is_neither_a_list_nor_a_text_is_refused(value: object, wanted: str) -> None:
     with pytest.raises(ValueError, match=wanted):
         split(value)
+
+
+@given(
+    st.lists(_NETWORKS | st.sampled_from([IPv4Network(f"10.0.0.{n}/31") for n in range(0, 8, 2)]))
+)
+def test_collapsing_leaves_the_fewest_networks(networks: list[Network]) -> None:
+    few4, few6 = collapsed(networks)
+
+    assert few4 == tuple(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
+    assert few6 == tuple(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
 
 
 @given(
