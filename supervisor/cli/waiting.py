@@ -111,7 +111,7 @@ def until_checked(client: ControlClient, done_by: int) -> Left:
         client: of the daemon.
         done_by: how many looks its actor will have done then.
     """
-    most = 0
+    most = done_by - 2  # as many as there were at least when it was ordered
 
     def left() -> str:
         nonlocal most

@@ -128,3 +128,6 @@ def test_a_look_at_the_firewall_is_waited_for_also_over_a_restart_of_its_actor()
     client = Client(firewall=[{"checks": 7}, {"checks": 0}, {"checks": 1}])
     left = until_checked(client, done_by=8)  # type: ignore[arg-type]
     assert [left(), left(), left()] == ["looks at the firewall"] * 2 + [""]
+    client = Client(firewall=[{"checks": 0}, {"checks": 1}])
+    left = until_checked(client, done_by=8)  # type: ignore[arg-type]
+    assert [left(), left()] == ["looks at the firewall", ""]
