@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-# No character in them means anything to a shell (as a tilde does, after a colon), to apt, to JSON or
+# No character in them means anything to a shell (a tilde would, after a colon), to apt, to JSON or
 # in an environment file; a percent sign does to systemd.
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._%+-]+(?::[A-Za-z0-9._%+-]*)?@)?"
