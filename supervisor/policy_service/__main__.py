@@ -27,14 +27,15 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--bind", callback=_address, required=True, metavar="ADDRESS:PORT")
 @click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 512), default=64, show_default=True)
-def main(settings_fd: int, bind: str, workers: int, threads: int) -> None:
+@click.option("--check-seconds", type=click.FloatRange(0.1, 25), default=20, show_default=True)
+def main(settings_fd: int, bind: str, workers: int, threads: int, check_seconds: float) -> None:
     """Serve the policy until a signal ends it.
 
     The settings are JSON, read from a file descriptor that was inherited. It ends as well when the
     process that has started it ends.
     """
     try:
-        Service(settings.read(settings_fd), bind, workers, threads).run()
+        Service(settings.read(settings_fd), bind, workers, threads, check_seconds).run()
     except settings.SettingsError as error:
         sys.exit(f"policy service: {error}")
     except OSError as error:

@@ -20,7 +20,6 @@ from supervisor.policy_service.state import State
 
 T = TypeVar("T")
 
-CHECK_S = 20.0
 _PING_S = 5.0
 _AT_ONCE = 100
 _log = logging.getLogger(__name__)
@@ -49,9 +48,7 @@ class Judge:
         check_s: seconds that one check may take.
     """
 
-    def __init__(
-        self, github: GitHub, state: State, log: DecisionLog, check_s: float = CHECK_S
-    ) -> None:
+    def __init__(self, github: GitHub, state: State, log: DecisionLog, check_s: float) -> None:
         self._github = github
         self._state = state
         self._log = log

@@ -31,10 +31,14 @@ class Service(BaseApplication):  # type: ignore[misc]
         bind: `ADDRESS:PORT`.
         workers: processes.
         threads: of each: requests that are answered at a time.
+        check_s: seconds that one check may take.
     """
 
-    def __init__(self, settings: Settings, bind: str, workers: int, threads: int) -> None:
+    def __init__(
+        self, settings: Settings, bind: str, workers: int, threads: int, check_s: float
+    ) -> None:
         self._settings = settings
+        self._check_s = check_s
         self._options: dict[str, Any] = {
             "bind": bind,
             "workers": workers,
@@ -61,7 +65,7 @@ class Service(BaseApplication):  # type: ignore[misc]
         """Make the web service, in the master, before it forks."""
         settings = self._settings
         state = State(settings.state_directory)
-        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions))
+        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions), self._check_s)
         return make_app(settings, state, judge)
 
     def run(self) -> None:
