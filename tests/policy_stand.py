@@ -21,6 +21,7 @@ from typing import Any
 
 import requests
 from policy_world import World, body, page_of
+from requests.adapters import HTTPAdapter
 
 from supervisor.policy_tokens import issue
 
@@ -117,10 +118,31 @@ class GitHub:
     released: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
+    def reset(self) -> None:
+        """Have everything in order again."""
+        self.world, self.fault = World(), None
+        self.authorized = {f"Bearer {GITHUB_TOKEN}"}
+        self.installation = (404, {"message": "Not Found"})
+        self.released = threading.Event()
+        self.asked.clear()
+        self.answered.clear()
+        self.most_at_once = 0
+
     def hang(self, _handler: Handler) -> bool:
         """Keep whoever asks waiting, until the test is over."""
         self.released.wait(60)
         return False
+
+
+class _From(HTTPAdapter):
+    """Connects from an address of this machine's."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, source_address=(self._address, 0), **kwargs)
 
 
 @dataclass
@@ -137,17 +159,19 @@ class Service:
         return issue(secret, runner, address, datetime.now(timezone.utc), lifetime)
 
     def call(self, method: str, path: str, token: str | None, **more: Any) -> requests.Response:
+        """Send a request, through a connection of its own, as guests do."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         headers |= more.pop("headers", {})
-        # A connection of its own for each, as guests have them: workers get them by chance.
-        return requests.request(
-            method, self.base + path, headers=headers, timeout=40, allow_redirects=False, **more
-        )
+        with requests.Session() as session:
+            session.mount("http://", _From(more.pop("address", "127.0.0.1")))
+            options = {"timeout": 40, "allow_redirects": False}
+            return session.request(method, self.base + path, headers=headers, **options, **more)
 
     def check(self, event: str = "pull_request", **more: Any) -> requests.Response:
-        """Ask whether a job may run, with a fresh token."""
+        """Ask whether a job may run, with a fresh token of the guest at `address`."""
         asked = more.pop("json", body())
-        return self.call("POST", f"/{event}/check-run", self.token(), json=asked, **more)
+        token = self.token(more.get("address", "127.0.0.1"))
+        return self.call("POST", f"/{event}/check-run", token, json=asked, **more)
 
     @property
     def workers(self) -> list[int]:

@@ -41,7 +41,7 @@ class World:
 
     def answer(self, path: str) -> tuple[int, Any]:  # noqa: PLR0911 - one for each endpoint
         """Answer a request: status and data, the whole list where it is one."""
-        parts = unquote(urlsplit(path).path).removeprefix(f"/repos/{REPOSITORY}").split("/")[1:]
+        parts = unquote(urlsplit(path).path).split("/")[4:]  # whatever the repository's name is
         match parts:
             case []:
                 return 200, {"default_branch": self.default_branch}

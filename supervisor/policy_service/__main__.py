@@ -1,7 +1,9 @@
 """The service's entry point: `python -m supervisor.policy_service`."""
 
+import os
 import sys
 from ipaddress import ip_address
+from typing import Any
 
 import click
 
@@ -27,19 +29,21 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--bind", callback=_address, required=True, metavar="ADDRESS:PORT")
 @click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 512), default=64, show_default=True)
-@click.option("--check-seconds", type=click.FloatRange(0.1, 25), default=20, show_default=True)
-def main(settings_fd: int, bind: str, workers: int, threads: int, check_seconds: float) -> None:
-    """Serve the policy until a signal ends it.
+@click.option(
+    "--check-seconds", "check_s", type=click.FloatRange(0.1, 25), default=20, show_default=True
+)
+@click.option("--parent", type=int, default=os.getppid, help="Ends without that process.")
+def main(settings_fd: int, **options: Any) -> None:
+    """Serve the policy until a signal ends it, or the process that has started it is gone.
 
-    The settings are JSON, read from a file descriptor that was inherited. It ends as well when the
-    process that has started it ends.
+    The settings are JSON, read from a file descriptor that was inherited.
     """
     try:
-        Service(settings.read(settings_fd), bind, workers, threads, check_seconds).run()
+        Service(settings.read(settings_fd), **options).run()
     except settings.SettingsError as error:
         sys.exit(f"policy service: {error}")
     except OSError as error:
-        sys.exit(f"policy service: {error.filename or bind}: {error.strerror}")
+        sys.exit(f"policy service: {error.filename or options['bind']}: {error.strerror}")
 
 
 if __name__ == "__main__":

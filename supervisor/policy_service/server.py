@@ -32,12 +32,21 @@ class Service(BaseApplication):  # type: ignore[misc]
         workers: processes.
         threads: of each: requests that are answered at a time.
         check_s: seconds that one check may take.
+        parent: the process that started it, without which it ends.
     """
 
     def __init__(
-        self, settings: Settings, bind: str, workers: int, threads: int, check_s: float
+        self,
+        settings: Settings,
+        *,
+        bind: str,
+        workers: int,
+        threads: int,
+        check_s: float,
+        parent: int,
     ) -> None:
         self._settings = settings
+        self._parent = parent
         self._check_s = check_s
         self._options: dict[str, Any] = {
             "bind": bind,
@@ -75,14 +84,14 @@ class Service(BaseApplication):  # type: ignore[misc]
             OSError: the directory can't be used.
         """
         State(self._settings.state_directory).prepare(self._settings.policy)
-        _Master(self).run()
+        _Master(self, self._parent).run()
 
 
 class _Master(Arbiter):  # type: ignore[misc]
     """The master; it does not outlive who started it, as it would keep the address."""
 
-    def __init__(self, app: Service) -> None:
-        self._parent = os.getppid()
+    def __init__(self, app: Service, parent: int) -> None:
+        self._parent = parent
         super().__init__(app)
 
     def murder_workers(self) -> None:

@@ -70,22 +70,28 @@ def _made(path: Path) -> Path:
     return path
 
 
-def test_health_does_not_wait_for_a_github_that_hangs(service: Service, github: GitHub) -> None:
+def test_health_waits_but_shortly_for_a_github_that_hangs(github: GitHub, tmp_path: Path) -> None:
     github.fault = github.hang
-    answer = service.call("GET", "/health", None)
+    with running(settings_for(github.url, tmp_path), tmp_path) as service:
+        answer = service.call("GET", "/health", None)
     assert answer.status_code == 500
     assert answer.elapsed < timedelta(seconds=10)
 
 
 def test_a_policy_holds_for_all_workers_from_the_next_check_on(
-    service: Service, github: GitHub
+    github: GitHub, tmp_path: Path
 ) -> None:
+    with running(settings_for(github.url, tmp_path), tmp_path) as service:
+        _set_policies(service, github)
+
+
+def _set_policies(service: Service, github: GitHub) -> None:
     github.world.outside.append(MALLORY)
     off = {"push": {"collaborators": {"enabled": False}}}
     assert service.call("POST", "/policy", CHARM, json=off).status_code == 204
     assert {service.check("push", json=BRANCH).status_code for _ in range(8)} == {204}
     assert service.check("schedule", json=BRANCH).status_code == 403
-    for wrong in ({"pushh": {}}, [], None, {"push": {"collaborators": {}}}):
+    for wrong in ({"pushh": {}}, [], "null", {"push": {"collaborators": {}}}):
         answer = service.call("POST", "/policy", CHARM, json=wrong)
         assert answer.status_code == 400
         assert answer.text.startswith("invalid policy document, exc=")
