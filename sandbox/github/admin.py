@@ -5,6 +5,7 @@ Every call needs one of the sandbox's tokens that may write.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -39,8 +40,11 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 
 async def queue_job(request: web.Request) -> web.Response:
-    """Queue a job; the body holds the fields of a `JobRequest`."""
+    """Queue a job; the body holds the fields of a `JobRequest`, the payload also as JSON."""
     body = await body_of(request)
+    payload = body.get("payload")
+    if payload is not None and not isinstance(payload, str):
+        body["payload"] = json.dumps(payload)
     try:
         wanted = JobRequest(**{**body, "labels": tuple(body.get("labels", ("self-hosted",)))})
         job = request.app[HUB].queue(wanted)
@@ -80,8 +84,10 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """Return all there is to know of a job."""
-    return {name: _plain(value) for name, value in asdict(job).items()}
+    """Return all there is to know of a job but its event's payload, which can be large."""
+    shown = asdict(job)
+    del shown["payload"]
+    return {name: _plain(value) for name, value in shown.items()}
 
 
 def _runner_document(runner: Runner) -> dict[str, Any]:
