@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.github import repository_admin
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Fault
 from sandbox.github.middleware import error_answer
@@ -25,6 +26,8 @@ def add(app: web.Application) -> None:
     route("GET", "/_sandbox/jobs", _for_operators(list_jobs))
     route("POST", "/_sandbox/jobs", _for_operators(queue_job))
     route("GET", "/_sandbox/runners", _for_operators(list_runners))
+    for method, path, handler in repository_admin.ROUTES:
+        route(method, path, _for_operators(handler))
     route("POST", "/_sandbox/faults", _for_operators(add_fault))
     route("DELETE", "/_sandbox/faults", _for_operators(clear_faults))
     offer = app[OFFER]

@@ -144,6 +144,8 @@ class JobRequest:
     actor: str = "octocat"
     payload: str | None = None
     """The event file as it stands, JSON or not; what GitHub would write, if not told."""
+    always: str = ""
+    """Steps with `if: always()`: they run whatever failed before them, a hook too."""
 
     def __post_init__(self) -> None:
         if not _REPOSITORY.fullmatch(self.repository):
@@ -173,6 +175,7 @@ class Job:
     actor: str = ""
     payload: str = field(default="", repr=False)
     """What the runner writes to the event file."""
+    always: str = ""
     status: JobStatus = "queued"
     conclusion: JobConclusion | None = None
     runner_id: int | None = None

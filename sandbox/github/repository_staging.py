@@ -27,7 +27,8 @@ class RepositoryStaging:
     Where a method takes a `repository`, that is `owner/name`; it is made if it is new.
     """
 
-    hub: Hub
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
 
     def repository(self, repository: str) -> Repository:
         """Return all settings of a repository."""

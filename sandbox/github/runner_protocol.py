@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 
 from aiohttp import web
@@ -182,6 +183,7 @@ def job_text(job: Job) -> str:
         "head-ref": job.head_ref,
         "base-ref": job.base_ref,
         "actor": job.actor,
+        "always": base64.b64encode(job.always.encode()).decode(),
     }
     return "".join(f"{key}={value}\n" for key, value in fields.items()) + "\n" + job.script
 

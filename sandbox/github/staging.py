@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from sandbox.github.app_jwt import Access, App
     from sandbox.github.credentials import Grant
-    from sandbox.github.hub import Hub
     from sandbox.github.model import Job, JobRequest, Runner, RunnerGroup, Visibility
     from sandbox.github.permissions import Level
 
@@ -24,9 +23,6 @@ class Staging(RepositoryStaging):
 
     Where a method takes a `scope`, that is `acme`, `acme/demo` or `enterprises/big`.
     """
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
 
     # What it holds
 

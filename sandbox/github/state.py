@@ -203,6 +203,7 @@ class State(Registrations):
             base_ref=request.base_ref,
             actor=request.actor,
             payload=request.payload or "",
+            always=request.always,
         )
         self._next_job_id += 1
         self._jobs[job.id] = job

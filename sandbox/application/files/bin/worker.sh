@@ -18,11 +18,15 @@ read_job() {
             head-ref=*) head_ref=$value ;;
             base-ref=*) base_ref=$value ;;
             actor=*) actor=$value ;;
+            always=*) always=$value ;;
             esac
         done
         # The shell has read no further than the empty line.
         cat >"$temp/steps.sh"
     } <"$channel/answer"
+    base64 -d >"$temp/always.sh" <<ALWAYS
+$always
+ALWAYS
 }
 
 run_job() {
@@ -38,14 +42,25 @@ run_job() {
     fi
     (keep_lease) </dev/null >/dev/null 2>&1 4>&- &
     lease=$!
-    result=success
     prepare_job
-    fetch_event
-    [ "$result" = failure ] || run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
-    [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
-    run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+    result=success
+    if fetch_event; then
+        run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
+        run_steps
+        run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+    fi
     end_lease
     report_job
+}
+
+# As with the real one, what failed before, a hook too, doesn't keep those steps from running that
+# say "if: always()". A runner that was told to stop begins no step any more.
+run_steps() {
+    [ -z "$stopping" ] || result=failure
+    [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
+    if [ -s "$temp/always.sh" ] && [ -z "$stopping" ]; then
+        run_part "Run always" sh -e "$temp/always.sh"
+    fi
 }
 
 prepare_job() {
@@ -80,7 +95,7 @@ fetch_event() {
     if [ "$status" != 200 ]; then
         echo "Error: The event's payload was not to be had: $status" >>"$job_log"
         result=failure
-        return
+        return 1
     fi
     {
         while IFS= read -r line && [ "$line" != "$end_of_headers" ]; do :; done

@@ -63,6 +63,7 @@ def test_a_job_goes_from_the_queue_to_its_end(client: Client, github: SandboxGit
         "head-ref": "",
         "base-ref": "",
         "actor": "octocat",
+        "always": "",
     }
     assert script == "echo hello\n"
     assert runner.ask("POST", f"job/{job.id}/started").status_code == 204
