@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     Setting = Callable[[RepositoryStaging, str, web.Request, dict[str, Any]], object]
 
 
-async def show(request: web.Request) -> web.Response:
-    """Show all settings of a repository."""
-    staging = RepositoryStaging(request.app[HUB])
-    return web.json_response(_document(staging.repository(_name(request))))
-
-
 def _document(value: Any) -> Any:
     return _plain(asdict(value))
 
@@ -46,7 +40,7 @@ def _name(request: web.Request) -> str:
 
 def _setting(method: str, setting: Setting) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
-        body = await body_of(request) if method != "DELETE" else {}
+        body = await body_of(request) if method in ("POST", "PUT", "PATCH") else {}
         staging = RepositoryStaging(request.app[HUB])
         try:
             made = setting(staging, _name(request), request, body)
@@ -68,21 +62,21 @@ def _set_branch(
     unknown = body.keys() - {"sha", "protection"}
     if unknown:
         raise ValueError(f"a branch has a sha and a protection, no {', '.join(sorted(unknown))}")
+    protection = _protection(body.get("protection"))
     made = staging.set_branch(name, branch, body.get("sha"))
-    if "protection" not in body:
-        return made
-    if body["protection"] is None:
-        staging.unprotect(name, branch)
-    else:
-        staging.protect(name, branch, _protection(body["protection"]))
-    return staging.set_branch(name, branch)
+    if protection is not None:
+        return staging.protect(name, branch, protection)
+    return staging.unprotect(name, branch) if "protection" in body else made
 
 
-def _protection(body: dict[str, Any]) -> Protection:
+def _protection(body: Any) -> Protection | None:
+    if body is None:
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("reviews", {}), dict | None):
+        raise TypeError("protection and its reviews are objects, or null")
     reviews = body.get("reviews", {})
-    if reviews is not None:
-        reviews = Reviews(**_tuples(reviews))
-    return Protection(**{**body, "reviews": reviews})
+    given = None if reviews is None else Reviews(**_tuples(reviews))
+    return Protection(**{**body, "reviews": given})
 
 
 def _tuples(body: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +86,7 @@ def _tuples(body: dict[str, Any]) -> dict[str, Any]:
 _PLACE = "/_sandbox/repositories/{owner}/{repo}"
 _PULL = _PLACE + "/pulls/{number}"
 _SETTINGS: tuple[tuple[str, str, Setting], ...] = (
+    ("GET", _PLACE, lambda staging, name, _request, _body: staging.repository(name)),
     ("PATCH", _PLACE, lambda staging, name, _, body: staging.set_repository(name, **body)),
     ("POST", _PLACE + "/forks", lambda staging, name, _, body: staging.add_fork(name, **body)),
     ("PUT", _PLACE + "/branches/{branch:.+}", _set_branch),
@@ -149,8 +144,7 @@ _SETTINGS: tuple[tuple[str, str, Setting], ...] = (
         ),
     ),
 )
-ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", _PLACE, show),
-    *((method, path, _setting(method, setting)) for method, path, setting in _SETTINGS),
+ROUTES: tuple[tuple[str, str, Handler], ...] = tuple(
+    (method, path, _setting(method, setting)) for method, path, setting in _SETTINGS
 )
 """Method, path and handler of each call."""

@@ -83,13 +83,13 @@ class RepositoryStaging:
         with self.hub.change() as state:
             state.repositories.remove_branch(repository, branch)
 
-    def protect(self, repository: str, branch: str, protection: Protection | None = None) -> None:
+    def protect(self, repository: str, branch: str, protection: Protection | None = None) -> Branch:
         """Protect a branch, by default with one review and no way around it."""
-        self._set_protection(repository, branch, protection or Protection())
+        return self._set_protection(repository, branch, protection or Protection())
 
-    def unprotect(self, repository: str, branch: str) -> None:
+    def unprotect(self, repository: str, branch: str) -> Branch:
         """Take a branch's protection away; rulesets stay."""
-        self._set_protection(repository, branch, None)
+        return self._set_protection(repository, branch, None)
 
     def add_ruleset(self, repository: str, ruleset: Ruleset) -> Ruleset:
         """Add a ruleset; the one returned has a number."""
@@ -162,14 +162,26 @@ class RepositoryStaging:
                 target, source, branch, now, base_ref=base, **fields
             )
 
-    def change_pull(self, repository: str, number: int, **fields: Any) -> PullRequest:
-        """Change fields of a pull request: `state="closed"`, `head_repository=None`, `head_sha=…`.
+    def change_pull(
+        self, repository: str, number: int, *, merged: bool = False, **fields: Any
+    ) -> PullRequest:
+        """Change a pull request.
+
+        Args:
+            repository: whose.
+            number: which one.
+            merged: whether it is merged now, and so closed.
+            fields: `state="closed"`, `head_sha=…`, and the like; `head_repository=None` stands for
+                a fork that has been deleted.
 
         Raises:
             KeyError: no such pull request.
         """
         with self.hub.change() as state:
-            return state.repositories.change_pull(repository, number, self.hub.clock(), **fields)
+            now = self.hub.clock()
+            if merged:
+                fields = {"state": "closed", "merged_at": now, **fields}
+            return state.repositories.change_pull(repository, number, now, **fields)
 
     def add_comment(self, repository: str, number: int, author: str, body: str) -> Comment:
         """Comment on a pull request.
@@ -200,9 +212,13 @@ class RepositoryStaging:
                 repository, number, author, review, self.hub.clock(), body=body
             )
 
-    def _set_protection(self, repository: str, branch: str, protection: Protection | None) -> None:
+    def _set_protection(
+        self, repository: str, branch: str, protection: Protection | None
+    ) -> Branch:
         with self.hub.change() as state:
             name = state.directory.add_repository(repository).name
             known = state.repositories.of(name).branch(branch)
             made = known or Branch(branch, commit_sha(name, branch))
-            state.repositories.put_branch(name, replace(made, protection=protection))
+            made = replace(made, protection=protection)
+            state.repositories.put_branch(name, made)
+            return made

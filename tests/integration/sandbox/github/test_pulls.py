@@ -66,7 +66,7 @@ def test_closed_pull_requests_are_listed_when_asked_for(
     for number in range(1, 4):
         github.open_pull(DEMO, f"feature-{number}")
     github.change_pull(DEMO, 1, state="closed")
-    github.change_pull(DEMO, 2, state="closed", merged_at=github.hub.clock())
+    github.change_pull(DEMO, 2, merged=True)
     assert _numbers(client) == [3]
     assert _numbers(client, state="closed") == [2, 1]
     assert _numbers(client, state="all") == [3, 2, 1]
