@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sandbox.github.errors import ApiError
-from sandbox.github.repository_documents import (
+from sandbox.github.pull_documents import (
     comment_document,
     pull_document,
     review_document,
@@ -90,8 +90,8 @@ async def get_pull(request: web.Request) -> web.Response:
         pull = _pull_of(request, settings)
         document = pull_document(
             pull,
-            state.profile(scope),
-            state.head_profile(pull),
+            state.repositories.profile(scope),
+            state.repositories.head_profile(pull),
             base,
             comments=sum(comment.number == pull.number for comment in settings.comments),
         )
@@ -139,13 +139,15 @@ def _pulls(
     base = api_base(request)
     with request.app[HUB].view() as state:
         scope = scope_of(request, state)
-        target = state.profile(scope)
+        target = state.repositories.profile(scope)
         pulls = select(list(state.repositories.of(scope.name).pulls.values()))
         return array(
             request,
             pulls,
             scope.path_by_id + path,
-            lambda pull: simple_pull_document(pull, target, state.head_profile(pull), base),
+            lambda pull: simple_pull_document(
+                pull, target, state.repositories.head_profile(pull), base
+            ),
         )
 
 
