@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 
-PULL_EVENTS = ("pull_request", "pull_request_target", "pull_request_review")
+PULL_EVENTS = ("pull_request", "pull_request_target")
 _BRANCHES = "refs/heads/"
 
 
@@ -100,17 +100,10 @@ def _payload(
         payload["organization"] = organization(owner, base)
     workflow = f".github/workflows/{request.workflow}.yaml"
     if pull is not None:
-        comments = state.repositories.of(scope.name).comments
         payload |= {
             "action": "opened",
             "number": pull.number,
-            "pull_request": pull_document(
-                pull,
-                profile,
-                state.repositories.head_profile(pull),
-                base,
-                comments=sum(comment.number == pull.number for comment in comments),
-            ),
+            "pull_request": pull_document(pull, state.repositories.pull_context(scope, pull, base)),
         }
     elif request.event == "push":
         payload |= _push(request, scope, base, now)

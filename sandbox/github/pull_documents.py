@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.github.documents import timestamp
@@ -14,17 +15,23 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def simple_pull_document(
-    pull: PullRequest, target: RepositoryProfile, head: RepositoryProfile | None, base: str
-) -> Document:
-    """Return a pull request as it stands in a listing.
+@dataclass(frozen=True)
+class PullContext:
+    """What a pull request's document tells of its surroundings."""
 
-    Args:
-        pull: the pull request.
-        target: the repository it is to be merged into.
-        head: the repository it comes from, None where that has been deleted.
-        base: the API's address.
-    """
+    settings: Repository
+    """Of the repository it is to be merged into."""
+    target: RepositoryProfile
+    """The same repository."""
+    head: RepositoryProfile | None
+    """The repository it comes from, None where that has been deleted."""
+    base: str
+    """The API's address."""
+
+
+def simple_pull_document(pull: PullRequest, context: PullContext) -> Document:
+    """Return a pull request as it stands in a listing."""
+    target, head, base = context.target, context.head, context.base
     url = f"{base}{target.path}/pulls/{pull.number}"
     issue = f"{base}{target.path}/issues/{pull.number}"
     html = f"{base}/{target.full_name}/pull/{pull.number}"
@@ -85,29 +92,23 @@ def simple_pull_document(
             "repo": repository(target, base),
         },
         "_links": {name: {"href": href} for name, href in links.items()},
-        "author_association": "NONE",
+        "author_association": _association(pull.author, context.settings),
         "auto_merge": None,
         "draft": pull.draft,
     }
 
 
-def pull_document(
-    pull: PullRequest,
-    target: RepositoryProfile,
-    head: RepositoryProfile | None,
-    base: str,
-    *,
-    comments: int = 0,
-) -> Document:
+def pull_document(pull: PullRequest, context: PullContext) -> Document:
     """Return a pull request in full."""
     is_open = pull.state == "open"
-    return simple_pull_document(pull, target, head, base) | {
+    comments = [one for one in context.settings.comments if one.number == pull.number]
+    return simple_pull_document(pull, context) | {
         "merged": pull.merged_at is not None,
         "mergeable": True if is_open else None,
         "rebaseable": True if is_open else None,
         "mergeable_state": "clean" if is_open else "unknown",
         "merged_by": None,
-        "comments": comments,
+        "comments": len(comments),
         "review_comments": 0,
         "maintainer_can_modify": False,
         "commits": 1,

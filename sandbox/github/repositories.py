@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sandbox.github.profiles import RepositoryProfile
+from sandbox.github.pull_documents import PullContext
 from sandbox.github.settings import (
     Branch,
     Collaborator,
@@ -61,10 +62,15 @@ class Repositories:
             parent=self.profile(parent) if parent else None,
         )
 
-    def head_profile(self, pull: PullRequest) -> RepositoryProfile | None:
-        """Return the same of the repository that a pull request comes from; None if it is gone."""
+    def pull_context(self, repository: Scope, pull: PullRequest, base: str) -> PullContext:
+        """Return what a pull request's document tells of its surroundings."""
         head = self._directory.scope(pull.head_repository) if pull.head_repository else None
-        return self.profile(head) if head else None
+        return PullContext(
+            self.of(repository.name),
+            self.profile(repository),
+            self.profile(head) if head else None,
+            base,
+        )
 
     # Branches and rulesets
 
