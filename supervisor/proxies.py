@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-# No character in them means anything to a shell, to apt, to JSON or in an environment file; a
-# percent sign does to systemd.
+# No character in them means anything to a shell (a tilde would, after a colon), to apt, to JSON or
+# in an environment file; a percent sign does to systemd.
 _URL = re.compile(
-    r"https?://(?:[A-Za-z0-9._~%+-]+(?::[A-Za-z0-9._~%+-]*)?@)?"
+    r"https?://(?:[A-Za-z0-9._%+-]+(?::[A-Za-z0-9._%+-]*)?@)?"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?"
 )
 _NO_PROXY = re.compile(r"[A-Za-z0-9.:/*\[\]_-]+")
@@ -99,7 +99,7 @@ def parse_proxy(text: str) -> Proxy:
     if not fits:
         raise ValueError(
             "must be http://HOST:PORT, with USER:PASSWORD@ before HOST if it wants them; anything "
-            "but letters, digits and ._~+- in them percent-encoded"
+            "but letters, digits and ._+- in them percent-encoded"
         )
     return Proxy(text.rstrip("/"))
 

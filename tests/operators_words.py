@@ -11,7 +11,7 @@ from supervisor.config import parse
 from supervisor.guest_network import GuestNetwork
 
 _WORD = string.ascii_letters + string.digits
-_USER = _WORD + "._~%+-"
+_USER = _WORD + "._%+-"
 
 ports = st.integers(1, 65535)
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,20}[A-Za-z0-9])?", fullmatch=True)
