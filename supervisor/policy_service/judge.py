@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _PING_S = 5.0
 _AT_ONCE = 100
+_LONGEST_REASON = 2000
 _log = logging.getLogger(__name__)
 
 
@@ -31,11 +32,15 @@ class Refused:
 
     Attributes:
         status: 403 where the job or its repository is at fault, 500 where it could not be checked.
-        reason: one line, for the job's log.
+        reason: for the job's log, where a line of somebody else's making could be an order.
     """
 
     status: HTTPStatus
     reason: str
+
+    def __post_init__(self) -> None:
+        line = "".join(letter if letter.isprintable() else " " for letter in self.reason)
+        object.__setattr__(self, "reason", line[:_LONGEST_REASON])
 
 
 class Judge:

@@ -55,6 +55,7 @@ class Service(BaseApplication):  # type: ignore[misc]
             "worker_class": Worker,
             "preload_app": True,
             "keepalive": 0,
+            "umask": 0o077,
             "timeout": _HUNG_S,
             "graceful_timeout": _LAST_WORDS_S,
             "limit_request_line": _LONGEST_LINE,
@@ -98,5 +99,5 @@ class _Master(Arbiter):  # type: ignore[misc]
         """End workers that hang, as each second; and everything, if nobody wants it any more."""
         if os.getppid() != self._parent:
             self.log.warning("the process that started the service is gone")
-            raise SystemExit(0)
+            raise StopIteration  # as gunicorn ends itself: those under way are answered
         super().murder_workers()

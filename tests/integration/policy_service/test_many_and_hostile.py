@@ -137,7 +137,9 @@ def test_it_ends_when_the_process_that_has_started_it_is_gone(
         timeout=30,
         check=True,
     )
+    host, port = bind.split(":")
     wait_until(lambda: not Path(f"/proc/{int(done.stdout)}").exists())
+    wait_until(lambda: not _is_open(host, int(port)))
 
 
 # Guests that mean harm.

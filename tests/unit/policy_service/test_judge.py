@@ -99,6 +99,14 @@ def test_a_verdict_is_handed_on_and_logged(tmp_path: Path, monkeypatch: pytest.M
     assert found == [("pass", ""), ("fail", "why")]
 
 
+@given(st.text())
+def test_a_reason_is_one_printable_line_whatever_names_it_holds(text: str) -> None:
+    answer = judge_outcome(Failed(f"{text}\n::stop-commands::{text}" * 99))
+    assert isinstance(answer, Refused)
+    assert answer.reason.isprintable()
+    assert len(answer.reason) <= 2000
+
+
 def test_a_pass_that_can_t_be_logged_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
