@@ -104,7 +104,7 @@ def directory_of(config: Config) -> Path:
 
 def decisions_in(directory: Path) -> Path:
     """Say where it logs its decisions."""
-    return directory / "decisions.log"
+    return directory / "decisions.jsonl"
 
 
 def _written(credential: Credential) -> dict[str, Any]:

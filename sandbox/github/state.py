@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.github.model import Job, JobConclusion, JobRequest, Runner
 from sandbox.github.registrations import Registrations, SessionRefusedError, new_token
+from sandbox.github.repositories import Repositories
 from sandbox.github.waiting import WaitingJobs
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class State(Registrations):
     ) -> None:
         super().__init__(make_token)
         self.directory = directory
+        self.repositories = Repositories(directory)
         self._jobs: dict[int, Job] = {}
         self._waiting = WaitingJobs()
         self._next_job_id = 1
@@ -175,6 +177,12 @@ class State(Registrations):
             labels=request.labels,
             script=request.script,
             queued_at=now,
+            ref=request.ref,
+            head_ref=request.head_ref,
+            base_ref=request.base_ref,
+            actor=request.actor,
+            payload=request.payload or "",
+            always=request.always,
         )
         self._next_job_id += 1
         self._jobs[job.id] = job

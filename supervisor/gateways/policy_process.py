@@ -211,6 +211,7 @@ def _spawn(launch: Launch, listener: int, settings: int) -> subprocess.Popen[byt
         _MODULE,
         f"--settings-fd={settings}",
         f"--listen-fd={listener}",
+        f"--parent={os.getpid()}",
         f"--workers={launch.workers}",
         f"--threads={launch.threads}",
     )
