@@ -353,7 +353,9 @@ def _with_us() -> tuple[str, ...]:
 def _free_ports(address: str, count: int) -> list[int]:
     """Find so many ports, each another one."""
     with ExitStack() as held:
-        servers = [held.enter_context(socket.create_server((address, 0))) for _ in range(count)]
+        servers = [
+            held.enter_context(socket_module.create_server((address, 0))) for _ in range(count)
+        ]
         return [server.getsockname()[1] for server in servers]
 
 
