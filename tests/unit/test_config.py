@@ -324,7 +324,9 @@ def test_every_example_is_a_right_value() -> None:
                 check(field.annotation, data, (*where, key))
                 continue
             assert field.examples, f"{key} has no example"
-            changed = {**data, "token": None} if key in {"token-file", "app"} and not where else data
+            changed = (
+                {**data, "token": None} if key in {"token-file", "app"} and not where else data
+            )
             if key == "use-aproxy":
                 changed = {**data, "http-proxy": "http://proxy.example.com:3128"}
             nested: dict[str, Any] = {key: yaml.safe_load(str(field.examples[0]))}

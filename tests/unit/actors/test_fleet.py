@@ -35,6 +35,7 @@ from supervisor.messages import (
     GitHubChanged,
     Happened,
     InstanceAppeared,
+    PolicyChanged,
     Reconcile,
     RegistrationsListed,
     Resume,
@@ -1026,6 +1027,38 @@ def test_a_pool_that_is_lost_stops_creations_and_harms_no_runner(make_world: Mak
     eventually(lambda: "none is created now: LXD has no" in world.shown("fleet")[1])
     _settle(world)
     assert world.stages() == {"booting": 1}
+
+
+def test_without_a_healthy_policy_service_no_runner_is_made_and_the_reason_is_shown(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2, policy={"mode": "builtin"}))
+    said = "none is created now: the policy service has not been looked at yet"
+    eventually(lambda: said in world.shown("fleet")[1])
+    world.tell("fleet", PolicyChanged(healthy=False, reason="the policy service is starting"))
+    eventually(lambda: "the policy service is starting" in world.shown("fleet")[1])
+    _settle(world)
+    assert world.stages() == {}
+    world.tell("fleet", PolicyChanged(healthy=True, base="http://127.0.0.1:8643"))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_a_policy_service_that_is_lost_stops_creations_and_harms_no_runner(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1, policy={"mode": "builtin"}))
+    well = PolicyChanged(healthy=True, base="http://127.0.0.1:8643")
+    world.tell("fleet", well)
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.tell("fleet", PolicyChanged(healthy=False, reason="it does not answer"))
+    world.reconfigure(virtual_machines=3)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: "none is created now: it does not answer" in world.shown("fleet")[1])
+    _settle(world)
+    assert world.stages() == {"booting": 1}
+    assert world.github.ahead == []
+    world.tell("fleet", well)
+    eventually(lambda: world.stages() == {"booting": 3})
 
 
 def test_more_runners_wait_until_their_pool_has_grown(make_world: MakeWorld) -> None:
