@@ -7,12 +7,15 @@ daemons share, so whoever makes a network picks a name of its own.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.lxd_leftovers import (
@@ -23,8 +26,7 @@ from sandbox.lxd_leftovers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterator
 
 __all__ = [
     "LeftoversRemain",
@@ -39,6 +41,8 @@ __all__ = [
 # A unix socket's path holds 107 bytes; LXD puts more than its own socket into the directory.
 _LONGEST_DIRECTORY = 80
 _NOWHERE = "http://127.0.0.1:9"
+# Whose routes are read, and so what those lock who choose by them; anybody may open it.
+_ROUTES = Path("/proc/self/ns/net")
 
 
 class LxdDaemonError(Exception):
@@ -237,24 +241,28 @@ class LxdDaemon:
             raise LxdDaemonError(f"lxd {arguments[0]}: {done.stderr.strip()}")
 
 
-def free_subnet(taken: Iterable[str] = ()) -> str:
-    """Return a private /24 as LXD wants it (`10.x.y.1/24`) that no route of this machine covers.
+@contextmanager
+def free_subnet() -> Iterator[str]:
+    """Give a private /24 as LXD wants it (`10.x.y.1/24`) that no route of this machine covers.
+
+    The network is to be made before this is left: others who want one wait until then, as it is
+    theirs to see only when it has a route.
 
     LXD's own choice (`auto`) pings candidates, and where the surroundings answer for every
     address it finds none free.
-
-    Args:
-        taken: More networks to leave alone, such as those of networks about to be made.
     """
+    with _ROUTES.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _unrouted_subnet()
+
+
+def _unrouted_subnet() -> str:
     listing = subprocess.run(
         ["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True
     ).stdout
-    used = [network for word in (*taken, *listing.split()) if (network := _network(word))]
-    # Processes that start together shall not try the same one first.
-    offset = os.getpid() % 200
+    used = [network for word in listing.split() if (network := _network(word))]
     for start in ("10.187", "172.29", "192.168"):
-        for number in range(200):
-            third = (offset + number) % 200 + 20
+        for third in range(20, 220):
             candidate = ipaddress.IPv4Network(f"{start}.{third}.0/24")
             if not any(candidate.overlaps(network) for network in used):
                 return f"{start}.{third}.1/24"

@@ -25,7 +25,6 @@ from supervisor.gateways.lxd import Lxd, LxdEndpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PROJECT = "runners"
 _POOL = "runners"
 _PROFILE = "runner"
 _IMAGE = "tiny"
@@ -57,7 +56,11 @@ class PrivateLxd:
 
 @contextmanager
 def private_lxd(
-    *, timeout_s: float = 10, memory: str = "4G", path_entry: Path | None = None
+    *,
+    timeout_s: float = 10,
+    memory: str = "4G",
+    path_entry: Path | None = None,
+    project: str | None = None,
 ) -> Iterator[PrivateLxd]:
     """Start a LXD of one's own; takes 1.5 s, of which the daemon takes 0.6.
 
@@ -65,6 +68,8 @@ def private_lxd(
         timeout_s: The endpoint's.
         memory: The most it may take for all images and instances.
         path_entry: A directory put first in the daemon's `PATH`.
+        project: The project's name. Daemons name filters and control groups after project and
+            instance, machine-wide, so by default it is one that no other daemon has.
 
     Raises:
         LxdDaemonError: There is no LXD, or it does not start; a test must fail then.
@@ -75,29 +80,29 @@ def private_lxd(
         daemon = LxdDaemon(directory, memory=memory, path_entry=path_entry)
         try:
             daemon.start()
-            yield _furnish(daemon, timeout_s)
+            yield _furnish(daemon, timeout_s, project or f"runners-{secrets.token_hex(4)}")
         finally:
             daemon.destroy()
 
 
-def _furnish(daemon: LxdDaemon, timeout_s: float) -> PrivateLxd:
+def _furnish(daemon: LxdDaemon, timeout_s: float, project: str) -> PrivateLxd:
     network = f"sup{secrets.token_hex(4)}"
-    endpoint = LxdEndpoint(daemon.socket, _PROJECT, timeout_s)
+    endpoint = LxdEndpoint(daemon.socket, project, timeout_s)
     lxd = Lxd(endpoint)
-    lxd.ensure_project(_PROJECT)
+    lxd.ensure_project(project)
     lxd.ensure_pool(_POOL)
-    subnet = free_subnet()
-    guests = IPv4Interface(subnet).network
-    addresses = {
-        "ipv4.address": subnet,
-        "ipv4.dhcp.ranges": f"{guests[2]}-{guests[250]}",
-        "ipv6.address": "none",
-    }
-    lxd.ensure_network(network, addresses)
+    with free_subnet() as subnet:
+        guests = IPv4Interface(subnet).network
+        addresses = {
+            "ipv4.address": subnet,
+            "ipv4.dhcp.ranges": f"{guests[2]}-{guests[250]}",
+            "ipv6.address": "none",
+        }
+        lxd.ensure_network(network, addresses)
     lxd.ensure_profile(_PROFILE)
     with tempfile.TemporaryDirectory() as cache:
         lxd.import_image(build_image(Path(cache)).path, alias=_IMAGE)
-    return PrivateLxd(daemon, endpoint, _PROJECT, _POOL, network, _PROFILE, _IMAGE)
+    return PrivateLxd(daemon, endpoint, project, _POOL, network, _PROFILE, _IMAGE)
 
 
 @contextmanager

@@ -176,9 +176,9 @@ def dual(guests: Guests) -> Iterator[Scene]:
     """A bridge with both families, on which guests make their IPv6 addresses themselves."""
     network = f"nic{secrets.token_hex(4)}"
     prefix = f"fd42:a{secrets.token_hex(1)}:b{secrets.token_hex(1)}:1"
-    guests.lxd.ensure_network(
-        network, {"ipv4.address": free_subnet(), "ipv6.address": f"{prefix}::1/64"}
-    )
+    with free_subnet() as subnet:
+        addresses = {"ipv4.address": subnet, "ipv6.address": f"{prefix}::1/64"}
+        guests.lxd.ensure_network(network, addresses)
     one, two, three = (
         guests.start(network=network, ipv6=True, filtered=filtered)
         for filtered in (True, True, False)
