@@ -14,7 +14,7 @@ import click
 import machine
 from loguru import logger
 
-_BENCHMARKS = ("fill", "replacement", "idle", "scale", "signals", "supervision")
+_BENCHMARKS = ("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall")
 
 
 @click.command(name="python benchmarks")

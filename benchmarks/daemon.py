@@ -87,6 +87,7 @@ class Daemon:
             "vm-cpu": 1,
             "vm-memory": "256MiB",
             "vm-disk": "1GiB",
+            "firewall": "external",
             "lxd": lxd,
             "signals": {"address": place.address, "port": _free_port(place.address)},
             "control": {"socket": str(self.socket)},

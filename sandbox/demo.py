@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from sandbox import guard
 from sandbox.application import build_application
 from sandbox.emulated import emulated
 from sandbox.github import Job, JobRequest, SandboxGitHub
@@ -127,6 +128,11 @@ class Demo:
                 application=application.path,
                 use_emulator=True if self._options.emulator else None,
             )
+            if lack := guard.lack(host):
+                self._progress.say(f"without a firewall, because {lack}")
+            else:
+                # Registered first, so done last: guests are held to the end of them.
+                cleanup.callback(guard.remove, host.network)
             cleanup.callback(host.stop)
             if host.kind == "emulator":
                 self._progress.say(f"on the LXD emulator, because {host.reason}")
@@ -242,6 +248,7 @@ class _Daemon:
             "vm-memory": "256MiB",
             "vm-disk": "1GiB",
             "reconcile-interval": "20s",
+            **guard.settings(host, github.url),
             "lxd": {
                 "socket": str(host.socket),
                 "project": host.project,

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
-from sandbox import machine
+from sandbox import guard, machine
 from sandbox.image import build_image
 from sandbox.lxd_choice import Answer, Choice, Source, choose
 from sandbox.lxd_daemon import LxdDaemon, LxdDaemonError, free_subnet, remove_leftovers
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError
+from supervisor.gateways.nftables import NftablesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +171,9 @@ def clean(progress: Progress, *, place: Place | None = None) -> None:
         if place.lxd_dir.exists():
             with _step(progress, f"removing the private LXD in {place.lxd_dir}"):
                 LxdDaemon(place.lxd_dir).destroy()
+        if machine.is_root() and machine.has_program("nft"):
+            with _step(progress, f"removing the firewall of {place.prefix}"):
+                _remove_firewall(place.prefix)
         if answer in {Answer.READY, Answer.UNABLE}:
             with _step(progress, f"removing what is called {place.prefix} from LXD"):
                 _remove_resources(place, place.endpoint.find_socket())
@@ -310,6 +314,14 @@ def _remove_resources(place: Place, socket: Path) -> None:
         everywhere.delete_network(name)
         everywhere.delete_pool(name)
     except LxdError as error:
+        raise HostError(str(error)) from error
+
+
+def _remove_firewall(bridge: str) -> None:
+    """Delete what a daemon has left that was killed with its sandbox."""
+    try:
+        guard.remove(bridge)
+    except NftablesError as error:
         raise HostError(str(error)) from error
 
 

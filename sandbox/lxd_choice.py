@@ -37,6 +37,7 @@ class Machine:
         answer: What became of asking the machine's LXD.
         has_lxd: The LXD daemon's program is installed.
         has_busybox: Busybox is installed.
+        has_nft: nftables' program is installed.
         has_apt: There is ``apt-get``.
         has_systemd: Process 1 is systemd.
         has_snapd: snapd is running.
@@ -49,6 +50,7 @@ class Machine:
     answer: Answer = Answer.NONE
     has_lxd: bool = False
     has_busybox: bool = True
+    has_nft: bool = True
     has_apt: bool = True
     has_systemd: bool = False
     has_snapd: bool = False
@@ -101,7 +103,7 @@ def _become_root(machine: Machine) -> Choice:
 def _start_or_install(machine: Machine) -> Choice:
     if machine.has_lxd:
         source = Source.SERVICE if machine.has_systemd else Source.PRIVATE
-        return Choice(source, "LXD is installed and not running", _busybox(machine))
+        return Choice(source, "LXD is installed and not running", _tools(machine))
     return _install(machine)
 
 
@@ -109,20 +111,26 @@ def _existing(machine: Machine) -> Choice:
     missing = _busybox(machine)
     if missing and not (machine.is_root or machine.can_sudo):
         return _emulator(f"{missing[0]} is missing, and we are neither root nor have sudo")
-    return Choice(Source.EXISTING, "it answers", missing)
+    return Choice(Source.EXISTING, "it answers", _tools(machine))
 
 
 def _install(machine: Machine) -> Choice:
     # Ubuntu's apt package of LXD is a shell around its snap.
     if "ubuntu" in machine.distribution:
         if machine.has_snapd:
-            return Choice(Source.SERVICE, "LXD is not installed", _busybox(machine), snap=True)
+            return Choice(Source.SERVICE, "LXD is not installed", _tools(machine), snap=True)
         return _emulator("Ubuntu's LXD is a snap, and snapd is not running")
     if "debian" in machine.distribution and machine.has_apt:
         source = Source.SERVICE if machine.has_systemd else Source.PRIVATE
         return Choice(source, "LXD is not installed", (*_DEBIAN_LXD, *_busybox(machine)))
     name = " ".join(sorted(machine.distribution)) or "unknown"
     return _emulator(f"LXD is not installed, and this distribution ({name}) is not known to us")
+
+
+def _tools(machine: Machine) -> tuple[str, ...]:
+    """Name what is to be installed beside LXD; it goes without nft where that is not to be had."""
+    wants_nft = machine.is_root and machine.has_apt and not machine.has_nft
+    return (*_busybox(machine), *(("nftables",) if wants_nft else ()))
 
 
 def _busybox(machine: Machine) -> tuple[str, ...]:

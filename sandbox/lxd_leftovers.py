@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.firewall import ruleset
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -54,6 +56,7 @@ def remove_leftovers(directory: Path) -> None:
     if bridges:  # without one it has no filters, and the tables are others'
         _remove_filter_chains(bridges)
         _remove_port_filters(names)
+        _remove_guards(bridges)
     _unmount_below(directory)
     _remove_cgroups(names)
 
@@ -198,6 +201,16 @@ def _remove_chains(
         orders.append(f"delete table {family} lxd")
     if orders:
         _run("nft", "-f", "-", text="\n".join(orders) + "\n")
+
+
+def _remove_guards(bridges: list[str]) -> None:
+    """Delete what daemons have left that guarded guests at these bridges."""
+    listing = _run("nft", "-j", "list", "tables", "inet")
+    entries = json.loads(listing)["nftables"] if listing else []
+    tables = [entry["table"]["name"] for entry in entries if "table" in entry]
+    for bridge in bridges:
+        for installation in ruleset.installations(tables, bridge):
+            _run("nft", "delete", "table", "inet", ruleset.table_name(installation, bridge))
 
 
 def _rules_by_chain(family: str) -> dict[str, list[dict[str, Any]]] | None:

@@ -30,6 +30,7 @@ def look(endpoint: LxdEndpoint) -> Machine:
         answer=ask(endpoint),
         has_lxd=has_program("lxd"),
         has_busybox=has_program("busybox"),
+        has_nft=has_program("nft"),
         has_apt=has_program("apt-get"),
         has_systemd=Path("/run/systemd/system").is_dir(),
         has_snapd=has_program("snap") and Path("/run/snapd.socket").exists(),

@@ -1,10 +1,95 @@
 """aproxy in the guest: a transparent proxy that takes what the guest's own rules redirect to it."""
 
 from collections.abc import Collection, Iterable
-from ipaddress import IPv6Address, ip_address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
-from supervisor.firewall.networks import Network
+from supervisor.firewall.networks import Network, collapsed
 from supervisor.proxies import Proxy
+
+PORT = 54969
+"""Where aproxy listens in the guest."""
+
+_HTTPS = 443
+_RULESET = """\
+table inet github-runner-aproxy
+delete table inet github-runner-aproxy
+table inet github-runner-aproxy {{
+    set direct {{
+        type ipv4_addr
+        flags interval
+        elements = {{ {direct} }}
+    }}
+    set ports {{
+        type inet_service
+        elements = {{ {ports} }}
+    }}
+    chain redirected {{
+        fib daddr type local return comment "what the guest serves itself"
+        ip daddr @direct return comment "what is excluded, and the host"
+        meta nfproto ipv4 tcp dport @ports redirect to :{port} comment "all else goes to aproxy"
+    }}
+    chain output {{
+        type nat hook output priority -100
+        jump redirected comment "the guest's own processes"
+    }}
+    chain prerouting {{
+        type nat hook prerouting priority -100
+        jump redirected comment "containers in the guest"
+    }}
+    chain refused {{
+        fib daddr type local return comment "what the guest serves itself"
+        ip daddr @direct return comment "what is excluded, and the host"
+{quic}\
+        ip6 daddr 2000::/3 tcp dport @ports reject with tcp reset comment "aproxy has IPv4 only"
+    }}
+    chain filter_output {{
+        type filter hook output priority 0
+        jump refused comment "the guest's own processes"
+    }}
+    chain filter_forward {{
+        type filter hook forward priority 0
+        jump refused comment "containers in the guest"
+    }}
+}}
+"""
+_QUIC = f"""\
+        meta nfproto ipv4 udp dport {_HTTPS} reject comment "QUIC has no proxy, TCP has"
+        ip6 daddr 2000::/3 udp dport {_HTTPS} reject comment "as above"
+"""
+
+
+@dataclass(frozen=True)
+class Aproxy:
+    """What a guest's aproxy does.
+
+    Attributes:
+        proxy: Where it forwards to.
+        ports: The TCP ports that are redirected to it.
+        excluded: The IPv4 networks that aren't.
+    """
+
+    proxy: Proxy
+    ports: tuple[int, ...]
+    excluded: tuple[IPv4Network, ...]
+
+    def ruleset(self, direct: Iterable[IPv4Address] = ()) -> str:
+        """Return the rules that a guest loads with `nft -f`, in place of those it had.
+
+        What would go around aproxy is refused, so that clients take the way through it at once:
+        QUIC where HTTPS is redirected, and the same ports over IPv6.
+
+        Args:
+            direct: Addresses that are never redirected, whatever is excluded: the host's own.
+        """
+        always = (IPv4Network("127.0.0.0/8"), *map(IPv4Network, direct))
+        networks, _ = collapsed((*self.excluded, *always))
+        return _RULESET.format(
+            direct=", ".join(map(str, networks)),
+            ports=", ".join(map(str, self.ports)),
+            port=PORT,
+            quic=_QUIC if _HTTPS in self.ports else "",
+        )
 
 
 def fault_of(proxy: Proxy, ports: Collection[int], excluded: Iterable[Network]) -> str:

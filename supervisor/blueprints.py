@@ -4,8 +4,11 @@ import platform
 from dataclasses import dataclass
 
 from supervisor import places
+from supervisor.aproxy import Aproxy
 from supervisor.config import Config
+from supervisor.guest_network import GuestNetwork, SshDebug
 from supervisor.instances import InstanceTemplate, generation
+from supervisor.proxies import Proxies
 from supervisor.storage import pool_name
 
 _ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
@@ -27,6 +30,7 @@ class Blueprint:
         labels: what jobs ask for. A just-in-time configuration carries no label but these.
         group: the runner group.
         place: where it is registered.
+        network: what its guest is told of the network.
         generation: a short hash of all that, told apart when the configuration changes.
     """
 
@@ -35,6 +39,7 @@ class Blueprint:
     labels: tuple[str, ...]
     group: str
     place: str
+    network: GuestNetwork
     generation: str
 
 
@@ -61,6 +66,36 @@ def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
+    network = network_of(config)
     group, place = config.group, places.of(config)
-    made_from = generation(template, *labels.values(), group, place)
-    return Blueprint(config.name, template, tuple(labels.values()), group, place, made_from)
+    made_from = generation(template, *labels.values(), group, place, network.made_from())
+    return Blueprint(
+        installation=config.name,
+        template=template,
+        labels=tuple(labels.values()),
+        group=group,
+        place=place,
+        network=network,
+        generation=made_from,
+    )
+
+
+def network_of(config: Config) -> GuestNetwork:
+    """Read off a configuration what guests are told of the network.
+
+    What is set and has no effect, such as exceptions from no proxy, is left out.
+    """
+    proxies = config.proxies
+    redirected_to = proxies.http or proxies.https
+    aproxy = None
+    if config.use_aproxy and redirected_to:
+        aproxy = Aproxy(
+            redirected_to, config.aproxy_redirect_ports, config.aproxy_exclude_addresses
+        )
+    servers = (SshDebug(**server.model_dump()) for server in config.ssh_debug)
+    return GuestNetwork(
+        proxies=proxies if proxies and not aproxy else Proxies(),
+        aproxy=aproxy,
+        dockerhub_mirror=config.dockerhub_mirror or "",
+        ssh_debug=tuple(servers),
+    )

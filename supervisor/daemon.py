@@ -16,6 +16,7 @@ from pykka import ActorDeadError, ActorRef, Timeout
 from supervisor import credentials, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
+from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
@@ -24,6 +25,8 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.gateways.names import Names
+from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
@@ -147,7 +150,7 @@ class Daemon:
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "storage", "fleet"):
+        for name in ("tokens", "storage", "firewall", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -186,6 +189,10 @@ def make_parts(config: Config) -> Parts:
         tending=Workers("tending", lxd.creations_at_once),
         listing=Workers("listing", 1),
         storage=Workers("storage", 1),
+        nftables=Nftables(),
+        names=Names(),
+        asking=Workers("asking", 1),
+        firewall=Workers("firewall", 1),
     )
 
 
@@ -222,6 +229,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec(_RUNNERS, partial(Supervisor.start, system, runners), shutdown=INFINITY),
             ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
             ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
+            ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
         ],
@@ -240,7 +248,7 @@ def run(config_path: Path) -> int:
     credentials.read(config)
     storage_work.check(config)
     _ensure_state_directory(config.state_directory)
-    with _only_one(config.control.socket):
+    with only_one(config.control.socket):
         return Daemon(config_path, config).run()
 
 
@@ -259,7 +267,7 @@ def _make_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _only_one(socket: Path) -> Iterator[None]:
+def only_one(socket: Path) -> Iterator[None]:
     """Hold a lock beside the control socket: two daemons would fight over one fleet."""
     path = socket.with_suffix(".lock")
     try:

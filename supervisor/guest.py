@@ -7,7 +7,13 @@ import shlex
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from ipaddress import IPv4Address
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from supervisor import guest_network, proxies
+from supervisor.aproxy import PORT as APROXY_PORT
+from supervisor.guest_network import GuestNetwork
 
 _FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
 
@@ -21,6 +27,7 @@ _SIGNAL_URL = re.compile(r"http://(?:[A-Za-z0-9.-]+)(?::[0-9]{1,5})?/[!-~]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SECRET_NAMES = frozenset({"JIT_CONFIG", "SIGNAL_TOKEN"})
+_PROXY_NAMES = frozenset({"http_proxy", "https_proxy"})
 _HOME = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){2,}")
 
 
@@ -37,6 +44,7 @@ class GuestParameters:
         application_sha256: Its SHA-256, in lower-case hexadecimal.
         runner_user: The unprivileged user that runs the application.
         runner_home: The application's directory; it is replaced if it holds another application.
+        network: What it is told of the network. Holds secrets.
 
     Raises:
         ValueError: A value that a guest could not use; the message names it, and shows it unless it
@@ -51,6 +59,7 @@ class GuestParameters:
     application_sha256: str
     runner_user: str = "runner"
     runner_home: str = "/opt/actions-runner"
+    network: GuestNetwork = field(default_factory=GuestNetwork)
 
     def __post_init__(self) -> None:
         _require(_RUNNER_NAME, "runner_name", self.runner_name)
@@ -79,16 +88,27 @@ def user_data(parameters: GuestParameters) -> str:
         "APPLICATION_SHA256": parameters.application_sha256,
         "RUNNER_USER": parameters.runner_user,
         "RUNNER_HOME": str(PurePosixPath(parameters.runner_home)),
+        "APROXY_PORT": str(APROXY_PORT),
+        **guest_network.assignments(parameters.network),
     }
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in assignments.items()]
-    return "#!/bin/sh\n" + "".join(lines) + body()
+    functions = guest_network.script(
+        parameters.network, parameters.runner_name, _address(parameters.signal_url)
+    )
+    return "#!/bin/sh\n" + "".join(lines) + functions + body()
 
 
 def secrets_in(document: str) -> tuple[str, ...]:
     """Return the secrets that stand in a document made by `user_data`; none in any other."""
-    pairs = (line.partition("=") for line in document.splitlines())
-    values = (value.strip("'") for name, _, value in pairs if name in _SECRET_NAMES)
-    return tuple(filter(None, values))
+    found: dict[str, None] = {}
+    for line in document.splitlines():
+        name, _, quoted = line.partition("=")
+        value = quoted.strip("'")
+        if name in _SECRET_NAMES:
+            found[value] = None
+        elif name in _PROXY_NAMES:
+            found.update(dict.fromkeys(proxies.secrets_in(value)))
+    return tuple(filter(None, found))
 
 
 @cache
@@ -96,11 +116,17 @@ def body() -> str:
     """Return what follows the assignments: the same for every runner."""
     package = files("supervisor")
     functions = package.joinpath("guest_signal.sh").read_text(encoding="utf-8")
+    network = package.joinpath("guest_network.sh").read_text(encoding="utf-8")
     script = package.joinpath("guest.sh").read_text(encoding="utf-8")
     return (
         f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
-        f"{functions}{_FUNCTIONS_END}\n}}\n{script}"
+        f"{functions}{_FUNCTIONS_END}\n}}\n{network}{script}"
     )
+
+
+def _address(signal_url: str) -> IPv4Address | None:
+    host = urlsplit(signal_url).hostname or ""
+    return IPv4Address(host) if re.fullmatch(r"[0-9.]+", host) else None
 
 
 def _require(pattern: re.Pattern[str], name: str, value: str) -> None:

@@ -1,6 +1,6 @@
-# What a guest does with what its host gave it: docs/guest-contract.md. The assignments and
-# write_signal_functions (guest_signal.sh) stand before this; runs once, as root, under dash, bash or
-# busybox. Forks are few on purpose: many guests boot at once on few cores.
+# What a guest does with what its host gave it: docs/guest-contract.md. The assignments,
+# write_signal_functions (guest_signal.sh) and guest_network.sh stand before this; runs once, as root,
+# under dash, bash or busybox. Forks are few on purpose: many guests boot at once on few cores.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # the assignments are guest.py's
 
@@ -207,11 +207,16 @@ esac
 find_runner_user || { make_runner_user && find_runner_user; } ||
     fail "the user $RUNNER_USER could not be made"
 [ "$uid" -ne 0 ] || fail "the user $RUNNER_USER is root"
+set_up_network
 obtain_application
 [ -x "$RUNNER_HOME/run.sh" ] || fail "the application has no run.sh"
 write_hooks || fail "the hooks could not be written"
-printf '%s\n' "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh" \
-    "ACTIONS_RUNNER_HOOK_JOB_COMPLETED=$GUEST_DIR/job-completed.sh" >"$RUNNER_HOME/.env"
+{
+    echo "ACTIONS_RUNNER_HOOK_JOB_STARTED=$GUEST_DIR/job-started.sh"
+    echo "ACTIONS_RUNNER_HOOK_JOB_COMPLETED=$GUEST_DIR/job-completed.sh"
+    print_runner_environment
+} >"$RUNNER_HOME/.env"
+finish_network
 
 signal signal=ready
 exit_code=0

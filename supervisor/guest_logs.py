@@ -29,6 +29,7 @@ _CREDENTIALS = re.compile(
     re.ASCII,
 )
 _AUTHORIZATION = re.compile(r"(?i)(\bauthorization:\s*[a-z]+\s+)\S+")
+_IN_ADDRESS = re.compile(r"(\w://)[^\s/@]+@")  # a proxy's, that was changed since
 _SIGNAL_TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
@@ -136,6 +137,7 @@ def without_secrets(text: str, secrets: Iterable[str], signal_digest: str = "") 
             text,
         )
     text = _AUTHORIZATION.sub(rf"\1{_WITHHELD}", text)
+    text = _IN_ADDRESS.sub(rf"\1{_WITHHELD}@", text)
     return _CREDENTIALS.sub(_WITHHELD, text)
 
 

@@ -4,7 +4,7 @@ Workers run it in their threads: it holds nothing that changes, and it raises no
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -139,7 +139,13 @@ class InstanceWork:
         return Happened(lifecycle.InstanceGone())
 
     def save_logs(
-        self, store: LogStore, config: LogsConfig, *, reason: str, at: datetime
+        self,
+        store: LogStore,
+        config: LogsConfig,
+        *,
+        reason: str,
+        at: datetime,
+        secrets: Iterable[str] = (),
     ) -> LogsSaved:
         """Keep what the guest has logged, before it goes; takes 15 s at most.
 
@@ -151,10 +157,11 @@ class InstanceWork:
             config: how much.
             reason: why it goes.
             at: when (aware).
+            secrets: what may not stand there, besides what the instance was given.
         """
         deadline = time.monotonic() + _SAVING_S
         shares = Shares.of(config.most_bytes)
-        secrets: tuple[str, ...] = ()
+        withheld = tuple(secrets)
         digest = ""
         try:
             instance = self.lxd.instance(self.name, limit_s=_LOOK_S)
@@ -163,13 +170,13 @@ class InstanceWork:
         except LxdError as error:
             parts = [Part("guest", "", str(error))]
         else:
-            secrets = secrets_in(instance.config.get(USER_DATA, ""))
+            withheld += secrets_in(instance.config.get(USER_DATA, ""))
             digest = marks.read(instance.status, instance.config).signal_digest
             parts = list(self._logs_of(instance, shares, deadline))
         if parts == [Part("console", "")]:
             return LogsSaved()
-        text = guest_logs.compose(parts, secrets=secrets, signal_digest=digest)
-        reason = guest_logs.without_secrets(reason, secrets, digest)
+        text = guest_logs.compose(parts, secrets=withheld, signal_digest=digest)
+        reason = guest_logs.without_secrets(reason, withheld, digest)
         try:
             store.save(
                 self.name,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from supervisor.firewall.networks import Network
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
@@ -101,6 +102,42 @@ class StorageChanged:
     pool: str = ""
     size: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class FirewallChanged:
+    """Whether guests are held to what they may reach has changed.
+
+    Attributes:
+        in_place: they are.
+        reason: why they aren't, for the operator; empty if they are.
+        denied: the denylist that is in force then.
+    """
+
+    in_place: bool
+    reason: str = ""
+    denied: tuple[Network, ...] = ()
+
+
+# To the firewall's actor.
+
+
+@dataclass(frozen=True)
+class AnnounceFirewall:
+    """Say to the fleet whether the firewall is in place: answered by `FirewallChanged`."""
+
+
+@dataclass(frozen=True)
+class CheckFirewall:
+    """Look at everything that the firewall depends on, and at what the kernel has of it.
+
+    Asked, it is answered by how many such looks will have been done when this one is.
+
+    Attributes:
+        with_runners: also learn which runner has which hardware address.
+    """
+
+    with_runners: bool = False
 
 
 # To the storage actor.

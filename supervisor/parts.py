@@ -7,6 +7,8 @@ from supervisor.config import Config
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.names import Names
+from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.roster import Roster
@@ -61,6 +63,10 @@ class Parts:
         listing: lists them all; apart, so that it never waits behind slow removals.
         storage: makes the pool that runners' disks are in; one at a time, so that a restarted
             actor never meets its own earlier work.
+        nftables: the gateway to the kernel's packet filter.
+        names: what hosts' names stand for.
+        asking: finds out what the firewall depends on; it may hang with LXD or a name server.
+        firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
     """
 
     settings: Settings
@@ -75,3 +81,7 @@ class Parts:
     tending: Workers
     listing: Workers
     storage: Workers
+    nftables: Nftables
+    names: Names
+    asking: Workers
+    firewall: Workers

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-# No character in them means anything to a shell, to apt, to JSON or in an environment file; a
-# percent sign does to systemd.
+# No character in them means anything to a shell (a tilde would, after a colon), to apt, to JSON or
+# in an environment file; a percent sign does to systemd.
 _URL = re.compile(
-    r"https?://(?:[A-Za-z0-9._~%+-]+(?::[A-Za-z0-9._~%+-]*)?@)?"
+    r"https?://(?:[A-Za-z0-9._%+-]+(?::[A-Za-z0-9._%+-]*)?@)?"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?"
 )
 _NO_PROXY = re.compile(r"[A-Za-z0-9.:/*\[\]_-]+")
@@ -67,6 +67,23 @@ class Proxies:
         """Give those that are set."""
         return tuple(proxy for proxy in (self.http, self.https) if proxy)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what may stand in no log."""
+        return tuple(secret for proxy in self.all() for secret in secrets_in(proxy.url))
+
+
+def secrets_in(url: str) -> tuple[str, ...]:
+    """Return what may stand in no log of a proxy's address, as it is written there and as it is.
+
+    A user without a password is one: it may be a token.
+    """
+    match = re.match(r"https?://([^/@\s]+)@", url)
+    if match is None:
+        return ()
+    user, _, password = match[1].partition(":")
+    written = (match[1], password or user)
+    return tuple(dict.fromkeys((*written, *map(unquote, written))))
+
 
 def parse_proxy(text: str) -> Proxy:
     """Read a proxy's address.
@@ -82,7 +99,7 @@ def parse_proxy(text: str) -> Proxy:
     if not fits:
         raise ValueError(
             "must be http://HOST:PORT, with USER:PASSWORD@ before HOST if it wants them; anything "
-            "but letters, digits and ._~+- in them percent-encoded"
+            "but letters, digits and ._+- in them percent-encoded"
         )
     return Proxy(text.rstrip("/"))
 

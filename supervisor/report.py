@@ -64,8 +64,23 @@ def status_report(
         "github": {"url": settings.config.github_url, **github},
         "former_places": former,
         "problems": problems,
-        "warnings": list(_details_of("storage", root).get("warnings", ())),
+        "warnings": [
+            warning
+            for actor in ("storage", "firewall")
+            for warning in _details_of(actor, root).get("warnings", ())
+        ],
     }
+
+
+def firewall_report(root: TreeNode | None) -> dict[str, Any]:
+    """Say of the firewall what its actor has published; without one it is not known to be there."""
+    found = next((node for node in _nodes(root) if node.id == "firewall"), None)
+    # One that is being started again has published nothing yet.
+    unknown = {"in_place": False, "checks": 0}
+    if found is None or not found.alive:
+        reason = "the daemon is not looking after it now: its actor is being started again"
+        return {**unknown, "state": "down", "reason": reason}
+    return {**unknown, "state": found.state, "reason": found.reason, **found.details}
 
 
 def runner_report(entry: Entry) -> dict[str, Any]:

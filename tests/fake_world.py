@@ -20,14 +20,19 @@ from supervisor.config import parse
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
+from supervisor.gateways.names import Names
+from supervisor.gateways.nftables import NftablesError
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
+    AnnounceFirewall,
     AnnounceGitHub,
     AnnounceStorage,
     Application,
+    CheckFirewall,
     DeleteRegistration,
+    FirewallChanged,
     ForgetAhead,
     GitHubChanged,
     Happened,
@@ -194,6 +199,10 @@ class FakeLxd:
         self._enter("bridge_address", network)
         return IPv4Interface(f"{self.address}/24")
 
+    def bridge_addresses(self, network: str) -> tuple[IPv4Interface, ...]:
+        self._enter("bridge_addresses", network)
+        return (IPv4Interface(f"{self.address}/24"),)
+
     def events(self) -> FakeStream:
         self._enter("events")
         stream = FakeStream()
@@ -287,6 +296,51 @@ class FakeStorage(Actor):
         self.system.directory.tell("fleet", self._says)
 
 
+class FakeFirewall(Actor):
+    """Says of the firewall what it is told to, and counts how often it was to look at it."""
+
+    def __init__(self, system: System, says: FirewallChanged, looks: list[CheckFirewall]) -> None:
+        super().__init__(system)
+        self._says = says
+        self._looks = looks
+
+    @handles(AnnounceFirewall)
+    def _announce(self, _message: AnnounceFirewall) -> None:
+        self.system.directory.tell("fleet", self._says)
+
+    @handles(CheckFirewall)
+    def _check(self, message: CheckFirewall) -> None:
+        self._looks.append(message)
+
+
+class FakeMonitor:
+    """Hears of changes when a test says so."""
+
+    def __init__(self, changed: Callable[[], object], lost: Callable[[], object]) -> None:
+        self.changed = changed
+        self.lost = lost
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeNftables:
+    """The kernel's packet filter, as far as the actor itself asks it."""
+
+    def __init__(self) -> None:
+        self.monitors: list[FakeMonitor] = []
+        self.error = ""
+
+    def monitor(
+        self, changed: Callable[[], object], lost: Callable[[], object], about: str
+    ) -> FakeMonitor:
+        if self.error:
+            raise NftablesError(self.error)
+        self.monitors.append(FakeMonitor(changed, lost))
+        return self.monitors[-1]
+
+
 class FakeGitHub:
     """What GitHub holds, and how it behaves."""
 
@@ -326,6 +380,8 @@ class World:
         self.system = System(self.clock, random=lambda: 0.5)
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
+        self.nftables = FakeNftables()
+        self.firewall_looks: list[CheckFirewall] = []
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret"}
         self.base |= {"state-directory": str(state), **config}
@@ -342,6 +398,10 @@ class World:
             tending=Workers("tending", 4),
             listing=Workers("listing", 1),
             storage=Workers("storage", 1),
+            nftables=self.nftables,  # type: ignore[arg-type]
+            names=Names(),
+            asking=Workers("asking", 1),
+            firewall=Workers("firewall", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:
@@ -357,6 +417,11 @@ class World:
 
     def storage(self, says: StorageChanged) -> ChildSpec:
         return ChildSpec("storage", lambda: FakeStorage.start(self.system, says))
+
+    def firewall(self, says: FirewallChanged) -> ChildSpec:
+        return ChildSpec(
+            "firewall", lambda: FakeFirewall.start(self.system, says, self.firewall_looks)
+        )
 
     def tell(self, name: str, message: object) -> None:
         assert self.system.directory.tell(name, message), f"nobody is called {name}"

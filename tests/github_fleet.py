@@ -11,7 +11,13 @@ from fake_world import World, eventually
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.lifecycle import GuestReady
-from supervisor.messages import ConfigChanged, Happened, SignalsListening, StorageChanged
+from supervisor.messages import (
+    ConfigChanged,
+    FirewallChanged,
+    Happened,
+    SignalsListening,
+    StorageChanged,
+)
 from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
 
 
@@ -30,6 +36,7 @@ class GitHubFleet:
         )
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
         world.tell("fleet", StorageChanged(pool="default"))
+        world.tell("fleet", FirewallChanged(in_place=True))
 
     def fill(self, count: int) -> None:
         """Wait until so many guests have reported."""

@@ -251,6 +251,7 @@ def _configuration(
         "token": TOKEN,
         "virtual-machines": 3,
         "reconcile-interval": "1s",
+        "firewall": "external",
         "limits": {
             "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
         },

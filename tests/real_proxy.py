@@ -37,14 +37,21 @@ class Tinyproxy:
     """Debian's tinyproxy, in a mount namespace of its own with an `/etc/hosts` of its own."""
 
     def __init__(
-        self, directory: Path, *, login: bool = False, names: str = NAME, only_port: int = 0
+        self,
+        directory: Path,
+        *,
+        login: bool = False,
+        names: str = NAME,
+        only_port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
+        self.host = host
         self.port = free_port()
         self._log = directory / "tinyproxy.log"
         self._log.touch()
         hosts, settings = directory / "hosts", directory / "tinyproxy.conf"
         hosts.write_text(f"127.0.0.1 localhost {names}\n")
-        lines = [f"Port {self.port}", "Listen 127.0.0.1", "Timeout 30", f'LogFile "{self._log}"']
+        lines = [f"Port {self.port}", f"Listen {host}", "Timeout 30", f'LogFile "{self._log}"']
         lines += ["LogLevel Connect", *([f"BasicAuth {USER} {PASSWORD}"] if login else [])]
         lines += [f"ConnectPort {only_port}"] if only_port else []
         settings.write_text("\n".join([*lines, ""]))
@@ -53,7 +60,7 @@ class Tinyproxy:
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, login: str = "") -> str:
-        return f"http://{login}127.0.0.1:{self.port}"
+        return f"http://{login}{self.host}:{self.port}"
 
     def asked(self) -> list[str]:
         """Return the requests that came, such as `CONNECT github.test:443`."""
@@ -77,7 +84,7 @@ class Tinyproxy:
             self._process.wait(_LIMIT_S)
 
     def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        with suppress(OSError), socket.create_connection((self.host, self.port), 1):
             return True
         return False
 

@@ -15,12 +15,15 @@ from supervisor.gateways import bridge_netfilter
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
+    AnnounceFirewall,
     AnnounceGitHub,
     AnnounceSignals,
     AnnounceStorage,
+    CheckFirewall,
     ConfigChanged,
     DeleteRegistration,
     Drain,
+    FirewallChanged,
     ForgetAhead,
     GitHubChanged,
     Happened,
@@ -89,6 +92,9 @@ class FleetActor(Actor):
         self._may_create = False
         self._signals = ""
         self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
+        self._firewall = FirewallChanged(
+            in_place=False, reason="the firewall has not been looked at yet"
+        )
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -110,6 +116,7 @@ class FleetActor(Actor):
                 self._take_over(name)
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("storage", AnnounceStorage())
+        self.system.directory.tell("firewall", AnnounceFirewall())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
@@ -147,6 +154,11 @@ class FleetActor(Actor):
         self._storage = message
         self._balance(_Balance())
 
+    @handles(FirewallChanged)
+    def _firewall_changed(self, message: FirewallChanged) -> None:
+        self._firewall = message
+        self._balance(_Balance())
+
     @handles(GitHubChanged)
     def _github_changed(self, message: GitHubChanged) -> None:
         self._github = message
@@ -171,6 +183,7 @@ class FleetActor(Actor):
             self._next = None
         self._began = self.system.clock.monotonic()
         self.tell_after(survey.LIMIT_S, self._survey.begin())
+        self.system.directory.tell("firewall", CheckFirewall())
 
     @handles(InstancesListed, RegistrationsListed, survey.Late)
     def _listed(self, message: InstancesListed | RegistrationsListed | survey.Late) -> None:
@@ -318,7 +331,7 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        may_create = self._may_create and self._has_storage()
+        may_create = self._may_create and self._has_storage() and self._has_firewall()
         if self._trials.pace.is_open or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
@@ -408,7 +421,9 @@ class FleetActor(Actor):
             return "guests can't report yet"
         if not self._has_storage():
             return self._storage.reason or "the storage pool is being made ready"
-        return ""
+        if self._firewall.in_place and not self._has_firewall():
+            return "the denylist is being put in force"
+        return self._firewall.reason
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -460,6 +475,12 @@ class FleetActor(Actor):
         config, found = self._parts.settings.config, self._storage
         is_right = found.pool == storage.pool_name(config)
         return is_right and found.size >= storage.wanted_bytes(config)
+
+    def _has_firewall(self) -> bool:
+        """Tell whether guests would be held to the denylist of the configuration in force."""
+        return self._firewall.in_place and (
+            self._firewall.denied == self._parts.settings.config.denylist
+        )
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

@@ -345,9 +345,14 @@ class RunnerActor(Actor):
             self.system.directory.tell("tokens", order)
 
     def _saving_of_logs(self, reason: str) -> Work:
-        config = self._parts.settings.config.logs
+        config = self._parts.settings.config
         return partial(
-            self._instance.save_logs, self._parts.logs, config, reason=reason, at=self._now()
+            self._instance.save_logs,
+            self._parts.logs,
+            config.logs,
+            reason=reason,
+            at=self._now(),
+            secrets=config.proxies.secrets(),
         )
 
     def _others_are_starting(self) -> bool:
@@ -383,6 +388,7 @@ class RunnerActor(Actor):
             signal_token=token,
             application_url=made.application.url,
             application_sha256=made.application.sha256,
+            network=blueprint.network,
         )
         self._entry = replace(self._entry, signal_digest=digest(token))
         metadata = marks.of_new_instance(

@@ -204,6 +204,46 @@ def reconcile(socket: Path, wait: bool, limit_s: float | None) -> None:
 
 @main.command()
 @_socket_option
+@_json_option
+@_limit_option
+def firewall(socket: Path, as_json: bool, limit_s: float | None) -> None:
+    """Look at what the kernel has of the firewall, now, and say whether it is in place.
+
+    Exits 0 only if it is.
+    """
+    client = ControlClient(socket)
+    order = client.post("/v1/firewall")
+    waiting.wait(waiting.until_checked(client, order["done_by"]), limit_s)
+    answer = client.get("/v1/firewall")
+    lines = "\n".join(render.firewall_lines(answer))
+    _show(answer, as_json, lambda _console: click.echo(lines))
+    if not answer["in_place"]:
+        sys.exit(FAILED)
+
+
+@main.command("remove-firewall")
+@_config_option
+def remove_firewall(config_path: Path) -> None:
+    """Delete the firewall of this installation, when no daemon of it is to run any more."""
+    from supervisor import daemon, firewall_work  # noqa: PLC0415
+    from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415
+
+    config = load(config_path)
+    try:
+        with daemon.only_one(config.control.socket):
+            removed = firewall_work.remove(Nftables(), config.name)
+    except daemon.AlreadyRunning:
+        _fail("the daemon is running, and would put the firewall back: stop it first", FAILED)
+    except NftablesError as error:
+        _fail(str(error), FAILED)
+    for name in removed:
+        click.echo(f"deleted nft table inet {name}")
+    if not removed:
+        click.echo(f"there is no firewall of {config.name}")
+
+
+@main.command()
+@_socket_option
 @click.option(
     "--idle", "whom", flag_value="idle", default="idle", help="Those that wait for a job (default)."
 )

@@ -104,6 +104,26 @@ def until_reconciled(client: ControlClient, done_by: int) -> Left:
     return left
 
 
+def until_checked(client: ControlClient, done_by: int) -> Left:
+    """Wait until a look at the firewall is done.
+
+    Args:
+        client: of the daemon.
+        done_by: how many looks its actor will have done then.
+    """
+    most = done_by - 2  # as many as there were at least when it was ordered
+
+    def left() -> str:
+        nonlocal most
+        count: int = client.get("/v1/firewall")["checks"]
+        # One that counts anew was started anew, and looks at its start.
+        done = count >= done_by or 0 < count < most
+        most = max(most, count)
+        return "" if done else "looks at the firewall"
+
+    return left
+
+
 def _reconciles(client: ControlClient) -> int:
     nodes = [client.get("/v1/tree")]
     for node in nodes:

@@ -220,8 +220,8 @@ def _parse_ports(value: Any) -> Any:
     fits = isinstance(value, (list, tuple)) and all(
         re.fullmatch(r"[1-9][0-9]{0,4}", str(port)) and int(port) <= _LAST_PORT for port in value
     )
-    if not fits:
-        raise ValueError(f"must be ports from 1 to {_LAST_PORT}")
+    if not fits or not value:
+        raise ValueError(f"must be one or more ports from 1 to {_LAST_PORT}")
     return tuple(sorted({int(port) for port in value}))
 
 

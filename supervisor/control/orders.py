@@ -10,7 +10,7 @@ from pykka import ActorDeadError, Timeout
 from supervisor import orders
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
-from supervisor.messages import Drain, Happened, Reconcile, Resume
+from supervisor.messages import CheckFirewall, Drain, Happened, Reconcile, Resume
 from supervisor.orders import Whom
 from supervisor.parts import Parts
 from supervisor.roster import Roster
@@ -24,10 +24,11 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
 
     @app.post("/v1/reconcile")
     def reconcile() -> Any:
-        done_by = _ask_fleet(system, Reconcile("ordered on the control socket"))
-        if done_by is None:
-            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the fleet is being restarted; try again")
-        return jsonify(done_by=done_by), HTTPStatus.ACCEPTED
+        return _done_by(system, "fleet", Reconcile("ordered on the control socket"))
+
+    @app.post("/v1/firewall")
+    def check_firewall() -> Any:
+        return _done_by(system, "firewall", CheckFirewall(with_runners=True))
 
     _serve_orders_to_runners(app, system, parts.roster)
     _serve_drain(app, system, parts.drain)
@@ -96,10 +97,13 @@ def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:
     return system.directory.tell(name, Happened(order))
 
 
-def _ask_fleet(system: System, message: object) -> Any:
-    """Ask; None if nobody answers. This is the process's edge: no actor waits here."""
-    ref = system.directory.ref("fleet")
+def _done_by(system: System, name: str, message: object) -> Any:
+    """Ask an actor by which count the order is done. This is the process's edge: no actor waits."""
+    ref = system.directory.ref(name)
     try:
-        return ref.ask(message, timeout=_ANSWER_LIMIT_S) if ref else None
+        done_by = ref.ask(message, timeout=_ANSWER_LIMIT_S) if ref else None
     except (ActorDeadError, Timeout):
-        return None
+        done_by = None
+    if done_by is None:
+        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the {name} is being restarted; try again")
+    return jsonify(done_by=done_by), HTTPStatus.ACCEPTED

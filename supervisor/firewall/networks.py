@@ -8,9 +8,9 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    collapse_addresses,
     ip_address,
     ip_network,
+    summarize_address_range,
 )
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 T = TypeVar("T")
+N = TypeVar("N", IPv4Network, IPv6Network)
 
 _LAST_PORT = 65535
 _LONGEST_SHOWN = 64
@@ -158,4 +159,21 @@ def collapsed(
             v4.append(network)
         else:
             v6.append(network)
-    return tuple(collapse_addresses(v4)), tuple(collapse_addresses(v6))
+    return tuple(_merged(v4, IPv4Address)), tuple(_merged(v6, IPv6Address))
+
+
+def _merged(networks: list[N], kind: Callable[[int], Any]) -> Iterator[N]:
+    """Do what `ipaddress.collapse_addresses` does, fast where little is to be merged."""
+    spans: list[tuple[int, int, N | None]] = []  # its first and last, and whether it is one network
+    for network in sorted(networks):
+        first = int(network.network_address)
+        last = first + (1 << (network.max_prefixlen - network.prefixlen)) - 1
+        if not spans or first > spans[-1][1] + 1:
+            spans.append((first, last, network))
+        elif last > spans[-1][1]:
+            spans[-1] = (spans[-1][0], last, None)
+    for first, last, whole in spans:
+        if whole is not None:
+            yield whole
+        else:
+            yield from summarize_address_range(kind(first), kind(last))

@@ -14,7 +14,9 @@ from ports import free_port
 from sandbox.application import build_application
 from sandbox.github import SandboxGitHub
 from sandbox.image import build_image
+from supervisor import firewall_work
 from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.nftables import Nftables
 from tests.e2e.world import DaemonProcess, World
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ def configuration(
         "vm-cpu": 1,
         "vm-memory": "256MiB",
         "vm-disk": "1GiB",
+        # Where GitHub and the jobs' gates listen, whatever port they were given.
+        "allowlist": f"{address}:1024-65535",
         # Long: what these tests wait for must not need it, unless they order it.
         "reconcile-interval": "10m",
         "lxd": {
@@ -135,6 +139,7 @@ def leave(world: World) -> None:
     with ThreadPoolExecutor(4) as deleting:
         list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
     assert not world.instances()
+    firewall_work.remove(Nftables(), world.installation)
     if not world.crashes_are_meant and world.daemon.log.exists():
         failures = [entry for entry in world.daemon.entries() if "exception" in entry]
         assert not failures, failures

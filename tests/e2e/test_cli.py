@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 FIXED = {
-    "root", "tokens", "runners", "signals", "storage", "fleet", "events", "core", "control",
+    "root", "tokens", "runners", "signals", "storage", "firewall", "fleet", "events", "core",
+    "control",
 }  # fmt: skip
 
 

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import MakeWorld
     from tests.e2e.world import World
 
-FIXED = ("control", "core", "tokens", "runners", "signals", "storage", "fleet", "events")
+FIXED = (
+    "control",
+    "core",
+    "tokens",
+    "runners",
+    "signals",
+    "storage",
+    "firewall",
+    "fleet",
+    "events",
+)
 
 
 @pytest.fixture(scope="module")

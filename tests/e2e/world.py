@@ -61,8 +61,8 @@ class Gate:
 
     def __init__(self, address: str) -> None:
         self._socket = socket.create_server((address, 0), backlog=128)
-        port = self._socket.getsockname()[1]
-        self.script = f"nc {address} {port} </dev/null || true; echo through the gate"
+        self.port = self._socket.getsockname()[1]
+        self.script = f"nc {address} {self.port} </dev/null || true; echo through the gate"
 
     def open(self) -> None:
         """Let all jobs go on, those that come later too."""

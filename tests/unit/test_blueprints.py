@@ -4,6 +4,16 @@ import pytest
 
 from supervisor.blueprints import Blueprint, architecture, blueprint_of
 from supervisor.config import parse
+from supervisor.proxies import Proxies, Proxy
+
+PROXY = "http://user:word@proxy.example.com:3128"
+AT = "http://10.0.0.9:3128"
+SERVER = {
+    "host": "10.0.0.7",
+    "port": 22,
+    "rsa-fingerprint": "SHA256:" + "r" * 43,
+    "ed25519-fingerprint": "SHA256:" + "e" * 43,
+}
 
 
 def blueprint(**changes: Any) -> Blueprint:
@@ -40,6 +50,11 @@ def test_a_label_is_given_once_whatever_its_case() -> None:
         {"lxd": {"profile": "other"}},
         {"lxd": {"pool": "other"}},
         {"lxd": {"instance-type": "container"}},
+        {"http_proxy": PROXY},
+        {"https_proxy": PROXY},
+        {"use_aproxy": True, "http_proxy": AT},
+        {"dockerhub_mirror": "https://mirror.example.com"},
+        {"ssh_debug": [SERVER]},
     ],
 )
 def test_what_runners_are_made_from_makes_another_generation(changes: dict[str, Any]) -> None:
@@ -47,10 +62,61 @@ def test_what_runners_are_made_from_makes_another_generation(changes: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"virtual_machines": 9}, {"token": "t"}, {"reconcile_interval": "1m"}]
+    ("before", "changes"),
+    [
+        ({"http_proxy": PROXY}, {"http_proxy": PROXY.replace("word", "other")}),
+        ({"http_proxy": PROXY}, {"no_proxy": "a.example"}),
+        ({"dockerhub_mirror": "https://a"}, {"dockerhub_mirror": "https://b"}),
+        ({"ssh_debug": [SERVER]}, {"ssh_debug": [{**SERVER, "port": 23}]}),
+        ({"ssh_debug": [SERVER]}, {"ssh_debug": []}),
+        ({"use_aproxy": True, "http_proxy": AT}, {"use_aproxy": False}),
+        ({"use_aproxy": True, "http_proxy": AT}, {"aproxy_redirect_ports": "80"}),
+        ({"use_aproxy": True, "http_proxy": AT}, {"aproxy_exclude_addresses": "10.0.0.0/8"}),
+        ({"use_aproxy": True, "http_proxy": AT}, {"http_proxy": "http://10.0.0.9:3129"}),
+    ],
+)
+def test_what_guests_are_told_of_the_network_makes_another_generation(
+    before: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert blueprint(**before).generation != blueprint(**{**before, **changes}).generation
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"virtual_machines": 9},
+        {"token": "t"},
+        {"reconcile_interval": "1m"},
+        {"no_proxy": "a.example"},
+        {"aproxy_redirect_ports": "80"},
+        {"aproxy_exclude_addresses": "10.0.0.0/8"},
+        {"denylist": "10.0.0.0/8"},
+        {"allowlist": "10.0.0.0/8"},
+    ],
 )
 def test_what_they_are_not_made_from_keeps_the_generation(changes: dict[str, Any]) -> None:
     assert blueprint(**changes).generation == blueprint().generation
+
+
+def test_guests_know_either_the_proxies_or_aproxy() -> None:
+    told = blueprint(http_proxy=AT, no_proxy="a.example").network
+    assert told.aproxy is None
+    assert told.proxies == Proxies(Proxy(AT), None, ("a.example",))
+    redirected = blueprint(http_proxy=AT, use_aproxy=True).network
+    assert not redirected.proxies
+    assert redirected.aproxy is not None
+    assert redirected.aproxy.proxy == Proxy(AT)
+    assert redirected.aproxy.ports == (80, 443, 11371)
+
+
+def test_aproxy_forwards_to_the_proxy_for_https_where_there_is_no_other() -> None:
+    network = blueprint(https_proxy=AT, use_aproxy=True).network
+    assert network.aproxy is not None
+    assert network.aproxy.proxy == Proxy(AT)
+
+
+def test_a_blueprint_that_is_logged_shows_no_password() -> None:
+    assert "word" not in repr(blueprint(http_proxy=PROXY))
 
 
 def test_a_host_that_can_filter_ipv6_makes_another_generation() -> None:

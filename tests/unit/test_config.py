@@ -93,6 +93,46 @@ def test_three_keys_are_enough() -> None:
         ("runner-storage", "/a\nb"),
         ("runner-storage", "/" + "a" * 4096),
         ("runner-storage", 7),
+        ("firewall", "on"),
+        ("firewall", True),
+        ("denylist", "10.0.0.0/33"),
+        ("denylist", "10.0.0.1/8"),
+        ("denylist", "example.com"),
+        ("denylist", "::ffff:10.0.0.1"),
+        ("denylist", "10.0.0.1:80"),
+        ("denylist", [10]),
+        ("denylist", 10),
+        ("allowlist", "10.0.0.1:0"),
+        ("allowlist", "10.0.0.1:90-80"),
+        ("allowlist", "2001:db8::1:443:x"),
+        ("http-proxy", "proxy.example.com:3128"),
+        ("http-proxy", "http://proxy.example.com"),
+        ("http-proxy", 3128),
+        ("http-proxy", ["http://proxy.example.com:3128"]),
+        ("https-proxy", "socks5://proxy.example.com:3128"),
+        ("no-proxy", "a b"),
+        ("no-proxy", "a$b"),
+        ("no-proxy", [1]),
+        ("use-aproxy", "perhaps"),
+        ("aproxy-exclude-addresses", "private"),
+        ("aproxy-redirect-ports", ""),
+        ("aproxy-redirect-ports", []),
+        ("aproxy-redirect-ports", 80),
+        ("aproxy-redirect-ports", "80, 65536"),
+        ("aproxy-redirect-ports", "0"),
+        ("aproxy-redirect-ports", "http"),
+        ("aproxy-redirect-ports", [True]),
+        ("dockerhub-mirror", ""),
+        ("dockerhub-mirror", "http://mirror.example.com"),
+        ("dockerhub-mirror", "mirror.example.com"),
+        ("dockerhub-mirror", "https://"),
+        ("dockerhub-mirror", "https://mirror.example.com:0"),
+        ("dockerhub-mirror", "https://mirror.example.com:99999"),
+        ("dockerhub-mirror", "https://me:pass@mirror.example.com"),
+        ("dockerhub-mirror", "https://mirror.example.com?x=1"),
+        ("dockerhub-mirror", 'https://mirror.example.com/"'),
+        ("ssh-debug", "10.5.0.7"),
+        ("ssh-debug", {"host": "10.5.0.7"}),
         ("reconcile-interval", "10"),
         ("reconcile-interval", 10),
         ("reconcile-interval", "0s"),
@@ -152,6 +192,128 @@ def test_a_wrong_value_in_a_section_is_named_with_its_section(
     line = refusal(**{section: given})
     assert line.startswith(f"config.yaml: {section}.{key}: ")
     assert f"; for example `{key}: " in line
+
+
+SERVER = {
+    "host": "10.5.0.7",
+    "port": 10022,
+    "rsa-fingerprint": "SHA256:" + "r" * 43,
+    "ed25519-fingerprint": "SHA256:" + "e" * 43 + "=",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("host", "10.5.0.7 x"),
+        ("host", "-a"),
+        ("host", ""),
+        ("port", 0),
+        ("port", "22"),
+        ("port", 65536),
+        ("rsa-fingerprint", "ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s"),
+        ("ed25519-fingerprint", "SHA256:short"),
+        ("ed25519-fingerprint", "MD5:" + "a" * 43),
+    ],
+)
+def test_a_wrong_value_in_a_list_is_named_with_its_position(key: str, value: object) -> None:
+    line = refusal(ssh_debug=[SERVER, {**SERVER, key: value}])
+    assert line.startswith(f"config.yaml: ssh-debug.1.{key}: ")
+    assert f"; for example `{key}: " in line
+    assert "\n" not in line
+
+
+def test_a_key_that_a_server_lacks_or_has_too_much_is_named() -> None:
+    lacking = {key: value for key, value in SERVER.items() if key != "port"}
+    line = refusal(ssh_debug=[lacking])
+    assert line == "config.yaml: ssh-debug.0.port: is missing; for example `port: 10022`"
+    line = refusal(ssh_debug=[{**SERVER, "user": "me"}])
+    assert line == (
+        "config.yaml: ssh-debug.0.user: unknown key; "
+        "known here: ed25519-fingerprint, host, port, rsa-fingerprint"
+    )
+
+
+def test_a_network_that_is_wrong_is_named_with_its_position() -> None:
+    line = refusal(denylist="10.0.0.0/8, ::1, 10.0.0.1/8")
+    reason = "entry 3, 10.0.0.1/8: has bits set beyond its length: is 10.0.0.0/8 meant?"
+    assert line.startswith(f"config.yaml: denylist: {reason}")
+
+
+# Proxies.
+
+
+@pytest.mark.parametrize("key", ["http-proxy", "https-proxy"])
+def test_a_proxy_that_is_refused_is_not_quoted(key: str) -> None:
+    line = refusal(**{key: f"http://me:{SECRET}@proxy.example.com"})
+    assert line.startswith(f"config.yaml: {key}: must be http://HOST:PORT")
+
+
+def test_a_proxy_is_shown_to_nobody() -> None:
+    config = parse({**MINIMUM, "http-proxy": f"http://me:{SECRET}@proxy:3128"}, "x")
+    assert SECRET not in repr(config)
+    assert SECRET not in repr(config.proxies)
+    assert config.proxies.http is not None
+    assert str(config.proxies.http) == "http://proxy:3128"
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_proxy_is_none(nothing: str | None) -> None:
+    config = parse({**MINIMUM, "http-proxy": nothing, "https-proxy": nothing}, "x")
+    assert not config.proxies
+
+
+@pytest.mark.parametrize(
+    "given_", ["a.example, .b.example,,10.0.0.0/8", ["a.example", ".b.example", "10.0.0.0/8"]]
+)
+def test_hosts_without_a_proxy_are_a_list_or_words_with_commas(given_: object) -> None:
+    config = parse({**MINIMUM, "no-proxy": given_}, "x")
+    assert config.no_proxy == ("a.example", ".b.example", "10.0.0.0/8")
+
+
+# aproxy.
+
+
+@pytest.mark.parametrize("ports", ["443,80, 80", [443, 80], [443, "80"]])
+def test_ports_are_a_list_or_words_with_commas(ports: object) -> None:
+    assert parse({**MINIMUM, "aproxy-redirect-ports": ports}, "x").aproxy_redirect_ports == (
+        80,
+        443,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "use-aproxy: needs a proxy to forward to; for example `http-proxy: http://"),
+        ({"http-proxy": ""}, "use-aproxy: needs a proxy to forward to"),
+        ({"http-proxy": f"http://me:{SECRET}@p:3128"}, "use-aproxy: aproxy can't log in"),
+        ({"https-proxy": "https://p:3128"}, "use-aproxy: aproxy speaks plain HTTP"),
+        ({"http-proxy": "http://[::1]:3128"}, "use-aproxy: aproxy speaks IPv4 only"),
+        ({"http-proxy": "http://p:80"}, "use-aproxy: what aproxy sends to http://p:80 would"),
+        (
+            {"http-proxy": "http://192.0.2.1:8080", "aproxy-redirect-ports": "80, 8080"},
+            "use-aproxy: what aproxy sends to http://192.0.2.1:8080 would be redirected",
+        ),
+        (
+            {"http-proxy": "http://p:3128", "aproxy-exclude-addresses": "fd00::/8"},
+            "aproxy-exclude-addresses: aproxy redirects IPv4 only; leave IPv6 out",
+        ),
+    ],
+)
+def test_an_aproxy_that_could_not_work_is_refused(changes: dict[str, Any], reason: str) -> None:
+    assert refusal(**{"use-aproxy": True, **changes}).startswith(f"config.yaml: {reason}")
+
+
+def test_a_proxy_that_aproxy_could_not_take_is_well_without_it() -> None:
+    given_ = {"http-proxy": "http://me:x@[::1]:80", "aproxy-exclude-addresses": "fd00::/8"}
+    assert parse({**MINIMUM, **given_}, "x").proxies
+
+
+def test_a_proxy_in_an_excluded_network_may_have_a_port_that_is_redirected() -> None:
+    assert parse(
+        {**MINIMUM, "use-aproxy": True, "http-proxy": "http://10.0.0.9:80"}, "x"
+    ).use_aproxy
 
 
 def test_every_example_is_a_right_value() -> None:
@@ -315,6 +477,18 @@ def test_a_file_with_a_token_that_others_can_read_is_refused(tmp_path: Path, mod
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["http-proxy", "https-proxy"])
+def test_a_proxy_with_a_password_makes_the_file_a_secret(tmp_path: Path, key: str) -> None:
+    given_ = {"name": "a", "path": "b", "token-file": "/t", key: f"http://me:{SECRET}@p:3128"}
+    path = written(tmp_path / "c.yaml", yaml.safe_dump(given_), 0o644)
+    with pytest.raises(ConfigError, match="chmod 600") as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: {key}: the file is open to others (mode 0644)")
+    assert SECRET not in str(caught.value)
+    assert load(written(path, yaml.safe_dump(given_), 0o600)).proxies
+    assert load(written(path, yaml.safe_dump({**given_, key: "http://p:3128"}), 0o644)).proxies
+
+
 def test_a_file_without_a_token_may_be_read_by_all(tmp_path: Path) -> None:
     token = written(tmp_path / "token", f"{SECRET}\n")
     path = written(tmp_path / "c.yaml", f"name: a\npath: b\ntoken-file: {token}\n", 0o644)
@@ -410,6 +584,14 @@ def test_the_places_of_runners_disks_are_taken(given_: str, kept: str) -> None:
         ({"lxd": {"timeout": "1s", "network": "br0"}}, ("lxd.network", "lxd.timeout")),
         ({"runner-storage": "memory"}, ("runner-storage",)),
         ({"lxd": {"creations-at-once": 9}}, ("lxd.creations-at-once",)),
+        ({"http-proxy": "http://p:3128"}, ()),
+        ({"no-proxy": "a.example"}, ()),
+        ({"use-aproxy": True, "http-proxy": "http://p:3128"}, ()),
+        ({"dockerhub-mirror": "https://m.example"}, ()),
+        ({"ssh-debug": [SERVER]}, ()),
+        ({"denylist": "10.0.0.0/8"}, ()),
+        ({"allowlist": "10.0.0.1:80"}, ()),
+        ({"firewall": "external"}, ("firewall",)),
     ],
 )
 def test_what_a_running_daemon_can_not_change_is_named(

@@ -63,9 +63,9 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
 def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
     socket = tmp_path / "run" / "control.sock"
     refused = pytest.raises(AlreadyRunning, match="another daemon has")
-    with daemon._only_one(socket), refused, daemon._only_one(socket):
+    with daemon.only_one(socket), refused, daemon.only_one(socket):
         pass
-    with daemon._only_one(socket):
+    with daemon.only_one(socket):
         assert socket.with_suffix(".lock").exists()
 
 
@@ -75,7 +75,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     (tmp_path / "control.lock").symlink_to(victim)
     with (
         pytest.raises(ConfigError, match="can't be made"),
-        daemon._only_one(tmp_path / "control.sock"),
+        daemon.only_one(tmp_path / "control.sock"),
     ):
         pass
     assert victim.read_text() == "precious"
@@ -87,7 +87,7 @@ def test_a_socket_that_can_have_no_directory_is_refused_in_one_line(tmp_path: Pa
         pytest.raises(
             ConfigError, match=r"^control\.socket: .* can't be made: (Not a directory|File exists)$"
         ),
-        daemon._only_one(tmp_path / "file" / "control.sock"),
+        daemon.only_one(tmp_path / "file" / "control.sock"),
     ):
         pass
 
@@ -129,7 +129,7 @@ def test_a_state_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
 def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "storage", "fleet", "events"]
+    assert order == ["tokens", "runners", "signals", "storage", "firewall", "fleet", "events"]
 
 
 def test_the_control_socket_needs_nobody(path: Path) -> None:

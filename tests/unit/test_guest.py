@@ -1,13 +1,22 @@
+import itertools
+import re
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
-from supervisor.guest import GuestParameters, body, user_data
+from supervisor.aproxy import Aproxy
+from supervisor.guest import GuestParameters, body, secrets_in, user_data
+from supervisor.guest_network import GuestNetwork
+from supervisor.proxies import Proxies, Proxy
 
+PROXY = Proxy("http://user:p%40ss~@proxy.example.com:3128")
+TOLD = GuestNetwork(proxies=Proxies(PROXY, PROXY), dockerhub_mirror="https://mirror.example.com")
+REDIRECTED = GuestNetwork(aproxy=Aproxy(Proxy("http://10.0.0.9:3128"), (80, 443), ()))
 SECRETS = {"jit_config": "c2VjcmV0LWppdA==", "signal_token": "secret-token"}
-GIVEN = {
+GIVEN: dict[str, Any] = {
     "runner_name": "fleet-0a1b2c",
     "signal_url": "http://10.0.0.1:8642/v1/runners/fleet-0a1b2c/signals",
     "application_url": "https://example.com/runner-2.336.0.tar.gz?a=1&b='2'",
@@ -16,13 +25,22 @@ GIVEN = {
 }
 
 
+def assigned(script: str) -> dict[str, str]:
+    """Read the assignments that a script starts with."""
+    first, *lines = script.splitlines()
+    assert first == "#!/bin/sh"
+    words = (shlex.split(line) for line in itertools.takewhile(is_assignment, lines))
+    return dict(one.split("=", 1) for (one,) in words)
+
+
+def is_assignment(line: str) -> bool:
+    return re.match(r"[A-Za-z_0-9]+=", line) is not None
+
+
 def test_the_script_starts_with_the_assignments_and_the_body_follows() -> None:
     script = user_data(GuestParameters(**GIVEN))
-    head = script.removesuffix(body())
-    assert head != script
-    lines = head.splitlines()
-    assert lines[0] == "#!/bin/sh"
-    assert dict(shlex.split(line)[0].split("=", 1) for line in lines[1:]) == {
+    assert script.endswith(body())
+    assert assigned(script) == {
         "RUNNER_NAME": GIVEN["runner_name"],
         "JIT_CONFIG": GIVEN["jit_config"],
         "SIGNAL_URL": GIVEN["signal_url"],
@@ -31,7 +49,28 @@ def test_the_script_starts_with_the_assignments_and_the_body_follows() -> None:
         "APPLICATION_SHA256": GIVEN["application_sha256"],
         "RUNNER_USER": "runner",
         "RUNNER_HOME": "/opt/actions-runner",
+        "APROXY_PORT": "54969",
     }
+
+
+def test_the_script_itself_goes_through_the_proxies() -> None:
+    script = user_data(GuestParameters(**GIVEN, network=TOLD))
+    given = assigned(script)
+    assert given["http_proxy"] == given["HTTPS_PROXY"] == PROXY.url
+    exported = re.search(r"^export (.*)$", script, re.MULTILINE)
+    assert exported is not None
+    assert set(exported[1].split()) == {name for name in given if name.lower().endswith("_proxy")}
+
+
+def test_the_address_that_is_reported_to_is_never_redirected() -> None:
+    script = user_data(GuestParameters(**GIVEN, network=REDIRECTED))
+    assert assigned(script)["APROXY_PROXY"] == "10.0.0.9:3128"
+    assert "elements = { 10.0.0.1/32, 127.0.0.0/8 }" in script
+
+
+def test_what_a_script_holds_of_secrets_is_found_in_it() -> None:
+    found = secrets_in(user_data(GuestParameters(**GIVEN, network=TOLD)))
+    assert set(found) == {*SECRETS.values(), "user:p%40ss~", "p%40ss~", "user:p@ss~", "p@ss~"}
 
 
 def test_the_body_is_the_same_for_every_runner() -> None:
@@ -40,13 +79,14 @@ def test_the_body_is_the_same_for_every_runner() -> None:
     assert user_data(other).endswith(body())
 
 
+@pytest.mark.parametrize("network", [GuestNetwork(), TOLD, REDIRECTED])
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-def test_every_shell_can_read_the_script(shell: str) -> None:
+def test_every_shell_can_read_the_script(shell: str, network: GuestNetwork) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.fail(f"{shell} is not installed")
     command = [program, "sh", "-n"] if shell == "busybox" else [program, "-n"]
-    script = user_data(GuestParameters(**GIVEN))
+    script = user_data(GuestParameters(**GIVEN, network=network))
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -85,5 +125,5 @@ def test_a_secret_that_a_guest_can_not_use_is_refused_and_not_shown(name: str, v
 
 
 def test_the_parameters_do_not_show_their_secrets() -> None:
-    shown = repr(GuestParameters(**GIVEN))
-    assert not any(secret in shown for secret in SECRETS.values())
+    shown = repr(GuestParameters(**GIVEN, network=TOLD))
+    assert not any(secret in shown for secret in (*SECRETS.values(), "p%40ss"))

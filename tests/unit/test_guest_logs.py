@@ -110,7 +110,31 @@ def test_what_the_guest_was_given_is_withheld_even_if_it_looks_harmless() -> Non
     assert text == "== console ==\n+ JIT=[withheld] [withheld]\n([withheld])\n"
 
 
-@pytest.mark.parametrize("document", ["", "#cloud-config\n", "JIT_CONFIG=\nSIGNAL_TOKEN=''\n"])
+@pytest.mark.parametrize("text", ["http://u:p@h:1", "<https://u:p@h/x>", "a=ftp://token@h"])
+def test_who_logs_in_by_an_address_is_withheld(text: str) -> None:
+    shown = without_secrets(text, ())
+    assert "[withheld]@h" in shown
+    assert "u:p" not in shown
+    assert "token" not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["http://h:1/a@b", "mail a@b.example", "git@github.example:a/b", "http://h a@b"]
+)
+def test_other_addresses_are_kept(text: str) -> None:
+    assert without_secrets(text, ()) == text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "http_proxy=http://h:1\n",
+        "http_proxy='http://[::1'\n",
+        "",
+        "#cloud-config\n",
+        "JIT_CONFIG=\nSIGNAL_TOKEN=''\n",
+    ],
+)
 def test_other_documents_hold_no_secrets(document: str) -> None:
     assert secrets_in(document) == ()
 

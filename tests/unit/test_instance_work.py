@@ -29,6 +29,7 @@ from supervisor.instance_work import (
 )
 from supervisor.lifecycle import Limits
 from supervisor.messages import Happened
+from supervisor.proxies import Proxies, Proxy
 
 NAME = "fleet-aaaaaaaa"
 REFUSALS = [LxdError("x"), AlreadyExists("x")]
@@ -227,6 +228,18 @@ def test_what_the_guest_was_given_is_withheld_wherever_it_stands(
     assert "c2VjcmV0" not in kept(store)
     assert token not in kept(store)
     assert kept(store).count("[withheld]") == 6
+
+
+def test_a_proxys_password_is_withheld_also_when_the_instance_holds_it_no_more(
+    lxd: FakeLxd, work: InstanceWork, store: LogStore
+) -> None:
+    lxd.put(NAME)
+    lxd.consoles[NAME] = "Proxy-Authorization: Basic dXNlcjpwQHNz, p@ss"
+    secrets = Proxies(Proxy("http://user:p%40ss@h:1")).secrets()
+    saved = work.save_logs(store, CONFIG, reason="p%40ss is wrong", at=NOW, secrets=secrets)
+    assert saved == LogsSaved(kept=True)
+    assert "ss" not in kept(store).replace("reason", "").partition("== console")[2]
+    assert "reason: [withheld] is wrong" in kept(store)
 
 
 def test_a_console_full_of_rubbish_leaves_room_for_the_guests_logs(

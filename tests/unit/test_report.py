@@ -7,7 +7,7 @@ import pytest
 from supervisor.config import parse
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.parts import Settings
-from supervisor.report import runner_report, status_report, tree_lines
+from supervisor.report import firewall_report, runner_report, status_report, tree_lines
 from supervisor.roster import Entry
 from supervisor.supervision import Handling, Kind, TreeNode
 
@@ -156,3 +156,36 @@ def test_the_tree_is_written_in_indented_lines() -> None:
         "  fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
     ]
     assert list(tree_lines(None)) == []
+
+
+def test_warnings_of_storage_and_firewall_stand_together() -> None:
+    tree = root(
+        node("storage", details={"warnings": ("the pool enforces nothing",)}),
+        node("firewall", details={"warnings": ("firewall: external",)}),
+    )
+    assert report(tree)["warnings"] == ["the pool enforces nothing", "firewall: external"]
+
+
+def test_a_firewall_that_is_not_in_place_is_a_problem() -> None:
+    tree = root(node("firewall", "failing", reason="there is no program nft; install nftables"))
+    told = ["firewall: failing: there is no program nft; install nftables"]
+    assert problems(tree) == told
+
+
+def test_a_firewall_is_shown_as_its_actor_has_published_it() -> None:
+    tree = root(node("firewall", reason="it guards lxdbr0", details={"in_place": True}))
+    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 0}
+    assert firewall_report(tree) == shown
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        root(),
+        root(node("firewall", "down", alive=False)),
+        root(node("firewall", "running")),
+    ],
+)
+def test_a_firewall_that_nobody_looks_after_counts_as_not_in_place(tree: TreeNode | None) -> None:
+    assert firewall_report(tree)["in_place"] is False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import TYPE_CHECKING, Any, Literal
 
 from supervisor.gateways.lxd._connection import Connection
@@ -192,6 +192,43 @@ class Resources(Connection):
                 + (f" ({address})" if address else "")
                 + f"; set one (lxc network set {network} ipv4.address=auto) or set signals.address"
             ) from error
+
+    def bridge_addresses(self, network: str) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """Return all addresses, with their networks, that LXD gives the host on its own bridge.
+
+        Raises:
+            NotFound: There is no such network.
+            Refused: It is no bridge of LXD's, or has no address.
+            LxdError: LXD can't be asked.
+        """
+        aim = f"find the addresses of network {network}"
+        try:
+            found = self._call(aim, "get", "networks", network).metadata
+        except NotFound as error:
+            raise NotFound(
+                f"{error}; make it (lxc network create {network}) or name another as lxd.network"
+            ) from error
+        try:
+            is_ours = found.get("type") == "bridge" and found.get("managed")
+            config = found.get("config") or {}
+            given = [config.get(key, "") for key in ("ipv4.address", "ipv6.address")]
+        except (AttributeError, TypeError) as error:
+            raise LxdError(f"could not {aim}: LXD describes it in an unknown way") from error
+        if not is_ours:
+            raise Refused(
+                f"could not {aim}: it is no bridge that LXD manages; name one as lxd.network (lxc "
+                "network list shows them), or set firewall: external"
+            )
+        try:
+            addresses = tuple(ip_interface(one) for one in given if one not in {"", "none"})
+        except ValueError as error:
+            raise LxdError(f"could not {aim}: {error}") from error
+        if not addresses:
+            raise Refused(
+                f"could not {aim}: it has none; set one "
+                f"(lxc network set {network} ipv4.address=auto)"
+            )
+        return addresses
 
     def _interface_address(self, aim: str, network: str) -> str:
         """Read the address of a bridge that is the machine's own: LXD has no settings of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,18 @@ def delete_instance(scene: Scene, *, luck: float) -> str | None:
     except LxdError as error:
         return f"{name}: {error}"
     return name
+
+
+@_in_lane("guests")
+def break_firewall(scene: Scene, *, luck: float) -> str | None:
+    """Take its rules away, as another program does that believes all rules to be its own."""
+    world = scene.world
+    table = f"inet github-runners.{world.installation}.{world.lxd.network}"
+    order = _pick(luck, (f"delete table {table}", f"flush table {table}"))
+    done = subprocess.run(
+        ["nft", str(order)], capture_output=True, text=True, check=False, timeout=30
+    )
+    return str(order) if done.returncode == 0 else _IN_VAIN
 
 
 # GitHub

@@ -20,7 +20,7 @@ MOST_RUNNERS = 4
 PLACES = ("acme", "acme/demo")
 """Where runners may be registered; the jobs may run on those of both."""
 
-CORE = ("tokens", "runners", "signals", "storage", "fleet", "events")
+CORE = ("tokens", "runners", "signals", "storage", "firewall", "fleet", "events")
 ROOT = ("control", "core")
 
 GITHUB_FAULTS = (
@@ -144,6 +144,7 @@ _KINDS = (
     _Kind(4, lambda r: _with_end("kill_lxd", "start_lxd", r.choice((0.1, 1, 3))), 14.0, "lxd"),
     _Kind(2, lambda _: _at_once("restart_lxd"), 14.0, "lxd"),
     _Kind(4, lambda r: _with_end("pause_lxd", "resume_lxd", r.choice((1, 3, 7))), 10.0, "lxd"),
+    _Kind(3, lambda r: _at_once("break_firewall", luck=_luck(r))),
     _Kind(5, lambda _: _at_once("cut_event_stream")),
     _Kind(4, lambda _: _at_once("cut_all_connections")),
     _Kind(

@@ -118,6 +118,7 @@ def settle(scene: Scene, watcher: Watcher) -> None:
     wait(scene, watcher, world.is_whole, "the fleet is whole")
     wait(scene, watcher, lambda: not world.status()["former_places"], "nobody is elsewhere")
     assert not world.status()["problems"], world.status()["problems"]
+    wait(scene, watcher, lambda: world.daemon.ask("/v1/firewall")["in_place"], "the firewall is up")
     replace_all(scene, watcher)
     scene.configure(virtual_machines=0)
     wait(scene, watcher, world.is_empty, "nothing is left")

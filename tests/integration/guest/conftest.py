@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import itertools
+import shutil
 import tarfile
 import threading
 import time
@@ -15,21 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloud_image import build_cloud_image
 
 from sandbox.private_lxd import PrivateLxd
-from supervisor.gateways.lxd import Lxd, OperationFailed
+from supervisor.gateways.lxd import Lxd, LxdEndpoint, OperationFailed
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instances import InstanceTemplate, instance_request
 
 JIT_CONFIG = "and0LWNvbmZpZ3VyYXRpb24tb2YtdGhlLXRlc3Q="
 TOKEN = "signal-token-of-the-test"
 GONE_LIMIT_S = 45.0
+CLOUD_IMAGE = "cloud-init"
 
 _numbers = itertools.count(1)
 
 
 class Inbox(http.server.ThreadingHTTPServer):
-    """The host as guests see it: takes signals, and has the application."""
+    """The host as guests see it: takes signals and what jobs tell, and has the application."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -38,7 +41,9 @@ class Inbox(http.server.ThreadingHTTPServer):
         super().__init__((address, 0), _Handler)
         self.signals: list[dict[str, str]] = []
         self.refused: list[str] = []
+        self.told: list[str] = []
         self.leaks: list[bytes] = []
+        self.secrets = [JIT_CONFIG, TOKEN]
         self.files: dict[str, bytes] = {}
         self.base = f"http://{address}:{self.server_port}"
 
@@ -47,7 +52,7 @@ class Inbox(http.server.ThreadingHTTPServer):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 arguments = path.read_bytes()
-                if any(secret.encode() in arguments for secret in (JIT_CONFIG, TOKEN)):
+                if any(secret.encode() in arguments for secret in self.secrets):
                     self.leaks.append(arguments)
 
 
@@ -57,7 +62,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.look_for_leaks()
-        if self.headers["Authorization"] == f"Bearer {TOKEN}":
+        if self.path == "/told":
+            self.server.told.append(body)
+        elif self.headers["Authorization"] == f"Bearer {TOKEN}":
             pairs = (line.partition("=") for line in body.splitlines())
             self.server.signals.append({key: value for key, _, value in pairs})
         else:
@@ -85,6 +92,18 @@ def inbox(real_lxd: PrivateLxd) -> Iterator[Inbox]:
         server.shutdown()
 
 
+@pytest.fixture(scope="session")
+def cloud_image(real_lxd: PrivateLxd) -> str:
+    """Return the alias of an image with cloud-init, imported into the real LXD."""
+    if shutil.which("debootstrap") is None or shutil.which("mksquashfs") is None:
+        pytest.fail("debootstrap or squashfs-tools is not installed")
+    metadata, rootfs = build_cloud_image()
+    Lxd(LxdEndpoint(real_lxd.endpoint.socket, real_lxd.project)).import_image(
+        metadata, rootfs, alias=CLOUD_IMAGE
+    )
+    return CLOUD_IMAGE
+
+
 @dataclass
 class Guests:
     """Makes guests and waits for their end."""
@@ -105,13 +124,13 @@ class Guests:
         return any(signal["signal"] == "failed" for signal in self.inbox.signals)
 
     def start(
-        self, script: str, *, image: str | None = None, ephemeral: bool = True, **changes: str
+        self, script: str, *, image: str | None = None, ephemeral: bool = True, **changes: Any
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script."""
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
         self.inbox.files["/application.tar.gz"] = packed
-        given = {
+        given: dict[str, Any] = {
             "runner_name": name,
             "jit_config": JIT_CONFIG,
             "signal_url": f"{self.inbox.base}/v1/runners/{name}/signals",

@@ -84,8 +84,15 @@ def test_the_leftovers_of_a_killed_daemon_are_removed_and_its_records_stay(
     fragile_lxd.start("one", limit_s=30)
     fragile.daemon.kill()
     assert processes_of(fragile.daemon.directory), "the guest lives on"
+    guard = f"github-runners.somebody.{fragile.network}"
+    subprocess.run(["nft", "add", "table", "inet", guard], check=True)
 
     remove_leftovers(fragile.daemon.directory)
+
+    tables = subprocess.run(
+        ["nft", "list", "tables"], capture_output=True, text=True, check=True
+    ).stdout
+    assert guard not in tables
 
     traces = _traces(fragile)
     assert [what for what, is_there in traces.items() if is_there] == ["mounts", "directory"]

@@ -31,6 +31,7 @@ from supervisor.lifecycle import (
 from supervisor.messages import (
     ConfigChanged,
     Drain,
+    FirewallChanged,
     GitHubChanged,
     Happened,
     InstanceAppeared,
@@ -58,6 +59,7 @@ MakeWorld = Callable[..., World]
 
 
 _POOL = StorageChanged("default")
+_GUARDED = FirewallChanged(in_place=True)
 
 
 def start(
@@ -65,6 +67,7 @@ def start(
     *,
     signals: bool = True,
     storage: StorageChanged = _POOL,
+    firewall: FirewallChanged = _GUARDED,
     backoff: Backoff | None = None,
 ) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
@@ -73,6 +76,7 @@ def start(
     world.run(
         world.tokens(),
         world.storage(storage),
+        world.firewall(firewall),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,
@@ -1099,3 +1103,48 @@ def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
     assert world.names() == [first]
     _goes(world, first)
     eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])
+
+
+def test_nothing_is_created_before_the_firewall_is_in_place(make_world: MakeWorld) -> None:
+    missing = FirewallChanged(in_place=False, reason="the firewall is not in place: no nft")
+    world = start(make_world(virtual_machines=2), firewall=missing)
+    eventually(lambda: "none is created now: the firewall is not" in world.shown("fleet")[1])
+    eventually(lambda: world.lxd.count("instances") == 1)
+    assert world.github.asked == []
+    assert world.github.ahead == []
+    world.tell("fleet", FirewallChanged(in_place=True))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_a_firewall_that_is_lost_stops_creations_and_harms_no_runner(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2))
+    eventually(lambda: world.stages() == {"booting": 2})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 2})
+    world.tell("fleet", FirewallChanged(in_place=False, reason="nft is gone"))
+    world.reconfigure(virtual_machines=3)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: "none is created now: nft is gone" in world.shown("fleet")[1])
+    assert world.stages() == {"ready": 2}
+    world.tell("fleet", FirewallChanged(in_place=True))
+    eventually(lambda: world.stages() == {"ready": 2, "booting": 1})
+
+
+def test_each_reconcile_has_the_firewall_looked_at(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: len(world.firewall_looks) == 1)
+    eventually(lambda: world.details("fleet").get("reconciles") == 1)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: len(world.firewall_looks) == 2)
+
+
+def test_no_runner_is_created_before_a_new_denylist_is_in_force(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.reconfigure(virtual_machines=2, denylist="10.0.0.0/8")
+    config = world.parts.settings.config
+    world.tell("fleet", ConfigChanged(config))
+    eventually(lambda: "the denylist is being put in force" in world.shown("fleet")[1])
+    assert world.stages() == {"booting": 1}
+    world.tell("fleet", FirewallChanged(in_place=True, denied=config.denylist))
+    eventually(lambda: world.stages() == {"booting": 2})

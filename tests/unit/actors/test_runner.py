@@ -116,6 +116,27 @@ def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: Mak
     assert all("c2VjcmV0" not in repr(message) for message in play.heard)
 
 
+def test_a_guest_is_told_of_the_proxies_and_nobody_else_of_their_password(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(https_proxy="http://user:pa%40ss@proxy:3128")
+    world.lxd.consoles[NAME] = "pa@ss"
+    play = Play(world)
+    play.comes_to("booting")
+    script = world.lxd.requests[NAME]["config"]["cloud-init.user-data"]
+    assert "https_proxy=http://user:pa%40ss@proxy:3128\n" in script
+    # The document is taken back from a guest that is ready; its logs are read later.
+    world.lxd.there[NAME].config.pop("cloud-init.user-data")
+    play.happens(lifecycle.Failed("no disk"))
+    play.ends()
+    kept = world.parts.logs.read(NAME)
+    assert kept is not None
+    assert "[withheld]" in kept.text
+    everything = kept.text + "".join(world.logged) + repr(play.heard)
+    assert "pa%40ss" not in everything
+    assert "pa@ss" not in everything
+
+
 def test_a_refused_registration_ends_it_with_nothing_made(make_world: MakeWorld) -> None:
     world = make_world()
     world.github.refuses = "could not register: the name is taken"

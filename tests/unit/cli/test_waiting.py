@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.cli import waiting
 from supervisor.cli.client import ControlError, NotRunning
-from supervisor.cli.waiting import NotDone, until_empty, until_gone, until_reconciled
+from supervisor.cli.waiting import NotDone, until_checked, until_empty, until_gone, until_reconciled
 
 
 class Client:
@@ -119,3 +119,15 @@ def test_a_fleet_that_was_restarted_meanwhile_has_reconciled_when_it_has_once(
     client = Client(tree=[fleet(4), fleet(0), fleet(1)], status=[status(2)])
     waiting.wait(until_reconciled(client, 5), limit_s=None)  # type: ignore[arg-type]
     assert said(capsys) == ["compares what is with what is wanted"]
+
+
+def test_a_look_at_the_firewall_is_waited_for_also_over_a_restart_of_its_actor() -> None:
+    client = Client(firewall=[{"checks": 1}, {"checks": 1}, {"checks": 2}])
+    left = until_checked(client, done_by=2)  # type: ignore[arg-type]
+    assert [left(), left(), left()] == ["looks at the firewall"] * 2 + [""]
+    client = Client(firewall=[{"checks": 7}, {"checks": 0}, {"checks": 1}])
+    left = until_checked(client, done_by=8)  # type: ignore[arg-type]
+    assert [left(), left(), left()] == ["looks at the firewall"] * 2 + [""]
+    client = Client(firewall=[{"checks": 0}, {"checks": 1}])
+    left = until_checked(client, done_by=8)  # type: ignore[arg-type]
+    assert [left(), left()] == ["looks at the firewall", ""]

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
-from supervisor.messages import Drain, Happened, Reconcile, Resume
+from supervisor.messages import CheckFirewall, Drain, Happened, Reconcile, Resume
 from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec
 
@@ -153,3 +153,17 @@ def test_what_is_no_order_is_answered_in_json(fleet: Fleet) -> None:
     answer = fleet.client.post("/v1/nonsense")
     assert answer.status_code == 404
     assert answer.json == {"error": "the daemon refuses POST /v1/nonsense: not found"}
+
+
+def test_a_look_at_the_firewall_says_when_it_will_be_done(fleet: Fleet) -> None:
+    answer = fleet.run("firewall", answer=3).client.post("/v1/firewall")
+    assert (answer.status_code, answer.json) == (202, {"done_by": 3})
+    assert fleet.told["firewall"] == [CheckFirewall(with_runners=True)]
+
+
+def test_a_look_at_a_firewall_that_nobody_keeps_is_refused(fleet: Fleet) -> None:
+    answer = fleet.run("another").client.post("/v1/firewall")
+    assert answer.status_code == 503
+    assert answer.json == {"error": "the firewall is being restarted; try again"}
+    shown = fleet.client.get("/v1/firewall").json
+    assert (shown["in_place"], shown["state"]) == (False, "down")

@@ -407,3 +407,49 @@ def test_a_handshake_that_is_refused_is_told(impostor: Callable[..., Lxd]) -> No
 
     with pytest.raises(LxdUnavailable, match=r"could not listen to the events.*403"):
         lxd.events()
+
+
+def _network(**described: Any) -> dict[str, Any]:
+    usual = {"type": "bridge", "managed": True, "config": {}}
+    answer = {"type": "sync", "metadata": {**usual, **described}}
+    return {"/1.0/networks/lxdbr0": answer}
+
+
+def test_a_bridge_has_all_addresses_that_lxd_gives_it(impostor: Callable[..., Lxd]) -> None:
+    config = {"ipv4.address": "10.9.0.1/24", "ipv6.address": "fd42::1/64", "ipv4.nat": "true"}
+    lxd = impostor(lambda received: _lxd(received, _network(config=config)))
+    assert [str(one) for one in lxd.bridge_addresses("lxdbr0")] == ["10.9.0.1/24", "fd42::1/64"]
+
+
+def test_an_address_that_is_none_is_left_out(impostor: Callable[..., Lxd]) -> None:
+    config = {"ipv4.address": "10.9.0.1/24", "ipv6.address": "none"}
+    lxd = impostor(lambda received: _lxd(received, _network(config=config)))
+    assert [str(one) for one in lxd.bridge_addresses("lxdbr0")] == ["10.9.0.1/24"]
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"managed": False}, {"type": "ovn"}, {"type": "physical"}, {"type": "macvlan"}],
+)
+def test_a_network_that_is_no_bridge_of_lxds_is_refused_with_what_to_do(
+    impostor: Callable[..., Lxd], described: dict[str, Any]
+) -> None:
+    lxd = impostor(lambda received: _lxd(received, _network(**described)))
+    with pytest.raises(Refused, match=r"no bridge that LXD manages; name one as lxd.network"):
+        lxd.bridge_addresses("lxdbr0")
+
+
+def test_a_bridge_without_any_address_is_refused(impostor: Callable[..., Lxd]) -> None:
+    none = {"ipv4.address": "none", "ipv6.address": "none"}
+    lxd = impostor(lambda received: _lxd(received, _network(config=none)))
+    with pytest.raises(Refused, match="it has none; set one"):
+        lxd.bridge_addresses("lxdbr0")
+
+
+@pytest.mark.parametrize("described", [{"config": {"ipv4.address": "x"}}, {"config": 7}])
+def test_a_bridge_in_an_unknown_shape_is_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], described: dict[str, Any]
+) -> None:
+    lxd = impostor(lambda received: _lxd(received, _network(**described)))
+    with pytest.raises(LxdError, match="could not find the addresses of network lxdbr0"):
+        lxd.bridge_addresses("lxdbr0")

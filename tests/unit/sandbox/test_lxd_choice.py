@@ -76,10 +76,21 @@ def test_a_missing_busybox_is_installed_beside_an_existing_lxd_or_the_emulator_d
     assert helpless.reason.startswith("busybox is missing")
 
 
+def test_nft_is_installed_for_root_who_alone_can_use_it_and_where_it_can_be_had() -> None:
+    lacking: dict[str, Any] = {"answer": Answer.READY, "has_nft": False}
+    assert choose(Machine(**lacking)).packages == ("nftables",)
+    assert choose(Machine(**lacking, has_apt=False)) == Choice(Source.EXISTING, "it answers")
+    assert choose(Machine(**lacking, is_root=False)) == Choice(Source.EXISTING, "it answers")
+    assert choose(Machine(has_lxd=True, has_nft=False)).packages == ("nftables",)
+
+
 def test_every_machine_gets_an_answer_with_a_reason_and_nothing_is_installed_for_the_emulator() -> (
     None
 ):
-    flags = ("has_lxd", "has_busybox", "has_apt", "has_systemd", "has_snapd", "is_root", "can_sudo")
+    flags = (
+        "has_lxd", "has_busybox", "has_nft", "has_apt", "has_systemd", "has_snapd", "is_root",
+        "can_sudo",
+    )  # fmt: skip
     for answer, distribution in itertools.product(Answer, (DEBIAN, UBUNTU, frozenset[str]())):
         for values in itertools.product((True, False), repeat=len(flags)):
             given: dict[str, Any] = dict(zip(flags, values, strict=True))

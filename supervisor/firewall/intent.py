@@ -1,0 +1,90 @@
+"""What the operator's settings mean for the firewall of one bridge."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
+
+from supervisor.config import Config
+from supervisor.firewall.networks import Address, Destination, Ports
+from supervisor.firewall.policy import Policy
+
+Interface = IPv4Interface | IPv6Interface
+"""An address of this host's on the bridge, with the network there."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Something that guests must reach, whatever the denylist says.
+
+    Attributes:
+        key: the setting that names it.
+        host: its name or address.
+        port: of TCP.
+    """
+
+    key: str
+    host: str
+    port: int
+
+
+def endpoints(config: Config) -> tuple[Endpoint, ...]:
+    """Give what the settings name, in their order."""
+    proxies = config.proxies
+    named = (("http-proxy", proxies.http), ("https-proxy", proxies.https))
+    found = [Endpoint(key, proxy.host, proxy.port) for key, proxy in named if proxy]
+    found += [Endpoint("ssh-debug", server.host, server.port) for server in config.ssh_debug]
+    return tuple(found)
+
+
+def policy_of(
+    config: Config,
+    bridge: Iterable[Interface],
+    known: Mapping[str, tuple[Address, ...]],
+) -> Policy:
+    """Say what the guests of a bridge may reach.
+
+    Args:
+        config: the settings.
+        bridge: the host's addresses there.
+        known: what the endpoints' names stand for, as far as that is known.
+    """
+    bridge = tuple(bridge)
+    port = config.signals.port
+    signals = [config.signals.address] if config.signals.address else _ipv4(bridge)
+    allowed = {*config.allowlist, *_open(config, known)}
+    return Policy(
+        installation=config.name,
+        bridge=config.lxd.network,
+        subnets=tuple(one.network for one in bridge),
+        gateways=tuple(one.ip for one in bridge),
+        services=tuple(_destination(address, port) for address in signals),
+        # In one order, in whatever order a resolver answers: another would be another policy.
+        allowed=tuple(sorted(allowed, key=_position)),
+        denied=config.denylist,
+    )
+
+
+def reachable(address: Address) -> bool:
+    """Tell whether an address can mean the same to a guest as to the host."""
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast)
+
+
+def _open(config: Config, known: Mapping[str, tuple[Address, ...]]) -> Iterator[Destination]:
+    for endpoint in endpoints(config):
+        for address in filter(reachable, known.get(endpoint.host, ())):
+            yield _destination(address, endpoint.port)
+
+
+def _ipv4(bridge: Iterable[Interface]) -> list[Address]:
+    # The address that the guests are told of: that of `Lxd.bridge_address`.
+    return [one.ip for one in bridge if isinstance(one, IPv4Interface)]
+
+
+def _destination(address: Address, port: int) -> Destination:
+    return Destination(ip_network(address), Ports(port, port))
+
+
+def _position(one: Destination) -> tuple[int, int, int, int, int]:
+    network = one.network
+    ports = (one.ports.first, one.ports.last) if one.ports else (0, 0)
+    return (network.version, int(network.network_address), network.prefixlen, *ports)

@@ -1,0 +1,51 @@
+"""What a firewall in place has done, for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.firewall import ruleset
+from supervisor.firewall.live import Counted, LiveTable
+from supervisor.firewall.policy import Policy
+
+_NOTHING = Counted(0, 0)
+_DROPPED = {
+    ruleset.SPOOFED: "from an address that is not the guest's",
+    ruleset.UNHEARD: "to everybody",
+    ruleset.FLOODED: "too many connections to this host's services",
+    ruleset.ANSWERS: "from denied addresses",
+}
+
+
+def details(policy: Policy, live: LiveTable, runners: Mapping[str, str]) -> dict[str, Any]:
+    """Sum up what a table holds and has counted, as can be expressed in JSON.
+
+    Args:
+        policy: what it was made for.
+        live: as the kernel lists it.
+        runners: the runner of each hardware address, as far as that is known.
+    """
+    of_runners = {
+        runners[address]: _count(count)
+        for address, count in live.rejected.items()
+        if address in runners
+    }
+    gone = [count for address, count in live.rejected.items() if address not in runners]
+    return {
+        "table": live.name,
+        "bridge": policy.bridge,
+        "denied": len(policy.denied),
+        "allowed": len(policy.allowed),
+        "services": [str(service) for service in policy.services],
+        "rejected": _count(live.refused),
+        "rejected_of": of_runners,
+        "rejected_of_others": _count(
+            Counted(sum(one.packets for one in gone), sum(one.bytes for one in gone))
+        ),
+        "dropped": {
+            words: _count(live.counters.get(name, _NOTHING)) for name, words in _DROPPED.items()
+        },
+    }
+
+
+def _count(count: Counted) -> dict[str, int]:
+    return {"packets": count.packets, "bytes": count.bytes}

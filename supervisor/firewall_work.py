@@ -1,0 +1,211 @@
+"""The work on the firewall, as calls that block and return what they found.
+
+Workers run it in their threads: it holds nothing that changes, and raises nothing that is LXD's,
+nftables' or a resolver's. To find out what is wanted and to have it in the kernel are apart, as the
+first may hang with LXD or a name server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from supervisor.config import Config
+from supervisor.firewall import live, ruleset
+from supervisor.firewall.intent import Interface, endpoints, reachable
+from supervisor.firewall.live import LiveTable
+from supervisor.firewall.networks import Address
+from supervisor.firewall.policy import Policy
+from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
+from supervisor.gateways.names import Answer, Names
+from supervisor.gateways.nftables import Nftables, NftablesError
+
+_LOOKUP_LIMIT_S = 5.0
+_HWADDR = "volatile.eth0.hwaddr"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the firewall depends on.
+
+    Attributes:
+        bridge: the host's addresses on it; empty if LXD did not say.
+        addresses: what the endpoints' names stand for.
+        warnings: what is not as it should be.
+        runners: the runner of each hardware address; None if that was not asked for, or LXD did not
+            say.
+        error: why the bridge is not known.
+        outage: LXD did not answer, or nonsense, which says nothing of the bridge.
+    """
+
+    bridge: tuple[Interface, ...] = ()
+    addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    runners: Mapping[str, str] | None = None
+    error: str = ""
+    outage: bool = False
+
+
+def ask(lxd: Lxd, names: Names, config: Config, *, with_runners: bool) -> Surroundings:
+    """Find out what the firewall depends on."""
+    answers = names.answers({one.host for one in endpoints(config)}, _LOOKUP_LIMIT_S)
+    addresses = {host: answer.addresses for host, answer in answers.items()}
+    warnings = tuple(_unresolved(config, answers))
+    try:
+        bridge = lxd.bridge_addresses(config.lxd.network)
+    except LxdError as error:
+        outage = not isinstance(error, (NotFound, Refused))
+        return Surroundings((), addresses, warnings, error=str(error), outage=outage)
+    return Surroundings(bridge, addresses, warnings, _runners(lxd) if with_runners else None)
+
+
+def _runners(lxd: Lxd) -> dict[str, str] | None:
+    try:
+        found = {one.config.get(_HWADDR, ""): one.name for one in lxd.instances()}
+    except LxdError:
+        return None  # others tell of it; it costs no more than names in a list
+    return {address.lower(): name for address, name in found.items() if address}
+
+
+def _unresolved(config: Config, answers: Mapping[str, Answer]) -> Iterator[str]:
+    for one in endpoints(config):
+        answer = answers[one.host]
+        if answer.error:
+            known = ", ".join(map(str, answer.addresses))
+            so = f"stays open at {known}" if known else "is open only where the denylist lets it be"
+            yield f"{one.key}: {one.host} can't be looked up ({answer.error}); it {so}"
+        for address in answer.addresses:
+            if not reachable(address):
+                yield (
+                    f"{one.key}: {one.host} is {address} to this host, which is nothing that "
+                    "guests could reach: name an address of this host that they can"
+                )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was put into the kernel, and how the kernel itself spells it."""
+
+    policy: Policy
+    reference: LiveTable
+
+
+@dataclass(frozen=True)
+class TableReady:
+    """The kernel holds what is wanted.
+
+    Attributes:
+        kept: what that is.
+        live: as it was seen last, with its counters.
+        healed: what was found different from what had been put there; empty if nothing was.
+        warnings: what is there besides and should not be.
+    """
+
+    kept: Kept
+    live: LiveTable
+    healed: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableFailed:
+    """It does not, and why, for the operator."""
+
+    reason: str
+
+
+def ensure(
+    nftables: Nftables, policy: Policy, kept: Kept | None, before: LiveTable | None
+) -> TableReady | TableFailed:
+    """See to it that the kernel holds what is wanted; what is right stays as it is.
+
+    Args:
+        nftables: the kernel's packet filter.
+        policy: what is wanted.
+        kept: what was put there before, if anything.
+        before: what was there last, to go on counting from if it is not there any more.
+    """
+    try:
+        tables = nftables.tables()
+        if foreign := _foreign(tables, policy):
+            return TableFailed(foreign)
+        found = _ensure(nftables, policy, kept, before)
+        return replace(found, warnings=tuple(_stale(tables, policy)))
+    except (NftablesError, _NotTaken) as error:
+        return TableFailed(str(error))
+
+
+class _NotTaken(Exception):
+    """What was put into the kernel is not what it shows."""
+
+
+def _ensure(
+    nftables: Nftables, policy: Policy, kept: Kept | None, before: LiveTable | None
+) -> TableReady:
+    healed, found = "", None
+    try:
+        found = _read(nftables, policy)
+    except ValueError as error:
+        healed = str(error)  # somebody has put into it what never was in it
+    if kept and kept.policy == policy:
+        healed = healed or live.fault(policy, found, kept.reference)
+        if found and not healed:
+            return TableReady(kept, found)
+    counted = found or before
+    counts = (counted.rejected, counted.counters) if counted else ()
+    nftables.apply(ruleset.render(policy, *counts))
+    try:
+        applied = _read(nftables, policy)
+        wrong = live.fault(policy, applied, None)
+    except ValueError as error:
+        applied, wrong = None, str(error)
+    if applied is None or wrong:
+        raise _NotTaken(f"the kernel does not hold what was just put there: {wrong}")
+    return TableReady(Kept(policy, applied), applied, healed if kept else "")
+
+
+def table_of(config: Config) -> str:
+    """Name the table of the configured bridge."""
+    return ruleset.table_name(config.name, config.lxd.network)
+
+
+def _read(nftables: Nftables, policy: Policy) -> LiveTable | None:
+    document = nftables.table(ruleset.table_name(policy.installation, policy.bridge))
+    return None if document is None else live.read(document)
+
+
+def _foreign(tables: list[str], policy: Policy) -> str:
+    """Say that another installation guards this bridge; nothing if none does."""
+    for other in ruleset.installations(tables, policy.bridge):
+        if other != policy.installation:
+            name = ruleset.table_name(other, policy.bridge)
+            return (
+                f"installation {other} guards the guests of bridge {policy.bridge} already (nft "
+                f"table inet {name}): each installation needs a bridge of its own, so name another "
+                f"as lxd.network; if there is no {other} any more: nft delete table inet {name}"
+            )
+    return ""
+
+
+def _stale(tables: list[str], policy: Policy) -> Iterator[str]:
+    for name in tables_of(policy.installation, tables):
+        if name != ruleset.table_name(policy.installation, policy.bridge):
+            yield (
+                f"nft table inet {name} is of an earlier lxd.network; when no runner is on that "
+                f"any more: nft delete table inet {name}"
+            )
+
+
+def tables_of(installation: str, tables: list[str]) -> list[str]:
+    """Pick the tables of one installation, whatever their bridges."""
+    return [name for name in tables if name.startswith(ruleset.table_name(installation, ""))]
+
+
+def remove(nftables: Nftables, installation: str) -> list[str]:
+    """Delete all tables of an installation, and name them.
+
+    Raises:
+        NftablesError: one can't be deleted.
+    """
+    ours = tables_of(installation, nftables.tables())
+    return [name for name in ours if nftables.delete(name)]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_address, ip_interface
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.config import Config, parse
+from supervisor.firewall.intent import Endpoint, endpoints, policy_of
+
+BRIDGE = (ip_interface("10.9.0.1/24"), ip_interface("fd42::1/64"))
+FINGERPRINT = "SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s"
+
+
+def configured(**settings: Any) -> Config:
+    given_keys = {key.replace("_", "-"): value for key, value in settings.items()}
+    return parse({"name": "fleet", "path": "acme", "token": "s", **given_keys}, "test")
+
+
+def debug(host: str, port: int) -> dict[str, Any]:
+    prints = {"rsa-fingerprint": FINGERPRINT, "ed25519-fingerprint": FINGERPRINT}
+    return {"host": host, "port": port, **prints}
+
+
+def test_a_bridge_brings_its_networks_its_addresses_and_the_signals_port() -> None:
+    policy = policy_of(configured(), BRIDGE, {})
+    assert [str(network) for network in policy.subnets] == ["10.9.0.0/24", "fd42::/64"]
+    assert [str(address) for address in policy.gateways] == ["10.9.0.1", "fd42::1"]
+    assert [str(service) for service in policy.services] == ["10.9.0.1:8642"]
+    assert (policy.installation, policy.bridge) == ("fleet", "lxdbr0")
+
+
+def test_guests_report_where_the_operator_says() -> None:
+    policy = policy_of(configured(signals={"address": "10.1.2.3", "port": 99}), BRIDGE, {})
+    assert [str(service) for service in policy.services] == ["10.1.2.3:99"]
+
+
+def test_a_bridge_without_ipv4_has_no_place_to_report_to() -> None:
+    assert policy_of(configured(), BRIDGE[1:], {}).services == ()
+
+
+def test_the_lists_are_the_operators() -> None:
+    policy = policy_of(
+        configured(denylist="10.0.0.0/8", allowlist="10.1.2.3:443, 10.4.0.0/16"), BRIDGE, {}
+    )
+    assert [str(network) for network in policy.denied] == ["10.0.0.0/8"]
+    assert [str(one) for one in policy.allowed] == ["10.1.2.3:443", "10.4.0.0/16"]
+
+
+def test_proxies_and_debug_servers_stay_open_by_their_addresses() -> None:
+    config = configured(
+        http_proxy="http://user:secret@proxy.example:3128",
+        https_proxy="http://10.5.0.9:3129",
+        ssh_debug=[debug("tmate.example", 10022), debug("fd00::7", 22)],
+    )
+    assert endpoints(config) == (
+        Endpoint("http-proxy", "proxy.example", 3128),
+        Endpoint("https-proxy", "10.5.0.9", 3129),
+        Endpoint("ssh-debug", "tmate.example", 10022),
+        Endpoint("ssh-debug", "fd00::7", 22),
+    )
+    known = {
+        "proxy.example": (ip_address("10.7.0.2"), ip_address("fd00::2")),
+        "10.5.0.9": (ip_address("10.5.0.9"),),
+        "fd00::7": (ip_address("fd00::7"),),
+    }
+    assert [str(one) for one in policy_of(config, BRIDGE, known).allowed] == [
+        "10.5.0.9:3129", "10.7.0.2:3128", "[fd00::2]:3128", "[fd00::7]:22",
+    ]  # fmt: skip
+
+
+def test_what_only_the_host_itself_reaches_is_not_opened() -> None:
+    config = configured(http_proxy="http://proxy.example:3128")
+    known = {"proxy.example": (ip_address("127.0.1.1"), ip_address("::1"), ip_address("0.0.0.0"))}
+    assert policy_of(config, BRIDGE, known).allowed == ()
+
+
+@given(st.lists(st.integers(1, 2**32 - 1).map(IPv4Address), unique=True), st.randoms())
+def test_the_order_in_which_a_resolver_answers_makes_no_other_policy(
+    addresses: list[IPv4Address], random: Any
+) -> None:
+    config = configured(http_proxy="http://proxy.example:3128")
+    shuffled = random.sample(addresses, len(addresses))
+    first = policy_of(config, BRIDGE, {"proxy.example": tuple(addresses)})
+    assert policy_of(config, BRIDGE, {"proxy.example": tuple(shuffled)}) == first
