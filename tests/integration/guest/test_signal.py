@@ -151,7 +151,7 @@ def test_a_host_that_hangs_holds_a_guest_up_for_the_limit_once(report: Report, c
         began = time.monotonic()
         assert report("SIGNAL_LIMIT_S=1\nsignal signal=ready", url, client=client)[0] == 1
         assert time.monotonic() - began < 5
-        silent.setblocking(False)
+        silent.settimeout(0)
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):  # there was no second try
             silent.accept()
