@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +205,8 @@ def test_a_guest_that_died_with_lxd_is_not_started_again(
     # Its monitor first, which would tell LXD when it is back: as if the machine had crashed.
     guests = [pid for pid in processes_of(fragile.daemon.directory) if not _is_dhcp_server(pid)]
     for pid in sorted(guests):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it went with its monitor
+            os.kill(pid, signal.SIGKILL)
     eventually(lambda: not set(guests) & set(processes_of(fragile.daemon.directory)))
 
     fragile.daemon.start()
@@ -215,7 +216,10 @@ def test_a_guest_that_died_with_lxd_is_not_started_again(
 
 
 def _is_dhcp_server(pid: int) -> bool:
-    return Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq"
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq"
+    except OSError:  # it has ended since it was found
+        return False
 
 
 def test_guests_outlive_a_killed_lxd_and_are_known_to_the_next(

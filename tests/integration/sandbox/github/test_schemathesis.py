@@ -97,7 +97,7 @@ def _answered_well(github: SandboxGitHub) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_generated_requests_get_answers_as_described(
     description: dict[str, Any], public_key: str, private_key: str, tmp_path: Path
 ) -> None:
@@ -129,7 +129,7 @@ def test_generated_requests_get_answers_as_described(
             [*command, *options, str(document)],
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=220,
             check=False,
             cwd=tmp_path,
         )
