@@ -7,15 +7,15 @@ daemons share, so whoever makes a network picks a name of its own.
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.lxd_leftovers import (
@@ -27,6 +27,7 @@ from sandbox.lxd_leftovers import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = [
     "LeftoversRemain",
@@ -41,8 +42,6 @@ __all__ = [
 # A unix socket's path holds 107 bytes; LXD puts more than its own socket into the directory.
 _LONGEST_DIRECTORY = 80
 _NOWHERE = "http://127.0.0.1:9"
-# Whose routes are read, and so what those lock who choose by them; anybody may open it.
-_ROUTES = Path("/proc/self/ns/net")
 
 
 class LxdDaemonError(Exception):
@@ -245,28 +244,35 @@ class LxdDaemon:
 def free_subnet() -> Iterator[str]:
     """Give a private /24 as LXD wants it (`10.x.y.1/24`) that no route of this machine covers.
 
-    The network is to be made before this is left: others who want one wait until then, as it is
-    theirs to see only when it has a route.
+    Until this is left nobody else is given it. A network that is there has a route, but one whose
+    daemon is restarted is away for a while: who restarts daemons stays for as long as they live.
 
     LXD's own choice (`auto`) pings candidates, and where the surroundings answer for every
     address it finds none free.
     """
-    with _ROUTES.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield _unrouted_subnet()
+    candidates = [
+        f"{start}.{third}" for start in ("10.187", "172.29", "192.168") for third in range(20, 220)
+    ]
+    # By chance, so that one that is away for a while is hardly ever hit if nobody holds it.
+    secrets.SystemRandom().shuffle(candidates)
+    for candidate in candidates:
+        with socket.socket(socket.AF_UNIX) as mark:
+            try:
+                # An abstract name: of this network namespace, and gone with this process.
+                mark.bind(f"\0github-runner-supervisor-subnet-{candidate}")
+            except OSError:
+                continue
+            if not _is_routed(ipaddress.IPv4Network(f"{candidate}.0/24")):
+                yield f"{candidate}.1/24"
+                return
+    raise LxdDaemonError("no private network is free; name one in the configuration")
 
 
-def _unrouted_subnet() -> str:
+def _is_routed(wanted: ipaddress.IPv4Network) -> bool:
     listing = subprocess.run(
         ["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True
     ).stdout
-    used = [network for word in listing.split() if (network := _network(word))]
-    for start in ("10.187", "172.29", "192.168"):
-        for third in range(20, 220):
-            candidate = ipaddress.IPv4Network(f"{start}.{third}.0/24")
-            if not any(candidate.overlaps(network) for network in used):
-                return f"{start}.{third}.1/24"
-    raise LxdDaemonError("no private network is free; name one in the configuration")
+    return any((found := _network(word)) and wanted.overlaps(found) for word in listing.split())
 
 
 def _network(word: str) -> ipaddress.IPv4Network | None:

@@ -76,33 +76,34 @@ def private_lxd(
         LxdError: It doesn't do what it is asked.
     """
     directory = Path(tempfile.mkdtemp(prefix="private-lxd-", dir="/var/tmp"))
-    with _guardian(directory):
+    with _guardian(directory), free_subnet() as subnet:
         daemon = LxdDaemon(directory, memory=memory, path_entry=path_entry)
         try:
             daemon.start()
-            yield _furnish(daemon, timeout_s, project or f"runners-{secrets.token_hex(4)}")
+            endpoint = LxdEndpoint(
+                daemon.socket, project or f"runners-{secrets.token_hex(4)}", timeout_s
+            )
+            yield _furnish(daemon, endpoint, subnet)
         finally:
             daemon.destroy()
 
 
-def _furnish(daemon: LxdDaemon, timeout_s: float, project: str) -> PrivateLxd:
+def _furnish(daemon: LxdDaemon, endpoint: LxdEndpoint, subnet: str) -> PrivateLxd:
     network = f"sup{secrets.token_hex(4)}"
-    endpoint = LxdEndpoint(daemon.socket, project, timeout_s)
     lxd = Lxd(endpoint)
-    lxd.ensure_project(project)
+    lxd.ensure_project(endpoint.project)
     lxd.ensure_pool(_POOL)
-    with free_subnet() as subnet:
-        guests = IPv4Interface(subnet).network
-        addresses = {
-            "ipv4.address": subnet,
-            "ipv4.dhcp.ranges": f"{guests[2]}-{guests[250]}",
-            "ipv6.address": "none",
-        }
-        lxd.ensure_network(network, addresses)
+    guests = IPv4Interface(subnet).network
+    addresses = {
+        "ipv4.address": subnet,
+        "ipv4.dhcp.ranges": f"{guests[2]}-{guests[250]}",
+        "ipv6.address": "none",
+    }
+    lxd.ensure_network(network, addresses)
     lxd.ensure_profile(_PROFILE)
     with tempfile.TemporaryDirectory() as cache:
         lxd.import_image(build_image(Path(cache)).path, alias=_IMAGE)
-    return PrivateLxd(daemon, endpoint, project, _POOL, network, _PROFILE, _IMAGE)
+    return PrivateLxd(daemon, endpoint, endpoint.project, _POOL, network, _PROFILE, _IMAGE)
 
 
 @contextmanager

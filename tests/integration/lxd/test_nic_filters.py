@@ -139,9 +139,9 @@ class Guests:
     def run(self, guest: Guest, script: str) -> str:
         """Run a script in a guest."""
         command = ("/bin/sh", "-c", script)
-        return self.lxd.output_of(
-            guest.name, command, most_bytes=10_000, limit_s=_LIMIT_S
-        ).data.decode()
+        output = self.lxd.output_of(guest.name, command, most_bytes=10_000, limit_s=_LIMIT_S)
+        assert not output.cut, f"{script}: {output}"
+        return output.data.decode()
 
 
 @dataclass(frozen=True)
