@@ -235,7 +235,7 @@ def test_a_thousand_runners_are_drawn_quickly(serve: Serve) -> None:
     socket = serve(tree)
     begun = time.monotonic()
     done = call("tree", "--socket", socket)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert all(name in done.stdout for name in names)
 
 
