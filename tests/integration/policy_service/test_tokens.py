@@ -10,18 +10,20 @@ from time import monotonic
 
 from policy_stand import CHARM, SECRET, GitHub, Service, running, settings_for, wait_until
 
+from supervisor.policy_tokens import ANYWHERE
+
 REFUSED = "Unauthorized Access"
 
 
-def use(service: Service, token: str | None) -> int:
-    return service.call("GET", "/auth-health", token).status_code
+def use(service: Service, token: str | None, address: str = "127.0.0.1") -> int:
+    return service.call("GET", "/auth-health", token, address=address).status_code
 
 
 def test_a_token_that_is_used_at_one_worker_is_used_at_all(service: Service) -> None:
     wait_until(lambda: len(service.workers) == 4)
-    token = service.token()
+    token = service.token(ANYWHERE)  # of many addresses, as each has few connections at a time
     with ThreadPoolExecutor(16) as pool:
-        answers = Counter(pool.map(lambda _: use(service, token), range(64)))
+        answers = Counter(pool.map(lambda n: use(service, token, f"127.0.6.{n + 1}"), range(64)))
     assert answers == {204: 1, 401: 63}
 
 
