@@ -122,9 +122,7 @@ def test_one_worker_that_is_stopped_is_ended_and_the_service_stays(fleet: Policy
     assert fleet.ask() == 204
 
 
-def test_a_service_that_waits_for_github_is_no_reason_to_end_it(
-    fleet: PolicyFleet, github: GitHub
-) -> None:
+def test_a_service_that_waits_for_github_is_not_ended(fleet: PolicyFleet, github: GitHub) -> None:
     master = fleet.pid
     github.open.clear()
     answers: list[int] = []
