@@ -56,14 +56,9 @@ def check(config: Config) -> None:
     if policy.user is None:
         return
     try:
-        found = account(policy.user)
+        account(policy.user)
     except PolicyProcessError as error:
         raise ConfigError(str(error)) from error
-    if os.geteuid() not in {0, found.pw_uid}:
-        raise ConfigError(
-            "policy.user: only a daemon that is root can run the policy service as another user; "
-            "leave it out"
-        )
 
 
 @dataclass(frozen=True)
@@ -203,6 +198,11 @@ def _prepare(directory: Path, user: str | None) -> None:
         ensure_directory(directory)
         return
     owner = account(user)
+    if os.geteuid() not in {0, owner.pw_uid}:
+        raise PolicyProcessError(
+            "policy.user: only a daemon that is root can run the policy service as another user; "
+            "leave it out"
+        )
     if not directory.exists():
         directory.mkdir(mode=0o700)
         os.chown(directory, owner.pw_uid, owner.pw_gid)

@@ -106,7 +106,8 @@ class PolicyProcess:
             os.close(reading)
         self.pid = self._process.pid
         # In a thread: a pipe holds less than settings may have, and it may never read them.
-        Thread(target=_write, args=(writing, launch.settings), name="policy-told").start()
+        telling = (writing, launch.settings)
+        Thread(target=_write, args=telling, name="policy-told", daemon=True).start()
         self._reader = Thread(target=self._read, name="policy-log", daemon=True)
         self._reader.start()
         Thread(target=self._watch, name="policy-watch", daemon=True).start()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,6 @@ def test_a_user_that_this_host_has_not_is_said() -> None:
     assert refusal(user="nobody-we-know") == "policy.user: this host has no user nobody-we-know"
 
 
-def test_only_root_can_give_it_to_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert refusal(user="nobody").startswith("policy.user: only a daemon that is root can run")
-
-
 def test_a_token_file_for_a_service_elsewhere_is_read(tmp_path: Path) -> None:
     path = tmp_path / "token"
     external = {"mode": "external", "url": "http://10.0.0.9", "token_file": str(path)}
@@ -151,6 +147,31 @@ def test_without_lxd_its_address_is_not_known(make_world: Any) -> None:
     world = make_world(policy={"mode": "builtin"})
     world.lxd.fail("bridge_address", LxdUnavailable("LXD is not running"))
     assert serve(world) == NotServed("LXD is not running")
+
+
+def test_only_root_can_give_it_to_another_user(
+    make_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(policy={"mode": "builtin", "user": "nobody"})
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    found = serve(world)
+    assert isinstance(found, NotServed)
+    assert found.reason.startswith("policy.user: only a daemon that is root can run the policy")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a directory to another user")
+def test_what_another_user_has_left_is_not_taken_over(make_world: Any) -> None:
+    """That user could have put links there."""
+    world = make_world(policy={"mode": "builtin"})
+    own = world.state / "policy"
+    own.mkdir(parents=True)
+    os.chown(own, 65534, 65534)
+    found = serve(world)
+    assert isinstance(found, NotServed)
+    assert found.reason.endswith(f"as policy.user is not set any more: chown -R 0 {own}")
+    world.reconfigure(policy={"mode": "builtin", "user": "daemon"})
+    assert serve(world) == NotServed(f"{own} is not policy.user's: chown -R daemon {own}")
+    assert own.stat().st_uid == 65534
 
 
 def test_a_directory_that_can_not_be_made_is_said(make_world: Any) -> None:
