@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from supervisor.config import OTHERS, TOKEN_RULE, Config, ConfigError, is_token, without_waiting
+from supervisor.config import OTHERS, Config, ConfigError, without_waiting
+from supervisor.github.credential import (
+    TOKEN_RULE,
+    AppKey,
+    Credential,
+    PersonalToken,
+    is_token,
+)
 
 _LONGEST = 64 * 1024
 _PEM_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -23,52 +29,7 @@ _NO_KEYS = {
     "OPENSSH": "in OpenSSH's own format",
 }
 
-# https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats
-_KINDS = {
-    "ghp_": "classic personal access token",
-    "github_pat_": "fine-grained personal access token",
-    "gho_": "OAuth token",
-    "ghu_": "GitHub App's user token",
-    "ghs_": "installation token",
-}
-
-
-@dataclass(frozen=True)
-class PersonalToken:
-    """A token that is sent as it is."""
-
-    token: str = field(repr=False)
-
-    @property
-    def kind(self) -> str:
-        """What it is, in words."""
-        if re.fullmatch(r"[0-9a-f]{40}", self.token):
-            return _KINDS["ghp_"]  # as they were before 2021
-        fitting = (kind for prefix, kind in _KINDS.items() if self.token.startswith(prefix))
-        return next(fitting, "personal access token")
-
-
-@dataclass(frozen=True)
-class AppKey:
-    """A GitHub App's private key, for one installation of it.
-
-    Attributes:
-        app_id: the App's number, or its client ID.
-        installation_id: the installation's number.
-        private_key: PEM.
-    """
-
-    app_id: str
-    installation_id: int
-    private_key: str = field(repr=False)
-
-    @property
-    def kind(self) -> str:
-        """What it is, in words."""
-        return f"GitHub App {self.app_id}"
-
-
-Credential = PersonalToken | AppKey
+__all__ = ["AppKey", "Credential", "PersonalToken", "read", "stamp"]
 
 
 def read(config: Config) -> Credential:

@@ -5,12 +5,14 @@ Every call needs one of the sandbox's tokens that may write.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from sandbox.github import repository_admin
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Fault
 from sandbox.github.middleware import error_answer
@@ -24,6 +26,8 @@ def add(app: web.Application) -> None:
     route("GET", "/_sandbox/jobs", _for_operators(list_jobs))
     route("POST", "/_sandbox/jobs", _for_operators(queue_job))
     route("GET", "/_sandbox/runners", _for_operators(list_runners))
+    for method, path, handler in repository_admin.ROUTES:
+        route(method, path, _for_operators(handler))
     route("POST", "/_sandbox/faults", _for_operators(add_fault))
     route("DELETE", "/_sandbox/faults", _for_operators(clear_faults))
     offer = app[OFFER]
@@ -39,8 +43,11 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 
 async def queue_job(request: web.Request) -> web.Response:
-    """Queue a job; the body holds the fields of a `JobRequest`."""
+    """Queue a job; the body holds the fields of a `JobRequest`, the payload also as JSON."""
     body = await body_of(request)
+    payload = body.get("payload")
+    if payload is not None and not isinstance(payload, str):
+        body["payload"] = json.dumps(payload)
     try:
         wanted = JobRequest(**{**body, "labels": tuple(body.get("labels", ("self-hosted",)))})
         job = request.app[HUB].queue(wanted)
@@ -80,8 +87,10 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """Return all there is to know of a job."""
-    return {name: _plain(value) for name, value in asdict(job).items()}
+    """Return all there is to know of a job but its event's payload, which can be large."""
+    shown = asdict(job)
+    del shown["payload"]
+    return {name: _plain(value) for name, value in shown.items()}
 
 
 def _runner_document(runner: Runner) -> dict[str, Any]:

@@ -11,7 +11,9 @@ import jwt
 from sandbox.github.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from sandbox.github.permissions import Level
 
 Access = Literal["write", "read", "none"]
 
@@ -43,6 +45,8 @@ class App:
     client_id: str = "Iv1.sandbox"
     access: Access = "write"
     suspended: bool = False
+    permissions: Mapping[str, Level] | None = None
+    """What it may do, where that is not all that its access stands for."""
 
 
 def app_of(authorization: str | None, apps: Collection[App], now: datetime) -> list[App]:

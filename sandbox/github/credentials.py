@@ -53,20 +53,33 @@ class Grant:
             headers["github-authentication-token-expiration"] = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
         return headers
 
-    def check(self, need: Need | None) -> None:
+    def check(self, need: Need | None, *, private: bool | None = None) -> None:
         """Let a request pass that the token suffices for.
 
+        Args:
+            need: what the request needs.
+            private: whether it asks for a private repository; None where it asks for none.
+
         Raises:
-            ApiError: 403.
+            ApiError: 403; 404 for a private repository that the token does not see at all.
         """
-        if need is None:
+        if need is None or (need.public and not private):
             return
+        if private and not self._sees_private_repositories():
+            raise ApiError.not_found()
+        if need.by_push and self.kind == "fine-grained" and self.access == "none":
+            raise ApiError(403, need.refusal)
         if self.kind == "classic":
             if not need.granted_by_scopes(self.scopes):
                 raise ApiError(403, need.refusal)
         elif not need.granted_by_permissions(self.permissions):
             bearer = "integration" if self.kind == "integration" else "personal access token"
             raise ApiError.not_accessible(bearer)
+
+    def _sees_private_repositories(self) -> bool:
+        if self.kind == "classic":
+            return "repo" in self.scopes
+        return self.access != "none"
 
 
 @dataclass(frozen=True)
@@ -98,18 +111,20 @@ class Credentials:
         access: Access = "write",
         scopes: Collection[str] = (),
         expires_at: datetime | None = None,
+        permissions: Mapping[str, Level] | None = None,
     ) -> Grant:
         """Make a personal access token known: a classic one, if it begins with `ghp_`.
 
         A classic token may do what its scopes say. Without any named it has all that runners need,
         or with an access other than `write` only `read:org`, with which no runner can be seen.
+        A fine-grained one may do what its permissions say, or else what its access stands for.
         """
         usual = ALL_SCOPES if access == "write" else ("read:org",)
         grant = self._grants[token] = Grant(
             access,
             self._limits.budget(),
             "classic" if token.startswith(_CLASSIC_PREFIX) else "fine-grained",
-            permissions_of(access),
+            permissions_of(access, permissions),
             tuple(scopes) or usual,
             expires_at,
         )
@@ -191,7 +206,7 @@ class Credentials:
             raise ApiError.not_found()
         if app.suspended:
             raise ApiError(403, _SUSPENDED)
-        permissions = _narrowed(permissions_of(app.access), wanted or {})
+        permissions = _narrowed(permissions_of(app.access, app.permissions), wanted or {})
         # GitHub's own look so since 2026-04: an app's number, then dots, dashes, underscores.
         parts = (secrets.token_urlsafe(12), secrets.token_urlsafe(40), secrets.token_urlsafe(20))
         token = f"ghs_{app.app_id}_{'.'.join(parts)}"
@@ -220,8 +235,12 @@ class Credentials:
         return short
 
 
-def permissions_of(access: Access) -> dict[str, Level]:
-    """Return the permissions that an access stands for."""
+def permissions_of(
+    access: Access, permissions: Mapping[str, Level] | None = None
+) -> dict[str, Level]:
+    """Return the permissions named, or those that an access stands for."""
+    if permissions is not None:
+        return {**permissions, "metadata": "read"}
     if access == "none":
         return {"metadata": "read"}
     return dict.fromkeys(ALL_PERMISSIONS, access) | {"metadata": "read"}

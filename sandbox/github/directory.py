@@ -41,16 +41,27 @@ class Directory:
             raise ValueError(f"no organisation can be named {name!r}")
         return self._with_default_group(self._new("organization", name))
 
-    def add_repository(self, full_name: str) -> Scope:
+    def add_repository(self, full_name: str, *, personal: bool = False) -> Scope:
         """Return the repository `owner/name`, made together with its owner if it is new.
+
+        Args:
+            full_name: its name.
+            personal: whether a new owner is a user and no organisation.
 
         Raises:
             ValueError: its owner can't have that name.
         """
-        owner, name = full_name.split("/", 1)
-        organization = self.add_organization(owner)
         known = self._scopes.get(full_name.casefold())
-        return known or self._new("repository", f"{organization.name}/{name}")
+        if known is not None:
+            return known
+        owner, name = full_name.split("/", 1)
+        if not personal or self.is_organization(owner):
+            owner = self.add_organization(owner).name
+        return self._new("repository", f"{owner}/{name}")
+
+    def is_organization(self, login: str) -> bool:
+        """Tell whether an account is an organisation's; every other one is a user's."""
+        return login.casefold() in self._scopes
 
     def add_enterprise(self, name: str, organizations: Collection[str] = ()) -> Scope:
         """Return the enterprise of that name, made if it is new, with further organisations.

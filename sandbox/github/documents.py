@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandbox.github.model import Job, Label, Runner, RunnerGroup, Scope
+    from sandbox.github.profiles import RepositoryProfile
 
 Document = dict[str, Any]
 
@@ -99,11 +100,11 @@ def job_document(job: Job, base: str) -> Document:
         "runner_group_id": job.runner_group_id,
         "runner_group_name": job.runner_group_name,
         "workflow_name": job.workflow,
-        "head_branch": "main",
+        "head_branch": head_branch(job),
     }
 
 
-def run_document(jobs: Sequence[Job], repository: Scope, base: str) -> Document:
+def run_document(jobs: Sequence[Job], repository: RepositoryProfile, base: str) -> Document:
     """Return the workflow run that some jobs belong to.
 
     Args:
@@ -112,8 +113,8 @@ def run_document(jobs: Sequence[Job], repository: Scope, base: str) -> Document:
         base: the API's address as the client knows it.
     """
     first = jobs[0]
-    url = f"{base}/repos/{repository.name}/actions/runs/{first.run_id}"
-    workflow_url = f"{base}/repos/{repository.name}/actions/workflows/1"
+    url = f"{base}{repository.path}/actions/runs/{first.run_id}"
+    workflow_url = f"{base}{repository.path}/actions/workflows/1"
     path = f".github/workflows/{first.workflow}.yaml"
     repository_document = minimal_repository(repository, base)
     latest = max(moment for job in jobs for moment in _moments(job))
@@ -121,7 +122,7 @@ def run_document(jobs: Sequence[Job], repository: Scope, base: str) -> Document:
         "id": first.run_id,
         "name": first.workflow,
         "node_id": node_id("WorkflowRun", first.run_id),
-        "head_branch": "main",
+        "head_branch": head_branch(first),
         "head_sha": first.sha,
         "path": path,
         "display_title": first.workflow,
@@ -134,14 +135,14 @@ def run_document(jobs: Sequence[Job], repository: Scope, base: str) -> Document:
         "check_suite_id": first.run_id,
         "check_suite_node_id": node_id("CheckSuite", first.run_id),
         "url": url,
-        "html_url": f"{base}/{repository.name}/actions/runs/{first.run_id}",
+        "html_url": f"{base}/{repository.full_name}/actions/runs/{first.run_id}",
         "pull_requests": [],
         "created_at": timestamp(first.queued_at),
         "updated_at": timestamp(latest),
         "run_started_at": timestamp(first.queued_at),
         "jobs_url": f"{url}/jobs",
         "logs_url": f"{url}/logs",
-        "check_suite_url": f"{base}/repos/{repository.name}/check-suites/{first.run_id}",
+        "check_suite_url": f"{base}{repository.path}/check-suites/{first.run_id}",
         "artifacts_url": f"{url}/artifacts",
         "cancel_url": f"{url}/cancel",
         "rerun_url": f"{url}/rerun",
@@ -157,6 +158,11 @@ def run_document(jobs: Sequence[Job], repository: Scope, base: str) -> Document:
         "repository": repository_document,
         "head_repository": repository_document,
     }
+
+
+def head_branch(job: Job) -> str:
+    """Return the branch that a job's event came from."""
+    return job.head_ref or job.ref.removeprefix("refs/heads/")
 
 
 def run_status(jobs: Sequence[Job]) -> str:

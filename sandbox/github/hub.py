@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from sandbox.github import events
 from sandbox.github.budget import Limits
 from sandbox.github.credentials import Credentials
 from sandbox.github.directory import Directory
@@ -48,6 +49,8 @@ class Hub:
         self._skew = timedelta(0)
         self.offline_after = offline_after
         self.credentials = Credentials(limits)
+        self.base_url = ""
+        """The server's address, for what is written where no request has told it."""
         self._state = State(Directory())
         self._changed = threading.Condition()
         self._version = 0
@@ -115,9 +118,14 @@ class Hub:
             return state.hand_out(runner_id, self.clock())
 
     def queue(self, request: JobRequest) -> Job:
-        """Add a job and hand it to a waiting runner that suits it."""
+        """Add a job and hand it to a waiting runner that suits it.
+
+        Raises:
+            ValueError: its event is of a pull request that does not exist.
+        """
         with self.change() as state:
-            job = state.queue(request, self.clock())
+            now = self.clock()
+            job = state.queue(events.completed(request, state, self.base_url, now), now)
         self.wake()
         return job
 

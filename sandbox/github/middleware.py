@@ -17,7 +17,7 @@ from sandbox.github.credentials import Grant
 from sandbox.github.errors import ApiError
 from sandbox.github.faults import Fault
 from sandbox.github.permissions import need_of
-from sandbox.github.rest.call import CALLS, FAULTS, GRANT, HUB, PREFIXES, Handler
+from sandbox.github.rest.call import CALLS, FAULTS, GRANT, HUB, PREFIXES, Handler, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +154,7 @@ async def _admitted(
     grant = request[GRANT]
     bucket = _spend(grant, request.method, path, now)
     if not _is_nobody(request, grant):
-        grant.check(need_of(request.method, path))
+        grant.check(need_of(request.method, path), private=_is_private(request))
     elif not path.startswith("/app/") and path != "/rate_limit":
         raise ApiError.requires_authentication()
     answer = await handler(request)
@@ -163,6 +163,15 @@ async def _admitted(
     if bucket is not None:
         bucket.refund()
     return web.Response(status=304, headers={"ETag": answer.headers["ETag"]})
+
+
+def _is_private(request: web.Request) -> bool | None:
+    """Tell whether the repository that is asked for is private; None where none is."""
+    if not {"owner", "repository_id"} & request.match_info.keys():
+        return None
+    with request.app[HUB].view() as state:
+        scope = scope_of(request, state)
+        return state.repositories.of(scope.name).private
 
 
 def _is_nobody(request: web.Request, grant: Grant) -> bool:

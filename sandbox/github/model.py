@@ -18,6 +18,7 @@ JobStatus = Literal["queued", "in_progress", "completed"]
 JobConclusion = Literal["success", "failure", "cancelled"]
 Visibility = Literal["all", "selected", "private"]
 
+_ONE_LINE = ("workflow", "name", "event", "sha", "ref", "head_ref", "base_ref", "actor")
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 
@@ -132,12 +133,24 @@ class JobRequest:
     workflow: str = "demo"
     name: str = "build"
     event: str = "push"
-    sha: str = "0" * 40
+    sha: str = ""
+    """The commit to run; that of the ref or the pull request, if not told."""
+    ref: str = ""
+    """The branch or tag, as `refs/…`; the default branch or the pull request's, if not told."""
+    pull: int | None = None
+    """The number of the pull request that the event is of."""
+    head_ref: str = ""
+    base_ref: str = ""
+    actor: str = "octocat"
+    payload: str | None = None
+    """The event file as it stands, JSON or not; what GitHub would write, if not told."""
+    always: str = ""
+    """Steps with `if: always()`: they run whatever failed before them, a hook too."""
 
     def __post_init__(self) -> None:
         if not _REPOSITORY.fullmatch(self.repository):
             raise ValueError(f"repository must be owner/name, not {self.repository!r}")
-        for field_name in ("workflow", "name", "event", "sha"):
+        for field_name in _ONE_LINE:
             if "\n" in getattr(self, field_name):
                 raise ValueError(f"{field_name} must be one line")
 
@@ -156,6 +169,13 @@ class Job:
     labels: tuple[str, ...]
     script: str
     queued_at: datetime
+    ref: str = ""
+    head_ref: str = ""
+    base_ref: str = ""
+    actor: str = ""
+    payload: str = field(default="", repr=False)
+    """What the runner writes to the event file."""
+    always: str = ""
     status: JobStatus = "queued"
     conclusion: JobConclusion | None = None
     runner_id: int | None = None

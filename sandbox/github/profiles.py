@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from sandbox.github.model import Scope
+
+AccountKind = Literal["Organization", "User"]
 
 _FOUNDED = "2020-01-01T00:00:00Z"
 
@@ -78,6 +82,7 @@ _SWITCHES = (
     "archived",
     "disabled",
     "has_discussions",
+    "has_downloads",
     "has_issues",
     "has_pages",
     "has_projects",
@@ -85,18 +90,37 @@ _SWITCHES = (
 )
 
 
-def simple_user(login: str, number: int, base: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RepositoryProfile:
+    """What other documents tell of a repository."""
+
+    id: int
+    full_name: str
+    owner_kind: AccountKind = "Organization"
+    private: bool = False
+    default_branch: str = "main"
+    parent: RepositoryProfile | None = None
+
+    @property
+    def path(self) -> str:
+        """Its path in the REST API."""
+        return f"/repos/{self.full_name}"
+
+
+def simple_user(login: str, base: str, kind: AccountKind = "User") -> dict[str, Any]:
     """Return an account as it appears inside other documents."""
     url = f"{base}/users/{login}"
+    # Made up, and always the same for the same login.
+    number = zlib.crc32(login.casefold().encode()) + 1
     return {
         "login": login,
         "id": number,
-        "node_id": node_id("Organization", number),
+        "node_id": node_id(kind, number),
         "avatar_url": f"{base}/avatars/{login}",
         "gravatar_id": "",
         "url": url,
         "html_url": f"{base}/{login}",
-        "type": "Organization",
+        "type": kind,
         "site_admin": False,
     } | {name: url + suffix for name, suffix in _USER_URLS.items()}
 
@@ -131,27 +155,27 @@ def organization(scope: Scope, base: str) -> dict[str, Any]:
     }
 
 
-def minimal_repository(scope: Scope, base: str) -> dict[str, Any]:
+def minimal_repository(profile: RepositoryProfile, base: str) -> dict[str, Any]:
     """Return a repository as it appears inside other documents."""
-    owner, name = scope.name.split("/")
-    url = f"{base}/repos/{scope.name}"
+    owner, name = profile.full_name.split("/")
+    url = base + profile.path
     return {
-        "id": scope.id,
-        "node_id": node_id("Repository", scope.id),
+        "id": profile.id,
+        "node_id": node_id("Repository", profile.id),
         "name": name,
-        "full_name": scope.name,
-        "owner": simple_user(owner, 1, base),
-        "private": True,
-        "html_url": f"{base}/{scope.name}",
+        "full_name": profile.full_name,
+        "owner": simple_user(owner, base, profile.owner_kind),
+        "private": profile.private,
+        "html_url": f"{base}/{profile.full_name}",
         "description": None,
-        "fork": False,
+        "fork": profile.parent is not None,
         "url": url,
     } | {key: url + suffix for key, suffix in _REPOSITORY_URLS.items()}
 
 
-def repository(scope: Scope, base: str) -> dict[str, Any]:
-    """Return a repository in full."""
-    html_url = f"{base}/{scope.name}"
+def repository(profile: RepositoryProfile, base: str) -> dict[str, Any]:
+    """Return a repository in full, but for its parent."""
+    html_url = f"{base}/{profile.full_name}"
     addresses = {
         "clone_url": f"{html_url}.git",
         "git_url": f"{html_url}.git",
@@ -159,18 +183,27 @@ def repository(scope: Scope, base: str) -> dict[str, Any]:
         "svn_url": html_url,
     }
     facts: dict[str, Any] = {
-        "default_branch": "main",
+        "default_branch": profile.default_branch,
         "homepage": None,
         "language": None,
         "license": None,
         "mirror_url": None,
-        "visibility": "private",
+        "visibility": "private" if profile.private else "public",
         "created_at": _FOUNDED,
         "updated_at": _FOUNDED,
         "pushed_at": _FOUNDED,
     }
     numbers: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_SWITCHES, False)
-    return minimal_repository(scope, base) | addresses | facts | numbers
+    return minimal_repository(profile, base) | addresses | facts | numbers
+
+
+def full_repository(profile: RepositoryProfile, base: str) -> dict[str, Any]:
+    """Return a repository in full, with what it is a fork of."""
+    document = repository(profile, base)
+    if profile.parent is not None:
+        parent = repository(profile.parent, base)
+        document |= {"parent": parent, "source": parent}
+    return document
 
 
 def node_id(kind: str, number: int) -> str:

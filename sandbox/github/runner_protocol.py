@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 
 from aiohttp import web
@@ -27,6 +28,7 @@ def add(app: web.Application) -> None:
     route("POST", "/_runner/session", _refusing(open_session))
     route("DELETE", "/_runner/session", _refusing(close_session))
     route("GET", "/_runner/job", _refusing(next_job))
+    route("GET", r"/_runner/job/{job_id:\d+}/event", _refusing(job_event))
     route("POST", r"/_runner/job/{job_id:\d+}/started", _refusing(job_started))
     route("POST", r"/_runner/job/{job_id:\d+}/renew", _refusing(job_renewed))
     route("POST", r"/_runner/job/{job_id:\d+}/completed", _refusing(job_completed))
@@ -133,12 +135,24 @@ async def job_started(request: web.Request) -> web.Response:
 
 async def job_renewed(request: web.Request) -> web.Response:
     """Note that a job still runs."""
+    _own_job(request)
+    return web.Response(status=204)
+
+
+async def job_event(request: web.Request) -> web.Response:
+    """Return the payload of the event that a job came from, as it stands."""
+    return web.Response(text=_own_job(request).payload, content_type="application/json")
+
+
+def _own_job(request: web.Request) -> Job:
     hub = request.app[HUB]
+    job_id = int(request.match_info["job_id"])
     with hub.view() as state:
         runner = state.in_session(_bearer(request), hub.clock())
-    if runner.job_id != int(request.match_info["job_id"]):
+        job = state.job(job_id)
+    if job is None or runner.job_id != job_id:
         raise NotItsJobError("that job is another runner's")
-    return web.Response(status=204)
+    return job
 
 
 async def job_completed(request: web.Request) -> web.Response:
@@ -165,6 +179,11 @@ def job_text(job: Job) -> str:
         "job": job.name,
         "event": job.event,
         "sha": job.sha,
+        "ref": job.ref,
+        "head-ref": job.head_ref,
+        "base-ref": job.base_ref,
+        "actor": job.actor,
+        "always": base64.b64encode(job.always.encode()).decode(),
     }
     return "".join(f"{key}={value}\n" for key, value in fields.items()) + "\n" + job.script
 

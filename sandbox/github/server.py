@@ -29,7 +29,16 @@ from sandbox.github.middleware import (
     set_date,
     speak_github,
 )
-from sandbox.github.rest import general, groups, members, registration, runners, runs
+from sandbox.github.rest import (
+    general,
+    groups,
+    members,
+    pulls,
+    registration,
+    repositories,
+    runners,
+    runs,
+)
 from sandbox.github.rest.call import CALLS, FAULTS, HUB, OFFER, Offer
 from sandbox.github.staging import Staging
 
@@ -45,7 +54,18 @@ if TYPE_CHECKING:
 _START_LIMIT_S = 10.0
 _LARGEST_BODY = 32 * 1024 * 1024
 _BACKLOG = 2048
-_CHAPTERS = (general, registration, runners, groups, members, runs, runner_protocol, admin)
+_CHAPTERS = (
+    general,
+    registration,
+    runners,
+    groups,
+    members,
+    runs,
+    repositories,
+    pulls,
+    runner_protocol,
+    admin,
+)
 _TARBALL_NAME = re.compile(r"actions-runner-linux-x64-(?P<version>\d+\.\d+\.\d+)\.tar\.gz")
 
 
@@ -197,7 +217,9 @@ class SandboxGitHub(Staging):
         await runner.setup()
         sweeping = asyncio.create_task(runner_protocol.sweep(app))
         try:
-            for bound in self._bind():
+            sockets = self._bind()
+            self.hub.base_url = self._offer.guest_url or self.url
+            for bound in sockets:
                 await web.SockSite(runner, bound, backlog=_BACKLOG).start()
             self._started.set()
             await self._stop.wait()

@@ -6,25 +6,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sandbox.github.model import Label
+from sandbox.github.repository_staging import RepositoryStaging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from sandbox.github.app_jwt import Access, App
     from sandbox.github.credentials import Grant
-    from sandbox.github.hub import Hub
     from sandbox.github.model import Job, JobRequest, Runner, RunnerGroup, Visibility
+    from sandbox.github.permissions import Level
 
 
-class Staging:
+class Staging(RepositoryStaging):
     """The part of the sandbox GitHub that needs no server. Any thread may call it.
 
     Where a method takes a `scope`, that is `acme`, `acme/demo` or `enterprises/big`.
     """
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
 
     # What it holds
 
@@ -188,14 +186,15 @@ class Staging:
         access: Access = "write",
         scopes: Collection[str] = (),
         expires_at: datetime | None = None,
+        permissions: Mapping[str, Level] | None = None,
     ) -> Grant:
         """Make a token known: `write`, `read`, or `none` for no access to runners at all.
 
         One that begins with `ghp_` is a classic one: what it may do is told by its `scopes`. Every
-        other one is fine-grained.
+        other one is fine-grained: its `permissions`, if given, are all that it may do.
         """
         with self.hub.change():
-            return self.hub.credentials.add_token(token, access, scopes, expires_at)
+            return self.hub.credentials.add_token(token, access, scopes, expires_at, permissions)
 
     def revoke(self, token: str) -> None:
         """Forget a token: whoever uses it gets 401 from now on."""

@@ -10,17 +10,15 @@ from supervisor.config.file import (
     without_waiting,
 )
 from supervisor.config.model import DEFAULT_SOCKET, Config, LogsConfig
-from supervisor.config.values import TOKEN_RULE, is_token, share_of
+from supervisor.config.values import share_of
 
 __all__ = [
     "DEFAULT_PATH",
     "DEFAULT_SOCKET",
     "OTHERS",
-    "TOKEN_RULE",
     "Config",
     "ConfigError",
     "LogsConfig",
-    "is_token",
     "load",
     "mode_of",
     "parse",

@@ -12,10 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from supervisor import proxies, sizes
 from supervisor.firewall import networks
+from supervisor.github.credential import TOKEN_RULE, is_token
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.scope import GitHubPlace, Scope
-
-TOKEN_RULE = "must be one line of printable ASCII characters without blanks"  # noqa: S105
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
@@ -143,11 +142,6 @@ def _check_token(value: SecretStr) -> SecretStr:
     if not is_token(value.get_secret_value()):
         raise ValueError(TOKEN_RULE)
     return value
-
-
-def is_token(value: str) -> bool:
-    """Tell whether a token is of one line, without blanks."""
-    return re.fullmatch(r"[!-~]+", value) is not None
 
 
 def _check_host_address(value: IPv4Address) -> IPv4Address:

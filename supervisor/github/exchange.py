@@ -5,7 +5,7 @@ It holds no connection and no clock, so that whoever leads it decides when each 
 a test answers by hand. What an answer says of a refusal is thrown into it as a `GitHubError`.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -88,10 +88,14 @@ def http_date(text: str) -> datetime | None:
 
 
 class Cache:
-    """Answers that GitHub can say "unchanged" to, by path: such an answer costs no call."""
+    """Answers that GitHub can say "unchanged" to, by path: such an answer costs no call.
 
-    def __init__(self) -> None:
-        self._held: dict[str, tuple[str, Answer]] = {}
+    Args:
+        held: where they are kept, each with its etag.
+    """
+
+    def __init__(self, held: MutableMapping[str, tuple[str, Answer]] | None = None) -> None:
+        self._held = {} if held is None else held
 
     def fetch(self, request: Request) -> Talk[Answer]:
         """Ask, and give the answer held already where GitHub says that it still holds."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from supervisor.credentials import AppKey
 from supervisor.github.budget import Budget
+from supervisor.github.credential import AppKey
 from supervisor.github.session import Session
 
 _CORE = "core"

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import jwt
 
-from supervisor.config import is_token
-from supervisor.credentials import AppKey, Credential, PersonalToken
+from supervisor.github.credential import AppKey, Credential, PersonalToken, is_token
 from supervisor.github.errors import reading, scopes_of
 from supervisor.github.exchange import Answer, Request
 

@@ -198,6 +198,41 @@ def listing(
     )
 
 
+def array(
+    request: web.Request,
+    items: Sequence[Item],
+    path: str,
+    document: Callable[[Item], dict[str, Any]],
+) -> web.Response:
+    """Return one page of a listing that is but an array, with its Link header.
+
+    Args:
+        request: what asked for it.
+        items: everything there is.
+        path: the listing's path for the Link header.
+        document: renders one item; called for those of the page only.
+    """
+    page = cut(items, request.query)
+    link = page.link(api_base(request) + path)
+    return web.json_response(
+        [document(item) for item in page.items], headers={"Link": link} if link else None
+    )
+
+
+def choice_in(request: web.Request, name: str, known: Sequence[str], default: str) -> str:
+    """Return the value of a query's parameter.
+
+    Raises:
+        ApiError: 422 where it is none of the known ones.
+    """
+    value = request.query.get(name, default)
+    if value not in known:
+        raise ApiError.unprocessable(
+            f"Invalid input: {name} must be one of {', '.join(known)}, not {value!r}"
+        )
+    return value
+
+
 def add_routes(
     app: web.Application, method: str, places: tuple[str, ...], path: str, handler: Handler
 ) -> None:

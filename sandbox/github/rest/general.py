@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from sandbox.github.budget import CORE
 from sandbox.github.documents import timestamp
 from sandbox.github.errors import ApiError
-from sandbox.github.profiles import organization, repository
+from sandbox.github.profiles import full_repository, organization
 from sandbox.github.rest.call import (
     HUB,
     ORGANIZATION_PATHS,
@@ -21,9 +19,6 @@ from sandbox.github.rest.call import (
     number_in,
     scope_of,
 )
-
-if TYPE_CHECKING:
-    from sandbox.github.model import Scope
 
 
 def add(app: web.Application) -> None:
@@ -37,12 +32,16 @@ def add(app: web.Application) -> None:
 
 async def get_organization(request: web.Request) -> web.Response:
     """Return an organisation."""
-    return web.json_response(organization(_scope(request), api_base(request)))
+    with request.app[HUB].view() as state:
+        scope = scope_of(request, state)
+    return web.json_response(organization(scope, api_base(request)))
 
 
 async def get_repository(request: web.Request) -> web.Response:
     """Return a repository."""
-    return web.json_response(repository(_scope(request), api_base(request)))
+    with request.app[HUB].view() as state:
+        profile = state.profile(scope_of(request, state))
+    return web.json_response(full_repository(profile, api_base(request)))
 
 
 async def get_rate_limit(request: web.Request) -> web.Response:
@@ -79,8 +78,3 @@ async def create_installation_token(request: web.Request) -> web.Response:
         },
         status=201,
     )
-
-
-def _scope(request: web.Request) -> Scope:
-    with request.app[HUB].view() as state:
-        return scope_of(request, state)

@@ -111,11 +111,16 @@ def _listing_of(plural: str) -> Handler:
             scope = scope_of(request, state)
             group = group_of(request, state, scope)
             found = [state.directory.scope(name) for name in sorted(group.selected)]
-        chosen = [member for member in found if member is not None]
-        base = api_base(request)
+            base = api_base(request)
+            documents = [
+                organization(member, base)
+                if member.kind == "organization"
+                else minimal_repository(state.profile(member), base)
+                for member in found
+                if member is not None
+            ]
         path = f"{scope.path_by_id}/actions/runner-groups/{group.id}/{plural}"
-        document = minimal_repository if plural == "repositories" else organization
-        return listing(request, plural, chosen, path, lambda member: document(member, base))
+        return listing(request, plural, documents, path, lambda document: document)
 
     return answer
 

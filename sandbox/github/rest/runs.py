@@ -40,6 +40,7 @@ async def list_runs(request: web.Request) -> web.Response:
     status, event = request.query.get("status"), request.query.get("event")
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)
+        profile = state.profile(repository)
         runs: dict[int, list[Job]] = {}
         for job in _jobs_of(state, repository):
             runs.setdefault(job.run_id, []).append(job)
@@ -55,7 +56,7 @@ async def list_runs(request: web.Request) -> web.Response:
         "workflow_runs",
         kept,
         repository.path_by_id + _RUNS,
-        lambda jobs: run_document(jobs, repository, base),
+        lambda jobs: run_document(jobs, profile, base),
     )
 
 
@@ -64,7 +65,8 @@ async def get_run(request: web.Request) -> web.Response:
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)
         jobs = _run_of(request, state, repository)
-    return web.json_response(run_document(jobs, repository, api_base(request)))
+        profile = state.profile(repository)
+    return web.json_response(run_document(jobs, profile, api_base(request)))
 
 
 async def list_run_jobs(request: web.Request) -> web.Response:

@@ -14,11 +14,19 @@ read_job() {
             job=*) job_name=$value ;;
             event=*) event=$value ;;
             sha=*) sha=$value ;;
+            ref=*) ref=$value ;;
+            head-ref=*) head_ref=$value ;;
+            base-ref=*) base_ref=$value ;;
+            actor=*) actor=$value ;;
+            always=*) always=$value ;;
             esac
         done
         # The shell has read no further than the empty line.
         cat >"$temp/steps.sh"
     } <"$channel/answer"
+    base64 -d >"$temp/always.sh" <<ALWAYS
+$always
+ALWAYS
 }
 
 run_job() {
@@ -36,18 +44,30 @@ run_job() {
     lease=$!
     prepare_job
     result=success
-    run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
-    [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
-    run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+    if fetch_event; then
+        run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
+        run_steps
+        run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+    fi
     end_lease
     report_job
+}
+
+# As with the real one, what failed before, a hook too, doesn't keep those steps from running that
+# say "if: always()". A runner that was told to stop begins no step any more.
+run_steps() {
+    [ -z "$stopping" ] || result=failure
+    [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"
+    if [ -s "$temp/always.sh" ] && [ -z "$stopping" ]; then
+        run_part "Run always" sh -e "$temp/always.sh"
+    fi
 }
 
 prepare_job() {
     project=${repository#*/}
     workspace=$root/$work/$project/$project
-    mkdir -p "$workspace"
-    printf '{"repository": {"full_name": "%s"}}\n' "$repository" >"$temp/event.json"
+    event_file=$root/$work/_temp/_github_workflow/event.json
+    mkdir -p "$workspace" "${event_file%/*}"
     : >"$temp/env"
     : >"$temp/path"
     : >"$temp/output"
@@ -55,12 +75,32 @@ prepare_job() {
     export GITHUB_REPOSITORY="$repository" GITHUB_REPOSITORY_OWNER="${repository%%/*}"
     export GITHUB_WORKFLOW="$workflow" GITHUB_RUN_ID="$run_id" GITHUB_RUN_ATTEMPT=1
     export GITHUB_RUN_NUMBER="$run_id" GITHUB_EVENT_NAME="$event" GITHUB_JOB="$job_name"
-    export GITHUB_SHA="$sha" GITHUB_REF=refs/heads/main GITHUB_REF_NAME=main
-    export GITHUB_WORKSPACE="$workspace" GITHUB_EVENT_PATH="$temp/event.json"
+    ref_name=${ref#refs/heads/}
+    ref_name=${ref_name#refs/tags/}
+    ref_type=branch
+    case $ref in refs/tags/*) ref_type=tag ;; esac
+    export GITHUB_SHA="$sha" GITHUB_REF="$ref" GITHUB_REF_NAME="${ref_name#refs/pull/}"
+    export GITHUB_REF_TYPE="$ref_type" GITHUB_HEAD_REF="$head_ref" GITHUB_BASE_REF="$base_ref"
+    export GITHUB_ACTOR="$actor" GITHUB_TRIGGERING_ACTOR="$actor"
+    export GITHUB_WORKSPACE="$workspace" GITHUB_EVENT_PATH="$event_file"
     export GITHUB_SERVER_URL="$server" GITHUB_API_URL="$server"
     export GITHUB_ENV="$temp/env" GITHUB_PATH="$temp/path" GITHUB_OUTPUT="$temp/output"
     export RUNNER_NAME="$name" RUNNER_OS=Linux RUNNER_ARCH=X64 RUNNER_ENVIRONMENT=self-hosted
     export RUNNER_TEMP="$root/$work/_temp" RUNNER_WORKSPACE="$root/$work/$project"
+}
+
+# The real one gets it with the job; ours asks for it apart, as it can be anything, and megabytes.
+fetch_event() {
+    ask_until_answered 5 GET "/_runner/job/$job_id/event" "$token"
+    if [ "$status" != 200 ]; then
+        echo "Error: The event's payload was not to be had: $status" >>"$job_log"
+        result=failure
+        return 1
+    fi
+    {
+        while IFS= read -r line && [ "$line" != "$end_of_headers" ]; do :; done
+        cat >"$event_file"
+    } <"$channel/answer"
 }
 
 # Run a hook if there is one; a hook that fails or is missing fails the job.

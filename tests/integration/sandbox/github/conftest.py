@@ -38,6 +38,8 @@ BY_ID = (
     (re.compile(r"^/api/v3"), ""),
     (re.compile(r"^/organizations/\d+"), "/orgs/by-id"),
     (re.compile(r"^/repositories/\d+"), "/repos/by-id/by-id"),
+    # A branch's slashes are part of its name, which the description tells in its own words only.
+    (re.compile(r"(?<=/branches/)feature/"), "feature%2F"),
 )
 
 
@@ -82,6 +84,12 @@ def _description() -> dict[str, Any]:
             if method == "get":
                 operation["responses"].setdefault("304", {"description": "not modified"})
     _admit_null(description)
+    # GitHub's own pull requests have no head repository where the fork has been deleted.
+    schemas = description["components"]["schemas"]
+    schemas["head-repository"] = {**schemas["repository"], "nullable": True}
+    for name in ("pull-request", "pull-request-simple"):
+        head = schemas[name]["properties"]["head"]
+        head["properties"]["repo"] = {"$ref": "#/components/schemas/head-repository"}
     return description
 
 

@@ -169,7 +169,7 @@ def test_a_token_can_be_asked_for_with_less(
 
 
 @pytest.mark.parametrize(
-    "permissions", [{"issues": "write"}, {"metadata": "write"}, {"actions": ["read"]}, "all"]
+    "permissions", [{"packages": "write"}, {"metadata": "write"}, {"actions": ["read"]}, "all"]
 )
 def test_a_token_cannot_be_asked_for_with_more(
     new_client: NewClient, installed: SandboxGitHub, private_key: str, permissions: object

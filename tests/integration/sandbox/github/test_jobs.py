@@ -58,7 +58,12 @@ def test_a_job_goes_from_the_queue_to_its_end(client: Client, github: SandboxGit
         "workflow": "demo",
         "job": "greet",
         "event": "push",
-        "sha": "0" * 40,
+        "sha": job.sha,
+        "ref": "refs/heads/main",
+        "head-ref": "",
+        "base-ref": "",
+        "actor": "octocat",
+        "always": "",
     }
     assert script == "echo hello\n"
     assert runner.ask("POST", f"job/{job.id}/started").status_code == 204

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import github as pygithub
 import pytest
 
-from sandbox.github import JobRequest, SandboxGitHub
+from sandbox.github import JobRequest, Protection, Reviews, SandboxGitHub
 
 if TYPE_CHECKING:
     from conftest import Contract
@@ -113,3 +113,26 @@ def test_an_enterprise_servers_prefix_leads_to_the_same_place(github: SandboxGit
     for number in range(2):
         organization.create_self_hosted_runner_jitconfig(f"r{number}", 1, ["x"])
     assert [runner.name for runner in organization.get_self_hosted_runners()] == ["r0", "r1"]
+
+
+def test_a_repositorys_settings(client: pygithub.Github, github: SandboxGitHub) -> None:
+    github.protect("acme/demo", "main", Protection(Reviews(2, bypass_users=("eve",))))
+    for number in range(3):
+        github.set_collaborator("acme/demo", f"user-{number}", "triage", "outside")
+    github.open_pull("acme/demo", "mallory/demo:feature")
+    for number in range(3):
+        github.add_comment("acme/demo", 1, "user-1", f"comment {number}")
+    github.add_review("acme/demo", 1, "user-1")
+    repository = client.get_repo("acme/demo")
+    branch = repository.get_branch(repository.default_branch)
+    reviews = branch.get_protection().required_pull_request_reviews
+    assert branch.protected
+    assert reviews.required_approving_review_count == 2
+    assert [user.login for user in reviews.bypass_pull_request_allowances.users] == ["eve"]
+    outside = repository.get_collaborators("outside", "triage")
+    assert [user.role_name for user in outside] == ["triage"] * 3
+    assert repository.get_collaborator_permission("user-1") == "read"
+    (pull,) = repository.get_pulls(head="mallory:feature")
+    assert pull.head.repo.full_name == "mallory/demo"
+    assert [c.body for c in pull.get_issue_comments()] == [f"comment {n}" for n in range(3)]
+    assert [review.state for review in pull.get_reviews()] == ["APPROVED"]

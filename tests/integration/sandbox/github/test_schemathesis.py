@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from sandbox.github import App, SandboxGitHub
+from sandbox.github import App, Protection, Reviews, Ruleset, SandboxGitHub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,31 @@ ENDINGS = (
     "/remove-token",
     "/downloads",
 )
+REPOSITORY = "/repos/{owner}/{repo}"
+SETTINGS = tuple(
+    REPOSITORY + ending
+    for ending in (
+        "",
+        "/branches/{branch}",
+        "/branches/{branch}/protection",
+        "/rules/branches/{branch}",
+        "/collaborators",
+        "/collaborators/{username}",
+        "/collaborators/{username}/permission",
+        "/pulls",
+        "/pulls/{pull_number}",
+        "/pulls/{pull_number}/reviews",
+        "/issues/{issue_number}/comments",
+        "/commits/{commit_sha}/pulls",
+    )
+)
 USED = (
     "/rate_limit",
     ACCESS_TOKENS,
     *(f"{scope}{RUNNERS}{ending}" for scope in SCOPES for ending in ENDINGS),
     "/orgs/{org}/actions/runner-groups",
     "/enterprises/{enterprise}/actions/runner-groups",
+    *SETTINGS,
 )
 CHECKS = (
     "response_schema_conformance",
@@ -51,6 +70,11 @@ KNOWN: dict[str, list[object]] = {
     "enterprise": ["big", "nothing"],
     "runner-id": [*range(1, 61), 999],
     "installation-id": [42, 43],
+    "branch": ["main", "nowhere"],
+    "username": ["dora", "nobody"],
+    "pull-number": [1, 7],
+    "issue-number": [1, 7],
+    "commit-sha": ["a" * 40],
 }
 
 
@@ -62,6 +86,10 @@ def _cut(description: dict[str, Any]) -> dict[str, Any]:
         schema = cut["components"]["parameters"][name]["schema"]
         schema["enum"] = values
     for path, operations in cut["paths"].items():
+        if path in SETTINGS:
+            # What the sandbox does not have: changing pull requests, comments and reviews.
+            cut["paths"][path] = {"get": operations["get"]}
+            continue
         if path.endswith("/runner-groups"):
             # Undocumented, like so many refusals: a group's name may be taken.
             operations["post"]["responses"]["409"] = operations["post"]["responses"]["422"]
@@ -69,6 +97,17 @@ def _cut(description: dict[str, Any]) -> dict[str, Any]:
             content = operations["post"]["requestBody"]["content"]["application/json"]
             content["schema"]["properties"]["runner_group_id"]["enum"] = [1, 2, 99]
     return cut
+
+
+def _furnish(github: SandboxGitHub) -> None:
+    """Set one of everything that a repository can have."""
+    reviews = Reviews(bypass_users=("eve",), bypass_teams=("core",), bypass_apps=("bot",))
+    github.protect("acme/demo", "main", Protection(reviews))
+    github.add_ruleset("acme/demo", Ruleset())
+    github.set_collaborator("acme/demo", "dora", "triage", "outside")
+    github.open_pull("acme/demo", "mallory/demo:feature")
+    github.add_comment("acme/demo", 1, "dora", "fine")
+    github.add_review("acme/demo", 1, "dora")
 
 
 def _operations() -> set[tuple[str, str]]:
@@ -110,6 +149,7 @@ def test_generated_requests_get_answers_as_described(
             scope = ("acme", "acme/demo", enterprise)[number % 3]
             github.add_runner(scope, f"runner-{number}")
         github.add_group("acme", "hosted", hosted=True)
+        _furnish(github)
         github.add_app(App(app_id=7, installation_id=42, public_key=public_key))
         now = github.hub.clock()
         claims = {"iss": "7", "iat": now, "exp": now + timedelta(minutes=10)}

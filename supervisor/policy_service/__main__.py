@@ -1,0 +1,45 @@
+"""The service's entry point: `python -m supervisor.policy_service`."""
+
+import sys
+from ipaddress import ip_address
+
+import click
+
+from supervisor.policy_service import settings
+from supervisor.policy_service.server import Service
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        raise click.BadParameter("must be ADDRESS:PORT") from None
+    if address.is_unspecified or address.is_multicast:
+        raise click.BadParameter("must be one address of this host, not one of all or of many")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - TCP's last
+        raise click.BadParameter("must end in a port from 1 to 65535")
+    return value
+
+
+@click.command()
+@click.option("--settings-fd", type=click.IntRange(min=3), required=True)
+@click.option("--bind", callback=_address, required=True, metavar="ADDRESS:PORT")
+@click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 512), default=64, show_default=True)
+def main(settings_fd: int, bind: str, workers: int, threads: int) -> None:
+    """Serve the policy until a signal ends it.
+
+    The settings are JSON, read from a file descriptor that was inherited. It ends as well when the
+    process that has started it ends.
+    """
+    try:
+        Service(settings.read(settings_fd), bind, workers, threads).run()
+    except settings.SettingsError as error:
+        sys.exit(f"policy service: {error}")
+    except OSError as error:
+        sys.exit(f"policy service: {error.filename or bind}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

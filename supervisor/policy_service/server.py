@@ -1,0 +1,89 @@
+"""The service under gunicorn: one master, which reads the settings, and several workers."""
+
+import os
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from supervisor.policy_service.app import make_app
+from supervisor.policy_service.asking import GitHub
+from supervisor.policy_service.decisions import DecisionLog
+from supervisor.policy_service.judge import Judge
+from supervisor.policy_service.settings import Settings
+from supervisor.policy_service.state import State
+from supervisor.policy_service.worker import Worker
+
+_LONGEST_LINE = 1024
+_LONGEST_FIELD = 4096
+_MOST_FIELDS = 50
+_HUNG_S = 30
+_LAST_WORDS_S = 25
+"""Longer than a check takes: those under way are answered before a worker ends."""
+
+
+class Service(BaseApplication):  # type: ignore[misc]
+    """The application, as gunicorn wants to have it.
+
+    Args:
+        settings: all that it is told.
+        bind: `ADDRESS:PORT`.
+        workers: processes.
+        threads: of each: requests that are answered at a time.
+    """
+
+    def __init__(self, settings: Settings, bind: str, workers: int, threads: int) -> None:
+        self._settings = settings
+        self._options: dict[str, Any] = {
+            "bind": bind,
+            "workers": workers,
+            "threads": threads,
+            "worker_class": Worker,
+            "preload_app": True,
+            "keepalive": 0,
+            "timeout": _HUNG_S,
+            "graceful_timeout": _LAST_WORDS_S,
+            "limit_request_line": _LONGEST_LINE,
+            "limit_request_fields": _MOST_FIELDS,
+            "limit_request_field_size": _LONGEST_FIELD,
+            "control_socket_disable": True,
+            "proc_name": "policy-service",
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options as they are: none of the environment's, and no file's."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the web service, in the master, before it forks."""
+        settings = self._settings
+        state = State(settings.state_directory)
+        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions))
+        return make_app(settings, state, judge)
+
+    def run(self) -> None:
+        """Serve until a signal ends it, or the process that started it is gone.
+
+        Raises:
+            OSError: the directory can't be used.
+        """
+        State(self._settings.state_directory).prepare(self._settings.policy)
+        _Master(self).run()
+
+
+class _Master(Arbiter):  # type: ignore[misc]
+    """The master; it does not outlive who started it, as it would keep the address."""
+
+    def __init__(self, app: Service) -> None:
+        self._parent = os.getppid()
+        super().__init__(app)
+
+    def murder_workers(self) -> None:
+        """End workers that hang, as each second; and everything, if nobody wants it any more."""
+        if os.getppid() != self._parent:
+            self.log.warning("the process that started the service is gone")
+            raise SystemExit(0)
+        super().murder_workers()

@@ -1,0 +1,47 @@
+"""The worker process: gunicorn's threads, with limits to what one guest may take of them."""
+
+from collections import Counter
+from contextlib import suppress
+from socket import SHUT_RDWR
+from threading import Lock, Timer
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+_SHARE = 8
+"""Connections of one address at a time in one worker: a guest needs one."""
+_LIFETIME_S = 30.0
+"""Longer than a check takes. Whoever sends or reads too slowly is cut off then."""
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Guests run other people's code, which must not keep others from being answered."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def handle(self, conn: TConn) -> object:
+        """Handle a connection, in a thread."""
+        address = conn.client[0]
+        with self._lock:
+            if self._open[address] >= _SHARE:
+                return False
+            self._open[address] += 1
+        end = Timer(_LIFETIME_S, _shut, (conn,))
+        end.daemon = True
+        end.start()
+        try:
+            return super().handle(conn)
+        finally:
+            end.cancel()
+            with self._lock:
+                self._open[address] -= 1
+                if not self._open[address]:
+                    del self._open[address]
+
+
+def _shut(conn: TConn) -> None:
+    with suppress(OSError):  # it is closed
+        conn.sock.shutdown(SHUT_RDWR)
