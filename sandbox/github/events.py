@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.github.documents import timestamp
 from sandbox.github.profiles import organization, repository, simple_user
-from sandbox.github.repository_documents import pull_document
+from sandbox.github.pull_documents import pull_document
 from sandbox.github.settings import commit_sha
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 
-PULL_EVENTS = ("pull_request", "pull_request_target", "pull_request_review")
+PULL_EVENTS = ("pull_request", "pull_request_target")
 _BRANCHES = "refs/heads/"
 
 
@@ -44,6 +44,8 @@ def completed(request: JobRequest, state: State, base: str, now: datetime) -> Jo
     scope = state.directory.add_repository(request.repository)
     pull = _pull_of(request, state, scope)
     settings = state.repositories.of(scope.name)
+    actor = request.actor or (pull.author if pull else "octocat")
+    request = replace(request, actor=actor)
     ref = request.ref or _BRANCHES + settings.default_branch
     if pull is not None:
         told = _of_pull(request, pull)
@@ -88,7 +90,7 @@ def _payload(
     base: str,
     now: datetime,
 ) -> Payload:
-    profile = state.profile(scope)
+    profile = state.repositories.profile(scope)
     owner = state.directory.scope(profile.full_name.split("/", 1)[0])
     payload: Payload = {
         "repository": repository(profile, base),
@@ -98,17 +100,10 @@ def _payload(
         payload["organization"] = organization(owner, base)
     workflow = f".github/workflows/{request.workflow}.yaml"
     if pull is not None:
-        comments = state.repositories.of(scope.name).comments
         payload |= {
             "action": "opened",
             "number": pull.number,
-            "pull_request": pull_document(
-                pull,
-                profile,
-                state.head_profile(pull),
-                base,
-                comments=sum(comment.number == pull.number for comment in comments),
-            ),
+            "pull_request": pull_document(pull, state.repositories.pull_context(scope, pull, base)),
         }
     elif request.event == "push":
         payload |= _push(request, scope, base, now)

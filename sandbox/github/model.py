@@ -141,7 +141,8 @@ class JobRequest:
     """The number of the pull request that the event is of."""
     head_ref: str = ""
     base_ref: str = ""
-    actor: str = "octocat"
+    actor: str = ""
+    """Who caused the event; the pull request's author or `octocat`, if not told."""
     payload: str | None = None
     """The event file as it stands, JSON or not; what GitHub would write, if not told."""
     always: str = ""

@@ -24,7 +24,7 @@ ALL_PERMISSIONS = (
 ALL_SCOPES = ("admin:org", "manage_runners:enterprise", "repo")
 _INCLUDED = {"admin:enterprise": ("manage_runners:enterprise",)}
 _READING = ("GET", "HEAD")
-_REPOSITORY = re.compile(r"/(repos/[^/]+/[^/]+|repositories/\d+)(/(?P<rest>.*))?$")
+_REPOSITORY = re.compile(r"/(repos/[^/]+/[^/]+|repositories/\d+)/?(?P<rest>.*)$")
 _SHOWN: dict[str, tuple[str, str | None]] = {
     "branches": ("contents", None),
     "pulls": ("pull_requests", None),
@@ -73,8 +73,11 @@ class Need:
 def need_of(method: str, path: str) -> Need | None:
     """Return what a request needs, None where any token will do."""
     level: Level = "read" if method in _READING else "write"
+    within = _REPOSITORY.match(path)
+    if within is not None and not within["rest"].startswith("actions/"):
+        return _need_of_settings(within["rest"], level)
     if "/actions/" not in path:
-        return _need_of_settings(path, level)
+        return None
     if path.startswith("/enterprises/"):
         permission, scope = "enterprise_self_hosted_runners", "manage_runners:enterprise"
         return Need(permission, level, scope, "Must have admin rights to Enterprise.")
@@ -88,12 +91,9 @@ def need_of(method: str, path: str) -> Need | None:
     return Need(permission, level, "repo", "Must have admin rights to Repository.")
 
 
-def _need_of_settings(path: str, level: Level) -> Need | None:
+def _need_of_settings(within: str, level: Level) -> Need:
     """Return what is needed to see a repository, its settings and its pull requests."""
-    within = _REPOSITORY.match(path)
-    if within is None:
-        return None
-    chapter, _, rest = (within["rest"] or "").partition("/")
+    chapter, _, rest = within.partition("/")
     if chapter == "branches" and rest.endswith("/protection"):
         return Need("administration", level, "repo", "Must have admin rights to Repository.")
     if chapter == "collaborators":

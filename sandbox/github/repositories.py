@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.github.profiles import RepositoryProfile
+from sandbox.github.pull_documents import PullContext
 from sandbox.github.settings import (
     Branch,
     Collaborator,
@@ -20,11 +22,19 @@ from sandbox.github.settings import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sandbox.github.directory import Directory
+    from sandbox.github.model import Scope
+
 
 class Repositories:
-    """Settings by the repository's name; one of which nothing is known has the usual ones."""
+    """Settings by the repository's name; one of which nothing is known has the usual ones.
 
-    def __init__(self) -> None:
+    Args:
+        directory: tells their numbers and which of their owners are organisations.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
         self._known: dict[str, Repository] = {}
         self._next_id = 1
 
@@ -37,6 +47,30 @@ class Repositories:
         changed = replace(self.of(full_name), **settings)
         self._known[full_name.casefold()] = changed
         return changed
+
+    def profile(self, repository: Scope) -> RepositoryProfile:
+        """Return what documents tell of a repository."""
+        settings = self.of(repository.name)
+        parent = self._directory.scope(settings.parent) if settings.parent else None
+        is_organizations = self._directory.is_organization(settings.owner)
+        return RepositoryProfile(
+            id=repository.id,
+            full_name=repository.name,
+            owner_kind="Organization" if is_organizations else "User",
+            private=settings.private,
+            default_branch=settings.default_branch,
+            parent=self.profile(parent) if parent else None,
+        )
+
+    def pull_context(self, repository: Scope, pull: PullRequest, base: str) -> PullContext:
+        """Return what a pull request's document tells of its surroundings."""
+        head = self._directory.scope(pull.head_repository) if pull.head_repository else None
+        return PullContext(
+            self.of(repository.name),
+            self.profile(repository),
+            self.profile(head) if head else None,
+            base,
+        )
 
     # Branches and rulesets
 

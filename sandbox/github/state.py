@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox.github.model import Job, JobConclusion, JobRequest, Runner
-from sandbox.github.profiles import RepositoryProfile
 from sandbox.github.registrations import Registrations, SessionRefusedError, new_token
 from sandbox.github.repositories import Repositories
 from sandbox.github.waiting import WaitingJobs
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from sandbox.github.directory import Directory
-    from sandbox.github.model import Scope
-    from sandbox.github.settings import PullRequest
 
 
 class SessionOpenError(Exception):
@@ -45,28 +42,10 @@ class State(Registrations):
     ) -> None:
         super().__init__(make_token)
         self.directory = directory
-        self.repositories = Repositories()
+        self.repositories = Repositories(directory)
         self._jobs: dict[int, Job] = {}
         self._waiting = WaitingJobs()
         self._next_job_id = 1
-
-    def profile(self, repository: Scope) -> RepositoryProfile:
-        """Return what documents tell of a repository."""
-        settings = self.repositories.of(repository.name)
-        parent = self.directory.scope(settings.parent) if settings.parent else None
-        return RepositoryProfile(
-            id=repository.id,
-            full_name=repository.name,
-            owner_kind="Organization" if self.directory.is_organization(settings.owner) else "User",
-            private=settings.private,
-            default_branch=settings.default_branch,
-            parent=self.profile(parent) if parent else None,
-        )
-
-    def head_profile(self, pull: PullRequest) -> RepositoryProfile | None:
-        """Return what documents tell of the repository that a pull request comes from, if any."""
-        head = self.directory.scope(pull.head_repository) if pull.head_repository else None
-        return self.profile(head) if head else None
 
     # Sessions
 

@@ -40,7 +40,7 @@ async def get_organization(request: web.Request) -> web.Response:
 async def get_repository(request: web.Request) -> web.Response:
     """Return a repository."""
     with request.app[HUB].view() as state:
-        profile = state.profile(scope_of(request, state))
+        profile = state.repositories.profile(scope_of(request, state))
     return web.json_response(full_repository(profile, api_base(request)))
 
 

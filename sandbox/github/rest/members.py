@@ -115,7 +115,7 @@ def _listing_of(plural: str) -> Handler:
             documents = [
                 organization(member, base)
                 if member.kind == "organization"
-                else minimal_repository(state.profile(member), base)
+                else minimal_repository(state.repositories.profile(member), base)
                 for member in found
                 if member is not None
             ]

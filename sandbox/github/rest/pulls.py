@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sandbox.github.errors import ApiError
-from sandbox.github.repository_documents import (
+from sandbox.github.pull_documents import (
     comment_document,
     pull_document,
     review_document,
@@ -86,15 +86,8 @@ async def get_pull(request: web.Request) -> web.Response:
     base = api_base(request)
     with request.app[HUB].view() as state:
         scope = scope_of(request, state)
-        settings = state.repositories.of(scope.name)
-        pull = _pull_of(request, settings)
-        document = pull_document(
-            pull,
-            state.profile(scope),
-            state.head_profile(pull),
-            base,
-            comments=sum(comment.number == pull.number for comment in settings.comments),
-        )
+        pull = _pull_of(request, state.repositories.of(scope.name))
+        document = pull_document(pull, state.repositories.pull_context(scope, pull, base))
     return web.json_response(document)
 
 
@@ -139,13 +132,12 @@ def _pulls(
     base = api_base(request)
     with request.app[HUB].view() as state:
         scope = scope_of(request, state)
-        target = state.profile(scope)
-        pulls = select(list(state.repositories.of(scope.name).pulls.values()))
+        repositories = state.repositories
         return array(
             request,
-            pulls,
+            select(list(repositories.of(scope.name).pulls.values())),
             scope.path_by_id + path,
-            lambda pull: simple_pull_document(pull, target, state.head_profile(pull), base),
+            lambda pull: simple_pull_document(pull, repositories.pull_context(scope, pull, base)),
         )
 
 

@@ -40,7 +40,7 @@ async def list_runs(request: web.Request) -> web.Response:
     status, event = request.query.get("status"), request.query.get("event")
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)
-        profile = state.profile(repository)
+        profile = state.repositories.profile(repository)
         runs: dict[int, list[Job]] = {}
         for job in _jobs_of(state, repository):
             runs.setdefault(job.run_id, []).append(job)
@@ -65,7 +65,7 @@ async def get_run(request: web.Request) -> web.Response:
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)
         jobs = _run_of(request, state, repository)
-        profile = state.profile(repository)
+        profile = state.repositories.profile(repository)
     return web.json_response(run_document(jobs, profile, api_base(request)))
 
 

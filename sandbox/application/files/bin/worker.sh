@@ -47,14 +47,15 @@ run_job() {
     if fetch_event; then
         run_hook "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}" "Set up runner"
         run_steps
-        run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
+        [ -n "$stopping" ] ||
+            run_hook "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}" "Complete runner"
     fi
     end_lease
     report_job
 }
 
 # As with the real one, what failed before, a hook too, doesn't keep those steps from running that
-# say "if: always()". A runner that was told to stop begins no step any more.
+# say "if: always()". A runner that was told to stop begins no step any more, and no hook.
 run_steps() {
     [ -z "$stopping" ] || result=failure
     [ "$result" = failure ] || run_part Run sh -e "$temp/steps.sh"

@@ -61,6 +61,7 @@ def test_a_pull_request_names_both_branches(installation: Installation, head: st
     assert (variables["GITHUB_HEAD_REF"], variables["GITHUB_BASE_REF"]) == ("feature", "main")
     assert variables["GITHUB_SHA"] == event["pull_request"]["merge_commit_sha"]
     assert event["number"] == pull.number
+    assert variables["GITHUB_ACTOR"] == event["sender"]["login"] == pull.author
     assert event["pull_request"]["head"]["repo"]["full_name"] == head.partition(":")[0]
     assert event["pull_request"]["head"]["sha"] == pull.head_sha
     assert event["pull_request"]["base"]["repo"]["full_name"] == DEMO
@@ -153,7 +154,9 @@ def test_steps_that_always_run_come_last_and_may_fail(installation: Installation
     assert job.log == "works\nError: Process completed with exit code 3.\n"
 
 
-def test_a_hook_that_stops_the_runner_keeps_all_steps(installation: Installation) -> None:
+def test_a_hook_that_stops_the_runner_keeps_everything_from_running(
+    installation: Installation,
+) -> None:
     # The hook's parent is the listener; it ignores the signal that it is then sent itself.
     script = "trap '' TERM\necho refused\nkill -s TERM $PPID\n"
     hook = _hook(installation, "started.sh", script)
@@ -161,5 +164,6 @@ def test_a_hook_that_stops_the_runner_keeps_all_steps(installation: Installation
         installation,
         JobRequest("echo works\n", DEMO, always="echo always\n"),
         ACTIONS_RUNNER_HOOK_JOB_STARTED=hook,
+        ACTIONS_RUNNER_HOOK_JOB_COMPLETED=_hook(installation, "completed.sh", "echo ends\n"),
     )
     assert (job.conclusion, job.log) == ("failure", "refused\n")

@@ -41,7 +41,9 @@ def test_a_pull_request_of_a_fork(client: Client, github: SandboxGitHub) -> None
     assert (shown["head"]["label"], shown["base"]["ref"]) == ("mallory:feature", "release")
     assert shown["head"]["repo"]["full_name"] == "mallory/copy"
     assert shown["head"]["repo"]["fork"] is True
-    assert shown["user"]["login"] == "mallory"
+    assert (shown["user"]["login"], shown["author_association"]) == ("mallory", "NONE")
+    github.set_collaborator(DEMO, "mallory", "read", "outside")
+    assert _pull(client, 1)["author_association"] == "COLLABORATOR"
     branch = client.ask("GET", "/repos/mallory/copy/branches/feature").json()
     assert branch["commit"]["sha"] == shown["head"]["sha"]
 

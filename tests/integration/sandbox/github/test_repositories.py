@@ -336,6 +336,16 @@ def test_a_private_repository_asks_for_each_permission(
     assert refused.json()["message"] == "Resource not accessible by personal access token"
 
 
+def test_a_branch_named_as_a_chapter_is_still_a_branch(
+    new_client: NewClient, github: SandboxGitHub
+) -> None:
+    github.set_branch(DEMO, "feature/actions/runners")
+    github.add_token("nobody", "none")
+    client = new_client(github.url, "nobody")
+    place = f"{REPOSITORY}/branches/feature%2Factions%2Frunners"
+    assert client.ask("GET", place).status_code == 200
+
+
 def test_answers_tell_which_permission_they_need(client: Client, furnished: SandboxGitHub) -> None:
     header = "X-Accepted-GitHub-Permissions"
     told = {place: client.ask("GET", REPOSITORY + place).headers[header] for place in PLACES}

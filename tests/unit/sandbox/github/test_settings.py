@@ -60,7 +60,7 @@ def test_a_branch_is_protected_by_either_means() -> None:
 
 @given(st.lists(st.sampled_from(["acme/demo", "mallory/demo"]), min_size=1, max_size=6))
 def test_pull_requests_are_numbered_in_their_order(heads: list[str]) -> None:
-    repositories = Repositories()
+    repositories = Repositories(Directory())
     pulls = [repositories.open_pull(DEMO, head, "feature", NOW) for head in heads]
     assert [pull.number for pull in pulls] == list(range(1, len(heads) + 1))
     assert {pull.head_sha for pull in pulls if pull.head_repository == DEMO}.isdisjoint(
@@ -69,7 +69,7 @@ def test_pull_requests_are_numbered_in_their_order(heads: list[str]) -> None:
 
 
 def test_a_new_branch_is_made_by_its_pull_request() -> None:
-    repositories = Repositories()
+    repositories = Repositories(Directory())
     pull = repositories.open_pull(DEMO, "mallory/demo", "feature", NOW)
     branch = repositories.of("mallory/demo").branch("feature")
     assert branch is not None
@@ -78,7 +78,7 @@ def test_a_new_branch_is_made_by_its_pull_request() -> None:
 
 
 def test_repositories_are_found_without_regard_to_case() -> None:
-    repositories = Repositories()
+    repositories = Repositories(Directory())
     repositories.change("Acme/Demo", private=True)
     assert repositories.of(DEMO).private
     assert repositories.knows("ACME")
