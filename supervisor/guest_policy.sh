@@ -69,8 +69,9 @@ refuse() {
     signal "signal=job-refused
 $(signal_line reason "$reason")"
     stop_application
-    # The application ends this script. If it does not, this machine is powered off meanwhile.
-    sleep "$LAST_LIMIT_S" &
+    # The application ends this script. If it does not, this machine is powered off meanwhile. Not
+    # with this script's output, whose end the application waits for.
+    sleep "$LAST_LIMIT_S" >/dev/null 2>&1 &
     wait $!
     exit 1
 }
