@@ -233,6 +233,7 @@ write_hooks() {
         echo '#!/bin/sh'
         echo 'set +e'
         echo 'LC_ALL=C'
+        echo "PATH=$PATH"
         echo "SIGNAL_PIPE=$GUEST_DIR/pipe"
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
