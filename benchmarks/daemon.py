@@ -88,6 +88,7 @@ class Daemon:
             "vm-memory": "256MiB",
             "vm-disk": "1GiB",
             "firewall": "external",
+            "policy": {"mode": "off"},
             "lxd": lxd,
             "signals": {"address": place.address, "port": _free_port(place.address)},
             "control": {"socket": str(self.socket)},

@@ -68,7 +68,8 @@ def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
     network = network_of(config)
     group, place = config.group, places.of(config)
-    made_from = generation(template, *labels.values(), group, place, network.made_from())
+    asked = () if config.policy.mode == "off" else (f"policy {config.policy.url or 'of the host'}",)
+    made_from = generation(template, *labels.values(), group, place, network.made_from(), *asked)
     return Blueprint(
         installation=config.name,
         template=template,

@@ -29,7 +29,7 @@ _NO_KEYS = {
     "OPENSSH": "in OpenSSH's own format",
 }
 
-__all__ = ["AppKey", "Credential", "PersonalToken", "read", "stamp"]
+__all__ = ["AppKey", "Credential", "PersonalToken", "read", "read_policy_token", "stamp"]
 
 
 def read(config: Config) -> Credential:
@@ -46,11 +46,20 @@ def read(config: Config) -> Credential:
         _check_key(text, f"app.private-key-file: {key}")
         return AppKey(config.app.id, config.app.installation_id, text)
     assert config.token_file is not None  # noqa: S101 - the model sees to it
-    token = _read(config.token_file, "token-file").strip()
-    if not is_token(token):
-        problem = TOKEN_RULE if token else "is empty"
-        raise ConfigError(f"token-file: {config.token_file}: {problem}")
-    return PersonalToken(token)
+    return PersonalToken(_read_token(config.token_file, "token-file"))
+
+
+def read_policy_token(config: Config) -> str:
+    """Read the token that an external policy service knows us by; from its file anew each time.
+
+    Raises:
+        ConfigError: the file can't be read, is open to others, or holds something else.
+    """
+    policy = config.policy
+    if policy.token is not None:
+        return policy.token.get_secret_value()
+    assert policy.token_file is not None  # noqa: S101 - the model sees to it
+    return _read_token(policy.token_file, "policy.token-file")
 
 
 def stamp(config: Config) -> object:
@@ -67,6 +76,14 @@ def stamp(config: Config) -> object:
     except OSError as error:
         return (*given, error.errno)
     return (*given, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
+
+
+def _read_token(path: Path, key: str) -> str:
+    token = _read(path, key).strip()
+    if not is_token(token):
+        problem = TOKEN_RULE if token else "is empty"
+        raise ConfigError(f"{key}: {path}: {problem}")
+    return token
 
 
 def _read(path: Path, key: str) -> str:

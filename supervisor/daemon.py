@@ -13,11 +13,12 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, sdnotify, storage_work
+from supervisor import credentials, policy_work, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
+from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
@@ -28,6 +29,7 @@ from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
+from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
@@ -47,6 +49,7 @@ from supervisor.supervision import (
     System,
     tree,
 )
+from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.workers import Workers
 
@@ -140,6 +143,7 @@ class Daemon:
             fixed = settings.config.needs_restart(config)
             if not fixed:
                 storage_work.check(config)
+                policy_work.check(config)
         except ConfigError as error:
             settings.refuse(str(error))
             logger.error("the configuration stays as it was: {}", error)
@@ -150,7 +154,7 @@ class Daemon:
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "storage", "firewall", "fleet"):
+        for name in ("tokens", "storage", "firewall", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -193,6 +197,10 @@ def make_parts(config: Config) -> Parts:
         names=Names(),
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
+        policy=PolicyService(),
+        tokens=TokenDesk(),
+        serving=Workers("serving", 1),
+        examining=Workers("examining", 1),
     )
 
 
@@ -230,6 +238,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
             ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
             ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
+            ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
         ],
@@ -247,6 +256,7 @@ def run(config_path: Path) -> int:
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
+    policy_work.check(config)
     _ensure_state_directory(config.state_directory)
     with only_one(config.control.socket):
         return Daemon(config_path, config).run()

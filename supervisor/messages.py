@@ -119,6 +119,22 @@ class FirewallChanged:
     denied: tuple[Network, ...] = ()
 
 
+@dataclass(frozen=True)
+class PolicyChanged:
+    """Whether jobs can be checked against the policy has changed.
+
+    Attributes:
+        healthy: they can.
+        reason: why they can't, for the operator; empty if they can.
+        base: where guests ask, such as `http://10.1.2.1:8643`; empty while that is not known, and
+            where they are not to ask.
+    """
+
+    healthy: bool
+    reason: str = ""
+    base: str = ""
+
+
 # To the firewall's actor.
 
 
@@ -138,6 +154,14 @@ class CheckFirewall:
     """
 
     with_runners: bool = False
+
+
+# To the policy's actor.
+
+
+@dataclass(frozen=True)
+class AnnouncePolicy:
+    """Say to the fleet whether jobs can be checked: answered by `PolicyChanged`."""
 
 
 # To the storage actor.

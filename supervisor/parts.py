@@ -10,8 +10,10 @@ from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
+from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
 from supervisor.roster import Roster
+from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.workers import Workers
 
@@ -67,6 +69,10 @@ class Parts:
         names: what hosts' names stand for.
         asking: finds out what the firewall depends on; it may hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
+        policy: the policy service's address and process, which outlive its actor.
+        tokens: one-time tokens that guests show to the policy service.
+        serving: starts the policy service; one at a time, as a restarted actor may want it again.
+        examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
     """
 
     settings: Settings
@@ -85,3 +91,7 @@ class Parts:
     names: Names
     asking: Workers
     firewall: Workers
+    policy: PolicyService
+    tokens: TokenDesk
+    serving: Workers
+    examining: Workers

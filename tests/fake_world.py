@@ -23,6 +23,7 @@ from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, No
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import NftablesError
 from supervisor.gateways.place_notes import PlaceNotes
+from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
@@ -48,6 +49,7 @@ from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
 from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
+from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.workers import Workers
 
@@ -384,7 +386,7 @@ class World:
         self.firewall_looks: list[CheckFirewall] = []
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret"}
-        self.base |= {"state-directory": str(state), **config}
+        self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
         self.parts = Parts(
             settings=Settings(parse(self.base, "test")),
             lxd=self.lxd,  # type: ignore[arg-type]
@@ -402,6 +404,10 @@ class World:
             names=Names(),
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
+            policy=PolicyService(),
+            tokens=TokenDesk(),
+            serving=Workers("serving", 1),
+            examining=Workers("examining", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:

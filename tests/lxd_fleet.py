@@ -251,6 +251,7 @@ def _configuration(
         "virtual-machines": 3,
         "reconcile-interval": "1s",
         "firewall": "external",
+        "policy": {"mode": "off"},
         "limits": {
             "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
         },

@@ -77,6 +77,23 @@ def rule_document(ruleset: Ruleset, rule: Mapping[str, Any], settings: Repositor
     }
 
 
+def ruleset_document(ruleset: Ruleset, settings: Repository) -> Document:
+    """Return a ruleset; without those who may bypass it, where they are not shown."""
+    shown = {
+        "id": ruleset.id,
+        "name": f"ruleset-{ruleset.id}",
+        "target": "branch",
+        "source_type": "Organization" if ruleset.organization else "Repository",
+        "source": settings.owner if ruleset.organization else settings.full_name,
+        "enforcement": ruleset.enforcement,
+        "conditions": {"ref_name": {"include": ruleset.include, "exclude": ruleset.exclude}},
+        "rules": ruleset.rules,
+    }
+    return (
+        shown if ruleset.bypass_actors is None else shown | {"bypass_actors": ruleset.bypass_actors}
+    )
+
+
 def collaborator_document(collaborator: Collaborator, base: str) -> Document:
     """Return somebody with a role."""
     return simple_user(collaborator.login, base) | {

@@ -134,6 +134,8 @@ class Ruleset:
     enforcement: Enforcement = "active"
     organization: bool = False
     """Whether it is the organisation's and not the repository's own."""
+    bypass_actors: tuple[Mapping[str, Any], ...] | None = ()
+    """As GitHub writes them; None where it shows them to nobody who may not change the ruleset."""
     id: int = 0
     """Given by the repository that it is added to."""
 

@@ -17,6 +17,7 @@ from supervisor.marks import Marks
 from supervisor.messages import (
     AnnounceFirewall,
     AnnounceGitHub,
+    AnnouncePolicy,
     AnnounceSignals,
     AnnounceStorage,
     CheckFirewall,
@@ -30,6 +31,7 @@ from supervisor.messages import (
     InstanceAppeared,
     InstancesListed,
     Look,
+    PolicyChanged,
     Reconcile,
     RegisterAhead,
     RegistrationsListed,
@@ -95,6 +97,9 @@ class FleetActor(Actor):
         self._firewall = FirewallChanged(
             in_place=False, reason="the firewall has not been looked at yet"
         )
+        self._policy = PolicyChanged(
+            healthy=False, reason="the policy service has not been looked at yet"
+        )
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -117,6 +122,7 @@ class FleetActor(Actor):
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("storage", AnnounceStorage())
         self.system.directory.tell("firewall", AnnounceFirewall())
+        self.system.directory.tell("policy", AnnouncePolicy())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
 
@@ -157,6 +163,11 @@ class FleetActor(Actor):
     @handles(FirewallChanged)
     def _firewall_changed(self, message: FirewallChanged) -> None:
         self._firewall = message
+        self._balance(_Balance())
+
+    @handles(PolicyChanged)
+    def _policy_changed(self, message: PolicyChanged) -> None:
+        self._policy = message
         self._balance(_Balance())
 
     @handles(GitHubChanged)
@@ -332,7 +343,7 @@ class FleetActor(Actor):
     def _register_ahead(self) -> None:
         """Have those registered that will be created as soon as others are gone."""
         github = self._github
-        may_create = self._may_create and self._has_storage() and self._has_firewall()
+        may_create = self._may_create and not self._lacks()
         if self._trials.pace.is_open or not (may_create and github.open and github.proven):
             return
         soon = planning.to_register_ahead(self._desired(), self._planned())
@@ -344,7 +355,7 @@ class FleetActor(Actor):
             self.system.directory.tell("tokens", order)
 
     def _create_runner(self) -> None:
-        order = Order(self._current_blueprint(), self._signals)
+        order = Order(self._current_blueprint(), self._signals, self._policy.base)
         if self._registered_ahead:
             name = self._registered_ahead.popleft()
         else:
@@ -424,7 +435,7 @@ class FleetActor(Actor):
             return self._storage.reason or "the storage pool is being made ready"
         if self._firewall.in_place and not self._has_firewall():
             return "the denylist is being put in force"
-        return self._firewall.reason
+        return self._firewall.reason or ("" if self._has_policy() else self._policy.reason)
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -482,6 +493,10 @@ class FleetActor(Actor):
         return self._firewall.in_place and (
             self._firewall.denied == self._parts.settings.config.denylist
         )
+
+    def _has_policy(self) -> bool:
+        """Tell whether the jobs of runners made now could be checked, or need not be."""
+        return self._parts.settings.config.policy.mode == "off" or self._policy.healthy
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]

@@ -63,10 +63,17 @@ _TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.re
 
 @dataclass(frozen=True)
 class Order:
-    """A new runner shall be made: from this, reporting there."""
+    """A new runner shall be made.
+
+    Attributes:
+        blueprint: from this.
+        signals: where its guest reports.
+        policy: where it asks whether its job may run; empty if it is not to ask.
+    """
 
     blueprint: Blueprint
     signals: str
+    policy: str = ""
 
 
 @dataclass(frozen=True)

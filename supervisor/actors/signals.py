@@ -10,9 +10,9 @@ from loguru import logger
 from supervisor import signals
 from supervisor.allowance import Allowances, Rate
 from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.lifecycle import GuestReady, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
-from supervisor.roster import Roster
 from supervisor.strangers import Bounds
 from supervisor.supervision import Actor, Clock, Directory, System, handles
 from supervisor.web import ServerLost, WebServer
@@ -32,6 +32,7 @@ BOUNDS = Bounds(
 """What guests may take: they run other people's code."""
 SIGNALS = Rate(burst=20, per_s=0.1)
 """How many signals a runner may give: five in its life, and some that were repeated."""
+_TOKEN_STAGES = frozenset({Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.RETIRING})
 
 
 class _Listen:
@@ -101,7 +102,7 @@ class SignalsActor(Actor):
 
     def _serve(self, address: str, port: int) -> WebServer:
         return WebServer(
-            make_app(self._parts.roster, self.system.directory, self.system.clock),
+            make_app(self._parts, self.system.directory, self.system.clock),
             "signals",
             lost=partial(self.actor_ref.tell, ServerLost()),
             bounds=BOUNDS,
@@ -137,19 +138,23 @@ def _find_address(lxd: Lxd, network: str) -> _Address:
         return _Address(error=str(error))
 
 
-def make_app(roster: Roster, directory: Directory, clock: Clock) -> Flask:
+def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     """Make the web service: who may speak stands in the roster, who hears it in the directory.
+
+    A guest that is ready is given its one-time token for the policy service, bound to the address
+    that it speaks from: what the kernel says, not the guest.
 
     Each line that it logs costs a runner one of its few signals.
     """
     app = Flask("signals", static_folder=None)
     app.url_map.merge_slashes = False
     allowances = Allowances(SIGNALS)
+    roster = parts.roster
 
     @app.post("/v1/runners/<name>/signals", provide_automatic_options=False)
     def receive(name: str) -> Response:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not roster.recognises(name, token):
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not roster.recognises(name, shown):
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
         if not allowances.take(name, clock.monotonic()):
             return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")
@@ -157,12 +162,27 @@ def make_app(roster: Roster, directory: Directory, clock: Clock) -> Flask:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
+        token = ""
+        if isinstance(event, GuestReady) and _may_have_token(parts, name):
+            address = request.remote_addr or ""
+            token = parts.tokens.token(name, address, clock.now()) or ""
+            if not token:
+                # Without one its job could not be checked: it is not ready.
+                return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
         if not directory.tell(name, Happened(event)):
             logger.info("{} signals while nobody answers for it", name)
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
-        return _answer(HTTPStatus.NO_CONTENT)
+        return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
 
     return app
+
+
+def _may_have_token(parts: Parts, name: str) -> bool:
+    """Tell whether a guest gets a token for the policy service: not after its job has begun."""
+    if parts.settings.config.policy.mode == "off":
+        return False
+    entry = parts.roster.get(name)
+    return entry is not None and entry.life.job is None and entry.life.stage in _TOKEN_STAGES
 
 
 def _answer(status: HTTPStatus, text: str = "") -> Response:

@@ -128,11 +128,12 @@ def run(config_path: Path, log_level: str) -> None:
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials, storage_work  # noqa: PLC0415
+    from supervisor import credentials, policy_work, storage_work  # noqa: PLC0415
 
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
+    policy_work.check(config)
     wanted = config.virtual_machines
     runners = "1 runner" if wanted == 1 else f"{wanted} runners"
     click.echo(f"{config_path}: is right: {runners} for {config.path}")

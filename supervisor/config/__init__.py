@@ -7,6 +7,7 @@ from supervisor.config.file import (
     load,
     mode_of,
     parse,
+    read_document,
     without_waiting,
 )
 from supervisor.config.model import DEFAULT_SOCKET, Config, LogsConfig
@@ -22,6 +23,7 @@ __all__ = [
     "load",
     "mode_of",
     "parse",
+    "read_document",
     "share_of",
     "without_waiting",
 ]

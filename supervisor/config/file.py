@@ -58,12 +58,41 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: it can't be read or used; nothing of it is in force.
     """
+    data, mode = _read(path)
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: must hold keys and values, for example `path: my-organisation`")
+    if mode & OTHERS and (key := _secret_in(data)):
+        rest = f", or use {key}-file" if key.endswith("token") else ""
+        raise ConfigError(
+            f"{path}: {key}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`{rest}"
+        )
+    return parse(data, str(path))
+
+
+def read_document(path: Path, key: str) -> Any:
+    """Read a document of YAML, or JSON, that the configuration names.
+
+    Args:
+        path: of the file.
+        key: that names it.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    try:
+        return _read(path)[0]
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _read(path: Path) -> tuple[Any, int]:
+    """Give what a file of YAML holds, and its mode."""
     try:
         with open(path, encoding="utf-8", opener=without_waiting) as file:
             mode = mode_of(file)
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(f"{path}: is not a regular file")
-            data = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+            return yaml.load(file, Loader=_UniqueKeyLoader), mode  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -72,20 +101,15 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {_describe_yaml(error)}") from error
     except (ValueError, RecursionError) as error:  # such as a date that no calendar has
         raise ConfigError(f"{path}: holds a value that YAML can't read") from error
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{path}: must hold keys and values, for example `path: my-organisation`")
-    if mode & OTHERS and (key := _secret_in(data)):
-        rest = ", or use token-file" if key == "token" else ""
-        raise ConfigError(
-            f"{path}: {key}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`{rest}"
-        )
-    return parse(data, str(path))
 
 
 def _secret_in(data: Mapping[str, Any]) -> str:
     """Name a key whose value is a secret, or holds one; empty if there is none."""
     if "token" in data:
         return "token"
+    policy = data.get("policy")
+    if isinstance(policy, Mapping) and "token" in policy:
+        return "policy.token"
     proxies = ("http-proxy", "https-proxy")
     return next((key for key in proxies if "@" in str(data.get(key, ""))), "")
 

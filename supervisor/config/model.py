@@ -24,6 +24,9 @@ from supervisor.config.values import (
     MirrorUrl,
     Name,
     Networks,
+    PolicyDocument,
+    PolicyMode,
+    PolicyUrl,
     PortSet,
     ProxyAddress,
     ProxyExceptions,
@@ -34,6 +37,7 @@ from supervisor.config.values import (
     Size,
     Socket,
     Token,
+    User,
     Whole,
 )
 from supervisor.firewall.networks import parse_networks
@@ -100,6 +104,41 @@ class SignalsConfig(_Section):
 
     address: HostAddress | None = Field(None, examples=["10.0.100.1"])
     port: Whole = Field(8642, ge=1, le=65535, examples=[8642])
+
+
+class PolicyConfig(_Section):
+    """The service that says whether a job may run."""
+
+    mode: PolicyMode = Field("builtin", examples=["builtin"])
+    port: Whole = Field(8643, ge=1, le=65535, examples=[8643])
+    workers: Whole = Field(2, ge=1, le=32, examples=[2])
+    document: PolicyDocument = Field(None, examples=["/etc/github-runner-supervisor/policy.yaml"])
+    user: User | None = Field(None, examples=["runner-policy"])
+    token_lifetime: Duration | None = Field(None, examples=["2d"])
+    url: PolicyUrl | None = Field(None, examples=["https://policy.example.com"])
+    token: Token | None = Field(None, examples=["a-secret"])
+    token_file: SecretFile | None = Field(
+        None, examples=["/etc/github-runner-supervisor/policy-token"]
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_mode(self) -> "PolicyConfig":
+        given = {kebab(key) for key, value in self if value is not None and value != ()}
+        if self.mode == "external":
+            if self.url is None or (self.token is None) == (self.token_file is None):
+                raise ValueError(
+                    "mode external needs url, and one of token and token-file; for example "
+                    "`{mode: external, url: https://policy.example.com, "
+                    "token-file: /etc/github-runner-supervisor/policy-token}`"
+                )
+            strange = given & {"document", "user"}
+        else:
+            strange = given & {"url", "token", "token-file"}
+        if strange:
+            keys = " and ".join(sorted(strange))
+            other = "builtin" if self.mode == "external" else "external"
+            raise ValueError(f"{keys}: only for mode {other}; leave out, or set `mode: {other}`")
+        return self
 
 
 class LogsConfig(_Section):
@@ -191,6 +230,7 @@ class Config(_Section):
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
     signals: SignalsConfig = SignalsConfig()
+    policy: PolicyConfig = PolicyConfig()
     control: ControlConfig = ControlConfig()
 
     @model_validator(mode="after")
@@ -230,6 +270,25 @@ class Config(_Section):
             raise ValueError(f"use-aproxy: {fault}")
         return self
 
+    @model_validator(mode="after")
+    def _policy_fits(self) -> "Config":
+        if self.policy.mode == "builtin" and self.policy.port == self.signals.port:
+            raise ValueError(
+                f"policy.port: {self.policy.port} is signals.port too; for example `port: 8643`"
+            )
+        given = self.policy.token_lifetime
+        if given is not None and given <= self.limits.idle:
+            raise ValueError(
+                "policy.token-lifetime: must be longer than limits.idle, as a runner that has "
+                "waited so long still needs its token; for example `token-lifetime: 2d`"
+            )
+        return self
+
+    @property
+    def token_lifetime(self) -> timedelta:
+        """How long a runner's token for the policy service is good."""
+        return self.policy.token_lifetime or 2 * self.limits.idle
+
     @property
     def proxies(self) -> Proxies:
         """What HTTP goes through."""
@@ -239,7 +298,8 @@ class Config(_Section):
         """Name the keys that differ in `other` and that a running daemon can't change."""
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
         ours = ("state_directory", "runner_storage", "firewall")
-        fixed = ("name", "signals", "control", *ours, *lxd)
+        policy = ("policy.mode", "policy.port", "policy.user", "policy.url")
+        fixed = ("name", "signals", "control", *policy, *ours, *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

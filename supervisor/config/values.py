@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -14,6 +14,7 @@ from supervisor import proxies, sizes
 from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
 from supervisor.naming import MAX_INSTALLATION_LENGTH
+from supervisor.policy_service import document
 from supervisor.scope import GitHubPlace, Scope
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -230,6 +231,37 @@ def _check_mirror(value: str) -> str:
     return value.rstrip("/")
 
 
+def _yaml_off(value: Any) -> Any:
+    return "off" if value is False else value  # what YAML makes of the bare word
+
+
+def _check_document(value: Any) -> Any:
+    """Take a policy document, or the absolute path of the file that holds one."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _check_file(Path(value))
+    document.parse(value)
+    return value
+
+
+def _check_policy_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not re.fullmatch(r"https?://[A-Za-z0-9._~:/\[\]-]+", value):
+        raise ValueError("must be an http or https address without credentials and parameters")
+    return value.rstrip("/")
+
+
+def _check_user(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", value):
+        raise ValueError("must be the name of a user of this host")
+    return value
+
+
 def _check_host(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]+", value):
         raise ValueError("must be a host's name or its address")
@@ -267,5 +299,9 @@ Networks = Annotated[tuple[Any, ...], BeforeValidator(_parse_networks)]
 Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
 PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
 MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
+PolicyMode = Annotated[Literal["builtin", "external", "off"], BeforeValidator(_yaml_off)]
+PolicyDocument = Annotated[Any, BeforeValidator(_check_document)]
+PolicyUrl = Annotated[str, AfterValidator(_check_policy_url)]
+User = Annotated[str, AfterValidator(_check_user)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from urllib.parse import urlsplit
 
 from supervisor.config import Config
 from supervisor.firewall.networks import Address, Destination, Ports
@@ -32,6 +33,10 @@ def endpoints(config: Config) -> tuple[Endpoint, ...]:
     proxies = config.proxies
     named = (("http-proxy", proxies.http), ("https-proxy", proxies.https))
     found = [Endpoint(key, proxy.host, proxy.port) for key, proxy in named if proxy]
+    if config.policy.url:
+        parts = urlsplit(config.policy.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found.append(Endpoint("policy.url", parts.hostname or "", port))
     found += [Endpoint("ssh-debug", server.host, server.port) for server in config.ssh_debug]
     return tuple(found)
 
@@ -49,15 +54,17 @@ def policy_of(
         known: what the endpoints' names stand for, as far as that is known.
     """
     bridge = tuple(bridge)
-    port = config.signals.port
-    signals = [config.signals.address] if config.signals.address else _ipv4(bridge)
+    ports = [config.signals.port]
+    if config.policy.mode == "builtin":
+        ports.append(config.policy.port)
+    host = [config.signals.address] if config.signals.address else _ipv4(bridge)
     allowed = {*config.allowlist, *_open(config, known)}
     return Policy(
         installation=config.name,
         bridge=config.lxd.network,
         subnets=tuple(one.network for one in bridge),
         gateways=tuple(one.ip for one in bridge),
-        services=tuple(_destination(address, port) for address in signals),
+        services=tuple(_destination(address, port) for port in ports for address in host),
         # In one order, in whatever order a resolver answers: another would be another policy.
         allowed=tuple(sorted(allowed, key=_position)),
         denied=config.denylist,

@@ -11,7 +11,8 @@ from supervisor.proxies import Proxy
 
 Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
 
-_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables of the environment that name the certificates to be trusted."""
 
 
 def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
@@ -29,7 +30,7 @@ def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
         f"[{host}]" if ":" in host else host,
         parts.port,
         timeout=timeout_s,
-        verify=next(filter(None, map(os.environ.get, _CERTIFICATES)), True),
+        verify=next(filter(None, map(os.environ.get, CERTIFICATES)), True),
     )
     # The configuration alone says what GitHub is asked through, whatever environment we got.
     made.session.trust_env = False

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -49,6 +50,7 @@ def make_app(settings: Settings, state: State, judge: Judge) -> Flask:
         judge: decides.
     """
     app = Flask("policy", static_folder=None)
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = _LONGEST_BODY
     app.register_error_handler(Exception, _failed)
     answers = _Answers(settings, state, judge)
@@ -97,7 +99,7 @@ class _Answers:
     def set_policy(self) -> Response:
         """Take another policy document."""
         self._callers.require_charm()
-        policy = request.get_json()
+        policy = _json()
         try:
             document.parse(policy)
         except document.DocumentError as error:
@@ -117,7 +119,7 @@ class _Answers:
         runner = self._callers.require_runner().runner
         kind, form = _FORMS[event]
         try:
-            question = form.model_validate(request.get_json())
+            question = form.model_validate(_json())
         except (ValidationError, HTTPException) as error:
             reason = f"the body of the request can't be used: {type(error).__name__}"
             self._judge.refuse(runner, event, Refused(HTTPStatus.BAD_REQUEST, reason))
@@ -138,6 +140,13 @@ def _failed(error: Exception) -> Response:
             return Response(response.get_data(), response.status_code, dict(response.headers))
     _log.error("a request has failed", exc_info=error)
     return _error("the request has failed; the service's log says why")
+
+
+def _json() -> Any:
+    try:
+        return request.get_json()
+    except RecursionError:
+        abort(HTTPStatus.BAD_REQUEST)
 
 
 def _invalid(error: ValidationError) -> Response:

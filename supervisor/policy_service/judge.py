@@ -20,9 +20,9 @@ from supervisor.policy_service.state import State
 
 T = TypeVar("T")
 
-CHECK_S = 20.0
 _PING_S = 5.0
 _AT_ONCE = 100
+_LONGEST_REASON = 2000
 _log = logging.getLogger(__name__)
 
 
@@ -32,11 +32,15 @@ class Refused:
 
     Attributes:
         status: 403 where the job or its repository is at fault, 500 where it could not be checked.
-        reason: one line, for the job's log.
+        reason: for the job's log, where a line of somebody else's making could be an order.
     """
 
     status: HTTPStatus
     reason: str
+
+    def __post_init__(self) -> None:
+        line = "".join(letter if letter.isprintable() else " " for letter in self.reason)
+        object.__setattr__(self, "reason", line[:_LONGEST_REASON])
 
 
 class Judge:
@@ -49,9 +53,7 @@ class Judge:
         check_s: seconds that one check may take.
     """
 
-    def __init__(
-        self, github: GitHub, state: State, log: DecisionLog, check_s: float = CHECK_S
-    ) -> None:
+    def __init__(self, github: GitHub, state: State, log: DecisionLog, check_s: float) -> None:
         self._github = github
         self._state = state
         self._log = log

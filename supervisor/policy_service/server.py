@@ -31,10 +31,23 @@ class Service(BaseApplication):  # type: ignore[misc]
         bind: `ADDRESS:PORT`.
         workers: processes.
         threads: of each: requests that are answered at a time.
+        check_s: seconds that one check may take.
+        parent: the process that started it, without which it ends.
     """
 
-    def __init__(self, settings: Settings, bind: str, workers: int, threads: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        bind: str,
+        workers: int,
+        threads: int,
+        check_s: float,
+        parent: int,
+    ) -> None:
         self._settings = settings
+        self._parent = parent
+        self._check_s = check_s
         self._options: dict[str, Any] = {
             "bind": bind,
             "workers": workers,
@@ -42,6 +55,7 @@ class Service(BaseApplication):  # type: ignore[misc]
             "worker_class": Worker,
             "preload_app": True,
             "keepalive": 0,
+            "umask": 0o077,
             "timeout": _HUNG_S,
             "graceful_timeout": _LAST_WORDS_S,
             "limit_request_line": _LONGEST_LINE,
@@ -61,7 +75,7 @@ class Service(BaseApplication):  # type: ignore[misc]
         """Make the web service, in the master, before it forks."""
         settings = self._settings
         state = State(settings.state_directory)
-        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions))
+        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions), self._check_s)
         return make_app(settings, state, judge)
 
     def run(self) -> None:
@@ -71,19 +85,19 @@ class Service(BaseApplication):  # type: ignore[misc]
             OSError: the directory can't be used.
         """
         State(self._settings.state_directory).prepare(self._settings.policy)
-        _Master(self).run()
+        _Master(self, self._parent).run()
 
 
 class _Master(Arbiter):  # type: ignore[misc]
     """The master; it does not outlive who started it, as it would keep the address."""
 
-    def __init__(self, app: Service) -> None:
-        self._parent = os.getppid()
+    def __init__(self, app: Service, parent: int) -> None:
+        self._parent = parent
         super().__init__(app)
 
     def murder_workers(self) -> None:
         """End workers that hang, as each second; and everything, if nobody wants it any more."""
         if os.getppid() != self._parent:
             self.log.warning("the process that started the service is gone")
-            raise SystemExit(0)
+            raise StopIteration  # as gunicorn ends itself: those under way are answered
         super().murder_workers()

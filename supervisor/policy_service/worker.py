@@ -1,15 +1,19 @@
 """The worker process: gunicorn's threads, with limits to what one guest may take of them."""
 
 from collections import Counter
+from concurrent.futures import Future
 from contextlib import suppress
 from socket import SHUT_RDWR
 from threading import Lock, Timer
 from typing import Any
 
+from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 _SHARE = 8
 """Connections of one address at a time in one worker: a guest needs one."""
+_LINGER_S = 0.5
+"""How long the client may take to have read the answer."""
 _LIFETIME_S = 30.0
 """Longer than a check takes. Whoever sends or reads too slowly is cut off then."""
 
@@ -33,13 +37,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         end.daemon = True
         end.start()
         try:
-            return super().handle(conn)
+            result: object = super().handle(conn)
+            if result is False:
+                close_graceful(conn.sock, _LINGER_S)
         finally:
             end.cancel()
             with self._lock:
                 self._open[address] -= 1
                 if not self._open[address]:
                     del self._open[address]
+        return result
+
+    def finish_request(self, conn: TConn, done: Future[object]) -> None:
+        """Let go of a connection, in the main thread, which waits for nobody.
+
+        gunicorn would wait two seconds here for each client that does not close its end, and accept
+        nobody meanwhile.
+        """
+        if done.cancelled() or done.exception() or done.result() is not False:
+            super().finish_request(conn, done)
+        else:
+            self.nr_conns -= 1
+            conn.sock.close()
 
 
 def _shut(conn: TConn) -> None:

@@ -119,6 +119,7 @@ def configuration(
             "timeout": "10s",
         },
         "signals": {"port": free_port(address)},
+        "policy": {"mode": "off"},
         "control": {"socket": str(directory / "control.sock"), "debug": True},
         "state-directory": str(directory / "state"),
     }

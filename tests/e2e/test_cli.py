@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 FIXED = {
-    "root", "tokens", "runners", "signals", "storage", "firewall", "fleet", "events", "core",
+    "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events", "core",
     "control",
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ FIXED = (
     "signals",
     "storage",
     "firewall",
+    "policy",
     "fleet",
     "events",
 )

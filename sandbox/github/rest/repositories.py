@@ -13,6 +13,7 @@ from sandbox.github.repository_documents import (
     permission_document,
     protection_document,
     rule_document,
+    ruleset_document,
 )
 from sandbox.github.rest.call import (
     HUB,
@@ -40,6 +41,7 @@ def add(app: web.Application) -> None:
     add_routes(app, "GET", REPOSITORY_PATHS, _BRANCH + "/protection", get_protection)
     add_routes(app, "GET", REPOSITORY_PATHS, _BRANCH, get_branch)
     add_routes(app, "GET", REPOSITORY_PATHS, "/rules" + _BRANCH, list_rules)
+    add_routes(app, "GET", REPOSITORY_PATHS, "/rulesets/{ruleset_id}", get_ruleset)
     add_routes(app, "GET", REPOSITORY_PATHS, _COLLABORATORS, list_collaborators)
     add_routes(app, "GET", REPOSITORY_PATHS, _USER, check_collaborator)
     add_routes(app, "GET", REPOSITORY_PATHS, _USER + "/permission", get_permission)
@@ -78,6 +80,17 @@ async def list_rules(request: web.Request) -> web.Response:
         f"{scope.path_by_id}/rules/branches/{branch}",
         lambda found: rule_document(*found, settings),
     )
+
+
+async def get_ruleset(request: web.Request) -> web.Response:
+    """Return a ruleset of the repository, or of its organisation."""
+    with request.app[HUB].view() as state:
+        settings = settings_of(request, state)
+    wanted = request.match_info["ruleset_id"]
+    found = next((one for one in settings.rulesets if str(one.id) == wanted), None)
+    if found is None:
+        raise ApiError.not_found()
+    return web.json_response(ruleset_document(found, settings))
 
 
 async def list_collaborators(request: web.Request) -> web.Response:

@@ -48,7 +48,7 @@ def post(
 
 
 def client_of(world: World) -> FlaskClient:
-    app = signals.make_app(world.parts.roster, world.system.directory, world.clock)
+    app = signals.make_app(world.parts, world.system.directory, world.clock)
     return app.test_client()
 
 

@@ -1,0 +1,104 @@
+"""The policy service as this host has it: its address, and the process that answers there.
+
+It outlives the actor that looks after it: a crash there costs no check. The socket is the daemon's
+own, and the service is handed it. So it is bound before anybody is started for it, and while one
+process takes another's place, guests' connections wait instead of being refused.
+"""
+
+from __future__ import annotations
+
+import socket
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from supervisor.gateways.policy_process import Launch, PolicyProcess, PolicyProcessError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BACKLOG = 512
+
+
+class PolicyService:
+    """Address and process. For any thread; `serve` and `close` for one at a time."""
+
+    def __init__(self) -> None:
+        self._listener: socket.socket | None = None
+        self._process: PolicyProcess | None = None
+        self._made_from = ""
+        self._key = b""
+        self._lock = Lock()
+
+    @property
+    def address(self) -> str:
+        """The address that it has; empty before `listen`."""
+        return self._listener.getsockname()[0] if self._listener else ""
+
+    @property
+    def key(self) -> bytes:
+        """What only the process that was started last knows, besides the daemon."""
+        return self._key
+
+    @property
+    def process(self) -> PolicyProcess | None:
+        """The one that answers, or should; it may have ended."""
+        return self._process
+
+    def is_made_from(self, made_from: str) -> bool:
+        """Tell whether a process is there that was started for this."""
+        process = self._process
+        return bool(process and process.alive and self._made_from == made_from)
+
+    def listen(self, address: str, port: int) -> None:
+        """Take the address, if it is not ours yet.
+
+        Raises:
+            PolicyProcessError: somebody else has it, or this host has not.
+        """
+        if self._listener is not None and self._listener.getsockname()[:2] == (address, port):
+            return
+        self._let_go()
+        try:
+            self._listener = socket.create_server((address, port), backlog=_BACKLOG)
+        except OSError as error:
+            raise PolicyProcessError(
+                f"can't listen at {address}:{port}: {error.strerror}; free it, or set policy.port"
+            ) from error
+
+    def serve(
+        self,
+        launch: Launch,
+        made_from: str,
+        key: bytes,
+        ended: Callable[[PolicyProcess], object],
+    ) -> None:
+        """Start a process in the place of the one there is, which ends its checks.
+
+        Args:
+            launch: how.
+            made_from: what makes it different from others.
+            key: a secret of its own.
+            ended: told of its end.
+
+        Raises:
+            PolicyProcessError: it can't be started; the one that there was goes on.
+        """
+        with self._lock:
+            assert self._listener is not None  # noqa: S101 - `listen` comes before
+            process = PolicyProcess(launch, self._listener.fileno(), ended)
+            if self._process:
+                self._process.end()
+            self._process, self._made_from, self._key = process, made_from, key
+
+    def close(self) -> None:
+        """Let go of the address, and have the process end when its checks are answered."""
+        with self._lock:
+            if self._process:
+                self._process.end()
+            self._process = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._listener:
+            self._listener.close()
+        self._listener = None
