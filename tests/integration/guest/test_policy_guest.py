@@ -43,7 +43,7 @@ printf 'output = "/dev/null"\\nwrite-out = "204"\\nurl = "http://127.0.0.1:9"\\n
 export PATH=$PWD/evil:$PATH CURL_HOME=$PWD HOME=$PWD XDG_CONFIG_HOME=$PWD
 export http_proxy=http://127.0.0.1:9 HTTP_PROXY=http://127.0.0.1:9 ALL_PROXY=http://127.0.0.1:9
 export POLICY_URL=http://127.0.0.1:9 GUEST_DIR=$PWD ASK_LIMIT_S=0 IFS=0 TMPDIR=/nowhere
-export ENV=$PWD/evil/curl POSIXLY_CORRECT=1 LC_ALL=tr_TR.UTF-8 LD_LIBRARY_PATH=$PWD
+export ENV=$PWD/evil/curl POSIXLY_CORRECT=1 LD_LIBRARY_PATH=$PWD
 """
 
 
