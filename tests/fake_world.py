@@ -376,9 +376,9 @@ class FakeGitHub:
 class World:
     """A system with its clock, parts, and what surrounds them."""
 
-    def __init__(self, state: Path, **config: Any) -> None:
+    def __init__(self, state: Path, clock: Any = None, **config: Any) -> None:
         self.state = state
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.system = System(self.clock, random=lambda: 0.5)
         self.lxd = FakeLxd()
         self.github = FakeGitHub()

@@ -100,6 +100,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 200
     github: GitHub
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: services that are killed cut their connections."""
+
 
 @dataclass
 class GitHub:

@@ -89,6 +89,7 @@ class PolicyActor(Actor):
         self._failures = 0
         self._misses = 0
         self._seen: Seen | None = None
+        self._ended_for = ""
         # What is under way.
         self._ensuring = False
         self._ensure_again = False
@@ -168,7 +169,7 @@ class PolicyActor(Actor):
         """Wait for the first answer of another process."""
         logger.info("the policy service is process {}, at {}", served.pid, served.base)
         self._pid, self._seen = served.pid, None
-        self._has_answered, self._misses = False, 0
+        self._has_answered, self._misses, self._ended_for = False, 0, ""
         self._started_s = self.system.clock.monotonic()
         self._ticket += 1  # what is being examined is the one before
 
@@ -195,7 +196,7 @@ class PolicyActor(Actor):
         if message.pid != self._pid:
             return  # it has made place for another
         self._pid, self._has_answered = 0, False
-        self._ill(message.epitaph)
+        self._ill(self._ended_for or message.epitaph)
         # The first time at once.
         delay_s = doubled(_AGAIN_S, self._failures, _LOOK_INTERVAL_S)
         self._failed()
@@ -274,7 +275,8 @@ class PolicyActor(Actor):
             self._ill(f"the policy service can't check jobs: {found.trouble}", served.base)
         else:
             self._well("ready", f"it checks jobs at {served.base}", served.base)
-        self._examine_after(_EXAMINE_INTERVAL_S)
+        is_odd = found.seen and (found.seen.master_stopped or found.seen.stopped)
+        self._examine_after(_AGAIN_S if is_odd else _EXAMINE_INTERVAL_S)
 
     def _stall(self, seen: Seen | None) -> str:
         """Say that the master does nothing; end workers that don't. Twice seen is no chance."""
@@ -299,11 +301,12 @@ class PolicyActor(Actor):
             self._examine_after(_STARTING_AGAIN_S)
             return
         self._misses += 1
-        self._ill(f"the policy service does not answer as it should: {fault}")
+        reason = f"the policy service does not answer as it should: {fault}"
+        self._ill(reason)
         process = self._parts.policy.process
         if self._misses >= _MOST_MISSES and process:
             logger.warning("the policy service hangs: ending it, process {}", process.pid)
-            self._misses = 0
+            self._misses, self._ended_for = 0, reason
             process.kill()  # its end is told, and another is started
         self._examine_after(_AGAIN_S)
 

@@ -228,10 +228,10 @@ def _spawn(launch: Launch, listener: int, settings: int) -> subprocess.Popen[byt
             **_identity(launch.user),
         )
     except OSError as error:
-        who = f" as user {launch.user}" if launch.user else ""
-        raise PolicyProcessError(
-            f"can't start the policy service{who}: {error.filename or command[0]}: {error.strerror}"
-        ) from error
+        fault = f"{error.filename or command[0]}: {error.strerror}"
+        if launch.user:
+            fault += f"; policy.user: {launch.user} must be able to run it, with all it imports"
+        raise PolicyProcessError(f"can't start the policy service: {fault}") from error
 
 
 def _identity(user: str | None) -> dict[str, Any]:

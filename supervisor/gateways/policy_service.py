@@ -7,6 +7,7 @@ process takes another's place, guests' connections wait instead of being refused
 
 from __future__ import annotations
 
+import os
 import socket
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -61,8 +62,10 @@ class PolicyService:
         try:
             self._listener = socket.create_server((address, port), backlog=_BACKLOG)
         except OSError as error:
+            # Its own words repeat the address.
+            words = os.strerror(error.errno) if error.errno else str(error)
             raise PolicyProcessError(
-                f"can't listen at {address}:{port}: {error.strerror}; free it, or set policy.port"
+                f"can't listen at {address}:{port}: {words}; free it, or set policy.port"
             ) from error
 
     def serve(

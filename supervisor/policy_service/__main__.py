@@ -11,9 +11,7 @@ from supervisor.policy_service import settings
 from supervisor.policy_service.server import Service
 
 
-def _address(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
+def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None
     host, _, port = value.rpartition(":")

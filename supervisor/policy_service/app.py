@@ -127,9 +127,9 @@ class _Answers:
                 return _invalid(error)
             raise
         answer = self._judge.judge(runner, kind, event, question)
-        if isinstance(answer, Refused):
-            return Response(answer.reason, answer.status)
-        return _no_content() if type(answer) is Passed else _error("there is no verdict")
+        if isinstance(answer, Passed):
+            return _no_content()
+        return Response(answer.reason, answer.status)
 
 
 def _failed(error: Exception) -> Response:

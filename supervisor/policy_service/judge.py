@@ -87,15 +87,15 @@ class Judge:
             duration_ms=round((monotonic() - began) * 1000),
             github_calls=errand.calls,
         )
-        return self._logged(decision, answer)
-
-    def refuse(self, runner: str, asked_as: str, refused: Refused) -> Refused:
-        """Log what is refused without a check, and hand it on."""
-        now = datetime.now(timezone.utc)
-        decision = Decision(now, runner, "", asked_as, _word(refused), refused.reason, 0, 0)
-        answer = self._logged(decision, refused)
-        assert isinstance(answer, Refused)  # noqa: S101 - a refusal stays one
+        unlogged = self._write(decision)
+        if unlogged and isinstance(answer, Passed):
+            return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, unlogged)
         return answer
+
+    def refuse(self, runner: str, asked_as: str, refused: Refused) -> None:
+        """Log what is refused without a check."""
+        now = datetime.now(timezone.utc)
+        self._write(Decision(now, runner, "", asked_as, _word(refused), refused.reason, 0, 0))
 
     def ping(self) -> str:
         """Say why GitHub can't be asked; empty if it can."""
@@ -119,15 +119,14 @@ class Judge:
             return Refused(HTTPStatus.FORBIDDEN, verdict.reason)
         return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "the check has come to no verdict")
 
-    def _logged(self, decision: Decision, answer: Passed | Refused) -> Passed | Refused:
+    def _write(self, decision: Decision) -> str:
+        """Log a decision; say why that is not possible."""
         try:
             self._log.write(decision)
         except OSError as error:
             _log.error("can't write the log of decisions: %s", error)
-            if isinstance(answer, Passed):
-                reason = f"the decision can't be logged: {error.strerror}"
-                return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
-        return answer
+            return f"the decision can't be logged: {error.strerror}"
+        return ""
 
 
 def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:

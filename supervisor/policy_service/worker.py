@@ -1,8 +1,11 @@
 """The worker process: gunicorn's threads, with limits to what one guest may take of them."""
 
+import ctypes
+import os
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
+from signal import SIGKILL
 from socket import SHUT_RDWR
 from threading import Lock, Timer
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SHARE = 8
 """Connections of one address at a time in one worker: a guest needs one."""
 _LINGER_S = 0.5
@@ -25,6 +29,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._open: Counter[str] = Counter()
         self._lock = Lock()
+
+    def init_process(self) -> None:
+        """Serve, as long as there is the master."""
+        _die_with_the_master()
+        super().init_process()
 
     def handle(self, conn: TConn) -> object:
         """Handle a connection, in a thread."""
@@ -59,6 +68,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             self.nr_conns -= 1
             conn.sock.close()
+
+
+def _die_with_the_master() -> None:
+    """Have the kernel kill this process when the master dies: nothing is answered after that.
+
+    gunicorn's workers look for it once a second, and then end what they have begun.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _shut(conn: TConn) -> None:

@@ -85,14 +85,13 @@ def test_a_service_whose_processes_are_all_killed_lets_nothing_pass(
         assert service.process.wait(10) == -signal.SIGKILL
 
 
-def test_workers_whose_master_was_killed_end_and_free_the_address(
+def test_a_master_that_is_killed_takes_its_workers_along_and_frees_the_address(
     github: GitHub, tmp_path: Path
 ) -> None:
     with running(settings_for(github.url, tmp_path), tmp_path) as service:
-        workers = service.workers
-        service.process.kill()
-        service.process.wait(10)
-        wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+        got = ask_while_github_hangs(service, github, lambda: _kill(service.process))
+        assert 204 not in got
+        github.fault = None
         with pytest.raises(requests.ConnectionError):
             service.check()
         again = settings_for(github.url, tmp_path)
@@ -102,6 +101,11 @@ def test_workers_whose_master_was_killed_end_and_free_the_address(
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait(10)
 
 
 def _answers(service: Service) -> bool:

@@ -1,0 +1,389 @@
+"""The policy service, real and under gunicorn, as its actor starts, examines and restarts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from policy_fleet import HOST, GitHub, PolicyFleet, exists, free_port, wait
+
+from supervisor.supervision import Crash
+
+Make = Callable[..., PolicyFleet]
+
+
+def test_it_comes_up_and_checks_jobs(fleet: PolicyFleet) -> None:
+    assert fleet.told[-1].base == fleet.base
+    assert fleet.ask().status_code == 204
+    assert fleet.world.shown("policy") == ("ready", f"it checks jobs at {fleet.base}")
+    wait(lambda: fleet.world.details("policy")["workers"] == 2)
+    wait(lambda: fleet.world.details("policy")["counts"] == {"pass": 1})
+    last = fleet.world.details("policy")["decisions"][-1]
+    assert (last["repository"], last["event"], last["runner"]) == ("acme/demo", "push", "fleet-a")
+
+
+def test_it_listens_at_one_address_alone(fleet: PolicyFleet) -> None:
+    port = fleet.world.parts.settings.config.policy.port
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5).close()
+
+
+def test_a_token_is_good_once_and_from_its_guest_alone(fleet: PolicyFleet) -> None:
+    assert fleet.ask(fleet.token("127.0.0.2")).status_code == 401
+    token = fleet.token()
+    assert fleet.ask(token).status_code == 204
+    assert fleet.ask(token).status_code == 401
+
+
+def test_a_master_that_is_killed_is_replaced_and_nobody_is_turned_away(fleet: PolicyFleet) -> None:
+    killed = fleet.pid
+    os.kill(killed, signal.SIGKILL)
+    wait(lambda: not fleet.healthy)
+    assert "was killed by signal 9" in fleet.reason
+    assert fleet.ask().status_code == 204  # it waits for the one that comes
+    wait(lambda: fleet.healthy and fleet.pid != killed)
+    assert not exists(killed)  # not even as a zombie
+
+
+def test_a_worker_that_is_killed_is_replaced(fleet: PolicyFleet) -> None:
+    wait(lambda: len(fleet.workers) == 2)
+    killed = fleet.workers[0]
+    os.kill(killed, signal.SIGKILL)
+    wait(lambda: len(fleet.workers) == 2 and killed not in fleet.workers)
+    assert fleet.ask().status_code == 204
+
+
+def test_killed_in_the_middle_of_a_check_it_lets_no_job_through(
+    fleet: PolicyFleet, github: GitHub
+) -> None:
+    answers: list[int | str] = []
+
+    def ask() -> None:
+        try:
+            answers.append(fleet.ask().status_code)
+        except OSError as error:
+            answers.append(type(error).__name__)
+
+    github.open.clear()
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for one in asking:
+        one.start()
+    wait(lambda: sum("collaborators" in path for path, _ in github.asked) >= 4)
+    os.killpg(fleet.pid, signal.SIGKILL)
+    for one in asking:
+        one.join(30)
+    github.open.set()
+    assert len(answers) == 4
+    assert 204 not in answers
+    wait(lambda: fleet.healthy)
+
+
+def test_a_master_that_is_stopped_is_noticed_and_replaced(fleet: PolicyFleet) -> None:
+    stopped = fleet.pid
+    os.kill(stopped, signal.SIGSTOP)
+    began = time.monotonic()
+    wait(lambda: not fleet.healthy)
+    assert "its first process is stopped" in fleet.reason
+    wait(lambda: fleet.healthy and fleet.pid != stopped)
+    assert time.monotonic() - began < 20
+    assert not exists(stopped)
+
+
+def test_workers_that_are_stopped_are_noticed_and_replaced(fleet: PolicyFleet) -> None:
+    wait(lambda: len(fleet.workers) == 2)
+    stopped = set(fleet.workers)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    wait(lambda: not fleet.healthy)
+    assert "no answer within 3 s" in fleet.reason
+    wait(lambda: fleet.healthy and not stopped & set(fleet.workers))
+    assert time.monotonic() - began < 25
+
+
+def test_one_worker_that_is_stopped_is_ended_and_the_service_stays(fleet: PolicyFleet) -> None:
+    wait(lambda: len(fleet.workers) == 2)
+    master, stopped = fleet.pid, fleet.workers[0]
+    os.kill(stopped, signal.SIGSTOP)
+    wait(lambda: stopped not in fleet.workers and len(fleet.workers) == 2)
+    assert fleet.pid == master
+    assert fleet.ask().status_code == 204
+
+
+def test_a_service_that_waits_for_github_is_no_reason_to_end_it(
+    fleet: PolicyFleet, github: GitHub
+) -> None:
+    master = fleet.pid
+    github.open.clear()
+    answers: list[int] = []
+    asking = [
+        threading.Thread(target=lambda: answers.append(fleet.ask().status_code)) for _ in range(12)
+    ]
+    for one in asking:
+        one.start()
+    wait(lambda: "can't check jobs" in fleet.reason)
+    github.open.set()
+    for one in asking:
+        one.join(30)
+    assert fleet.pid == master
+    assert answers == [204] * 12
+    wait(lambda: fleet.healthy)
+
+
+def test_a_port_that_somebody_has_is_said_and_taken_when_it_is_free(make: Make) -> None:
+    port = free_port()
+    with socket.create_server((HOST, port)):
+        fleet = make({"port": port})
+        wait(lambda: fleet.reason)
+        said = f"can't listen at {HOST}:{port}: Address already in use; free it, or set policy.port"
+        assert fleet.reason == said
+        assert not fleet.healthy
+    wait(lambda: fleet.healthy)
+
+
+def test_a_credential_that_github_refuses_keeps_the_fleet_from_making_runners(
+    make: Make, github: GitHub
+) -> None:
+    github.known = {"Bearer another"}
+    fleet = make()
+    wait(lambda: "can't check jobs" in fleet.reason)
+    assert "secret" not in fleet.reason
+    github.known = {"Bearer secret"}
+    wait(lambda: fleet.healthy)
+
+
+def test_another_credential_is_handed_over_without_an_answer_lost(
+    fleet: PolicyFleet, github: GitHub
+) -> None:
+    github.known |= {"Bearer another"}
+    before, refused = fleet.pid, []
+    over = threading.Event()
+
+    def keep_asking() -> None:
+        while not over.is_set():
+            try:
+                if (status := fleet.ask().status_code) != 204:
+                    refused.append(status)
+            except OSError as error:
+                refused.append(str(error))
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    told = len(fleet.told)
+    fleet.reload(token="another")
+    wait(lambda: fleet.pid != before)
+    wait(lambda: ("/api/v3/repos/acme/demo", "Bearer another") in _repositories(github))
+    wait(lambda: not exists(before))
+    over.set()
+    asking.join(30)
+    assert not refused
+    assert fleet.told[told:] == []  # healthy all the time
+
+
+def _repositories(github: GitHub) -> set[tuple[str, str]]:
+    """Name the repositories that were asked for, and the credentials."""
+    pattern = re.compile(r"(/api/v3/repos/[^/]+/[^/?]+).*")
+    found = ((pattern.fullmatch(path), token) for path, token in github.asked)
+    return {(match[1], token) for match, token in found if match}
+
+
+def test_a_changed_token_file_is_noticed_by_itself(
+    make: Make, github: GitHub, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("secret")
+    fleet = make(token=None, token_file=str(file))
+    wait(lambda: fleet.healthy)
+    before = fleet.pid
+    github.known = {"Bearer another"}
+    file.write_text("another")
+    wait(lambda: fleet.pid != before and fleet.healthy)
+
+
+def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet) -> None:
+    before, token = fleet.pid, fleet.token()
+    fleet.world.clock.ahead = timedelta(days=1, minutes=1)
+    fleet.reload()
+    wait(lambda: fleet.pid != before and fleet.world.details("policy")["healthy"])
+    wait(lambda: not exists(before))
+    assert fleet.ask(token).status_code == 204
+
+
+def test_a_document_is_obeyed_and_a_wrong_one_changes_nothing(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("push: {collaborators: {enabled: false}}\n")
+    fleet = make({"document": str(path)})
+    wait(lambda: fleet.healthy)
+    assert fleet.ask().status_code == 204
+    before = fleet.pid
+    path.write_text("push: {collaborators: {enabled: maybe}}\n")
+    fleet.reload()
+    wait(lambda: fleet.world.details("policy")["warnings"])
+    (warning,) = fleet.world.details("policy")["warnings"]
+    rule = "push.collaborators: must be {enabled: true} or {enabled: false}"
+    assert warning == f"policy.document: {path}: {rule}"
+    assert fleet.pid == before
+    assert fleet.healthy
+
+
+def test_an_actor_that_crashes_takes_the_service_over(fleet: PolicyFleet) -> None:
+    before, told = fleet.pid, len(fleet.told)
+    fleet.world.tell("policy", Crash("a test"))
+    wait(lambda: fleet.told[told:] and fleet.healthy)
+    assert fleet.pid == before
+    assert fleet.ask().status_code == 204
+
+
+def test_it_ends_with_the_system_and_leaves_nothing(fleet: PolicyFleet) -> None:
+    wait(lambda: len(fleet.workers) == 2)
+    processes = [fleet.pid, *fleet.workers]
+    fleet.world.system.stop(5)
+    wait(lambda: not any(map(exists, processes)))
+
+
+def test_no_secret_is_in_arguments_the_environment_or_the_log(make: Make) -> None:
+    token = "ghp_made_up_for_this_test"
+    fleet = make(token=token)
+    wait(lambda: fleet.reason and fleet.workers)
+    ring = (fleet.world.state / "policy-secrets").read_text()
+    secrets = [token, *re.findall(r'"secret": "([^"]+)"', ring)]
+    assert len(secrets) == 2
+    for pid in (fleet.pid, *fleet.workers):
+        shown = (
+            Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+        )
+        assert not any(secret.encode() in shown for secret in secrets)
+        names = {
+            one.partition(b"=")[0] for one in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        }
+        assert names <= {
+            b"", b"PATH", b"LC_ALL", b"PYTHONUNBUFFERED", b"REQUESTS_CA_BUNDLE", b"CURL_CA_BUNDLE",
+            b"SSL_CERT_FILE", b"SERVER_SOFTWARE",
+        }  # fmt: skip
+    logged = "".join(fleet.world.logged)
+    assert "policy service" in logged
+    assert not any(secret in logged for secret in secrets)
+    for path in fleet.world.state.rglob("*"):
+        assert not path.stat().st_mode & 0o077, path
+        if path.is_file() and path.name != "policy-secrets":
+            assert not any(secret in path.read_text() for secret in secrets)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a process to another user")
+
+
+def _others_run_this_python() -> bool:
+    if os.geteuid() != 0:
+        return False
+    try:
+        done = subprocess.run([sys.executable, "-I", "-c", ""], user="nobody", check=False, cwd="/")
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(not _others_run_this_python(), reason="nobody else can run this Python")
+def test_it_runs_as_the_user_that_is_set(make: Make, tmp_path: Path) -> None:
+    _let_through(tmp_path)
+    fleet = make({"user": "nobody"})
+    wait(lambda: fleet.healthy)
+    assert fleet.ask().status_code == 204
+
+
+@AS_ROOT
+def test_what_runs_as_the_user_that_is_set_has_nothing_but_that_users_rights(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell in the place of Python, which may be one that only root can run."""
+    _let_through(tmp_path)
+    shell = tmp_path / "python"
+    shell.write_text("#!/bin/sh\ngrep -E '^(Uid|Gid|Groups):' /proc/self/status\nexec sleep 60\n")
+    shell.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(shell))
+    fleet = make({"user": "nobody"})
+    said = ("Uid: 65534 65534 65534 65534", "Gid: 65534 65534 65534 65534", "Groups:")
+    logged = fleet.world.logged
+    wait(lambda: all(any(f"policy service: {one}" in line for line in logged) for one in said))
+    own = fleet.world.state / "policy"
+    assert (own.stat().st_uid, own.stat().st_mode & 0o777) == (65534, 0o700)
+    assert (own.parent.stat().st_uid, own.parent.stat().st_mode & 0o777) == (0, 0o710)
+    assert (own.parent / "policy-secrets").stat().st_uid == 0
+
+
+@AS_ROOT
+def test_a_user_who_can_not_run_it_is_said(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    fleet = make({"user": "nobody"})
+    wait(lambda: fleet.reason)
+    assert fleet.reason.startswith("can't start the policy service: ")
+    assert fleet.reason.endswith("policy.user: nobody must be able to run it, with all it imports")
+
+
+def _let_through(path: Path) -> None:
+    """Let everybody find what is in a directory that pytest has made."""
+    for one in (path, *path.parents):
+        if one.stat().st_mode & 0o001 == 0:
+            one.chmod(one.stat().st_mode | 0o011)
+
+
+def test_it_does_not_outlive_a_daemon_that_is_killed(tmp_path: Path) -> None:
+    """A program of the test's own starts it, as the daemon does, and is killed."""
+    port = free_port()
+    program = f"""
+import json, time
+from pathlib import Path
+from supervisor.gateways.policy_process import Launch
+from supervisor.gateways.policy_service import PolicyService
+settings = {_settings(tmp_path)!r}
+service = PolicyService()
+service.listen({HOST!r}, {port})
+service.serve(Launch(json.dumps(settings), 1, 1), "", b"", lambda process: None)
+print(service.process.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as daemon:
+        try:
+            assert daemon.stdout
+            master = int(daemon.stdout.readline())
+            wait(lambda: _children(master))
+            group = [str(master), *_children(master)]
+        finally:
+            daemon.kill()
+    wait(lambda: not any(map(_runs, group)))
+    socket.create_server((HOST, port)).close()
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    return {
+        "github": {"api_url": "http://127.0.0.1:1", "credential": {"token": "t"}},
+        "charm_token": "c",
+        "token_secrets": ["A" * 44],
+        "state_directory": str(directory / "policy"),
+        "decisions": str(directory / "policy/decisions.jsonl"),
+    }
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _runs(pid: str) -> bool:
+    """Tell whether a process is there that has not ended; nobody may wait for it here."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

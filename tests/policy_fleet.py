@@ -1,0 +1,171 @@
+"""The policy's actor with the real service under gunicorn, and a GitHub that it can ask."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+from fake_world import Inbox, World, eventually
+
+from supervisor.actors.policy import PolicyActor
+from supervisor.messages import ConfigChanged
+from supervisor.supervision import ChildSpec, SystemClock
+
+HOST = "127.0.0.1"
+LIMIT_S = 30.0
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class WrongClock(SystemClock):
+    """The machine's clocks, but for the time of day, which may be set wrong."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def wait(holds: Callable[[], object]) -> None:
+    """Wait until something holds that takes real processes some time."""
+    eventually(holds, LIMIT_S)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        github = self.server.github
+        github.asked.append((self.path, self.headers["Authorization"]))
+        github.open.wait(LIMIT_S)
+        status = github.status if self.headers["Authorization"] in github.known else 401
+        text = b"[]" if "/collaborators" in self.path else b"{}"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    github: GitHub
+
+
+class GitHub:
+    """Answers anything with `status`, while it is open, to those it knows."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.asked: list[tuple[str, str]] = []
+        self.known = {"Bearer secret"}
+        self.status = 200
+        self.open = threading.Event()
+        self.open.set()
+
+
+@contextmanager
+def github() -> Iterator[GitHub]:
+    with _Server((HOST, 0), _Handler) as server:
+        server.github = GitHub(f"http://{HOST}:{server.server_port}")
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield server.github
+        finally:
+            server.github.open.set()
+            server.shutdown()
+
+
+class PolicyFleet:
+    """The actor, what its fleet is told, and what guests can ask."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.told: list[Any] = []
+        config = world.parts.settings.config
+        self.base = f"http://{HOST}:{config.policy.port}"
+        world.run(
+            ChildSpec("fleet", partial(Inbox.start, world.system, self.told)),
+            ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts), shutdown=1),
+        )
+
+    # What there is of it
+
+    @property
+    def pid(self) -> int:
+        """The service's first process."""
+        process = self.world.parts.policy.process
+        assert process
+        return process.pid
+
+    @property
+    def workers(self) -> list[int]:
+        """Those that answer."""
+        return children(self.pid)
+
+    @property
+    def healthy(self) -> bool:
+        """What the fleet knows."""
+        return bool(self.told) and self.told[-1].healthy
+
+    @property
+    def reason(self) -> str:
+        """Why no runner is made."""
+        return self.told[-1].reason if self.told else ""
+
+    # What happens
+
+    def reload(self, **changes: Any) -> None:
+        """Change the configuration."""
+        self.world.reconfigure(**changes)
+        self.world.tell("policy", ConfigChanged(self.world.parts.settings.config))
+
+    # What guests do
+
+    def token(self, address: str = HOST) -> str:
+        """Give a guest its token, as the web service that guests report to does."""
+        token = self.world.parts.tokens.token("fleet-a", address, self.world.clock.now())
+        assert token
+        return token
+
+    def ask(self, token: str | None = None, limit_s: float = 30) -> requests.Response:
+        """Ask whether a push may run."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(
+                f"{self.base}/push/check-run",
+                json={"repository_name": "acme/demo"},
+                headers={"Authorization": f"Bearer {token or self.token()}"},
+                timeout=limit_s,
+            )
+
+
+def children(pid: int) -> list[int]:
+    """Give the processes that another has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def exists(pid: int) -> bool:
+    """Tell whether a process is there, be it dead and not yet waited for."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
