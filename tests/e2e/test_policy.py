@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEMO = "acme/demo"
 FORK = "mallory/demo"
 ORDER = "/canonical/self-hosted-runners/run-workflows"
-RAN = "the job's own code has run"
+RAN = "code of the job has run"
 COLLABORATORS = "*/collaborators"
 
 
