@@ -4,6 +4,8 @@ BIN := .venv/bin
 ARGS ?=
 SEED ?=
 MINUTES ?= 2
+# Most tests wait most of their time, so more run side by side than there are cores.
+WORKERS ?= 4
 
 .PHONY: help run test lint types chaos bench lock
 .DEFAULT_GOAL := help
@@ -26,7 +28,7 @@ test:
 	@scripts/setup.sh test
 	@scripts/lint.sh
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint:
 	@scripts/setup.sh

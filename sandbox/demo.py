@@ -238,6 +238,7 @@ class _Daemon:
         self._config_path = work / "config.yaml"
         self.log = work / "daemon.log"
         self.client = ControlClient(socket)
+        signals_port, policy_port = _free_ports(host.bridge_address, 2)
         self._config: dict[str, Any] = {
             "name": INSTALLATION,
             "path": ORGANISATION,
@@ -258,7 +259,8 @@ class _Daemon:
                 "image": host.image,
                 "instance-type": host.instance_type,
             },
-            "signals": {"port": _free_port(host.bridge_address)},
+            "signals": {"port": signals_port},
+            "policy": {"port": policy_port},
             "control": {"socket": str(socket), "debug": True},
             "state-directory": str(work / "state"),
         }
@@ -348,11 +350,13 @@ def _with_us() -> tuple[str, ...]:
     return ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
-def _free_port(address: str) -> int:
-    with socket_module.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(address: str, count: int) -> list[int]:
+    """Find so many ports, each another one."""
+    with ExitStack() as held:
+        servers = [
+            held.enter_context(socket_module.create_server((address, 0))) for _ in range(count)
+        ]
+        return [server.getsockname()[1] for server in servers]
 
 
 @contextmanager

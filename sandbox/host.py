@@ -268,10 +268,9 @@ def _make_resources(
             everywhere.ensure_project(name)
             everywhere.ensure_pool(name)
             if not any(found.name == name for found in everywhere.resources("networks")):
-                everywhere.ensure_network(
-                    name,
-                    {"ipv4.address": free_subnet(), "ipv4.nat": "false", "ipv6.address": "none"},
-                )
+                with free_subnet() as subnet:
+                    addresses = {"ipv4.address": subnet, "ipv4.nat": "false"}
+                    everywhere.ensure_network(name, {**addresses, "ipv6.address": "none"})
             lxd = Lxd(LxdEndpoint(socket, name))
             root = {"type": "disk", "path": "/", "pool": name}
             nic = {"type": "nic", "network": name, "name": "eth0"}

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.lxd_leftovers import (
@@ -23,7 +26,7 @@ from sandbox.lxd_leftovers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = [
@@ -237,28 +240,39 @@ class LxdDaemon:
             raise LxdDaemonError(f"lxd {arguments[0]}: {done.stderr.strip()}")
 
 
-def free_subnet(taken: Iterable[str] = ()) -> str:
-    """Return a private /24 as LXD wants it (`10.x.y.1/24`) that no route of this machine covers.
+@contextmanager
+def free_subnet() -> Iterator[str]:
+    """Give a private /24 as LXD wants it (`10.x.y.1/24`) that no route of this machine covers.
+
+    Until this is left nobody else is given it. A network that is there has a route, but one whose
+    daemon is restarted is away for a while: who restarts daemons stays for as long as they live.
 
     LXD's own choice (`auto`) pings candidates, and where the surroundings answer for every
     address it finds none free.
-
-    Args:
-        taken: More networks to leave alone, such as those of networks about to be made.
     """
+    candidates = [
+        f"{start}.{third}" for start in ("10.187", "172.29", "192.168") for third in range(20, 220)
+    ]
+    # By chance, so that one that is away for a while is hardly ever hit if nobody holds it.
+    secrets.SystemRandom().shuffle(candidates)
+    for candidate in candidates:
+        with socket.socket(socket.AF_UNIX) as mark:
+            try:
+                # An abstract name: of this network namespace, and gone with this process.
+                mark.bind(f"\0github-runner-supervisor-subnet-{candidate}")
+            except OSError:
+                continue
+            if not _is_routed(ipaddress.IPv4Network(f"{candidate}.0/24")):
+                yield f"{candidate}.1/24"
+                return
+    raise LxdDaemonError("no private network is free; name one in the configuration")
+
+
+def _is_routed(wanted: ipaddress.IPv4Network) -> bool:
     listing = subprocess.run(
         ["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True
     ).stdout
-    used = [network for word in (*taken, *listing.split()) if (network := _network(word))]
-    # Processes that start together shall not try the same one first.
-    offset = os.getpid() % 200
-    for start in ("10.187", "172.29", "192.168"):
-        for number in range(200):
-            third = (offset + number) % 200 + 20
-            candidate = ipaddress.IPv4Network(f"{start}.{third}.0/24")
-            if not any(candidate.overlaps(network) for network in used):
-                return f"{start}.{third}.1/24"
-    raise LxdDaemonError("no private network is free; name one in the configuration")
+    return any((found := _network(word)) and wanted.overlaps(found) for word in listing.split())
 
 
 def _network(word: str) -> ipaddress.IPv4Network | None:

@@ -157,31 +157,29 @@ def _remove_bridge(name: str) -> None:
 
 
 def _remove_filter_chains(bridges: list[str]) -> None:
-    """Delete the chains LXD made for these bridges, and its table if it is empty then.
+    """Delete the chains LXD made for these bridges.
 
     All LXD daemons of a machine share the table `inet lxd`; each chain's name ends in its bridge.
     """
     chains = _rules_by_chain("inet")
-    of_bridges = [
-        chain for chain in chains or () if any(chain.endswith(f".{name}") for name in bridges)
-    ]
-    _remove_chains("inet", of_bridges, chains)
+    _remove_chains(
+        "inet", [chain for chain in chains if any(chain.endswith(f".{name}") for name in bridges)]
+    )
 
 
 def _remove_port_filters(instances: list[str]) -> None:
-    """Delete the chains LXD made for ports of these instances, and its table if it is empty then.
+    """Delete the chains LXD made for ports of these instances.
 
     All LXD daemons of a machine share the table `bridge lxd`; a chain is named for its instance,
     which another daemon may have too, and its rules for the port, which is gone by now.
     """
-    chains = _rules_by_chain("bridge")
     of_instances = [
         chain
-        for chain, rules in (chains or {}).items()
+        for chain, rules in _rules_by_chain("bridge").items()
         if any(chain.startswith((f"in.{name}.", f"fwd.{name}.")) for name in instances)
         and not any((_INTERFACES / port).exists() for rule in rules for port in _ports(rule))
     ]
-    _remove_chains("bridge", of_instances, chains)
+    _remove_chains("bridge", of_instances)
 
 
 def _ports(rule: dict[str, Any]) -> Iterator[str]:
@@ -191,14 +189,14 @@ def _ports(rule: dict[str, Any]) -> Iterator[str]:
             yield match["right"]
 
 
-def _remove_chains(
-    family: str, chains: list[str], all_chains: dict[str, list[dict[str, Any]]] | None
-) -> None:
+def _remove_chains(family: str, chains: list[str]) -> None:
+    """Delete chains, and leave the table even if it is empty then, as LXD itself does.
+
+    Since it was looked at, another daemon may have put its own chains into it: they would go too.
+    """
     # Emptied first, all of them: one may jump to another.
     orders = [f"flush chain {family} lxd {chain}" for chain in chains]
     orders += [f"delete chain {family} lxd {chain}" for chain in chains]
-    if all_chains is not None and len(chains) == len(all_chains):
-        orders.append(f"delete table {family} lxd")
     if orders:
         _run("nft", "-f", "-", text="\n".join(orders) + "\n")
 
@@ -213,13 +211,11 @@ def _remove_guards(bridges: list[str]) -> None:
             _run("nft", "delete", "table", "inet", ruleset.table_name(installation, bridge))
 
 
-def _rules_by_chain(family: str) -> dict[str, list[dict[str, Any]]] | None:
-    """Return the rules of each of LXD's chains; None if it has no table of this family."""
+def _rules_by_chain(family: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rules of each of the chains in LXD's table; it may have none of this family."""
     listing = _run("nft", "-j", "list", "table", family, "lxd")
-    if not listing:
-        return None
     found: dict[str, list[dict[str, Any]]] = {}
-    for entry in json.loads(listing)["nftables"]:
+    for entry in json.loads(listing)["nftables"] if listing else ():
         if "chain" in entry:
             found.setdefault(entry["chain"]["name"], [])
         if "rule" in entry:

@@ -1,7 +1,7 @@
 """A private LXD with all that instances need, which is gone without a trace when it is left.
 
 For tests and measurements. Everything lives in memory, and a guardian process removes it even if
-this process is killed.
+this process is killed. Tables of packet filters stay, empty, as LXD leaves them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from supervisor.gateways.lxd import Lxd, LxdEndpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PROJECT = "runners"
 _POOL = "runners"
 _PROFILE = "runner"
 _IMAGE = "tiny"
@@ -57,7 +56,11 @@ class PrivateLxd:
 
 @contextmanager
 def private_lxd(
-    *, timeout_s: float = 10, memory: str = "4G", path_entry: Path | None = None
+    *,
+    timeout_s: float = 10,
+    memory: str = "4G",
+    path_entry: Path | None = None,
+    project: str | None = None,
 ) -> Iterator[PrivateLxd]:
     """Start a LXD of one's own; takes 1.5 s, of which the daemon takes 0.6.
 
@@ -65,28 +68,31 @@ def private_lxd(
         timeout_s: The endpoint's.
         memory: The most it may take for all images and instances.
         path_entry: A directory put first in the daemon's `PATH`.
+        project: The project's name. Daemons name filters and control groups after project and
+            instance, machine-wide, so by default it is one that no other daemon has.
 
     Raises:
         LxdDaemonError: There is no LXD, or it does not start; a test must fail then.
         LxdError: It doesn't do what it is asked.
     """
     directory = Path(tempfile.mkdtemp(prefix="private-lxd-", dir="/var/tmp"))
-    with _guardian(directory):
+    with _guardian(directory), free_subnet() as subnet:
         daemon = LxdDaemon(directory, memory=memory, path_entry=path_entry)
         try:
             daemon.start()
-            yield _furnish(daemon, timeout_s)
+            endpoint = LxdEndpoint(
+                daemon.socket, project or f"runners-{secrets.token_hex(4)}", timeout_s
+            )
+            yield _furnish(daemon, endpoint, subnet)
         finally:
             daemon.destroy()
 
 
-def _furnish(daemon: LxdDaemon, timeout_s: float) -> PrivateLxd:
+def _furnish(daemon: LxdDaemon, endpoint: LxdEndpoint, subnet: str) -> PrivateLxd:
     network = f"sup{secrets.token_hex(4)}"
-    endpoint = LxdEndpoint(daemon.socket, _PROJECT, timeout_s)
     lxd = Lxd(endpoint)
-    lxd.ensure_project(_PROJECT)
+    lxd.ensure_project(endpoint.project)
     lxd.ensure_pool(_POOL)
-    subnet = free_subnet()
     guests = IPv4Interface(subnet).network
     addresses = {
         "ipv4.address": subnet,
@@ -97,7 +103,7 @@ def _furnish(daemon: LxdDaemon, timeout_s: float) -> PrivateLxd:
     lxd.ensure_profile(_PROFILE)
     with tempfile.TemporaryDirectory() as cache:
         lxd.import_image(build_image(Path(cache)).path, alias=_IMAGE)
-    return PrivateLxd(daemon, endpoint, _PROJECT, _POOL, network, _PROFILE, _IMAGE)
+    return PrivateLxd(daemon, endpoint, endpoint.project, _POOL, network, _PROFILE, _IMAGE)
 
 
 @contextmanager

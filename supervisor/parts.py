@@ -54,7 +54,7 @@ class Parts:
         settings: the configuration in force.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
-        trials: how those fared that were begun; for the fleet's actor alone.
+        trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
         logs: those of guests that failed, on disk.
         drain: whether the fleet is drained, on disk.
         places: where runners may be registered, on disk.

@@ -66,7 +66,7 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall")
+            for actor in ("storage", "firewall", "policy")
             for warning in _details_of(actor, root).get("warnings", ())
         ],
     }
@@ -74,9 +74,17 @@ def status_report(
 
 def firewall_report(root: TreeNode | None) -> dict[str, Any]:
     """Say of the firewall what its actor has published; without one it is not known to be there."""
-    found = next((node for node in _nodes(root) if node.id == "firewall"), None)
-    # One that is being started again has published nothing yet.
-    unknown = {"in_place": False, "checks": 0}
+    return _published_by("firewall", root, {"in_place": False, "checks": 0})
+
+
+def policy_report(root: TreeNode | None) -> dict[str, Any]:
+    """Say of the policy service what its actor has published; without one it may be ill."""
+    return _published_by("policy", root, {"healthy": False})
+
+
+def _published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> dict[str, Any]:
+    """Give what an actor has published, over what holds while it has published nothing."""
+    found = next((node for node in _nodes(root) if node.id == actor), None)
     if found is None or not found.alive:
         reason = "the daemon is not looking after it now: its actor is being started again"
         return {**unknown, "state": "down", "reason": reason}

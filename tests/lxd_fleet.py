@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from loguru import logger
+from ports import free_port
 from werkzeug.routing import Rule
 
 from sandbox.github import JobRequest, SandboxGitHub
@@ -34,7 +35,7 @@ from supervisor.supervision import System, tree
 TOKEN = "made-up-secret-token"
 LIMIT_S = 60.0
 PRESENT = AVAILABLE | {Stage.BUSY}
-# The bridge's address is on the loopback; each fleet has its own, so that no two want one port.
+# Its address is the loopback's.
 BRIDGE = "lxdbr0"
 
 
@@ -211,7 +212,7 @@ def lxd_fleet(
 
     Args:
         directory: an empty one.
-        number: from 1 to 250; of those that run at the same time each has another one.
+        number: for its name; of those that run at the same time each has another one.
         born_with: what is wrong from the beginning.
         settings: of the configuration's section `lxd`.
     """
@@ -230,7 +231,7 @@ def lxd_fleet(
         lxd.want(*born_with)
         everywhere = Lxd(LxdEndpoint(lxd.socket))
         everywhere.ensure_pool("default")
-        everywhere.ensure_network(BRIDGE, {"ipv4.address": f"127.0.{number}.1/8"})
+        everywhere.ensure_network(BRIDGE, {"ipv4.address": "127.0.0.1/8"})
         config = _configuration(directory, github.url, lxd.socket, number, settings)
         fleet = LxdFleet(lxd, github, config)
         try:
@@ -256,6 +257,7 @@ def _configuration(
             "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
         },
         "lxd": {"socket": str(socket), "instance-type": "container", "timeout": "1s", **lxd},
+        "signals": {"port": free_port()},
         "control": {"socket": str(directory / "control.sock")},
         "state-directory": str(directory / "state"),
     }  # fmt: skip

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from fake_world import eventually
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,6 @@ NAME = "github.test"
 USER, PASSWORD = "made-up-user", "made-up.pass-word"
 LOGIN = f"{USER}:{PASSWORD.replace('.', '%2E')}@"
 _LIMIT_S = 10
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 class Tinyproxy:

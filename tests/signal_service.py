@@ -24,13 +24,6 @@ OTHER = "fleet-bbbbbbbb"
 HOST = "127.0.0.1"
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 class Service:
     """The signals actor, what its fleet and its runners have heard, and connections to it.
 

@@ -287,7 +287,6 @@ class FleetActor(Actor):
 
     @handles(RunnerChanged)
     def _runner_changed(self, message: RunnerChanged) -> None:
-        self._trials.learn(message.name, message.life, self._now())
         if message.life.stage is Stage.READY:
             self._reconcile_after(self._confirmation_delay_s(), "to see whether it is online")
         # Looking at all runners at each change of one would cost the square of their number: one

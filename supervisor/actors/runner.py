@@ -293,6 +293,7 @@ class RunnerActor(Actor):
 
     def _show(self, before: Life) -> None:
         life = self._entry.life
+        self._parts.trials.learn(self._name, life, self._now())
         self._parts.roster.put(self._entry)
         job = asdict(life.job) if life.job else None
         self.publish(

@@ -222,6 +222,20 @@ def firewall(socket: Path, as_json: bool, limit_s: float | None) -> None:
         sys.exit(FAILED)
 
 
+@main.command()
+@_socket_option
+@_json_option
+def policy(socket: Path, as_json: bool) -> None:
+    """Show whether jobs can be checked against the policy, and what was decided last.
+
+    Exits 0 only if they can.
+    """
+    answer = ControlClient(socket).get("/v1/policy")
+    _show(answer, as_json, lambda console: render.draw_policy(console, answer))
+    if not answer["healthy"]:
+        sys.exit(FAILED)
+
+
 @main.command("remove-firewall")
 @_config_option
 def remove_firewall(config_path: Path) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -181,6 +182,60 @@ def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> 
             yield f"  runners that are gone: {_traffic(firewall['rejected_of_others'])}"
     for warning in firewall.get("warnings", ()):
         yield f"warning: {warning}"
+
+
+def draw_policy(console: Console, policy: Mapping[str, Any], now: datetime | None = None) -> None:
+    """Say whether jobs can be checked, and show the last decisions.
+
+    Args:
+        console: where.
+        policy: the answer of `/v1/policy`.
+        now: against which ages are told.
+    """
+    now = now or datetime.now(timezone.utc)
+    for line in policy_lines(policy):
+        console.print(Text(line), soft_wrap=True)
+    if policy.get("decisions"):
+        console.print(_decisions_table(policy["decisions"], console.width, now))
+
+
+def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
+    """Say in words whether jobs can be checked.
+
+    Args:
+        policy: the answer of `/v1/policy`.
+    """
+    yield f"{'healthy' if policy['healthy'] else 'NOT healthy'}: {policy['reason']}"
+    if policy.get("mode"):
+        version = f", version {policy['version']}" if policy["version"] else ""
+        yield f"mode {policy['mode']}{version}"
+    if policy.get("healthy_since"):
+        yield f"healthy since {_minute(policy['healthy_since'])}"
+    if policy.get("workers") is not None:
+        yield f"workers: {policy['workers']}"
+    if policy.get("counts"):
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in policy["counts"].items())
+        yield f"decisions since {_minute(policy['counted_since'])}: {counts}"
+    for warning in policy.get("warnings", ()):
+        yield f"warning: {warning}"
+
+
+def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
+    """List decisions, the latest first."""
+    table = _table("DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON")
+    for one in reversed(decisions):
+        colour = {"pass": "green", "fail": "red"}.get(one["verdict"], "yellow")
+        # Repositories and reasons are others' words.
+        table.add_row(
+            f"{age(one['time'], now)} ago",
+            Text(one_line(one["runner"]), "bold"),
+            Text(one_line(one["repository"])),
+            Text(one_line(one["event"])),
+            Text(one_line(one["verdict"]), colour),
+            f"{one['duration_ms']:,} ms",
+            Text(one_line(one["reason"]), "dim"),
+        )
+    return _fitting(table, width)
 
 
 def _traffic(count: Mapping[str, int]) -> str:

@@ -12,7 +12,13 @@ from supervisor import __version__
 from supervisor.control.orders import refuse, serve_orders
 from supervisor.gateways.log_store import LogStore
 from supervisor.parts import Parts
-from supervisor.report import firewall_report, log_report, runner_report, status_report
+from supervisor.report import (
+    firewall_report,
+    log_report,
+    policy_report,
+    runner_report,
+    status_report,
+)
 from supervisor.supervision import Crash, System, tree
 
 
@@ -54,6 +60,10 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     @app.get("/v1/firewall")
     def get_firewall() -> Response:
         return jsonify(to_jsonable_python(firewall_report(tree(system))))
+
+    @app.get("/v1/policy")
+    def get_policy() -> Response:
+        return jsonify(to_jsonable_python(policy_report(tree(system))))
 
     serve_orders(app, system, parts)
     _serve_logs(app, parts.logs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ports import free_port
 
 from sandbox.application import build_application
 from sandbox.github import SandboxGitHub
@@ -123,12 +123,6 @@ def configuration(
         "control": {"socket": str(directory / "control.sock"), "debug": True},
         "state-directory": str(directory / "state"),
     }
-
-
-def free_port(address: str) -> int:
-    with socket.create_server((address, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def leave(world: World) -> None:

@@ -13,10 +13,10 @@ from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING
 
 import pytest
+from ports import free_port
 
 from supervisor.gateways.lxd import Lxd
 from supervisor.instances import USER_DATA
-from tests.e2e.conftest import free_port
 from tests.e2e.world import AVAILABLE, wait_until
 
 if TYPE_CHECKING:

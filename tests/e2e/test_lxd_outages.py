@@ -240,7 +240,10 @@ def lose_power(directory: Path) -> None:
 
 
 def is_dhcp_server(pid: int) -> bool:
-    return Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq"
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "dnsmasq"
+    except OSError:  # it has ended since it was found
+        return False
 
 
 @contextmanager

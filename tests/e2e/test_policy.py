@@ -123,31 +123,32 @@ def test_a_stranger_s_commit_runs_when_a_maintainer_has_said_so(guarded: World, 
     assert_refused(world, queue(world, **request), "main is not protected")
 
 
-@pytest.mark.parametrize(
-    "payload", ["", "[1]", '{"repository": {"full_name": "acme/other"}}', '{"a":' * 5000]
-)
-def test_a_job_whose_event_can_not_be_read_does_not_run(guarded: World, payload: str) -> None:
-    job = queue(guarded, payload=payload)
-    assert_refused(guarded, job, "the event is")
+def test_a_job_whose_event_can_not_be_read_does_not_run(guarded: World) -> None:
+    other = '{"repository": {"full_name": "acme/other"}}'
+    for payload in ("", "[1]", other, '{"a":' * 5000):
+        assert_refused(guarded, queue(guarded, payload=payload), "the event is")
     assert decisions(guarded) == []
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    "faults",
     [
-        ({"status": 500}, "has answered 500"),
-        ({"status": 403}, "refused"),
-        ({"delay_s": 60}, "not done within 20 s"),
-        ({"drop_connection": True}, "has answered 500"),
+        [
+            ({"status": 500}, "has answered 500"),
+            ({"status": 403}, "refused"),
+            ({"drop_connection": True}, "has answered 500"),
+        ],
+        [({"delay_s": 60}, "not done within 20 s")],
     ],
-    ids=["errs", "forbids", "hangs", "breaks off"],
+    ids=["fails", "hangs"],
 )
 def test_no_job_runs_while_github_does_not_say_that_it_may(
-    guarded: World, fault: dict[str, Any], reason: str
+    guarded: World, faults: list[tuple[dict[str, Any], str]]
 ) -> None:
-    broken = guarded.fail(path_pattern=COLLABORATORS, **fault)
-    assert_refused(guarded, queue(guarded), reason)
-    guarded.github.faults.remove(broken)
+    for fault, reason in faults:
+        broken = guarded.fail(path_pattern=COLLABORATORS, **fault)
+        assert_refused(guarded, queue(guarded), reason)
+        guarded.github.faults.remove(broken)
     assert_runs(guarded, queue(guarded))
 
 

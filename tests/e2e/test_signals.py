@@ -14,7 +14,7 @@ from tests.e2e.world import run_cli, wait_until
 if TYPE_CHECKING:
     from tests.e2e.world import World
 
-PROMPTLY_S = 5.0
+PROMPTLY_S = 8.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

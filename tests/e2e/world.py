@@ -47,9 +47,12 @@ def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S)
         AssertionError: it did not come to hold; the message says what was waited for.
     """
     deadline = time.monotonic() + limit_s
+    pause_s = 0.02
     while not holds():
         assert time.monotonic() < deadline, f"waited {limit_s:g} s in vain: {what}"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        # What is asked, LXD, GitHub and the daemon, has work to do: the longer the more seldom.
+        pause_s = min(1.2 * pause_s, 0.1)
 
 
 class Gate:

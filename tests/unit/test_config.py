@@ -324,10 +324,16 @@ def test_every_example_is_a_right_value() -> None:
                 check(field.annotation, data, (*where, key))
                 continue
             assert field.examples, f"{key} has no example"
-            changed = {**data, "token": None} if key in {"token-file", "app"} else data
+            changed = (
+                {**data, "token": None} if key in {"token-file", "app"} and not where else data
+            )
             if key == "use-aproxy":
                 changed = {**data, "http-proxy": "http://proxy.example.com:3128"}
             nested: dict[str, Any] = {key: yaml.safe_load(str(field.examples[0]))}
+            if where == ("policy",) and key in {"url", "token", "token-file"}:
+                rest = {"mode": "external", "url": "http://10.5.0.8"}
+                rest |= {"token": "s"} if key == "url" else {}
+                nested = {**rest, **nested}
             for section in reversed(where):
                 nested = {section: nested}
             parse({**changed, **nested}, "example")
@@ -628,6 +634,101 @@ def test_the_size_of_a_log_is_told_in_bytes(size: str, in_bytes: int) -> None:
     assert parse({**MINIMUM, "logs": {"size": size}}, "x").logs.most_bytes == in_bytes
 
 
+EXTERNAL = {"mode": "external", "url": "https://policy.example", "token": "s"}
+
+
+def test_jobs_are_checked_by_the_service_of_the_daemon_unless_it_is_said_otherwise() -> None:
+    policy = parse(MINIMUM, "x").policy
+    assert (policy.mode, policy.port, policy.workers, policy.document) == ("builtin", 8643, 2, None)
+
+
+def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path) -> None:
+    text = "name: fleet\npath: acme\ntoken: t\npolicy: {mode: off}\n"
+    assert load(written(tmp_path / "c.yaml", text)).policy.mode == "off"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mode": "on"}, "policy.mode: "),
+        ({"mode": "package"}, "policy.mode: "),
+        ({"mode": True}, "policy.mode: "),
+        ({"port": 0}, "policy.port: "),
+        ({"port": 8642}, "policy.port: 8642 is signals.port too"),
+        ({"workers": 0}, "policy.workers: "),
+        ({"workers": 33}, "policy.workers: "),
+        ({"document": "relative.yaml"}, "policy.document: must be the absolute path of a file"),
+        ({"document": 7}, "policy.document: the document: must be a mapping with any of pull_req"),
+        ({"document": {"push": {"x": {}}}}, "policy.document: push: has no 'x'; there are collab"),
+        ({"user": "no body"}, "policy.user: must be the name of a user of this host"),
+        ({"token-lifetime": "1h"}, "policy.token-lifetime: must be longer than limits.idle"),
+        ({"mode": "external"}, "policy: mode external needs url, and one of token and token-file"),
+        ({**EXTERNAL, "token-file": "/t"}, "policy: mode external needs url, and one of token"),
+        ({**EXTERNAL, "token": None}, "policy: mode external needs url, and one of token"),
+        ({**EXTERNAL, "url": "ftp://policy.example"}, "policy.url: must be an http or https addr"),
+        ({**EXTERNAL, "url": "https://me:pass@policy.example"}, "policy.url: must be an http"),
+        ({**EXTERNAL, "document": {}}, "policy: document: only for mode builtin; leave out, or"),
+        ({**EXTERNAL, "user": "nobody"}, "policy: user: only for mode builtin; leave out, or"),
+        ({"url": "https://policy.example"}, "policy: url: only for mode external; leave out, or"),
+        ({"mode": "off", "token": SECRET}, "policy: token: only for mode external; leave out, or"),
+    ],
+)
+def test_wrong_settings_of_the_policy_are_said_with_what_would_be_right(
+    given: dict[str, Any], said: str
+) -> None:
+    line = refusal(policy=given)
+    assert line.startswith(f"config.yaml: {said}")
+    assert "\n" not in line
+    assert SECRET not in line
+
+
+def test_a_token_outlives_the_longest_wait_for_a_job() -> None:
+    assert parse(MINIMUM, "x").token_lifetime == timedelta(days=2)
+    longer = {**MINIMUM, "limits": {"idle": "7d"}}
+    assert parse(longer, "x").token_lifetime == timedelta(days=14)
+    given = {**longer, "policy": {"token-lifetime": "8d"}}
+    assert parse(given, "x").token_lifetime == timedelta(days=8)
+
+
+def test_a_file_with_the_policys_token_must_not_be_open_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        yaml.safe_dump({"name": "f", "path": "a", "token-file": "/t", "policy": EXTERNAL})
+    )
+    path.chmod(0o644)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: policy.token: the file is open to others (mode 0644); `chmod 600 {path}`, or use "
+        "policy.token-file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"policy": {"mode": "off"}}, ("policy.mode",)),
+        ({"policy": {"port": 9000}}, ("policy.port",)),
+        ({"policy": {"user": "nobody"}}, ("policy.user",)),
+        ({"policy": EXTERNAL}, ("policy.mode", "policy.url")),
+        ({"policy": {"workers": 3, "document": {}, "token-lifetime": "9d"}}, ()),
+    ],
+)
+def test_where_the_policy_is_asked_changes_with_a_restart_only(
+    changes: dict[str, Any], needs: tuple[str, ...]
+) -> None:
+    assert parse(MINIMUM, "x").needs_restart(parse({**MINIMUM, **changes}, "x")) == needs
+
+
 def test_what_is_kept_of_logs_can_change_while_the_daemon_runs() -> None:
     before, after = parse(MINIMUM, "x"), parse({**MINIMUM, "logs": {"keep": 3}}, "x")
     assert before.needs_restart(after) == ()
+
+
+def test_a_list_that_is_none_is_said_to_be_none() -> None:
+    line = refusal(**{"ssh-debug": {"host": "10.5.0.7"}})
+    assert "ssh-debug: must be a list; for example `ssh-debug: [{host: " in line
+
+
+def test_a_bad_exception_to_the_proxies_is_named_with_its_position() -> None:
+    assert "no-proxy: entry 2, a b: must be a host" in refusal(**{"no-proxy": "localhost, a b"})

@@ -7,7 +7,13 @@ import pytest
 from supervisor.config import parse
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.parts import Settings
-from supervisor.report import firewall_report, runner_report, status_report, tree_lines
+from supervisor.report import (
+    firewall_report,
+    policy_report,
+    runner_report,
+    status_report,
+    tree_lines,
+)
 from supervisor.roster import Entry
 from supervisor.supervision import Handling, Kind, TreeNode
 
@@ -156,6 +162,36 @@ def test_the_tree_is_written_in_indented_lines() -> None:
         "  fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
     ]
     assert list(tree_lines(None)) == []
+
+
+def test_a_policy_that_is_off_is_warned_of_and_no_problem() -> None:
+    tree = root(node("policy", "ready", details={"warnings": ("policy.mode: off",)}))
+    assert (report(tree)["warnings"], problems(tree)) == (["policy.mode: off"], [])
+
+
+def test_a_policy_service_that_is_not_healthy_is_a_problem() -> None:
+    tree = root(node("policy", "failing", reason="the policy service has ended with 1"))
+    assert problems(tree) == ["policy: failing: the policy service has ended with 1"]
+
+
+def test_a_policy_service_is_shown_as_its_actor_has_published_it() -> None:
+    tree = root(node("policy", reason="it checks jobs", details={"healthy": True}))
+    assert policy_report(tree) == {"state": "ready", "reason": "it checks jobs", "healthy": True}
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        root(),
+        root(node("policy", "down", alive=False, details={"healthy": True})),
+        root(node("policy", "running")),
+    ],
+)
+def test_a_policy_service_that_nobody_looks_after_counts_as_unhealthy(
+    tree: TreeNode | None,
+) -> None:
+    assert policy_report(tree)["healthy"] is False
 
 
 def test_warnings_of_storage_and_firewall_stand_together() -> None:

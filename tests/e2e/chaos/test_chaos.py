@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+import random
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import MakeWorld
 
+# By chance; processes that share the tests of a run must draw the same, as it is in a test's name.
+CHANCE = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID"))  # noqa: S311 - no secret
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEED", "").split()] or [
-    secrets.randbelow(100_000)
+    CHANCE.randrange(100_000)
 ]
 SECONDS = 60 * float(os.environ.get("CHAOS_MINUTES") or 0.5)
 

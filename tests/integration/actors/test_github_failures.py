@@ -228,6 +228,9 @@ def test_a_failing_proxy_is_told_costs_no_runner_and_another_is_used_at_once(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(front.ca_file))
         world.base |= {"github-url": front.url, "https-proxy": proxy.url(LOGIN)}
         ours.want(2)
+        # Those that were begun before are replaced.
+        place = f"{front.url}/acme"
+        ours.pass_until(lambda: [e.place for e in world.parts.roster.all()] == [place] * 2)
         ours.fill(2)
         live = world.names()
         elsewhere = tmp_path / "of-no-use"

@@ -20,7 +20,8 @@ import pytest
 from fake_world import World, eventually
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from signal_service import NAME, OTHER, Service, free_port, request
+from ports import free_port
+from signal_service import NAME, OTHER, Service, request
 
 from supervisor import lifecycle
 from supervisor.actors import signals as signals_actor
@@ -33,7 +34,7 @@ MakeWorld = Callable[..., World]
 GUEST, SECOND_GUEST = "127.0.0.2", "127.0.0.3"
 READY = Happened(lifecycle.GuestReady())
 DOCUMENTED = {204, 400, 401, 404, 405, 413, 429, 431, 501, 503}
-SOON_S = 1.0
+SOON_S = 3.0
 
 ENDPOINT = f"/v1/runners/{NAME}/signals".encode()
 OTHERS = f"/v1/runners/{OTHER}/signals".encode()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from fake_world import World, eventually
-from signal_service import NAME, Service, free_port
+from ports import free_port
+from signal_service import NAME, Service
 
 from supervisor import lifecycle
 from supervisor.actors.control import ControlActor

@@ -234,7 +234,7 @@ class Guests:
                     f"{name} is {statuses.get(name)} after {limit_s} s; it said"
                     f" {self.inbox.signals}; its console: {self.lxd.console_log(name)}"
                 )
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 @pytest.fixture

@@ -56,14 +56,15 @@ class Internet:
 @pytest.fixture(scope="module")
 def internet() -> Iterator[Internet]:
     name = f"inet-{secrets.token_hex(4)}"
-    subnet = IPv4Network(free_subnet(), strict=False)
-    found = Internet(subnet[1], subnet[2], subnet[3])
     with ExitStack() as stack:
         run("ip", "netns", "add", name)
         stack.callback(run, "ip", "netns", "delete", name)  # its link goes with it
         run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
-        run("ip", "addr", "add", f"{found.host}/24", "dev", name)
-        run("ip", "link", "set", name, "up")
+        with free_subnet() as free:
+            subnet = IPv4Network(free, strict=False)
+            found = Internet(subnet[1], subnet[2], subnet[3])
+            run("ip", "addr", "add", f"{found.host}/24", "dev", name)
+            run("ip", "link", "set", name, "up")
         for address in (found.one, found.other):
             run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
         run("ip", "-n", name, "link", "set", "eth0", "up")

@@ -70,7 +70,7 @@ def test_what_never_ends_is_left_after_the_limit_and_goes_with_its_instance(
 ) -> None:
     began = time.monotonic()
     assert run(lxd, script, limit_s=1) == Output(wrote, "is cut off after 1 s")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert lxd.delete(guest, limit_s=20) is True
 
 
@@ -80,7 +80,7 @@ def test_drop_by_drop_takes_no_longer_than_the_limit(lxd: Lxd) -> None:
     output = run(lxd, "while :; do echo x; sleep 0.1; done", limit_s=1)
     assert output.data.startswith(b"x\nx\n")
     assert output.cut == "is cut off after 1 s"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
 
 
 def test_a_guest_that_ends_meanwhile_ends_the_output(lxd: Lxd, guest: str) -> None:

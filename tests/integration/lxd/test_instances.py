@@ -284,10 +284,8 @@ def test_of_a_long_console_the_end_is_kept(
         request_for("one", user_data="seq 5000\nmkdir /tmp/done\nexec sleep 600\n"), limit_s=30
     )
     lxd.start("one", limit_s=30)
-    done = Path(
-        f"{lxd.endpoint.find_socket().parent}/storage-pools/runners/containers/runners_one/rootfs"
-        "/tmp/done"
-    )
+    containers = lxd.endpoint.find_socket().parent / "storage-pools/runners/containers"
+    done = containers / f"{lxd.endpoint.project}_one/rootfs/tmp/done"
     eventually(done.exists)
 
     assert lxd.console_log("one", most_bytes=12) == "4999\r\n5000\r\n"

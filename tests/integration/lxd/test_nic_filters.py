@@ -139,9 +139,9 @@ class Guests:
     def run(self, guest: Guest, script: str) -> str:
         """Run a script in a guest."""
         command = ("/bin/sh", "-c", script)
-        return self.lxd.output_of(
-            guest.name, command, most_bytes=10_000, limit_s=_LIMIT_S
-        ).data.decode()
+        output = self.lxd.output_of(guest.name, command, most_bytes=10_000, limit_s=_LIMIT_S)
+        assert not output.cut, f"{script}: {output}"
+        return output.data.decode()
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,9 @@ def dual(guests: Guests) -> Iterator[Scene]:
     """A bridge with both families, on which guests make their IPv6 addresses themselves."""
     network = f"nic{secrets.token_hex(4)}"
     prefix = f"fd42:a{secrets.token_hex(1)}:b{secrets.token_hex(1)}:1"
-    guests.lxd.ensure_network(
-        network, {"ipv4.address": free_subnet(), "ipv6.address": f"{prefix}::1/64"}
-    )
+    with free_subnet() as subnet:
+        addresses = {"ipv4.address": subnet, "ipv6.address": f"{prefix}::1/64"}
+        guests.lxd.ensure_network(network, addresses)
     one, two, three = (
         guests.start(network=network, ipv6=True, filtered=filtered)
         for filtered in (True, True, False)
@@ -310,16 +310,16 @@ def test_a_guest_that_changes_its_mac_or_address_is_cut_off(
     guests: Guests,
 ) -> None:
     me = guests.start(filtered=filtered)
-    answer = "" if filtered else "hello"
+    answer, within_s = ("", 2) if filtered else ("hello", 10)
     mine, another = f"{me.address}/24 dev eth0", f"{me.neighbour}/24 dev eth0"
     assert answer_to(guests, me, me.gateway) == "hello"
 
     guests.run(me, f"ip address del {mine}; ip address add {another}")
-    assert answer_to(guests, me, me.gateway) == answer
+    assert answer_to(guests, me, me.gateway, within_s=within_s) == answer
     guests.run(me, f"ip address del {another}; ip address add {mine}")
     assert answer_to(guests, me, me.gateway) == "hello"
     guests.run(me, "ip link set eth0 down address 00:16:3e:00:00:01; ip link set eth0 up")
-    assert answer_to(guests, me, me.gateway) == answer
+    assert answer_to(guests, me, me.gateway, within_s=within_s) == answer
 
 
 @pytest.mark.parametrize("forgery", ["another guest's MAC", "the gateway's address"])
@@ -380,8 +380,8 @@ def test_filters_hold_while_lxd_is_down_and_after(
     assert_only_without_filters(fresh, FORGERIES["the gateway's address"])
 
 
-def answer_to(guests: Guests, guest: Guest, address: str) -> str:
-    """Connect from within a guest to a server of the host; return what it says there."""
+def answer_to(guests: Guests, guest: Guest, address: str, *, within_s: int = 10) -> str:
+    """Connect from within a guest to a server of the host; return what it says there, in time."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with (
         closing(socket.create_server((address, 0), family=family)) as server,
@@ -396,7 +396,8 @@ def answer_to(guests: Guests, guest: Guest, address: str) -> str:
                     connection.sendall(b"hello")
 
         greeting = threads.submit(greet)
-        said = guests.run(guest, f"timeout 2 nc {address} {server.getsockname()[1]} </dev/null")
+        command = f"timeout {within_s} nc {address} {server.getsockname()[1]} </dev/null"
+        said = guests.run(guest, command)
         server.shutdown(socket.SHUT_RDWR)
         greeting.result(_LIMIT_S)
     return said

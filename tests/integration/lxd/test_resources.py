@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import tarfile
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -20,30 +21,31 @@ if TYPE_CHECKING:
     Build = Callable[..., dict[str, object]]
 
 _MARK = {"user.supervisor.installation": "test"}
+_BRIDGE = f"other{secrets.token_hex(4)}"  # all LXD daemons of a machine share the names of bridges
 
 
 def test_a_project_with_all_it_needs_is_made_once_and_removed_again(
     real_lxd: PrivateLxd, tmp_path: Path
 ) -> None:
     lxd = Lxd(LxdEndpoint(real_lxd.endpoint.socket, "other", 10))
-    address = free_subnet()
-    network = {**_MARK, "ipv4.address": address, "ipv6.address": "none"}
-    steps = [
-        lambda: lxd.ensure_project("other", _MARK),
-        lambda: lxd.ensure_pool("other", "dir", _MARK),
-        lambda: lxd.ensure_network("other0", network),
-        lambda: lxd.ensure_profile("other", {**_MARK, "limits.cpu": "1"}),
-    ]
-    assert [step() for step in steps] == [True] * 4
+    with free_subnet() as address:
+        network = {**_MARK, "ipv4.address": address, "ipv6.address": "none"}
+        steps = [
+            lambda: lxd.ensure_project("other", _MARK),
+            lambda: lxd.ensure_pool("other", "dir", _MARK),
+            lambda: lxd.ensure_network(_BRIDGE, network),
+            lambda: lxd.ensure_profile("other", {**_MARK, "limits.cpu": "1"}),
+        ]
+        assert [step() for step in steps] == [True] * 4
     assert [step() for step in steps] == [False] * 4
-    assert lxd.bridge_address("other0") == IPv4Interface(address)
+    assert lxd.bridge_address(_BRIDGE) == IPv4Interface(address)
     for kind in ("projects", "storage-pools", "networks", "profiles"):
         ours = [one.name for one in lxd.resources(kind) if _MARK.items() <= one.config.items()]
-        assert ours == ["other0" if kind == "networks" else "other"], kind
+        assert ours == [_BRIDGE if kind == "networks" else "other"], kind
 
     removals = [
         lambda: lxd.delete_profile("other"),
-        lambda: lxd.delete_network("other0"),
+        lambda: lxd.delete_network(_BRIDGE),
         lambda: lxd.delete_pool("other"),
         lambda: lxd.delete_project("other"),
     ]
@@ -75,18 +77,18 @@ def test_what_is_there_already_keeps_its_configuration(lxd: Lxd, real_lxd: Priva
 def test_a_bad_configuration_is_refused(lxd: Lxd) -> None:
     config = {"ipv4.address": "none", "ipv6.address": "none", "bogus": "1"}
 
-    with pytest.raises(Refused, match=r"could not make network other0: LXD says: .*bogus"):
-        lxd.ensure_network("other0", config)
+    with pytest.raises(Refused, match=rf"could not make network {_BRIDGE}: LXD says: .*bogus"):
+        lxd.ensure_network(_BRIDGE, config)
 
 
 def test_a_network_without_an_address_says_what_to_set(lxd: Lxd) -> None:
-    lxd.ensure_network("other0", {"ipv4.address": "none", "ipv6.address": "none"})
+    lxd.ensure_network(_BRIDGE, {"ipv4.address": "none", "ipv6.address": "none"})
 
     try:
         with pytest.raises(Refused, match=r"no IPv4 address .* or set signals.address"):
-            lxd.bridge_address("other0")
+            lxd.bridge_address(_BRIDGE)
     finally:
-        lxd.delete_network("other0")
+        lxd.delete_network(_BRIDGE)
 
 
 def test_an_interface_that_lxd_does_not_manage_has_the_machines_address(lxd: Lxd) -> None:

@@ -127,7 +127,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     shim = tmp_path_factory.mktemp("programs") / "modprobe"
     shim.write_text("#!/bin/sh\nexit 0\n")
     shim.chmod(0o755)
-    with private_lxd(path_entry=shim.parent) as made:
+    with private_lxd(path_entry=shim.parent, project=PROJECT) as made:
         socket = made.daemon.socket
 
         def crash(name: str) -> None:

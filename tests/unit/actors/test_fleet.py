@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import NOW, FakeLxd, World, eventually
+from fake_world import LIMIT_S, NOW, FakeLxd, World, eventually
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
@@ -35,6 +35,7 @@ from supervisor.messages import (
     GitHubChanged,
     Happened,
     InstanceAppeared,
+    PolicyChanged,
     Reconcile,
     RegistrationsListed,
     Resume,
@@ -215,7 +216,7 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
         (name,) = world.names()
         world.tell(name, Happened(GuestReady()))
         world.tell(name, Happened(GuestFinished("1")))
-        world.tell(name, Happened(InstanceGone()))
+        _goes(world, name)
         eventually(lambda: world.names() == [])
         eventually(lambda words=told: words in world.shown("fleet")[1])
         assert "before GitHub saw them online: the runner appl" in world.shown("fleet")[1]
@@ -228,6 +229,33 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
     assert world.shown("fleet")[0] == "degraded"
     world.tell(name, Happened(Confirmed(busy=False)))
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
+
+
+def test_a_place_is_not_filled_again_before_the_failure_that_freed_it_counts(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    _settle(world)
+    (name,) = world.names()
+    entered, held = threading.Event(), threading.Event()
+    runners = world.parts.roster.all
+
+    def when_released() -> list[Entry]:
+        entered.set()
+        held.wait(5)
+        return runners()
+
+    monkeypatch.setattr(world.parts.roster, "all", when_released)
+    world.tell("fleet", Resume())
+    assert entered.wait(5)
+    # All that its actor says waits in the fleet's mailbox.
+    _goes(world, name)
+    eventually(lambda: world.parts.roster.get(name) is None)
+    held.set()
+    _settle(world)
+    assert world.github.asked == [name]
+    assert "1 runner has failed to boot" in world.shown("fleet")[1]
 
 
 def test_a_fleet_that_crashes_goes_on_at_the_pace_that_it_had(make_world: MakeWorld) -> None:
@@ -254,7 +282,7 @@ def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a
     for told in ("1 runner has", "2 runners in a row have", "3 runners in a row have"):
         name = _comes_online(world)
         world.tell(name, Happened(GuestFinished("1")))
-        world.tell(name, Happened(InstanceGone()))
+        _goes(world, name)
         why = f"{told} failed soon after GitHub saw them online"
         eventually(lambda why=why: why in world.shown("fleet")[1])
         world.clock.advance(5)
@@ -283,7 +311,7 @@ def test_jobs_that_crash_their_guests_make_nobody_wait(make_world: MakeWorld) ->
         (name,) = world.names()
         world.tell(name, Happened(JobStarted(Job())))
         world.tell(name, Happened(InstanceStopped()))
-        world.tell(name, Happened(InstanceGone()))
+        _goes(world, name)
         eventually(lambda gone=name: gone not in world.names())
     eventually(lambda: world.stages() == {"booting": 1})
 
@@ -453,7 +481,7 @@ def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWor
     eventually(lambda: len(world.github.deleted) == 2)
     eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
     _settle(world)
-    world.tell(second, Happened(InstanceGone()))  # which makes others wait for 1 s
+    _goes(world, second)  # which makes others wait for 1 s
     eventually(lambda: "1 runner has failed to boot" in world.shown("fleet")[1])
     world.clock.advance(1.1)
     eventually(lambda: world.lxd.count("create") == 3)
@@ -525,7 +553,7 @@ def test_a_drained_fleet_makes_none_also_after_a_crash_until_it_is_resumed(
     world.tell("fleet", Crash("a test"))
     eventually(lambda: world.lxd.count("instances") == 2)
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
-    world.tell(busy, Happened(InstanceGone()))
+    _goes(world, busy)
     eventually(lambda: world.shown("fleet") == ("draining", f"empty; {order}"))
     _settle(world)
     assert world.lxd.count("create") == 3
@@ -849,9 +877,24 @@ def _reconciles(world: World) -> int:
 
 
 def _settle(world: World) -> None:
-    """Wait until the fleet has nothing left to handle."""
-    cell = next(cell for cell in world.system.cells() if cell.id == "fleet")
-    eventually(lambda: cell.mailbox.depth() == 0 and cell.handling is None)
+    """Wait until the fleet has nothing left to handle, and no answer is on its way to it."""
+    before = None
+    while before != (asked := (world.github.listings, world.lxd.count("instances"))):
+        before = asked
+        eventually(lambda: world.waiting("fleet") == 0)
+        listed = threading.Event()
+        ref = world.system.directory.ref("fleet")
+        assert ref
+        world.parts.listing.submit(lambda: None, ref, listed.set)  # one at a time, in order
+        assert listed.wait(LIMIT_S)
+        eventually(lambda: world.waiting("tokens") == 0)
+        eventually(lambda: world.waiting("fleet") == 0)
+
+
+def _goes(world: World, name: str) -> None:
+    """Let an instance end, in the way that its runner hears of it."""
+    world.lxd.power_off(name)
+    world.tell(name, Happened(InstanceGone()))
 
 
 def test_the_generation_of_these_tests_is_the_fleets(make_world: MakeWorld) -> None:
@@ -893,7 +936,7 @@ def test_a_successor_is_registered_when_a_job_ends_and_made_when_the_place_is_fr
     world.tell(first, Happened(JobFinished()))
     eventually(lambda: len(world.github.ahead) == 1)
     assert world.lxd.count("create") == 1  # the place is not free yet
-    world.tell(first, Happened(InstanceGone()))
+    _goes(world, first)
     eventually(lambda: world.names() == world.github.ahead)
     assert len(world.github.ahead) == 1
 
@@ -908,7 +951,7 @@ def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: M
     world.reconfigure(virtual_machines=0)
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     eventually(lambda: not world.github.ahead)
-    world.tell(first, Happened(InstanceGone()))
+    _goes(world, first)
     eventually(lambda: not world.names())
     assert world.lxd.count("create") == 1
 
@@ -996,8 +1039,7 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: world.lxd.count("instances") == listings + 1)
     world.reconfigure(virtual_machines=0)
-    world.lxd.there.pop(name)
-    world.tell(name, Happened(InstanceGone()))
+    _goes(world, name)
     eventually(lambda: name not in world.names())
     asked = world.lxd.count("instance")
     world.tell("fleet", RegistrationsListed(world.github.tickets[-1]))
@@ -1026,6 +1068,38 @@ def test_a_pool_that_is_lost_stops_creations_and_harms_no_runner(make_world: Mak
     eventually(lambda: "none is created now: LXD has no" in world.shown("fleet")[1])
     _settle(world)
     assert world.stages() == {"booting": 1}
+
+
+def test_without_a_healthy_policy_service_no_runner_is_made_and_the_reason_is_shown(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2, policy={"mode": "builtin"}))
+    said = "none is created now: the policy service has not been looked at yet"
+    eventually(lambda: said in world.shown("fleet")[1])
+    world.tell("fleet", PolicyChanged(healthy=False, reason="the policy service is starting"))
+    eventually(lambda: "the policy service is starting" in world.shown("fleet")[1])
+    _settle(world)
+    assert world.stages() == {}
+    world.tell("fleet", PolicyChanged(healthy=True, base="http://127.0.0.1:8643"))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_a_policy_service_that_is_lost_stops_creations_and_harms_no_runner(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1, policy={"mode": "builtin"}))
+    well = PolicyChanged(healthy=True, base="http://127.0.0.1:8643")
+    world.tell("fleet", well)
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.tell("fleet", PolicyChanged(healthy=False, reason="it does not answer"))
+    world.reconfigure(virtual_machines=3)
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: "none is created now: it does not answer" in world.shown("fleet")[1])
+    _settle(world)
+    assert world.stages() == {"booting": 1}
+    assert world.github.ahead == []
+    world.tell("fleet", well)
+    eventually(lambda: world.stages() == {"booting": 3})
 
 
 def test_more_runners_wait_until_their_pool_has_grown(make_world: MakeWorld) -> None:
@@ -1060,7 +1134,7 @@ def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     _settle(world)
     assert world.names() == [first]
-    world.tell(first, Happened(InstanceGone()))
+    _goes(world, first)
     eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from werkzeug.test import TestResponse
 
 from supervisor import __version__, control, lifecycle
 from supervisor.actors import signals
-from supervisor.lifecycle import Life, Stage
+from supervisor.lifecycle import Job, Life, Stage
 from supervisor.messages import Happened
+from supervisor.policy_tokens import Claim, Refusal, verify
 from supervisor.roster import Entry, digest
 from supervisor.supervision import ChildSpec, Crash
+from supervisor.token_desk import Signer
 
 MakeWorld = Callable[..., World]
 NAME = "fleet-aaaaaaaa"
@@ -64,6 +67,89 @@ def test_a_signal_reaches_its_runner(world: World) -> None:
     got = run(world, NAME)
     assert post(world).status_code == 204
     eventually(lambda: got == [Happened(lifecycle.GuestReady())])
+
+
+SIGNER = Signer(b"0123456789abcdef", timedelta(days=2))
+POLICIES: list[dict[str, Any]] = [
+    {"mode": "builtin"},
+    {"mode": "external", "url": "https://policy.example", "token": "charm"},
+]
+
+
+def given(world: World, answer: TestResponse, address: str) -> Claim | Refusal:
+    """Read the token that a guest was given, as the service would at an address."""
+    token = answer.get_data(as_text=True).strip()
+    return verify([SIGNER.secret], token, address, world.clock.now())
+
+
+def test_a_guest_that_is_ready_is_given_a_token_for_its_own_address(world: World) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    got = run(world, NAME)
+    guest = {"REMOTE_ADDR": "10.9.0.7"}
+    answer = post(world, environ_base=guest)
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    claim = given(world, answer, "10.9.0.7")
+    assert isinstance(claim, Claim)
+    assert (claim.runner, claim.address) == (NAME, "10.9.0.7")
+    assert given(world, answer, "10.9.0.8") is Refusal.ELSEWHERE
+    again = post(world, environ_base=guest)
+    assert again.status_code == 200
+    assert again.data != answer.data
+    eventually(lambda: got == [Happened(lifecycle.GuestReady())] * 2)
+
+
+def test_no_header_says_where_a_guest_is(world: World) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    run(world, NAME)
+    headers = {"Authorization": "Bearer right", "X-Forwarded-For": "10.9.0.8"}
+    headers["Forwarded"] = "for=10.9.0.8"
+    answer = post(world, headers=headers, environ_base={"REMOTE_ADDR": "10.9.0.7"})
+    assert isinstance(given(world, answer, "10.9.0.7"), Claim)
+
+
+def test_other_signals_are_answered_as_ever(world: World) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    run(world, NAME)
+    for said in (b"signal=job-started", b"signal=job-finished", b"signal=finished"):
+        answer = post(world, data=said)
+        assert (answer.status_code, answer.data) == (204, b"")
+
+
+@pytest.mark.parametrize("stage", [Stage.BUSY, Stage.FINISHED, Stage.FAILED])
+def test_after_its_job_has_begun_it_gets_no_other_token(world: World, stage: Stage) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    run(world, NAME)
+    life = Life(stage, world.clock.now(), "", job=Job(name="test"))
+    world.parts.roster.put(Entry(NAME, "g", life, digest("right")))
+    assert post(world).status_code == 204
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_a_token_a_guest_is_not_ready_and_asks_again(
+    world: World, policy: dict[str, Any]
+) -> None:
+    world.reconfigure(policy=policy)
+    got = run(world, NAME)
+    answer = post(world)
+    assert answer.status_code == 503
+    assert answer.get_data(as_text=True) == "no token can be had; try again\n"
+    world.parts.tokens.put(["a-token"], world.clock.now())
+    answer = post(world)
+    assert (answer.status_code, answer.data) == (200, b"a-token\n")
+    eventually(lambda: got == [Happened(lifecycle.GuestReady())])
+
+
+def test_no_guest_gets_more_tokens_than_it_may_give_signals(world: World) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    run(world, NAME)
+    client = client_of(world)
+    answers = [post(world, client=client).status_code for _ in range(25)]
+    assert answers == [200] * 20 + [429] * 5
 
 
 @pytest.mark.parametrize(

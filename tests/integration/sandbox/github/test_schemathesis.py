@@ -135,7 +135,7 @@ def _answered_well(github: SandboxGitHub, paths: tuple[str, ...]) -> set[tuple[s
     }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("used", [USED, SETTINGS], ids=["runners", "settings"])
 def test_generated_requests_get_answers_as_described(
     description: dict[str, Any],
@@ -173,7 +173,7 @@ def test_generated_requests_get_answers_as_described(
             [*command, *options, str(document)],
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=220,
             check=False,
             cwd=tmp_path,
         )

@@ -1,0 +1,367 @@
+"""The policy's actor, with what its work finds in the work's place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from fake_world import Inbox, World, eventually
+
+from supervisor import policy_work
+from supervisor.actors.policy import PolicyActor
+from supervisor.gateways.decision_log import Tally
+from supervisor.gateways.policy_process import Seen
+from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyChanged
+from supervisor.policy_work import Examined, NotServed, Served
+from supervisor.supervision import ChildSpec, Crash
+from supervisor.token_desk import Signer
+
+MakeWorld = Callable[..., World]
+BASE = "http://127.0.0.1:8643"
+URL = "https://policy.example"
+EXTERNAL = {"mode": "external", "url": URL, "token": "charm"}
+WELL = PolicyChanged(healthy=True, base=BASE)
+
+
+class Process:
+    """A process of the service, as far as the actor sees it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.alive = True
+        self.killed: list[int] = []
+        self.ended: Callable[[Any], object] = lambda _: None
+
+    def kill(self) -> None:
+        self.die()
+
+    def kill_worker(self, pid: int) -> None:
+        self.killed.append(pid)
+
+    def end(self) -> None:
+        self.alive = False
+
+    def epitaph(self) -> str:
+        return "the policy service has ended with 1: no room"
+
+    def die(self) -> None:
+        self.alive = False
+        self.ended(self)
+
+
+class Service:
+    """What the work finds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.processes: list[Process] = []
+        self.failure = ""
+        self.fault = ""
+        self.trouble = ""
+        self.seen = Seen(master_stopped=False, workers=2, stopped=frozenset())
+        self.stamp = "a"
+        self.examinations = 0
+        self.asked: list[int] = []
+        self.issues = True
+        self.again = False
+        self.signer = Signer(b"0123456789abcdef", timedelta(days=2))
+        monkeypatch.setattr(policy_work, "ensure", self._ensure)
+        monkeypatch.setattr(policy_work, "examine", self._examine)
+        monkeypatch.setattr(policy_work, "examine_external", self._examine_external)
+
+    @property
+    def process(self) -> Process:
+        return self.processes[-1]
+
+    def _ensure(self, _lxd: Any, service: Any, config: Any, now: Any, ended: Any) -> Any:
+        if self.failure:
+            return NotServed(self.failure)
+        if not self.processes or not self.process.alive or self.again:
+            self.again = False
+            self.processes.append(Process(1000 + len(self.processes)))
+            self.process.ended = ended
+            service._process = self.process
+        later = now + timedelta(days=1)
+        return Served(BASE, self.process.pid, self.signer, later, self.stamp)
+
+    def _examine(self, _s: Any, _c: Any, _base: str, ticket: int, tally: Tally, _now: Any) -> Any:
+        self.examinations += 1
+        return Examined(ticket, self.fault, self.trouble, self.seen, tally, self.stamp)
+
+    def _examine_external(self, _config: Any, ticket: int, wanted: int) -> Examined:
+        self.examinations += 1
+        self.asked.append(wanted)
+        tokens = [f"t{self.examinations}-{n}" for n in range(wanted)] if self.issues else []
+        return Examined(ticket, self.fault, self.trouble, tokens=tuple(tokens))
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    return Service(monkeypatch)
+
+
+def start(world: World) -> list[Any]:
+    told: list[Any] = []
+    world.run(
+        ChildSpec("fleet", partial(Inbox.start, world.system, told)),
+        ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts)),
+    )
+    return told
+
+
+def builtin(make_world: MakeWorld, **config: Any) -> World:
+    return make_world(policy={"mode": "builtin"}, **config)
+
+
+def let_pass(world: World, holds: Callable[[], object], step: float = 0.25) -> None:
+    """Let time pass until something holds."""
+
+    def later() -> object:
+        world.clock.advance(step)
+        return holds()
+
+    eventually(lambda: holds() or later())
+
+
+def test_off_is_a_standing_warning_and_keeps_nobody_waiting(make_world: MakeWorld) -> None:
+    world = make_world(policy={"mode": "off"})
+    told = start(world)
+    eventually(lambda: told == [PolicyChanged(healthy=True)])
+    assert world.shown("policy") == ("ready", "policy.mode: off: no job is checked")
+    (warning,) = world.details("policy")["warnings"]
+    assert warning.startswith("policy.mode: off: every job runs, whoever wrote it: set builtin")
+
+
+def test_the_fleet_is_told_when_it_answers_and_again_when_it_asks(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    world.tell("policy", AnnouncePolicy())
+    eventually(lambda: told == [WELL, WELL])
+    assert world.parts.tokens.signs
+
+
+def test_one_that_can_not_be_started_is_tried_again_ever_more_seldom(
+    make_world: MakeWorld, service: Service
+) -> None:
+    service.failure = "can't listen at 127.0.0.1:8643: Address already in use"
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [PolicyChanged(healthy=False, reason=service.failure)])
+    assert world.shown("policy") == ("failing", service.failure)
+    service.failure = ""
+    world.clock.advance(0.6)
+    eventually(lambda: told[-1] == WELL)
+
+
+def test_the_end_of_the_process_is_told_and_another_is_started_at_once(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.process.die()
+    ended = PolicyChanged(healthy=False, reason="the policy service has ended with 1: no room")
+    let_pass(world, lambda: told == [WELL, ended, WELL], 0.01)
+    assert len(service.processes) == 2
+
+
+def test_one_that_ends_again_and_again_is_started_ever_more_seldom(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    for count in range(1, 7):
+        let_pass(world, lambda: len(service.processes) == count and told[-1:] == [WELL])  # noqa: B023
+        service.process.die()
+        eventually(lambda: told[-1] != WELL)
+    world.clock.advance(7)
+    eventually(lambda: world.waiting("policy") == 0)
+    assert len(service.processes) == 6
+    let_pass(world, lambda: len(service.processes) == 7)
+
+
+def test_one_that_does_not_answer_is_told_at_once_and_ended_at_the_third_time(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.fault = "no answer within 3 s"
+    reason = "the policy service does not answer as it should: no answer within 3 s"
+    let_pass(world, lambda: told[-1] == PolicyChanged(healthy=False, reason=reason))
+    assert service.process.alive
+    let_pass(world, lambda: len(service.processes) == 2)
+    assert told[-1].reason == reason  # and not that it was killed
+    service.fault = ""
+    let_pass(world, lambda: told[-1] == WELL)
+
+
+def test_one_silence_is_no_reason_to_end_it(make_world: MakeWorld, service: Service) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.fault = "no answer within 3 s"
+    let_pass(world, lambda: told[-1] != WELL)
+    service.fault = ""
+    let_pass(world, lambda: told[-1] == WELL)
+    assert len(service.processes) == 1
+
+
+def test_while_it_starts_its_silence_is_no_fault_for_a_while(
+    make_world: MakeWorld, service: Service
+) -> None:
+    service.fault = "connection refused"
+    world = builtin(make_world)
+    told = start(world)
+    let_pass(world, lambda: service.examinations > 20)
+    assert (told, len(service.processes)) == ([], 1)
+    assert world.shown("policy") == ("waiting", "the policy service is starting")
+    let_pass(world, lambda: len(service.processes) == 2, 1)
+    assert not told[-1].healthy
+
+
+def test_a_service_that_can_not_ask_github_is_not_started_anew(
+    make_world: MakeWorld, service: Service
+) -> None:
+    service.trouble = "GitHub refuses the credential"
+    world = builtin(make_world)
+    told = start(world)
+    reason = "the policy service can't check jobs: GitHub refuses the credential"
+    eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason, base=BASE)])
+    before = service.examinations
+    let_pass(world, lambda: service.examinations > before + 3)
+    assert len(service.processes) == 1
+    service.trouble = ""
+    let_pass(world, lambda: told[-1] == WELL)
+
+
+def test_a_first_process_that_is_seen_stopped_twice_is_ended(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.seen = Seen(master_stopped=True, workers=2, stopped=frozenset())
+    let_pass(world, lambda: len(service.processes) == 2)
+    assert any("its first process is stopped" in change.reason for change in told)
+
+
+def test_a_worker_that_is_seen_stopped_twice_is_ended_alone(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.seen = Seen(master_stopped=False, workers=2, stopped=frozenset({7}))
+    let_pass(world, lambda: 7 in service.process.killed)
+    assert (told, len(service.processes)) == ([WELL], 1)
+
+
+def test_settings_that_can_not_be_used_leave_it_as_it_was(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.failure = "policy.document: /p: can't be read"
+    world.tell("policy", ConfigChanged(world.parts.settings.config))
+    let_pass(world, lambda: world.details("policy")["warnings"] == (service.failure,))
+    service.failure = ""
+    let_pass(world, lambda: world.details("policy")["warnings"] == ())
+    assert told == [WELL]
+
+
+def test_a_hand_over_is_no_outage_and_its_secret_signs_when_it_answers(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.signer = Signer(b"another-secret-x", timedelta(days=2))
+    service.again, service.fault = True, "connection refused"
+    world.tell("policy", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: len(service.processes) == 2)
+    let_pass(world, lambda: service.examinations > 5)
+    assert world.parts.tokens._signer != service.signer
+    service.fault = ""
+    let_pass(world, lambda: world.parts.tokens._signer == service.signer)
+    assert told == [WELL]
+
+
+def test_another_credential_has_it_started_anew(make_world: MakeWorld, service: Service) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.stamp, service.again = "b", True
+    let_pass(world, lambda: len(service.processes) == 2)
+
+
+def test_a_crash_of_the_actor_ends_nothing(make_world: MakeWorld, service: Service) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    world.tell("policy", Crash("a test"))
+    eventually(lambda: told == [WELL, WELL])
+    assert [process.alive for process in service.processes] == [True]
+
+
+def test_an_examination_that_does_not_end_is_told(
+    make_world: MakeWorld, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = builtin(make_world)
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    gate = world.lxd.hold("an examination")
+    examine = service._examine
+
+    def hang(*given: Any) -> Any:
+        world.lxd._enter("an examination")
+        return examine(*given)
+
+    monkeypatch.setattr(policy_work, "examine", hang)
+    let_pass(world, lambda: told[-1].reason == "the policy service takes too long to answer", 1)
+    gate.set()
+    let_pass(world, lambda: told[-1] == WELL)
+
+
+# Elsewhere
+
+
+def test_a_service_elsewhere_is_asked_for_tokens_in_advance(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=EXTERNAL, virtual_machines=6)
+    told = start(world)
+    eventually(lambda: told == [PolicyChanged(healthy=True, base=URL)])
+    assert (service.asked[0], world.parts.tokens.stocked(world.clock.now())) == (6, 6)
+    for _ in range(3):
+        world.parts.tokens.token("fleet-a", "10.0.0.7", world.clock.now())
+    eventually(lambda: world.parts.tokens.stocked(world.clock.now()) == 6)
+    assert service.asked[-1] == 3
+
+
+@pytest.mark.parametrize(("runners", "tokens"), [(0, 2), (300, 20)])
+def test_how_many_it_has_in_advance_is_limited(
+    make_world: MakeWorld, service: Service, runners: int, tokens: int
+) -> None:
+    world = make_world(policy=EXTERNAL, virtual_machines=runners)
+    start(world)
+    eventually(lambda: service.asked)
+    assert service.asked[0] == tokens
+
+
+def test_a_service_elsewhere_that_fails_is_told_and_asked_again(
+    make_world: MakeWorld, service: Service
+) -> None:
+    service.fault = "it refuses the token of policy.token (401)"
+    world = make_world(policy=EXTERNAL)
+    told = start(world)
+    reason = f"{URL}: {service.fault}"
+    eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason, base=URL)])
+    service.fault = ""
+    let_pass(world, lambda: told[-1] == PolicyChanged(healthy=True, base=URL))
