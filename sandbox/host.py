@@ -277,7 +277,7 @@ def _make_resources(
             lxd.ensure_profile(name, devices={"root": root, "eth0": nic})
         _remove_instances(place, socket)  # those of a sandbox that was killed
         with _step(progress, "building the runner image"):
-            image = build_image(place.cache_dir, application)
+            image = build_image(place.cache_dir, application, policy_tools=True)
         present = lxd.image(name)
         if present != image.fingerprint:
             with _step(progress, "importing the runner image"):

@@ -16,6 +16,8 @@ from supervisor.aproxy import PORT as APROXY_PORT
 from supervisor.guest_network import GuestNetwork
 
 _FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
+_POLICY_END = "END_OF_POLICY_SCRIPT"
+_GUEST_DIR = "/var/lib/github-runner-guest"
 
 # What each value may be, over its whole length. Tight enough that no value means anything to a
 # shell, to curl's configuration or inside an HTTP header.
@@ -24,6 +26,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]+")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _URL = re.compile(r"https?://[!-~]+")
 _SIGNAL_URL = re.compile(r"http://(?:[A-Za-z0-9.-]+)(?::[0-9]{1,5})?/[!-~]*")
+_POLICY_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SECRET_NAMES = frozenset({"JIT_CONFIG", "SIGNAL_TOKEN"})
@@ -44,6 +49,8 @@ class GuestParameters:
         application_sha256: Its SHA-256, in lower-case hexadecimal.
         runner_user: The unprivileged user that runs the application.
         runner_home: The application's directory; it is replaced if it holds another application.
+        policy_url: What jobs are checked by before they run: the base of the policy service's API,
+            without a slash at its end. Empty if they are not.
         network: What it is told of the network. Holds secrets.
 
     Raises:
@@ -59,6 +66,7 @@ class GuestParameters:
     application_sha256: str
     runner_user: str = "runner"
     runner_home: str = "/opt/actions-runner"
+    policy_url: str = ""
     network: GuestNetwork = field(default_factory=GuestNetwork)
 
     def __post_init__(self) -> None:
@@ -68,6 +76,8 @@ class GuestParameters:
         _require(_SHA256, "application_sha256", self.application_sha256)
         _require(_USER, "runner_user", self.runner_user)
         _require(_HOME, "runner_home", self.runner_home)
+        if self.policy_url:
+            _require(_POLICY_URL, "policy_url", self.policy_url)
         if not _BASE64.fullmatch(self.jit_config):
             raise ValueError("jit_config is not base64")
         if not _TOKEN.fullmatch(self.signal_token):
@@ -88,6 +98,7 @@ def user_data(parameters: GuestParameters) -> str:
         "APPLICATION_SHA256": parameters.application_sha256,
         "RUNNER_USER": parameters.runner_user,
         "RUNNER_HOME": str(PurePosixPath(parameters.runner_home)),
+        "POLICY_URL": parameters.policy_url,
         "APROXY_PORT": str(APROXY_PORT),
         **guest_network.assignments(parameters.network),
     }
@@ -95,7 +106,8 @@ def user_data(parameters: GuestParameters) -> str:
     functions = guest_network.script(
         parameters.network, parameters.runner_name, _address(parameters.signal_url)
     )
-    return "#!/bin/sh\n" + "".join(lines) + functions + body()
+    policy = _policy_script(parameters.policy_url) if parameters.policy_url else ""
+    return "#!/bin/sh\n" + "".join(lines) + functions + policy + body()
 
 
 def secrets_in(document: str) -> tuple[str, ...]:
@@ -122,6 +134,22 @@ def body() -> str:
         f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
         f"{functions}{_FUNCTIONS_END}\n}}\n{network}{script}"
     )
+
+
+def policy_script(policy_url: str, guest_dir: str = _GUEST_DIR) -> str:
+    """Return the script that asks the policy service whether a job may run; for bash.
+
+    Args:
+        policy_url: the base of its API.
+        guest_dir: where the guest's hooks lie.
+    """
+    script = files("supervisor").joinpath("guest_policy.sh").read_text(encoding="utf-8")
+    return f"POLICY_URL={shlex.quote(policy_url)}\nGUEST_DIR={shlex.quote(guest_dir)}\n{script}"
+
+
+def _policy_script(policy_url: str) -> str:
+    script = policy_script(policy_url)
+    return f"write_policy_script() {{\ncat <<'{_POLICY_END}'\n{script}{_POLICY_END}\n}}\n"
 
 
 def _address(signal_url: str) -> IPv4Address | None:

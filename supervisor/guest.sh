@@ -16,6 +16,9 @@ RUN_LOG=$GUEST_DIR/private/run.log
 FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 LINGER_S=20
+ADMISSION_LIMIT_S=120
+# A hook's 30 seconds, a report, and the 30 that the application takes to end when it is told to.
+POLICY_LIMIT_S=75
 
 reason='the script ended early'
 exit_code=
@@ -142,6 +145,83 @@ obtain_application() {
     rm -f "$tarball"
 }
 
+# The policy's script has nothing of the job's environment but this.
+print_policy_hook() {
+    echo "exec /usr/bin/env -i PATH=$PATH \\"
+    for variable in GITHUB_EVENT_NAME GITHUB_EVENT_PATH GITHUB_REF GITHUB_REPOSITORY; do
+        echo "    $variable=\"\${$variable:-}\" \\"
+    done
+    echo "    bash -p $GUEST_DIR/policy.sh"
+}
+
+# Runs as root beside the application: a hook that asks the policy must say before long that the job
+# may run, or the application must have ended. Once said it stands: a job may write here too.
+watch_policy() {
+    trap - EXIT HUP INT TERM
+    timer=
+    while read -r word; do
+        case $word$timer in
+            asking)
+                (
+                    sleep "$POLICY_LIMIT_S"
+                    reason='the job may not run, and the application has not ended'
+                    linger=
+                    end
+                ) &
+                timer=$!
+                ;;
+            passed*)
+                [ -z "$timer" ] || kill "$timer"
+                timer=passed
+                ;;
+        esac
+    done <>"$GUEST_DIR/policy.pipe"
+}
+
+# Says `ready` until the host has answered it with the runner's token for the policy service: without
+# it each job would be refused.
+be_admitted() {
+    [ -n "$POLICY_URL" ] || {
+        signal signal=ready
+        [ "$signal_status" != 200 ] || fail "the host has a policy, which this guest was not told of"
+        return
+    }
+    SIGNAL_ATTEMPTS=1
+    SIGNAL_ANSWER=$GUEST_DIR/private/answer
+    waited=0
+    pause=1
+    while :; do
+        signal signal=ready
+        case $signal_status in
+            200) break ;;
+            204) fail "the host has no policy any more, and this guest was told to ask one" ;;
+            4[013]?) fail "the host has answered $signal_status to ready" ;;
+        esac
+        [ "$waited" -lt "$ADMISSION_LIMIT_S" ] ||
+            fail "the host has given no token for the policy service within $ADMISSION_LIMIT_S s"
+        sleep "$pause"
+        waited=$((waited + pause))
+        pause=$((pause < 8 ? pause * 2 : 10))
+    done
+    token=
+    read -r token <"$SIGNAL_ANSWER"
+    case $token in
+        '' | *[!A-Za-z0-9._~+/=-]*) fail "the host's answer to ready is no token" ;;
+    esac
+    umask 027
+    printf '%s\n' "$token" >"$GUEST_DIR/policy-token"
+    umask 022
+    chown "0:$gid" "$GUEST_DIR/policy-token"
+    rm -f "$SIGNAL_ANSWER"
+    watch_policy &
+}
+
+check_policy_tools() {
+    for tool in bash curl env head jq mktemp sed timeout tr wc; do
+        command -v "$tool" >/dev/null || fail "the policy is on, and $tool is missing in the image"
+    done
+}
+
 # The hooks and their token: a job may read them, as they run as its user; it can report on its own
 # runner with it and nothing else. The names after GITHUB_ are GitHub's, in every step's environment.
 write_hooks() {
@@ -153,10 +233,20 @@ write_hooks() {
         echo '#!/bin/sh'
         echo 'set +e'
         echo 'LC_ALL=C'
+        echo "PATH=$PATH"
         echo "SIGNAL_PIPE=$GUEST_DIR/pipe"
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
+    # Last, as its end is the hook's: the policy has the last word.
+    judge='exit 0'
+    if [ -n "$POLICY_URL" ]; then
+        judge="$(print_policy_hook)"
+        write_policy_script >"$GUEST_DIR/policy.sh"
+        umask 007
+        mkfifo "$GUEST_DIR/policy.pipe"
+        umask 027
+    fi
     cat >"$GUEST_DIR/job-started.sh" <<END
 #!/bin/sh
 . $GUEST_DIR/hook.sh
@@ -168,7 +258,7 @@ signal "signal=job-started
     signal_line event "\${GITHUB_EVENT_NAME:-}"
     signal_line job "\${GITHUB_JOB:-}"
 )"
-exit 0
+$judge
 END
     cat >"$GUEST_DIR/job-completed.sh" <<END
 #!/bin/sh
@@ -207,6 +297,7 @@ esac
 find_runner_user || { make_runner_user && find_runner_user; } ||
     fail "the user $RUNNER_USER could not be made"
 [ "$uid" -ne 0 ] || fail "the user $RUNNER_USER is root"
+[ -z "$POLICY_URL" ] || check_policy_tools
 set_up_network
 obtain_application
 [ -x "$RUNNER_HOME/run.sh" ] || fail "the application has no run.sh"
@@ -218,7 +309,7 @@ write_hooks || fail "the hooks could not be written"
 } >"$RUNNER_HOME/.env"
 finish_network
 
-signal signal=ready
+be_admitted
 exit_code=0
 ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' \
     </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?

@@ -1,7 +1,8 @@
 # How a guest tells its host something. Written to the guest's disk by guest.sh, sourced by it and by
 # the job hooks, so it must do under dash, busybox and bash.
 # Wanted: SIGNAL_URL, SIGNAL_TOKEN, and SIGNAL_PIPE: $SIGNAL_PIPE.request and $SIGNAL_PIPE.answer are
-# FIFOs that the caller may read and write.
+# FIFOs that the caller may read and write. Optional: SIGNAL_ANSWER, a file that curl writes what the
+# host answers into.
 # shellcheck shell=sh
 
 # Seconds that one attempt may take, and attempts where the host refuses at once or errs. An attempt
@@ -46,7 +47,7 @@ signal() {
 
 signal_by_curl() {
     signal_status=$(
-        curl -q -s -o /dev/null -w '%{http_code}' --max-time "$SIGNAL_LIMIT_S" --noproxy '*' -K - \
+        curl -q -s -o "${SIGNAL_ANSWER:-/dev/null}" -w '%{http_code}' --max-time "$SIGNAL_LIMIT_S" --noproxy '*' -K - \
             -H 'Content-Type: text/plain' --data-binary "$1" "$SIGNAL_URL" <<END
 header = "Authorization: Bearer $SIGNAL_TOKEN"
 END

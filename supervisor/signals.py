@@ -9,6 +9,7 @@ from supervisor.lifecycle import (
     GuestReady,
     Job,
     JobFinished,
+    JobRefused,
     JobStarted,
 )
 
@@ -38,6 +39,8 @@ def parse(body: bytes) -> Event:
         return GuestReady()
     if signal == "job-started":
         return JobStarted(_job(fields))
+    if signal == "job-refused":
+        return JobRefused(fields.get("reason") or "no reason given")
     if signal == "job-finished":
         return JobFinished()
     if signal == "finished":
@@ -46,7 +49,9 @@ def parse(body: bytes) -> Event:
         )
     if signal == "failed":
         return Failed(f"the guest says: {fields.get('reason') or 'no reason given'}")
-    raise SignalError("signal= must be ready, job-started, job-finished, finished or failed")
+    raise SignalError(
+        "signal= must be ready, job-started, job-refused, job-finished, finished or failed"
+    )
 
 
 def _fields(body: bytes) -> Mapping[str, str]:

@@ -24,7 +24,7 @@ CURL = "/opt/curl"
 
 PACKAGES = (
     *("systemd-sysv", "cloud-init", "dbus", "iproute2", "udev"),
-    *("ca-certificates", "curl", "nftables", "redsocks"),
+    *("ca-certificates", "curl", "jq", "nftables", "redsocks"),
 )
 # snapd's store can't be reached where tests run: its aproxy is another transparent proxy.
 SNAP = """\

@@ -395,6 +395,7 @@ class RunnerActor(Actor):
             signal_token=token,
             application_url=made.application.url,
             application_sha256=made.application.sha256,
+            policy_url=order.policy,
             network=blueprint.network,
         )
         self._entry = replace(self._entry, signal_digest=digest(token))

@@ -28,6 +28,7 @@ from supervisor.lifecycle.events import (
     InstanceStopped,
     JobFinished,
     JobLost,
+    JobRefused,
     JobStarted,
     LimitPassed,
     NoJobBegun,
@@ -47,6 +48,8 @@ _FIRST_RETIRE_DELAY = timedelta(seconds=15)
 _LONGEST_RETIRE_DELAY = timedelta(minutes=10)
 _LONGEST_JOB = timedelta(days=5)
 """https://docs.github.com/en/actions/reference/limits: no job on a runner of ours lasts longer."""
+
+_REFUSED = "Refused"
 
 _ORDER = {
     stage: position
@@ -257,6 +260,16 @@ def _(_event: JobFinished, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
     return _move(life, now, Stage.FINISHED, "its job ended; waits for the guest to power off")
+
+
+@_answer.register
+def _(event: JobRefused, life: Life, now: datetime) -> Step:
+    if life.stage in ENDING:
+        return Step(life)
+    # Its result is set, so that what the application says of it, a failure, is not shown instead.
+    known = replace(life, job=replace(life.job or Job(), result=_REFUSED))
+    reason = f"its job was refused by the policy: {event.reason}; waits for the guest to power off"
+    return _move(known, now, Stage.FINISHED, reason)
 
 
 @_answer.register

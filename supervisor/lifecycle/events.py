@@ -42,6 +42,17 @@ class JobStarted:
 
 
 @dataclass(frozen=True)
+class JobRefused:
+    """The policy has not let the runner's job run; the runner application is about to end.
+
+    Attributes:
+        reason: the policy's, or why it could not be asked, in the guest's words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class NoJobBegun:
     """A look into the guest shows that no job had begun by then."""
 
@@ -186,6 +197,7 @@ Event = (
     | InstanceStarted
     | GuestReady
     | JobStarted
+    | JobRefused
     | NoJobBegun
     | JobFinished
     | GuestFinished

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from supervisor.aproxy import Aproxy
-from supervisor.guest import GuestParameters, body, secrets_in, user_data
+from supervisor.guest import GuestParameters, body, policy_script, secrets_in, user_data
 from supervisor.guest_network import GuestNetwork
 from supervisor.proxies import Proxies, Proxy
 
 PROXY = Proxy("http://user:p%40ss~@proxy.example.com:3128")
 TOLD = GuestNetwork(proxies=Proxies(PROXY, PROXY), dockerhub_mirror="https://mirror.example.com")
 REDIRECTED = GuestNetwork(aproxy=Aproxy(Proxy("http://10.0.0.9:3128"), (80, 443), ()))
+POLICY_URL = "http://10.0.0.1:8643"
 SECRETS = {"jit_config": "c2VjcmV0LWppdA==", "signal_token": "secret-token"}
 GIVEN: dict[str, Any] = {
     "runner_name": "fleet-0a1b2c",
@@ -49,6 +50,7 @@ def test_the_script_starts_with_the_assignments_and_the_body_follows() -> None:
         "APPLICATION_SHA256": GIVEN["application_sha256"],
         "RUNNER_USER": "runner",
         "RUNNER_HOME": "/opt/actions-runner",
+        "POLICY_URL": "",
         "APROXY_PORT": "54969",
     }
 
@@ -79,14 +81,25 @@ def test_the_body_is_the_same_for_every_runner() -> None:
     assert user_data(other).endswith(body())
 
 
+def test_only_a_guest_with_a_policy_is_given_the_script_that_asks_it() -> None:
+    script = user_data(GuestParameters(**GIVEN, policy_url=POLICY_URL))
+    assert assigned(script)["POLICY_URL"] == POLICY_URL
+    assert policy_script(POLICY_URL) in script
+    assert script.endswith(body())
+    assert "/check-run" not in user_data(GuestParameters(**GIVEN))
+
+
+@pytest.mark.parametrize("policy_url", ["", POLICY_URL])
 @pytest.mark.parametrize("network", [GuestNetwork(), TOLD, REDIRECTED])
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-def test_every_shell_can_read_the_script(shell: str, network: GuestNetwork) -> None:
+def test_every_shell_can_read_the_script(
+    shell: str, network: GuestNetwork, policy_url: str
+) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.fail(f"{shell} is not installed")
     command = [program, "sh", "-n"] if shell == "busybox" else [program, "-n"]
-    script = user_data(GuestParameters(**GIVEN, network=network))
+    script = user_data(GuestParameters(**GIVEN, network=network, policy_url=policy_url))
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -109,6 +122,11 @@ def test_every_shell_can_read_the_script(shell: str, network: GuestNetwork) -> N
         ("runner_home", "/opt"),
         ("runner_home", "/opt/../etc"),
         ("runner_home", "/opt/a/"),
+        ("policy_url", "10.0.0.1:8643"),
+        ("policy_url", "http://10.0.0.1:8643/"),
+        ("policy_url", "http://user:password@10.0.0.1"),
+        ("policy_url", "http://10.0.0.1/$(id)"),
+        ("policy_url", "file:///etc/shadow"),
     ],
 )
 def test_a_value_that_a_guest_can_not_use_is_refused_by_name(name: str, value: str) -> None:

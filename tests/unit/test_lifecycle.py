@@ -22,6 +22,7 @@ from supervisor.lifecycle import (
     Job,
     JobFinished,
     JobLost,
+    JobRefused,
     JobStarted,
     Life,
     LimitPassed,
@@ -53,6 +54,7 @@ events = st.one_of(
     st.just(GuestReady()),
     st.builds(JobStarted, st.just(JOB)),
     st.just(JobFinished()),
+    st.builds(JobRefused, st.sampled_from(["one", "other"])),
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"]), st.sampled_from(["", "Failed"])),
     st.builds(Confirmed, st.booleans()),
     st.builds(RegistrationFound, st.integers(1, 9)),
@@ -578,6 +580,7 @@ told = st.one_of(
     st.just(GuestReady()),
     st.builds(JobStarted, st.builds(Job, st.sampled_from(["", "a", "b"]))),
     st.just(JobFinished()),
+    st.builds(JobRefused, st.sampled_from(["one", "other"])),
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"]), st.sampled_from(["", "Failed"])),
     st.builds(Failed, st.sampled_from(["one", "other"])),
 )
@@ -619,6 +622,26 @@ def test_how_a_job_ended_is_told_by_the_application_after_the_hook_told_that_it_
     assert told.life.reason == "its job ended: Failed; waits for the guest to power off"
     again = step(told.life, GuestFinished("0", "Succeeded"), NOW)
     assert again == Step(told.life)
+
+
+def test_a_job_that_the_policy_refused_ends_with_its_reason() -> None:
+    refused = step(life(Stage.BUSY, job=JOB), JobRefused("no reviews"), NOW)
+    assert refused.effects == ()
+    assert refused.life.stage is Stage.FINISHED
+    assert refused.life.reason == (
+        "its job was refused by the policy: no reviews; waits for the guest to power off"
+    )
+    assert refused.life.job == replace(JOB, result="Refused")
+    after = refused.life
+    for said in (JobFinished(), JobRefused("another"), GuestFinished("0", "Failed")):
+        after = step(after, said, NOW).life
+    assert after == refused.life
+
+
+def test_a_refusal_tells_of_a_job_whose_start_was_not_heard_of() -> None:
+    refused = step(life(Stage.IDLE), JobRefused("no reviews"), NOW).life
+    assert (refused.stage, refused.job) == (Stage.FINISHED, Job(result="Refused"))
+    assert refused.failed_in is None
 
 
 def test_a_result_tells_of_a_job_whose_signals_were_lost() -> None:

@@ -8,11 +8,12 @@ from supervisor.lifecycle import (
     GuestReady,
     Job,
     JobFinished,
+    JobRefused,
     JobStarted,
 )
 from supervisor.signals import MAX_BYTES, SignalError, parse
 
-KNOWN = ("ready", "job-started", "job-finished", "finished", "failed")
+KNOWN = ("ready", "job-started", "job-refused", "job-finished", "finished", "failed")
 lines = st.tuples(
     st.sampled_from(["signal", "reason", "job", "repository", "exit-code", "workflow"]) | st.text(),
     st.sampled_from(KNOWN) | st.text(max_size=300),
@@ -21,7 +22,9 @@ bodies = st.lists(lines, max_size=8).map(lambda made: "\n".join(made).encode())
 started = st.tuples(st.text(), st.text()).map(
     lambda two: f"signal=job-started\nrepository={two[0]}\njob={two[1]}".encode()
 )
-failures = st.text().map(lambda reason: f"signal=failed\nreason={reason}".encode())
+failures = st.tuples(st.sampled_from(["failed", "job-refused"]), st.text()).map(
+    lambda two: f"signal={two[0]}\nreason={two[1]}".encode()
+)
 
 
 def test_a_guest_is_ready() -> None:
@@ -31,6 +34,11 @@ def test_a_guest_is_ready() -> None:
 def test_a_job_starts() -> None:
     body = b"signal=job-started\nrepository=acme/web\nworkflow=ci\nrun-id=7\nevent=push\njob=test"
     assert parse(body) == JobStarted(Job("acme/web", "ci", "7", "push", "test"))
+
+
+def test_a_job_is_refused_with_a_reason_or_without() -> None:
+    assert parse(b"signal=job-refused\nreason=no \x07reviews") == JobRefused("no  reviews")
+    assert parse(b"signal=job-refused") == JobRefused("no reason given")
 
 
 def test_a_job_finishes() -> None:

@@ -6,18 +6,23 @@ import hashlib
 import http.server
 import io
 import itertools
+import json
 import shutil
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cloud_image import build_cloud_image
+from pylxd import Client
 
+from sandbox.image import build_image
 from sandbox.private_lxd import PrivateLxd
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, OperationFailed
 from supervisor.guest import GuestParameters, user_data
@@ -27,6 +32,7 @@ JIT_CONFIG = "and0LWNvbmZpZ3VyYXRpb24tb2YtdGhlLXRlc3Q="
 TOKEN = "signal-token-of-the-test"
 GONE_LIMIT_S = 45.0
 CLOUD_IMAGE = "cloud-init"
+POLICY_IMAGE = "tiny-with-policy-tools"
 
 _numbers = itertools.count(1)
 
@@ -45,6 +51,9 @@ class Inbox(http.server.ThreadingHTTPServer):
         self.leaks: list[bytes] = []
         self.secrets = [JIT_CONFIG, TOKEN]
         self.files: dict[str, bytes] = {}
+        self.admissions = [(204, b"")]
+        self.verdict = (204, b"")
+        self.asked: list[tuple[str, str, Any]] = []
         self.base = f"http://{address}:{self.server_port}"
 
     def look_for_leaks(self) -> None:
@@ -62,15 +71,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.look_for_leaks()
-        if self.path == "/told":
+        status, answer = 204, b""
+        if self.path.startswith("/policy/"):
+            self.server.asked.append((self.path, self.headers["Authorization"], json.loads(body)))
+            status, answer = self.server.verdict
+        elif self.path == "/told":
             self.server.told.append(body)
         elif self.headers["Authorization"] == f"Bearer {TOKEN}":
             pairs = (line.partition("=") for line in body.splitlines())
-            self.server.signals.append({key: value for key, _, value in pairs})
+            signal = {key: value for key, _, value in pairs}
+            if signal["signal"] == "ready":
+                first, *later = self.server.admissions
+                self.server.admissions = later or [first]
+                status, answer = first
+            if status < HTTPStatus.MULTIPLE_CHOICES:
+                self.server.signals.append(signal)
         else:
             self.server.refused.append(body)
-        self.send_response(204)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
 
     def do_GET(self) -> None:
         content = self.server.files.get(self.path)
@@ -104,6 +125,16 @@ def cloud_image(real_lxd: PrivateLxd) -> str:
     return CLOUD_IMAGE
 
 
+@pytest.fixture(scope="session")
+def policy_image(real_lxd: PrivateLxd, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the alias of the tiny image with all that it takes to ask a policy."""
+    built = build_image(tmp_path_factory.mktemp("policy-image"), policy_tools=True)
+    Lxd(LxdEndpoint(real_lxd.endpoint.socket, real_lxd.project)).import_image(
+        built.path, alias=POLICY_IMAGE
+    )
+    return POLICY_IMAGE
+
+
 @dataclass
 class Guests:
     """Makes guests and waits for their end."""
@@ -124,9 +155,20 @@ class Guests:
         return any(signal["signal"] == "failed" for signal in self.inbox.signals)
 
     def start(
-        self, script: str, *, image: str | None = None, ephemeral: bool = True, **changes: Any
+        self,
+        script: str,
+        *,
+        image: str | None = None,
+        ephemeral: bool = True,
+        programs: Mapping[str, str] | None = None,
+        policy_limit_s: int = 75,
+        **changes: Any,
     ) -> str:
-        """Create and start a guest whose application is a run.sh with this script."""
+        """Create and start a guest whose application is a run.sh with this script.
+
+        Its image may get further programs: shell scripts by their paths. Its watch over the policy
+        may be made shorter.
+        """
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
         self.inbox.files["/application.tar.gz"] = packed
@@ -141,9 +183,18 @@ class Guests:
         }
         template = replace(self.template, image=image or self.template.image)
         script = user_data(GuestParameters(**given))
+        assert "\nPOLICY_LIMIT_S=75\n" in script
+        script = script.replace("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}")
         request = instance_request(template, name=name, user_data=script, metadata={})
         request["ephemeral"] = ephemeral
         self.lxd.create(request, limit_s=60)
+        if programs:
+            endpoint = self.lxd.endpoint
+            socket = quote(str(endpoint.find_socket()), safe="")
+            client = Client(endpoint=f"http+unix://{socket}", project=endpoint.project)
+            instance = client.instances.get(name)
+            for path, text in programs.items():
+                instance.files.put(path, text.encode(), mode="0755")
         self.lxd.start(name, limit_s=60)
         return name
 

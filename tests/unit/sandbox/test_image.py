@@ -40,6 +40,25 @@ def test_an_image_is_kept_and_a_changed_input_makes_another(built: Image, tmp_pa
     assert build_image(built.path.parent).path not in {built.path, newer.path}
 
 
+def test_the_tools_to_ask_a_policy_come_with_all_that_they_load(tmp_path: Path) -> None:
+    found = members(build_image(tmp_path, policy_tools=True))
+    libraries = {Path(name).name for name in found}
+    assert {"rootfs/bin/bash", "rootfs/bin/curl", "rootfs/bin/jq"} <= found.keys()
+    assert {"libcurl.so.4", "libjq.so.1", "libc.so.6"} <= libraries
+    assert "rootfs/bin/curl" not in members(build_image(tmp_path))
+
+
+def test_a_tool_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shutil.which
+
+    def but_jq(name: str, **options: str) -> str | None:
+        return None if name == "jq" else found(name, **options)
+
+    monkeypatch.setattr(shutil, "which", but_jq)
+    with pytest.raises(ImageError, match="no jq on this machine"):
+        build_image(tmp_path, policy_tools=True)
+
+
 def test_nothing_of_the_builder_is_in_the_image(built: Image) -> None:
     found = members(built).values()
     assert {member.mtime for member in found} == {0}
