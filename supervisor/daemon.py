@@ -104,6 +104,7 @@ class Daemon:
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
+            self._parts.policy.close()
 
     def _ended(self, _reason: Reason) -> None:
         self._wishes.put(None)

@@ -254,9 +254,17 @@ def examine(
             if not client.takes(token):
                 fault = "it does not take the daemon's own token"
                 return Examined(ticket, fault, "", seen, tally, found)
-            return Examined(ticket, "", client.trouble(), seen, tally, found)
+            return Examined(ticket, "", _trouble(client), seen, tally, found)
     except PolicyUnavailable as error:
         return Examined(ticket, str(error), "", seen, tally, found)
+
+
+def _trouble(client: PolicyClient) -> str:
+    """Say why a service that answers can't check jobs: that it takes long to say is no fault."""
+    try:
+        return client.trouble()
+    except PolicyUnavailable as error:
+        return f"it does not say whether it can ask GitHub: {error}"
 
 
 def examine_external(config: Config, ticket: int, wanted: int) -> Examined:

@@ -485,6 +485,7 @@ def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
         for gate in world.lxd.gates.values():
             gate.set()
         world.system.stop(LIMIT_S)
+        world.parts.policy.close()
         for stream in world.lxd.streams:
             stream.close()
     logger.remove(sink)

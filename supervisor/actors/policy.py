@@ -68,7 +68,8 @@ class PolicyActor(Actor):
     """Tells the fleet whether jobs can be checked; while they can't, no runner is made.
 
     Two kinds of work are under way at most, one of each: one sees to it that the service runs with
-    what is configured, the other examines it. The service itself outlives this actor's crashes.
+    what is configured, the other examines it. The service itself outlives this actor, however that
+    ends: it is the daemon that ends it.
     """
 
     def __init__(self, system: System, parts: Parts) -> None:
@@ -176,15 +177,16 @@ class PolicyActor(Actor):
     @handles(NotServed)
     def _is_not_served(self, failure: NotServed) -> None:
         self._ensuring = False
-        self._failed()
         process = self._parts.policy.process
         if process and process.alive and self._has_answered:
             if (failure.reason,) != self._warnings:
                 logger.warning("the policy service stays as it was: {}", failure.reason)
             self._warnings = (failure.reason,)
+            self._look_after(_EXAMINE_INTERVAL_S)
         else:
             self._ill(failure.reason)
-        self._look_after(doubled(_AGAIN_S, self._failures, _LOOK_INTERVAL_S))
+            self._failed()
+            self._look_after(doubled(_AGAIN_S, self._failures, _LOOK_INTERVAL_S))
         self._continue()
 
     def _continue(self) -> None:
@@ -395,12 +397,3 @@ class PolicyActor(Actor):
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
-
-    # Its end
-
-    def on_stop(self) -> None:
-        """Have the service answer what it was asked, and end. After a crash it goes on."""
-        process = self._parts.policy.process
-        if process and (self._misses or not self._has_answered):
-            process.kill()
-        self._parts.policy.close()

@@ -96,9 +96,11 @@ class PolicyService:
     def close(self) -> None:
         """Let go of the address, and have the process end when its checks are answered."""
         with self._lock:
-            if self._process:
-                self._process.end()
-            self._process = None
+            process, self._process = self._process, None
+            if process and process.look().master_stopped:
+                process.kill()  # it would outlive us, and keep the address
+            elif process:
+                process.end()
             self._let_go()
 
     def _let_go(self) -> None:

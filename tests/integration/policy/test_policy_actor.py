@@ -246,11 +246,22 @@ def test_an_actor_that_crashes_takes_the_service_over(fleet: PolicyFleet) -> Non
     assert fleet.ask() == 204
 
 
-def test_it_ends_with_the_system_and_leaves_nothing(fleet: PolicyFleet) -> None:
+@pytest.mark.parametrize("number", [None, signal.SIGSTOP], ids=["well", "stopped"])
+def test_it_ends_with_the_daemon_and_leaves_nothing(
+    fleet: PolicyFleet, number: signal.Signals | None
+) -> None:
     wait(lambda: len(fleet.workers) == 2)
     processes = [fleet.pid, *fleet.workers]
     fleet.world.system.stop(5)
+    assert all(map(exists, processes))  # other ends than the daemon's cost no check
+    if number:
+        process = fleet.world.parts.policy.process
+        assert process
+        os.kill(fleet.pid, number)
+        wait(lambda: process.look().master_stopped)
+    fleet.world.parts.policy.close()
     wait(lambda: not any(map(exists, processes)))
+    socket.create_server((HOST, fleet.world.parts.settings.config.policy.port)).close()
 
 
 def test_no_secret_is_in_arguments_the_environment_or_the_log(make: Make) -> None:
