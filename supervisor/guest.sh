@@ -171,7 +171,7 @@ watch_policy() {
                 timer=$!
                 ;;
             passed*)
-                [ -z "$timer" ] || kill "$timer"
+                [ -z "$timer" ] || kill "$timer" 2>/dev/null
                 timer=passed
                 ;;
         esac
@@ -217,7 +217,7 @@ be_admitted() {
 }
 
 check_policy_tools() {
-    for tool in bash curl env head jq mktemp sed timeout tr wc; do
+    for tool in bash curl /usr/bin/env head jq mktemp sed timeout tr wc; do
         command -v "$tool" >/dev/null || fail "the policy is on, and $tool is missing in the image"
     done
 }
