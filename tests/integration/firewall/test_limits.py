@@ -21,7 +21,7 @@ from supervisor.firewall.verdict import Protocol, Verdict
 from supervisor.firewall_work import TableReady, close_if_gone, ensure
 
 _GOOD = "203.0.113.99"
-_LIMIT_S = 3.0
+_LIMIT_S = 10.0
 _BRIDGES_MAC = bytes.fromhex("020000000001")
 _OPTIONS = {"lsrr": 0x83, "ssrr": 0x89}
 
@@ -224,7 +224,7 @@ def _unguarded_s(ground: Ground) -> float:
         stack.callback(monitor.close)
 
         def heal() -> None:
-            while noticed.wait(_LIMIT_S * 5) and not healed:
+            while noticed.wait(_LIMIT_S) and not healed:
                 noticed.clear()
                 found = ensure(ground.nft, policy, first.kept, first.live)
                 if isinstance(found, TableReady) and found.healed:
