@@ -198,6 +198,7 @@ def make_parts(config: Config) -> Parts:
         names=Names(),
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
+        closing=Workers("closing", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
         serving=Workers("serving", 1),

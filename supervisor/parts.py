@@ -69,6 +69,7 @@ class Parts:
         names: what hosts' names stand for.
         asking: finds out what the firewall depends on; it may hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
+        closing: closes what the firewall guards while that work is under way, and the table gone.
         policy: the policy service's address and process, which outlive its actor.
         tokens: one-time tokens that guests show to the policy service.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
@@ -91,6 +92,7 @@ class Parts:
     names: Names
     asking: Workers
     firewall: Workers
+    closing: Workers
     policy: PolicyService
     tokens: TokenDesk
     serving: Workers

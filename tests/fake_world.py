@@ -385,7 +385,7 @@ class World:
         self.nftables = FakeNftables()
         self.firewall_looks: list[CheckFirewall] = []
         self.logged: list[str] = []
-        self.base = {"name": "fleet", "path": "acme", "token": "secret"}
+        self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
         self.parts = Parts(
             settings=Settings(parse(self.base, "test")),
@@ -404,6 +404,7 @@ class World:
             names=Names(),
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
+            closing=Workers("closing", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
             serving=Workers("serving", 1),
