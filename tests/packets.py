@@ -17,7 +17,7 @@ from threading import Thread
 
 from guest_policies import TABLE
 
-from sandbox.namespaces import ELSEWHERE, GATEWAYS, GUEST, UPLINK, Namespace, Neighbourhood
+from sandbox.namespaces import GATEWAYS, GUEST, Namespace, Neighbourhood
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
@@ -226,7 +226,8 @@ def fates(
 
 def _send(there: Neighbourhood, stack: ExitStack, packet: Packet) -> _Sent:
     version = packet.source.version
-    token = _MARK + f"{next(_numbers):08}".encode()
+    number = next(_numbers)
+    token = _MARK + f"{number:08}".encode()
     kinds = {
         Protocol.TCP: socket.SOCK_STREAM,
         Protocol.UDP: socket.SOCK_DGRAM,
@@ -248,16 +249,16 @@ def _send(there: Neighbourhood, stack: ExitStack, packet: Packet) -> _Sent:
         return _Sent(packet, used, token, opener)
     payload = token
     if packet.protocol is Protocol.ECHO:
-        header = struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, 0, 1, 1)
+        # Each is a connection of its own to the host, which translates only the first of one.
+        header = struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, 0, number & 0xFFFF, 1)
         payload = header[:2] + struct.pack("!H", _checksum(header + token)) + header[4:] + token
     used.sendto(payload, aim)
     return _Sent(packet, used, token)
 
 
 def _opened(there: Neighbourhood, packet: Packet, used: socket.socket) -> socket.socket:
-    """Say something to the guest over UDP, from where the packet is to go, and wait for it."""
-    opener_is_host = str(packet.destination) in {*GATEWAYS, *UPLINK, *ELSEWHERE}
-    with (there.host if opener_is_host else there.world).entered():
+    """Have the host say something to the guest over UDP, from where the packet is to go."""
+    with there.host.entered():
         opener = new_socket(packet.source.version, socket.SOCK_DGRAM)
     opener.setsockopt(*_TRANSPARENT[packet.source.version], 1)
     opener.setblocking(False)  # noqa: FBT003 - the name of the method says it

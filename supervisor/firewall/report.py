@@ -13,6 +13,8 @@ _DROPPED = {
     ruleset.UNHEARD: "to everybody",
     ruleset.FLOODED: "too many connections to this host's services",
     ruleset.ANSWERS: "from denied addresses",
+    ruleset.UNASKED: "to runners that had not asked for it",
+    ruleset.CLOSED: "over IPv6, which is closed",
 }
 
 
