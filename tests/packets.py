@@ -251,7 +251,7 @@ def _send(there: Neighbourhood, stack: ExitStack, packet: Packet) -> _Sent:
     if packet.protocol is Protocol.ECHO:
         # Each is a connection of its own to the host, which translates only the first of one.
         header = struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, 0, number & 0xFFFF, 1)
-        payload = header[:2] + struct.pack("!H", _checksum(header + token)) + header[4:] + token
+        payload = header[:2] + struct.pack("!H", checksum(header + token)) + header[4:] + token
     used.sendto(payload, aim)
     return _Sent(packet, used, token)
 
@@ -291,7 +291,8 @@ def _at(address: Address, port: int) -> tuple[str, int] | tuple[str, int, int, i
     return str(address), port, 0, scope
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
+    """Sum data up as ICMP and IP do."""
     data += b"\0" * (len(data) % 2)
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)

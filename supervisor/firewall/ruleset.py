@@ -236,6 +236,7 @@ def chains(policy: Policy) -> tuple[Chain, ...]:
 
 
 _AS_SENT = "ct original "
+_ERROR = "meta l4proto { icmp, ipv6-icmp } ct state related"
 
 # A rule whose set can take no more does not match: counting is apart from refusing.
 _REFUSE = (
@@ -302,7 +303,7 @@ _TO_HOST = (
         "answers to what this host has begun",
     ),
     Rule(
-        "meta l4proto { icmp, ipv6-icmp } ct state related fib daddr type local accept",
+        f"{_ERROR} fib daddr type local accept",
         "errors about what this host has sent",
     ),
 )
@@ -422,7 +423,23 @@ def _inward(policy: Policy) -> Iterator[Rule]:
             f"dialled where {ports} is allowed",
             side=_AS_SENT,
         )
+        yield from _each(
+            f"daddr @allowed{{}}-{ports}",
+            f"{_ERROR} ct original proto-dst {ports} accept",
+            f"errors on the way to what is allowed at {ports}",
+            side=_AS_SENT,
+        )
     yield from _each("saddr @allowed{}", "accept", "allowed")
+    # The routers on the way may have denied addresses: without them no path's MTU would be found.
+    yield from _each(
+        "daddr @allowed{}",
+        f"{_ERROR} accept",
+        "errors on the way to what is allowed",
+        side=_AS_SENT,
+    )
+    yield from _each(
+        "daddr != @denied{}", f"{_ERROR} accept", "errors on the way to others", side=_AS_SENT
+    )
     yield from _each("saddr @denied{}", f"counter name {ANSWERS} drop", "denied meanwhile")
     yield Rule("accept", "the rest of the world is open")
 

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 from guest_policies import LOCAL, SIGNALS, TABLE, a_policy
-from packets import PORTS, Ground, fates, new_socket
+from packets import PORTS, Ground, checksum, fates, new_socket
 
 from sandbox.namespaces import (
     BRIDGE,
@@ -437,6 +437,45 @@ def test_a_guest_hears_that_nobody_listens_where_it_has_sent_to(ground: Ground) 
         asking.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             asking.recv(16)
+
+
+@pytest.mark.parametrize(
+    ("aim", "is_heard"),
+    [(_GOOD, True), ("203.0.113.78", True), ("203.0.113.79", True), (_BAD, False)],
+)
+def test_a_denied_router_is_heard_about_what_is_on_its_way_to_others_only(
+    ground: Ground, aim: str, *, is_heard: bool
+) -> None:
+    """Routers tell by such errors how large a packet may be; 79 is allowed, and 78 at its port."""
+    there, router = ground.there, "10.0.0.1"
+    denied = f"10.0.0.0/8, {_BAD}, 203.0.113.78/31"
+    ground.apply(a_policy())
+    with there.guest.entered():
+        asking = new_socket(4, socket.SOCK_DGRAM)
+    with asking:
+        asking.connect((aim, 443))
+        asking.send(b"anybody?")
+
+        ground.apply(a_policy(denied=denied, allowed="203.0.113.78:443, 203.0.113.79"))
+        _say_unreachable(there.world, router, *asking.getsockname(), aim)
+
+        asking.settimeout(_SILENCE_S)
+        with pytest.raises(ConnectionRefusedError if is_heard else TimeoutError):
+            asking.recv(16)
+
+
+def _say_unreachable(world: Namespace, router: str, guest: str, port: int, aim: str) -> None:
+    """Send an ICMP error about what a guest has sent over UDP to an address's port 443."""
+    ends = ip_address(guest).packed + ip_address(aim).packed
+    sent = struct.pack("!BBHHHBBH", 0x45, 0, 36, 1, 0, 64, 17, 0) + ends
+    sent += struct.pack("!HHHH", port, 443, 16, 0)
+    message = struct.pack("!BBHI", 3, 3, 0, 0) + sent
+    message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+    with world.entered():
+        sender = new_socket(4, socket.SOCK_RAW)
+    with sender:
+        sender.bind((router, 0))
+        sender.sendto(message, (guest, 0))
 
 
 def test_where_ipv6_is_closed_nothing_of_a_guests_ipv6_is_heard(ground: Ground) -> None:
