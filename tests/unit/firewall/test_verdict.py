@@ -112,3 +112,49 @@ def test_nat_does_not_lead_where_the_denylist_forbids(port: int, protocol: Proto
 
     assert _fate(policy, hidden) is REJECTED
     assert _fate(replace(policy, denied=(ip_network("11.0.0.0/8"),)), hidden) is ACCEPTED
+
+
+@given(_HOSTS, _PORTS, _PROTOCOLS)
+def test_ports_of_many_addresses_do_not_open_the_host(
+    aim: object, port: int, protocol: Protocol
+) -> None:
+    wide = a_policy(allowed="0.0.0.0/1:1-65535, 128.0.0.0/1:1-65535, [::/0]:1-65535")
+
+    packet = _to(str(aim), port, protocol)
+    assert _fate(wide, packet) is _fate(a_policy(), packet)
+
+
+def test_ports_of_many_addresses_win_over_the_denylist() -> None:
+    policy = a_policy(denied="10.0.0.0/8", allowed="10.0.0.0/8:8443")
+
+    assert _fate(policy, _to("10.0.0.9", 8443)) is ACCEPTED
+    assert _fate(policy, _to("10.0.0.9", 8444)) is REJECTED
+
+
+@given(_HOSTS, _PORTS, _PROTOCOLS)
+def test_nat_does_not_lead_back_to_the_host(aim: object, port: int, protocol: Protocol) -> None:
+    policy = a_policy(allowed="0.0.0.0/0, ::/0, 0.0.0.0/0:1-65535, [::/0]:1-65535")
+    there = ip_address(str(aim))
+    dialled = "203.0.113.7" if there.version == 4 else "2001:db8::7"
+
+    led = _to(dialled, 9, protocol, translated=(there, port))
+    assert _fate(policy, led) is _fate(a_policy(), _to(str(aim), port, protocol))
+
+
+def test_nat_may_lead_to_the_host_what_is_allowed_as_it_was_dialled() -> None:
+    policy = a_policy(allowed="10.96.0.1:443")
+    led = _to("10.96.0.1", translated=(ip_address(UPLINK[0]), 6443))
+
+    assert _fate(policy, led) is ACCEPTED
+    assert _fate(policy, replace(led, port=444)) is REJECTED
+
+
+@given(_HOSTS, _PORTS, _PROTOCOLS, st.booleans())
+def test_where_ipv6_is_closed_only_ipv4_is_as_ever(
+    aim: object, port: int, protocol: Protocol, answers: bool
+) -> None:
+    policy = a_policy(allowed="[2001:db8::1]:443")
+    packet = _to(str(aim), port, protocol, answers=answers)
+
+    wanted = DROPPED if packet.source.version == 6 else _fate(policy, packet)
+    assert _fate(replace(policy, closes_ipv6=True), packet) is wanted
