@@ -193,6 +193,7 @@ def make_parts(config: Config) -> Parts:
         names=Names(),
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
+        closing=Workers("closing", 1),
     )
 
 

@@ -67,6 +67,7 @@ class Parts:
         names: what hosts' names stand for.
         asking: finds out what the firewall depends on; it may hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
+        closing: closes what the firewall guards while that work is under way, and the table gone.
     """
 
     settings: Settings
@@ -85,3 +86,4 @@ class Parts:
     names: Names
     asking: Workers
     firewall: Workers
+    closing: Workers

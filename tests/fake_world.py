@@ -402,6 +402,7 @@ class World:
             names=Names(),
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
+            closing=Workers("closing", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:

@@ -199,6 +199,12 @@ class FirewallActor(Actor):
     @handles(_Verify)
     def _verify(self, _message: _Verify) -> None:
         self._noticed.clear()
+        if self._ensuring and self._kept:
+            # What is under way may take seconds, in which nothing would guard.
+            work = partial(
+                firewall_work.close_if_gone, self._parts.nftables, self._kept.policy, self._live
+            )
+            self._parts.closing.submit(work, self.actor_ref)
         if not self._failures:  # otherwise it is tried again at its time
             self._ensure()
 
@@ -224,6 +230,7 @@ class FirewallActor(Actor):
         if found.healed:
             logger.warning("the firewall was changed, and is put back: {}", found.healed)
             self._healed += 1
+            self._since = None
             self._healed_s = self.system.clock.monotonic()
         elif self._kept is None or self._kept.policy != policy:
             logger.info("the firewall is in place: table inet {}", found.live.name)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -22,7 +22,8 @@ from supervisor.supervision import Backoff, ChildSpec, Crash
 MakeWorld = Callable[..., World]
 
 BRIDGE = (ip_interface("10.9.0.1/24"),)
-IN_PLACE = FirewallChanged(in_place=True)
+METADATA = ip_network("169.254.0.0/16")
+IN_PLACE = FirewallChanged(in_place=True, denied=(METADATA,))
 MAC = "00:16:3e:00:00:01"
 
 
@@ -38,8 +39,10 @@ class Kernel:
         self.differs = ""
         self.error: Exception | None = None
         self.warnings: tuple[str, ...] = ()
+        self.closed: list[Policy] = []
         monkeypatch.setattr(firewall_work, "ask", self._ask)
         monkeypatch.setattr(firewall_work, "ensure", self._ensure)
+        monkeypatch.setattr(firewall_work, "close_if_gone", self._close_if_gone)
 
     def _ask(
         self, _lxd: object, _names: object, config: Config, *, with_runners: bool
@@ -61,6 +64,10 @@ class Kernel:
         if kept is None or kept.policy != policy or differs:
             self.applied.append(policy)
         return TableReady(Kept(policy, live), live, differs, self.warnings)
+
+    def _close_if_gone(self, _nftables: object, policy: Policy, before: LiveTable | None) -> None:
+        assert before is not None
+        self.closed.append(policy)
 
 
 def _table(policy: Policy) -> LiveTable:
@@ -182,6 +189,38 @@ def test_many_notices_during_a_look_make_one_more(make_world: MakeWorld, kernel:
     assert len(kernel.ensured) == 3
 
 
+def test_a_table_that_goes_during_a_look_is_closed_at_once(
+    make_world: MakeWorld, kernel: Kernel
+) -> None:
+    world = make_world()
+    started(world)
+    notify(world)
+    eventually(lambda: len(kernel.ensured) == 2)
+    eventually(lambda: world.waiting("firewall") == 0)
+    assert kernel.closed == [], "a look that begins at once closes it by itself"
+    gate = world.lxd.hold("a look")
+    world.parts.firewall.submit(lambda: world.lxd._enter("a look"), _nobody(world))
+    notify(world)
+    eventually(lambda: world.waiting("firewall") == 0)
+    notify(world)
+    eventually(lambda: kernel.closed == [kernel.ensured[0]])
+    gate.set()
+    eventually(lambda: len(kernel.ensured) == 4)
+
+
+def test_it_is_in_place_since_it_was_put_back(make_world: MakeWorld, kernel: Kernel) -> None:
+    world = make_world()
+    started(world)
+    before = world.details("firewall")["in_place_since"]
+    world.clock.advance(30)
+    eventually(lambda: world.waiting("firewall") == 0)
+    assert world.details("firewall")["in_place_since"] == before
+    kernel.differs = "the table is gone"
+    notify(world)
+    eventually(lambda: world.details("firewall")["healed"] == 1)
+    assert world.details("firewall")["in_place_since"] == world.clock.now().isoformat() != before
+
+
 def test_who_changes_it_all_the_time_does_not_keep_the_daemon_busy(
     make_world: MakeWorld, kernel: Kernel
 ) -> None:
@@ -255,10 +294,10 @@ def test_another_denylist_is_put_in_place_without_asking_anybody(
     told = started(world)
     gate = world.lxd.hold("bridge_addresses")
     world.parts.asking.submit(lambda: world.lxd.bridge_addresses("x") and None, _nobody(world))
-    world.reconfigure(denylist="198.51.100.0/24")
+    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
-    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [0, 1])
-    eventually(lambda: "1 denied" in world.shown("firewall")[1])
+    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [1, 2])
+    eventually(lambda: "2 denied" in world.shown("firewall")[1])
     eventually(lambda: told == [IN_PLACE, replace(IN_PLACE, denied=kernel.applied[1].denied)])
     assert world.details("firewall")["healed"] == 0
     gate.set()

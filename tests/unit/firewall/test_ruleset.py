@@ -45,7 +45,8 @@ def test_endpoints_of_equal_ports_share_their_rules() -> None:
 
 
 def test_every_rule_says_why_in_words_that_no_other_of_its_chain_has() -> None:
-    for chain in ruleset.chains(replace(_POLICY, closes_ipv6=True)):
+    policy = replace(_POLICY, closes_ipv6=True)
+    for chain in (*ruleset.chains(policy), *ruleset.closed_chains(policy)):
         comments = [rule.comment for rule in chain.rules]
         assert all(comments)
         assert len(set(comments)) == len(comments)
