@@ -45,12 +45,13 @@ _V6 = st.sampled_from(
 ) | st.integers(0x2000 << 112, (0xFE00 << 112) - 1).map(IPv6Address)
 
 
-_V4_PLACES = st.sampled_from(
-    [*(IPv4Address(a[0]) for a in (GATEWAYS, UPLINK, ELSEWHERE, OTHER_GUEST))]
-) | st.sampled_from([IPv4Address("203.0.113.77"), IPv4Address("10.0.0.1")])
-_V6_PLACES = st.sampled_from(
-    [*(IPv6Address(a[1]) for a in (GATEWAYS, UPLINK, ELSEWHERE, OTHER_GUEST))]
-) | st.just(IPv6Address("2001:db8::77"))
+_PLACES = {
+    version: st.sampled_from([ip_address(address) for address in (*near, *far)])
+    for version, near, far in (
+        (4, (GATEWAYS[0], UPLINK[0], ELSEWHERE[0], OTHER_GUEST[0]), ("203.0.113.77", "10.0.0.1")),
+        (6, (GATEWAYS[1], UPLINK[1], ELSEWHERE[1], OTHER_GUEST[1]), ("2001:db8::77",)),
+    )
+}
 _LINKS = {"ip": "169.254.0.0/16", "ip6": "fe80::/10"}
 
 
@@ -115,7 +116,7 @@ def _translated(draw: st.DrawFn, packets: list[Packet]) -> list[Packet]:
             continue
         aim = (packet.destination, packet.protocol, packet.port)
         if aim not in turned:
-            places = _V6_PLACES if packet.source.version == 6 else _V4_PLACES
+            places = _PLACES[packet.source.version]
             turned[aim] = draw(st.none() | st.tuples(places, st.sampled_from(PORTS)))
         found.append(replace(packet, translated=turned[aim]))
     return found
