@@ -114,7 +114,8 @@ def _translated(draw: st.DrawFn, packets: list[Packet]) -> list[Packet]:
         if packet.answers or packet.source == _GUESTS_LINK or not _is_one(packet.destination):
             found.append(packet)
             continue
-        aim = (packet.destination, packet.protocol, packet.port)
+        port = 0 if packet.protocol is Protocol.ECHO else packet.port
+        aim = (packet.destination, packet.protocol, port)
         if aim not in turned:
             places = _PLACES[packet.source.version]
             turned[aim] = draw(st.none() | st.tuples(places, st.sampled_from(PORTS)))
