@@ -106,6 +106,11 @@ class GitHubPlace:
     api_url: str
     has_published_limits: bool
 
+    @property
+    def is_server(self) -> bool:
+        """Whether it is an Enterprise Server, which has its REST API at the same address."""
+        return self.api_url == f"{self.url}{_SERVER_API}"
+
     @classmethod
     def parse(cls, url: str) -> "GitHubPlace":
         """Read a web address, or that of the REST API.

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long one example takes says nothing on a machine that does other things as well.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,11 @@ SIGNALS = 8700
 
 
 def a_policy(
-    *, denied: str = "", allowed: str = "", services: str = f"{GATEWAYS[0]}:{SIGNALS}"
+    *,
+    denied: str = "",
+    allowed: str = "",
+    services: str = f"{GATEWAYS[0]}:{SIGNALS}",
+    closes_ipv6: bool = False,
 ) -> Policy:
     """Make a policy as an operator writes it."""
     return Policy(
@@ -27,4 +31,5 @@ def a_policy(
         services=parse_destinations(services),
         allowed=parse_destinations(allowed),
         denied=parse_networks(denied),
+        closes_ipv6=closes_ipv6,
     )

@@ -17,7 +17,7 @@ from threading import Thread
 
 from guest_policies import TABLE
 
-from sandbox.namespaces import ELSEWHERE, GATEWAYS, GUEST, UPLINK, Namespace, Neighbourhood
+from sandbox.namespaces import GATEWAYS, GUEST, Namespace, Neighbourhood
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
@@ -200,8 +200,6 @@ def fates(
 ) -> list[Verdict]:
     """Send packets from the guest, all at once, and say what has become of each.
 
-    What answers is sent if the guest was reached by what it answers to, and else it is dropped.
-
     Args:
         there: Where.
         listeners: Who hears.
@@ -210,12 +208,9 @@ def fates(
             is waited for no longer than needed if none but those are left.
     """
     with ExitStack() as stack, there.guest.entered():
-        thought_dropped = {n for n, one in enumerate(wanted) if one is Verdict.DROPPED}
-        sent = [
-            _send(there, stack, packet, _SILENCE_S if number in thought_dropped else _TOLD_S)
-            for number, packet in enumerate(packets)
-        ]
+        sent = [_send(there, stack, packet) for packet in packets]
         began = time.monotonic()
+        thought_dropped = {n for n, one in enumerate(wanted) if one is Verdict.DROPPED}
         found: dict[int, Verdict] = {}
         while len(found) < len(sent):
             for number, one in enumerate(sent):
@@ -229,9 +224,10 @@ def fates(
         return [found.get(number, Verdict.DROPPED) for number in range(len(sent))]
 
 
-def _send(there: Neighbourhood, stack: ExitStack, packet: Packet, limit_s: float) -> _Sent:
+def _send(there: Neighbourhood, stack: ExitStack, packet: Packet) -> _Sent:
     version = packet.source.version
-    token = _MARK + f"{next(_numbers):08}".encode()
+    number = next(_numbers)
+    token = _MARK + f"{number:08}".encode()
     kinds = {
         Protocol.TCP: socket.SOCK_STREAM,
         Protocol.UDP: socket.SOCK_DGRAM,
@@ -248,28 +244,28 @@ def _send(there: Neighbourhood, stack: ExitStack, packet: Packet, limit_s: float
         used.connect_ex(aim)
         return _Sent(packet, used)
     if packet.answers:
-        opener = stack.enter_context(_opener(there, packet, used))
-        if select.select([used], [], [], limit_s)[0]:
-            used.recv(16)
-            used.sendto(token, aim)
+        opener = stack.enter_context(_opened(there, packet, used))
+        used.sendto(token, aim)
         return _Sent(packet, used, token, opener)
     payload = token
     if packet.protocol is Protocol.ECHO:
-        header = struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, 0, 1, 1)
+        # Each is a connection of its own to the host, which translates only the first of one.
+        header = struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, 0, number & 0xFFFF, 1)
         payload = header[:2] + struct.pack("!H", checksum(header + token)) + header[4:] + token
     used.sendto(payload, aim)
     return _Sent(packet, used, token)
 
 
-def _opener(there: Neighbourhood, packet: Packet, used: socket.socket) -> socket.socket:
-    """Say something to the guest over UDP, from where the packet is to go."""
-    opener_is_host = str(packet.destination) in {*GATEWAYS, *UPLINK, *ELSEWHERE}
-    with (there.host if opener_is_host else there.world).entered():
+def _opened(there: Neighbourhood, packet: Packet, used: socket.socket) -> socket.socket:
+    """Have the host say something to the guest over UDP, from where the packet is to go."""
+    with there.host.entered():
         opener = new_socket(packet.source.version, socket.SOCK_DGRAM)
     opener.setsockopt(*_TRANSPARENT[packet.source.version], 1)
     opener.setblocking(False)  # noqa: FBT003 - the name of the method says it
     opener.bind((str(packet.destination), packet.port))
     opener.sendto(b"hello", (str(packet.source), used.getsockname()[1]))
+    assert select.select([used], [], [], _TOLD_S)[0], "the guest was not reached"
+    used.recv(16)
     return opener
 
 
@@ -296,7 +292,7 @@ def _at(address: Address, port: int) -> tuple[str, int] | tuple[str, int, int, i
 
 
 def checksum(data: bytes) -> int:
-    """Sum up as IP and ICMP do."""
+    """Sum data up as ICMP and IP do."""
     data += b"\0" * (len(data) % 2)
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from supervisor.config import Config
 from supervisor.firewall.networks import Address, Destination, Ports
 from supervisor.firewall.policy import Policy
+from supervisor.scope import GitHubPlace
 
 Interface = IPv4Interface | IPv6Interface
 """An address of this host's on the bridge, with the network there."""
@@ -33,12 +34,31 @@ def endpoints(config: Config) -> tuple[Endpoint, ...]:
     proxies = config.proxies
     named = (("http-proxy", proxies.http), ("https-proxy", proxies.https))
     found = [Endpoint(key, proxy.host, proxy.port) for key, proxy in named if proxy]
+    if config.dockerhub_mirror:
+        found.append(_endpoint("dockerhub-mirror", config.dockerhub_mirror))
+    github = GitHubPlace.parse(config.github_url)
+    # GitHub's own clouds have many names and addresses, and none of these is private.
+    if github.is_server and not _is_loopback(github.url):
+        found.append(_endpoint("github-url", github.url))
     if config.policy.url:
-        parts = urlsplit(config.policy.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        found.append(Endpoint("policy.url", parts.hostname or "", port))
+        found.append(_endpoint("policy.url", config.policy.url))
     found += [Endpoint("ssh-debug", server.host, server.port) for server in config.ssh_debug]
     return tuple(found)
+
+
+def _endpoint(key: str, url: str) -> Endpoint:
+    parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    return Endpoint(key, parts.hostname or "", port)
+
+
+def _is_loopback(url: str) -> bool:
+    """Tell whether nobody but this host can mean this place: a GitHub to try the daemon with."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def policy_of(

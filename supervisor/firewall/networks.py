@@ -52,9 +52,13 @@ class Destination:
     network: Network
     ports: Ports | None = None
 
+    @property
+    def is_one_address(self) -> bool:
+        """Whether its network has no more than that."""
+        return self.network.num_addresses == 1
+
     def __str__(self) -> str:
-        one = self.network.num_addresses == 1
-        text = str(self.network.network_address if one else self.network)
+        text = str(self.network.network_address if self.is_one_address else self.network)
         if self.ports is None:
             return text
         if isinstance(self.network, IPv6Network):

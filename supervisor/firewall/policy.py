@@ -21,9 +21,10 @@ class Policy:
         subnets: The bridge's own networks, which guests have their addresses from.
         gateways: The bridge's own addresses, at which DNS and DHCP answer.
         services: What this host offers to guests over TCP: one address each, with ports.
-        allowed: Networks that win over the denylist, and endpoints (with ports), which may be at
-            this host too.
+        allowed: What wins over the denylist: networks, and certain ports in them. Ports of one
+            address, an endpoint, are open also where the address is this host's.
         denied: Networks that no guest reaches.
+        closes_ipv6: Nothing that guests send over IPv6 is heard, whatever else is allowed.
     """
 
     installation: str
@@ -33,6 +34,7 @@ class Policy:
     services: tuple[Destination, ...]
     allowed: tuple[Destination, ...]
     denied: tuple[Network, ...]
+    closes_ipv6: bool = False
 
     def allowed_networks(self) -> tuple[Network, ...]:
         """Give what is allowed whatever the port."""
@@ -41,6 +43,10 @@ class Policy:
     def allowed_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:
         """Give what is allowed at certain ports only, in order of the ports."""
         return _by_ports(self.allowed)
+
+    def endpoints_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:
+        """Give what of that is one address: it is open also where that is this host's."""
+        return _by_ports(entry for entry in self.allowed if entry.is_one_address)
 
     def services_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:
         """Give where this host's services are, in order of their ports."""

@@ -16,6 +16,8 @@ _DROPPED = {
     ruleset.FLOODED: "too many connections to this host's services",
     ruleset.QUESTIONS: "too many questions to this host's DNS",
     ruleset.ANSWERS: "from denied addresses",
+    ruleset.UNASKED: "to runners that had not asked for it",
+    ruleset.CLOSED: "over IPv6, which is closed",
 }
 
 

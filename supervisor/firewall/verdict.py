@@ -11,10 +11,11 @@ from supervisor.firewall.ruleset import LINK_LOCAL, LOOPBACK, unheard
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from supervisor.firewall.networks import Address, Network
+    from supervisor.firewall.networks import Address, Destination, Network
     from supervisor.firewall.policy import Policy
 
 _DNS = 53
+_IPV6 = 6
 
 
 class Verdict(Enum):
@@ -36,6 +37,8 @@ class Protocol(Enum):
 @dataclass(frozen=True, kw_only=True)
 class Packet:
     """A packet that a guest sends. DHCP and neighbour discovery are not told of here.
+
+    What others send to guests is simple: answers, and errors, to what a guest has opened.
 
     Attributes:
         source: Its sender's address.
@@ -64,73 +67,77 @@ def verdict(policy: Policy, local: Collection[Address], packet: Packet) -> Verdi
     """
     source, aim = packet.source, packet.destination
     from_link = source in LINK_LOCAL
-    if source in policy.gateways or not (from_link or _within(source, policy.subnets)):
+    is_closed = policy.closes_ipv6 and source.version == _IPV6
+    is_own = source not in policy.gateways and (from_link or _within(source, policy.subnets))
+    if is_closed or not is_own:
         return Verdict.DROPPED
     here = {*local, *policy.gateways}
+    dialled = _Aim(packet.protocol, aim, packet.port)
     is_host = _is_host(here, aim)
-    if _is_offered(policy, packet) or (packet.answers and is_host):
-        return _forwarded(policy, here, packet)
+    if _is_offered(policy, dialled) or (packet.answers and is_host):
+        return _after_nat(policy, here, packet, dialled)
     if _within(aim, unheard(policy)):
         return Verdict.DROPPED
     if from_link:
         return Verdict.REJECTED
-    if not _is_endpoint(policy, packet, aim, packet.port):
+    if not _is_endpoint(policy, dialled):
         near = is_host or _within(aim, (*policy.subnets, LINK_LOCAL))
-        if near or _is_denied(policy, aim):
+        if near or not (_is_allowed_port(policy, dialled) or _is_open(policy, aim)):
             return Verdict.REJECTED
-    return _forwarded(policy, here, packet)
+    return _after_nat(policy, here, packet, dialled)
 
 
-def arrival(policy: Policy, source: Address, protocol: Protocol, port: int = 0) -> Verdict:
-    """Say what becomes of what the world sends to a guest, unasked.
-
-    Args:
-        policy: What guests may reach, and so be reached by.
-        source: Its sender, who is not this host.
-        protocol: What it carries.
-        port: The sender's; 0 for an echo.
-    """
-    packet = Packet(source=source, destination=source, protocol=protocol, port=port)
-    if _is_endpoint(policy, packet, source, port) or not _is_denied(policy, source):
-        return Verdict.ACCEPTED
-    return Verdict.DROPPED
+@dataclass(frozen=True)
+class _Aim:
+    protocol: Protocol
+    address: Address
+    port: int
 
 
-def _is_offered(policy: Policy, packet: Packet) -> bool:
-    """Tell whether it goes to what this host has for guests."""
-    if packet.protocol is Protocol.ECHO:
+def _is_offered(policy: Policy, aim: _Aim) -> bool:
+    """Tell whether this is what this host has for guests."""
+    if aim.protocol is Protocol.ECHO:
         return False
-    if packet.port == _DNS and packet.destination in policy.gateways:
+    if aim.port == _DNS and aim.address in policy.gateways:
         return True
-    return packet.protocol is Protocol.TCP and any(
-        service.ports and packet.port in service.ports and packet.destination in service.network
-        for service in policy.services
+    return aim.protocol is Protocol.TCP and _is_in(policy.services, aim)
+
+
+def _is_endpoint(policy: Policy, aim: _Aim) -> bool:
+    """Tell whether this very address is allowed at this port, also where it is this host's."""
+    ones = (entry for entry in policy.allowed if entry.is_one_address)
+    return aim.protocol is not Protocol.ECHO and _is_in(ones, aim)
+
+
+def _is_allowed_port(policy: Policy, aim: _Aim) -> bool:
+    """Tell whether the address is allowed at this port, alone or among others."""
+    return aim.protocol is not Protocol.ECHO and _is_in(policy.allowed, aim)
+
+
+def _is_in(destinations: Iterable[Destination], aim: _Aim) -> bool:
+    return any(
+        entry.ports is not None and aim.port in entry.ports and aim.address in entry.network
+        for entry in destinations
     )
 
 
-def _is_endpoint(policy: Policy, packet: Packet, aim: Address, port: int) -> bool:
-    """Tell whether an address is allowed at this very port."""
-    return packet.protocol is not Protocol.ECHO and any(
-        entry.ports is not None and port in entry.ports and aim in entry.network
-        for entry in policy.allowed
-    )
+def _is_open(policy: Policy, address: Address) -> bool:
+    return _within(address, policy.allowed_networks()) or not _within(address, policy.denied)
 
 
-def _is_denied(policy: Policy, aim: Address) -> bool:
-    return not _within(aim, policy.allowed_networks()) and _within(aim, policy.denied)
-
-
-def _forwarded(policy: Policy, here: Collection[Address], packet: Packet) -> Verdict:
-    """Look at the packet again after destination NAT, unless it is for this host."""
-    aim, port = packet.translated or (packet.destination, packet.port)
-    if _is_host(here, aim):
-        return Verdict.ACCEPTED
-    if _within(aim, policy.subnets):
-        return Verdict.REJECTED
-    as_sent = _is_endpoint(policy, packet, packet.destination, packet.port)
-    if (as_sent and not packet.answers) or _is_endpoint(policy, packet, aim, port):
-        return Verdict.ACCEPTED
-    return Verdict.REJECTED if _is_denied(policy, aim) else Verdict.ACCEPTED
+def _after_nat(policy: Policy, here: Collection[Address], packet: Packet, dialled: _Aim) -> Verdict:
+    """Look again at where the packet goes, when it arrives at this host or is forwarded."""
+    aim = _Aim(packet.protocol, *packet.translated) if packet.translated else dialled
+    if _is_host(here, aim.address):
+        accepted = packet.answers or any(
+            _is_offered(policy, one) or _is_endpoint(policy, one) for one in (dialled, aim)
+        )
+    elif _within(aim.address, policy.subnets):
+        accepted = False
+    else:
+        as_sent = _is_allowed_port(policy, dialled) and not packet.answers
+        accepted = as_sent or _is_allowed_port(policy, aim) or _is_open(policy, aim.address)
+    return Verdict.ACCEPTED if accepted else Verdict.REJECTED
 
 
 def _is_host(here: Collection[Address], address: Address) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from guest_policies import LOCAL
@@ -18,11 +19,12 @@ from sandbox.namespaces import (
     OTHER_GUEST,
     SUBNETS,
     UPLINK,
+    Namespace,
 )
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.networks import Address, Destination, Network, Ports, parse_destinations
 from supervisor.firewall.policy import Policy
-from supervisor.firewall.verdict import Packet, Protocol, Verdict, arrival, verdict
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
 
 _LINK = IPv6Address("fe80::ff:fe00:1")
 _GUESTS_LINK = IPv6Address("fe80::ff:fe00:2")
@@ -41,6 +43,16 @@ _V6 = st.sampled_from(
         *map(IPv6Address, ("fd77:0:0:1::1", "2001:db8::77", "2606:4700::1111")),
     ]
 ) | st.integers(0x2000 << 112, (0xFE00 << 112) - 1).map(IPv6Address)
+
+
+_PLACES = {
+    version: st.sampled_from([ip_address(address) for address in (*near, *far)])
+    for version, near, far in (
+        (4, (GATEWAYS[0], UPLINK[0], ELSEWHERE[0], OTHER_GUEST[0]), ("203.0.113.77", "10.0.0.1")),
+        (6, (GATEWAYS[1], UPLINK[1], ELSEWHERE[1], OTHER_GUEST[1]), ("2001:db8::77",)),
+    )
+}
+_LINKS = {"ip": "169.254.0.0/16", "ip6": "fe80::/10"}
 
 
 def _network(address: Address, length: int) -> Network:
@@ -90,7 +102,49 @@ def _cases(draw: st.DrawFn) -> tuple[Policy, list[Packet]]:
     aims = (
         st.sampled_from(borders) | st.sampled_from([*LOCAL, *LOCAL, _LINK, *everybody]) | _V4 | _V6
     ).filter(_is_sendable)
-    return policy, draw(st.lists(aims.flatmap(_packets), min_size=20, max_size=30, unique=True))
+    packets = draw(st.lists(aims.flatmap(_packets), min_size=20, max_size=30, unique=True))
+    return policy, _translated(draw, packets)
+
+
+def _translated(draw: st.DrawFn, packets: list[Packet]) -> list[Packet]:
+    """Have the host turn some of what is sent to other places, its own among them."""
+    turned: dict[tuple[Address, Protocol, int], tuple[Address, int] | None] = {}
+    found = []
+    for packet in packets:
+        if packet.answers or packet.source == _GUESTS_LINK or not _is_one(packet.destination):
+            found.append(packet)
+            continue
+        port = 0 if packet.protocol is Protocol.ECHO else packet.port
+        aim = (packet.destination, packet.protocol, port)
+        if aim not in turned:
+            places = _PLACES[packet.source.version]
+            turned[aim] = draw(st.none() | st.tuples(places, st.sampled_from(PORTS)))
+        found.append(replace(packet, translated=turned[aim]))
+    return found
+
+
+def _translate(host: Namespace, packets: list[Packet]) -> None:
+    """Put in place what turns these packets, as Docker and kube-proxy would."""
+    rules = {_translation(packet) for packet in packets if packet.translated}
+    name = "table inet translations"
+    chain = "chain c { type nat hook prerouting priority dstnat;\n" + "\n".join(rules) + "\n}"
+    host.run("nft", "-f", "-", script=f"{name}\ndelete {name}\n{name} {{\n{chain}\n}}\n")
+
+
+def _translation(packet: Packet) -> str:
+    assert packet.translated
+    to, port = packet.translated
+    ip = "ip6" if to.version == 6 else "ip"
+    where = f"{ip} saddr != {_LINKS[ip]} {ip} daddr {packet.destination}"
+    if packet.protocol is Protocol.ECHO:
+        icmp = "icmpv6" if to.version == 6 else "icmp"
+        return f"{where} {icmp} type echo-request dnat {ip} to {to}"
+    there = f"[{to}]:{port}" if to.version == 6 else f"{to}:{port}"
+    return f"{where} {packet.protocol.value} dport {packet.port} dnat {ip} to {there}"
+
+
+def _is_one(address: Address) -> bool:
+    return not address.is_multicast and str(address) != "255.255.255.255"
 
 
 def _is_sendable(address: Address) -> bool:
@@ -107,7 +161,7 @@ def _packets(aim: Address) -> st.SearchStrategy[Packet]:
     version = aim.version == 6
     own = st.just(_OWN[version])
     forged = st.sampled_from([ip_network(FORGED[version])[9], ip_address(GATEWAYS[version])])
-    to_one = not aim.is_multicast and str(aim) != "255.255.255.255"
+    to_one = _is_one(aim)
     sent = st.builds(
         Packet,
         # A guest's own kernel does not send to everybody from an address that is not its own.
@@ -133,22 +187,7 @@ def _packets(aim: Address) -> st.SearchStrategy[Packet]:
         port=st.integers(20000, 60000),
         answers=st.just(value=True),
     )
-    is_open = to_one and aim != _LINK and not _within_guests(aim)
-    return st.one_of(sent, sent, sent, sent, answers) if is_open else sent
-
-
-def _within_guests(aim: Address) -> bool:
-    return aim not in LOCAL and any(aim in ip_network(subnet) for subnet in SUBNETS)
-
-
-def _wanted(policy: Policy, packet: Packet) -> Verdict:
-    """Say what becomes of a packet, and before of what it answers to."""
-    aim = packet.destination
-    if packet.answers and aim not in LOCAL:
-        begun = arrival(policy, aim, packet.protocol, packet.port)
-        if begun is not Verdict.ACCEPTED:
-            return begun
-    return verdict(policy, LOCAL, packet)
+    return st.one_of(sent, sent, sent, sent, answers) if aim in LOCAL else sent
 
 
 @settings(
@@ -165,11 +204,22 @@ def test_what_becomes_of_a_packet_is_what_the_model_says(
     ground = lasting_ground
     ground.nft.apply(ruleset.render(policy))
     listed = ground.live()
+    _translate(ground.there.host, packets)
 
-    wanted = [_wanted(policy, packet) for packet in packets]
+    wanted = [verdict(policy, LOCAL, packet) for packet in packets]
 
     found = fates(ground.there, ground.listeners, packets, wanted)
 
     assert live.fault(policy, listed, None) == ""
-    wrong = [(p, f, w) for p, f, w in zip(packets, found, wanted, strict=True) if f != w]
+    wrong = [
+        (p, f, w)
+        for p, f, w in zip(packets, found, wanted, strict=True)
+        if _seen(ground, p, f) != _seen(ground, p, w)
+    ]
     assert wrong == [], ruleset.render(policy)
+
+
+def _seen(ground: Ground, packet: Packet, fate: Verdict) -> Verdict:
+    # With br_netfilter a guest is not told of a refusal after NAT (`_after_nat` in test_flows).
+    untold = ground.bridged and packet.translated and fate is Verdict.REJECTED
+    return Verdict.DROPPED if untold else fate

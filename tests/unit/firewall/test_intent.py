@@ -88,6 +88,42 @@ def test_proxies_and_debug_servers_stay_open_by_their_addresses() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"dockerhub_mirror": "https://mirror.example:5000"}, ("mirror.example", 5000)),
+        ({"dockerhub_mirror": "https://[fd00::9]"}, ("fd00::9", 443)),
+        ({"github_url": "https://git.example.com"}, ("git.example.com", 443)),
+        ({"github_url": "https://git.example.com:8443/api/v3"}, ("git.example.com", 8443)),
+        ({"github_url": "http://10.0.0.9"}, ("10.0.0.9", 80)),
+    ],
+)
+def test_a_mirror_and_an_enterprise_server_stay_open(
+    settings: dict[str, str], wanted: tuple[str, int]
+) -> None:
+    config = configured(**settings, denylist="0.0.0.0/0, ::/0")
+    (key,) = settings
+    host, port = wanted
+    assert endpoints(config) == (Endpoint(key.replace("_", "-"), host, port),)
+    (opened,) = policy_of(config, BRIDGE, {host: (ip_address("10.8.0.1"),)}).allowed
+    assert str(opened) == f"10.8.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com",
+        "https://api.github.com",
+        "https://octocorp.ghe.com",
+        "http://127.0.0.1:8080",
+        "http://localhost:8080",
+        "http://[::1]:8080",
+    ],
+)
+def test_githubs_clouds_and_a_github_on_trial_need_no_exception(url: str) -> None:
+    assert endpoints(configured(github_url=url)) == ()
+
+
 def test_what_only_the_host_itself_reaches_is_not_opened() -> None:
     config = configured(http_proxy="http://proxy.example:3128")
     known = {"proxy.example": (ip_address("127.0.1.1"), ip_address("::1"), ip_address("0.0.0.0"))}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandbox.namespaces import ELSEWHERE, GATEWAYS, GUEST, OTHER_GUEST, UPLINK
 from supervisor.firewall.policy import Policy
-from supervisor.firewall.verdict import Packet, Protocol, Verdict, arrival, verdict
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
 
 ACCEPTED, REJECTED, DROPPED = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DROPPED
 _PROTOCOLS = st.sampled_from(Protocol)
@@ -114,15 +114,47 @@ def test_nat_does_not_lead_where_the_denylist_forbids(port: int, protocol: Proto
     assert _fate(replace(policy, denied=(ip_network("11.0.0.0/8"),)), hidden) is ACCEPTED
 
 
-def test_what_denied_addresses_begin_is_dropped_unless_they_are_allowed() -> None:
-    policy = a_policy(denied="10.0.0.0/8", allowed="10.5.0.0/16, 10.6.0.1:443")
+@given(_HOSTS, _PORTS, _PROTOCOLS)
+def test_ports_of_many_addresses_do_not_open_the_host(
+    aim: object, port: int, protocol: Protocol
+) -> None:
+    wide = a_policy(allowed="0.0.0.0/1:1-65535, 128.0.0.0/1:1-65535, [::/0]:1-65535")
 
-    def fate(source: str, port: int, protocol: Protocol = Protocol.TCP) -> Verdict:
-        return arrival(policy, ip_address(source), protocol, port)
+    packet = _to(str(aim), port, protocol)
+    assert _fate(wide, packet) is _fate(a_policy(), packet)
 
-    assert fate("10.4.0.1", 443) is DROPPED
-    assert fate("10.5.0.1", 443) is ACCEPTED
-    assert fate("10.6.0.1", 443) is ACCEPTED
-    assert fate("10.6.0.1", 444) is DROPPED
-    assert fate("10.6.0.1", 0, Protocol.ECHO) is DROPPED
-    assert fate("8.8.8.8", 1) is ACCEPTED
+
+def test_ports_of_many_addresses_win_over_the_denylist() -> None:
+    policy = a_policy(denied="10.0.0.0/8", allowed="10.0.0.0/8:8443")
+
+    assert _fate(policy, _to("10.0.0.9", 8443)) is ACCEPTED
+    assert _fate(policy, _to("10.0.0.9", 8444)) is REJECTED
+
+
+@given(_HOSTS, _PORTS, _PROTOCOLS)
+def test_nat_does_not_lead_back_to_the_host(aim: object, port: int, protocol: Protocol) -> None:
+    policy = a_policy(allowed="0.0.0.0/0, ::/0, 0.0.0.0/0:1-65535, [::/0]:1-65535")
+    there = ip_address(str(aim))
+    dialled = "203.0.113.7" if there.version == 4 else "2001:db8::7"
+
+    led = _to(dialled, 9, protocol, translated=(there, port))
+    assert _fate(policy, led) is _fate(a_policy(), _to(str(aim), port, protocol))
+
+
+def test_nat_may_lead_to_the_host_what_is_allowed_as_it_was_dialled() -> None:
+    policy = a_policy(allowed="10.96.0.1:443")
+    led = _to("10.96.0.1", translated=(ip_address(UPLINK[0]), 6443))
+
+    assert _fate(policy, led) is ACCEPTED
+    assert _fate(policy, replace(led, port=444)) is REJECTED
+
+
+@given(_HOSTS, _PORTS, _PROTOCOLS, st.booleans())
+def test_where_ipv6_is_closed_only_ipv4_is_as_ever(
+    aim: object, port: int, protocol: Protocol, answers: bool
+) -> None:
+    policy = a_policy(allowed="[2001:db8::1]:443")
+    packet = _to(str(aim), port, protocol, answers=answers)
+
+    wanted = DROPPED if packet.source.version == 6 else _fate(policy, packet)
+    assert _fate(replace(policy, closes_ipv6=True), packet) is wanted
