@@ -29,7 +29,7 @@ class FiltersSeen:
     Attributes:
         checks: of the firewall, that it was the last of.
         lacking: what is not there, by the guest's name, or BRIDGE.
-        spelled: how those are spelled that are whole, likewise.
+        spelled: how guests' filters are spelled when they are whole, by their names.
         error: why it could not be looked; then nothing else is known.
         warning: why there was nothing to look at.
     """
@@ -80,17 +80,15 @@ def look(
         bridge = filters.read(nftables.table(filters.TABLE, filters.BRIDGE_FAMILY))
     except (LxdError, NftablesError, ValueError) as error:
         return FiltersSeen(checks, error=str(error))
-    faults = {BRIDGE: filters.bridge_fault(names, bridge, before.get(BRIDGE, ""))}
-    spelled = {BRIDGE: filters.spelling(names, bridge)}
-    for port in filter(lambda port: port.filtered, wanted):
-        known = before.get(port.instance, "")
-        faults[port.instance] = filters.guest_fault(port, guests, known)
-        spelled[port.instance] = filters.spelling(port.chains, guests)
-    return FiltersSeen(
-        checks,
-        lacking={name: fault for name, fault in faults.items() if fault},
-        spelled={name: before.get(name, "") if faults[name] else spelled[name] for name in faults},
-    )
+    faults = {BRIDGE: filters.bridge_fault(names, bridge)}
+    spelled = {}
+    for port in wanted:
+        if port.filtered:
+            known = before.get(port.instance, "")
+            fault = filters.guest_fault(port, guests, known)
+            faults[port.instance] = fault
+            spelled[port.instance] = known if fault else filters.spelling(port, guests)
+    return FiltersSeen(checks, {name: fault for name, fault in faults.items() if fault}, spelled)
 
 
 def restore(lxd: Lxd, name: str) -> Restored:

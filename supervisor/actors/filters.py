@@ -136,7 +136,7 @@ class FiltersActor(Actor):
                 continue  # this look may be older
             del self._restored[name]
             if name not in self._lacking:
-                if name in self._spelled:
+                if name == BRIDGE or name in self._spelled:
                     self._healed += 1
                     logger.warning("{} were gone, and LXD has put them back", _filters_of(name))
             else:

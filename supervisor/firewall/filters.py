@@ -75,7 +75,7 @@ def read(document: Mapping[str, Any] | None) -> Chains:
     found: dict[str, list[str]] = {}
     dropping: dict[str, list[str]] = {}
     try:
-        for entry in (document or {"nftables": ()})["nftables"]:
+        for entry in ({"nftables": ()} if document is None else document)["nftables"]:
             ((kind, thing),) = entry.items()
             if kind not in {"chain", "rule"}:
                 continue
@@ -94,9 +94,9 @@ def read(document: Mapping[str, Any] | None) -> Chains:
     )
 
 
-def spelling(names: tuple[str, ...], chains: Chains) -> str:
-    """Spell some chains, to be compared with what they are later."""
-    return "\n".join(chains.spelled.get(name, "") for name in names)
+def spelling(port: Port, chains: Chains) -> str:
+    """Spell a guest's filters, to be compared with what they are later."""
+    return "\n".join(chains.spelled.get(name, "") for name in port.chains)
 
 
 def guest_fault(port: Port, chains: Chains, before: str) -> str:
@@ -115,7 +115,8 @@ def guest_fault(port: Port, chains: Chains, before: str) -> str:
             return f"the chain {name} is gone"
         if not any(port.mac in rule for rule in chains.dropping[name]):
             return f"the chain {name} does not hold the guest to its MAC"
-    return _change(f"the filters of {port.instance}", port.chains, chains, before)
+    changed = before and spelling(port, chains) != before
+    return f"the filters of {port.instance} were changed" if changed else ""
 
 
 def bridge_chains(bridge: str, config: Mapping[str, str]) -> tuple[str, ...]:
@@ -133,26 +134,15 @@ def bridge_chains(bridge: str, config: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{hook}.{bridge}" for hook in hooks)
 
 
-def bridge_fault(names: tuple[str, ...], chains: Chains, before: str) -> str:
-    """Say what a bridge's rules lack first; nothing if they are whole.
-
-    Args:
-        names: of its chains.
-        chains: of the table that LXD has them in.
-        before: how they were spelled when they were whole; empty if that is not known.
-    """
+def bridge_fault(names: tuple[str, ...], chains: Chains) -> str:
+    """Say what a bridge's rules lack first; nothing if there are such in each of its chains."""
     for name in names:
         if name not in chains.spelled:
             return f"the chain {name} is gone"
         if "\n" not in chains.spelled[name]:
             return f"the chain {name} is empty"
-    return _change("the rules of the bridge", names, chains, before)
+    return ""
 
 
 def _is_true(value: str) -> bool:
-    """Tell whether LXD takes a setting for on."""
     return value.lower() in _TRUE
-
-
-def _change(whose: str, names: tuple[str, ...], chains: Chains, before: str) -> str:
-    return f"{whose} were changed" if before and spelling(names, chains) != before else ""
