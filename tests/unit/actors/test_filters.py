@@ -93,8 +93,8 @@ def checked(world: World, checks: int) -> None:
 
 def armed(world: World, wait_s: float) -> None:
     """Wait until it is to look again after so long."""
-    due = pytest.approx(world.clock.monotonic() + wait_s)
-    eventually(lambda: world.clock._earliest() == due)
+    due, timers = world.clock.monotonic() + wait_s, world.system.timers
+    eventually(lambda: any(one.due == due and one.pending for *_, one in list(timers._heap)))
 
 
 def is_at(world: World, name: str, stage: Stage) -> None:
