@@ -93,7 +93,7 @@ class FiltersActor(Actor):
             self._warnings = (seen.warning,) if seen.warning else ()
             self._lacking, self._spelled = seen.lacking, seen.spelled
             failed = self._judge()
-            for name in self._lacking.keys() - failed:
+            for name in sorted(self._lacking.keys() - failed):
                 if not self._is_restoring(name) and name not in self._restored:
                     self._restore(name)
             self._replace_one()
@@ -120,8 +120,7 @@ class FiltersActor(Actor):
         self._restoring.pop(outcome.name, None)
         self._restored[outcome.name] = (outcome, self._looks)
         self._spelled = {k: v for k, v in self._spelled.items() if k != outcome.name}
-        if not any(self._is_restoring(name) for name in self._restoring):
-            self._look(_Look())
+        self._look(_Look())
 
     def _is_restoring(self, name: str) -> bool:
         # Work that waits in a lane is dropped when its runner's actor starts anew.
@@ -146,6 +145,7 @@ class FiltersActor(Actor):
                     logger.warning("{} are gone: {}", _filters_of(name), error)
                 self._errors[name] = error
                 self._failures[name] = self._failures.get(name, 0) + (not outcome.outage)
+        self._restoring = {k: v for k, v in self._restoring.items() if self._is_restoring(k)}
         self._failures = {k: v for k, v in self._failures.items() if k in self._lacking}
         self._errors = {k: v for k, v in self._errors.items() if k in self._lacking}
         return failed

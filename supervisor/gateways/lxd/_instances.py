@@ -265,9 +265,11 @@ def _instance(entry: Mapping[str, Any]) -> Instance:
             ephemeral=entry["ephemeral"],
             created_at=moment(entry["created_at"]),
             config=dict(entry["config"] or {}),
-            devices=dict(entry.get("expanded_devices") or {}),
+            devices={
+                name: dict(device) for name, device in (entry.get("expanded_devices") or {}).items()
+            },
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LxdError("LXD describes an instance in an unknown way") from error
 
 
