@@ -145,6 +145,8 @@ class FiltersActor(Actor):
                     logger.warning("{} are gone: {}", _filters_of(name), error)
                 self._errors[name] = error
                 self._failures[name] = self._failures.get(name, 0) + (not outcome.outage)
+        # What this look has compared with is not what LXD has made of these since.
+        self._spelled = {k: v for k, v in self._spelled.items() if k not in self._restored}
         self._restoring = {k: v for k, v in self._restoring.items() if self._is_restoring(k)}
         self._failures = {k: v for k, v in self._failures.items() if k in self._lacking}
         self._errors = {k: v for k, v in self._errors.items() if k in self._lacking}
