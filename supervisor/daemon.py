@@ -16,6 +16,7 @@ from pykka import ActorDeadError, ActorRef, Timeout
 from supervisor import credentials, policy_work, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
+from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.policy import PolicyActor
@@ -243,6 +244,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
+            ChildSpec("filters", partial(FiltersActor.start, system, parts), shutdown=1),
         ],
     )
 

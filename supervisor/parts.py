@@ -67,7 +67,8 @@ class Parts:
             actor never meets its own earlier work.
         nftables: the gateway to the kernel's packet filter.
         names: what hosts' names stand for.
-        asking: finds out what the firewall depends on; it may hang with LXD or a name server.
+        asking: finds out what the firewall depends on, and whether LXD's filters are there; it may
+            hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
         policy: the policy service's address and process, which outlive its actor.

@@ -66,15 +66,27 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall", "policy")
+            for actor in ("storage", "firewall", "filters", "policy")
             for warning in _details_of(actor, root).get("warnings", ())
         ],
     }
 
 
 def firewall_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of the firewall what its actor has published; without one it is not known to be there."""
-    return _published_by("firewall", root, {"in_place": False, "checks": 0})
+    """Say of the firewall what its actors have published; without them it is not known to be there.
+
+    One of them keeps this installation's own rules, the other what LXD filters at the guests'
+    ports. Only what both have is in place, and a look is done when both have looked.
+    """
+    unknown = {"in_place": False, "checks": 0}
+    own = _published_by("firewall", root, unknown)
+    lxds = _published_by("filters", root, unknown)
+    report = {**own, "checks": min(own["checks"], lxds["checks"])}
+    report["warnings"] = (*own.get("warnings", ()), *lxds.get("warnings", ()))
+    report["unfiltered"] = lxds.get("unfiltered", ())
+    if own["in_place"] and lxds["state"] != "ready":
+        report |= {"in_place": False, "state": lxds["state"], "reason": lxds["reason"]}
+    return report
 
 
 def policy_report(root: TreeNode | None) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from supervisor.firewall.networks import Address
 from supervisor.firewall.report import details
 from supervisor.firewall_work import Kept, Surroundings, TableFailed, TableReady
 from supervisor.gateways.nftables import Monitor, NftablesError
-from supervisor.messages import AnnounceFirewall, CheckFirewall, ConfigChanged, FirewallChanged
+from supervisor.messages import (
+    AnnounceFirewall,
+    CheckFilters,
+    CheckFirewall,
+    ConfigChanged,
+    FirewallChanged,
+)
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.waits import doubled
@@ -232,6 +238,7 @@ class FirewallActor(Actor):
             self._healed += 1
             self._since = None
             self._healed_s = self.system.clock.monotonic()
+            self._check_filters()  # who has changed this may have changed LXD's rules too
         elif self._kept is None or self._kept.policy != policy:
             logger.info("the firewall is in place: table inet {}", found.live.name)
         self._kept, self._live = found.kept, found.live
@@ -282,6 +289,7 @@ class FirewallActor(Actor):
         self._checks += 1
         self._checking = False
         self._show()
+        self._check_filters()
         if self._check_again:
             self._begin_check()
         else:
@@ -299,6 +307,9 @@ class FirewallActor(Actor):
         if change != self._told:
             self._told = change
             self._announce(AnnounceFirewall())
+
+    def _check_filters(self) -> None:
+        self.system.directory.tell("filters", CheckFilters(self._checks))
 
     def _show(self) -> None:
         self.publish(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NOBODY = 65534
 FIXED = {
     "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
+    "filters",
     "core", "control",
 }  # fmt: skip
 

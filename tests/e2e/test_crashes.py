@@ -25,6 +25,7 @@ FIXED = (
     "policy",
     "fleet",
     "events",
+    "filters",
 )
 
 

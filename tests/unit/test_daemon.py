@@ -131,6 +131,7 @@ def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     order = [child.id for child in spec.children]
     assert order == [
         "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
+        "filters",
     ]  # fmt: skip
 
 

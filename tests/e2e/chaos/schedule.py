@@ -20,7 +20,9 @@ MOST_RUNNERS = 4
 PLACES = ("acme", "acme/demo")
 """Where runners may be registered; the jobs may run on those of both."""
 
-CORE = ("tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events")
+CORE = (
+    "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events", "filters",
+)  # fmt: skip
 ROOT = ("control", "core")
 
 GITHUB_FAULTS = (
