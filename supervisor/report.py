@@ -76,7 +76,7 @@ def firewall_report(root: TreeNode | None) -> dict[str, Any]:
     """Say of the firewall what its actor has published; without one it is not known to be there."""
     found = next((node for node in _nodes(root) if node.id == "firewall"), None)
     # One that is being started again has published nothing yet.
-    unknown = {"in_place": False, "checks": 0}
+    unknown = {"in_place": False, "checks": 0, "incarnation": ""}
     if found is None or not found.alive:
         reason = "the daemon is not looking after it now: its actor is being started again"
         return {**unknown, "state": "down", "reason": reason}

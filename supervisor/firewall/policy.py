@@ -24,6 +24,7 @@ class Policy:
         allowed: Networks that win over the denylist, and endpoints (with ports), which may be at
             this host too.
         denied: Networks that no guest reaches.
+        closes_ipv6: Nothing that guests send over IPv6 is heard, whatever else is allowed.
     """
 
     installation: str
@@ -33,6 +34,7 @@ class Policy:
     services: tuple[Destination, ...]
     allowed: tuple[Destination, ...]
     denied: tuple[Network, ...]
+    closes_ipv6: bool = False
 
     def allowed_networks(self) -> tuple[Network, ...]:
         """Give what is allowed whatever the port."""
