@@ -9,15 +9,12 @@ from __future__ import annotations
 import errno
 import select
 import socket
+from collections.abc import Callable
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from supervisor.waits import doubled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Listen = Callable[[], socket.socket]
 """Opens a socket on which the kernel tells of changes; raises OSError if it can't."""
