@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.firewall.intent import Intent
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
 
 if TYPE_CHECKING:
     from supervisor.config import Config
+    from supervisor.firewall.intent import Intent
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class FirewallChanged:
 
     in_place: bool
     reason: str = ""
-    intent: Intent | None = None
+    intent: "Intent | None" = None
     filters_ipv6: bool | None = None
 
 

@@ -174,7 +174,8 @@ def test_a_firewall_that_is_not_in_place_is_a_problem() -> None:
 
 def test_a_firewall_is_shown_as_its_actor_has_published_it() -> None:
     tree = root(node("firewall", reason="it guards lxdbr0", details={"in_place": True}))
-    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 0}
+    counts = {"checks": 0, "incarnation": ""}
+    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True, **counts}
     assert firewall_report(tree) == shown
 
 
