@@ -39,7 +39,7 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
         policy = _policy(many)
         for _ in range(rounds):
             by_hand.append(_took(lambda: nft.apply(_by_hand(many))))
-            ruleset.sets.cache_clear()  # as for a denylist that has just changed
+            ruleset.written_sets.cache_clear()  # as for a denylist that has just changed
             ours.append(_took(lambda: nft.apply(ruleset.render(policy))))
             checks.append(_took(lambda: _check(nft, policy)))
             # In turns, and in both orders, so that what else the machine does is shared out.

@@ -195,6 +195,7 @@ def make_parts(config: Config) -> Parts:
         sees_ipv6=bridge_netfilter.sees_ipv6,
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
+        closing=Workers("closing", 1),
     )
 
 

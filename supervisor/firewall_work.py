@@ -8,6 +8,7 @@ first may hang with LXD or a name server.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from supervisor.config import Config
@@ -21,6 +22,8 @@ from supervisor.gateways.names import Answer, Names
 from supervisor.gateways.nftables import Nftables, NftablesError
 
 _LOOKUP_LIMIT_S = 5.0
+_LONG = 1_000
+"""So many networks take no time that anybody would notice; 50,000 take seconds."""
 _HWADDR = "volatile.eth0.hwaddr"
 _EXTERNAL = (
     "firewall: external: nothing here holds the guests to what they may reach; whoever does it "
@@ -170,11 +173,11 @@ def ensure(
         before: what was there last, to go on counting from if it is not there any more.
     """
     try:
-        tables = nftables.tables()
-        obstacle = _foreign(tables, policy)
-        if obstacle and kept is None and _name_of(policy) not in tables:
+        tables = nftables.tables_with_chains()
+        obstacle, there = _foreign(tables, policy), _name_of(policy) in tables
+        if obstacle and kept is None and not there:
             return TableFailed(obstacle)  # it was there first
-        found = _ensure(nftables, policy, kept, before)
+        found = _ensure(nftables, policy, kept, before, there=there)
         return replace(found, warnings=tuple(_stale(tables, policy)), obstacle=obstacle)
     except (NftablesError, _NotTaken) as error:
         return TableFailed(str(error))
@@ -185,11 +188,16 @@ class _NotTaken(Exception):
 
 
 def _ensure(
-    nftables: Nftables, policy: Policy, kept: Kept | None, before: LiveTable | None
+    nftables: Nftables,
+    policy: Policy,
+    kept: Kept | None,
+    before: LiveTable | None,
+    *,
+    there: bool,
 ) -> TableReady:
     healed, found = "", None
     try:
-        found = _read(nftables, policy)
+        found = _read(nftables, policy) if there else None
     except ValueError as error:
         healed = str(error)  # somebody has put into it what never was in it
     if kept and kept.policy == policy:
@@ -198,7 +206,15 @@ def _ensure(
             return TableReady(kept, found)
     counted = found or before
     counts = (counted.rejected, counted.counters) if counted else ()
+    if (healed or found is None) and _takes_long(policy):
+        nftables.apply(ruleset.render_closed(policy, *counts))
     nftables.apply(ruleset.render(policy, *counts))
+    if kept and kept.policy == policy:
+        # What is known to work needs no proof; the kernel's notice of it has the daemon look again.
+        again = kept.reference
+        if counted:
+            again = replace(again, rejected=counted.rejected, counters=counted.counters)
+        return TableReady(kept, again, healed)
     try:
         applied = _read(nftables, policy)
         wrong = live.fault(policy, applied, None)
@@ -207,6 +223,22 @@ def _ensure(
     if applied is None or wrong:
         raise _NotTaken(f"the kernel does not hold what was just put there: {wrong}")
     return TableReady(Kept(policy, applied), applied, healed if kept else "")
+
+
+def close_if_gone(nftables: Nftables, policy: Policy, before: LiveTable | None) -> None:
+    """Let guests reach nothing but this host if their table is gone, until it is back.
+
+    For while another call of `ensure` is under way, which may take seconds; one more is to follow.
+    """
+    counts = (before.rejected, before.counters) if before else ()
+    # What goes wrong here, the look that follows meets too, and tells of.
+    with suppress(NftablesError):
+        if _takes_long(policy) and _name_of(policy) not in nftables.tables_with_chains():
+            nftables.apply(ruleset.render_closed(policy, *counts))
+
+
+def _takes_long(policy: Policy) -> bool:
+    return len(policy.denied) + len(policy.allowed) > _LONG
 
 
 def table_of(config: Config) -> str:

@@ -69,6 +69,7 @@ class Parts:
         sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
         asking: finds out what the firewall depends on; it may hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
+        closing: closes what the firewall guards while that work is under way, and the table gone.
     """
 
     settings: Settings
@@ -88,3 +89,4 @@ class Parts:
     sees_ipv6: Callable[[], bool]
     asking: Workers
     firewall: Workers
+    closing: Workers

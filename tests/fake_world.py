@@ -403,6 +403,7 @@ class World:
             sees_ipv6=lambda: self.filters_ipv6,
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
+            closing=Workers("closing", 1),
         )
 
     def reconfigure(self, **changes: Any) -> None:

@@ -55,6 +55,7 @@ class FirewallActor(Actor):
         self._told = FirewallChanged(in_place=False, reason=_UNSEEN)
         self._monitor: Monitor | None = None
         self._noticed = threading.Event()
+        self._changed_since = False
         self._checked_by: int | None = None
         self._next_check: Timer | None = None
         self._next_look: Timer | None = None
@@ -122,7 +123,9 @@ class FirewallActor(Actor):
             self._next_look.cancel()
             self._next_look = None
         if not self._upkeep.under_way:
-            self._noticed.clear()  # before it begins: what comes from now on it may not see
+            # Before it begins: what comes from now on it may not see.
+            self._noticed.clear()
+            self._changed_since = False
         return self._upkeep.look(self._inquiry.known)
 
     def _notice(self) -> None:
@@ -134,9 +137,18 @@ class FirewallActor(Actor):
 
     @handles(_Changed)
     def _changed(self, _message: _Changed) -> None:
-        # While a look is under way this is settled at its end, and there may be one to come.
-        if self._upkeep.under_way or self._next_look or not self._noticed.is_set():
-            return
+        if not self._noticed.is_set():
+            return  # a look has begun since
+        self._noticed.clear()
+        self._changed_since = True
+        if self._upkeep.under_way:
+            self._upkeep.close_if_gone()
+        else:
+            self._look_if_changed()
+
+    def _look_if_changed(self) -> None:
+        if not self._changed_since or self._next_look:
+            return  # after one that failed there is one to come
         if self.system.clock.monotonic() - self._healed_s < 1:
             self._next_look = self.tell_after(_HEAL_AGAIN_S, _Look())
         else:
@@ -175,7 +187,7 @@ class FirewallActor(Actor):
         elif upkeep.retry_s:
             self._next_look = self.tell_after(upkeep.retry_s, _Look())
         else:
-            self._changed(_Changed())
+            self._look_if_changed()
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:

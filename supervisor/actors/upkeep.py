@@ -69,6 +69,13 @@ class Upkeep:
         work = partial(firewall_work.ensure, nftables, policy, self.kept, self.live)
         self._parts.firewall.submit(work, self._ref)
 
+    def close_if_gone(self) -> None:
+        """Let nothing be open while a look is under way, which may take seconds."""
+        if self.kept:
+            nftables, policy = self._parts.nftables, self.kept.policy
+            work = partial(firewall_work.close_if_gone, nftables, policy, self.live)
+            self._parts.closing.submit(work, self._ref)
+
     def take(self, found: TableReady | TableFailed) -> None:
         """Take the outcome of a look."""
         self.done += 1

@@ -120,6 +120,7 @@ def _describe(fault: Any, source: str) -> str:
     ]
     key = "".join(c if c.isprintable() else "?" for c in ".".join(location))
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    reason = reason.replace("be a valid tuple", "be a list")  # YAML has no tuples
     reason = reason[:1].lower() + reason[1:]
     if fault["type"] == "extra_forbidden":
         section = _section(location[:-1])

@@ -55,6 +55,8 @@ _SSH_DEBUG_EXAMPLE = (
     "ed25519-fingerprint: SHA256:yVbQu2mVd7hJ2OEb4R0k7bvSuDPrrkOUNfDZqyXEnKk}]"
 )
 _PRIVATE = parse_networks("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16")
+# Where a cloud tells its instances their credentials, and hosts agree on addresses by themselves.
+_METADATA = parse_networks("169.254.0.0/16")
 
 
 def kebab(name: str) -> str:
@@ -171,7 +173,7 @@ class Config(_Section):
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])
     firewall: Literal["managed", "external"] = Field("managed", examples=["managed"])
-    denylist: Networks = Field((), examples=["10.0.0.0/8, 192.168.0.0/16, 2001:db8::/32"])
+    denylist: Networks = Field(_METADATA, examples=["10.0.0.0/8, 192.168.0.0/16, 2001:db8::/32"])
     allowlist: Destinations = Field((), examples=["10.1.2.3:443, 10.4.0.0/16"])
     http_proxy: ProxyAddress = Field(None, examples=["http://proxy.example.com:3128"])
     https_proxy: ProxyAddress = Field(None, examples=["http://proxy.example.com:3128"])

@@ -203,7 +203,7 @@ def _parse_proxy(value: Any) -> Any:
 def _split_exceptions(value: Any) -> Any:
     if isinstance(value, tuple):
         return value
-    return tuple(proxies.parse_exception(entry) for entry in networks.split(value) if entry)
+    return networks.parse_each(value, proxies.parse_exception)
 
 
 def _parse_networks(value: Any) -> Any:

@@ -71,7 +71,7 @@ class LiveTable:
 
     @property
     def answers(self) -> Counted:
-        """What denied addresses went on to send to guests."""
+        """What denied addresses have sent to guests."""
         return self.counters.get(ruleset.ANSWERS, Counted(0, 0))
 
     @property
@@ -80,11 +80,16 @@ class LiveTable:
         return self.counters.get(ruleset.FLOODED, Counted(0, 0))
 
 
+class _NotOurs(ValueError):
+    """Something is there that no rule of ours makes."""
+
+
 def read(document: Mapping[str, Any]) -> LiveTable:
     """Read what `nft -j list table` has printed.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is something else, or a set of guests holds what the daemon's rules never
+            put there.
     """
     name = ""
     chains: dict[str, str] = {}
@@ -113,8 +118,14 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 elif kind == "set" and thing["type"] in {"ipv4_addr", "ipv6_addr"}:
                     sets[thing["name"]] = tuple(_networks(thing.get("elem", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"nft lists a table in a way that is not known: {error!r}") from error
+        raise _not_known(error) from error
     return LiveTable(name, chains, tuple(rules), forms, sets, rejected, counters)
+
+
+def _not_known(error: Exception) -> ValueError:
+    if isinstance(error, _NotOurs):
+        return error
+    return ValueError(f"nft lists a table in a way that is not known: {error!r}")
 
 
 def fault(policy: Policy, live: LiveTable | None, reference: LiveTable | None) -> str:
@@ -221,8 +232,14 @@ def _spelling(thing: Mapping[str, Any]) -> str:
 
 def _guests(elements: Iterable[Any]) -> Iterator[tuple[str, Counted]]:
     for element in elements:
+        there = element if isinstance(element, str) else element["elem"]["val"]
+        if element == there or "counter" not in element["elem"]:
+            raise _NotOurs(
+                f"the set {ruleset.REJECTED} holds {there} without a counter, as no rule of the "
+                "daemon's puts it there"
+            )
         counter = element["elem"]["counter"]
-        yield element["elem"]["val"], Counted(counter["packets"], counter["bytes"])
+        yield there, Counted(counter["packets"], counter["bytes"])
 
 
 def _networks(elements: Iterable[Any]) -> Iterator[Network]:

@@ -90,9 +90,7 @@ def parse_destination(text: str) -> Destination:
     Raises:
         ValueError: It is neither; the message says what would be right.
     """
-    match = re.fullmatch(
-        r"(?:\[([^\]]*:[^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})(?:-([0-9]{1,5}))?", text
-    )
+    match = _WITH_PORTS.fullmatch(text)
     if match is None:
         return Destination(parse_network(text))
     first = int(match[3])
@@ -119,13 +117,22 @@ def split(value: Any) -> list[str]:
     return [entry.strip() for entry in entries]
 
 
+def parse_each(value: Any, parse: Callable[[str], T]) -> tuple[T, ...]:
+    """Read many of anything, as `split` takes them; empty ones, of a comma too many, are left out.
+
+    Raises:
+        ValueError: One of them is none; the message names it and its position.
+    """
+    return tuple(_parse_each(value, parse))
+
+
 def parse_networks(value: Any) -> tuple[Network, ...]:
     """Read many networks.
 
     Raises:
         ValueError: One of them is none; the message names it and its position.
     """
-    return tuple(_parse_each(value, parse_network))
+    return parse_each(value, parse_network)
 
 
 def parse_destinations(value: Any) -> tuple[Destination, ...]:
@@ -134,7 +141,7 @@ def parse_destinations(value: Any) -> tuple[Destination, ...]:
     Raises:
         ValueError: One of them is none; the message names it and its position.
     """
-    return tuple(_parse_each(value, parse_destination))
+    return parse_each(value, parse_destination)
 
 
 def _parse_each(value: Any, parse: Callable[[str], T]) -> Iterator[T]:

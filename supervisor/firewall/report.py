@@ -11,7 +11,10 @@ _NOTHING = Counted(0, 0)
 _DROPPED = {
     ruleset.SPOOFED: "from an address that is not the guest's",
     ruleset.UNHEARD: "to everybody",
+    ruleset.ROUTED: "by a way of the sender's choice",
+    ruleset.CROWDED: "too many connections at once",
     ruleset.FLOODED: "too many connections to this host's services",
+    ruleset.QUESTIONS: "too many questions to this host's DNS",
     ruleset.ANSWERS: "from denied addresses",
 }
 

@@ -81,6 +81,21 @@ def verdict(policy: Policy, local: Collection[Address], packet: Packet) -> Verdi
     return _forwarded(policy, here, packet)
 
 
+def arrival(policy: Policy, source: Address, protocol: Protocol, port: int = 0) -> Verdict:
+    """Say what becomes of what the world sends to a guest, unasked.
+
+    Args:
+        policy: What guests may reach, and so be reached by.
+        source: Its sender, who is not this host.
+        protocol: What it carries.
+        port: The sender's; 0 for an echo.
+    """
+    packet = Packet(source=source, destination=source, protocol=protocol, port=port)
+    if _is_endpoint(policy, packet, source, port) or not _is_denied(policy, source):
+        return Verdict.ACCEPTED
+    return Verdict.DROPPED
+
+
 def _is_offered(policy: Policy, packet: Packet) -> bool:
     """Tell whether it goes to what this host has for guests."""
     if packet.protocol is Protocol.ECHO:

@@ -23,6 +23,8 @@ _NETLINK_NETFILTER = 12
 _GROUP_NFTABLES = 1 << 6  # NFNLGRP_NFTABLES is the seventh
 # The kernel gathers notices up to 8 KiB.
 _MOST_BYTES = 1 << 16
+# A long list comes as hundreds of notices: after the first one, they are told together.
+_GATHER_S = 0.1
 _AGAIN_S = 1.0
 _MOST_AGAIN_S = 5.0
 _END_LIMIT_S = 5.0
@@ -92,15 +94,29 @@ class Monitor:
         waiting.register(self._awake, select.POLLIN)
         while waiting.poll() and not self._closed.is_set():
             try:
-                said = notices.recv(_MOST_BYTES)
+                is_told = self._read(notices)
+            except OSError as error:
+                self._fail(error)
+                return
+            self._failures = 0
+            if is_told:
+                self._changed()
+                self._closed.wait(_GATHER_S)
+
+    def _read(self, notices: socket.socket) -> bool:
+        """Read all that there is, and say whether the table may have changed."""
+        is_told = False
+        while True:
+            try:
+                said = notices.recv(_MOST_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return is_told
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
-                    self._fail(error)
-                    return
-                said = self._about  # there was more to tell than there was room for
-            self._failures = 0
-            if self._about in said:
-                self._changed()
+                    raise
+                is_told = True  # there was more to tell than there was room for
+            else:
+                is_told = is_told or self._about in said
 
     def _open(self) -> socket.socket | None:
         try:

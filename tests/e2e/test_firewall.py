@@ -245,7 +245,7 @@ def _told_of(world: World, text: str, since: int) -> datetime:
 
 def test_no_runner_starts_on_a_bridge_that_another_installation_guards(world: World) -> None:
     other = f"github-runners.other.{world.lxd.network}"
-    nft("add", "table", "inet", other)
+    nft(f"table inet {other} {{ chain c {{ }}; }}")
     try:
         world.daemon.start()
         wait_until(lambda: _says(world, "installation other guards"), "the refusal is shown")

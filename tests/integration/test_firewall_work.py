@@ -88,6 +88,7 @@ def test_it_is_put_in_place_once_and_then_only_looked_at(ground: Ground) -> None
         (f"insert rule inet {TABLE} guest accept", "without a comment"),
         (f"add chain inet {TABLE} mine", "mine is not of the daemon's making"),
         (f"add table inet {TABLE} {{ flags dormant; }}", "dormant"),
+        (f"add element inet {TABLE} rejected {{ {MAC} }}", f"holds {MAC} without a counter"),
         (f"add map inet {TABLE} mine {{ type ipv4_addr : verdict; }}", "mine"),
     ],
 )
@@ -103,6 +104,62 @@ def test_what_others_do_to_it_is_named_and_undone(ground: Ground, deed: str, nam
     again = ensure(ground.nftables, wanted(), found.kept, found.live)
     assert isinstance(again, TableReady)
     assert again.healed == ""
+
+
+LONG = ", ".join(f"11.{n >> 7}.{(n & 127) * 2}.0/24" for n in range(2_000))
+
+
+@pytest.mark.parametrize(
+    ("deed", "is_closed"),
+    [
+        (f"delete table inet {TABLE}", True),
+        (f"flush chain inet {TABLE} guest", True),
+        (f"add element inet {TABLE} rejected {{ {MAC} }}", True),
+        (f"add element inet {TABLE} knocks {{ {MAC} }}", False),
+    ],
+)
+def test_while_a_long_denylist_is_put_back_guests_reach_nothing(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, deed: str, *, is_closed: bool
+) -> None:
+    policy = wanted(denylist=LONG)
+    first = in_place(ground, policy)
+    before = ground.rules()
+    applied: list[str] = []
+
+    def apply(script: str) -> None:
+        Nftables.apply(ground.nftables, script)
+        applied.append(ground.rules())
+
+    monkeypatch.setattr(ground.nftables, "apply", apply)
+    ground.nft(*deed.split())
+    found = ensure(ground.nftables, policy, first.kept, first.live)
+    assert isinstance(found, TableReady), found
+    assert (len(applied), bool(found.healed)) == ((2, True) if is_closed else (0, False))
+    if is_closed:
+        closed, whole = applied
+        assert 'drop comment "closed for now"' in closed
+        assert "11.0.0.0/24" not in closed
+        assert whole == before
+
+
+def test_a_table_that_is_gone_is_closed_also_while_a_look_is_under_way(
+    ground: Ground,
+) -> None:
+    policy = wanted(denylist=LONG)
+    first = in_place(ground, policy)
+    before = ground.rules()
+    firewall_work.close_if_gone(ground.nftables, policy, first.live)
+    assert ground.rules() == before
+    ground.nft("flush", "ruleset")
+    firewall_work.close_if_gone(ground.nftables, wanted(), first.live)
+    assert ground.rules() == "", "a short one is there as fast"
+    firewall_work.close_if_gone(Nftables(("no-such-nft",)), policy, first.live)
+    firewall_work.close_if_gone(ground.nftables, policy, first.live)
+    assert 'drop comment "closed for now"' in ground.rules()
+    found = ensure(ground.nftables, policy, first.kept, first.live)
+    assert isinstance(found, TableReady)
+    assert "is gone" in found.healed
+    assert ground.rules() == before
 
 
 def test_another_policy_takes_its_place_and_nothing_is_said_to_be_healed(
@@ -150,7 +207,7 @@ def test_what_was_there_before_another_installations_is_kept_up_and_the_other_to
     first = in_place(ground)
     before = ground.rules()
     other = "github-runners.other.lxdbr0"
-    ground.nft("add", "table", "inet", other)
+    ground.nft(f"table inet {other} {{ chain c {{ }}; }}")
     ground.nft("flush", "chain", "inet", TABLE, "guest")
     kept, live = (None, None) if restarted else (first.kept, first.live)
     found = ensure(ground.nftables, wanted(), kept, live)

@@ -631,3 +631,12 @@ def test_the_size_of_a_log_is_told_in_bytes(size: str, in_bytes: int) -> None:
 def test_what_is_kept_of_logs_can_change_while_the_daemon_runs() -> None:
     before, after = parse(MINIMUM, "x"), parse({**MINIMUM, "logs": {"keep": 3}}, "x")
     assert before.needs_restart(after) == ()
+
+
+def test_a_list_that_is_none_is_said_to_be_none() -> None:
+    line = refusal(**{"ssh-debug": {"host": "10.5.0.7"}})
+    assert "ssh-debug: must be a list; for example `ssh-debug: [{host: " in line
+
+
+def test_a_bad_exception_to_the_proxies_is_named_with_its_position() -> None:
+    assert "no-proxy: entry 2, a b: must be a host" in refusal(**{"no-proxy": "localhost, a b"})

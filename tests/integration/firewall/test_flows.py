@@ -25,7 +25,7 @@ from sandbox.namespaces import (
     Namespace,
 )
 from supervisor.firewall import ruleset
-from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, arrival, verdict
 
 ACCEPTED, REJECTED, DROPPED = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DROPPED
 _BAD, _GOOD = "203.0.113.77", "203.0.113.99"
@@ -142,6 +142,28 @@ def test_forged_senders_are_dropped_and_counted(ground: Ground) -> None:
     assert set(fates(ground.there, ground.listeners, packets)) == {DROPPED}
     assert ground.live().spoofed.packets == 3
     assert ground.fate(_GOOD, protocol=Protocol.UDP) is ACCEPTED
+
+
+@pytest.mark.parametrize("allowed", ["", f"{_BAD}:9300", _BAD])
+def test_what_a_denied_address_begins_does_not_reach_a_guest(ground: Ground, allowed: str) -> None:
+    there = ground.there
+    policy = a_policy(denied=f"{_BAD}, 10.0.0.0/8", allowed=allowed)
+    ground.apply(policy)
+    with ExitStack() as stack:
+        with there.guest.entered():
+            guest = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+        guest.bind((GUEST[0], 9301))
+        guest.settimeout(_LIMIT_S)
+        for sender, port in ((_BAD, 9299), (_BAD, 9300), (_GOOD, 9300)):
+            with there.world.entered():
+                other = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+            other.bind((sender, port))
+            other.sendto(b"x", (GUEST[0], 9301))
+            wanted = arrival(policy, ip_address(sender), Protocol.UDP, port)
+            if wanted is ACCEPTED:
+                assert guest.recvfrom(16)[1] == (sender, port)
+    dropped = {"": 2, _BAD: 0}.get(allowed, 1)
+    assert ground.live().answers.packets == dropped
 
 
 def _docker(ground: Ground) -> None:

@@ -22,7 +22,7 @@ from sandbox.namespaces import (
 from supervisor.firewall import live, ruleset
 from supervisor.firewall.networks import Address, Destination, Network, Ports, parse_destinations
 from supervisor.firewall.policy import Policy
-from supervisor.firewall.verdict import Packet, Protocol, verdict
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, arrival, verdict
 
 _LINK = IPv6Address("fe80::ff:fe00:1")
 _GUESTS_LINK = IPv6Address("fe80::ff:fe00:2")
@@ -141,6 +141,16 @@ def _within_guests(aim: Address) -> bool:
     return aim not in LOCAL and any(aim in ip_network(subnet) for subnet in SUBNETS)
 
 
+def _wanted(policy: Policy, packet: Packet) -> Verdict:
+    """Say what becomes of a packet, and before of what it answers to."""
+    aim = packet.destination
+    if packet.answers and aim not in LOCAL:
+        begun = arrival(policy, aim, packet.protocol, packet.port)
+        if begun is not Verdict.ACCEPTED:
+            return begun
+    return verdict(policy, LOCAL, packet)
+
+
 @settings(
     max_examples=20,
     deadline=None,
@@ -156,7 +166,7 @@ def test_what_becomes_of_a_packet_is_what_the_model_says(
     ground.nft.apply(ruleset.render(policy))
     listed = ground.live()
 
-    wanted = [verdict(policy, LOCAL, packet) for packet in packets]
+    wanted = [_wanted(policy, packet) for packet in packets]
 
     found = fates(ground.there, ground.listeners, packets, wanted)
 

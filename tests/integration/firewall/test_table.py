@@ -81,7 +81,7 @@ def test_a_table_is_as_wanted_right_after_it_was_put_in_place(
     ("command", "wanted"),
     [
         ("delete table inet {}", "the table inet github-runners.here.br0 is gone"),
-        ("flush chain inet {} guest", 'the chain guest lacks its rule "what every guest needs'),
+        ("flush chain inet {} guest", 'the chain guest lacks its rule "no way of the sender'),
         ("flush table inet {}", "lacks its rule"),
         ("insert rule inet {} guest accept", 'has the rule "without a comment" instead of'),
         ("add rule inet {} guest accept", 'a rule too many: "without a comment"'),

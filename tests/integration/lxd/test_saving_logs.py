@@ -160,7 +160,9 @@ def test_a_guest_with_another_shell_is_kept_within_limits_and_goes(
 
 def test_a_pipe_in_place_of_the_shell_holds_up_nobody(saving: Saving) -> None:
     text = saving.of("echo hello; rm /bin/sh; mkfifo /bin/sh; chmod 755 /bin/sh")
-    assert text.endswith("== console ==\nhello\n\n== guest ==\n(nothing)\n")
+    _, _, read = text.partition("== console ==\nhello\n\n== guest ==\n")
+    # LXD gives the command up, and either says so or closes the connection first.
+    assert read in {"(nothing)\n", "(is cut off by LXD, or the instance's end)\n"}
 
 
 def test_a_program_that_hangs_leaves_what_was_read_before(saving: Saving) -> None:

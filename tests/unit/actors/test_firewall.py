@@ -44,6 +44,7 @@ class Kernel:
         self.differs = ""
         self.error: Exception | None = None
         self.warnings: tuple[str, ...] = ()
+        self.closed: list[Policy] = []
         self.obstacle = ""
         self.gate = threading.Event()
         self.gate.set()
@@ -51,6 +52,7 @@ class Kernel:
         self.asking_gate.set()
         monkeypatch.setattr(firewall_work, "ask", self._ask)
         monkeypatch.setattr(firewall_work, "ensure", self._ensure)
+        monkeypatch.setattr(firewall_work, "close_if_gone", self._close_if_gone)
 
     def _ask(
         self,
@@ -80,6 +82,10 @@ class Kernel:
         if kept is None or kept.policy != policy or differs:
             self.applied.append(policy)
         return TableReady(Kept(policy, live), live, differs, self.warnings, self.obstacle)
+
+    def _close_if_gone(self, _nftables: object, policy: Policy, before: LiveTable | None) -> None:
+        assert before is not None
+        self.closed.append(policy)
 
 
 def _table(policy: Policy) -> LiveTable:
@@ -268,6 +274,36 @@ def test_the_notices_of_its_own_healing_cause_one_look_and_no_haste(
     assert len(kernel.ensured) == 3
 
 
+def test_a_table_that_goes_during_a_look_is_closed_at_once(
+    make_world: MakeWorld, kernel: Kernel
+) -> None:
+    world = make_world()
+    started(world)
+    kernel.gate.clear()
+    notify(world)
+    eventually(lambda: len(kernel.ensured) == 2)
+    eventually(lambda: world.waiting("firewall") == 0)
+    assert kernel.closed == [], "a look that begins at once closes it by itself"
+    for count in (1, 2):
+        notify(world)
+        eventually(lambda: kernel.closed == [kernel.ensured[0]] * count)  # noqa: B023
+    kernel.gate.set()
+    eventually(lambda: len(kernel.ensured) == 3)
+
+
+def test_it_is_in_place_since_it_was_put_back(make_world: MakeWorld, kernel: Kernel) -> None:
+    world = make_world()
+    started(world)
+    before = world.details("firewall")["in_place_since"]
+    world.clock.advance(30)
+    eventually(lambda: world.waiting("firewall") == 0)
+    assert world.details("firewall")["in_place_since"] == before
+    kernel.differs = "the table is gone"
+    notify(world)
+    eventually(lambda: world.details("firewall")["healed"] == 1)
+    assert world.details("firewall")["in_place_since"] == world.clock.now().isoformat() != before
+
+
 def test_who_changes_it_all_the_time_does_not_keep_the_daemon_busy(
     make_world: MakeWorld, kernel: Kernel
 ) -> None:
@@ -341,10 +377,10 @@ def test_another_denylist_is_put_in_place_without_asking_anybody(
     told = started(world)
     before = in_place(world)
     kernel.asking_gate.clear()
-    world.reconfigure(denylist="198.51.100.0/24")
+    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
-    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [0, 1])
-    eventually(lambda: "1 denied" in world.shown("firewall")[1])
+    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [1, 2])
+    eventually(lambda: "2 denied" in world.shown("firewall")[1])
     eventually(lambda: told == [before, in_place(world)])
     assert world.details("firewall")["healed"] == 0
     kernel.asking_gate.set()
@@ -361,13 +397,13 @@ def test_a_configuration_read_during_a_look_is_in_force_only_with_the_next(
     kernel.gate.clear()
     notify(world)
     eventually(lambda: len(kernel.ensured) == 2)
-    world.reconfigure(denylist="198.51.100.0/24")
+    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: world.waiting("firewall") == 0)
     kernel.gate.set()
     eventually(lambda: told[-1] == in_place(world))
     assert told == [before, in_place(world)]
-    assert [len(policy.denied) for policy in kernel.ensured] == [0, 0, 1]
+    assert [len(policy.denied) for policy in kernel.ensured] == [1, 1, 2]
 
 
 def test_a_proxy_that_was_not_looked_up_yet_is_not_said_to_be_open(
@@ -390,7 +426,7 @@ def test_a_denylist_that_can_not_be_put_in_place_is_told(
     world = make_world()
     told = started(world)
     kernel.failure = "no room"
-    world.reconfigure(denylist="198.51.100.0/24")
+    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: world.shown("firewall") == ("failing", "no room"))
     eventually(lambda: not told[-1].in_place)
@@ -444,9 +480,9 @@ def test_a_bridge_that_is_none_is_said_and_what_was_wanted_last_is_kept_up(
     eventually(lambda: world.details("firewall")["healed"] == 1)
     assert kernel.applied[-1].gateways == kernel.applied[0].gateways
     assert world.shown("firewall") == ("failing", "it is no bridge that LXD manages")
-    world.reconfigure(denylist="198.51.100.0/24")
+    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
-    eventually(lambda: len(kernel.applied[-1].denied) == 1)
+    eventually(lambda: len(kernel.applied[-1].denied) == 2)
     # An outage says nothing of whether it is one now.
     kernel.around = Surroundings(error="LXD is not running", outage=True)
     done = world.details("firewall")["checks"]

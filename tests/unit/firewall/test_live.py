@@ -109,9 +109,20 @@ def test_what_guests_were_refused_is_read_by_their_macs() -> None:
         {"nftables": [7]},
         {"nftables": [{"set": {"name": "x", "type": "ipv4_addr", "elem": ["example.com"]}}]},
         {"nftables": [{"rule": {"chain": "x"}}]},
-        {"nftables": [{"set": {"name": "rejected", "type": "ether_addr", "elem": ["x"]}}]},
+        {"nftables": [{"set": {"name": "rejected", "type": "ether_addr", "elem": [7]}}]},
     ],
 )
 def test_what_is_no_list_of_a_table_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="nft lists a table in a way that is not known"):
+        live.read(document)
+
+
+@pytest.mark.parametrize(
+    "element", ["02:00:00:00:00:07", {"elem": {"val": "02:00:00:00:00:07", "expires": 9}}]
+)
+def test_a_guest_that_somebody_has_put_among_the_counted_ones_is_named(element: object) -> None:
+    document = _document(_POLICY)
+    _set(document, "rejected")["elem"] = [element]
+
+    with pytest.raises(ValueError, match=r"^the set rejected holds 02:00:00:00:00:07 without"):
         live.read(document)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandbox.namespaces import ELSEWHERE, GATEWAYS, GUEST, OTHER_GUEST, UPLINK
 from supervisor.firewall.policy import Policy
-from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, arrival, verdict
 
 ACCEPTED, REJECTED, DROPPED = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DROPPED
 _PROTOCOLS = st.sampled_from(Protocol)
@@ -112,3 +112,17 @@ def test_nat_does_not_lead_where_the_denylist_forbids(port: int, protocol: Proto
 
     assert _fate(policy, hidden) is REJECTED
     assert _fate(replace(policy, denied=(ip_network("11.0.0.0/8"),)), hidden) is ACCEPTED
+
+
+def test_what_denied_addresses_begin_is_dropped_unless_they_are_allowed() -> None:
+    policy = a_policy(denied="10.0.0.0/8", allowed="10.5.0.0/16, 10.6.0.1:443")
+
+    def fate(source: str, port: int, protocol: Protocol = Protocol.TCP) -> Verdict:
+        return arrival(policy, ip_address(source), protocol, port)
+
+    assert fate("10.4.0.1", 443) is DROPPED
+    assert fate("10.5.0.1", 443) is ACCEPTED
+    assert fate("10.6.0.1", 443) is ACCEPTED
+    assert fate("10.6.0.1", 444) is DROPPED
+    assert fate("10.6.0.1", 0, Protocol.ECHO) is DROPPED
+    assert fate("8.8.8.8", 1) is ACCEPTED
