@@ -383,7 +383,7 @@ class World:
         self.filters_ipv6 = True
         self.firewall_looks: list[CheckFirewall] = []
         self.logged: list[str] = []
-        self.base = {"name": "fleet", "path": "acme", "token": "secret"}
+        self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
         self.base |= {"state-directory": str(state), **config}
         self.parts = Parts(
             settings=Settings(parse(self.base, "test")),

@@ -12,10 +12,10 @@ from queue import Empty, Queue
 
 import pytest
 from guest_policies import TABLE, a_policy
+from packets import listening_in
 
 from sandbox.namespaces import Namespace, namespace
 from supervisor.firewall import ruleset
-from supervisor.gateways import nftables_notices
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.nftables_notices import Listen
 
@@ -28,14 +28,6 @@ def host() -> Iterator[Namespace]:
     with namespace() as made:
         made.run("nft", "-f", "-", script=ruleset.render(a_policy()))
         yield made
-
-
-def listening_in(host: Namespace) -> Listen:
-    def listen() -> socket.socket:
-        with host.entered():
-            return nftables_notices.listen()
-
-    return listen
 
 
 @contextmanager

@@ -377,10 +377,10 @@ def test_another_denylist_is_put_in_place_without_asking_anybody(
     told = started(world)
     before = in_place(world)
     kernel.asking_gate.clear()
-    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
+    world.reconfigure(denylist="198.51.100.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
-    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [1, 2])
-    eventually(lambda: "2 denied" in world.shown("firewall")[1])
+    eventually(lambda: [len(policy.denied) for policy in kernel.applied] == [0, 1])
+    eventually(lambda: "1 denied" in world.shown("firewall")[1])
     eventually(lambda: told == [before, in_place(world)])
     assert world.details("firewall")["healed"] == 0
     kernel.asking_gate.set()
@@ -397,13 +397,13 @@ def test_a_configuration_read_during_a_look_is_in_force_only_with_the_next(
     kernel.gate.clear()
     notify(world)
     eventually(lambda: len(kernel.ensured) == 2)
-    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
+    world.reconfigure(denylist="198.51.100.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: world.waiting("firewall") == 0)
     kernel.gate.set()
     eventually(lambda: told[-1] == in_place(world))
     assert told == [before, in_place(world)]
-    assert [len(policy.denied) for policy in kernel.ensured] == [1, 1, 2]
+    assert [len(policy.denied) for policy in kernel.ensured] == [0, 0, 1]
 
 
 def test_a_proxy_that_was_not_looked_up_yet_is_not_said_to_be_open(
@@ -426,7 +426,7 @@ def test_a_denylist_that_can_not_be_put_in_place_is_told(
     world = make_world()
     told = started(world)
     kernel.failure = "no room"
-    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
+    world.reconfigure(denylist="198.51.100.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: world.shown("firewall") == ("failing", "no room"))
     eventually(lambda: not told[-1].in_place)
@@ -480,9 +480,9 @@ def test_a_bridge_that_is_none_is_said_and_what_was_wanted_last_is_kept_up(
     eventually(lambda: world.details("firewall")["healed"] == 1)
     assert kernel.applied[-1].gateways == kernel.applied[0].gateways
     assert world.shown("firewall") == ("failing", "it is no bridge that LXD manages")
-    world.reconfigure(denylist="198.51.100.0/24, 203.0.113.0/24")
+    world.reconfigure(denylist="198.51.100.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
-    eventually(lambda: len(kernel.applied[-1].denied) == 2)
+    eventually(lambda: len(kernel.applied[-1].denied) == 1)
     # An outage says nothing of whether it is one now.
     kernel.around = Surroundings(error="LXD is not running", outage=True)
     done = world.details("firewall")["checks"]
