@@ -445,6 +445,12 @@ def test_organisations_and_enterprises_have_runner_groups(path: str) -> None:
     assert parse({**MINIMUM, "path": path, "group": "gpu: größer"}, "x").group == "gpu: größer"
 
 
+def test_metadata_services_of_clouds_are_denied_unless_an_operator_opens_them() -> None:
+    assert [str(network) for network in parse(MINIMUM, "x").denylist] == ["169.254.0.0/16"]
+    assert parse({**MINIMUM, "denylist": ""}, "x").denylist == ()
+    assert parse({**MINIMUM, "denylist": []}, "x").denylist == ()
+
+
 def test_a_repository_has_no_runner_group_but_the_default() -> None:
     line = refusal(path="acme/demo", group="gpu")
     assert line == (
