@@ -16,6 +16,7 @@ from pykka import ActorDeadError, ActorRef, Timeout
 from supervisor import credentials, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
+from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.signals import SignalsActor
@@ -235,6 +236,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
+            ChildSpec("filters", partial(FiltersActor.start, system, parts), shutdown=1),
         ],
     )
 

@@ -156,6 +156,20 @@ class CheckOrdered:
     incarnation: str
 
 
+# To the actor of LXD's filters.
+
+
+@dataclass(frozen=True)
+class CheckFilters:
+    """Look whether LXD's own filters of guests are there.
+
+    Attributes:
+        checks: how many looks at the firewall have been done when this one is.
+    """
+
+    checks: int
+
+
 # To the storage actor.
 
 

@@ -67,7 +67,8 @@ class Parts:
         nftables: the gateway to the kernel's packet filter.
         names: what hosts' names stand for.
         sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
-        asking: finds out what the firewall depends on; it may hang with LXD or a name server.
+        asking: finds out what the firewall depends on, and whether LXD's filters are there; it may
+            hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
     """

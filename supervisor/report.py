@@ -66,15 +66,30 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall")
+            for actor in ("storage", "firewall", "filters")
             for warning in _details_of(actor, root).get("warnings", ())
         ],
     }
 
 
 def firewall_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of the firewall what its actor has published; without one it is not known to be there."""
-    found = next((node for node in _nodes(root) if node.id == "firewall"), None)
+    """Say of the firewall what its actors have published; without them it is not known to be there.
+
+    One of them keeps this installation's own rules, the other what LXD filters at the guests'
+    ports. Only what both have is in place, and a look is done when both have looked.
+    """
+    own = _published("firewall", root)
+    lxds = _published("filters", root)
+    report = {**own, "checks": min(own["checks"], lxds["checks"])}
+    report["warnings"] = (*own.get("warnings", ()), *lxds.get("warnings", ()))
+    report["unfiltered"] = lxds.get("unfiltered", ())
+    if own["in_place"] and lxds["state"] != "ready":
+        report |= {"in_place": False, "state": lxds["state"], "reason": lxds["reason"]}
+    return report
+
+
+def _published(actor: str, root: TreeNode | None) -> dict[str, Any]:
+    found = next((node for node in _nodes(root) if node.id == actor), None)
     # One that is being started again has published nothing yet.
     unknown = {"in_place": False, "checks": 0, "incarnation": ""}
     if found is None or not found.alive:

@@ -199,6 +199,8 @@ class FakeLxd:
         self._enter("bridge_address", network)
         return IPv4Interface(f"{self.address}/24")
 
+    restart_command = "systemctl reload-or-restart lxd"
+
     def bridge_addresses(self, network: str) -> tuple[IPv4Interface, ...]:
         self._enter("bridge_addresses", network)
         return (IPv4Interface(f"{self.address}/24"),)

@@ -31,7 +31,8 @@ def _any(_value: str) -> str | None:
     return None
 
 
-def _bool(value: str) -> str | None:
+def boolean_fault(value: str) -> str | None:
+    """Say in LXD's words why a value is neither on nor off."""
     return None if value.lower() in _TRUTHS else f'Invalid value for a boolean "{value}"'
 
 
@@ -62,7 +63,7 @@ def _keys(check: Check, text: str) -> dict[str, Check]:
 
 _COMMON: dict[str, Check] = {
     **_keys(
-        _bool,
+        boolean_fault,
         "boot.autostart security.devlxd security.protection.delete snapshots.schedule.stopped",
     ),
     **_keys(
@@ -85,7 +86,7 @@ _COMMON: dict[str, Check] = {
 }
 _OF_CONTAINERS: dict[str, Check] = {
     **_keys(
-        _bool,
+        boolean_fault,
         "limits.memory.swap migration.incremental.memory nvidia.runtime security.devlxd.images"
         " security.idmap.isolated security.nesting security.privileged security.protection.shift"
         " security.syscalls.deny_compat security.syscalls.deny_default"
@@ -108,7 +109,7 @@ _OF_CONTAINERS: dict[str, Check] = {
 }
 _OF_MACHINES: dict[str, Check] = {
     **_keys(
-        _bool,
+        boolean_fault,
         "agent.nic_config limits.memory.hugepages migration.stateful security.agent.metrics"
         " security.secureboot",
     ),
@@ -139,7 +140,7 @@ _DISK = _words(
 )
 _FILTERS = ("security.ipv4_filtering", "security.ipv6_filtering")
 # LXD takes any word for the other filters, and reads what it doesn't know as false.
-_VALUES: Mapping[str, Check] = {"size": size, "security.port_isolation": _bool}
+_VALUES: Mapping[str, Check] = {"size": size, "security.port_isolation": boolean_fault}
 _DEVICE_TYPES = _words(
     "none nic disk unix-char unix-block unix-hotplug usb gpu infiniband proxy tpm pci"
 )

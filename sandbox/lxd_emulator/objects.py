@@ -246,6 +246,7 @@ def change_network(state: ServerState, old: Network, body: Body, *, whole: bool)
     config = strings(body.get("config"), "NetworkPut.config")
     if not whole:
         config = {**old.config, **config}
+    config = {key: value for key, value in config.items() if value}
     _check_network_config(old.name, config, bad_value=400)
     description = body.get("description", "" if whole else old.description) or ""
     state.networks[old.name] = Network(name=old.name, description=description, config=config)
@@ -271,6 +272,8 @@ def _check_network_config(name: str, config: Mapping[str, str], *, bad_value: in
                 bad_value,
                 f'Invalid value for network "{name}" option "{key}": invalid CIDR address: {value}',
             )
+        if key == "ipv4.firewall" and (wrong := config_keys.boolean_fault(value)):
+            raise LxdError(bad_value, f'Invalid value for network "{name}" option "{key}": {wrong}')
 
 
 def _is_cidr(value: str) -> bool:

@@ -16,6 +16,7 @@ from supervisor.firewall_work import Surroundings, TableFailed, TableReady
 from supervisor.gateways.nftables_notices import Monitor
 from supervisor.messages import (
     AnnounceFirewall,
+    CheckFilters,
     CheckFirewall,
     CheckOrdered,
     ConfigChanged,
@@ -112,6 +113,7 @@ class FirewallActor(Actor):
         if again_s is not None:
             self._next_check = self.tell_after(again_s, CheckFirewall())
         self._show()
+        self._check_filters()
 
     # What is there
 
@@ -167,6 +169,7 @@ class FirewallActor(Actor):
             self._healed += 1
             self._healed_s = self.system.clock.monotonic()
             self._since = None
+            self._check_filters()  # who has changed this may have changed LXD's rules too
         elif before is None or before.policy != found.kept.policy:
             logger.info("the firewall is in place: table inet {}", found.live.name)
         self._looked(found)
@@ -194,6 +197,9 @@ class FirewallActor(Actor):
         raise message.error
 
     # What others see
+
+    def _check_filters(self) -> None:
+        self.system.directory.tell("filters", CheckFilters(self._inquiry.done))
 
     def _show(self) -> None:
         state, reason = self._in_words()

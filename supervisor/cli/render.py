@@ -179,6 +179,8 @@ def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> 
             yield f"  {runner}: {_traffic(count)}"
         if firewall["rejected_of_others"]["packets"]:
             yield f"  runners that are gone: {_traffic(firewall['rejected_of_others'])}"
+    for name in firewall.get("unfiltered", ()):
+        yield f"without LXD's filters: {name}"
     for warning in firewall.get("warnings", ()):
         yield f"warning: {warning}"
 

@@ -24,7 +24,7 @@ class NftablesError(Exception):
 
 
 class Nftables:
-    """The kernel's tables of the family inet.
+    """The kernel's tables, of the family inet if no other is named.
 
     Args:
         command: The program, and what is to be called before it.
@@ -47,10 +47,10 @@ class Nftables:
         """Carry out a script as one transaction: all of it, or nothing."""
         self._run("put the firewall's table in place", "-f", "-", script=script)
 
-    def table(self, name: str) -> Mapping[str, Any] | None:
+    def table(self, name: str, family: str = _FAMILY) -> Mapping[str, Any] | None:
         """List a table; None if there is none of this name."""
         listed = self._run_if_there(
-            f"list the table {name}", "--json", "list", "table", _FAMILY, name
+            f"list the table {name}", "--json", "list", "table", family, name
         )
         return None if listed is None else self._parsed(listed)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 FIXED = {
-    "root", "tokens", "runners", "signals", "storage", "firewall", "fleet", "events", "core",
-    "control",
+    "root", "tokens", "runners", "signals", "storage", "firewall", "fleet", "events", "filters",
+    "core", "control",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ FIXED = (
     "firewall",
     "fleet",
     "events",
+    "filters",
 )
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from pylxd import Client
 
+from supervisor.gateways.lxd import Lxd
 from tests.e2e.internet import PORT, Internet, internet
 from tests.e2e.world import run_cli, wait_until
 
@@ -390,3 +391,83 @@ def test_a_table_that_nfts_own_monitor_dies_of_harms_nothing(guarded: World) -> 
     assert world.actor("firewall")["restarts"] == 0
     assert world.actor("fleet")["restarts"] == 0
     world.wait_whole()
+
+
+def chains_of(world: World, *names: str) -> list[tuple[str, str, str]]:
+    """Name the chains that LXD has for the bridge, and for guests."""
+    of_bridge = [("inet", "lxd", f"{hook}.{world.lxd.network}") for hook in ("in", "out", "fwd")]
+    owners = [f"{world.lxd.project}_{name}.eth0" for name in names]
+    return [
+        *of_bridge,
+        *(("bridge", "lxd", f"{at}.{one}") for one in owners for at in ("in", "fwd")),
+    ]
+
+
+def lxds_rules(chains: list[tuple[str, str, str]]) -> list[str]:
+    found = []
+    for chain in chains:
+        with suppress(subprocess.CalledProcessError):  # it is gone
+            found.append(nft("list", "chain", *chain))
+    return found
+
+
+def delete(*chains: tuple[str, str, str]) -> None:
+    for chain in chains:
+        nft("flush", "chain", *chain)
+        nft("delete", "chain", *chain)
+
+
+def test_what_a_flush_takes_of_lxds_rules_is_put_back_too_while_jobs_run(guarded: World) -> None:
+    world = guarded
+    gate = world.gate()
+    world.daemon.config["allowlist"] += f", {world.address}:{gate.port}"
+    world.start()
+    jobs = [world.queue(gate.script) for _ in range(2)]
+    chains = chains_of(world, *(world.wait_started(job) for job in jobs))
+    assert world.daemon.cli("firewall").returncode == 0
+    right = lxds_rules(chains)
+    assert len(right) == len(chains)
+    delete(*chains)
+    nft("delete", "table", "inet", table(world))  # that much the daemon hears of
+    guests = chains[3:]
+    wait_until(lambda: lxds_rules(guests) == right[3:], "guests are filtered", 3 * HEALED_S)
+    wait_until(lambda: lxds_rules(chains) == right, "the bridge's rules are back")
+    wait_until(lambda: world.actor("filters")["state"] == "ready", "it is told")
+    assert world.actor("filters")["details"]["restored"] == 3
+    looked = world.daemon.cli("firewall")
+    assert (looked.returncode, looked.stdout.startswith("in place: ")) == (0, True)
+    assert not world.status()["problems"]
+    gate.open()
+    world.wait_completed(*jobs)
+    world.wait_whole()
+
+
+def test_guests_that_lxd_will_not_filter_are_named_and_replaced_when_they_have_no_job(
+    guarded: World,
+) -> None:
+    world = guarded
+    gate = world.gate()
+    world.daemon.config["allowlist"] += f", {world.address}:{gate.port}"
+    world.start()
+    job = world.queue(gate.script)
+    busy = world.wait_started(job)
+    (idle,) = world.names() - {busy}
+    lxd = Lxd(world.lxd.endpoint)
+    for name in (busy, idle):
+        # Without the option that the daemon changes, it has no way to have LXD filter again.
+        device = {**lxd.instance(name).devices["eth0"]}
+        del device["security.mac_filtering"]
+        lxd._call("spoil it", "patch", "instances", name, json={"devices": {"eth0": device}})
+        delete(*chains_of(world, name)[3:])
+    looked = world.daemon.cli("firewall")
+    assert looked.returncode == 1
+    assert looked.stdout.startswith("NOT in place: without LXD's filters: ")
+    assert f"without LXD's filters: {busy}\n" in looked.stdout
+    assert any("filters: failing: " in problem for problem in world.status()["problems"])
+    wait_until(lambda: idle not in world.names(), "the one without a job is replaced")
+    wait_until(lambda: shown(world)["unfiltered"] == [busy], "the other is named still")
+    assert world.github.job(job).status == "in_progress"
+    gate.open()
+    world.wait_completed(job)
+    world.wait_whole()
+    assert world.daemon.cli("firewall").returncode == 0

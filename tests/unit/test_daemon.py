@@ -129,7 +129,16 @@ def test_a_state_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
 def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
-    assert order == ["tokens", "runners", "signals", "storage", "firewall", "fleet", "events"]
+    assert order == [
+        "tokens",
+        "runners",
+        "signals",
+        "storage",
+        "firewall",
+        "fleet",
+        "events",
+        "filters",
+    ]
 
 
 def test_the_control_socket_needs_nobody(path: Path) -> None:

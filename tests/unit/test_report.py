@@ -172,11 +172,48 @@ def test_a_firewall_that_is_not_in_place_is_a_problem() -> None:
     assert problems(tree) == told
 
 
-def test_a_firewall_is_shown_as_its_actor_has_published_it() -> None:
-    tree = root(node("firewall", reason="it guards lxdbr0", details={"in_place": True}))
-    counts = {"checks": 0, "incarnation": ""}
-    shown = {"state": "ready", "reason": "it guards lxdbr0", "in_place": True, **counts}
-    assert firewall_report(tree) == shown
+OWN = node(
+    "firewall", reason="it guards lxdbr0",
+    details={"in_place": True, "checks": 4, "warnings": ("a name is unknown",)},
+)  # fmt: skip
+
+
+def test_a_firewall_is_shown_as_its_actors_have_published_it() -> None:
+    lxds = node("filters", details={"checks": 4, "unfiltered": [], "warnings": ("xtables",)})
+    assert firewall_report(root(OWN, lxds)) == {
+        "state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 4,
+        "incarnation": "", "unfiltered": [], "warnings": ("a name is unknown", "xtables"),
+    }  # fmt: skip
+
+
+def test_a_look_at_the_firewall_is_done_when_lxds_filters_have_been_looked_at_too() -> None:
+    lxds = node("filters", details={"checks": 3})
+    assert firewall_report(root(OWN, lxds))["checks"] == 3
+
+
+@pytest.mark.parametrize(
+    ("lxds", "reason"),
+    [
+        (node("filters", "failing", reason="without: fleet-a"), "without: fleet-a"),
+        (node("filters", "waiting", reason="not looked yet"), "not looked yet"),
+        (node("filters", "down", alive=False), "is being started again"),
+    ],
+)
+def test_a_firewall_is_not_in_place_while_lxds_filters_are_not(lxds: TreeNode, reason: str) -> None:
+    shown = firewall_report(root(OWN, lxds))
+    assert not shown["in_place"]
+    assert reason in shown["reason"]
+
+
+def test_guests_without_filters_are_a_problem() -> None:
+    tree = root(OWN, node("filters", "failing", reason="without LXD's filters: fleet-a"))
+    assert problems(tree) == ["filters: failing: without LXD's filters: fleet-a"]
+
+
+def test_why_the_own_rules_are_not_in_place_comes_first() -> None:
+    own = node("firewall", "failing", reason="no nft", details={"in_place": False})
+    shown = firewall_report(root(own, node("filters", "failing", reason="without: fleet-a")))
+    assert (shown["state"], shown["reason"]) == ("failing", "no nft")
 
 
 @pytest.mark.parametrize(

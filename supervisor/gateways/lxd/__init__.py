@@ -16,6 +16,7 @@ from supervisor.gateways.lxd._errors import (
     TimedOut,
 )
 from supervisor.gateways.lxd._events import Events, EventStream, LifecycleEvent
+from supervisor.gateways.lxd._filters import Filters
 from supervisor.gateways.lxd._images import Images
 from supervisor.gateways.lxd._instances import Instance, Instances
 from supervisor.gateways.lxd._resources import Kind, Resource, Resources
@@ -41,5 +42,5 @@ __all__ = [
 ]
 
 
-class Lxd(Instances, Commands, Images, Resources, Events, Server):
+class Lxd(Instances, Commands, Images, Resources, Filters, Events, Server):
     """One LXD, as the supervisor uses it. Any thread may call it."""

@@ -100,6 +100,12 @@ class Connection:
         """Where this one's LXD is."""
         return self._endpoint
 
+    @property
+    def restart_command(self) -> str:
+        """What restarts it, for the operator; instances run on meanwhile."""
+        snap = self._endpoint.find_socket() == _SNAP
+        return f"systemctl reload-or-restart {'snap.lxd.daemon' if snap else 'lxd'}"
+
     def _client(self, aim: str) -> Client:
         """Return this thread's client, made at its first call."""
         client: Client | None = getattr(self._local, "client", None)

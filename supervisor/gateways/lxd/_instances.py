@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
@@ -49,6 +49,7 @@ class Instance:
         ephemeral: LXD deletes it when it stops.
         created_at: When, in UTC.
         config: Its own configuration, without that of profiles.
+        devices: With those of profiles.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Instance:
     ephemeral: bool
     created_at: datetime
     config: Mapping[str, str]
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Instances(Connection):
@@ -263,8 +265,11 @@ def _instance(entry: Mapping[str, Any]) -> Instance:
             ephemeral=entry["ephemeral"],
             created_at=moment(entry["created_at"]),
             config=dict(entry["config"] or {}),
+            devices={
+                name: dict(device) for name, device in (entry.get("expanded_devices") or {}).items()
+            },
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LxdError("LXD describes an instance in an unknown way") from error
 
 

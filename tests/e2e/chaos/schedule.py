@@ -20,7 +20,7 @@ MOST_RUNNERS = 4
 PLACES = ("acme", "acme/demo")
 """Where runners may be registered; the jobs may run on those of both."""
 
-CORE = ("tokens", "runners", "signals", "storage", "firewall", "fleet", "events")
+CORE = ("tokens", "runners", "signals", "storage", "firewall", "fleet", "events", "filters")
 ROOT = ("control", "core")
 
 GITHUB_FAULTS = (

@@ -348,6 +348,25 @@ def changes_of_configuration(side: Side) -> None:
     side.ask("DELETE", "/instances/c5")
 
 
+def filters_that_are_made_anew(side: Side) -> None:
+    side.seen.append(side.ask("GET", "")["environment"]["firewall"])
+    card = {**DEVICES["eth0"], "network": side.network, **FILTERS}
+    side.ask("POST", "/instances", wanted("c8", devices={**DEVICES, "eth0": card}))
+    side.ask("PUT", "/instances/c8/state", state("start"))
+    for value in ("1", "true"):
+        devices = {"eth0": {**card, "security.mac_filtering": value}}
+        side.ask("PATCH", "/instances/c8", {"devices": devices})
+        found = side.ask("GET", "/instances/c8")
+        side.seen.append([found["status"], sorted(found["devices"])])
+        side.seen.append(found["expanded_devices"]["eth0"]["security.mac_filtering"])
+    for value in ("true", "1", "maybe", ""):
+        side.ask("PATCH", f"/networks/{side.network}", {"config": {"ipv4.firewall": value}})
+        config = side.ask("GET", f"/networks/{side.network}")["config"]
+        side.seen.append(config.get("ipv4.firewall"))
+    side.ask("PUT", "/instances/c8/state", state("stop"))
+    side.ask("DELETE", "/instances/c8")
+
+
 def a_stale_etag(side: Side) -> None:
     side.ask("POST", "/instances", wanted("c6"))
     for method in ("PATCH", "PUT"):
@@ -465,6 +484,7 @@ def what_there_is_not(side: Side) -> None:
         configurations_of_containers,
         configurations_of_virtual_machines,
         changes_of_configuration,
+        filters_that_are_made_anew,
         a_stale_etag,
         operations,
         images_and_aliases,

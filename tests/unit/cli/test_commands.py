@@ -356,6 +356,16 @@ def test_a_firewall_that_is_not_in_place_is_a_failure(serve: Serve) -> None:
     assert (done.exit_code, done.stdout) == (1, "NOT in place: no nft\n")
 
 
+def test_guests_without_filters_are_named_and_a_failure(serve: Serve) -> None:
+    reason = "without LXD's filters: fleet-a (the chain in.fleet-a.eth0 is gone)"
+    answer = {**FIREWALL, "in_place": False, "reason": reason, "unfiltered": ["fleet-a"]}
+    done = call("firewall", "--socket", serve(answer))
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"NOT in place: {reason}"
+    assert "without LXD's filters: fleet-a" in lines
+
+
 def test_a_firewall_that_others_keep_is_in_place(serve: Serve) -> None:
     answer = {
         "in_place": True, "state": "ready", "reason": "firewall: external", "checks": 1,
