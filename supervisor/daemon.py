@@ -24,6 +24,7 @@ from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.config import Config, ConfigError, load
+from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
@@ -197,6 +198,7 @@ def make_parts(config: Config) -> Parts:
         storage=Workers("storage", 1),
         nftables=Nftables(),
         names=Names(),
+        sees_ipv6=bridge_netfilter.sees_ipv6,
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
         closing=Workers("closing", 1),

@@ -7,12 +7,12 @@ first may hang with LXD or a name server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from supervisor.config import Config
-from supervisor.firewall import live, ruleset
+from supervisor.firewall import intent, live, ruleset
 from supervisor.firewall.intent import Interface, endpoints, reachable
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
@@ -25,6 +25,16 @@ _LOOKUP_LIMIT_S = 5.0
 _LONG = 1_000
 """So many networks take no time that anybody would notice; 50,000 take seconds."""
 _HWADDR = "volatile.eth0.hwaddr"
+_EXTERNAL = (
+    "firewall: external: nothing here holds the guests to what they may reach; whoever does it "
+    "must keep them from this host, from each other and from what the denylist would name"
+)
+_UNFILTERED = (
+    "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter and set "
+    "net.bridge.bridge-nf-call-ip6tables=1"
+)
+_WE_CLOSE_IPV6 = "until then the firewall lets none of it through"
+_OTHERS_CLOSE_IPV6 = "until then whoever keeps the firewall should let none of it through"
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,9 @@ class Surroundings:
     """What the firewall depends on.
 
     Attributes:
-        bridge: the host's addresses on it; empty if LXD did not say.
+        bridge: the host's addresses on it; empty if LXD did not say, or was not asked.
+        filters_ipv6: whether LXD can filter IPv6 at the ports of the bridge; None if that has not
+            been found out yet.
         addresses: what the endpoints' names stand for.
         warnings: what is not as it should be.
         runners: the runner of each hardware address; None if that was not asked for, or LXD did not
@@ -47,19 +59,49 @@ class Surroundings:
     runners: Mapping[str, str] | None = None
     error: str = ""
     outage: bool = False
+    filters_ipv6: bool | None = None
 
 
-def ask(lxd: Lxd, names: Names, config: Config, *, with_runners: bool) -> Surroundings:
-    """Find out what the firewall depends on."""
+def ask(
+    lxd: Lxd,
+    names: Names,
+    sees_ipv6: Callable[[], bool],
+    config: Config,
+    *,
+    with_runners: bool,
+) -> Surroundings:
+    """Find out what the firewall depends on.
+
+    Args:
+        lxd: it has the bridge.
+        names: the resolver.
+        sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
+        config: the settings.
+        with_runners: whether to find out whose each hardware address is.
+    """
+    filters_ipv6 = sees_ipv6()
+    if config.firewall == "external":
+        unfiltered = () if filters_ipv6 else (f"{_UNFILTERED}; {_OTHERS_CLOSE_IPV6}",)
+        return Surroundings(warnings=(_EXTERNAL, *unfiltered), filters_ipv6=filters_ipv6)
     answers = names.answers({one.host for one in endpoints(config)}, _LOOKUP_LIMIT_S)
-    addresses = {host: answer.addresses for host, answer in answers.items()}
-    warnings = tuple(_unresolved(config, answers))
+    unfiltered = () if filters_ipv6 else (f"{_UNFILTERED}; {_WE_CLOSE_IPV6}",)
+    found = Surroundings(
+        addresses={host: answer.addresses for host, answer in answers.items()},
+        warnings=(*unfiltered, *_unresolved(config, answers)),
+        filters_ipv6=filters_ipv6,
+    )
     try:
         bridge = lxd.bridge_addresses(config.lxd.network)
     except LxdError as error:
         outage = not isinstance(error, (NotFound, Refused))
-        return Surroundings((), addresses, warnings, error=str(error), outage=outage)
-    return Surroundings(bridge, addresses, warnings, _runners(lxd) if with_runners else None)
+        return replace(found, error=str(error), outage=outage)
+    return replace(found, bridge=bridge, runners=_runners(lxd) if with_runners else None)
+
+
+def policy_of(config: Config, known: Surroundings) -> Policy:
+    """Say what guests may reach, by what was found out."""
+    closes_ipv6 = not known.filters_ipv6
+    return intent.policy_of(config, known.bridge, known.addresses, closes_ipv6=closes_ipv6)
 
 
 def _runners(lxd: Lxd) -> dict[str, str] | None:
@@ -102,12 +144,14 @@ class TableReady:
         live: as it was seen last, with its counters.
         healed: what was found different from what had been put there; empty if nothing was.
         warnings: what is there besides and should not be.
+        obstacle: what is there besides and makes it worthless, for the operator.
     """
 
     kept: Kept
     live: LiveTable
     healed: str = ""
     warnings: tuple[str, ...] = ()
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,11 +174,11 @@ def ensure(
     """
     try:
         tables = nftables.tables_with_chains()
-        if foreign := _foreign(tables, policy):
-            return TableFailed(foreign)
-        there = ruleset.table_name(policy.installation, policy.bridge) in tables
+        obstacle, there = _foreign(tables, policy), _name_of(policy) in tables
+        if obstacle and kept is None and not there:
+            return TableFailed(obstacle)  # it was there first
         found = _ensure(nftables, policy, kept, before, there=there)
-        return replace(found, warnings=tuple(_stale(tables, policy)))
+        return replace(found, warnings=tuple(_stale(tables, policy)), obstacle=obstacle)
     except (NftablesError, _NotTaken) as error:
         return TableFailed(str(error))
 
@@ -186,11 +230,10 @@ def close_if_gone(nftables: Nftables, policy: Policy, before: LiveTable | None) 
 
     For while another call of `ensure` is under way, which may take seconds; one more is to follow.
     """
-    name = ruleset.table_name(policy.installation, policy.bridge)
     counts = (before.rejected, before.counters) if before else ()
     # What goes wrong here, the look that follows meets too, and tells of.
     with suppress(NftablesError):
-        if _takes_long(policy) and name not in nftables.tables_with_chains():
+        if _takes_long(policy) and _name_of(policy) not in nftables.tables_with_chains():
             nftables.apply(ruleset.render_closed(policy, *counts))
 
 
@@ -203,8 +246,12 @@ def table_of(config: Config) -> str:
     return ruleset.table_name(config.name, config.lxd.network)
 
 
+def _name_of(policy: Policy) -> str:
+    return ruleset.table_name(policy.installation, policy.bridge)
+
+
 def _read(nftables: Nftables, policy: Policy) -> LiveTable | None:
-    document = nftables.table(ruleset.table_name(policy.installation, policy.bridge))
+    document = nftables.table(_name_of(policy))
     return None if document is None else live.read(document)
 
 
@@ -223,7 +270,7 @@ def _foreign(tables: list[str], policy: Policy) -> str:
 
 def _stale(tables: list[str], policy: Policy) -> Iterator[str]:
     for name in tables_of(policy.installation, tables):
-        if name != ruleset.table_name(policy.installation, policy.bridge):
+        if name != _name_of(policy):
             yield (
                 f"nft table inet {name} is of an earlier lxd.network; when no runner is on that "
                 f"any more: nft delete table inet {name}"

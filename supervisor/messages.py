@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.firewall.networks import Network
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
 
 if TYPE_CHECKING:
     from supervisor.config import Config
+    from supervisor.firewall.intent import Intent
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,15 @@ class FirewallChanged:
     Attributes:
         in_place: they are.
         reason: why they aren't, for the operator; empty if they are.
-        denied: the denylist that is in force then.
+        intent: what the settings wanted that are in force in the kernel.
+        filters_ipv6: whether LXD can filter IPv6 at the ports of the bridge; None if that is not
+            known yet.
     """
 
     in_place: bool
     reason: str = ""
-    denied: tuple[Network, ...] = ()
+    intent: "Intent | None" = None
+    filters_ipv6: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,26 @@ class AnnounceFirewall:
 class CheckFirewall:
     """Look at everything that the firewall depends on, and at what the kernel has of it.
 
-    Asked, it is answered by how many such looks will have been done when this one is.
+    Asked, it is answered by `CheckOrdered`.
 
     Attributes:
         with_runners: also learn which runner has which hardware address.
     """
 
     with_runners: bool = False
+
+
+@dataclass(frozen=True)
+class CheckOrdered:
+    """When a look that was ordered is done.
+
+    Attributes:
+        done_by: how many such looks this incarnation of the actor will have done then.
+        incarnation: of the actor; the first look of another one comes after the order.
+    """
+
+    done_by: int
+    incarnation: str
 
 
 # To the policy's actor.

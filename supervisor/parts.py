@@ -1,6 +1,7 @@
 """What the actors share: made once by the daemon, outlives every one of them."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.config import Config
@@ -67,6 +68,7 @@ class Parts:
             actor never meets its own earlier work.
         nftables: the gateway to the kernel's packet filter.
         names: what hosts' names stand for.
+        sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
         asking: finds out what the firewall depends on, and whether LXD's filters are there; it may
             hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
@@ -91,6 +93,7 @@ class Parts:
     storage: Workers
     nftables: Nftables
     names: Names
+    sees_ipv6: Callable[[], bool]
     asking: Workers
     firewall: Workers
     closing: Workers

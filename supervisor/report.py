@@ -78,7 +78,7 @@ def firewall_report(root: TreeNode | None) -> dict[str, Any]:
     One of them keeps this installation's own rules, the other what LXD filters at the guests'
     ports. Only what both have is in place, and a look is done when both have looked.
     """
-    unknown = {"in_place": False, "checks": 0}
+    unknown = {"in_place": False, "checks": 0, "incarnation": ""}
     own = _published_by("firewall", root, unknown)
     lxds = _published_by("filters", root, unknown)
     report = {**own, "checks": min(own["checks"], lxds["checks"])}

@@ -16,12 +16,12 @@ import pytest
 from loguru import logger
 
 from supervisor import lifecycle
-from supervisor.config import parse
+from supervisor.config import Config, parse
+from supervisor.firewall.intent import intent_of
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
 from supervisor.gateways.names import Names
-from supervisor.gateways.nftables import NftablesError
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
@@ -320,9 +320,8 @@ class FakeFirewall(Actor):
 class FakeMonitor:
     """Hears of changes when a test says so."""
 
-    def __init__(self, changed: Callable[[], object], lost: Callable[[], object]) -> None:
+    def __init__(self, changed: Callable[[], object]) -> None:
         self.changed = changed
-        self.lost = lost
         self.closed = False
 
     def close(self) -> None:
@@ -334,15 +333,15 @@ class FakeNftables:
 
     def __init__(self) -> None:
         self.monitors: list[FakeMonitor] = []
-        self.error = ""
 
-    def monitor(
-        self, changed: Callable[[], object], lost: Callable[[], object], about: str
-    ) -> FakeMonitor:
-        if self.error:
-            raise NftablesError(self.error)
-        self.monitors.append(FakeMonitor(changed, lost))
+    def monitor(self, changed: Callable[[], object], about: str) -> FakeMonitor:
+        self.monitors.append(FakeMonitor(changed))
         return self.monitors[-1]
+
+
+def guarded(config: Config, *, filters_ipv6: bool = True) -> FirewallChanged:
+    """Say that all is in place that a configuration wants of the firewall."""
+    return FirewallChanged(in_place=True, intent=intent_of(config), filters_ipv6=filters_ipv6)
 
 
 class FakeGitHub:
@@ -385,6 +384,7 @@ class World:
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
         self.nftables = FakeNftables()
+        self.filters_ipv6 = True
         self.firewall_looks: list[CheckFirewall] = []
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
@@ -404,6 +404,7 @@ class World:
             storage=Workers("storage", 1),
             nftables=self.nftables,  # type: ignore[arg-type]
             names=Names(),
+            sees_ipv6=lambda: self.filters_ipv6,
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
             closing=Workers("closing", 1),

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import World, eventually
+from fake_world import World, eventually, guarded
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.lifecycle import GuestReady
 from supervisor.messages import (
     ConfigChanged,
-    FirewallChanged,
     Happened,
     SignalsListening,
     StorageChanged,
@@ -36,7 +35,7 @@ class GitHubFleet:
         )
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
         world.tell("fleet", StorageChanged(pool="default"))
-        world.tell("fleet", FirewallChanged(in_place=True))
+        world.tell("fleet", guarded(parts.settings.config))
 
     def fill(self, count: int) -> None:
         """Wait until so many guests have reported."""

@@ -23,7 +23,9 @@ from supervisor.firewall.live import LiveTable
 from supervisor.firewall.networks import Address
 from supervisor.firewall.policy import Policy
 from supervisor.firewall.verdict import Packet, Protocol, Verdict
+from supervisor.gateways import nftables_notices
 from supervisor.gateways.nftables import Nftables
+from supervisor.gateways.nftables_notices import Listen
 
 PORTS = (53, 80, 443, 8000, 8005, 8010, 8011, 8700)
 """Where host, guest and world listen, over TCP and UDP."""
@@ -123,6 +125,16 @@ def new_socket(version: int, kind: int) -> socket.socket:
     if kind == socket.SOCK_STREAM:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return made
+
+
+def listening_in(host: Namespace) -> Listen:
+    """Have the kernel's notices of a namespace heard."""
+
+    def listen() -> socket.socket:
+        with host.entered():
+            return nftables_notices.listen()
+
+    return listen
 
 
 @dataclass(frozen=True)

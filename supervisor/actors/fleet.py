@@ -11,7 +11,7 @@ from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
-from supervisor.gateways import bridge_netfilter
+from supervisor.firewall.intent import intent_of
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -88,7 +88,6 @@ class FleetActor(Actor):
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
-        self._ipv6_filtering = True
         self._suspicion = Suspicion()
         self._trials = parts.trials
         self._may_create = False
@@ -162,6 +161,8 @@ class FleetActor(Actor):
 
     @handles(FirewallChanged)
     def _firewall_changed(self, message: FirewallChanged) -> None:
+        if message.filters_ipv6 is not self._firewall.filters_ipv6:
+            self._blueprint = None
         self._firewall = message
         self._balance(_Balance())
 
@@ -188,7 +189,6 @@ class FleetActor(Actor):
             return
         logger.debug("reconcile: {}", why)
         self._again = ""
-        self._look_at_kernel()
         if self._next:
             self._next.cancel()  # this is it; what comes after is planned at its end
             self._next = None
@@ -312,7 +312,9 @@ class FleetActor(Actor):
         return self._parts.settings.config.limits.ready.total_seconds() / 2
 
     def _carry_out(self, plan: Plan) -> None:
-        for name, why in plan.retire:
+        # Before the kernel was asked what LXD can filter, nobody knows what a runner is made from.
+        known = self._firewall.filters_ipv6 is not None
+        for name, why in plan.retire if known else ():
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
         if plan.retire_again:
@@ -433,27 +435,15 @@ class FleetActor(Actor):
         if not self._has_storage():
             return self._storage.reason or "the storage pool is being made ready"
         if self._firewall.in_place and not self._has_firewall():
-            return "the denylist is being put in force"
+            return "the firewall is being changed to what is configured"
         return self._firewall.reason or ("" if self._has_policy() else self._policy.reason)
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
         if self._blueprint is None or self._blueprint[0] is not config:
-            made = blueprint_of(config, ipv6_filtering=self._ipv6_filtering)
+            made = blueprint_of(config, ipv6_filtering=self._firewall.filters_ipv6 is not False)
             self._blueprint = (config, made)
         return self._blueprint[1]
-
-    def _look_at_kernel(self) -> None:
-        """See whether LXD can filter IPv6: what it needs may be loaded at any time."""
-        can_filter = bridge_netfilter.sees_ipv6()
-        if can_filter is self._ipv6_filtering:
-            return
-        self._ipv6_filtering, self._blueprint = can_filter, None
-        if not can_filter:
-            logger.warning(
-                "LXD can't filter runners' IPv6 at the bridge: load the kernel's br_netfilter"
-                " and set net.bridge.bridge-nf-call-ip6tables=1"
-            )
 
     def _desired(self) -> Desired:
         config = self._parts.settings.config
@@ -488,10 +478,9 @@ class FleetActor(Actor):
         return is_right and found.size >= storage.wanted_bytes(config)
 
     def _has_firewall(self) -> bool:
-        """Tell whether guests would be held to the denylist of the configuration in force."""
-        return self._firewall.in_place and (
-            self._firewall.denied == self._parts.settings.config.denylist
-        )
+        """Tell whether guests would be held to what the configuration in force wants."""
+        wanted = intent_of(self._parts.settings.config)
+        return self._firewall.in_place and self._firewall.intent == wanted
 
     def _has_policy(self) -> bool:
         """Tell whether the jobs of runners made now could be checked, or need not be."""

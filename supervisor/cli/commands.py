@@ -214,7 +214,7 @@ def firewall(socket: Path, as_json: bool, limit_s: float | None) -> None:
     """
     client = ControlClient(socket)
     order = client.post("/v1/firewall")
-    waiting.wait(waiting.until_checked(client, order["done_by"]), limit_s)
+    waiting.wait(waiting.until_checked(client, order), limit_s)
     answer = client.get("/v1/firewall")
     lines = "\n".join(render.firewall_lines(answer))
     _show(answer, as_json, lambda _console: click.echo(lines))

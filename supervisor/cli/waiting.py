@@ -104,21 +104,20 @@ def until_reconciled(client: ControlClient, done_by: int) -> Left:
     return left
 
 
-def until_checked(client: ControlClient, done_by: int) -> Left:
+def until_checked(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
     """Wait until a look at the firewall is done.
 
     Args:
         client: of the daemon.
-        done_by: how many looks its actor will have done then.
+        ordered: its answer to the order: how many looks this incarnation of the firewall's actor
+            will have done then.
     """
-    most = done_by - 2  # as many as there were at least when it was ordered
 
     def left() -> str:
-        nonlocal most
-        count: int = client.get("/v1/firewall")["checks"]
-        # One that counts anew was started anew, and looks at its start.
-        done = count >= done_by or 0 < count < most
-        most = max(most, count)
+        shown = client.get("/v1/firewall")
+        # Another incarnation has come after the order, so its first look has, too.
+        same = shown["incarnation"] == ordered["incarnation"]
+        done = shown["checks"] >= (ordered["done_by"] if same else 1)
         return "" if done else "looks at the firewall"
 
     return left

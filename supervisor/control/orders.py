@@ -1,5 +1,6 @@
 """What operators order on the control socket: a part of the control API."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -24,11 +25,13 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
 
     @app.post("/v1/reconcile")
     def reconcile() -> Any:
-        return _done_by(system, "fleet", Reconcile("ordered on the control socket"))
+        done_by = _ask(system, "fleet", Reconcile("ordered on the control socket"))
+        return _being_restarted("fleet") if done_by is None else _accepted(done_by=done_by)
 
     @app.post("/v1/firewall")
     def check_firewall() -> Any:
-        return _done_by(system, "firewall", CheckFirewall(with_runners=True))
+        ordered = _ask(system, "firewall", CheckFirewall(with_runners=True))
+        return _being_restarted("firewall") if ordered is None else _accepted(**asdict(ordered))
 
     _serve_orders_to_runners(app, system, parts.roster)
     _serve_drain(app, system, parts.drain)
@@ -97,13 +100,21 @@ def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:
     return system.directory.tell(name, Happened(order))
 
 
-def _done_by(system: System, name: str, message: object) -> Any:
-    """Ask an actor by which count the order is done. This is the process's edge: no actor waits."""
+def _ask(system: System, name: str, order: object) -> Any:
+    """Ask an actor when an order is done; None if it can't answer.
+
+    This is the process's edge: no actor waits.
+    """
     ref = system.directory.ref(name)
     try:
-        done_by = ref.ask(message, timeout=_ANSWER_LIMIT_S) if ref else None
+        return ref.ask(order, timeout=_ANSWER_LIMIT_S) if ref else None
     except (ActorDeadError, Timeout):
-        done_by = None
-    if done_by is None:
-        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the {name} is being restarted; try again")
-    return jsonify(done_by=done_by), HTTPStatus.ACCEPTED
+        return None
+
+
+def _being_restarted(name: str) -> tuple[Response, HTTPStatus]:
+    return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the {name} is being restarted; try again")
+
+
+def _accepted(**answer: object) -> tuple[Response, HTTPStatus]:
+    return jsonify(answer), HTTPStatus.ACCEPTED

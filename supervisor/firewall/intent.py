@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from supervisor.config import Config
-from supervisor.firewall.networks import Address, Destination, Ports
+from supervisor.firewall.networks import Address, Destination, Network, Ports
 from supervisor.firewall.policy import Policy
 from supervisor.scope import GitHubPlace
 
@@ -61,10 +61,31 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+@dataclass(frozen=True)
+class Intent:
+    """All that settings which a running daemon can change want of the firewall."""
+
+    denied: tuple[Network, ...]
+    allowed: tuple[Destination, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+def intent_of(config: Config) -> Intent:
+    """Give what the settings want."""
+    return Intent(config.denylist, config.allowlist, endpoints(config))
+
+
+def is_known(intent: Intent, known: Mapping[str, tuple[Address, ...]]) -> bool:
+    """Tell whether all names of an intent have been looked up, with or without success."""
+    return all(endpoint.host in known for endpoint in intent.endpoints)
+
+
 def policy_of(
     config: Config,
     bridge: Iterable[Interface],
     known: Mapping[str, tuple[Address, ...]],
+    *,
+    closes_ipv6: bool = False,
 ) -> Policy:
     """Say what the guests of a bridge may reach.
 
@@ -72,6 +93,7 @@ def policy_of(
         config: the settings.
         bridge: the host's addresses there.
         known: what the endpoints' names stand for, as far as that is known.
+        closes_ipv6: whether guests are to have no IPv6.
     """
     bridge = tuple(bridge)
     ports = [config.signals.port]
@@ -88,6 +110,7 @@ def policy_of(
         # In one order, in whatever order a resolver answers: another would be another policy.
         allowed=tuple(sorted(allowed, key=_position)),
         denied=config.denylist,
+        closes_ipv6=closes_ipv6,
     )
 
 

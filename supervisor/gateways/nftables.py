@@ -1,4 +1,4 @@
-"""nftables, through its program: tables put in place, listed, deleted and watched.
+"""nftables, through its program: tables put in place, listed and deleted, and watched without it.
 
 All calls block and have time limits, and raise nothing but `NftablesError`.
 """
@@ -6,23 +6,17 @@ All calls block and have time limits, and raise nothing but `NftablesError`.
 from __future__ import annotations
 
 import json
-import os
-import select
 import subprocess
-import time
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from supervisor.gateways import child_environment, nftables_notices
+from supervisor.gateways.nftables_notices import Listen, Monitor
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _FAMILY = "inet"
 _GONE = "No such file or directory"
-_END_LIMIT_S = 5.0
-_GATHER_S = 0.1
-_CHUNK = 1 << 16
-# What nft says when the kernel had more to tell than it could take: the table may have changed.
-_MISSED = b"# ERROR"
 
 
 class NftablesError(Exception):
@@ -35,11 +29,19 @@ class Nftables:
     Args:
         command: The program, and what is to be called before it.
         timeout_s: The limit of each call.
+        listen: Opens what the kernel tells of changes on: in the network namespace that the command
+            leads to.
     """
 
-    def __init__(self, command: Sequence[str] = ("nft",), timeout_s: float = 30) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] = ("nft",),
+        timeout_s: float = 30,
+        listen: Listen = nftables_notices.listen,
+    ) -> None:
         self._command = tuple(command)
         self._timeout_s = timeout_s
+        self._listen = listen
 
     def apply(self, script: str) -> None:
         """Carry out a script as one transaction: all of it, or nothing."""
@@ -71,18 +73,15 @@ class Nftables:
             is not None
         )
 
-    def monitor(
-        self, changed: Callable[[], object], lost: Callable[[], object], about: str
-    ) -> Monitor:
-        """Watch a table.
+    def monitor(self, changed: Callable[[], object], about: str) -> Monitor:
+        """Watch a table, from now on.
 
         Args:
-            changed: Called in a thread of its own after each change of the table.
-            lost: Called there once, when nothing is heard any more: what changes then is missed.
-                Not after `close`.
+            changed: Called in a thread of its own after each change of the table, and now and then
+                while changes can't be heard of.
             about: The table's name.
         """
-        return Monitor(self._command, changed, lost, about)
+        return Monitor(self._listen, changed, about)
 
     def _run_if_there(self, aim: str, *arguments: str) -> str | None:
         try:
@@ -100,7 +99,7 @@ class Nftables:
                 errors="replace",
                 check=False,
                 timeout=self._timeout_s,
-                env={**os.environ, "LC_ALL": "C"},
+                env=child_environment.clean(),
             )
         except OSError as error:
             raise NftablesError(_not_started(aim, self._command, error)) from error
@@ -130,70 +129,6 @@ class Nftables:
 
 class _NotThere(NftablesError):
     """What was asked for is not there."""
-
-
-class Monitor:
-    """Watches a table by a child process, until it is closed.
-
-    It takes a moment until the child hears: who must miss nothing looks at the table after that.
-    A child that outlives this process ends with the next change that it can tell nobody of.
-    """
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        changed: Callable[[], object],
-        lost: Callable[[], object],
-        about: str,
-    ) -> None:
-        try:
-            self._process = subprocess.Popen(
-                (*command, "--json", "monitor"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-        except OSError as error:
-            raise NftablesError(_not_started("watch the firewall", command, error)) from error
-        self._changed = changed
-        self._lost = lost
-        self._about = f'"{about}"'.encode()
-        self._closed = False
-        self._thread = Thread(target=self._watch, name="nft-monitor", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """End it; nothing is called any more after this has returned."""
-        self._closed = True
-        self._process.terminate()
-        try:
-            self._process.wait(_END_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join(_END_LIMIT_S)
-
-    def _watch(self) -> None:
-        for said in self._said():
-            if not self._closed and (self._about in said or _MISSED in said):
-                self._changed()
-        self._process.wait()
-        if not self._closed:
-            self._lost()
-
-    def _said(self) -> Iterator[bytes]:
-        """Gather what is said at one time: each of 50,000 elements has a line of its own."""
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
-        with self._process.stdout as lines:
-            while first := os.read(lines.fileno(), _CHUNK):
-                said, ends = first, time.monotonic() + _GATHER_S
-                while (left_s := ends - time.monotonic()) > 0:
-                    if select.select([lines], [], [], left_s)[0]:
-                        more = os.read(lines.fileno(), _CHUNK)
-                        if not more:
-                            break
-                        said += more
-                yield said
 
 
 def _not_started(aim: str, command: Sequence[str], error: OSError) -> str:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.gateways import child_environment
 from supervisor.gateways.trust import distrust
 from supervisor.storage import Host, OwnPool
 
@@ -242,8 +243,7 @@ def _run(aim: str, *command: str) -> str:
             errors="replace",
             check=False,
             timeout=limit_s,
-            # Nothing else of ours: there may be secrets in it, such as a proxy's password.
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            env=child_environment.clean(),
         )
     except OSError as error:
         raise StorageError(f"could not {aim}: {command[0]}: {error.strerror}") from error

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_interface
 from typing import Any
 
 import pytest
-from fake_world import FakeLxd, eventually
+from fake_world import FakeLxd
 
+from sandbox.namespaces import Namespace, namespace
 from supervisor import firewall_work
 from supervisor.config import Config, parse
 from supervisor.firewall import ruleset
 from supervisor.firewall.intent import policy_of
 from supervisor.firewall.live import Counted
 from supervisor.firewall.policy import Policy
-from supervisor.firewall_work import Kept, TableFailed, TableReady, ask, ensure
+from supervisor.firewall_work import Surroundings, TableFailed, TableReady, ask, ensure
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
@@ -29,18 +27,16 @@ TABLE = "github-runners.fleet.lxdbr0"
 MAC = "00:16:3e:00:00:01"
 
 
-class Namespace:
-    """A network namespace, with its own rules."""
+class Ground:
+    """A network namespace of the tests' own, with its own rules."""
 
-    def __init__(self, name: str) -> None:
-        self.command = ("ip", "netns", "exec", name, "nft")
+    def __init__(self, there: Namespace) -> None:
+        self._there = there
+        self.command = (*there.prefix, "nft")
         self.nftables = Nftables(self.command)
 
     def nft(self, *words: str) -> str:
-        done = subprocess.run(
-            [*self.command, *words], check=True, capture_output=True, text=True, timeout=30
-        )
-        return done.stdout
+        return self._there.run("nft", *words)
 
     def rules(self) -> str:
         """List all rules, without what the kernel counts and numbers."""
@@ -48,13 +44,9 @@ class Namespace:
 
 
 @pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    name = f"fw-{secrets.token_hex(4)}"
-    subprocess.run(["ip", "netns", "add", name], check=True, timeout=30)
-    try:
-        yield Namespace(name)
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True, timeout=30)
+def ground() -> Iterator[Ground]:
+    with namespace() as there:
+        yield Ground(there)
 
 
 def configured(**settings: Any) -> Config:
@@ -67,21 +59,21 @@ def wanted(**settings: Any) -> Policy:
     return policy_of(configured(**settings), BRIDGE, {})
 
 
-def in_place(namespace: Namespace, policy: Policy | None = None) -> TableReady:
-    found = ensure(namespace.nftables, policy or wanted(), None, None)
+def in_place(ground: Ground, policy: Policy | None = None) -> TableReady:
+    found = ensure(ground.nftables, policy or wanted(), None, None)
     assert isinstance(found, TableReady), found
     return found
 
 
-def test_it_is_put_in_place_once_and_then_only_looked_at(namespace: Namespace) -> None:
-    first = in_place(namespace)
+def test_it_is_put_in_place_once_and_then_only_looked_at(ground: Ground) -> None:
+    first = in_place(ground)
     assert (first.healed, first.warnings, first.live.name) == ("", (), TABLE)
-    handle = namespace.nft("--json", "--handle", "list", "tables")
-    again = ensure(namespace.nftables, wanted(), first.kept, first.live)
+    handle = ground.nft("--json", "--handle", "list", "tables")
+    again = ensure(ground.nftables, wanted(), first.kept, first.live)
     assert isinstance(again, TableReady)
     assert again.healed == ""
     assert again.kept is first.kept
-    assert namespace.nft("--json", "--handle", "list", "tables") == handle
+    assert ground.nft("--json", "--handle", "list", "tables") == handle
 
 
 @pytest.mark.parametrize(
@@ -100,18 +92,16 @@ def test_it_is_put_in_place_once_and_then_only_looked_at(namespace: Namespace) -
         (f"add map inet {TABLE} mine {{ type ipv4_addr : verdict; }}", "mine"),
     ],
 )
-def test_what_others_do_to_it_is_named_and_undone(
-    namespace: Namespace, deed: str, named: str
-) -> None:
-    first = in_place(namespace)
-    before = namespace.rules()
-    namespace.nft(*deed.split())
-    assert namespace.rules() != before
-    found = ensure(namespace.nftables, wanted(), first.kept, first.live)
+def test_what_others_do_to_it_is_named_and_undone(ground: Ground, deed: str, named: str) -> None:
+    first = in_place(ground)
+    before = ground.rules()
+    ground.nft(*deed.split())
+    assert ground.rules() != before
+    found = ensure(ground.nftables, wanted(), first.kept, first.live)
     assert isinstance(found, TableReady), found
     assert named in found.healed
-    assert namespace.rules() == before
-    again = ensure(namespace.nftables, wanted(), found.kept, found.live)
+    assert ground.rules() == before
+    again = ensure(ground.nftables, wanted(), found.kept, found.live)
     assert isinstance(again, TableReady)
     assert again.healed == ""
 
@@ -129,20 +119,20 @@ LONG = ", ".join(f"11.{n >> 7}.{(n & 127) * 2}.0/24" for n in range(2_000))
     ],
 )
 def test_while_a_long_denylist_is_put_back_guests_reach_nothing(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, deed: str, *, is_closed: bool
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, deed: str, *, is_closed: bool
 ) -> None:
     policy = wanted(denylist=LONG)
-    first = in_place(namespace, policy)
-    before = namespace.rules()
+    first = in_place(ground, policy)
+    before = ground.rules()
     applied: list[str] = []
 
     def apply(script: str) -> None:
-        Nftables.apply(namespace.nftables, script)
-        applied.append(namespace.rules())
+        Nftables.apply(ground.nftables, script)
+        applied.append(ground.rules())
 
-    monkeypatch.setattr(namespace.nftables, "apply", apply)
-    namespace.nft(*deed.split())
-    found = ensure(namespace.nftables, policy, first.kept, first.live)
+    monkeypatch.setattr(ground.nftables, "apply", apply)
+    ground.nft(*deed.split())
+    found = ensure(ground.nftables, policy, first.kept, first.live)
     assert isinstance(found, TableReady), found
     assert (len(applied), bool(found.healed)) == ((2, True) if is_closed else (0, False))
     if is_closed:
@@ -153,105 +143,125 @@ def test_while_a_long_denylist_is_put_back_guests_reach_nothing(
 
 
 def test_a_table_that_is_gone_is_closed_also_while_a_look_is_under_way(
-    namespace: Namespace,
+    ground: Ground,
 ) -> None:
     policy = wanted(denylist=LONG)
-    first = in_place(namespace, policy)
-    before = namespace.rules()
-    firewall_work.close_if_gone(namespace.nftables, policy, first.live)
-    assert namespace.rules() == before
-    namespace.nft("flush", "ruleset")
-    firewall_work.close_if_gone(namespace.nftables, wanted(), first.live)
-    assert namespace.rules() == "", "a short one is there as fast"
+    first = in_place(ground, policy)
+    before = ground.rules()
+    firewall_work.close_if_gone(ground.nftables, policy, first.live)
+    assert ground.rules() == before
+    ground.nft("flush", "ruleset")
+    firewall_work.close_if_gone(ground.nftables, wanted(), first.live)
+    assert ground.rules() == "", "a short one is there as fast"
     firewall_work.close_if_gone(Nftables(("no-such-nft",)), policy, first.live)
-    firewall_work.close_if_gone(namespace.nftables, policy, first.live)
-    assert 'drop comment "closed for now"' in namespace.rules()
-    found = ensure(namespace.nftables, policy, first.kept, first.live)
+    firewall_work.close_if_gone(ground.nftables, policy, first.live)
+    assert 'drop comment "closed for now"' in ground.rules()
+    found = ensure(ground.nftables, policy, first.kept, first.live)
     assert isinstance(found, TableReady)
     assert "is gone" in found.healed
-    assert namespace.rules() == before
+    assert ground.rules() == before
 
 
 def test_another_policy_takes_its_place_and_nothing_is_said_to_be_healed(
-    namespace: Namespace,
+    ground: Ground,
 ) -> None:
-    first = in_place(namespace)
+    first = in_place(ground)
     other = wanted(denylist="203.0.113.0/24")
-    found = ensure(namespace.nftables, other, first.kept, first.live)
+    found = ensure(ground.nftables, other, first.kept, first.live)
     assert isinstance(found, TableReady)
     assert (found.healed, found.kept.policy) == ("", other)
-    assert "203.0.113.0/24" in namespace.rules()
-    assert "198.51.100.0/24" not in namespace.rules()
+    assert "203.0.113.0/24" in ground.rules()
+    assert "198.51.100.0/24" not in ground.rules()
 
 
-def test_counting_goes_on_over_restarts_and_after_a_deletion(namespace: Namespace) -> None:
+def test_counting_goes_on_over_restarts_and_after_a_deletion(ground: Ground) -> None:
     script = ruleset.render(wanted(), {MAC: Counted(7, 420)}, {ruleset.REJECTED: Counted(9, 540)})
-    namespace.nftables.apply(script)
-    first = in_place(namespace)
+    ground.nftables.apply(script)
+    first = in_place(ground)
     assert (first.live.rejected, first.live.refused) == ({MAC: Counted(7, 420)}, Counted(9, 540))
-    namespace.nftables.delete(TABLE)
-    found = ensure(namespace.nftables, wanted(), first.kept, first.live)
+    ground.nftables.delete(TABLE)
+    found = ensure(ground.nftables, wanted(), first.kept, first.live)
     assert isinstance(found, TableReady)
     assert (found.live.rejected, found.live.refused) == ({MAC: Counted(7, 420)}, Counted(9, 540))
 
 
 def test_a_bridge_that_another_installation_guards_is_refused_and_left_alone(
-    namespace: Namespace,
+    ground: Ground,
 ) -> None:
-    in_place(namespace, replace(wanted(), installation="other"))
-    before = namespace.rules()
-    found = ensure(namespace.nftables, wanted(), None, None)
+    in_place(ground, replace(wanted(), installation="other"))
+    before = ground.rules()
+    found = ensure(ground.nftables, wanted(), None, None)
     assert isinstance(found, TableFailed)
     assert "installation other guards the guests of bridge lxdbr0 already" in found.reason
     command = "nft delete table inet github-runners.other.lxdbr0"
     assert found.reason.endswith(command)
-    assert namespace.rules() == before
-    namespace.nft(*command.split()[1:])
-    in_place(namespace)
+    assert ground.rules() == before
+    ground.nft(*command.split()[1:])
+    in_place(ground)
 
 
-def test_others_at_other_bridges_are_no_obstacle_and_untouched(namespace: Namespace) -> None:
-    namespace.nft("add", "table", "inet", "lxd")
-    in_place(namespace, replace(wanted(), installation="other", bridge="b.lxdbr0"))
-    before = namespace.rules()
-    first = in_place(namespace)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_there_before_another_installations_is_kept_up_and_the_other_told_of(
+    ground: Ground, restarted: bool
+) -> None:
+    first = in_place(ground)
+    before = ground.rules()
+    other = "github-runners.other.lxdbr0"
+    ground.nft(f"table inet {other} {{ chain c {{ }}; }}")
+    ground.nft("flush", "chain", "inet", TABLE, "guest")
+    kept, live = (None, None) if restarted else (first.kept, first.live)
+    found = ensure(ground.nftables, wanted(), kept, live)
+    assert isinstance(found, TableReady)
+    assert "installation other guards the guests of bridge lxdbr0 already" in found.obstacle
+    ground.nft("delete", "table", "inet", other)
+    assert ground.rules() == before
+    found = ensure(ground.nftables, wanted(), found.kept, found.live)
+    assert isinstance(found, TableReady)
+    assert found.obstacle == ""
+
+
+def test_others_at_other_bridges_are_no_obstacle_and_untouched(ground: Ground) -> None:
+    ground.nft("add", "table", "inet", "lxd")
+    in_place(ground, replace(wanted(), installation="other", bridge="b.lxdbr0"))
+    before = ground.rules()
+    first = in_place(ground)
     assert first.warnings == ()
-    assert firewall_work.remove(namespace.nftables, "fleet") == [TABLE]
-    assert namespace.rules() == before
+    assert firewall_work.remove(ground.nftables, "fleet") == [TABLE]
+    assert ground.rules() == before
 
 
 def test_a_table_of_an_earlier_bridge_is_warned_of_and_removed_with_all(
-    namespace: Namespace,
+    ground: Ground,
 ) -> None:
-    before = namespace.rules()
-    in_place(namespace, replace(wanted(), bridge="old0"))
-    (warning,) = in_place(namespace).warnings
+    before = ground.rules()
+    in_place(ground, replace(wanted(), bridge="old0"))
+    (warning,) = in_place(ground).warnings
     assert "nft delete table inet github-runners.fleet.old0" in warning
-    removed = firewall_work.remove(namespace.nftables, "fleet")
+    removed = firewall_work.remove(ground.nftables, "fleet")
     assert sorted(removed) == [TABLE, "github-runners.fleet.old0"]
-    assert namespace.rules() == before
-    assert firewall_work.remove(namespace.nftables, "fleet") == []
+    assert ground.rules() == before
+    assert firewall_work.remove(ground.nftables, "fleet") == []
 
 
 def test_a_transaction_that_fails_leaves_the_old_rules(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = in_place(namespace)
-    before = namespace.rules()
+    first = in_place(ground)
+    before = ground.rules()
     monkeypatch.setattr(ruleset, "render", lambda *_: "table inet x { nonsense }")
-    found = ensure(namespace.nftables, wanted(denylist=""), first.kept, first.live)
+    found = ensure(ground.nftables, wanted(denylist=""), first.kept, first.live)
     assert isinstance(found, TableFailed)
     assert found.reason.startswith("could not put the firewall's table in place: ")
-    assert namespace.rules() == before
+    assert ground.rules() == before
 
 
 def test_what_the_kernel_does_not_show_afterwards_is_not_believed(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = ruleset.render
     smaller = replace(wanted(), denied=())
     monkeypatch.setattr(ruleset, "render", lambda _policy, *counts: real(smaller, *counts))
-    found = ensure(namespace.nftables, wanted(), None, None)
+    found = ensure(ground.nftables, wanted(), None, None)
     assert isinstance(found, TableFailed)
     assert "does not hold what was just put there: the set denied4 lacks" in found.reason
 
@@ -262,31 +272,18 @@ def test_without_nft_it_is_said_what_to_install() -> None:
     assert "there is no program no-such-nft; install nftables" in found.reason
 
 
-def test_who_may_not_set_rules_is_told_to_be_root(namespace: Namespace) -> None:
+def test_who_may_not_set_rules_is_told_to_be_root(ground: Ground) -> None:
     powerless = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "nft")
-    found = ensure(Nftables((*namespace.command[:-1], *powerless)), wanted(), None, None)
+    found = ensure(Nftables((*ground.command[:-1], *powerless)), wanted(), None, None)
     assert isinstance(found, TableFailed)
     assert "the daemon must be root, or have CAP_NET_ADMIN" in found.reason
 
 
-def test_each_change_of_its_table_is_heard_of(namespace: Namespace) -> None:
-    heard, lost = threading.Event(), threading.Event()
-    in_place(namespace)
-    monitor = namespace.nftables.monitor(heard.set, lost.set, TABLE)
-    try:
-
-        def change() -> bool:
-            namespace.nft("add", "element", "inet", TABLE, "denied4", "{ 203.0.113.7 }")
-            namespace.nft("delete", "element", "inet", TABLE, "denied4", "{ 203.0.113.7 }")
-            return heard.wait(0.2)
-
-        eventually(change)
-    finally:
-        monitor.close()
-    assert not lost.is_set()
-
-
 # What is wanted
+
+
+def filters() -> bool:
+    return True
 
 
 def test_what_is_asked_is_the_bridge_the_names_and_if_wanted_the_runners() -> None:
@@ -295,14 +292,14 @@ def test_what_is_asked_is_the_bridge_the_names_and_if_wanted_the_runners() -> No
     lxd.there["fleet-a"].config["volatile.eth0.hwaddr"] = MAC.upper()  # type: ignore[index]
     names = Names(lambda _host: (ip_interface("10.7.7.7/32").ip,))
     config = configured(http_proxy="http://proxy.example:3128")
-    found = ask(lxd, names, config, with_runners=False)  # type: ignore[arg-type]
+    found = ask(lxd, names, filters, config, with_runners=False)  # type: ignore[arg-type]
     assert (found.bridge, found.runners) == ((ip_interface("127.0.0.1/24"),), None)
     assert found.addresses == {"proxy.example": (ip_interface("10.7.7.7/32").ip,)}
     assert (found.error, found.warnings) == ("", ())
-    found = ask(lxd, names, config, with_runners=True)  # type: ignore[arg-type]
+    found = ask(lxd, names, filters, config, with_runners=True)  # type: ignore[arg-type]
     assert found.runners == {MAC: "fleet-a"}
     lxd.fail("instances", LxdUnavailable("LXD is not running"))
-    found = ask(lxd, names, config, with_runners=True)  # type: ignore[arg-type]
+    found = ask(lxd, names, filters, config, with_runners=True)  # type: ignore[arg-type]
     assert (found.runners, found.error) == (None, "")
 
 
@@ -320,7 +317,7 @@ def test_why_the_bridge_is_not_known_is_told_apart_from_lxds_being_away(
 ) -> None:
     lxd = FakeLxd()
     lxd.fail("bridge_addresses", error)
-    found = ask(lxd, Names(), configured(), with_runners=True)  # type: ignore[arg-type]
+    found = ask(lxd, Names(), filters, configured(), with_runners=True)  # type: ignore[arg-type]
     assert (found.bridge, found.error, found.outage) == ((), str(error), outage)
 
 
@@ -334,8 +331,8 @@ def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_passwo
 
     names = Names(look_up)
     config = configured(http_proxy="http://user:secret@proxy.example:3128")
-    assert ask(FakeLxd(), names, config, with_runners=False).warnings == ()  # type: ignore[arg-type]
-    found = ask(FakeLxd(), names, config, with_runners=False)  # type: ignore[arg-type]
+    assert ask(FakeLxd(), names, filters, config, with_runners=False).warnings == ()  # type: ignore[arg-type]
+    found = ask(FakeLxd(), names, filters, config, with_runners=False)  # type: ignore[arg-type]
     assert found.warnings == (
         (
             "http-proxy: proxy.example can't be looked up (no name server answers); it stays open "
@@ -343,17 +340,43 @@ def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_passwo
         ),
     )
     assert not found.error
-    never = ask(FakeLxd(), Names(look_up), config, with_runners=False)  # type: ignore[arg-type]
+    never = ask(FakeLxd(), Names(look_up), filters, config, with_runners=False)  # type: ignore[arg-type]
     assert never.warnings[0].endswith("it is open only where the denylist lets it be")
 
 
 def test_a_proxy_that_only_this_host_reaches_is_warned_of() -> None:
     config = configured(http_proxy="http://127.0.0.1:3128")
-    found = ask(FakeLxd(), Names(), config, with_runners=False)  # type: ignore[arg-type]
+    found = ask(FakeLxd(), Names(), filters, config, with_runners=False)  # type: ignore[arg-type]
     (warning,) = found.warnings
     assert "127.0.0.1 is 127.0.0.1 to this host, which is nothing that guests" in warning
 
 
-def test_nothing_is_kept_of_what_was_not_applied(namespace: Namespace) -> None:
-    first = in_place(namespace)
-    assert first.kept == Kept(wanted(), first.live)
+@pytest.mark.parametrize(
+    ("firewall", "who"),
+    [("managed", "the firewall lets none"), ("external", "whoever keeps the firewall should let")],
+)
+def test_ipv6_that_lxd_can_not_filter_is_closed_and_warned_of(firewall: str, who: str) -> None:
+    config = configured(firewall=firewall)
+
+    def asked(*, filtered: bool) -> Surroundings:
+        lxd: Any = FakeLxd()
+        return ask(lxd, Names(), lambda: filtered, config, with_runners=False)
+
+    found = asked(filtered=False)
+    assert "net.bridge.bridge-nf-call-ip6tables=1" in found.warnings[-1]
+    assert f"until then {who}" in found.warnings[-1]
+    assert firewall_work.policy_of(config, found).closes_ipv6
+    found = asked(filtered=True)
+    assert not any("ip6tables" in warning for warning in found.warnings)
+    assert not firewall_work.policy_of(config, found).closes_ipv6
+
+
+def test_of_an_external_firewall_neither_lxd_nor_a_name_server_is_asked() -> None:
+    config = configured(firewall="external", http_proxy="http://proxy.example:3128")
+    lxd: Any = FakeLxd()
+    asked: list[str] = []
+    names = Names(lambda host: asked.append(host) or ())  # type: ignore[func-returns-value]
+    found = ask(lxd, names, filters, config, with_runners=True)
+    assert (lxd.calls, asked, found.bridge) == ([], [], ())
+    (warning,) = found.warnings
+    assert "nothing here holds the guests" in warning

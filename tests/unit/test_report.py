@@ -218,7 +218,7 @@ def test_a_firewall_is_shown_as_its_actors_have_published_it() -> None:
     lxds = node("filters", details={"checks": 4, "unfiltered": [], "warnings": ("xtables",)})
     assert firewall_report(root(OWN, lxds)) == {
         "state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 4,
-        "unfiltered": [], "warnings": ("a name is unknown", "xtables"),
+        "incarnation": "", "unfiltered": [], "warnings": ("a name is unknown", "xtables"),
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from packets import Ground, listening
+from packets import Ground, listening, listening_in
 
 from sandbox.namespaces import neighbourhood
 from supervisor.gateways.nftables import Nftables
@@ -18,7 +18,12 @@ def lasting_ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         bridged = request.param == "bridged" and there.host.bridge_netfilter(on=True)
         if not bridged:
             there.host.bridge_netfilter(on=False)
-        yield Ground(there, listeners, Nftables((*there.host.prefix, "nft")), bridged)
+        yield Ground(
+            there,
+            listeners,
+            Nftables((*there.host.prefix, "nft"), listen=listening_in(there.host)),
+            bridged,
+        )
 
 
 @pytest.fixture

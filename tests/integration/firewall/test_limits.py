@@ -220,7 +220,7 @@ def _unguarded_s(ground: Ground) -> float:
             close_if_gone(ground.nft, policy, first.live)  # a look may be under way
             noticed.set()
 
-        monitor = ground.nft.monitor(notice, Event().set, TABLE)
+        monitor = ground.nft.monitor(notice, TABLE)
         stack.callback(monitor.close)
 
         def heal() -> None:
@@ -232,8 +232,6 @@ def _unguarded_s(ground: Ground) -> float:
 
         healed: list[TableReady] = []
         healing = Thread(target=heal)
-        assert _eventually(lambda: _is_noticed(ground, noticed))
-        noticed.clear()
         healing.start()
         ground.nft.delete(TABLE)
         deleted = time.monotonic()
@@ -246,11 +244,3 @@ def _unguarded_s(ground: Ground) -> float:
     assert healed
     assert arrived > deleted, "it was deleted"
     return arrived - deleted
-
-
-def _is_noticed(ground: Ground, noticed: Event) -> bool:
-    """Change the table and take it back, until the monitor hears."""
-    element = f"element inet {TABLE} knocks {{ 02:00:00:00:00:07 }}"
-    ground.there.host.run("nft", f"add {element}")
-    ground.there.host.run("nft", f"delete {element}")
-    return noticed.wait(0.2)

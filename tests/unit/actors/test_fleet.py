@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, NOW, FakeLxd, World, eventually
+from fake_world import LIMIT_S, NOW, FakeLxd, World, eventually, guarded
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
 from supervisor.control import make_app
-from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import (
     Confirmed,
@@ -60,7 +59,6 @@ MakeWorld = Callable[..., World]
 
 
 _POOL = StorageChanged("default")
-_GUARDED = FirewallChanged(in_place=True)
 
 
 def start(
@@ -68,7 +66,7 @@ def start(
     *,
     signals: bool = True,
     storage: StorageChanged = _POOL,
-    firewall: FirewallChanged = _GUARDED,
+    firewall: FirewallChanged | None = None,
     backoff: Backoff | None = None,
 ) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
@@ -77,7 +75,7 @@ def start(
     world.run(
         world.tokens(),
         world.storage(storage),
-        world.firewall(firewall),
+        world.firewall(firewall or guarded(world.parts.settings.config)),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,
@@ -865,8 +863,7 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
 
 
 def _generation(world: World) -> str:
-    filtering = bridge_netfilter.sees_ipv6()
-    return blueprint_of(world.parts.settings.config, ipv6_filtering=filtering).generation
+    return blueprint_of(world.parts.settings.config).generation
 
 
 def _reconciles(world: World) -> int:
@@ -957,22 +954,43 @@ def test_successors_registered_for_a_fleet_that_shrinks_are_let_go(make_world: M
 
 
 def test_runners_without_a_filter_of_ipv6_are_replaced_when_the_kernel_lets_lxd_filter_it(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld,
 ) -> None:
     def filters_of(name: str) -> list[str]:
         return [key for key in world.lxd.requests[name]["devices"]["eth0"] if "ipv6" in key]
 
-    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: False)
-    world = start(make_world(virtual_machines=1))
+    world = make_world(virtual_machines=1)
+    config = world.parts.settings.config
+    start(world, firewall=guarded(config, filters_ipv6=False))
     eventually(lambda: world.stages() == {"booting": 1})
     (first,) = world.names()
 
-    monkeypatch.setattr(bridge_netfilter, "sees_ipv6", lambda: True)
-    world.tell("fleet", Reconcile("a test"))
+    world.tell("fleet", guarded(config))
 
     eventually(lambda: first not in world.names() and world.stages() == {"booting": 1})
     (second,) = world.names()
     assert (filters_of(first), filters_of(second)) == ([], ["security.ipv6_filtering"])
+
+
+def test_no_runner_is_replaced_before_it_is_known_what_lxd_can_filter(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    config = world.parts.settings.config
+    without = blueprint_of(config, ipv6_filtering=False).generation
+    number = str(world.github.add("fleet-aaaaaaaa", online=True))
+    marks = {"installation": "fleet", "generation": without, "runner_id": number}
+    world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
+    start(world, firewall=FirewallChanged(in_place=False, reason="not looked at yet"))
+    eventually(lambda: _reconciles(world) == 1)
+    eventually(lambda: world.names() == ["fleet-aaaaaaaa"])
+    world.tell("fleet", guarded(config, filters_ipv6=False))
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: _reconciles(world) >= 2)
+    assert world.names() == ["fleet-aaaaaaaa"]
+    assert world.github.deleted == []
+    world.tell("fleet", guarded(config))
+    eventually(lambda: world.github.deleted == ["fleet-aaaaaaaa"])
 
 
 def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWorld) -> None:
@@ -1145,7 +1163,7 @@ def test_nothing_is_created_before_the_firewall_is_in_place(make_world: MakeWorl
     eventually(lambda: world.lxd.count("instances") == 1)
     assert world.github.asked == []
     assert world.github.ahead == []
-    world.tell("fleet", FirewallChanged(in_place=True))
+    world.tell("fleet", guarded(world.parts.settings.config))
     eventually(lambda: world.stages() == {"booting": 2})
 
 
@@ -1159,7 +1177,7 @@ def test_a_firewall_that_is_lost_stops_creations_and_harms_no_runner(make_world:
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     eventually(lambda: "none is created now: nft is gone" in world.shown("fleet")[1])
     assert world.stages() == {"ready": 2}
-    world.tell("fleet", FirewallChanged(in_place=True))
+    world.tell("fleet", guarded(world.parts.settings.config))
     eventually(lambda: world.stages() == {"ready": 2, "booting": 1})
 
 
@@ -1171,13 +1189,23 @@ def test_each_reconcile_has_the_firewall_looked_at(make_world: MakeWorld) -> Non
     eventually(lambda: len(world.firewall_looks) == 2)
 
 
-def test_no_runner_is_created_before_a_new_denylist_is_in_force(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"denylist": "10.0.0.0/8"},
+        {"allowlist": "10.1.2.3:443"},
+        {"http_proxy": "http://proxy.example:3128"},
+    ],
+)
+def test_no_runner_is_created_before_what_is_configured_is_in_force(
+    make_world: MakeWorld, change: dict[str, str]
+) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
-    world.reconfigure(virtual_machines=2, denylist="10.0.0.0/8")
+    world.reconfigure(virtual_machines=2, max_unavailable="100%", **change)
     config = world.parts.settings.config
     world.tell("fleet", ConfigChanged(config))
-    eventually(lambda: "the denylist is being put in force" in world.shown("fleet")[1])
-    assert world.stages() == {"booting": 1}
-    world.tell("fleet", FirewallChanged(in_place=True, denied=config.denylist))
+    eventually(lambda: "being changed to what is configured" in world.shown("fleet")[1])
+    assert world.lxd.count("create") == 1
+    world.tell("fleet", guarded(config))
     eventually(lambda: world.stages() == {"booting": 2})

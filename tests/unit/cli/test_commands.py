@@ -319,7 +319,8 @@ def test_logs_that_are_not_kept_are_one_line(serve: Serve) -> None:
 
 FIREWALL = {
     "state": "ready", "in_place": True, "reason": "it guards bridge lxdbr0: 2 denied, 1 allowed",
-    "table": "github-runners.fleet.lxdbr0", "bridge": "lxdbr0", "checks": 0, "done_by": 0,
+    "table": "github-runners.fleet.lxdbr0", "bridge": "lxdbr0", "checks": 0,
+    "done_by": 0, "incarnation": "a",
     "in_place_since": "2026-11-01T10:00:00+00:00", "verified_at": SINCE, "healed": 2,
     "denied": 2, "allowed": 1, "services": ["10.9.0.1:8642"],
     "dropped": {"to everybody": {"packets": 4, "bytes": 240}},
@@ -348,7 +349,10 @@ def test_a_firewall_in_place_is_shown_with_what_it_has_done(serve: Serve) -> Non
 
 
 def test_a_firewall_that_is_not_in_place_is_a_failure(serve: Serve) -> None:
-    answer = {"in_place": False, "state": "failing", "reason": "no nft", "checks": 1, "done_by": 1}
+    answer = {
+        "in_place": False, "state": "failing", "reason": "no nft", "checks": 1, "done_by": 1,
+        "incarnation": "a",
+    }  # fmt: skip
     done = call("firewall", "--socket", serve(answer))
     assert (done.exit_code, done.stdout) == (1, "NOT in place: no nft\n")
 
@@ -366,7 +370,7 @@ def test_guests_without_filters_are_named_and_a_failure(serve: Serve) -> None:
 def test_a_firewall_that_others_keep_is_in_place(serve: Serve) -> None:
     answer = {
         "in_place": True, "state": "ready", "reason": "firewall: external", "checks": 1,
-        "done_by": 1, "in_place_since": None, "verified_at": None, "healed": 0,
+        "done_by": 1, "incarnation": "a", "in_place_since": None, "verified_at": None, "healed": 0,
         "warnings": ["nobody here"],
     }  # fmt: skip
     done = call("firewall", "--socket", serve(answer))

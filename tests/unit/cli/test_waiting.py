@@ -121,13 +121,14 @@ def test_a_fleet_that_was_restarted_meanwhile_has_reconciled_when_it_has_once(
     assert said(capsys) == ["compares what is with what is wanted"]
 
 
-def test_a_look_at_the_firewall_is_waited_for_also_over_a_restart_of_its_actor() -> None:
-    client = Client(firewall=[{"checks": 1}, {"checks": 1}, {"checks": 2}])
-    left = until_checked(client, done_by=2)  # type: ignore[arg-type]
-    assert [left(), left(), left()] == ["looks at the firewall"] * 2 + [""]
-    client = Client(firewall=[{"checks": 7}, {"checks": 0}, {"checks": 1}])
-    left = until_checked(client, done_by=8)  # type: ignore[arg-type]
-    assert [left(), left(), left()] == ["looks at the firewall"] * 2 + [""]
-    client = Client(firewall=[{"checks": 0}, {"checks": 1}])
-    left = until_checked(client, done_by=8)  # type: ignore[arg-type]
-    assert [left(), left()] == ["looks at the firewall", ""]
+def test_a_look_at_the_firewall_is_waited_for() -> None:
+    shown = [{"checks": count, "incarnation": "a"} for count in (0, 6, 7, 8)]
+    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})  # type: ignore[arg-type]
+    assert [left() for _ in shown] == ["looks at the firewall"] * 3 + [""]
+
+
+def test_the_first_look_of_a_firewalls_actor_that_was_restarted_is_enough() -> None:
+    shown = [{"checks": 7, "incarnation": "a"}, {"checks": 0, "incarnation": ""}]
+    shown += [{"checks": count, "incarnation": "b"} for count in (0, 1)]
+    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})  # type: ignore[arg-type]
+    assert [left() for _ in shown] == ["looks at the firewall"] * 3 + [""]

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
-from supervisor.messages import CheckFirewall, Drain, Happened, Reconcile, Resume
+from supervisor.messages import CheckFirewall, CheckOrdered, Drain, Happened, Reconcile, Resume
 from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec
 
@@ -156,8 +156,9 @@ def test_what_is_no_order_is_answered_in_json(fleet: Fleet) -> None:
 
 
 def test_a_look_at_the_firewall_says_when_it_will_be_done(fleet: Fleet) -> None:
-    answer = fleet.run("firewall", answer=3).client.post("/v1/firewall")
-    assert (answer.status_code, answer.json) == (202, {"done_by": 3})
+    ordered = CheckOrdered(done_by=3, incarnation="a")
+    answer = fleet.run("firewall", answer=ordered).client.post("/v1/firewall")
+    assert (answer.status_code, answer.json) == (202, {"done_by": 3, "incarnation": "a"})
     assert fleet.told["firewall"] == [CheckFirewall(with_runners=True)]
 
 
