@@ -159,7 +159,6 @@ def test_only_root_can_give_it_to_another_user(
     assert found.reason.startswith("policy.user: only a daemon that is root can run the policy")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a directory to another user")
 def test_what_another_user_has_left_is_not_taken_over(make_world: Any) -> None:
     """That user could have put links there."""
     world = make_world(policy={"mode": "builtin"})

@@ -292,28 +292,6 @@ def test_no_secret_is_in_arguments_the_environment_or_the_log(make: Make) -> Non
             assert not any(secret in path.read_text() for secret in secrets)
 
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a process to another user")
-
-
-def _others_run_this_python() -> bool:
-    if os.geteuid() != 0:
-        return False
-    try:
-        done = subprocess.run([sys.executable, "-I", "-c", ""], user="nobody", check=False, cwd="/")
-    except OSError:
-        return False
-    return done.returncode == 0
-
-
-@pytest.mark.skipif(not _others_run_this_python(), reason="nobody else can run this Python")
-def test_it_runs_as_the_user_that_is_set(make: Make, tmp_path: Path) -> None:
-    _let_through(tmp_path)
-    fleet = make({"user": "nobody"})
-    wait(lambda: fleet.healthy)
-    assert fleet.ask() == 204
-
-
-@AS_ROOT
 def test_what_runs_as_the_user_that_is_set_has_nothing_but_that_users_rights(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,7 +311,6 @@ def test_what_runs_as_the_user_that_is_set_has_nothing_but_that_users_rights(
     assert (own.parent / "policy-secrets").stat().st_uid == 0
 
 
-@AS_ROOT
 def test_a_user_who_can_not_run_it_is_said(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
