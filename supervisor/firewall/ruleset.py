@@ -1,144 +1,52 @@
-"""The table of nftables that holds a policy.
+"""The table of nftables that holds a policy, as a script.
 
 It is written for nft 1.0.2 and Linux 5.15, which Ubuntu 22.04 has. Names, comments and sets are all
 that depends on the policy, so that what the kernel holds can be compared with what is wanted.
-
-Decisions are taken before destination NAT: afterwards a packet to a published port of this host
-looks as if it were for the container behind it. What NAT has made of an address is checked again,
-when the packet is forwarded and when it arrives at this host, which others' NAT may lead back to.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from supervisor.firewall.networks import Network, collapsed
+from supervisor.firewall.addresses import sets
+from supervisor.firewall.chains import chains
+from supervisor.firewall.closed import closed_chains
+from supervisor.firewall.names import (
+    CLOSED,
+    COUNTERS,
+    CROWDED,
+    DYNAMIC,
+    FAMILY,
+    QUESTIONS,
+    REJECTED,
+    ROUTED,
+    UNASKED,
+    installations,
+    table_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from supervisor.firewall.live import Counted
-    from supervisor.firewall.networks import Ports
+    from supervisor.firewall.networks import Network
     from supervisor.firewall.policy import Policy
+    from supervisor.firewall.rules import Chain
 
-FAMILY = "inet"
-_PREFIX = "github-runners"
-
-REJECTED = "rejected"
-"""The set of guests that were refused something, by MAC, and the counter of all such packets."""
-SPOOFED = "spoofed"
-"""The counter of packets with a sender's address that no guest can have."""
-UNHEARD = "unheard"
-"""The counter of what guests say to everybody, which nobody is to hear."""
-ANSWERS = "answers"
-"""The counter of what denied addresses have sent to guests."""
-ROUTED = "routed"
-"""The counter of packets that name the way that they are to take."""
-CROWDED = "crowded"
-"""The counter of new connections of guests that have too many."""
-OPENINGS = "openings"
-"""The set of guests that have begun connections lately, by MAC."""
-TRACKED = "tracked"
-"""The set of guests that have connections, by MAC, with how many the kernel keeps track of."""
-QUESTIONS = "questions"
-"""The set of guests that have asked DNS lately, by MAC, and the counter of what was too much."""
-RESOLVING = "resolving"
-"""The set of guests that are connected to this host's DNS, with how many connections."""
-FLOODED = "flooded"
-"""The counter of new connections to this host's services that were too many."""
-UNASKED = "unasked"
-"""The counter of what others sent to guests on connections that no guest has opened."""
-CLOSED = "closed"
-"""The counter of guests' IPv6 where it is closed."""
-KNOCKS = "knocks"
-"""The set of guests that have connected to this host's services lately, by MAC."""
-COUNTERS = (
-    REJECTED,
-    SPOOFED,
-    UNHEARD,
-    ANSWERS,
-    FLOODED,
-    ROUTED,
-    CROWDED,
-    QUESTIONS,
-    UNASKED,
-    CLOSED,
-)
-DYNAMIC = {
-    # A guest is gone within a day of its last refusal. Whoever forges MACs fills the set and is
-    # not counted any more, but refused as before.
-    REJECTED: "type ether_addr; size 4096; flags dynamic,timeout; timeout 1d;",
-    KNOCKS: "type ether_addr; size 4096; flags dynamic,timeout; timeout 1m;",
-    QUESTIONS: "type ether_addr; size 4096; flags dynamic,timeout; timeout 1m;",
-    # The kernel forgets by itself who has no connection any more, and takes no timeout here.
-    RESOLVING: "type ether_addr; size 4096; flags dynamic;",
-    # Who finds no room in these two is not let through, so they are larger than any fleet.
-    OPENINGS: "type ether_addr; size 65536; flags dynamic,timeout; timeout 1m;",
-    TRACKED: "type ether_addr; size 65536; flags dynamic;",
-}
-"""The sets that the kernel fills itself."""
-
-# The kernel goes through all connections of a guest at each that it begins, at 0.35 us for one:
-# 1.4 ms at this limit, so the rate is what bounds the cost, to a seventh of a core for a guest.
-MOST_TRACKED = 4096
-"""Connections of one guest at once."""
-_OPENING_RATE = "100/second burst 2000 packets"
-_QUESTION_RATE = "200/second burst 1000 packets"
-_MOST_RESOLVING = 4  # dnsmasq serves 20 at once, for all guests
-_UNKNOWN = "ct status & confirmed == 0"
-"""Of a connection that the kernel would begin to keep track of with this very packet."""
-
-MULTICAST = (IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8"))
-TO_EVERYBODY = (IPv4Network("255.255.255.255"), IPv4Network("0.0.0.0/8"))
-LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1"))
-LINK_LOCAL = IPv6Network("fe80::/10")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is matched and done, in nft's language, and why.
-
-    Attributes:
-        text: In nft's language.
-        comment: Why. No other rule of the chain has it, as it identifies the rule.
-    """
-
-    text: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A chain of rules.
-
-    Attributes:
-        name: Unique in the table.
-        rules: In order.
-        hook: Where the kernel enters it; none for one that others go to.
-        priority: Among the chains at the same hook.
-    """
-
-    name: str
-    rules: tuple[Rule, ...]
-    hook: str = ""
-    priority: int = 0
-
-
-def table_name(installation: str, bridge: str) -> str:
-    """Name the table that guards a bridge for an installation."""
-    return f"{_PREFIX}.{installation}.{bridge}"
-
-
-def installations(tables: Iterable[str], bridge: str) -> list[str]:
-    """Tell which installations guard a bridge, by the names of all tables."""
-    # An installation's name has no dot; a bridge's may.
-    pattern = re.compile(rf"{re.escape(_PREFIX)}\.([^.]+)\.{re.escape(bridge)}")
-    return [match[1] for match in map(pattern.fullmatch, tables) if match]
+__all__ = [
+    "CLOSED",
+    "CROWDED",
+    "QUESTIONS",
+    "REJECTED",
+    "ROUTED",
+    "UNASKED",
+    "installations",
+    "render",
+    "render_closed",
+    "table_name",
+    "written_sets",
+]
 
 
 def render(
@@ -228,386 +136,3 @@ def _tail(chains_: Iterable[Chain]) -> Iterator[str]:
             yield f'    {rule.text} comment "{rule.comment}"'
         yield "  }"
     yield "}"
-
-
-@lru_cache(maxsize=2)  # a policy is looked at again and again, and may name 50,000 networks
-def sets(policy: Policy) -> Mapping[str, tuple[Network, ...]]:
-    """Say which addresses each set must hold: the fewest networks, in order."""
-    named: dict[str, Iterable[Network]] = {
-        "subnets": policy.subnets,
-        "gateways": (ip_network(address) for address in policy.gateways),
-        "unheard": unheard(policy),
-        "allowed": policy.allowed_networks(),
-        "denied": policy.denied,
-    }
-    suffixed = [(name, "", networks) for name, networks in named.items()]
-    by_ports = {
-        "services": policy.services_by_ports(),
-        "endpoints": policy.endpoints_by_ports(),
-        "allowed": policy.allowed_by_ports(),
-    }
-    suffixed += [
-        (name, f"-{ports}", there)
-        for name, found_at in by_ports.items()
-        for ports, there in found_at.items()
-    ]
-    found: dict[str, tuple[Network, ...]] = {}
-    for name, suffix, networks in suffixed:
-        found[f"{name}4{suffix}"], found[f"{name}6{suffix}"] = collapsed(networks)
-    return MappingProxyType(found)
-
-
-def unheard(policy: Policy) -> tuple[Network, ...]:
-    """Give the addresses that mean everybody, or many."""
-    broadcasts = (
-        IPv4Network(subnet.broadcast_address)
-        for subnet in policy.subnets
-        if isinstance(subnet, IPv4Network)
-    )
-    return (*MULTICAST, *TO_EVERYBODY, *broadcasts)
-
-
-def chains(policy: Policy) -> tuple[Chain, ...]:
-    """Say which chains there must be; one that others go to comes before them."""
-    bridge = policy.bridge
-    return (
-        Chain("refuse", _REFUSE),
-        Chain("opening", _OPENING),
-        Chain("link", _LINK),
-        Chain("guest", tuple(_guest(policy))),
-        Chain("outward", tuple(_outward(policy))),
-        Chain("inward", tuple(_inward(policy))),
-        Chain("arrived", tuple(_arrived(policy))),
-        _prerouting(bridge),
-        _forward(
-            Rule(f'iifname "{bridge}" goto outward', "what guests send on, after NAT"),
-            # Errors about what a guest has sent are of this direction too.
-            Rule(f'oifname "{bridge}" ct direction reply goto inward', "what answers guests"),
-            Rule(
-                f'oifname "{bridge}" counter name {UNASKED} drop',
-                "nobody but this host opens connections to guests",
-            ),
-        ),
-        Chain(
-            "input",
-            (Rule(f'iifname "{bridge}" goto arrived', "what has reached this host, after NAT"),),
-            hook="input",
-            priority=-10,
-        ),
-    )
-
-
-def closed_chains(policy: Policy) -> tuple[Chain, ...]:
-    """Say which chains there are while nothing but this host is open to guests.
-
-    NAT may lead nothing to this host but what guests have sent to what it offers them.
-    """
-    bridge = policy.bridge
-    return (
-        Chain("link", _LINK),
-        Chain("guest", tuple(_closed(policy))),
-        _prerouting(bridge),
-        _forward(
-            Rule(f'iifname "{bridge}" drop', "closed for now to what guests send"),
-            Rule(f'oifname "{bridge}" drop', "closed for now to what is sent to guests"),
-        ),
-    )
-
-
-def _prerouting(bridge: str) -> Chain:
-    return Chain(
-        "prerouting",
-        (Rule(f'iifname "{bridge}" goto guest', "what comes from guests, before any NAT"),),
-        hook="prerouting",
-        priority=-150,  # mangle: connections are known (-200), destinations as sent (-100)
-    )
-
-
-def _forward(*rules: Rule) -> Chain:
-    # Before filter (0), where others accept and count.
-    return Chain("forward", rules, hook="forward", priority=-10)
-
-
-_AS_SENT = "ct original "
-_ERROR = "meta l4proto { icmp, ipv6-icmp } ct state related"
-
-# A rule whose set can take no more does not match: counting is apart from refusing.
-_REFUSE = (
-    Rule(f"update @{REJECTED} {{ ether saddr counter }}", "counted for each guest"),
-    Rule(f"counter name {REJECTED}", "counted for all"),
-    Rule("meta l4proto tcp reject with tcp reset", "so that nobody waits for a connection"),
-    Rule("reject with icmpx type admin-prohibited", "so that nobody waits for an answer"),
-)
-
-_ROUTING = (
-    Rule(
-        f"ip option lsrr exists counter name {ROUTED} drop", "no way of the sender's choice, loose"
-    ),
-    Rule(
-        f"ip option ssrr exists counter name {ROUTED} drop", "no way of the sender's choice, strict"
-    ),
-    # Of whatever type: a header of type 0 may stand behind another.
-    Rule(f"exthdr rt exists counter name {ROUTED} drop", "no way of the sender's choice, IPv6"),
-)
-
-# The order keeps the cost down: who is beyond the rate has no connections counted.
-_OPENING = (
-    Rule("ip daddr @gateways4 udp dport 53 return", "DNS has a limit of its own, IPv4"),
-    Rule("ip6 daddr @gateways6 udp dport 53 return", "DNS has a limit of its own, IPv6"),
-    Rule(
-        f"update @{OPENINGS} {{ ether saddr limit rate {_OPENING_RATE} }}"
-        f" add @{TRACKED} {{ ether saddr ct count {MOST_TRACKED} }} return",
-        "within what one guest may have at once",
-    ),
-    Rule(f"counter name {CROWDED} drop", "no guest fills this host's table of connections"),
-)
-
-_LISTENERS = "{ mld-listener-report, mld-listener-done, mld2-listener-report }"
-# Advertisements of routers and redirects are not among these: nobody but this host may tell guests
-# where to send.
-_LINK = (
-    Rule(
-        "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
-        "DHCP of a guest without an address",
-    ),
-    Rule(
-        "ip6 saddr :: ip6 daddr ff02::/16 ip6 hoplimit 255"
-        " icmpv6 type { nd-router-solicit, nd-neighbor-solicit } accept",
-        "a guest finds out whether its address is free",
-    ),
-    Rule(
-        f"ip6 saddr :: ip6 daddr ff02::/16 icmpv6 type {_LISTENERS} accept",
-        "what neighbour discovery needs where the bridge looks at groups",
-    ),
-    Rule(f"ip saddr != @subnets4 counter name {SPOOFED} drop", "no guest's IPv4 address"),
-    Rule(f"ip saddr @gateways4 counter name {SPOOFED} drop", "the bridge's own IPv4 address"),
-    Rule(
-        f"ip6 saddr != @subnets6 ip6 saddr != {LINK_LOCAL} counter name {SPOOFED} drop",
-        "no guest's IPv6 address",
-    ),
-    Rule(f"ip6 saddr @gateways6 counter name {SPOOFED} drop", "the bridge's own IPv6 address"),
-    Rule(
-        "ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
-        "DHCP to whichever server hears it",
-    ),
-    Rule("ip daddr @gateways4 udp sport 68 udp dport 67 accept", "DHCP to this host"),
-    Rule(
-        f"ip6 saddr {LINK_LOCAL} ip6 daddr ff02::1:2 udp sport 546 udp dport 547 accept",
-        "DHCP for IPv6",
-    ),
-    Rule(
-        f"ip6 hoplimit 255 ip6 daddr {{ {LINK_LOCAL}, ff02::/16 }}"
-        " icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept",
-        "neighbour discovery on the link",
-    ),
-    Rule(
-        "ip6 hoplimit 255 ip6 daddr @subnets6"
-        " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-        "neighbour discovery of one address",
-    ),
-    Rule(
-        f"ip6 saddr {LINK_LOCAL} ip6 daddr ff02::/16 icmpv6 type {_LISTENERS} accept",
-        "groups that neighbour discovery needs",
-    ),
-)
-
-# Neighbour discovery too: an advertisement may name any guest as any address's owner.
-_WITHOUT_IPV6 = Rule(f"meta nfproto ipv6 counter name {CLOSED} drop", "IPv6 is closed to guests")
-_LINKED = Rule("jump link", "what every guest needs, and who may send at all")
-# What is established is let through in the direction of an answer only, and only to this host: a
-# denylist that has changed ends what runs.
-_ANSWERED = (
-    Rule(
-        "ct direction reply ct state { established, related } fib daddr type local accept",
-        "answers to what this host has begun",
-    ),
-    Rule(
-        f"{_ERROR} fib daddr type local accept",
-        "errors about what this host has sent",
-    ),
-)
-
-
-def _guest(policy: Policy) -> Iterator[Rule]:
-    if policy.closes_ipv6:
-        yield _WITHOUT_IPV6
-    yield from _ROUTING
-    yield Rule(f"{_UNKNOWN} jump opening", "a connection that is new costs this host memory")
-    yield _LINKED
-    yield from _offered(policy)
-    yield from _ANSWERED
-    yield from _each("daddr @unheard{}", f"counter name {UNHEARD} drop", "to everybody")
-    yield Rule(f"ip6 saddr {LINK_LOCAL} goto refuse", "an address of the link leads nowhere else")
-    yield from _opened(policy)
-    yield from _each("daddr @subnets{}", "goto refuse", "other guests")
-    v4, v6 = LOOPBACK
-    yield Rule(f"ip daddr {v4} goto refuse", "this host, IPv4")
-    yield Rule(f"ip6 daddr {{ {v6}, {LINK_LOCAL} }} goto refuse", "this host and its links, IPv6")
-    yield Rule("fib daddr type { local, broadcast, anycast } goto refuse", "this host")
-    for ports in policy.allowed_by_ports():
-        yield from _allowed_at(ports)
-    yield from _rest_of_the_world()
-
-
-def _offered(policy: Policy) -> Iterator[Rule]:
-    """Let through what is sent to what this host has for guests."""
-    yield from _each(
-        "daddr @gateways{}",
-        f"udp dport 53 update @{QUESTIONS} {{ ether saddr limit rate over {_QUESTION_RATE} }}"
-        f" counter name {QUESTIONS} drop",
-        "no guest keeps DNS from the others",
-    )
-    yield from _each(
-        "daddr @gateways{}",
-        f"tcp dport 53 {_UNKNOWN} add @{RESOLVING}"
-        f" {{ ether saddr ct count over {_MOST_RESOLVING} }} counter name {QUESTIONS} drop",
-        "no guest takes all connections to DNS",
-    )
-    yield from _dns()
-    for ports in policy.services_by_ports():
-        yield from _each(
-            f"daddr @services{{}}-{ports}",
-            f"tcp dport {ports} ct state new update @{KNOCKS}"
-            " { ether saddr limit rate over 10/second burst 50 packets }"
-            f" counter name {FLOODED} drop",
-            f"a guest that floods {ports} costs this host nothing",
-        )
-        yield from _service(ports)
-
-
-def _opened(policy: Policy) -> Iterator[Rule]:
-    """Let through what is sent to an endpoint, of this host's or of any other."""
-    for ports in policy.endpoints_by_ports():
-        yield from _each(
-            f"daddr @endpoints{{}}-{ports}", f"{_at(ports)} accept", f"endpoint at {ports}"
-        )
-
-
-def _arrived(policy: Policy) -> Iterator[Rule]:
-    """Check what has come through `guest` again when it is for this host.
-
-    All that is meant for guests is let through by name, whether it was translated or not: whatever
-    else another program has led here, by NAT or by a transparent proxy, is refused.
-    """
-    yield Rule("jump link", "what every guest needs")
-    yield from _ANSWERED
-    dns = "meta l4proto { tcp, udp } ct original proto-dst 53"
-    yield from _each("daddr @gateways{}", f"{dns} accept", "dialled as DNS", side=_AS_SENT)
-    for ports in policy.services_by_ports():
-        yield from _each(
-            f"daddr @services{{}}-{ports}",
-            f"meta l4proto tcp ct original proto-dst {ports} accept",
-            f"dialled as this host's service at {ports}",
-            side=_AS_SENT,
-        )
-    for ports in policy.endpoints_by_ports():
-        yield from _each(
-            f"daddr @endpoints{{}}-{ports}",
-            f"{_dialled(ports)} accept",
-            f"dialled as endpoint at {ports}",
-            side=_AS_SENT,
-        )
-    yield from _offered(policy)
-    yield from _opened(policy)
-    yield Rule("goto refuse", "this host by a detour")
-
-
-def _closed(policy: Policy) -> Iterator[Rule]:
-    if policy.closes_ipv6:
-        yield _WITHOUT_IPV6
-    yield from _ROUTING
-    yield _LINKED
-    yield from _dns()
-    for ports in policy.services_by_ports():
-        yield from _service(ports)
-    yield from _ANSWERED
-    yield Rule("drop", "closed for now")
-
-
-def _dns() -> Iterator[Rule]:
-    dns = "meta l4proto { tcp, udp } th dport 53"
-    return _each("daddr @gateways{}", f"{dns} accept", "DNS of this host")
-
-
-def _service(ports: Ports) -> Iterator[Rule]:
-    return _each(
-        f"daddr @services{{}}-{ports}",
-        f"tcp dport {ports} accept",
-        f"this host's service at {ports}",
-    )
-
-
-def _outward(policy: Policy) -> Iterator[Rule]:
-    """Check what has come through `guest` again, as NAT may have turned it to another address."""
-    bridge = policy.bridge
-    # Where br_netfilter hands bridged packets to us, this is how neighbours discover each other.
-    yield Rule(f'oifname "{bridge}" jump link', "what guests say to each other on the link")
-    yield Rule(f'oifname "{bridge}" goto refuse', "other guests by a detour")
-    for ports in policy.allowed_by_ports():
-        yield from _allowed_at(ports)
-        yield from _each(
-            f"daddr @allowed{{}}-{ports}",
-            f"ct direction original {_dialled(ports)} accept",
-            f"dialled where {ports} is allowed",
-            side=_AS_SENT,
-        )
-    yield from _rest_of_the_world()
-
-
-def _rest_of_the_world() -> Iterator[Rule]:
-    yield from _each("daddr @allowed{}", "accept", "allowed")
-    yield from _each("daddr @denied{}", "goto refuse", "denied")
-    yield Rule("accept", "the rest of the world is open")
-
-
-def _allowed_at(ports: Ports) -> Iterator[Rule]:
-    yield from _each(f"daddr @allowed{{}}-{ports}", f"{_at(ports)} accept", f"allowed at {ports}")
-
-
-def _inward(policy: Policy) -> Iterator[Rule]:
-    """Drop what a denied address still sends on a connection that a guest has opened."""
-    for ports in policy.allowed_by_ports():
-        yield from _each(
-            f"saddr @allowed{{}}-{ports}",
-            f"meta l4proto {{ tcp, udp }} th sport {ports} accept",
-            f"allowed at {ports}",
-        )
-        yield from _each(
-            f"daddr @allowed{{}}-{ports}",
-            f"{_dialled(ports)} accept",
-            f"dialled where {ports} is allowed",
-            side=_AS_SENT,
-        )
-        yield from _each(
-            f"daddr @allowed{{}}-{ports}",
-            f"{_ERROR} ct original proto-dst {ports} accept",
-            f"errors on the way to what is allowed at {ports}",
-            side=_AS_SENT,
-        )
-    yield from _each("saddr @allowed{}", "accept", "allowed")
-    # The routers on the way may have denied addresses: without them no path's MTU would be found.
-    yield from _each(
-        "daddr @allowed{}",
-        f"{_ERROR} accept",
-        "errors on the way to what is allowed",
-        side=_AS_SENT,
-    )
-    yield from _each(
-        "daddr != @denied{}", f"{_ERROR} accept", "errors on the way to others", side=_AS_SENT
-    )
-    yield from _each("saddr @denied{}", f"counter name {ANSWERS} drop", "denied")
-    yield Rule("accept", "the rest of the world is open")
-
-
-def _at(ports: Ports) -> str:
-    return f"meta l4proto {{ tcp, udp }} th dport {ports}"
-
-
-def _dialled(ports: Ports) -> str:
-    return f"meta l4proto {{ tcp, udp }} ct original proto-dst {ports}"
-
-
-def _each(where: str, then: str, comment: str, *, side: str = "") -> Iterator[Rule]:
-    """Make the same rule for IPv4 and for IPv6."""
-    yield Rule(f"{side}ip {where.format(4)} {then}", f"{comment}, IPv4")
-    yield Rule(f"{side}ip6 {where.format(6)} {then}", f"{comment}, IPv6")

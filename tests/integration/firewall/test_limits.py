@@ -16,7 +16,8 @@ from guest_policies import TABLE, a_policy
 from packets import Ground, checksum, new_socket
 
 from sandbox.namespaces import GATEWAYS, GUEST, Namespace
-from supervisor.firewall import ruleset
+from supervisor.firewall import limits, ruleset
+from supervisor.firewall.rules import Rule
 from supervisor.firewall.verdict import Protocol, Verdict
 from supervisor.firewall_work import TableReady, close_if_gone, ensure
 
@@ -51,7 +52,7 @@ def test_no_guest_fills_the_hosts_table_of_connections(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(ruleset, "_OPENING", (ruleset.Rule("return", "without a limit"),))
+        patch.setattr(limits, "OPENING", (Rule("return", "without a limit"),))
         ground.apply(a_policy())
     before = _tracked(ground)
     _open(ground.there.guest, _GOOD, 6000, pause_every=200)
@@ -70,10 +71,10 @@ def test_no_guest_fills_the_hosts_table_of_connections(
 def test_no_guest_has_more_connections_than_the_limit_however_slowly_it_opens_them(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (limit,) = (rule for rule in ruleset._OPENING if "ct count 4096" in rule.text)
+    (limit,) = (rule for rule in limits.OPENING if "ct count 4096" in rule.text)
     fewer = replace(limit, text=limit.text.replace("count 4096", "count 50"))
-    rules = tuple(fewer if rule is limit else rule for rule in ruleset._OPENING)
-    monkeypatch.setattr(ruleset, "_OPENING", rules)
+    rules = tuple(fewer if rule is limit else rule for rule in limits.OPENING)
+    monkeypatch.setattr(limits, "OPENING", rules)
     ground.apply(a_policy())
     before = _tracked(ground)
 
