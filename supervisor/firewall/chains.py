@@ -63,7 +63,7 @@ def _guest(policy: Policy) -> Iterator[Rule]:
     yield from ROUTING
     yield Rule(f"{limits.UNKNOWN} jump opening", "a connection that is new costs this host memory")
     yield LINKED
-    yield from offered(policy)
+    yield from _offered(policy)
     yield from ANSWERED
     yield from each("daddr @unheard{}", f"counter name {UNHEARD} drop", "to everybody")
     yield Rule(f"ip6 saddr {LINK_LOCAL} goto refuse", "an address of the link leads nowhere else")
@@ -78,7 +78,7 @@ def _guest(policy: Policy) -> Iterator[Rule]:
     yield from rest_of_the_world()
 
 
-def offered(policy: Policy) -> Iterator[Rule]:
+def _offered(policy: Policy) -> Iterator[Rule]:
     """Let through what is sent to what this host has for guests."""
     yield from limits.of_dns()
     yield from dns()
@@ -119,6 +119,6 @@ def _arrived(policy: Policy) -> Iterator[Rule]:
             f"dialled as endpoint at {ports}",
             side=AS_SENT,
         )
-    yield from offered(policy)
+    yield from _offered(policy)
     yield from _opened(policy)
     yield Rule("goto refuse", "this host by a detour")

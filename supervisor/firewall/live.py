@@ -95,10 +95,10 @@ def read(document: Mapping[str, Any]) -> LiveTable:
             put there.
     """
     name = ""
-    chains: dict[str, str] = {}
+    chain_forms: dict[str, str] = {}
     rules: list[LiveRule] = []
     forms: dict[str, str] = {}
-    sets: dict[str, tuple[Network, ...]] = {}
+    held: dict[str, tuple[Network, ...]] = {}
     rejected: dict[str, Counted] = {}
     counters: dict[str, Counted] = {}
     try:
@@ -108,7 +108,7 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 name = thing["name"]
                 forms.update(_flags(thing))
             elif kind == "chain":
-                chains[thing["name"]] = _spelling(thing)
+                chain_forms[thing["name"]] = _spelling(thing)
             elif kind == "rule":
                 spelling = json.dumps(thing["expr"], sort_keys=True)
                 rules.append(LiveRule(thing["chain"], thing.get("comment", ""), spelling))
@@ -119,10 +119,10 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 elif kind == "set" and thing["name"] == names.REJECTED:
                     rejected.update(_guests(thing.get("elem", ())))
                 elif kind == "set" and thing["type"] in {"ipv4_addr", "ipv6_addr"}:
-                    sets[thing["name"]] = tuple(_networks(thing.get("elem", ())))
+                    held[thing["name"]] = tuple(_networks(thing.get("elem", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _not_known(error) from error
-    return LiveTable(name, chains, tuple(rules), forms, sets, rejected, counters)
+    return LiveTable(name, chain_forms, tuple(rules), forms, held, rejected, counters)
 
 
 def _not_known(error: Exception) -> ValueError:

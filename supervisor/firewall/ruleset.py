@@ -12,19 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor.firewall.addresses import sets
 from supervisor.firewall.chains import chains
 from supervisor.firewall.closed import closed_chains
-from supervisor.firewall.names import (
-    CLOSED,
-    COUNTERS,
-    CROWDED,
-    DYNAMIC,
-    FAMILY,
-    QUESTIONS,
-    REJECTED,
-    ROUTED,
-    UNASKED,
-    installations,
-    table_name,
-)
+from supervisor.firewall.names import COUNTERS, DYNAMIC, FAMILY, REJECTED, table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,20 +21,6 @@ if TYPE_CHECKING:
     from supervisor.firewall.networks import Network
     from supervisor.firewall.policy import Policy
     from supervisor.firewall.rules import Chain
-
-__all__ = [
-    "CLOSED",
-    "CROWDED",
-    "QUESTIONS",
-    "REJECTED",
-    "ROUTED",
-    "UNASKED",
-    "installations",
-    "render",
-    "render_closed",
-    "table_name",
-    "written_sets",
-]
 
 
 def render(
