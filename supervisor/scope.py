@@ -123,8 +123,7 @@ class GitHubPlace:
         address = _address(host)
         if address is None and not _HOST.fullmatch(host):
             raise ValueError("must name a host, as in https://github.com")
-        near = host == "localhost" if address is None else not address.is_global
-        if parts.scheme != "https" and not (parts.scheme == "http" and near):
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_near(host)):
             raise ValueError("must begin with https: a token must not travel in clear text")
         path = parts.path.rstrip("/")
         port = None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port
@@ -140,6 +139,12 @@ class GitHubPlace:
         if path not in {"", _SERVER_API}:
             raise ValueError(f"must end at the host, or in {_SERVER_API}: {web}")
         return cls(web, f"{web}{_SERVER_API}", has_published_limits=False)
+
+
+def is_near(host: str) -> bool:
+    """Tell whether a host is this one, or an address that no public network leads to."""
+    address = _address(host)
+    return host == "localhost" if address is None else not address.is_global
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

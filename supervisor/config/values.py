@@ -15,7 +15,7 @@ from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.policy_service import document
-from supervisor.scope import GitHubPlace, Scope
+from supervisor.scope import GitHubPlace, Scope, is_near
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
@@ -253,12 +253,14 @@ def _check_policy_url(value: str) -> str:
         fits = False
     if not fits or not re.fullmatch(r"https?://[A-Za-z0-9._~:/\[\]-]+", value):
         raise ValueError("must be an http or https address without credentials and parameters")
+    if parts.scheme == "http" and not is_near(parts.hostname or ""):
+        raise ValueError("must begin with https: who is on the way could answer in its stead")
     return value.rstrip("/")
 
 
 def _check_user(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", value):
-        raise ValueError("must be the name of a user of this host")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", value) or value == "root":
+        raise ValueError("must be the name of a user of this host that is not root")
     return value
 
 

@@ -673,6 +673,8 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
         ({**EXTERNAL, "token": None}, "policy: mode external needs url, and one of token"),
         ({**EXTERNAL, "url": "ftp://policy.example"}, "policy.url: must be an http or https addr"),
         ({**EXTERNAL, "url": "https://me:pass@policy.example"}, "policy.url: must be an http"),
+        ({**EXTERNAL, "url": "http://policy.example"}, "policy.url: must begin with https"),
+        ({"user": "root"}, "policy.user: must be the name of a user of this host that is not root"),
         ({**EXTERNAL, "document": {}}, "policy: document: only for mode builtin; leave out, or"),
         ({**EXTERNAL, "user": "nobody"}, "policy: user: only for mode builtin; leave out, or"),
         ({"url": "https://policy.example"}, "policy: url: only for mode external; leave out, or"),
