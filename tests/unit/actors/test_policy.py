@@ -398,8 +398,8 @@ def test_a_service_elsewhere_is_asked_for_tokens_in_advance(
     told = start(world)
     eventually(lambda: told == [PolicyChanged(healthy=True, base=URL)])
     assert (service.asked[0], world.parts.tokens.stocked(world.clock.now())) == (6, 6)
-    for _ in range(3):
-        world.parts.tokens.token("fleet-a", "10.0.0.7", world.clock.now())
+    for mark in "abc":
+        world.parts.tokens.token("fleet-a", mark, "10.0.0.7", world.clock.now())
     eventually(lambda: world.parts.tokens.stocked(world.clock.now()) == 6)
     assert service.asked[-1] == 3
 
