@@ -369,6 +369,8 @@ class PolicyActor(Actor):
 
     @handles(_TokenTaken)
     def _token_taken(self, _message: _TokenTaken) -> None:
+        if self._failures:
+            return  # it is asked again when it is time
         stocked = self._parts.tokens.stocked(self.system.clock.now())
         if stocked <= self._wanted_tokens() // 2:
             self._examine(_Examine())

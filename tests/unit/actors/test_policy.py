@@ -424,3 +424,21 @@ def test_a_service_elsewhere_that_fails_is_told_and_asked_again(
     eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason, base=URL)])
     service.fault = ""
     let_pass(world, lambda: told[-1] == PolicyChanged(healthy=True, base=URL))
+
+
+def test_guests_who_take_tokens_do_not_hurry_a_service_elsewhere_that_fails(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=EXTERNAL, virtual_machines=4)
+    told = start(world)
+    eventually(lambda: told == [PolicyChanged(healthy=True, base=URL)])
+    service.fault = "no answer within 3 s"
+    let_pass(world, lambda: not told[-1].healthy, 1)
+    eventually(lambda: world.waiting("policy") == 0)
+    before = service.examinations
+    for mark in ("a", "b", "c", "d", "e"):  # one more than there are
+        world.parts.tokens.token("fleet-a", mark, "10.0.0.7", world.clock.now())
+        eventually(lambda: world.waiting("policy") == 0)
+    world.tell("policy", AnnouncePolicy())
+    eventually(lambda: told[-1] == told[-2])
+    assert service.examinations == before
