@@ -200,7 +200,7 @@ class PolicyActor(Actor):
     def _process_ended(self, message: _Ended) -> None:
         service = self._parts.policy
         if message.pid != self._pid:
-            if not (self._has_answered or service.predecessor):
+            if self._told.healthy and not (self._has_answered or service.predecessor):
                 # The one whose place is being taken.
                 self._ill(message.epitaph)
             return
