@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.github.credential import AppKey, Credential
 from supervisor.policy_secrets import Secret
-from supervisor.scope import GitHubPlace
+from supervisor.scope import GitHubPlace, Scope, ScopeKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,7 @@ class Told:
 
     def _document(self, charm_token: str, more: tuple[Secret, ...]) -> dict[str, Any]:
         proxies, credential = self.config.proxies, self.credential
+        scope = Scope.parse(self.config.path)
         return {
             "github": {
                 "api_url": GitHubPlace.parse(self.config.github_url).api_url,
@@ -94,6 +95,7 @@ class Told:
             "state_directory": str(self.directory),
             "policy": self.document,
             "decisions": str(self.decisions),
+            "scope": None if scope.kind is ScopeKind.ENTERPRISE else scope.name,
         }
 
 

@@ -2,7 +2,8 @@
 
 A token names a runner, the address of its guest, a moment of expiry and a random nonce, and is
 signed. Nothing is kept of those that were issued; that one is used once only is seen to by whoever
-verifies it, who keeps the nonces of those that were used.
+verifies it, who keeps the nonces of those that were used. All tokens of one runner have one nonce:
+it may be given several, as an answer can be lost, and can use one of them.
 """
 
 import hmac
@@ -31,7 +32,7 @@ class Claim:
         runner: its name.
         address: where it may be used, or `ANYWHERE`.
         expires_at: when it ceases to be good.
-        nonce: hexadecimal; no two tokens have the same.
+        nonce: hexadecimal; of those that have the same, one can be used.
     """
 
     runner: str
@@ -48,7 +49,24 @@ class Refusal(Enum):
     ELSEWHERE = "it belongs to another address"
 
 
-def issue(secret: bytes, runner: str, address: str, now: datetime, lifetime: timedelta) -> str:
+def nonce_of(runner: str, mark: str) -> str:
+    """Give the nonce that all tokens of one runner have.
+
+    Args:
+        runner: its name.
+        mark: what tells it from others that have had, or will have, that name.
+    """
+    return sha256(f"{runner} {mark}".encode()).hexdigest()[:32]
+
+
+def issue(
+    secret: bytes,
+    runner: str,
+    address: str,
+    now: datetime,
+    lifetime: timedelta,
+    nonce: str | None = None,
+) -> str:
     """Make a token; printable ASCII without blanks or quotes.
 
     Args:
@@ -57,6 +75,7 @@ def issue(secret: bytes, runner: str, address: str, now: datetime, lifetime: tim
         address: of its guest, or `ANYWHERE`.
         now: the time.
         lifetime: how long it is good.
+        nonce: of those that have the same, one can be used; a random one if not given.
 
     Raises:
         ValueError: the address is none.
@@ -66,7 +85,7 @@ def issue(secret: bytes, runner: str, address: str, now: datetime, lifetime: tim
         "runner": runner,
         "address": bound,
         "expires": int((now + lifetime).timestamp()),
-        "nonce": token_hex(16),
+        "nonce": nonce or token_hex(16),
     }
     text = f"{_VERSION}.{_encode(json.dumps(says, separators=(',', ':')).encode())}"
     return f"{text}.{_signature(secret, text)}"

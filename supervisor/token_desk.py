@@ -12,6 +12,8 @@ from supervisor import policy_tokens
 
 _KEPT = timedelta(hours=1)
 """How long a token that was had in advance is handed out: it may have a lifetime of its own."""
+_REMEMBERED = timedelta(days=1)
+"""How long it is known which of them a runner has been given; it gets no other meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class TokenDesk:
     def __init__(self) -> None:
         self._signer: Signer | None = None
         self._stock: deque[tuple[str, datetime]] = deque()
+        self._given: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._taken: Callable[[], object] | None = None
         self._lock = Lock()
 
@@ -56,11 +59,14 @@ class TokenDesk:
             self._forget_old(now)
             return len(self._stock)
 
-    def token(self, runner: str, address: str, now: datetime) -> str | None:
+    def token(self, runner: str, mark: str, address: str, now: datetime) -> str | None:
         """Give a token to a runner's guest; None if none can be had now.
+
+        However often it asks, it can use one: an answer may have been lost, so it may ask again.
 
         Args:
             runner: its name.
+            mark: what tells it from others that have had, or will have, that name.
             address: the guest's, as the kernel has verified it. A token that is signed here is good
                 from there only.
             now: the time.
@@ -68,9 +74,17 @@ class TokenDesk:
         with self._lock:
             if self._signer:
                 signer = self._signer
-                return policy_tokens.issue(signer.secret, runner, address, now, signer.lifetime)
+                nonce = policy_tokens.nonce_of(runner, mark)
+                return policy_tokens.issue(
+                    signer.secret, runner, address, now, signer.lifetime, nonce
+                )
             self._forget_old(now)
-            token = self._stock.popleft()[0] if self._stock else None
+            if given := self._given.get((runner, mark)):
+                return given[0]
+            if not self._stock:
+                return None
+            token = self._stock.popleft()[0]
+            self._given[runner, mark] = (token, now)
         if self._taken:
             self._taken()
         return token
@@ -78,3 +92,6 @@ class TokenDesk:
     def _forget_old(self, now: datetime) -> None:
         while self._stock and now - self._stock[0][1] >= _KEPT:
             self._stock.popleft()
+        # In the order in which they were given.
+        while self._given and now - (first := next(iter(self._given.items())))[1][1] >= _REMEMBERED:
+            del self._given[first[0]]

@@ -101,6 +101,7 @@ class PolicyFleet:
     def __init__(self, world: World) -> None:
         self.world = world
         self.told: list[Any] = []
+        self.given = 0
         config = world.parts.settings.config
         self.base = f"http://{HOST}:{config.policy.port}"
         world.run(
@@ -143,7 +144,9 @@ class PolicyFleet:
 
     def token(self, address: str = HOST) -> str:
         """Give a guest its token, as the web service that guests report to does."""
-        token = self.world.parts.tokens.token("fleet-a", address, self.world.clock.now())
+        self.given += 1  # each to another runner
+        mark, now = f"guest {self.given}", self.world.clock.now()
+        token = self.world.parts.tokens.token("fleet-a", mark, address, now)
         assert token
         return token
 

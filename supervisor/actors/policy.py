@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -83,6 +83,7 @@ class PolicyActor(Actor):
         self._tally = Tally()
         # What is there.
         self._served: Served | None = None
+        self._before: Served | None = None
         self._pid = 0
         self._has_answered = False
         self._started_s = 0.0
@@ -149,6 +150,8 @@ class PolicyActor(Actor):
 
     @handles(Served)
     def _is_served(self, served: Served) -> None:
+        if self._served and self._has_answered:
+            self._before = self._served
         self._served, self._warnings = served, ()
         self._ensuring = False
         if not self._parts.tokens.signs:
@@ -195,14 +198,34 @@ class PolicyActor(Actor):
 
     @handles(_Ended)
     def _process_ended(self, message: _Ended) -> None:
+        service = self._parts.policy
         if message.pid != self._pid:
-            return  # it has made place for another
-        self._pid, self._has_answered = 0, False
-        self._ill(self._ended_for or message.epitaph)
+            if self._told.healthy and not (self._has_answered or service.predecessor):
+                # The one whose place is being taken.
+                self._ill(message.epitaph)
+            return
+        reason = self._ended_for or message.epitaph
+        if self._served and service.fall_back(message.pid):
+            self._go_on_with_the_predecessor(self._served, reason)
+        else:
+            self._pid, self._has_answered = 0, False
+            self._ill(reason)
         # The first time at once.
         delay_s = doubled(_AGAIN_S, self._failures, _LOOK_INTERVAL_S)
         self._failed()
         self._look_after(delay_s)
+
+    def _go_on_with_the_predecessor(self, failed: Served, reason: str) -> None:
+        """Keep the process whose place another could not take."""
+        logger.warning("the policy service stays as it was: {}", reason)
+        process = self._parts.policy.process
+        # For this credential another has been tried.
+        self._served = replace(self._before or failed, stamp=failed.stamp)
+        self._pid = process.pid if process else 0
+        self._has_answered, self._misses, self._ended_for, self._seen = True, 0, "", None
+        self._warnings = (reason,)
+        self._ticket += 1
+        self._examine(_Examine())
 
     def _failed(self) -> None:
         self._failures += 1
@@ -271,7 +294,12 @@ class PolicyActor(Actor):
         if not self._has_answered:
             self._has_answered = True
             self._parts.tokens.sign_with(served.signer)
-        if self._failures and self.system.clock.monotonic() - self._failed_s > _SOUND_S:
+            self._parts.policy.settle()
+        if (
+            self._failures
+            and not self._warnings
+            and self.system.clock.monotonic() - self._failed_s > _SOUND_S
+        ):
             self._failures = 0
         if found.trouble:
             self._ill(f"the policy service can't check jobs: {found.trouble}", served.base)
@@ -304,7 +332,8 @@ class PolicyActor(Actor):
             return
         self._misses += 1
         reason = f"the policy service does not answer as it should: {fault}"
-        self._ill(reason)
+        if not self._parts.policy.predecessor:
+            self._ill(reason)
         process = self._parts.policy.process
         if self._misses >= _MOST_MISSES and process:
             logger.warning("the policy service hangs: ending it, process {}", process.pid)
@@ -340,6 +369,8 @@ class PolicyActor(Actor):
 
     @handles(_TokenTaken)
     def _token_taken(self, _message: _TokenTaken) -> None:
+        if self._failures:
+            return  # it is asked again when it is time
         stocked = self._parts.tokens.stocked(self.system.clock.now())
         if stocked <= self._wanted_tokens() // 2:
             self._examine(_Examine())

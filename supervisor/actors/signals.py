@@ -13,6 +13,7 @@ from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import GuestReady, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
+from supervisor.roster import Entry
 from supervisor.strangers import Bounds
 from supervisor.supervision import Actor, Clock, Directory, System, handles
 from supervisor.web import ServerLost, WebServer
@@ -163,9 +164,10 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
         except signals.SignalError as error:
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
         token = ""
-        if isinstance(event, GuestReady) and _may_have_token(parts, name):
+        entry = roster.get(name)
+        if isinstance(event, GuestReady) and entry and _may_have_token(parts, entry):
             address = request.remote_addr or ""
-            token = parts.tokens.token(name, address, clock.now()) or ""
+            token = parts.tokens.token(name, entry.signal_digest, address, clock.now()) or ""
             if not token:
                 # Without one its job could not be checked: it is not ready.
                 return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
@@ -177,12 +179,11 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     return app
 
 
-def _may_have_token(parts: Parts, name: str) -> bool:
+def _may_have_token(parts: Parts, entry: Entry) -> bool:
     """Tell whether a guest gets a token for the policy service: not after its job has begun."""
     if parts.settings.config.policy.mode == "off":
         return False
-    entry = parts.roster.get(name)
-    return entry is not None and entry.life.job is None and entry.life.stage in _TOKEN_STAGES
+    return entry.life.job is None and entry.life.stage in _TOKEN_STAGES
 
 
 def _answer(status: HTTPStatus, text: str = "") -> Response:

@@ -1,14 +1,15 @@
 """The policy service as this host has it: its address, and the process that answers there.
 
 It outlives the actor that looks after it: a crash there costs no check. The socket is the daemon's
-own, and the service is handed it. So it is bound before anybody is started for it, and while one
-process takes another's place, guests' connections wait instead of being refused.
+own, and the service is handed it. So it is bound before anybody is started for it, both processes
+answer there while one takes another's place, and guests' connections wait instead of being refused.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -20,14 +21,22 @@ if TYPE_CHECKING:
 _BACKLOG = 512
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A process, what it was started for, and what only it knows."""
+
+    process: PolicyProcess
+    made_from: str
+    key: bytes = field(repr=False)
+
+
 class PolicyService:
     """Address and process. For any thread; `serve` and `close` for one at a time."""
 
     def __init__(self) -> None:
         self._listener: socket.socket | None = None
-        self._process: PolicyProcess | None = None
-        self._made_from = ""
-        self._key = b""
+        self._run: _Run | None = None
+        self._before: _Run | None = None
         self._lock = Lock()
 
     @property
@@ -38,17 +47,25 @@ class PolicyService:
     @property
     def key(self) -> bytes:
         """What only the process that was started last knows, besides the daemon."""
-        return self._key
+        run = self._run
+        return run.key if run else b""
 
     @property
     def process(self) -> PolicyProcess | None:
         """The one that answers, or should; it may have ended."""
-        return self._process
+        run = self._run
+        return run.process if run else None
+
+    @property
+    def predecessor(self) -> PolicyProcess | None:
+        """The one that answers until `process` does; none if that has answered, or stands alone."""
+        before = self._before
+        return before.process if before and before.process.alive else None
 
     def is_made_from(self, made_from: str) -> bool:
         """Tell whether a process is there that was started for this."""
-        process = self._process
-        return bool(process and process.alive and self._made_from == made_from)
+        run = self._run
+        return bool(run and run.process.alive and run.made_from == made_from)
 
     def listen(self, address: str, port: int) -> None:
         """Take the address, if it is not ours yet.
@@ -75,7 +92,7 @@ class PolicyService:
         key: bytes,
         ended: Callable[[PolicyProcess], object],
     ) -> None:
-        """Start a process in the place of the one there is, which ends its checks.
+        """Start a process that is to take the place of the one there is, which goes on meanwhile.
 
         Args:
             launch: how.
@@ -89,18 +106,36 @@ class PolicyService:
         with self._lock:
             assert self._listener is not None  # noqa: S101 - `listen` comes before
             process = PolicyProcess(launch, self._listener.fileno(), ended)
-            if self._process:
-                self._process.end()
-            self._process, self._made_from, self._key = process, made_from, key
+            if self.predecessor and self._run:
+                self._run.process.end()  # it has never answered
+            else:
+                self._before = self._run
+            self._run = _Run(process, made_from, key)
+
+    def settle(self) -> None:
+        """Have the predecessor end when its checks are answered, as the process answers."""
+        with self._lock:
+            before, self._before = self._before, None
+            if before:
+                before.process.end()
+
+    def fall_back(self, pid: int) -> bool:
+        """Go on with the predecessor of a process that has ended; tell whether there is one."""
+        with self._lock:
+            if not (self.predecessor and self._run and self._run.process.pid == pid):
+                return False
+            self._run, self._before = self._before, None
+            return True
 
     def close(self) -> None:
         """Let go of the address, and have the process end when its checks are answered."""
         with self._lock:
-            process, self._process = self._process, None
-            if process and process.look().master_stopped:
-                process.kill()  # it would outlive us, and keep the address
-            elif process:
-                process.end()
+            runs, self._run, self._before = (self._run, self._before), None, None
+            for run in filter(None, runs):
+                if run.process.look().master_stopped:
+                    run.process.kill()  # it would outlive us, and keep the address
+                else:
+                    run.process.end()
             self._let_go()
 
     def _let_go(self) -> None:

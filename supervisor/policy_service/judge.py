@@ -15,7 +15,7 @@ from supervisor.policy_service.asking import Errand, GitHub, ping
 from supervisor.policy_service.checks import Failed, Passed, Verdict
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_service.inspection import inspect
-from supervisor.policy_service.questions import Question
+from supervisor.policy_service.questions import Question, is_within
 from supervisor.policy_service.state import State
 
 T = TypeVar("T")
@@ -51,13 +51,22 @@ class Judge:
         state: holds the policy.
         log: takes the decisions.
         check_s: seconds that one check may take.
+        scope: the owner or the repository whose jobs alone may run; None for any.
     """
 
-    def __init__(self, github: GitHub, state: State, log: DecisionLog, check_s: float) -> None:
+    def __init__(
+        self,
+        github: GitHub,
+        state: State,
+        log: DecisionLog,
+        check_s: float,
+        scope: str | None,
+    ) -> None:
         self._github = github
         self._state = state
         self._log = log
         self._check_s = check_s
+        self._scope = scope
         self._slots = BoundedSemaphore(_AT_ONCE)
 
     def judge(self, runner: str, event: str, asked_as: str, question: Question) -> Passed | Refused:
@@ -73,6 +82,8 @@ class Judge:
         errand = Errand(self._github, question.repository_name, began + self._check_s)
 
         def check() -> Verdict:
+            if not is_within(question.repository_name, self._scope):
+                return Failed(f"these runners serve {self._scope}, and no other's jobs")
             policy = self._state.policy()
             return errand.lead(inspect(event, question, policy, self._github.cache))
 

@@ -75,7 +75,8 @@ class Service(BaseApplication):  # type: ignore[misc]
         """Make the web service, in the master, before it forks."""
         settings = self._settings
         state = State(settings.state_directory)
-        judge = Judge(GitHub(settings), state, DecisionLog(settings.decisions), self._check_s)
+        log = DecisionLog(settings.decisions)
+        judge = Judge(GitHub(settings), state, log, self._check_s, settings.scope)
         return make_app(settings, state, judge)
 
     def run(self) -> None:

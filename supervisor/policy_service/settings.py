@@ -36,6 +36,7 @@ class Settings:
         state_directory: where used tokens and the policy are kept; the service's alone.
         policy: the policy document, or None for the usual policy.
         decisions: the file that decisions are logged in.
+        scope: the owner or the repository whose jobs alone may run; None for any.
     """
 
     api_url: str
@@ -46,6 +47,7 @@ class Settings:
     state_directory: Path
     policy: Any
     decisions: Path
+    scope: str | None = None
 
 
 class _Strict(BaseModel):
@@ -82,6 +84,7 @@ class _Document(_Strict):
     state_directory: Path
     policy: Any = None
     decisions: Path
+    scope: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$")] | None = None
 
 
 def read(descriptor: int) -> Settings:
@@ -129,6 +132,7 @@ def parse(text: bytes) -> Settings:
             state_directory=given.state_directory,
             policy=given.policy,
             decisions=given.decisions,
+            scope=given.scope,
         )
     except document.DocumentError as error:
         raise SettingsError(f"policy: {error}") from error

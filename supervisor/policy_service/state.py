@@ -41,18 +41,19 @@ class State:
     def use(self, claim: Claim, now: datetime) -> bool:
         """Use a token; tell whether this was the first time.
 
-        The file's name is the token's nonce, with its expiry for who prunes.
+        The file's name is the token's nonce, and its time the token's expiry for who prunes.
 
         Raises:
             OSError: that can't be told.
         """
         self._prune(now)
-        name = f"{int(claim.expires_at.timestamp())}.{claim.nonce}"
+        used, expires = self._used / claim.nonce, claim.expires_at.timestamp()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            os.close(os.open(self._used / name, flags, 0o600))
+            os.close(os.open(used, flags, 0o600))
         except FileExistsError:
             return False
+        os.utime(used, (expires, expires))
         return True
 
     def set_policy(self, policy: Any) -> None:
@@ -79,7 +80,7 @@ class State:
         self._pruned_at = now
         before = (now - _KEPT_LONGER).timestamp()
         for name in os.listdir(self._used):  # noqa: PTH208 - there may be many
-            expires, _, _nonce = name.partition(".")
-            if expires.isdigit() and int(expires) < before:
-                with suppress(FileNotFoundError):  # another worker was faster
-                    (self._used / name).unlink()
+            used = self._used / name
+            with suppress(FileNotFoundError):  # another worker was faster
+                if used.stat().st_mtime < before:
+                    used.unlink()

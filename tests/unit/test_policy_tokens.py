@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from supervisor.policy_tokens import ANYWHERE, Claim, Refusal, issue, verify
+from supervisor.policy_tokens import ANYWHERE, Claim, Refusal, issue, nonce_of, verify
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -103,3 +104,11 @@ def test_a_token_can_stand_in_a_header_and_in_a_shell(runner: str) -> None:
 def test_an_address_that_is_none_is_refused_when_a_token_is_made() -> None:
     with pytest.raises(ValueError, match="does not appear to be"):
         token("guest-7")
+
+
+@given(st.text(), st.text())
+def test_a_nonce_is_one_runner_s_and_a_file_s_name(runner: str, mark: str) -> None:
+    nonce = nonce_of(runner, mark)
+    assert re.fullmatch("[0-9a-f]{32}", nonce)
+    assert nonce == nonce_of(runner, mark)
+    assert nonce not in {nonce_of(f"{runner}x", mark), nonce_of(runner, f"{mark}x")}

@@ -51,6 +51,16 @@ def test_the_service_reads_what_it_is_told() -> None:
     assert read.decisions == Path("/state/policy/decisions.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [("acme", "acme"), ("acme/demo", "acme/demo"), ("enterprises/acme", None)],
+)
+def test_the_service_is_told_whose_jobs_may_run(path: str, scope: str | None) -> None:
+    read = settings.parse(told(path=path).settings("charm", PROBES).encode())
+    assert read.scope == scope
+    assert told(path=path).made_from("a") != told(path="other").made_from("a")
+
+
 def test_the_service_reads_an_apps_credential() -> None:
     app = AppKey("Iv23li", 678, "-----BEGIN\nKEY\n-----END\n")
     text = told(app, github_url="https://github.example").settings("charm", PROBES)

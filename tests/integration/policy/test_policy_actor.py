@@ -221,6 +221,27 @@ def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet
     assert fleet.ask(token) == 204
 
 
+@pytest.mark.parametrize("successor", ["echo no room; exit 1", "exec sleep 60"])
+def test_one_goes_on_until_a_successor_answers(
+    fleet: PolicyFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, successor: str
+) -> None:
+    monkeypatch.setattr("supervisor.actors.policy._START_LIMIT_S", 1.0)
+    before, told = fleet.pid, len(fleet.told)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{successor}\n")
+    python.chmod(0o755)
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", str(python))
+        fleet.world.clock.ahead = timedelta(days=1, minutes=1)
+        fleet.reload()
+        wait(lambda: fleet.world.details("policy")["warnings"])
+        assert fleet.ask() == 204
+    wait(lambda: not exists(before))
+    wait(lambda: not fleet.world.details("policy")["warnings"])
+    assert fleet.ask() == 204
+    assert fleet.told[told:] == []  # healthy all the time
+
+
 def test_a_document_is_obeyed_and_a_wrong_one_changes_nothing(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text("push: {collaborators: {enabled: false}}\n")

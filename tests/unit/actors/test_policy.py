@@ -14,6 +14,7 @@ from supervisor import policy_work
 from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
+from supervisor.gateways.policy_service import _Run
 from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyChanged
 from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import ChildSpec, Crash
@@ -62,6 +63,7 @@ class Service:
         self.processes: list[Process] = []
         self.failure = ""
         self.fault = ""
+        self.deaf: set[int] = set()
         self.trouble = ""
         self.seen = Seen(master_stopped=False, workers=2, stopped=frozenset())
         self.stamp = "a"
@@ -85,13 +87,17 @@ class Service:
             self.again = False
             self.processes.append(Process(1000 + len(self.processes)))
             self.process.ended = ended
-            service._process = self.process
+            service._before = service._run
+            service._run = _Run(self.process, "", b"")
+        if service.process is not self.process:
+            return Served(BASE, service.process.pid, self.signer, now + timedelta(days=1), "a")
         later = now + timedelta(days=1)
         return Served(BASE, self.process.pid, self.signer, later, self.stamp)
 
-    def _examine(self, _s: Any, _c: Any, _base: str, ticket: int, tally: Tally, _now: Any) -> Any:
+    def _examine(self, s: Any, _c: Any, _base: str, ticket: int, tally: Tally, _now: Any) -> Any:
         self.examinations += 1
-        return Examined(ticket, self.fault, self.trouble, self.seen, tally, self.stamp)
+        fault = "connection refused" if s.process.pid in self.deaf else self.fault
+        return Examined(ticket, fault, self.trouble, self.seen, tally, self.stamp)
 
     def _examine_external(self, _config: Any, ticket: int, wanted: int) -> Examined:
         self.examinations += 1
@@ -291,9 +297,59 @@ def test_a_hand_over_is_no_outage_and_its_secret_signs_when_it_answers(
     eventually(lambda: len(service.processes) == 2)
     let_pass(world, lambda: service.examinations > 5)
     assert world.parts.tokens._signer != service.signer
+    assert [process.alive for process in service.processes] == [True, True]
     service.fault = ""
     let_pass(world, lambda: world.parts.tokens._signer == service.signer)
+    eventually(lambda: [process.alive for process in service.processes] == [False, True])
     assert told == [WELL]
+
+
+def hand_over(world: World, service: Service) -> list[Any]:
+    """Have another process started, which does not answer."""
+    told = start(world)
+    eventually(lambda: told == [WELL])
+    service.signer = Signer(b"another-secret-x", timedelta(days=2))
+    service.again, service.deaf = True, {1001}
+    world.tell("policy", ConfigChanged(world.parts.settings.config))
+    eventually(lambda: len(service.processes) == 2 and world.waiting("policy") == 0)
+    let_pass(world, lambda: service.examinations > 5)
+    return told
+
+
+def test_one_stays_if_its_successor_ends_before_it_has_answered(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = hand_over(world, service)
+    service.process.die()
+    ended = "the policy service has ended with 1: no room"
+    eventually(lambda: world.details("policy")["warnings"] == (ended,))
+    assert world.parts.policy.process is service.processes[0]
+    assert service.processes[0].alive
+    assert world.parts.tokens._signer != service.signer
+    assert told == [WELL]
+
+
+def test_one_stays_if_its_successor_never_answers(make_world: MakeWorld, service: Service) -> None:
+    world = builtin(make_world)
+    told = hand_over(world, service)
+    let_pass(world, lambda: not service.process.alive, 1)
+    eventually(lambda: world.parts.policy.process is service.processes[0])
+    assert service.processes[0].alive
+    assert told == [WELL]
+
+
+def test_the_end_of_one_whose_successor_has_not_answered_is_told(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    told = hand_over(world, service)
+    service.processes[0].die()
+    ended = PolicyChanged(healthy=False, reason="the policy service has ended with 1: no room")
+    eventually(lambda: told == [WELL, ended])
+    service.deaf = set()
+    let_pass(world, lambda: told == [WELL, ended, WELL])
+    assert len(service.processes) == 2
 
 
 def test_another_credential_has_it_started_anew(make_world: MakeWorld, service: Service) -> None:
@@ -342,8 +398,8 @@ def test_a_service_elsewhere_is_asked_for_tokens_in_advance(
     told = start(world)
     eventually(lambda: told == [PolicyChanged(healthy=True, base=URL)])
     assert (service.asked[0], world.parts.tokens.stocked(world.clock.now())) == (6, 6)
-    for _ in range(3):
-        world.parts.tokens.token("fleet-a", "10.0.0.7", world.clock.now())
+    for mark in "abc":
+        world.parts.tokens.token("fleet-a", mark, "10.0.0.7", world.clock.now())
     eventually(lambda: world.parts.tokens.stocked(world.clock.now()) == 6)
     assert service.asked[-1] == 3
 
@@ -368,3 +424,21 @@ def test_a_service_elsewhere_that_fails_is_told_and_asked_again(
     eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason, base=URL)])
     service.fault = ""
     let_pass(world, lambda: told[-1] == PolicyChanged(healthy=True, base=URL))
+
+
+def test_guests_who_take_tokens_do_not_hurry_a_service_elsewhere_that_fails(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=EXTERNAL, virtual_machines=4)
+    told = start(world)
+    eventually(lambda: told == [PolicyChanged(healthy=True, base=URL)])
+    service.fault = "no answer within 3 s"
+    let_pass(world, lambda: not told[-1].healthy, 1)
+    eventually(lambda: world.waiting("policy") == 0)
+    before = service.examinations
+    for mark in ("a", "b", "c", "d", "e"):  # one more than there are
+        world.parts.tokens.token("fleet-a", mark, "10.0.0.7", world.clock.now())
+        eventually(lambda: world.waiting("policy") == 0)
+    world.tell("policy", AnnouncePolicy())
+    eventually(lambda: told[-1] == told[-2])
+    assert service.examinations == before

@@ -41,7 +41,7 @@ ERRORS = [
 ]
 
 
-def judge_at(path: Path) -> Judge:
+def judge_at(path: Path, scope: str | None = None) -> Judge:
     settings = Settings(
         api_url="http://127.0.0.1:9",
         credential=PersonalToken("t"),
@@ -54,7 +54,8 @@ def judge_at(path: Path) -> Judge:
     )
     state = State(settings.state_directory)
     state.prepare(None)
-    return Judge(GitHub(settings), state, DecisionLog(settings.decisions), check_s=2.0)
+    log = DecisionLog(settings.decisions)
+    return Judge(GitHub(settings), state, log, check_s=2.0, scope=scope)
 
 
 def decide(path: Path, outcome: Any, monkeypatch: pytest.MonkeyPatch) -> Passed | Refused:
@@ -68,6 +69,27 @@ def decide(path: Path, outcome: Any, monkeypatch: pytest.MonkeyPatch) -> Passed 
 
     monkeypatch.setattr(judging, "inspect", inspect)
     return judge_at(path).judge("runner", "push", "push", QUESTION)
+
+
+@pytest.mark.parametrize("scope", ["other", "acme/other", "acme/dem", "demo", "acm", None])
+def test_nobody_else_s_job_may_run(
+    scope: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inspect(*_: Any) -> Any:
+        yield from ()
+        return Passed()
+
+    monkeypatch.setattr(judging, "inspect", inspect)
+    answer = judge_at(tmp_path, scope).judge("runner", "push", "push", QUESTION)
+    if scope is None:
+        assert answer == Passed()
+        return
+    refused = Refused(HTTPStatus.FORBIDDEN, f"these runners serve {scope}, and no other's jobs")
+    assert answer == refused
+    (line,) = (tmp_path / "decisions.jsonl").read_text().splitlines()
+    assert json.loads(line)["verdict"] == "fail"
+    for own in ("acme", "ACME/Demo"):
+        assert judge_at(tmp_path, own).judge("runner", "push", "push", QUESTION) == Passed()
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -86,6 +86,8 @@ def test_an_app_and_proxies_are_taken() -> None:
         ),
         ({"charm_token": ""}, "charm_token: must be one line"),
         ({"token_secrets": []}, "token_secrets"),
+        ({"scope": ""}, "scope"),
+        ({"scope": "acme/demo/x"}, "scope"),
         ({"token_secrets": ["short"]}, "token_secrets: must be base64 of at least 16 bytes"),
         ({"state_directory": "relative"}, "state_directory: must be an absolute path"),
         ({"decisions": "relative"}, "decisions: must be an absolute path"),

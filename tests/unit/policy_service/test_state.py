@@ -27,6 +27,11 @@ def test_a_token_can_be_used_once(state: State) -> None:
     assert [state.use(CLAIM, NOW) for _ in range(3)] == [True, False, False]
 
 
+def test_of_two_that_were_issued_to_one_runner_one_can_be_used(state: State) -> None:
+    later = Claim("runner", "10.1.2.4", CLAIM.expires_at + timedelta(hours=1), CLAIM.nonce)
+    assert (state.use(CLAIM, NOW), state.use(later, NOW)) == (True, False)
+
+
 def test_of_many_who_use_it_at_once_one_does(state: State) -> None:
     with ThreadPoolExecutor(20) as pool:
         assert sum(pool.map(lambda _: state.use(CLAIM, NOW), range(100))) == 1
