@@ -145,13 +145,26 @@ obtain_application() {
     rm -f "$tarball"
 }
 
-# The policy's script has nothing of the job's environment but this.
-print_policy_hook() {
+# What a hook does that asks the policy, before anything else and at its end. A hook that ends on its
+# way there has the application stopped; and one that is killed has told the watch.
+print_policy_hook_start() {
+    echo "echo asking 1<>$GUEST_DIR/policy.pipe || :"
+    echo ". $GUEST_DIR/hook.sh"
+    echo "GUEST_DIR=$GUEST_DIR"
+    echo ". $GUEST_DIR/refusal.sh"
+    echo 'trap refuse_unasked EXIT HUP INT TERM'
+}
+
+# The policy's script has nothing of the job's environment but this. Where it can't be begun, bash
+# goes on, having forgotten the traps; other shells end.
+print_policy_hook_end() {
+    echo '[ -z "${BASH_VERSION:-}" ] || shopt -s execfail'
     echo "exec /usr/bin/env -i PATH=$PATH \\"
     for variable in GITHUB_EVENT_NAME GITHUB_EVENT_PATH GITHUB_REF GITHUB_REPOSITORY; do
         echo "    $variable=\"\${$variable:-}\" \\"
     done
     echo "    bash -p $GUEST_DIR/policy.sh"
+    echo refuse_unasked
 }
 
 # Runs as root beside the application: a hook that asks the policy must say before long that the job
@@ -238,10 +251,13 @@ write_hooks() {
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
-    # Last, as its end is the hook's: the policy has the last word.
+    # The policy has the first word and the last.
+    begin=". $GUEST_DIR/hook.sh"
     judge='exit 0'
     if [ -n "$POLICY_URL" ]; then
-        judge="$(print_policy_hook)"
+        begin=$(print_policy_hook_start)
+        judge=$(print_policy_hook_end)
+        write_refusal_functions >"$GUEST_DIR/refusal.sh"
         write_policy_script >"$GUEST_DIR/policy.sh"
         umask 007
         mkfifo "$GUEST_DIR/policy.pipe"
@@ -249,7 +265,7 @@ write_hooks() {
     fi
     cat >"$GUEST_DIR/job-started.sh" <<END
 #!/bin/sh
-. $GUEST_DIR/hook.sh
+$begin
 signal "signal=job-started
 \$(
     signal_line repository "\${GITHUB_REPOSITORY:-}"

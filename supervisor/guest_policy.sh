@@ -23,6 +23,8 @@ LAST_LIMIT_S=120
 
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/hook.sh"
+# shellcheck source=supervisor/guest_refusal.sh
+. "$GUEST_DIR/refusal.sh"
 
 # one_line: makes what it reads one short line, in which the runner finds no command of its own.
 one_line() {
@@ -32,29 +34,6 @@ one_line() {
 # tell_watch WORD: opened both ways, as that never blocks.
 tell_watch() {
     [[ -p $GUEST_DIR/policy.pipe ]] && printf '%s\n' "$1" 1<>"$GUEST_DIR/policy.pipe"
-}
-
-# stop_application: a failed hook alone does not keep steps from running that say `if: always()`,
-# nor what actions do before their steps. An application that was told to stop begins no step any
-# more, tells GitHub that the job has failed, with its log, and ends.
-stop_application() {
-    local pid=$PPID name parent key value
-    while [[ ${pid:-0} -gt 1 ]]; do
-        name=''
-        parent=''
-        while read -r key value; do
-            case $key in
-                Name:) name=$value ;;
-                PPid:) parent=$value ;;
-            esac
-        done 2>/dev/null <"/proc/$pid/status"
-        if [[ $name == Runner.Listener ]]; then
-            kill -s TERM "$pid"
-            return
-        fi
-        pid=$parent
-    done
-    echo "policy: the runner application was not found; this machine is powered off instead"
 }
 
 # refuse REASON REMEDY: ends the job, and with it the runner; it never returns.
@@ -191,6 +170,7 @@ judge() {
 
 # A job that GitHub cancels still runs its steps that say `if: always()`.
 trap 'refuse "the job was cancelled while the policy was asked" "$SERVICE_REMEDY"' HUP INT TERM
+# The hook has said so already, but not whether somebody can hear it.
 tell_watch asking || refuse 'nobody watches over the policy in this machine' "$SERVICE_REMEDY"
 for tool in curl head jq mktemp rm sed sleep timeout tr wc; do
     command -v "$tool" >/dev/null ||
