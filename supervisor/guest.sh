@@ -192,26 +192,31 @@ watch_policy() {
 }
 
 # Says `ready` until the host has answered it with the runner's token for the policy service: without
-# it each job would be refused.
+# it each job would be refused. A guest without a policy needs none, and goes on though nobody hears
+# it; but a host that can't admit it yet may have a policy meanwhile.
 be_admitted() {
-    [ -n "$POLICY_URL" ] || {
-        signal signal=ready
-        [ "$signal_status" != 200 ] || fail "the host has a policy, which this guest was not told of"
-        return
-    }
-    SIGNAL_ATTEMPTS=1
-    SIGNAL_ANSWER=$GUEST_DIR/private/answer
+    refused=
     waited=0
     pause=1
+    [ -z "$POLICY_URL" ] || {
+        SIGNAL_ATTEMPTS=1
+        SIGNAL_ANSWER=$GUEST_DIR/private/answer
+        refused='given no token for the policy service'
+    }
     while :; do
         signal signal=ready
-        case $signal_status in
-            200) break ;;
-            204) fail "the host has no policy any more, and this guest was told to ask one" ;;
-            4[013]?) fail "the host has answered $signal_status to ready" ;;
+        case ${POLICY_URL:+asks}$signal_status in
+            asks200) break ;;
+            asks204) fail "the host has no policy any more, and this guest was told to ask one" ;;
+            asks4[013]?) fail "the host has answered $signal_status to ready" ;;
+            200) fail "the host has a policy, which this guest was not told of" ;;
+            204) return ;;
+            503) refused='not admitted this guest' ;;
         esac
+        [ -n "$refused" ] || return 0
         [ "$waited" -lt "$ADMISSION_LIMIT_S" ] ||
-            fail "the host has given no token for the policy service within $ADMISSION_LIMIT_S s"
+            fail "the host has $refused within $ADMISSION_LIMIT_S s"
+        SIGNAL_ATTEMPTS=1
         sleep "$pause"
         waited=$((waited + pause))
         pause=$((pause < 8 ? pause * 2 : 10))
