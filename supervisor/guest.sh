@@ -158,6 +158,7 @@ print_policy_hook_start() {
 # The policy's script has nothing of the job's environment but this. Where it can't be begun, bash
 # goes on, having forgotten the traps; other shells end.
 print_policy_hook_end() {
+    # shellcheck disable=SC2016  # the hook's variable
     echo '[ -z "${BASH_VERSION:-}" ] || shopt -s execfail'
     echo "exec /usr/bin/env -i PATH=$PATH \\"
     for variable in GITHUB_EVENT_NAME GITHUB_EVENT_PATH GITHUB_REF GITHUB_REPOSITORY; do

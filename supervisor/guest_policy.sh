@@ -178,6 +178,7 @@ judge() {
 
 # cancel: a job that GitHub cancels still runs its steps that say `if: always()`. The application
 # kills this script 10 seconds after it has told it to end.
+# shellcheck disable=SC2329  # the trap's
 cancel() {
     [[ -z $waited_for ]] || kill "$waited_for"
     refuse 'the job was cancelled while the policy was asked' "$SERVICE_REMEDY"
