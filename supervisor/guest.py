@@ -17,6 +17,7 @@ from supervisor.guest_network import GuestNetwork
 
 _FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
 _POLICY_END = "END_OF_POLICY_SCRIPT"
+_REFUSAL_END = "END_OF_REFUSAL_FUNCTIONS"
 _GUEST_DIR = "/var/lib/github-runner-guest"
 
 # What each value may be, over its whole length. Tight enough that no value means anything to a
@@ -148,8 +149,12 @@ def policy_script(policy_url: str, guest_dir: str = _GUEST_DIR) -> str:
 
 
 def _policy_script(policy_url: str) -> str:
+    refusal = files("supervisor").joinpath("guest_refusal.sh").read_text(encoding="utf-8")
     script = policy_script(policy_url)
-    return f"write_policy_script() {{\ncat <<'{_POLICY_END}'\n{script}{_POLICY_END}\n}}\n"
+    return (
+        f"write_refusal_functions() {{\ncat <<'{_REFUSAL_END}'\n{refusal}{_REFUSAL_END}\n}}\n"
+        f"write_policy_script() {{\ncat <<'{_POLICY_END}'\n{script}{_POLICY_END}\n}}\n"
+    )
 
 
 def _address(signal_url: str) -> IPv4Address | None:

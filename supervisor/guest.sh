@@ -145,13 +145,27 @@ obtain_application() {
     rm -f "$tarball"
 }
 
-# The policy's script has nothing of the job's environment but this.
-print_policy_hook() {
+# What a hook does that asks the policy, before anything else and at its end. A hook that ends on its
+# way there has the application stopped; and one that is killed has told the watch.
+print_policy_hook_start() {
+    echo "echo asking 1<>$GUEST_DIR/policy.pipe || :"
+    echo ". $GUEST_DIR/hook.sh"
+    echo "GUEST_DIR=$GUEST_DIR"
+    echo ". $GUEST_DIR/refusal.sh"
+    echo 'trap refuse_unasked EXIT HUP INT TERM'
+}
+
+# The policy's script has nothing of the job's environment but this. Where it can't be begun, bash
+# goes on, having forgotten the traps; other shells end.
+print_policy_hook_end() {
+    # shellcheck disable=SC2016  # the hook's variable
+    echo '[ -z "${BASH_VERSION:-}" ] || shopt -s execfail'
     echo "exec /usr/bin/env -i PATH=$PATH \\"
     for variable in GITHUB_EVENT_NAME GITHUB_EVENT_PATH GITHUB_REF GITHUB_REPOSITORY; do
         echo "    $variable=\"\${$variable:-}\" \\"
     done
     echo "    bash -p $GUEST_DIR/policy.sh"
+    echo refuse_unasked
 }
 
 # Runs as root beside the application: a hook that asks the policy must say before long that the job
@@ -179,26 +193,31 @@ watch_policy() {
 }
 
 # Says `ready` until the host has answered it with the runner's token for the policy service: without
-# it each job would be refused.
+# it each job would be refused. A guest without a policy needs none, and goes on though nobody hears
+# it; but a host that can't admit it yet may have a policy meanwhile.
 be_admitted() {
-    [ -n "$POLICY_URL" ] || {
-        signal signal=ready
-        [ "$signal_status" != 200 ] || fail "the host has a policy, which this guest was not told of"
-        return
-    }
-    SIGNAL_ATTEMPTS=1
-    SIGNAL_ANSWER=$GUEST_DIR/private/answer
+    refused=
     waited=0
     pause=1
+    [ -z "$POLICY_URL" ] || {
+        SIGNAL_ATTEMPTS=1
+        SIGNAL_ANSWER=$GUEST_DIR/private/answer
+        refused='given no token for the policy service'
+    }
     while :; do
         signal signal=ready
-        case $signal_status in
-            200) break ;;
-            204) fail "the host has no policy any more, and this guest was told to ask one" ;;
-            4[013]?) fail "the host has answered $signal_status to ready" ;;
+        case ${POLICY_URL:+asks}$signal_status in
+            asks200) break ;;
+            asks204) fail "the host has no policy any more, and this guest was told to ask one" ;;
+            asks4[013]?) fail "the host has answered $signal_status to ready" ;;
+            200) fail "the host has a policy, which this guest was not told of" ;;
+            204) return ;;
+            503) refused='not admitted this guest' ;;
         esac
+        [ -n "$refused" ] || return 0
         [ "$waited" -lt "$ADMISSION_LIMIT_S" ] ||
-            fail "the host has given no token for the policy service within $ADMISSION_LIMIT_S s"
+            fail "the host has $refused within $ADMISSION_LIMIT_S s"
+        SIGNAL_ATTEMPTS=1
         sleep "$pause"
         waited=$((waited + pause))
         pause=$((pause < 8 ? pause * 2 : 10))
@@ -238,10 +257,13 @@ write_hooks() {
         echo "{ read -r SIGNAL_URL; read -r SIGNAL_TOKEN; } <$GUEST_DIR/endpoint"
         echo ". $GUEST_DIR/signal.sh"
     } >"$GUEST_DIR/hook.sh"
-    # Last, as its end is the hook's: the policy has the last word.
+    # The policy has the first word and the last.
+    begin=". $GUEST_DIR/hook.sh"
     judge='exit 0'
     if [ -n "$POLICY_URL" ]; then
-        judge="$(print_policy_hook)"
+        begin=$(print_policy_hook_start)
+        judge=$(print_policy_hook_end)
+        write_refusal_functions >"$GUEST_DIR/refusal.sh"
         write_policy_script >"$GUEST_DIR/policy.sh"
         umask 007
         mkfifo "$GUEST_DIR/policy.pipe"
@@ -249,7 +271,7 @@ write_hooks() {
     fi
     cat >"$GUEST_DIR/job-started.sh" <<END
 #!/bin/sh
-. $GUEST_DIR/hook.sh
+$begin
 signal "signal=job-started
 \$(
     signal_line repository "\${GITHUB_REPOSITORY:-}"

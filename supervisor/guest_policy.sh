@@ -23,6 +23,8 @@ LAST_LIMIT_S=120
 
 # shellcheck source=supervisor/guest_signal.sh
 . "$GUEST_DIR/hook.sh"
+# shellcheck source=supervisor/guest_refusal.sh
+. "$GUEST_DIR/refusal.sh"
 
 # one_line: makes what it reads one short line, in which the runner finds no command of its own.
 one_line() {
@@ -32,29 +34,6 @@ one_line() {
 # tell_watch WORD: opened both ways, as that never blocks.
 tell_watch() {
     [[ -p $GUEST_DIR/policy.pipe ]] && printf '%s\n' "$1" 1<>"$GUEST_DIR/policy.pipe"
-}
-
-# stop_application: a failed hook alone does not keep steps from running that say `if: always()`,
-# nor what actions do before their steps. An application that was told to stop begins no step any
-# more, tells GitHub that the job has failed, with its log, and ends.
-stop_application() {
-    local pid=$PPID name parent key value
-    while [[ ${pid:-0} -gt 1 ]]; do
-        name=''
-        parent=''
-        while read -r key value; do
-            case $key in
-                Name:) name=$value ;;
-                PPid:) parent=$value ;;
-            esac
-        done 2>/dev/null <"/proc/$pid/status"
-        if [[ $name == Runner.Listener ]]; then
-            kill -s TERM "$pid"
-            return
-        fi
-        pid=$parent
-    done
-    echo "policy: the runner application was not found; this machine is powered off instead"
 }
 
 # refuse REASON REMEDY: ends the job, and with it the runner; it never returns.
@@ -153,18 +132,26 @@ ask() {
         status=
         ended=0
         # The token goes over standard input: every argument can be read in the host's /proc.
-        status=$(
+        (
             ulimit -f 64
-            curl -q -s --proto '=http,https' --noproxy '*' --connect-timeout 5 --max-time "$left" \
-                --max-redirs 0 -o "$scratch/answer" -w '%{http_code}' -K - \
+            exec curl -q -s --proto '=http,https' --noproxy '*' --connect-timeout 5 \
+                --max-time "$left" --max-redirs 0 -o "$scratch/answer" -w '%{http_code}' -K - \
                 -H 'Content-Type: application/json' -H 'Expect:' --data-binary "$body" \
-                "$POLICY_URL/$kind/check-run" 2>/dev/null <<END
+                "$POLICY_URL/$kind/check-run"
+        ) >"$scratch/status" 2>/dev/null <<END &
 header = "Authorization: Bearer $token"
 END
-        ) || ended=$?
+        waited_for=$!
+        # What it may say of how that ended is no line for the log.
+        wait "$waited_for" 2>/dev/null || ended=$?
+        waited_for=
+        read -r status <"$scratch/status"
         # Asked again only where nobody can have taken the token: it is good for once.
         [[ $ended == 6 || $ended == 7 ]] && ((SECONDS + pause < ASK_LIMIT_S)) || return 0
-        sleep "$pause"
+        sleep "$pause" >/dev/null 2>&1 &
+        waited_for=$!
+        wait "$waited_for"
+        waited_for=
         pause=$((pause * 2))
     done
 }
@@ -189,8 +176,18 @@ judge() {
     esac
 }
 
-# A job that GitHub cancels still runs its steps that say `if: always()`.
-trap 'refuse "the job was cancelled while the policy was asked" "$SERVICE_REMEDY"' HUP INT TERM
+# cancel: a job that GitHub cancels still runs its steps that say `if: always()`. The application
+# kills this script 10 seconds after it has told it to end.
+# shellcheck disable=SC2329  # the trap's
+cancel() {
+    [[ -z $waited_for ]] || kill "$waited_for"
+    refuse 'the job was cancelled while the policy was asked' "$SERVICE_REMEDY"
+}
+
+# Not in the foreground: a trap would wait for it.
+waited_for=
+trap cancel HUP INT TERM
+# The hook has said so already, but not whether somebody can hear it.
 tell_watch asking || refuse 'nobody watches over the policy in this machine' "$SERVICE_REMEDY"
 for tool in curl head jq mktemp rm sed sleep timeout tr wc; do
     command -v "$tool" >/dev/null ||

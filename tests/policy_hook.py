@@ -188,6 +188,7 @@ class Hook:
         here = self.directory
         functions = files("supervisor") / "guest_signal.sh"
         (here / "hook.sh").write_text(HOOK.format(functions=functions))
+        (here / "refusal.sh").write_bytes((files("supervisor") / "guest_refusal.sh").read_bytes())
         (here / "policy-token").write_text(f"{self.token}\n")
         (here / "policy.sh").write_text(self._script(url))
         (here / "Runner.Listener").write_text(LISTENER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ FORK = "mallory/demo"
 ORDER = "/canonical/self-hosted-runners/run-workflows"
 RAN = "code of the job has run"
 COLLABORATORS = "*/collaborators"
+NOT_ANSWERED = "policy service (has broken off|has not answered within|can't be reached)"
 
 
 @pytest.fixture(scope="session")
@@ -192,7 +194,9 @@ def test_no_job_runs_that_a_service_in_trouble_was_asked_of(
     assert found
     for pid in found:
         os.kill(pid, number)
-    assert_refused(world, job, "")
+    assert_refused(world, job, "the policy service ")
+    log = world.github.job(job).log
+    assert re.search(NOT_ANSWERED, log), log
     world.github.faults.remove(slow)
     world.github.remove_collaborator(DEMO, "oscar")
     world.wait_whole()

@@ -162,12 +162,13 @@ class Guests:
         ephemeral: bool = True,
         programs: Mapping[str, str] | None = None,
         policy_limit_s: int = 75,
+        admission_limit_s: int = 120,
         **changes: Any,
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script.
 
         Its image may get further programs: shell scripts by their paths. Its watch over the policy
-        may be made shorter.
+        and its wait for being admitted may be made shorter.
         """
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
@@ -185,6 +186,8 @@ class Guests:
         script = user_data(GuestParameters(**given))
         assert "\nPOLICY_LIMIT_S=75\n" in script
         script = script.replace("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}")
+        assert "\nADMISSION_LIMIT_S=120\n" in script
+        script = script.replace("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}")
         request = instance_request(template, name=name, user_data=script, metadata={})
         request["ephemeral"] = ephemeral
         self.lxd.create(request, limit_s=60)

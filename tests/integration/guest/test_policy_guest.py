@@ -152,6 +152,32 @@ def test_a_guest_that_was_told_of_no_policy_takes_no_job_of_a_host_that_has_one(
     assert guests.run("exit 0") == [READY, {"signal": "failed", "reason": reason}]
 
 
+# A report is tried three times by itself.
+@pytest.mark.parametrize("refusals", [1, 4])
+def test_a_guest_that_was_told_of_no_policy_asks_again_a_host_that_can_not_admit_it_yet(
+    guests: Guests, inbox: Inbox, refusals: int
+) -> None:
+    inbox.admissions = [*[(503, b"try again")] * refusals, (204, b"")]
+    assert guests.run("exit 0") == [READY, FINISHED]
+
+
+def test_a_guest_that_was_told_of_no_policy_learns_late_that_its_host_has_one(
+    guests: Guests, inbox: Inbox
+) -> None:
+    inbox.admissions = [*[(503, b"try again")] * 4, (200, TOKEN.encode())]
+    reason = "the host has a policy, which this guest was not told of"
+    assert guests.run("exit 0") == [READY, {"signal": "failed", "reason": reason}]
+
+
+def test_a_guest_that_was_told_of_no_policy_takes_no_job_of_a_host_that_does_not_admit_it(
+    guests: Guests, inbox: Inbox
+) -> None:
+    inbox.admissions = [(503, b"try again")] * 3
+    reason = "the host has not admitted this guest within 2 s"
+    said = guests.run("exit 0", admission_limit_s=2)
+    assert said == [{"signal": "failed", "reason": reason}]
+
+
 @pytest.mark.parametrize("words", ["asking", "asking passed asking"])
 def test_an_application_that_goes_on_unasked_is_powered_off(
     guests: Guests, inbox: Inbox, policy: dict[str, Any], policy_image: str, words: str

@@ -423,18 +423,42 @@ def test_settings_of_curl_and_jq_have_no_say(hook: Hook, serve: Serve) -> None:
     assert "policy: this job was refused: no\n" in outcome.log
 
 
+def script_of(hook: Hook) -> int:
+    listing = subprocess.run(
+        ["pgrep", "-fx", f"{shutil.which('bash')} -p {hook.directory}/policy.sh"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return min(map(int, listing.stdout.split()))
+
+
 def test_a_job_that_is_cancelled_meanwhile_is_refused(hook: Hook, serve: Serve) -> None:
     def cancel(sock: socket.socket) -> None:
-        listing = subprocess.run(
-            ["pgrep", "-fx", f"{shutil.which('bash')} -p {hook.directory}/policy.sh"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        os.kill(min(map(int, listing.stdout.split())), 15)
-        PASSES(sock)
+        os.kill(script_of(hook), 15)
+        cancelled.append(time.monotonic())
+        hang(sock)
 
+    cancelled: list[float] = []
     outcome = hook.run(serve(cancel).url)
+    assert time.monotonic() - cancelled[0] < 5
+    assert not outcome.passed
+    assert "was cancelled" in outcome.log
+
+
+def test_a_job_that_is_cancelled_while_nobody_is_there_to_ask_is_refused(hook: Hook) -> None:
+    # The pauses between two attempts grow to 8 seconds.
+    cancelled: list[float] = []
+
+    def cancel() -> None:
+        os.kill(script_of(hook), 15)
+        cancelled.append(time.monotonic())
+
+    late = threading.Timer(8, cancel)
+    late.start()
+    outcome = hook.run("http://127.0.0.1:9")
+    late.join()
+    assert time.monotonic() - cancelled[0] < 5
     assert not outcome.passed
     assert "was cancelled" in outcome.log
 
