@@ -151,7 +151,11 @@ def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:
         finally:
             slots.release()
 
-    Thread(target=run, name="check", daemon=True).start()
+    try:
+        Thread(target=run, name="check", daemon=True).start()
+    except BaseException:  # there can be no more threads
+        slots.release()
+        raise
     try:
         result = outcome.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:
