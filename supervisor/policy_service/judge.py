@@ -133,7 +133,7 @@ def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:
     """Do something in a thread of its own, and wait for it no longer than that.
 
     A thread can't be ended: one that takes longer goes on for nobody, and keeps its slot until it
-    is done. That happens only where a server answers ever so slowly, as each wait has a limit.
+    is done, which is soon: at a check's deadline its connection to GitHub is cut.
 
     Raises:
         TimeoutError: it takes longer, or there are no slots.
