@@ -15,6 +15,7 @@ from table import render, spread
 
 from sandbox.namespaces import BRIDGE, GATEWAYS, SUBNETS, Namespace, neighbourhood
 from supervisor.firewall import live, ruleset
+from supervisor.firewall.names import table_name
 from supervisor.firewall.networks import Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.nftables import Nftables
@@ -104,7 +105,7 @@ def _by_hand(denied: tuple[Network, ...]) -> str:
 
 
 def _check(nft: Nftables, policy: Policy) -> None:
-    listed = nft.table(ruleset.table_name(policy.installation, policy.bridge))
+    listed = nft.table(table_name(policy.installation, policy.bridge))
     fault = live.fault(policy, live.read(listed or {}), None)
     if fault:
         raise RuntimeError(fault)

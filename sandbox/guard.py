@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sandbox import machine
-from supervisor.firewall import ruleset
+from supervisor.firewall.names import installations, table_name
 from supervisor.gateways.nftables import Nftables
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ def remove(bridge: str) -> None:
         NftablesError: it can't be deleted.
     """
     nftables = Nftables()
-    for installation in ruleset.installations(nftables.tables(), bridge):
-        nftables.delete(ruleset.table_name(installation, bridge))
+    for installation in installations(nftables.tables(), bridge):
+        nftables.delete(table_name(installation, bridge))

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.firewall import ruleset
+from supervisor.firewall.names import installations, table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -207,8 +207,8 @@ def _remove_guards(bridges: list[str]) -> None:
     entries = json.loads(listing)["nftables"] if listing else []
     tables = [entry["table"]["name"] for entry in entries if "table" in entry]
     for bridge in bridges:
-        for installation in ruleset.installations(tables, bridge):
-            _run("nft", "delete", "table", "inet", ruleset.table_name(installation, bridge))
+        for installation in installations(tables, bridge):
+            _run("nft", "delete", "table", "inet", table_name(installation, bridge))
 
 
 def _rules_by_chain(family: str) -> dict[str, list[dict[str, Any]]]:

@@ -15,6 +15,7 @@ from supervisor.config import Config
 from supervisor.firewall import intent, live, ruleset
 from supervisor.firewall.intent import Interface, endpoints, reachable
 from supervisor.firewall.live import LiveTable
+from supervisor.firewall.names import installations, table_name
 from supervisor.firewall.networks import Address
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
@@ -243,11 +244,11 @@ def _takes_long(policy: Policy) -> bool:
 
 def table_of(config: Config) -> str:
     """Name the table of the configured bridge."""
-    return ruleset.table_name(config.name, config.lxd.network)
+    return table_name(config.name, config.lxd.network)
 
 
 def _name_of(policy: Policy) -> str:
-    return ruleset.table_name(policy.installation, policy.bridge)
+    return table_name(policy.installation, policy.bridge)
 
 
 def _read(nftables: Nftables, policy: Policy) -> LiveTable | None:
@@ -257,9 +258,9 @@ def _read(nftables: Nftables, policy: Policy) -> LiveTable | None:
 
 def _foreign(tables: list[str], policy: Policy) -> str:
     """Say that another installation guards this bridge; nothing if none does."""
-    for other in ruleset.installations(tables, policy.bridge):
+    for other in installations(tables, policy.bridge):
         if other != policy.installation:
-            name = ruleset.table_name(other, policy.bridge)
+            name = table_name(other, policy.bridge)
             return (
                 f"installation {other} guards the guests of bridge {policy.bridge} already (nft "
                 f"table inet {name}): each installation needs a bridge of its own, so name another "
@@ -279,7 +280,7 @@ def _stale(tables: list[str], policy: Policy) -> Iterator[str]:
 
 def tables_of(installation: str, tables: list[str]) -> list[str]:
     """Pick the tables of one installation, whatever their bridges."""
-    return [name for name in tables if name.startswith(ruleset.table_name(installation, ""))]
+    return [name for name in tables if name.startswith(table_name(installation, ""))]
 
 
 def remove(nftables: Nftables, installation: str) -> list[str]:

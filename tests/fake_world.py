@@ -386,6 +386,8 @@ class World:
         self.nftables = FakeNftables()
         self.filters_ipv6 = True
         self.firewall_looks: list[CheckFirewall] = []
+        self.is_guarded = False
+        """Whether what a changed configuration wants of the firewall is in place at once."""
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
@@ -416,7 +418,10 @@ class World:
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}
-        self.parts.settings.accept(parse({**self.base, **given}, "test"))
+        config = parse({**self.base, **given}, "test")
+        self.parts.settings.accept(config)
+        if self.is_guarded:
+            self.system.directory.tell("fleet", guarded(config))
 
     def run(self, *children: ChildSpec, **options: Any) -> None:
         spec = SupervisorSpec(children=children, intensity=100, period=1, **options)

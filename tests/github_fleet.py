@@ -36,6 +36,7 @@ class GitHubFleet:
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
         world.tell("fleet", StorageChanged(pool="default"))
         world.tell("fleet", guarded(parts.settings.config))
+        world.is_guarded = True
 
     def fill(self, count: int) -> None:
         """Wait until so many guests have reported."""

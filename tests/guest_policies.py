@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from sandbox.namespaces import BRIDGE, ELSEWHERE, GATEWAYS, SUBNETS, UPLINK
-from supervisor.firewall import ruleset
+from supervisor.firewall.names import table_name
 from supervisor.firewall.networks import parse_destinations, parse_networks
 from supervisor.firewall.policy import Policy
 
-TABLE = ruleset.table_name("here", BRIDGE)
+TABLE = table_name("here", BRIDGE)
 LOCAL = {ip_address(address) for address in (*GATEWAYS, *UPLINK, *ELSEWHERE)}
 """The host's own addresses."""
 SIGNALS = 8700

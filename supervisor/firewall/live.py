@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import TYPE_CHECKING, Any
 
-from supervisor.firewall import ruleset
+from supervisor.firewall import names
+from supervisor.firewall.addresses import sets
+from supervisor.firewall.chains import chains
 from supervisor.firewall.networks import collapsed
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from supervisor.firewall.networks import Network
     from supervisor.firewall.policy import Policy
+    from supervisor.firewall.rules import Chain
 
 _VOLATILE = {"handle", "packets", "bytes", "elem", "table"}
 _SHOWN = 3
@@ -62,22 +65,22 @@ class LiveTable:
     @property
     def refused(self) -> Counted:
         """All that guests were refused."""
-        return self.counters.get(ruleset.REJECTED, Counted(0, 0))
+        return self.counters.get(names.REJECTED, Counted(0, 0))
 
     @property
     def spoofed(self) -> Counted:
         """What was dropped as no guest can have its sender's address."""
-        return self.counters.get(ruleset.SPOOFED, Counted(0, 0))
+        return self.counters.get(names.SPOOFED, Counted(0, 0))
 
     @property
     def answers(self) -> Counted:
         """What denied addresses have sent to guests."""
-        return self.counters.get(ruleset.ANSWERS, Counted(0, 0))
+        return self.counters.get(names.ANSWERS, Counted(0, 0))
 
     @property
     def flooded(self) -> Counted:
         """New connections to services of this host that were too many."""
-        return self.counters.get(ruleset.FLOODED, Counted(0, 0))
+        return self.counters.get(names.FLOODED, Counted(0, 0))
 
 
 class _NotOurs(ValueError):
@@ -92,10 +95,10 @@ def read(document: Mapping[str, Any]) -> LiveTable:
             put there.
     """
     name = ""
-    chains: dict[str, str] = {}
+    chain_forms: dict[str, str] = {}
     rules: list[LiveRule] = []
     forms: dict[str, str] = {}
-    sets: dict[str, tuple[Network, ...]] = {}
+    held: dict[str, tuple[Network, ...]] = {}
     rejected: dict[str, Counted] = {}
     counters: dict[str, Counted] = {}
     try:
@@ -105,7 +108,7 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 name = thing["name"]
                 forms.update(_flags(thing))
             elif kind == "chain":
-                chains[thing["name"]] = _spelling(thing)
+                chain_forms[thing["name"]] = _spelling(thing)
             elif kind == "rule":
                 spelling = json.dumps(thing["expr"], sort_keys=True)
                 rules.append(LiveRule(thing["chain"], thing.get("comment", ""), spelling))
@@ -113,13 +116,13 @@ def read(document: Mapping[str, Any]) -> LiveTable:
                 forms[f"{kind} {thing['name']}"] = _spelling(thing)
                 if kind == "counter":
                     counters[thing["name"]] = Counted(thing["packets"], thing["bytes"])
-                elif kind == "set" and thing["name"] == ruleset.REJECTED:
+                elif kind == "set" and thing["name"] == names.REJECTED:
                     rejected.update(_guests(thing.get("elem", ())))
                 elif kind == "set" and thing["type"] in {"ipv4_addr", "ipv6_addr"}:
-                    sets[thing["name"]] = tuple(_networks(thing.get("elem", ())))
+                    held[thing["name"]] = tuple(_networks(thing.get("elem", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _not_known(error) from error
-    return LiveTable(name, chains, tuple(rules), forms, sets, rejected, counters)
+    return LiveTable(name, chain_forms, tuple(rules), forms, held, rejected, counters)
 
 
 def _not_known(error: Exception) -> ValueError:
@@ -137,22 +140,22 @@ def fault(policy: Policy, live: LiveTable | None, reference: LiveTable | None) -
         reference: As listed right after it was put in place, if this process has done so: then
             what each rule does is compared too, in the spelling of one and the same nft.
     """
-    name = ruleset.table_name(policy.installation, policy.bridge)
+    name = names.table_name(policy.installation, policy.bridge)
     if live is None:
-        return f"the table {ruleset.FAMILY} {name} is gone"
+        return f"the table {names.FAMILY} {name} is gone"
     return next(_faults(policy, live, reference), "")
 
 
 def _faults(policy: Policy, live: LiveTable, reference: LiveTable | None) -> Iterator[str]:
-    wanted, wanted_sets = ruleset.chains(policy), ruleset.sets(policy)
+    wanted, wanted_sets = chains(policy), sets(policy)
     yield from _differences("chain", [chain.name for chain in wanted], list(live.chains))
     for chain in wanted:
         yield from _chain_faults(chain, live)
     for name, networks in wanted_sets.items():
         yield from _set_faults(name, networks, live.sets.get(name))
-    names = [f"set {name}" for name in (*ruleset.DYNAMIC, *wanted_sets)]
-    names += [f"counter {name}" for name in ruleset.COUNTERS]
-    yield from _differences("its", names, list(live.forms))
+    forms = [f"set {name}" for name in (*names.DYNAMIC, *wanted_sets)]
+    forms += [f"counter {name}" for name in names.COUNTERS]
+    yield from _differences("its", forms, list(live.forms))
     if reference is None:
         return
     for rule, then in zip(live.rules, reference.rules, strict=False):
@@ -164,7 +167,7 @@ def _faults(policy: Policy, live: LiveTable, reference: LiveTable | None) -> Ite
                 yield f"{name} was changed"
 
 
-def _chain_faults(chain: ruleset.Chain, live: LiveTable) -> Iterator[str]:
+def _chain_faults(chain: Chain, live: LiveTable) -> Iterator[str]:
     form = json.loads(live.chains[chain.name])
     if chain.hook:
         wanted = {
@@ -235,7 +238,7 @@ def _guests(elements: Iterable[Any]) -> Iterator[tuple[str, Counted]]:
         there = element if isinstance(element, str) else element["elem"]["val"]
         if element == there or "counter" not in element["elem"]:
             raise _NotOurs(
-                f"the set {ruleset.REJECTED} holds {there} without a counter, as no rule of the "
+                f"the set {names.REJECTED} holds {there} without a counter, as no rule of the "
                 "daemon's puts it there"
             )
         counter = element["elem"]["counter"]

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.firewall import ruleset
+from supervisor.firewall import names
 from supervisor.firewall.live import Counted, LiveTable
 from supervisor.firewall.policy import Policy
 
 _NOTHING = Counted(0, 0)
 _DROPPED = {
-    ruleset.SPOOFED: "from an address that is not the guest's",
-    ruleset.UNHEARD: "to everybody",
-    ruleset.ROUTED: "by a way of the sender's choice",
-    ruleset.CROWDED: "too many connections at once",
-    ruleset.FLOODED: "too many connections to this host's services",
-    ruleset.QUESTIONS: "too many questions to this host's DNS",
-    ruleset.ANSWERS: "from denied addresses",
-    ruleset.UNASKED: "to runners that had not asked for it",
-    ruleset.CLOSED: "over IPv6, which is closed",
+    names.SPOOFED: "from an address that is not the guest's",
+    names.UNHEARD: "to everybody",
+    names.ROUTED: "by a way of the sender's choice",
+    names.CROWDED: "too many connections at once",
+    names.FLOODED: "too many connections to this host's services",
+    names.QUESTIONS: "too many questions to this host's DNS",
+    names.ANSWERS: "from denied addresses",
+    names.UNASKED: "to runners that had not asked for it",
+    names.CLOSED: "over IPv6, which is closed",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from supervisor.firewall.ruleset import LINK_LOCAL, LOOPBACK, unheard
+from supervisor.firewall.addresses import LINK_LOCAL, LOOPBACK, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

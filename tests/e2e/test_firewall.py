@@ -430,10 +430,10 @@ def test_what_a_flush_takes_of_lxds_rules_is_put_back_too_while_jobs_run(guarded
     delete(*chains)
     nft("delete", "table", "inet", table(world))  # that much the daemon hears of
     guests = chains[3:]
-    wait_until(lambda: lxds_rules(guests) == right[3:], "guests are filtered", 3 * HEALED_S)
+    wait_until(lambda: lxds_rules(guests) == right[3:], "guests are filtered")
     wait_until(lambda: lxds_rules(chains) == right, "the bridge's rules are back")
-    wait_until(lambda: world.actor("filters")["state"] == "ready", "it is told")
-    assert world.actor("filters")["details"]["restored"] == 3
+    wait_until(lambda: world.actor("filters")["details"]["restored"] == 3, "it is told")
+    wait_until(lambda: world.actor("filters")["state"] == "ready", "all is well")
     looked = world.daemon.cli("firewall")
     assert (looked.returncode, looked.stdout.startswith("in place: ")) == (0, True)
     assert not world.status()["problems"]

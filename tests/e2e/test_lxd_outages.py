@@ -101,8 +101,8 @@ def test_a_guest_that_dies_is_replaced(world: World) -> None:
     world.start()
     victim = min(world.names())
     world.kill_process(world.guest_pid(victim))
+    wait_until(lambda: victim not in world.names(), "it is gone")
     world.wait_whole()
-    assert victim not in world.names()
 
 
 def test_a_guest_that_dies_with_its_job_is_replaced(world: World) -> None:

@@ -16,6 +16,7 @@ from supervisor.config import Config, parse
 from supervisor.firewall import ruleset
 from supervisor.firewall.intent import policy_of
 from supervisor.firewall.live import Counted
+from supervisor.firewall.names import REJECTED
 from supervisor.firewall.policy import Policy
 from supervisor.firewall_work import Surroundings, TableFailed, TableReady, ask, ensure
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
@@ -175,7 +176,7 @@ def test_another_policy_takes_its_place_and_nothing_is_said_to_be_healed(
 
 
 def test_counting_goes_on_over_restarts_and_after_a_deletion(ground: Ground) -> None:
-    script = ruleset.render(wanted(), {MAC: Counted(7, 420)}, {ruleset.REJECTED: Counted(9, 540)})
+    script = ruleset.render(wanted(), {MAC: Counted(7, 420)}, {REJECTED: Counted(9, 540)})
     ground.nftables.apply(script)
     first = in_place(ground)
     assert (first.live.rejected, first.live.refused) == ({MAC: Counted(7, 420)}, Counted(9, 540))

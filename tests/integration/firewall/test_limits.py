@@ -16,7 +16,9 @@ from guest_policies import TABLE, a_policy
 from packets import Ground, checksum, new_socket
 
 from sandbox.namespaces import GATEWAYS, GUEST, Namespace
-from supervisor.firewall import ruleset
+from supervisor.firewall import limits, ruleset
+from supervisor.firewall.names import CROWDED, QUESTIONS, ROUTED
+from supervisor.firewall.rules import Rule
 from supervisor.firewall.verdict import Protocol, Verdict
 from supervisor.firewall_work import TableReady, close_if_gone, ensure
 
@@ -51,7 +53,7 @@ def test_no_guest_fills_the_hosts_table_of_connections(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(ruleset, "_OPENING", (ruleset.Rule("return", "without a limit"),))
+        patch.setattr(limits, "OPENING", (Rule("return", "without a limit"),))
         ground.apply(a_policy())
     before = _tracked(ground)
     _open(ground.there.guest, _GOOD, 6000, pause_every=200)
@@ -63,27 +65,27 @@ def test_no_guest_fills_the_hosts_table_of_connections(
 
     # Two thousand at once, and then a hundred a second.
     assert 1900 < _tracked(ground) - before < 3500
-    assert ground.live().counters[ruleset.CROWDED].packets > 2500
+    assert ground.live().counters[CROWDED].packets > 2500
     assert ground.fate(_GOOD) is Verdict.ACCEPTED, "another guest's connection"
 
 
 def test_no_guest_has_more_connections_than_the_limit_however_slowly_it_opens_them(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (limit,) = (rule for rule in ruleset._OPENING if "ct count 4096" in rule.text)
+    (limit,) = (rule for rule in limits.OPENING if "ct count 4096" in rule.text)
     fewer = replace(limit, text=limit.text.replace("count 4096", "count 50"))
-    rules = tuple(fewer if rule is limit else rule for rule in ruleset._OPENING)
-    monkeypatch.setattr(ruleset, "_OPENING", rules)
+    rules = tuple(fewer if rule is limit else rule for rule in limits.OPENING)
+    monkeypatch.setattr(limits, "OPENING", rules)
     ground.apply(a_policy())
     before = _tracked(ground)
 
     _open(ground.there.guest, "203.0.113.98", 500, pause_every=10)
 
     assert 50 <= _tracked(ground) - before < 60
-    assert ground.live().counters[ruleset.CROWDED].packets >= 440
+    assert ground.live().counters[CROWDED].packets >= 440
     # Connections that are there go on, and cost nothing of what is left.
     _open(ground.there.guest, "203.0.113.98", 20)
-    assert ground.live().counters[ruleset.CROWDED].packets <= 460
+    assert ground.live().counters[CROWDED].packets <= 460
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def test_no_guest_takes_all_connections_to_dns(ground: Ground) -> None:
     with _dns(there.guest, 300) as many, _dns(there.other, 4) as others:
         assert _eventually(lambda: _connected(others) == 4)
         assert _connected(many) == 4
-    assert ground.live().counters[ruleset.QUESTIONS].packets >= 296
+    assert ground.live().counters[QUESTIONS].packets >= 296
 
 
 def test_no_guest_floods_dns(ground: Ground) -> None:
@@ -120,13 +122,13 @@ def test_no_guest_floods_dns(ground: Ground) -> None:
         for _ in range(3000):
             asking.sendto(b"name?", (GATEWAYS[0], 53))
 
-    refused = ground.live().counters[ruleset.QUESTIONS].packets
+    refused = ground.live().counters[QUESTIONS].packets
     assert 1000 < refused <= 2000
     with there.other.entered():
         other = new_socket(4, socket.SOCK_DGRAM)
     with other:
         other.sendto(b"name?", (GATEWAYS[0], 53))
-    assert ground.live().counters[ruleset.QUESTIONS].packets == refused
+    assert ground.live().counters[QUESTIONS].packets == refused
     assert ground.fate("203.0.113.77", protocol=Protocol.UDP) is Verdict.ACCEPTED
 
 
@@ -149,7 +151,7 @@ def test_what_names_its_own_way_is_dropped_before_all_else(ground: Ground, optio
 
     _send_frame(ground.there.guest, 0x0800, header + struct.pack("!HHHH", 4000, 53, 8, 0))
 
-    assert _eventually(lambda: ground.live().counters[ruleset.ROUTED].packets == 1)
+    assert _eventually(lambda: ground.live().counters[ROUTED].packets == 1)
 
 
 def _send_frame(guest: Namespace, kind: int, packet: bytes) -> None:
@@ -171,7 +173,7 @@ def test_what_has_a_routing_header_is_dropped_before_all_else(ground: Ground, ki
 
     _send_frame(ground.there.guest, 0x86DD, header + payload)
 
-    assert _eventually(lambda: ground.live().counters[ruleset.ROUTED].packets == 1)
+    assert _eventually(lambda: ground.live().counters[ROUTED].packets == 1)
 
 
 def test_the_closed_table_lets_guests_reach_this_host_only_and_resets_nothing(

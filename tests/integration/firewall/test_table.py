@@ -10,6 +10,7 @@ from guest_policies import TABLE, a_policy
 
 from sandbox.namespaces import Namespace, namespace
 from supervisor.firewall import live, ruleset
+from supervisor.firewall.names import installations
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.nftables import Nftables, NftablesError
 
@@ -154,7 +155,7 @@ def test_other_tables_are_left_alone(nft: Nftables, host: Namespace) -> None:
     nft.apply(ruleset.render(_POLICY))
     nft.apply(ruleset.render(a_policy()))
     assert sorted(nft.tables()) == sorted(["lxd", "github-runners.here.br1", TABLE])
-    assert ruleset.installations(nft.tables(), "br1") == ["here"]
+    assert installations(nft.tables(), "br1") == ["here"]
     others = [
         host.run("nft", "-a", "list", "table", *table)
         for table in (("ip", "nat"), ("inet", "lxd"), ("inet", "github-runners.here.br1"))

@@ -13,8 +13,8 @@ from fake_world import LIMIT_S, Inbox, World, eventually, guarded
 from supervisor import firewall_work
 from supervisor.actors.firewall import FirewallActor
 from supervisor.config import Config
-from supervisor.firewall import ruleset
 from supervisor.firewall.live import Counted, LiveTable
+from supervisor.firewall.names import REJECTED, table_name
 from supervisor.firewall.policy import Policy
 from supervisor.firewall_work import Kept, Surroundings, TableFailed, TableReady
 from supervisor.messages import (
@@ -90,8 +90,8 @@ class Kernel:
 
 def _table(policy: Policy) -> LiveTable:
     counts = {MAC: Counted(3, 180), "00:16:3e:00:00:02": Counted(2, 120)}
-    name = ruleset.table_name(policy.installation, policy.bridge)
-    return LiveTable(name, {}, (), {}, {}, counts, {ruleset.REJECTED: Counted(5, 300)})
+    name = table_name(policy.installation, policy.bridge)
+    return LiveTable(name, {}, (), {}, {}, counts, {REJECTED: Counted(5, 300)})
 
 
 @pytest.fixture

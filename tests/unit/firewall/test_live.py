@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from guest_policies import TABLE, a_policy
 
-from supervisor.firewall import live, ruleset
+from supervisor.firewall import live
+from supervisor.firewall.addresses import sets
+from supervisor.firewall.chains import chains
 from supervisor.firewall.live import Counted
+from supervisor.firewall.names import COUNTERS, DYNAMIC
 from supervisor.firewall.policy import Policy
 
 _POLICY = a_policy(denied="10.0.0.0/8, 192.168.1.0/24, 192.168.2.0/23", allowed="10.5.0.0/16:443")
@@ -15,16 +18,16 @@ _POLICY = a_policy(denied="10.0.0.0/8, 192.168.1.0/24, 192.168.2.0/23", allowed=
 def _document(policy: Policy) -> dict[str, Any]:
     """Make what nft would list, the rules' meaning apart."""
     entries: list[dict[str, Any]] = [{"metainfo": {"version": "1.0.2"}}, {"table": {"name": TABLE}}]
-    entries += [{"counter": {"name": name, "packets": 1, "bytes": 2}} for name in ruleset.COUNTERS]
-    entries += [{"set": {"name": name, "type": "ether_addr"}} for name in ruleset.DYNAMIC]
-    for name, networks in ruleset.sets(policy).items():
+    entries += [{"counter": {"name": name, "packets": 1, "bytes": 2}} for name in COUNTERS]
+    entries += [{"set": {"name": name, "type": "ether_addr"}} for name in DYNAMIC]
+    for name, networks in sets(policy).items():
         kind = f"ipv{4 if name.split('-')[0].endswith('4') else 6}_addr"
         elements = [
             {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
             for network in networks
         ]
         entries.append({"set": {"name": name, "type": kind, "elem": elements}})
-    for chain in ruleset.chains(policy):
+    for chain in chains(policy):
         form: dict[str, Any] = {"name": chain.name, "handle": 7}
         if chain.hook:
             form |= {"type": "filter", "hook": chain.hook, "prio": chain.priority}
