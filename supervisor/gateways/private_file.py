@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 
 _MOST_BYTES = 64 * 1024
 
@@ -32,13 +32,15 @@ def write_whole(path: Path, text: str) -> None:
         OSError: it can't be written; what was there before is there still.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with suppress(FileNotFoundError):  # of a daemon that was killed
-        new.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)
+    # Its own name for each writer, of which there can be several.
+    opened, name = mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
 
 
 def read_whole(path: Path) -> str:

@@ -3,6 +3,7 @@
 There is one `GitHub` in each worker process, for all its threads, and one `Errand` for each check.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -37,7 +38,10 @@ _UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _CREATED = 201
 _OK = 200
-_ANSWERS_HELD = 256
+_BYTES_HELD = 32 << 20
+_LARGEST_HELD = 1 << 20
+_BESIDES = 1 << 10
+"""Bytes that an answer takes apart from its text."""
 
 
 class GitHub:
@@ -51,7 +55,7 @@ class GitHub:
         self._budget_lock = Lock()
         self._skew = timedelta(0)
         self._idle: deque[Client] = deque()
-        self.cache = Cache(Recent(_ANSWERS_HELD))
+        self.cache = Cache(Recent(_BYTES_HELD, _LARGEST_HELD, _weight))
 
     @property
     def credential(self) -> str:
@@ -214,3 +218,8 @@ def ping(github: GitHub, deadline: float) -> None:
     # An Enterprise Server without limits says so by a 404.
     if answer.status not in {_OK, _NOT_FOUND} or answer.data is None:
         raise Unavailable(f"GitHub answered {answer.status}: {answer.message}")
+
+
+def _weight(held: tuple[str, Answer]) -> int:
+    etag, answer = held
+    return _BESIDES + len(etag) + len(json.dumps(answer.data))

@@ -89,8 +89,10 @@ def somebody_approved(
         pulls: the numbers of the open pull requests that it may belong to.
         approvers: who has commented so, each with what they may do.
     """
+    # No line that approves as it is: whoever pastes a refusal into a comment approves nothing.
     remedy = (
-        f'a user with write access must comment "{ORDER} {commit_sha}" on it, then run it again'
+        f'a user with write access must comment on it "{ORDER} SHA", at the start of a line and '
+        f"with {commit_sha} for SHA, then run it again"
     )
     if not pulls:
         return Failed(

@@ -1,14 +1,18 @@
 """The log of decisions: one JSON object a line, in a file that is kept small."""
 
+import errno
 import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 
 _LARGEST = 5 << 20
 _KEPT = 4
+_PATIENCE_S = 2.0
+_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,13 @@ class DecisionLog:
     Args:
         path: of the file; older ones stand beside it, with a number.
         largest: bytes, from which on a new one is begun.
+        patience_s: seconds to wait for others that write.
     """
 
-    def __init__(self, path: Path, largest: int = _LARGEST) -> None:
+    def __init__(
+        self, path: Path, largest: int = _LARGEST, patience_s: float = _PATIENCE_S
+    ) -> None:
+        self._patience_s = patience_s
         self._path = path
         self._largest = largest
 
@@ -61,7 +69,7 @@ class DecisionLog:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         lock = os.open(self._numbered("lock"), flags, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _take(lock, monotonic() + self._patience_s)
             self._add(line)
         finally:
             os.close(lock)
@@ -88,3 +96,16 @@ class DecisionLog:
 
     def _numbered(self, suffix: str) -> Path:
         return self._path.with_name(f"{self._path.name}.{suffix}")
+
+
+def _take(lock: int, deadline: float) -> None:
+    """Take a lock; whoever holds it may hang."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "others keep it locked") from None
+            sleep(_PAUSE_S)
+        else:
+            return

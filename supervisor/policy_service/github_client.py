@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from threading import Timer
 from time import monotonic
 from typing import Any
 
@@ -12,6 +13,7 @@ from supervisor.gateways.github_connection import connect
 from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, refusal
 from supervisor.github.errors import unreachable, unreadable
 from supervisor.github.exchange import Answer, Request
+from supervisor.policy_service.line import Line
 from supervisor.proxies import Proxies
 from supervisor.proxy_choice import proxy_for
 
@@ -37,12 +39,13 @@ class Client:
         self._api_url = api_url
         self._proxy = proxy_for(api_url, proxies)
         self._connection = connect(api_url, self._proxy, _READ_S)
+        self._line = Line(self._connection.session, api_url, self._proxy)
 
     def exchange(self, request: Request, token: str, deadline: float) -> Answer:
         """Send a request and wait for its answer.
 
-        A server that answers a byte at a time can outlast the deadline: whoever asks waits no
-        longer than that.
+        At the deadline the connection is cut, as a server that answers a byte at a time would
+        otherwise outlast it.
 
         Args:
             request: what is asked.
@@ -63,7 +66,11 @@ class Client:
         }
         if request.etag:
             headers["If-None-Match"] = request.etag
+        self._line.begin()
+        end = Timer(left_s, self._line.cut)
+        end.daemon = True
         try:
+            end.start()
             answer = self._connection.session.request(
                 request.verb,
                 self._api_url + request.path,
@@ -75,8 +82,13 @@ class Client:
             )
             with closing(answer):
                 text = _read(request, answer, deadline)
-        except (requests.RequestException, OSError) as error:
-            raise unreachable(request, self._reason(error), self._proxy) from error
+        except BaseException as error:
+            self._line.cut()  # nothing more comes through it
+            if isinstance(error, (requests.RequestException, OSError)):
+                raise unreachable(request, self._reason(error), self._proxy) from error
+            raise
+        finally:
+            end.cancel()
         if answer.status_code == PROXY_LOGIN and self._proxy:
             words = refusal(PROXY_LOGIN, self._proxy, target=self._api_url, key=self._key)
             raise unreachable(request, words, self._proxy)

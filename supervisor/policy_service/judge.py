@@ -144,7 +144,7 @@ def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:
     """Do something in a thread of its own, and wait for it no longer than that.
 
     A thread can't be ended: one that takes longer goes on for nobody, and keeps its slot until it
-    is done. That happens only where a server answers ever so slowly, as each wait has a limit.
+    is done, which is soon: at a check's deadline its connection to GitHub is cut.
 
     Raises:
         TimeoutError: it takes longer, or there are no slots.
@@ -162,7 +162,11 @@ def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:
         finally:
             slots.release()
 
-    Thread(target=run, name="check", daemon=True).start()
+    try:
+        Thread(target=run, name="check", daemon=True).start()
+    except BaseException:  # there can be no more threads
+        slots.release()
+        raise
     try:
         result = outcome.get(timeout=max(0.0, deadline - monotonic()))
     except Empty:

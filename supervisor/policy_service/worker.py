@@ -44,8 +44,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._open[address] += 1
         end = Timer(_LIFETIME_S, _shut, (conn,))
         end.daemon = True
-        end.start()
         try:
+            end.start()
             result: object = super().handle(conn)
             if result is False:
                 close_graceful(conn.sock, _LINGER_S)

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import BoundedSemaphore
+from time import monotonic
 from typing import Any
 
 import pytest
 import requests
-from policy_stand import Fault, GitHub, Handler, Service, running, settings_for
+from policy_stand import (
+    GITHUB_TOKEN,
+    Fault,
+    GitHub,
+    Handler,
+    Service,
+    running,
+    settings_for,
+    wait_until,
+)
 from policy_world import FORK, body
+
+from supervisor.github.errors import Unavailable
+from supervisor.github.exchange import Request
+from supervisor.policy_service.github_client import Client
+from supervisor.policy_service.judge import within
+from supervisor.proxies import Proxies, Proxy
 
 CHECK_S = 5.0
 
@@ -172,6 +189,59 @@ def test_a_slow_github_is_waited_for_no_longer_than_a_check_may_take(
     for name, answer in answers.items():
         assert answer.status_code == 500, name
         assert answer.elapsed.total_seconds() < CHECK_S + 2, name
+    github.fault = None
+    assert service.check().status_code == 204
+
+
+def trickle(handler: Handler) -> bool:
+    """Answer a letter at a time for as long as anybody listens."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    return trickle_head(handler)
+
+
+def trickle_head(handler: Handler) -> bool:
+    handler.close_connection = True
+    while not handler.server.github.released.wait(0.1):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+    return True
+
+
+@pytest.mark.parametrize("fault", [trickle, trickle_head])
+def test_an_answer_that_trickles_keeps_no_slot_beyond_the_check_s_time(
+    fault: Fault, github: GitHub
+) -> None:
+    slots = BoundedSemaphore(1)
+
+    def ask() -> int:
+        client = Client(github.url, Proxies())
+        request = Request("GET", "/rate_limit", "ask")
+        return client.exchange(request, GITHUB_TOKEN, monotonic() + 1).status
+
+    github.fault = fault
+    with pytest.raises((TimeoutError, Unavailable)):
+        within(1, ask, slots)
+    github.fault = None  # those that trickle go on
+    assert within(5, ask, slots) == 200
+
+
+def test_a_trickling_proxy_is_cut_off_as_well(github: GitHub) -> None:
+    proxies = Proxies(http=Proxy(github.url))
+    github.fault = trickle_head
+    began = monotonic()
+    with pytest.raises(Unavailable):
+        Client("http://github.example", proxies).exchange(
+            Request("GET", "/", "ask"), GITHUB_TOKEN, monotonic() + 1
+        )
+    assert monotonic() - began < 5
+
+
+def test_after_trickling_answers_github_s_good_ones_let_jobs_run(
+    service: Service, github: GitHub
+) -> None:
+    answers = check_all(service, github, {str(number): trickle_head for number in range(16)})
+    assert {answer.status_code for answer in answers.values()} == {500}
+    wait_until(lambda: not github.at_once)  # none goes on for nobody
     github.fault = None
     assert service.check().status_code == 204
 

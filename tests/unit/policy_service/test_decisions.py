@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+
+import pytest
 
 from supervisor.policy_service.decisions import Decision, DecisionLog
 
@@ -60,3 +63,17 @@ def test_old_logs_go(tmp_path: Path) -> None:
         log.write(DECISION)
     names = sorted(one.name for one in tmp_path.iterdir())
     assert names == ["decisions.jsonl", *(f"decisions.jsonl.{n}" for n in "1234"), *names[-1:]]
+
+
+def test_a_lock_that_is_never_let_go_is_an_error_in_time(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "decisions.jsonl", patience_s=0.1)
+    with (tmp_path / "decisions.jsonl.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(log.write, DECISION)
+            try:
+                with pytest.raises(OSError, match="others keep it locked"):
+                    writing.result(10)
+            finally:
+                fcntl.flock(held, fcntl.LOCK_UN)
+    log.write(DECISION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from pathlib import Path
-from threading import BoundedSemaphore, Event
+from threading import BoundedSemaphore, Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -162,3 +162,18 @@ def test_a_check_that_hangs_ends_in_time_and_keeps_its_slot_until_it_is_done() -
     end.set()
     assert done.wait(5)
     assert within(5, lambda: "next", slots) == "next"
+
+
+def test_a_check_whose_thread_can_t_start_gives_its_slot_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slots = BoundedSemaphore(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", no_more_threads)
+        with pytest.raises(RuntimeError):
+            within(5, lambda: "nothing", slots)
+    assert within(5, lambda: "next", slots) == "next"
+
+
+def no_more_threads(_: Thread) -> None:
+    raise RuntimeError("can't start new thread")
