@@ -44,7 +44,7 @@ def test_without_a_policy_service_here_its_port_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "port"), [("https://policy.example", 443), ("http://policy.example:8080/below", 8080)]
+    ("url", "port"), [("https://policy.example", 443), ("https://policy.example:8080/below", 8080)]
 )
 def test_a_policy_service_elsewhere_stays_open_by_its_addresses(url: str, port: int) -> None:
     config = configured(policy={"mode": "external", "url": url, "token": "s"})
