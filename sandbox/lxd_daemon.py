@@ -99,7 +99,7 @@ class LxdDaemon:
             return None
         return self._process.pid
 
-    def start(self, *, limit_s: float = 30.0) -> None:
+    def start(self, *, limit_s: float = 90.0) -> None:
         """Start the daemon and return when its API answers; measured 0.6 s.
 
         Raises:

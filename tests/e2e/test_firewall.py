@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import pytest
 from pylxd import Client
 
-from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.lxd import Lxd, LxdError
 from tests.e2e.internet import PORT, Internet, internet
 from tests.e2e.world import run_cli, wait_until
 
@@ -442,6 +443,15 @@ def test_what_a_flush_takes_of_lxds_rules_is_put_back_too_while_jobs_run(guarded
     world.wait_whole()
 
 
+def succeeds(lxd: Lxd, name: str, changes: dict[str, Any]) -> bool:
+    """Change an instance, unless LXD is at work on it: it takes one change at a time."""
+    try:
+        lxd._call("spoil it", "patch", "instances", name, json=changes)
+    except LxdError:
+        return False
+    return True
+
+
 def test_guests_that_lxd_will_not_filter_are_named_and_replaced_when_they_have_no_job(
     guarded: World,
 ) -> None:
@@ -457,7 +467,8 @@ def test_guests_that_lxd_will_not_filter_are_named_and_replaced_when_they_have_n
         # Without the option that the daemon changes, it has no way to have LXD filter again.
         device = {**lxd.instance(name).devices["eth0"]}
         del device["security.mac_filtering"]
-        lxd._call("spoil it", "patch", "instances", name, json={"devices": {"eth0": device}})
+        spoil = {"devices": {"eth0": device}}
+        wait_until(partial(succeeds, lxd, name, spoil), "LXD has nothing else to do there")
         delete(*chains_of(world, name)[3:])
     looked = world.daemon.cli("firewall")
     assert looked.returncode == 1
