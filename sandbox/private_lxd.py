@@ -91,7 +91,7 @@ def private_lxd(
 
 def _furnish(daemon: LxdDaemon, endpoint: LxdEndpoint, subnet: str) -> PrivateLxd:
     network = f"sup{secrets.token_hex(4)}"
-    lxd = Lxd(LxdEndpoint(daemon.socket, _PROJECT, _FURNISHING_LIMIT_S))
+    lxd = Lxd(LxdEndpoint(daemon.socket, endpoint.project, _FURNISHING_LIMIT_S))
     lxd.ensure_project(endpoint.project)
     lxd.ensure_pool(_POOL)
     guests = IPv4Interface(subnet).network
