@@ -137,6 +137,12 @@ run_part() { # title command...
         wait "$step"
         code=$?
     done
+    # A signal may have ended the wait just before the step ended: its own code comes with another.
+    if [ "$code" -gt 128 ]; then
+        wait "$step" 2>/dev/null
+        own=$?
+        [ "$own" -eq 127 ] || code=$own
+    fi
     step=
     if [ "$code" -ne 0 ]; then
         echo "Error: Process completed with exit code $code." >>"$job_log"
