@@ -1,0 +1,1 @@
+"""What is kept current, and how: decisions, of plain data."""
