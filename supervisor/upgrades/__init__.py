@@ -1,4 +1,4 @@
-"""What is kept current: when something newer is looked for, tried again, and how that is told."""
+"""What is kept current: what is good, when a newer one is looked for, and how that is told."""
 
 from supervisor.upgrades.attempts import Attempts
 from supervisor.upgrades.looks import Looks
