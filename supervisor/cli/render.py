@@ -241,9 +241,7 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
     return _fitting(table, width)
 
 
-def upgrades_table(
-    upgrades: Mapping[str, Any], width: int, now: datetime | None = None
-) -> Table:
+def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
     """List what is kept current.
 
     Args:
