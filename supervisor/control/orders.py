@@ -37,11 +37,9 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
     def check_upgrades() -> Any:
         order = CheckUpgrades(why="ordered on the control socket")
         ordered = _ask(system, "upgrades", order)
-        return (
-            _being_restarted("actor of upgrades")
-            if ordered is None
-            else _accepted(**asdict(ordered))
-        )
+        if ordered is None:
+            return _being_restarted("actor of upgrades")
+        return _accepted(**asdict(ordered))
 
     _serve_orders_to_runners(app, system, parts.roster)
     _serve_drain(app, system, parts.drain)

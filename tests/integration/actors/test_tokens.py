@@ -259,7 +259,7 @@ def test_registrations_go_before_the_look_for_an_application(
     stage.tell(ListRegistrations(1))  # under way while the others come to wait
     stage.tell(AskApplication())
     stage.tell(stage.order())
-    stage.offered()
+    eventually(lambda: stage.upgrades)  # while no time passes: none has waited for long
     purposes = [call.path.rpartition("/")[2] for call in sandbox.calls()]
     assert purposes == ["runners", "generate-jitconfig", "downloads"]
 
