@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from application_archives import packed
 from loguru import logger
 from ports import free_port
 from werkzeug.routing import Rule
@@ -217,7 +218,7 @@ def lxd_fleet(
         settings: of the configuration's section `lxd`.
     """
     tarball = directory / "actions-runner-linux-x64-2.300.0.tar.gz"
-    tarball.write_bytes(b"an application")
+    tarball.write_bytes(packed())
     with (
         SandboxGitHub(org="acme", token=TOKEN, tarball=tarball) as github,
         LxdEmulator(
