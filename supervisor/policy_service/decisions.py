@@ -14,8 +14,8 @@ from time import monotonic, sleep
 from supervisor.policy_limits import OLDER_LOGS
 
 _LARGEST = 5 << 20
-_LONGEST_LINE = 16 << 10
-"""Longer than a decision: its reason has 2000 characters, which JSON may spell by six bytes each."""
+_LONGEST_LINE = 32 << 10
+"""Longer than a decision: its reason has 2000 characters, of 12 bytes each in JSON at most."""
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _PATIENCE_S = 2.0
 _PAUSE_S = 0.01

@@ -1,4 +1,4 @@
-"""Whether the service is of use: it answers, GitHub answers it, and its disk takes what it writes."""
+"""Whether the service is of use: GitHub answers it, and its disk takes what it writes."""
 
 from collections.abc import Callable
 from threading import Lock
