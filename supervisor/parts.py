@@ -16,6 +16,7 @@ from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.verdicts import Verdicts
 from supervisor.workers import Workers
 
 
@@ -75,6 +76,7 @@ class Parts:
         closing: closes what the firewall guards while that work is under way, and the table gone.
         policy: the policy service's address and process, which outlive its actor.
         tokens: one-time tokens that guests show to the policy service.
+        verdicts: what was decided of jobs, by the policy service and by guests.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
     """
@@ -99,5 +101,6 @@ class Parts:
     closing: Workers
     policy: PolicyService
     tokens: TokenDesk
+    verdicts: Verdicts
     serving: Workers
     examining: Workers

@@ -51,6 +51,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.verdicts import Verdicts
 from supervisor.workers import Workers
 
 LIMIT_S = 10.0
@@ -412,6 +413,7 @@ class World:
             closing=Workers("closing", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
+            verdicts=Verdicts(state / "policy" / "decisions.jsonl"),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
         )
