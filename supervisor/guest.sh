@@ -249,6 +249,7 @@ be_admitted() {
             asks401) ;;
             asks4[013]?) fail "the host has answered $signal_status to ready" ;;
             200) fail "the host has a policy, which this guest was not told of" ;;
+            204) return ;;
             401 | 503)
                 refused='not admitted this guest'
                 limit=$ADMISSION_LIMIT_S
