@@ -38,6 +38,7 @@ from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import Parts, Settings
+from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.report import status_report, tree_lines
 from supervisor.roster import Roster
 from supervisor.supervision import (
@@ -55,6 +56,7 @@ from supervisor.supervision import (
 )
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.verdicts import Verdicts
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
@@ -208,6 +210,7 @@ def make_parts(config: Config) -> Parts:
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
+        verdicts=Verdicts(decisions_in(directory_of(config))),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
     )

@@ -17,8 +17,14 @@ FETCH_LIMIT_S=600
 FETCH_LIMIT_BLOCKS=4194304 # of 512 bytes: 2 GiB
 LINGER_S=20
 ADMISSION_LIMIT_S=120
+# Longer than a host takes to be started anew.
+UNHEARD_LIMIT_S=15
 # A hook's 30 seconds, a report, and the 30 that the application takes to end when it is told to.
 POLICY_LIMIT_S=75
+# A hook comes after the job's actions have been downloaded, for each of which the application takes 20
+# minutes at most.
+BEGUN_LIMIT_S=1800
+BEGUN_LOOK_S=15
 
 reason='the script ended early'
 exit_code=
@@ -168,25 +174,53 @@ print_policy_hook_end() {
     echo refuse_unasked
 }
 
+# Tells the watch that the application has begun a job, of which it makes a log: for a hook that can't
+# say so, as its shell does not start.
+tell_of_begun_job() {
+    while :; do
+        for log in "$RUNNER_HOME"/_diag/Worker_*; do
+            if [ -e "$log" ]; then
+                echo begun 1<>"$GUEST_DIR/policy.pipe"
+                return
+            fi
+        done
+        sleep "$BEGUN_LOOK_S"
+    done
+}
+
+# end_after SECONDS: ends this guest then, unless it is told otherwise; adds to timers.
+end_after() {
+    (
+        sleep "$1"
+        reason='the job may not run, and the application has not ended'
+        linger=
+        end
+    ) &
+    timers="$timers $!"
+}
+
 # Runs as root beside the application: a hook that asks the policy must say before long that the job
 # may run, or the application must have ended. Once said it stands: a job may write here too.
 watch_policy() {
     trap - EXIT HUP INT TERM
-    timer=
+    timers=
+    heard=
+    # Where the image has such a log already, it tells nothing.
+    set -- "$RUNNER_HOME"/_diag/Worker_*
+    [ -e "$1" ] || tell_of_begun_job &
     while read -r word; do
-        case $word$timer in
-            asking)
-                (
-                    sleep "$POLICY_LIMIT_S"
-                    reason='the job may not run, and the application has not ended'
-                    linger=
-                    end
-                ) &
-                timer=$!
+        case $heard:$word in
+            passed:*) ;;
+            *:begun) end_after "$BEGUN_LIMIT_S" ;;
+            :asking)
+                heard=asking
+                end_after "$POLICY_LIMIT_S"
                 ;;
-            passed*)
-                [ -z "$timer" ] || kill "$timer" 2>/dev/null
-                timer=passed
+            *:passed)
+                heard=passed
+                for timer in $timers; do
+                    kill "$timer" 2>/dev/null
+                done
                 ;;
         esac
     done <>"$GUEST_DIR/policy.pipe"
@@ -194,29 +228,38 @@ watch_policy() {
 
 # Says `ready` until the host has answered it with the runner's token for the policy service: without
 # it each job would be refused. A guest without a policy needs none, and goes on though nobody hears
-# it; but a host that can't admit it yet may have a policy meanwhile.
+# it. But the host may have a policy meanwhile: so one that is being started anew is waited for, and
+# one that does not know this guest yet, or can't admit it, is asked until it can.
 be_admitted() {
     refused=
+    limit=$UNHEARD_LIMIT_S
     waited=0
     pause=1
     [ -z "$POLICY_URL" ] || {
         SIGNAL_ATTEMPTS=1
         SIGNAL_ANSWER=$GUEST_DIR/private/answer
         refused='given no token for the policy service'
+        limit=$ADMISSION_LIMIT_S
     }
     while :; do
         signal signal=ready
         case ${POLICY_URL:+asks}$signal_status in
             asks200) break ;;
             asks204) fail "the host has no policy any more, and this guest was told to ask one" ;;
+            asks401) ;;
             asks4[013]?) fail "the host has answered $signal_status to ready" ;;
             200) fail "the host has a policy, which this guest was not told of" ;;
             204) return ;;
-            503) refused='not admitted this guest' ;;
+            401 | 503)
+                refused='not admitted this guest'
+                limit=$ADMISSION_LIMIT_S
+                ;;
+            [2-5]??) [ -n "$refused" ] || return 0 ;;
         esac
-        [ -n "$refused" ] || return 0
-        [ "$waited" -lt "$ADMISSION_LIMIT_S" ] ||
-            fail "the host has $refused within $ADMISSION_LIMIT_S s"
+        [ "$waited" -lt "$limit" ] || {
+            [ -n "$refused" ] || return 0
+            fail "the host has $refused within $limit s"
+        }
         SIGNAL_ATTEMPTS=1
         sleep "$pause"
         waited=$((waited + pause))

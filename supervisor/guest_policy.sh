@@ -95,16 +95,30 @@ def question:
     ] end;
 (try question catch ["fault", .]) | .[0], (.[1] | if type == "string" then . else tojson end)'
 
+# patiently OUTPUT COMMAND...: runs it where a trap need not wait for it, with its output in a file. To
+# redirect that of this function would redirect the trap's too.
+patiently() {
+    local output=$1 ended=0
+    shift
+    # With its input as it is: else it would have none.
+    "$@" <&0 >"$output" 2>/dev/null &
+    waited_for=$!
+    # What the shell may say of how that ended is no line for the log.
+    wait "$waited_for" 2>/dev/null || ended=$?
+    waited_for=
+    return "$ended"
+}
+
 # read_event: sets kind and body from the event's file, whatever that is.
 read_event() {
-    local size said
+    local size
     [[ $GITHUB_REPOSITORY =~ ^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$ ]] ||
         refuse 'the runner names no repository' "$EVENT_REMEDY"
     [[ -n $GITHUB_EVENT_NAME ]] || refuse 'the runner names no event' "$EVENT_REMEDY"
     [[ -f $GITHUB_EVENT_PATH && ! -L $GITHUB_EVENT_PATH ]] ||
         refuse 'the event is not in a file' "$EVENT_REMEDY"
-    timeout "$READ_LIMIT_S" head -c $((EVENT_LIMIT + 1)) \
-        <"$GITHUB_EVENT_PATH" >"$scratch/event" 2>/dev/null ||
+    patiently "$scratch/event" timeout "$READ_LIMIT_S" head -c $((EVENT_LIMIT + 1)) \
+        <"$GITHUB_EVENT_PATH" ||
         refuse 'the event could not be read' "$EVENT_REMEDY"
     size=$(wc -c <"$scratch/event")
     ((size <= EVENT_LIMIT)) ||
@@ -112,13 +126,12 @@ read_event() {
     # Where there is a NUL, jq may read less than others do.
     [[ $(tr -d '\000' <"$scratch/event" | wc -c) -eq $size ]] ||
         refuse 'the event is not text' "$EVENT_REMEDY"
-    said=$(
-        timeout "$READ_LIMIT_S" jq --slurp --raw-output --arg repository "$GITHUB_REPOSITORY" \
-            --arg event "$GITHUB_EVENT_NAME" --arg ref "$GITHUB_REF" "$QUESTION" \
-            "$scratch/event" 2>/dev/null
-    ) || refuse 'the event is not JSON that can be read' "$EVENT_REMEDY"
+    patiently "$scratch/question" timeout "$READ_LIMIT_S" jq --slurp --raw-output \
+        --arg repository "$GITHUB_REPOSITORY" --arg event "$GITHUB_EVENT_NAME" \
+        --arg ref "$GITHUB_REF" "$QUESTION" "$scratch/event" ||
+        refuse 'the event is not JSON that can be read' "$EVENT_REMEDY"
     rm -f "$scratch/event"
-    { read -r kind && read -r body; } <<<"$said" ||
+    { read -r kind && read -r body; } <"$scratch/question" ||
         refuse 'the event could not be read' "$EVENT_REMEDY"
     [[ $kind != fault ]] || refuse "$body" "$EVENT_REMEDY"
 }
@@ -142,16 +155,12 @@ ask() {
 header = "Authorization: Bearer $token"
 END
         waited_for=$!
-        # What it may say of how that ended is no line for the log.
         wait "$waited_for" 2>/dev/null || ended=$?
         waited_for=
         read -r status <"$scratch/status"
         # Asked again only where nobody can have taken the token: it is good for once.
         [[ $ended == 6 || $ended == 7 ]] && ((SECONDS + pause < ASK_LIMIT_S)) || return 0
-        sleep "$pause" >/dev/null 2>&1 &
-        waited_for=$!
-        wait "$waited_for"
-        waited_for=
+        patiently /dev/null sleep "$pause"
         pause=$((pause * 2))
     done
 }

@@ -28,12 +28,14 @@ class Marks:
         generation: the settings it was made from.
         signal_digest: SHA-256 of the token its guest shows.
         place: where it is registered; empty in one that was made before that was noted.
+        policy: whom it asks whether its job may run, as `policy.mode` was; empty likewise.
     """
 
     seen: Seen
     generation: str
     signal_digest: str
     place: str = ""
+    policy: str = ""
 
 
 def of_new_instance(
@@ -44,6 +46,7 @@ def of_new_instance(
     runner_id: int,
     created_at: datetime,
     signal_digest: str,
+    policy: str,
 ) -> dict[str, str]:
     """Make the keys that an instance is created with."""
     return _prefixed(
@@ -54,6 +57,7 @@ def of_new_instance(
             "runner-id": str(runner_id),
             "created-at": created_at.isoformat(timespec="seconds"),
             "signal-sha256": signal_digest,
+            "policy": policy,
         }
     )
 
@@ -100,7 +104,8 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
     )
     generation = config.get(f"{PREFIX}generation", "")
     place = places.parse(config.get(f"{PREFIX}place", ""))
-    return Marks(seen, generation, config.get(f"{PREFIX}signal-sha256", ""), place)
+    digest, policy = (config.get(f"{PREFIX}{key}", "") for key in ("signal-sha256", "policy"))
+    return Marks(seen, generation, digest, place, policy)
 
 
 def _read_moment(text: str) -> datetime | None:

@@ -17,6 +17,7 @@ from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.verdicts import Verdicts
 from supervisor.workers import Workers
 
 
@@ -79,6 +80,7 @@ class Parts:
             meets its own earlier work.
         policy: the policy service's address and process, which outlive its actor.
         tokens: one-time tokens that guests show to the policy service.
+        verdicts: what was decided of jobs, by the policy service and by guests.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
     """
@@ -105,5 +107,6 @@ class Parts:
     upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
+    verdicts: Verdicts
     serving: Workers
     examining: Workers

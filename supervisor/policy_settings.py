@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from supervisor import policy_limits
 from supervisor.github.credential import AppKey, Credential
 from supervisor.policy_secrets import Secret
 from supervisor.scope import GitHubPlace, Scope, ScopeKind
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from supervisor.config import Config
     from supervisor.policy_secrets import Ring
-
-_LEAST_THREADS, _MOST_THREADS = 64, 512
-_SHARE = 8
-"""Connections that one guest may hold open at one worker: as many threads it may occupy."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ class Told:
 
         So many that hostile guests leave enough for the others, as far as that is possible.
         """
-        wanted = _SHARE * self.config.virtual_machines
-        return min(_MOST_THREADS, max(_LEAST_THREADS, wanted))
+        return policy_limits.threads_for(self.config.virtual_machines)
 
     def made_from(self, address: str) -> str:
         """Give a text that is equal for two that need no other process, and tells no secret."""

@@ -18,7 +18,6 @@ from loguru import logger
 
 from supervisor import credentials, policy_secrets, policy_tokens
 from supervisor.config import Config, ConfigError, read_document
-from supervisor.gateways import decision_log
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.gateways.policy_client import PolicyClient, PolicyUnavailable
@@ -33,8 +32,9 @@ from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory, read_whole, write_whole
 from supervisor.policy_secrets import Ring, Secret
 from supervisor.policy_service import document
-from supervisor.policy_settings import Told, decisions_in, directory_of
+from supervisor.policy_settings import Told, directory_of
 from supervisor.token_desk import Signer
+from supervisor.verdicts import Verdicts
 
 _SECRET_BYTES = 32
 _PROBE_LIFETIME = timedelta(seconds=30)
@@ -237,14 +237,20 @@ class Examined:
 
 
 def examine(
-    service: PolicyService, config: Config, base: str, ticket: int, tally: Tally, now: datetime
+    service: PolicyService,
+    config: Config,
+    base: str,
+    ticket: int,
+    verdicts: Verdicts,
+    now: datetime,
 ) -> Examined:
     """See whether the service does what it should."""
     process, key = service.process, service.key
     seen = process.look() if process else None
     found = credentials.stamp(config)
+    tally = verdicts.tally
     try:
-        tally = decision_log.follow(decisions_in(directory_of(config)), tally)
+        tally = verdicts.read(now)
     except OSError as error:
         logger.warning("can't read the decisions: {}", error)
     # Signed with what only this run knows: not one that is still ending, nor anybody else.

@@ -3,6 +3,7 @@
 import hmac
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 from supervisor.lifecycle import Life
@@ -19,6 +20,9 @@ class Entry:
         life: its stage, since when and why.
         signal_digest: SHA-256 of the token its guest shows, empty before there is one.
         place: where it is registered.
+        policy: whom it asks whether its job may run, as `policy.mode` was when it was made; empty
+            if that is not known.
+        made_at: when its instance was ordered; None if that is not known.
     """
 
     name: str
@@ -26,6 +30,8 @@ class Entry:
     life: Life
     signal_digest: str = ""
     place: str = ""
+    policy: str = ""
+    made_at: datetime | None = None
 
     def as_planned(self) -> Runner:
         """Give it as the plan takes it."""

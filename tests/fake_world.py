@@ -51,10 +51,12 @@ from supervisor.messages import (
 )
 from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
+from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.verdicts import Verdicts
 from supervisor.workers import Workers
 
 LIMIT_S = 10.0
@@ -416,8 +418,9 @@ class World:
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
+        config_in_force = parse(self.base, "test")
         self.parts = Parts(
-            settings=Settings(parse(self.base, "test")),
+            settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
             trials=Trials(4),
@@ -439,6 +442,7 @@ class World:
             upgrading=Workers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
+            verdicts=Verdicts(decisions_in(directory_of(config_in_force))),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
         )

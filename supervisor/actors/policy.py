@@ -9,13 +9,15 @@ from functools import partial
 from loguru import logger
 from pykka import ActorDeadError
 
-from supervisor import __version__, policy_work
+from supervisor import __version__, policy_work, unchecked
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import PolicyProcess, Seen
-from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyChanged
+from supervisor.lifecycle import JobUnchecked
+from supervisor.messages import AnnouncePolicy, ConfigChanged, Happened, PolicyChanged
 from supervisor.parts import Parts
 from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.unchecked import Unchecked
 from supervisor.waits import doubled
 from supervisor.workers import WorkFailed
 
@@ -81,6 +83,7 @@ class PolicyActor(Actor):
         self._healthy_at: datetime | None = None
         self._warnings: tuple[str, ...] = ()
         self._tally = Tally()
+        self._unchecked = Unchecked()
         # What is there.
         self._served: Served | None = None
         self._before: Served | None = None
@@ -266,7 +269,7 @@ class PolicyActor(Actor):
             config,
             self._served.base,
             self._ticket,
-            self._tally,
+            parts.verdicts,
             now,
         )
 
@@ -282,6 +285,7 @@ class PolicyActor(Actor):
 
     def _examined_here(self, found: Examined, served: Served) -> None:
         self._tally = found.tally
+        self._end_unchecked()
         if found.stamp != served.stamp:
             self._look_after(0)
         if not self._pid:
@@ -307,6 +311,21 @@ class PolicyActor(Actor):
             self._well("ready", f"it checks jobs at {served.base}", served.base)
         is_odd = found.seen and (found.seen.master_stopped or found.seen.stopped)
         self._examine_after(_AGAIN_S if is_odd else _EXAMINE_INTERVAL_S)
+
+    def _end_unchecked(self) -> None:
+        """End the runners whose jobs run though the service has not let them."""
+        parts, now_s = self._parts, self.system.clock.monotonic()
+        if parts.settings.config.policy.mode != unchecked.BUILTIN:
+            return  # the log is another service's
+        self._unchecked = unchecked.look(
+            self._unchecked,
+            parts.roster.all(),
+            parts.verdicts.has_passed,
+            parts.verdicts.complete_since,
+            now_s,
+        )
+        for name in self._unchecked.overdue(now_s):
+            self.system.directory.tell(name, Happened(JobUnchecked()))
 
     def _stall(self, seen: Seen | None) -> str:
         """Say that the master does nothing; end workers that don't. Twice seen is no chance."""
@@ -412,7 +431,8 @@ class PolicyActor(Actor):
             workers=self._seen.workers if self._seen and self._pid else None,
             counts=self._tally.counts,
             counted_since=self._tally.since or None,
-            decisions=self._tally.last,
+            decisions=self._parts.verdicts.last(),
+            guests=self._parts.verdicts.guests,
             warnings=self._warnings,
         )
 

@@ -255,6 +255,8 @@ class RunnerActor(Actor):
                 generation=found.generation,
                 signal_digest=found.signal_digest,
                 place=found.place or self._note_place(),
+                policy=found.policy,
+                made_at=found.seen.created_at,
             )
         standing = self._entry.life.ordered_away
         self._known = True
@@ -401,14 +403,18 @@ class RunnerActor(Actor):
             policy_url=order.policy,
             network=blueprint.network,
         )
-        self._entry = replace(self._entry, signal_digest=digest(token))
+        policy, made_at = self._parts.settings.config.policy.mode, self._now()
+        self._entry = replace(
+            self._entry, signal_digest=digest(token), policy=policy, made_at=made_at
+        )
         metadata = marks.of_new_instance(
             installation=blueprint.installation,
             generation=blueprint.generation,
             place=made.place,
             runner_id=made.runner_id,
-            created_at=self._now(),
+            created_at=made_at,
             signal_digest=self._entry.signal_digest,
+            policy=policy,
         )
         self._request = instance_request(
             blueprint.template, name=self._name, user_data=user_data(guest), metadata=metadata

@@ -10,7 +10,7 @@ from loguru import logger
 from supervisor import signals
 from supervisor.allowance import Allowances, Rate
 from supervisor.gateways.lxd import Lxd, LxdError
-from supervisor.lifecycle import GuestReady, Stage
+from supervisor.lifecycle import GuestReady, JobRefused, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Entry
@@ -171,12 +171,20 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
             if not token:
                 # Without one its job could not be checked: it is not ready.
                 return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
-        if not directory.tell(name, Happened(event)):
+        is_so = not isinstance(event, JobRefused) or _is_refused(parts, name, event, clock)
+        if is_so and not directory.tell(name, Happened(event)):
             logger.info("{} signals while nobody answers for it", name)
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
         return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
 
     return app
+
+
+def _is_refused(parts: Parts, name: str, event: JobRefused, clock: Clock) -> bool:
+    """Tell whether a job was refused as its guest says: what the service has let run was not."""
+    entry = parts.roster.get(name)
+    job = entry.life.job if entry else None
+    return parts.verdicts.hear(name, job, event.reason, clock.now())
 
 
 def _may_have_token(parts: Parts, entry: Entry) -> bool:

@@ -219,6 +219,10 @@ def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
     if policy.get("counts"):
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in policy["counts"].items())
         yield f"decisions since {_minute(policy['counted_since'])}: {counts}"
+    if guests := policy.get("guests"):
+        yield f"guests on their own: {guests.get('refused', 0):,} refused"
+        if guests.get("contradicted"):
+            yield f"jobs that say they were refused, and had passed: {guests['contradicted']:,}"
     for warning in policy.get("warnings", ()):
         yield f"warning: {warning}"
 
@@ -234,8 +238,8 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             Text(one_line(one["runner"]), "bold"),
             Text(one_line(one["repository"])),
             Text(one_line(one["event"])),
-            Text(one_line(one["verdict"]), colour),
-            f"{one['duration_ms']:,} ms",
+            Text(one_line(one["verdict"]) + _by(one), colour),
+            "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
             Text(one_line(one["reason"]), "dim"),
         )
     return _fitting(table, width)
@@ -280,6 +284,10 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
         at = f", as of {_minute(one['checked_at'])}" if one["checked_at"] else ""
         error = f": {one['error']}" if one["error"] else ""
         yield one_line(f"{one['what']}: {words}{at}{error}")
+
+
+def _by(decision: Mapping[str, Any]) -> str:
+    return " (guest)" if decision.get("by") == "guest" else ""
 
 
 def _traffic(count: Mapping[str, int]) -> str:

@@ -153,8 +153,18 @@ def _describe(fault: Any, source: str) -> str:
     if fault["type"] == "missing":
         reason = "is missing"
     example = _example(location)
+    if fault["type"] == "model_type":  # YAML has no classes
+        reason, example = "must hold keys and values", _example_of_section(location)
     line = f"{source}: {key}: {reason}" if key else f"{source}: {reason}"
     return f"{line}; for example `{example}`" if example else line
+
+
+def _example_of_section(location: list[str]) -> str:
+    section = _section(location)
+    if not location or section is None:
+        return ""
+    first = kebab(next(iter(section.model_fields)))
+    return f"{location[-1]}: {{{_example([*location, first])}}}"
 
 
 def _section(location: list[str]) -> type[BaseModel] | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from supervisor import aproxy, sizes
 from supervisor.config.values import (
+    POLICY_MODES,
     AppId,
     Destinations,
     Directory,
@@ -122,6 +123,14 @@ class PolicyConfig(_Section):
     token_file: SecretFile | None = Field(
         None, examples=["/etc/github-runner-supervisor/policy-token"]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_more_than_a_mode(cls, given: Any) -> Any:
+        mode = "off" if given is False else given  # what YAML makes of the bare word
+        if isinstance(mode, str) and mode in POLICY_MODES:
+            raise ValueError(f"must hold keys and values; for example `policy: {{mode: {mode}}}`")
+        return given
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> "PolicyConfig":

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -302,6 +302,7 @@ Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
 PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
 MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
 PolicyMode = Annotated[Literal["builtin", "external", "off"], BeforeValidator(_yaml_off)]
+POLICY_MODES: frozenset[str] = frozenset(get_args(get_args(PolicyMode)[0]))
 PolicyDocument = Annotated[Any, BeforeValidator(_check_document)]
 PolicyUrl = Annotated[str, AfterValidator(_check_policy_url)]
 User = Annotated[str, AfterValidator(_check_user)]

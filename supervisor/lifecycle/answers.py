@@ -30,6 +30,7 @@ from supervisor.lifecycle.events import (
     JobLost,
     JobRefused,
     JobStarted,
+    JobUnchecked,
     LimitPassed,
     NoJobBegun,
     Registered,
@@ -270,6 +271,13 @@ def _(event: JobRefused, life: Life, now: datetime) -> Step:
     known = replace(life, job=replace(life.job or Job(), result=_REFUSED))
     reason = f"its job was refused by the policy: {event.reason}; waits for the guest to power off"
     return _move(known, now, Stage.FINISHED, reason)
+
+
+@_answer.register
+def _(_event: JobUnchecked, life: Life, now: datetime) -> Step:
+    if life.stage is not Stage.BUSY:
+        return Step(life)
+    return _fail(life, now, "runs a job that the policy has not let run")
 
 
 @_answer.register

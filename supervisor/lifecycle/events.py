@@ -53,6 +53,11 @@ class JobRefused:
 
 
 @dataclass(frozen=True)
+class JobUnchecked:
+    """The runner has been at work for longer than a verdict takes, and there is none in favour."""
+
+
+@dataclass(frozen=True)
 class NoJobBegun:
     """A look into the guest shows that no job had begun by then."""
 
@@ -198,6 +203,7 @@ Event = (
     | GuestReady
     | JobStarted
     | JobRefused
+    | JobUnchecked
     | NoJobBegun
     | JobFinished
     | GuestFinished

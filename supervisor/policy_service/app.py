@@ -80,7 +80,7 @@ class _Answers:
         self._health = Health(judge)
 
     def health(self) -> Response:
-        """Say whether GitHub can be asked."""
+        """Say whether jobs can be judged."""
         reason = self._health.trouble()
         return _error(reason) if reason else _no_content()
 

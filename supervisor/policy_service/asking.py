@@ -1,6 +1,7 @@
 """How checks ask GitHub: many at a time, with one credential, one budget and one cache.
 
 There is one `GitHub` in each worker process, for all its threads, and one `Errand` for each check.
+Workers know nothing of each other but the pause that GitHub has asked one of them for.
 """
 
 import json
@@ -12,7 +13,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import TypeVar
 
-from supervisor.github.budget import Budget, Priority
+from supervisor.github.budget import Budget, Hold, Priority
 from supervisor.github.errors import (
     Asker,
     GitHubError,
@@ -26,6 +27,7 @@ from supervisor.github.errors import (
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Cache, Request, Talk
 from supervisor.github.session import Session
 from supervisor.policy_service.github_client import Client
+from supervisor.policy_service.pause import Pause
 from supervisor.policy_service.recent import Recent
 from supervisor.policy_service.settings import Settings
 from supervisor.scope import Scope, ScopeKind
@@ -45,7 +47,7 @@ _BESIDES = 1 << 10
 
 
 class GitHub:
-    """What all checks of a worker share. For any thread."""
+    """What all checks of a worker share. For any thread; it is made before workers are forked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,6 +55,7 @@ class GitHub:
         self._session_lock = Lock()
         self._budget = Budget()
         self._budget_lock = Lock()
+        self._pause = Pause()
         self._skew = timedelta(0)
         self._idle: deque[Client] = deque()
         self.cache = Cache(Recent(_BYTES_HELD, _LARGEST_HELD, _weight))
@@ -69,9 +72,7 @@ class GitHub:
             RateLimited: GitHub wants to be asked nothing for now.
             Unavailable: there was no answer.
         """
-        with self._budget_lock:
-            hold = self._budget.wait(request, Priority.CREDENTIAL, monotonic())
-        if hold:
+        if hold := self._hold(request, monotonic()):
             seconds = max(1, round(hold.until - monotonic()))
             raise RateLimited(f"could not {request.aim}: {hold.reason}; try again in {seconds} s")
         try:
@@ -82,6 +83,13 @@ class GitHub:
         self._idle.append(client)  # one that has failed is let go
         self._learn(request, answer)
         return answer
+
+    def _hold(self, request: Request, now: float) -> Hold | None:
+        """Say why a request must not be sent now, whichever worker has been told so."""
+        with self._budget_lock:
+            own = self._budget.wait(request, Priority.CREDENTIAL, now)
+        until = self._pause.until
+        return own or (Hold(until, "GitHub asks for a pause") if now < until else None)
 
     def token(self, deadline: float) -> str:
         """Give the token to ask with; an App's is asked for when it is time.
@@ -133,6 +141,8 @@ class GitHub:
         with self._budget_lock:
             if is_rate_limit(answer):
                 self._budget = self._budget.limited(request, answer, now)
+                if hold := self._budget.wait(request, Priority.CREDENTIAL, now):
+                    self._pause.extend(hold.until)
             elif answer.status != _UNAUTHORIZED and not request.jwt:
                 self._budget = self._budget.learn(request, answer, now)
 

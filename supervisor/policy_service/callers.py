@@ -1,6 +1,7 @@
 """Who calls the service, by the token that is presented."""
 
 import hmac
+import logging
 from datetime import datetime, timezone
 from enum import Enum
 from http import HTTPStatus
@@ -11,6 +12,8 @@ from flask import Response, abort, request
 from supervisor.policy_service.settings import Settings
 from supervisor.policy_service.state import State
 from supervisor.policy_tokens import Claim, verify
+
+_log = logging.getLogger(__name__)
 
 
 class Charm(Enum):
@@ -57,9 +60,17 @@ class Callers:
             return Charm.CHARM
         now = datetime.now(timezone.utc)
         claim = verify(self._settings.token_secrets, token, request.remote_addr or "", now)
-        if not isinstance(claim, Claim) or not self._state.use(claim, now):
+        if not isinstance(claim, Claim) or not self._use(claim, now):
             _refuse(HTTPStatus.UNAUTHORIZED)
         return claim
+
+    def _use(self, claim: Claim, now: datetime) -> bool:
+        try:
+            return self._state.use(claim, now)
+        except OSError as error:
+            _log.error("can't note that a token is used: %s", error)
+            reason = f"that the token is used can't be noted: {error.strerror}"
+            abort(Response(reason, HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def _refuse(status: HTTPStatus) -> NoReturn:

@@ -4,13 +4,19 @@ import errno
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
+from supervisor.policy_limits import OLDER_LOGS
+
 _LARGEST = 5 << 20
-_KEPT = 4
+_LONGEST_LINE = 32 << 10
+"""Longer than a decision: its reason has 2000 characters, of 12 bytes each in JSON at most."""
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _PATIENCE_S = 2.0
 _PAUSE_S = 0.01
 
@@ -64,31 +70,44 @@ class DecisionLog:
         """
         fields = {**asdict(decision), "time": decision.time.isoformat(timespec="milliseconds")}
         line = json.dumps(fields).encode() + b"\n"
+        with self._locked():
+            self._add(line)
+
+    def probe(self) -> None:
+        """See whether a decision could be added; none is.
+
+        Raises:
+            OSError: it could not.
+        """
+        scratch = self._numbered("probe")
+        with self._locked():
+            os.close(os.open(self._path, _FLAGS, 0o600))
+            try:
+                # A disk that is full takes an empty file, and refuses what is to be in it.
+                _append(scratch, b"\0" * _LONGEST_LINE)
+            finally:
+                scratch.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Whoever holds the lock turns the files over; the lock is no file that is turned over.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         lock = os.open(self._numbered("lock"), flags, 0o600)
         try:
             _take(lock, monotonic() + self._patience_s)
-            self._add(line)
+            yield
         finally:
             os.close(lock)
 
     def _add(self, line: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        file = os.open(self._path, flags, 0o600)
-        try:
-            if os.fstat(file).st_size + len(line) > self._largest:
-                os.close(file)
+        with suppress(FileNotFoundError):
+            if self._path.lstat().st_size + len(line) > self._largest:
                 self._turn_over()
-                file = os.open(self._path, flags, 0o600)
-            if os.write(file, line) != len(line):
-                raise OSError("the decision was written in part")
-        finally:
-            os.close(file)
+        _append(self._path, line)
 
     def _turn_over(self) -> None:
-        for number in range(_KEPT - 1, 0, -1):
+        for number in range(OLDER_LOGS - 1, 0, -1):
             older = self._numbered(str(number))
             if older.exists():
                 older.replace(self._numbered(str(number + 1)))
@@ -96,6 +115,19 @@ class DecisionLog:
 
     def _numbered(self, suffix: str) -> Path:
         return self._path.with_name(f"{self._path.name}.{suffix}")
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line as a whole: half a one would spoil the next."""
+    file = os.open(path, _FLAGS, 0o600)
+    try:
+        before = os.fstat(file).st_size
+        written = os.write(file, line)
+        if written != len(line):
+            os.ftruncate(file, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(file)
 
 
 def _take(lock: int, deadline: float) -> None:

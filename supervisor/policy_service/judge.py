@@ -23,6 +23,7 @@ T = TypeVar("T")
 _PING_S = 5.0
 _AT_ONCE = 100
 _LONGEST_REASON = 2000
+_UNLOGGED = "the decision can't be logged"
 _log = logging.getLogger(__name__)
 
 
@@ -119,6 +120,17 @@ class Judge:
         answer = self._answer(check, _PING_S)
         return "" if isinstance(answer, Passed) else answer.reason
 
+    def unable(self) -> str:
+        """Say why no job could be let run, whatever GitHub says; empty if one could."""
+        trouble = self._state.trouble()
+        if trouble:
+            return trouble
+        try:
+            self._log.probe()
+        except OSError as error:
+            return f"{_UNLOGGED}: {error.strerror}"
+        return ""
+
     def _answer(self, check: Callable[[], Verdict], limit_s: float) -> Passed | Refused:
         try:
             verdict = within(limit_s, check, self._slots)
@@ -136,7 +148,7 @@ class Judge:
             self._log.write(decision)
         except OSError as error:
             _log.error("can't write the log of decisions: %s", error)
-            return f"the decision can't be logged: {error.strerror}"
+            return f"{_UNLOGGED}: {error.strerror}"
         return ""
 
 

@@ -56,6 +56,18 @@ class State:
         os.utime(used, (expires, expires))
         return True
 
+    def trouble(self) -> str:
+        """Say why no job can be judged by what is here; empty if it can."""
+        try:
+            self.policy()
+        except OSError as error:
+            return f"the policy document can't be read: {error.strerror}"
+        except ValueError:
+            return f"the policy document can't be used: {self._policy} holds something else"
+        if not os.access(self._used, os.W_OK | os.X_OK):
+            return f"used tokens can't be noted: {self._used} is not there, or not to be written"
+        return ""
+
     def set_policy(self, policy: Any) -> None:
         """Have all workers use another policy document, from their next check on.
 

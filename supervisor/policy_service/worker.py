@@ -1,21 +1,27 @@
 """The worker process: gunicorn's threads, with limits to what one guest may take of them."""
 
 import ctypes
+import errno
 import os
-from collections import Counter
-from concurrent.futures import Future
+import struct
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from signal import SIGKILL
-from socket import SHUT_RDWR
-from threading import Lock, Timer
+from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET, socket
+from time import monotonic
 from typing import Any
 
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from supervisor.policy_limits import HOST_THREADS
+from supervisor.policy_service.guests import Guests
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_SHARE = 8
-"""Connections of one address at a time in one worker: a guest needs one."""
+_ACCEPTED_AT_ONCE = 64
+_NOBODY_WAITS = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED)
+_RESET = struct.pack("ii", 1, 0)
 _LINGER_S = 0.5
 """How long the client may take to have read the answer."""
 _LIFETIME_S = 30.0
@@ -23,51 +29,90 @@ _LIFETIME_S = 30.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Guests run other people's code, which must not keep others from being answered."""
+    """Takes one request of a connection, and closes it.
+
+    Who may stay is decided where connections are accepted, in the main thread, which waits for
+    nobody: who may not costs no thread. Those from the very address that is listened at are this
+    host's own, as the kernel drops what comes from outside with an address of its own. Some
+    threads are for them alone, so that the daemon learns that the service is well whatever guests
+    do.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._open: Counter[str] = Counter()
-        self._lock = Lock()
+        self._guests: Guests[TConn] = Guests(self.cfg.threads)
+        self._hosts: dict[TConn, float] = {}
 
     def init_process(self) -> None:
         """Serve, as long as there is the master."""
         _die_with_the_master()
+        self._for_host = ThreadPoolExecutor(HOST_THREADS)  # its threads are no fork's
         super().init_process()
 
-    def handle(self, conn: TConn) -> object:
-        """Handle a connection, in a thread."""
-        address = conn.client[0]
-        with self._lock:
-            if self._open[address] >= _SHARE:
-                return False
-            self._open[address] += 1
-        end = Timer(_LIFETIME_S, _shut, (conn,))
-        end.daemon = True
-        try:
-            end.start()
-            result: object = super().handle(conn)
-            if result is False:
-                close_graceful(conn.sock, _LINGER_S)
-        finally:
-            end.cancel()
-            with self._lock:
-                self._open[address] -= 1
-                if not self._open[address]:
-                    del self._open[address]
-        return result
+    def accept(self, listener: socket) -> None:
+        """Take in who waits: those who may not stay are gone at once."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                client, address = listener.accept()
+            except OSError as error:
+                if error.errno not in _NOBODY_WAITS:
+                    raise
+                return
+            self._take_in(TConn(self.cfg, client, address, listener.getsockname()))
 
-    def finish_request(self, conn: TConn, done: Future[object]) -> None:
+    def _take_in(self, conn: TConn) -> None:
+        if _is_hosts(conn):
+            self._hosts[conn] = monotonic()
+        else:
+            admission = self._guests.admit(conn.client[0], conn, monotonic())
+            if not admission.stays:
+                # Without a farewell, which would cost the kernel a minute's memory of it.
+                conn.sock.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+                conn.sock.close()
+                return
+            if admission.instead_of is not None:
+                _shut(admission.instead_of)  # its thread notices, and takes the next
+        self.nr_conns += 1
+        self.enqueue_req(conn)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Have a connection's request answered, in a thread."""
+        is_first = conn in self._hosts and len(self._hosts) <= HOST_THREADS
+        pool = self._for_host if is_first else self.tpool
+        answering = pool.submit(self.handle, conn)
+        answering.add_done_callback(partial(self._answered, conn))
+
+    def _answered(self, conn: TConn, done: Future[object]) -> None:
+        self.method_queue.defer(self.finish_request, conn, done)
+
+    def handle(self, conn: TConn) -> bool:
+        """Answer a connection's request, in a thread. Nothing that comes after it is read."""
+        super().handle(conn)
+        close_graceful(conn.sock, _LINGER_S)
+        return False
+
+    def finish_request(self, conn: TConn, _done: Future[object]) -> None:
         """Let go of a connection, in the main thread, which waits for nobody.
 
         gunicorn would wait two seconds here for each client that does not close its end, and accept
         nobody meanwhile.
         """
-        if done.cancelled() or done.exception() or done.result() is not False:
-            super().finish_request(conn, done)
-        else:
-            self.nr_conns -= 1
-            conn.sock.close()
+        self.nr_conns -= 1
+        self._hosts.pop(conn, None)
+        self._guests.leave(conn.client[0], conn)
+        conn.sock.close()
+
+    def murder_pending(self) -> None:
+        """Cut off who takes too long; the main thread comes here each second."""
+        super().murder_pending()
+        too_old = monotonic() - _LIFETIME_S
+        hosts = (conn for conn, came in self._hosts.items() if came < too_old)
+        for conn in (*self._guests.older_than(too_old), *hosts):
+            _shut(conn)
+
+
+def _is_hosts(conn: TConn) -> bool:
+    return bool(conn.client[0] == conn.server[0])
 
 
 def _die_with_the_master() -> None:

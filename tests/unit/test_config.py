@@ -361,8 +361,13 @@ def test_an_unknown_key_of_a_section_is_refused_with_those_of_the_section() -> N
     assert line == "config.yaml: control.sokcet: unknown key; known here: debug, socket"
 
 
-def test_a_section_that_is_no_section_is_refused() -> None:
-    assert refusal(lxd="yes").startswith("config.yaml: lxd: ")
+def test_a_section_that_is_no_section_is_refused_with_what_one_looks_like() -> None:
+    assert refusal(limits="yes") == (
+        "config.yaml: limits: must hold keys and values; for example `limits: {requested: 10m}`"
+    )
+    assert refusal(policy=SECRET) == (
+        "config.yaml: policy: must hold keys and values; for example `policy: {mode: builtin}`"
+    )
 
 
 @pytest.mark.parametrize("changes", [{"token-file": "/x"}, {"app": APP}, {"token": None}])
@@ -696,6 +701,18 @@ def test_a_token_outlives_the_longest_wait_for_a_job() -> None:
     assert parse(longer, "x").token_lifetime == timedelta(days=14)
     given = {**longer, "policy": {"token-lifetime": "8d"}}
     assert parse(given, "x").token_lifetime == timedelta(days=8)
+
+
+@pytest.mark.parametrize("word", ["off", "no", "false", "'off'"])
+def test_a_policy_that_is_a_bare_word_is_refused_with_how_it_is_spelt(
+    tmp_path: Path, word: str
+) -> None:
+    path = written(tmp_path / "c.yaml", f"name: fleet\npath: acme\ntoken: t\npolicy: {word}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: policy: must hold keys and values; for example `policy: {{mode: off}}`"
+    )
 
 
 def test_a_file_with_the_policys_token_must_not_be_open_to_others(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from supervisor.lifecycle import (
     JobLost,
     JobRefused,
     JobStarted,
+    JobUnchecked,
     Life,
     LimitPassed,
     Limits,
@@ -55,6 +56,7 @@ events = st.one_of(
     st.builds(JobStarted, st.just(JOB)),
     st.just(JobFinished()),
     st.builds(JobRefused, st.sampled_from(["one", "other"])),
+    st.builds(JobUnchecked),
     st.builds(GuestFinished, st.sampled_from(["", "0", "7"]), st.sampled_from(["", "Failed"])),
     st.builds(Confirmed, st.booleans()),
     st.builds(RegistrationFound, st.integers(1, 9)),
@@ -148,14 +150,15 @@ def test_only_leaving_a_stage_changes_since_when_it_lasts(before: Life, event: E
 
 
 @given(st.none() | st.just(JOB), events)
-def test_no_event_but_its_end_its_limit_or_force_removes_a_busy_runner(
+def test_no_event_but_its_end_its_limit_the_policy_or_force_removes_a_busy_runner(
     job: Job | None, event: Event
 ) -> None:
     after = step(life(Stage.BUSY, job=job), event, NOW)
     forced = isinstance(event, DeletionOrdered) and event.force
     too_long = isinstance(event, LimitPassed) and event.stage is Stage.BUSY
     over = isinstance(event, (Failed, FoundStopped))  # the guest itself, or its end
-    if not (forced or too_long or over):
+    unchecked = isinstance(event, JobUnchecked)
+    if not (forced or too_long or over or unchecked):
         assert Effect.REMOVE not in after.effects
 
 
@@ -648,3 +651,17 @@ def test_a_result_tells_of_a_job_whose_signals_were_lost() -> None:
     ended = step(life(Stage.READY), GuestFinished("0", "Succeeded"), NOW).life
     assert (ended.stage, ended.job) == (Stage.FINISHED, Job(result="Succeeded"))
     assert ended.failed_in is None
+
+
+def test_a_job_that_the_policy_has_not_let_run_is_ended_with_its_logs_kept() -> None:
+    ended = step(life(Stage.BUSY, job=JOB), JobUnchecked(), NOW)
+    assert (ended.life.stage, ended.life.reason) == (
+        Stage.FAILED,
+        "runs a job that the policy has not let run",
+    )
+    assert ended.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+
+
+@pytest.mark.parametrize("stage", sorted(set(Stage) - {Stage.BUSY}))
+def test_one_that_runs_no_job_stays_as_it_is_though_none_was_let_run(stage: Stage) -> None:
+    assert step(life(stage), JobUnchecked(), NOW) == Step(life(stage))

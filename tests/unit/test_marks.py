@@ -40,6 +40,7 @@ def made(runner_id: int = 5) -> dict[str, str]:
         runner_id=runner_id,
         created_at=NOW,
         signal_digest="d1",
+        policy="builtin",
     )
 
 
@@ -47,7 +48,7 @@ def made(runner_id: int = 5) -> dict[str, str]:
 def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
     read = marks.read("Stopped", made(runner_id))
     seen = Seen(running=False, runner_id=runner_id, created_at=NOW)
-    assert read == marks.Marks(seen, "abc", "d1", PLACE)
+    assert read == marks.Marks(seen, "abc", "d1", PLACE, "builtin")
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())
 

@@ -163,6 +163,7 @@ class Guests:
         programs: Mapping[str, str] | None = None,
         policy_limit_s: int = 75,
         admission_limit_s: int = 120,
+        begun_limit_s: int = 1800,
         **changes: Any,
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script.
@@ -188,6 +189,9 @@ class Guests:
         script = script.replace("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}")
         assert "\nADMISSION_LIMIT_S=120\n" in script
         script = script.replace("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}")
+        assert "\nBEGUN_LIMIT_S=1800\nBEGUN_LOOK_S=15\n" in script
+        begun = f"BEGUN_LIMIT_S={begun_limit_s}\nBEGUN_LOOK_S=1"
+        script = script.replace("BEGUN_LIMIT_S=1800\nBEGUN_LOOK_S=15", begun)
         request = instance_request(template, name=name, user_data=script, metadata={})
         request["ephemeral"] = ephemeral
         self.lxd.create(request, limit_s=60)

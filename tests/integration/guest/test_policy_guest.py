@@ -187,3 +187,32 @@ def test_an_application_that_goes_on_unasked_is_powered_off(
     reason = "the job may not run, and the application has not ended"
     last = {"signal": "failed", "reason": reason} if words == "asking" else FINISHED
     assert said == [READY, last]
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_a_job_that_has_begun_and_whose_hook_says_nothing_is_powered_off(
+    guests: Guests, inbox: Inbox, policy: dict[str, Any], policy_image: str, passes: bool
+) -> None:
+    # As the application does it, before it runs a hook whose shell may not start.
+    begin = "mkdir -p _diag; : >_diag/Worker_1.log; sleep 2; "
+    passed = "echo passed 1<>/var/lib/github-runner-guest/policy.pipe; " if passes else ""
+    said = guests.run(
+        f"{begin}{passed}sleep 6", image=policy_image, begun_limit_s=3, limit_s=30, **policy
+    )
+    reason = "the job may not run, and the application has not ended"
+    assert said == [READY, FINISHED if passes else {"signal": "failed", "reason": reason}]
+
+
+def test_a_guest_that_its_host_does_not_know_yet_asks_again(
+    guests: Guests, inbox: Inbox, policy: dict[str, Any], policy_image: str
+) -> None:
+    inbox.admissions = [(401, b""), (401, b""), (200, TOKEN.encode())]
+    assert guests.run("exit 0", image=policy_image, **policy) == [READY, FINISHED]
+
+
+def test_a_guest_that_was_told_of_no_policy_waits_for_a_host_that_does_not_know_it_yet(
+    guests: Guests, inbox: Inbox
+) -> None:
+    inbox.admissions = [(401, b""), (200, TOKEN.encode())]
+    reason = "the host has a policy, which this guest was not told of"
+    assert guests.run("exit 0") == [READY, {"signal": "failed", "reason": reason}]

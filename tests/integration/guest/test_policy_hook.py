@@ -463,6 +463,47 @@ def test_a_job_that_is_cancelled_while_nobody_is_there_to_ask_is_refused(hook: H
     assert "was cancelled" in outcome.log
 
 
+TOOLS = ("curl", "head", "jq", "mktemp", "rm", "sed", "sleep", "timeout", "tr", "wc")
+
+
+@pytest.mark.parametrize("slow", ["head", "jq"])
+def test_a_job_that_is_cancelled_while_its_event_is_read_is_refused_at_once(
+    hook: Hook, serve: Serve, slow: str
+) -> None:
+    service = serve()
+    programs = hook.directory / "programs"
+    programs.mkdir()
+    for name in TOOLS:
+        found = shutil.which(name)
+        assert found is not None
+        (programs / name).symlink_to(found)
+    reading = hook.directory / "reading"
+    (programs / slow).unlink()
+    # Only the first: a refusal needs head itself.
+    (programs / slow).write_text(
+        f'#!/bin/sh\nset -- {reading} {shutil.which(slow)} "$@"\n'
+        '[ -e "$1" ] || { : >"$1"; exec /bin/sleep 30; }\nshift\nexec "$@"\n'
+    )
+    (programs / slow).chmod(0o755)
+    hook.path = str(programs)
+    cancelled: list[float] = []
+
+    def cancel() -> None:
+        while not reading.exists():
+            time.sleep(0.01)
+        os.kill(script_of(hook), 15)
+        cancelled.append(time.monotonic())
+
+    cancelling = threading.Thread(target=cancel, daemon=True)
+    cancelling.start()
+    outcome = hook.run(service.url)
+    cancelling.join(5)
+    assert time.monotonic() - cancelled[0] < 3
+    assert not outcome.passed
+    assert "was cancelled" in outcome.log
+    assert service.asked == []
+
+
 def test_a_script_that_nobody_watches_lets_no_job_run(hook: Hook, serve: Serve) -> None:
     service = serve()
     hook.watched = False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 import pytest
 from policy_fleet import HOST, GitHub, PolicyFleet, exists, free_port, wait
+from readable_python import make_readable_python
 
 from supervisor.supervision import Crash
 
@@ -330,6 +333,35 @@ def test_what_runs_as_the_user_that_is_set_has_nothing_but_that_users_rights(
     assert (own.stat().st_uid, own.stat().st_mode & 0o777) == (65534, 0o700)
     assert (own.parent.stat().st_uid, own.parent.stat().st_mode & 0o777) == (0, 0o710)
     assert (own.parent / "policy-secrets").stat().st_uid == 0
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Give a directory that others get through: pytest's are its user's alone."""
+    made = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_the_service_itself_checks_jobs_as_the_user_that_is_set(
+    open_directory: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(make_readable_python(open_directory)))
+    state = open_directory / "state"
+    state.mkdir()
+    fleet = make({"user": "nobody"}, state_directory=str(state))
+    wait(lambda: fleet.healthy)
+    assert fleet.ask() == 204
+    assert {Path(f"/proc/{pid}").stat().st_uid for pid in (fleet.pid, *fleet.workers)} == {65534}
+    own = state / "policy"
+    assert {path.stat().st_uid for path in own.rglob("*")} == {65534}
+    wait(lambda: fleet.world.details("policy")["counts"] == {"pass": 1})
+    killed = fleet.pid
+    os.kill(killed, signal.SIGKILL)
+    wait(lambda: not fleet.healthy)
+    wait(lambda: fleet.healthy and fleet.pid != killed)
+    assert fleet.ask() == 204
 
 
 def test_a_user_who_can_not_run_it_is_said(

@@ -267,6 +267,21 @@ def test_a_limit_of_github_s_is_no_pass_and_while_it_lasts_github_is_not_asked(
     assert len(github.asked) == asked
 
 
+def test_a_pause_that_one_worker_is_asked_for_is_kept_by_all(
+    github: GitHub, tmp_path: Path
+) -> None:
+    with running(settings_for(github.url, tmp_path), tmp_path, "--workers", "4") as service:
+        github.fault = LIMITS["secondary rate limit"]
+        assert service.check().status_code == 500
+        github.fault, asked = None, len(github.asked)
+        with ThreadPoolExecutor(16) as pool:
+            addresses = [f"127.0.9.{number + 1}" for number in range(48)]
+            answers = list(pool.map(lambda address: service.check(address=address), addresses))
+    assert {answer.status_code for answer in answers} == {500}
+    assert all("GitHub asks for a pause; try again in" in answer.text for answer in answers)
+    assert len(github.asked) == asked
+
+
 def test_nobody_at_github_s_address_is_said_plainly(tmp_path: Path) -> None:
     with running(settings_for("http://127.0.0.1:9", tmp_path), tmp_path) as service:
         answer = service.check()

@@ -119,4 +119,6 @@ def test_tokens_of_the_previous_secret_are_good_until_it_is_taken_away(
 def test_a_state_directory_that_fails_lets_nobody_in(github: GitHub, tmp_path: Path) -> None:
     with running(settings_for(github.url, tmp_path), tmp_path) as service:
         (tmp_path / "state" / "used-tokens").rmdir()
-        assert use(service, service.token()) == 500
+        answer = service.call("GET", "/auth-health", service.token())
+        assert answer.status_code == 500
+        assert answer.text == "that the token is used can't be noted: No such file or directory"

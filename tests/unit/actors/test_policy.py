@@ -15,8 +15,11 @@ from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
 from supervisor.gateways.policy_service import _Run
-from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyChanged
+from supervisor.lifecycle import Job, JobUnchecked, Life, Stage
+from supervisor.messages import AnnouncePolicy, ConfigChanged, Happened, PolicyChanged
+from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_work import Examined, NotServed, Served
+from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.token_desk import Signer
 
@@ -94,10 +97,11 @@ class Service:
         later = now + timedelta(days=1)
         return Served(BASE, self.process.pid, self.signer, later, self.stamp)
 
-    def _examine(self, s: Any, _c: Any, _base: str, ticket: int, tally: Tally, _now: Any) -> Any:
+    def _examine(self, s: Any, _c: Any, _base: str, ticket: int, verdicts: Any, now: Any) -> Any:
         self.examinations += 1
+        verdicts.read(now)
         fault = "connection refused" if s.process.pid in self.deaf else self.fault
-        return Examined(ticket, fault, self.trouble, self.seen, tally, self.stamp)
+        return Examined(ticket, fault, self.trouble, self.seen, Tally(), self.stamp)
 
     def _examine_external(self, _config: Any, ticket: int, wanted: int) -> Examined:
         self.examinations += 1
@@ -111,10 +115,11 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     return Service(monkeypatch)
 
 
-def start(world: World) -> list[Any]:
+def start(world: World, **others: list[Any]) -> list[Any]:
     told: list[Any] = []
     world.run(
         ChildSpec("fleet", partial(Inbox.start, world.system, told)),
+        *(ChildSpec(one, partial(Inbox.start, world.system, got)) for one, got in others.items()),
         ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts)),
     )
     return told
@@ -442,3 +447,43 @@ def test_guests_who_take_tokens_do_not_hurry_a_service_elsewhere_that_fails(
     world.tell("policy", AnnouncePolicy())
     eventually(lambda: told[-1] == told[-2])
     assert service.examinations == before
+
+
+# Jobs that run though nobody has let them
+
+
+def busy(world: World, name: str) -> None:
+    now = world.clock.now()
+    life = Life(Stage.BUSY, now, job=Job("acme/demo"))
+    world.parts.roster.put(Entry(name, "g", life, policy="builtin", made_at=now))
+
+
+def test_a_job_that_the_service_has_not_let_run_is_ended_and_one_that_passed_is_not(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = builtin(make_world)
+    let_run: list[Any] = []
+    unchecked: list[Any] = []
+    told = start(world, passed=let_run, unchecked=unchecked)
+    eventually(lambda: told == [WELL])
+    busy(world, "passed")
+    busy(world, "unchecked")
+    log = DecisionLog(world.state / "policy" / "decisions.jsonl")
+    log.write(Decision(world.clock.now(), "passed", "acme/demo", "push", "pass", "", 12, 3))
+    began = world.clock.monotonic()
+    let_pass(world, lambda: unchecked, 1)
+    assert unchecked[0] == Happened(JobUnchecked())
+    assert world.clock.monotonic() - began >= 120
+    assert let_run == []
+
+
+def test_no_job_is_ended_for_what_another_service_has_not_said(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=EXTERNAL)
+    unchecked: list[Any] = []
+    start(world, unchecked=unchecked)
+    busy(world, "unchecked")
+    before = service.examinations
+    let_pass(world, lambda: service.examinations > before + 50, 5)
+    assert unchecked == []

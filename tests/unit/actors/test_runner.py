@@ -112,8 +112,37 @@ def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: Mak
     entry = play.world.parts.roster.get(NAME)
     assert entry is not None
     assert entry.signal_digest == seen.signal_digest
+    assert (entry.policy, seen.policy) == ("off", "off")
+    assert entry.made_at == play.world.clock.now()
     assert "c2VjcmV0" not in "".join(play.world.logged)
     assert all("c2VjcmV0" not in repr(message) for message in play.heard)
+
+
+def test_of_one_that_was_taken_over_it_is_known_whom_it_asks_and_when_it_was_made(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    made_at = world.clock.now() - timedelta(hours=1)
+    seen = Seen(running=True, stage="busy", runner_id=7, created_at=made_at)
+    play = Play(world, Marks(seen, "g", digest("token"), policy="builtin"))
+    play.comes_to("busy")
+    entry = world.parts.roster.get(NAME)
+    assert entry is not None
+    assert (entry.policy, entry.made_at) == ("builtin", made_at)
+
+
+def test_a_job_that_the_policy_has_not_let_run_is_ended_and_its_logs_kept(
+    make_world: MakeWorld,
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(Job(name="test")))
+    play.comes_to("busy")
+    play.happens(lifecycle.JobUnchecked())
+    play.ends()
+    kept = play.world.parts.logs.read(NAME)
+    assert kept is not None
+    assert kept.reason == "runs a job that the policy has not let run"
 
 
 def test_a_guest_is_told_of_the_proxies_and_nobody_else_of_their_password(

@@ -17,6 +17,7 @@ from supervisor import __version__, control, lifecycle
 from supervisor.actors import signals
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.messages import Happened
+from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_tokens import Claim, Refusal, verify
 from supervisor.roster import Entry, digest
 from supervisor.supervision import ChildSpec, Crash
@@ -236,6 +237,45 @@ def test_nothing_else_is_offered_to_guests(
     for path in (doubled, "/", "/v1/tree", "/v1/reconcile", "/v1/debug/crash/fleet", "/static/x"):
         assert client.post(path).status_code in (404, 405)
         assert client.get(path).status_code == 404
+
+
+def decide(world: World, verdict: str) -> None:
+    """Have the policy service decide of the runner's job."""
+    log = DecisionLog(world.state / "policy" / "decisions.jsonl")
+    log.write(Decision(world.clock.now(), NAME, "acme/demo", "push", verdict, "why", 12, 3))
+
+
+REFUSAL = {"data": b"signal=job-refused\nreason=no \x1b[31mevent"}
+
+
+def test_a_guest_that_refuses_its_job_by_itself_is_believed_and_shown_as_such(world: World) -> None:
+    got = run(world, NAME)
+    for _ in range(3):
+        assert post(world, **REFUSAL).status_code == 204
+    eventually(lambda: got == [Happened(lifecycle.JobRefused("no  [31mevent"))] * 3)
+    assert world.parts.verdicts.guests == {"refused": 1}
+    (shown,) = world.parts.verdicts.last()
+    assert (shown["runner"], shown["by"], shown["verdict"]) == (NAME, "guest", "refused")
+
+
+def test_a_refusal_of_the_service_is_not_the_guests_own(world: World) -> None:
+    got = run(world, NAME)
+    decide(world, "fail")
+    assert post(world, **REFUSAL).status_code == 204
+    eventually(lambda: len(got) == 1)
+    assert world.parts.verdicts.guests == {}
+
+
+def test_a_job_that_has_passed_can_not_say_that_it_was_refused(world: World) -> None:
+    got = run(world, NAME)
+    decide(world, "pass")
+    for _ in range(3):
+        assert post(world, **REFUSAL).status_code == 204
+    assert post(world, data=b"signal=job-finished").status_code == 204
+    eventually(lambda: got == [Happened(lifecycle.JobFinished())])
+    assert world.parts.verdicts.guests == {"contradicted": 1}
+    said = world.parts.verdicts.last()[-1]["reason"]
+    assert said == "not believed, as the service has let it run: no  [31mevent"
 
 
 def test_the_control_api_shows_what_is(world: World) -> None:

@@ -395,7 +395,12 @@ POLICY = {
             "time": SINCE, "runner": "fleet-b", "repository": "acme/\x1b[2Jdemo", "event": "push",
             "verdict": "fail", "reason": "no\nreview", "duration_ms": 1210,
         },
+        {
+            "time": SINCE, "runner": "fleet-c", "repository": "", "event": "push",
+            "verdict": "refused", "reason": "no \x1b[31mevent", "duration_ms": None, "by": "guest",
+        },
     ],
+    "guests": {"refused": 3, "contradicted": 1},
     "warnings": ["it stays as it was"],
 }  # fmt: skip
 
@@ -405,20 +410,24 @@ def test_a_healthy_policy_service_is_shown_with_its_last_decisions(serve: Serve)
     done = call("policy", "--socket", socket)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[:6] == [
+    assert lines[:8] == [
         "healthy: it checks jobs at http://10.9.0.1:8643",
         "mode builtin, version 0.1.0",
         "healthy since 2026-11-01 10:00 UTC",
         "workers: 2",
         "decisions since 2026-11-01 10:01 UTC: 1,200 pass, 1 fail",
+        "guests on their own: 3 refused",
+        "jobs that say they were refused, and had passed: 1",
         "warning: it stays as it was",
     ]
-    assert lines[6].split() == [
+    assert lines[8].split() == [
         "DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON",
     ]  # fmt: skip
-    assert "fleet-b" in lines[7]
-    assert lines[7].rstrip().endswith("1,210 ms  no review")
-    assert "fleet-a" in lines[8]
+    assert "fleet-c" in lines[9]
+    assert "refused (guest)" in lines[9]
+    assert "fleet-b" in lines[10]
+    assert lines[10].rstrip().endswith("1,210 ms  no review")
+    assert "fleet-a" in lines[11]
     assert "\x1b" not in done.stdout
     assert json.loads(call("policy", "--json", "--socket", socket).stdout) == POLICY
 

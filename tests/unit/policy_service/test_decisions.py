@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -77,3 +78,35 @@ def test_a_lock_that_is_never_let_go_is_an_error_in_time(tmp_path: Path) -> None
             finally:
                 fcntl.flock(held, fcntl.LOCK_UN)
     log.write(DECISION)
+
+
+def test_a_line_that_was_written_in_part_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = DecisionLog(tmp_path / "decisions.jsonl")
+    log.write(DECISION)
+    before = (tmp_path / "decisions.jsonl").read_bytes()
+    whole = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda file, data: whole(file, data[:10]))
+        with pytest.raises(OSError, match="No space left"):
+            log.write(DECISION)
+    assert (tmp_path / "decisions.jsonl").read_bytes() == before
+
+
+def test_to_see_whether_it_can_be_written_adds_nothing(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "decisions.jsonl")
+    log.write(DECISION)
+    before = (tmp_path / "decisions.jsonl").read_bytes()
+    log.probe()
+    assert (tmp_path / "decisions.jsonl").read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "decisions.jsonl",
+        "decisions.jsonl.lock",
+    ]
+
+
+def test_a_log_that_can_not_be_opened_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "decisions.jsonl").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        DecisionLog(tmp_path / "decisions.jsonl").probe()

@@ -177,3 +177,19 @@ def test_a_check_whose_thread_can_t_start_gives_its_slot_back(
 
 def no_more_threads(_: Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_it_knows_that_no_job_can_be_let_run_for_a_reason_of_its_own(tmp_path: Path) -> None:
+    judge = judge_at(tmp_path)
+    assert judge.unable() == ""
+    policy = tmp_path / "state" / "policy.json"
+    policy.write_text("{")
+    assert judge.unable().startswith("the policy document can't be used: ")
+    policy.unlink()
+    assert judge.unable() == "the policy document can't be read: No such file or directory"
+    policy.write_text("null")
+    (tmp_path / "decisions.jsonl").unlink()
+    (tmp_path / "decisions.jsonl").mkdir()
+    assert judge.unable() == "the decision can't be logged: Is a directory"
+    (tmp_path / "state" / "used-tokens").rmdir()
+    assert judge.unable().startswith("used tokens can't be noted: ")

@@ -1,0 +1,18 @@
+"""The limits that the daemon and the policy service both go by."""
+
+SHARE = 8
+"""Connections of one guest at a time, at one worker: it needs one."""
+
+LEAST_THREADS, MOST_THREADS = 64, 512
+"""Of one worker: so many guests' requests are answered at a time."""
+
+HOST_THREADS = 8
+"""Besides those: for the host itself, which asks whether the service is well."""
+
+OLDER_LOGS = 4
+"""Files of the log of decisions that are kept beside the one that is written."""
+
+
+def threads_for(guests: int) -> int:
+    """Say how many threads a worker needs, so that one guest can't keep the others waiting."""
+    return min(MOST_THREADS, max(LEAST_THREADS, SHARE * guests))

@@ -1,0 +1,118 @@
+"""What was decided of jobs: by the policy service, as its log says, and by guests, as they say."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from supervisor.gateways import decision_log
+from supervisor.gateways.decision_log import Tally
+from supervisor.lifecycle import Job
+
+_PASS = "pass"  # noqa: S105 - a verdict
+REFUSED = "refused"
+CONTRADICTED = "contradicted"
+_SHOWN = 20
+_REMEMBERED = 1000
+_UNBELIEVED = "not believed, as the service has let it run: "
+
+
+class Verdicts:
+    """Both, for any thread; it outlives the actors.
+
+    A guest can refuse a job by itself, where it could not ask. But it runs other people's code, so
+    its word is shown as its own, once for each runner, and is not believed against the service's.
+
+    Args:
+        log: the policy service's, if it is this host's.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._tally = Tally()
+        self._is_fresh = False
+        self._counts: Counter[str] = Counter()
+        self._last: deque[Mapping[str, Any]] = deque(maxlen=_SHOWN)
+        self._heard: dict[str, None] = {}
+        self._lock = Lock()
+
+    @property
+    def tally(self) -> Tally:
+        """The service's, as it was read last."""
+        return self._tally
+
+    @property
+    def complete_since(self) -> datetime | None:
+        """Since when no decision has been missed, up to the last reading; None if not known."""
+        return self._tally.complete_since if self._is_fresh else None
+
+    @property
+    def guests(self) -> Mapping[str, int]:
+        """How many have refused by themselves, and how many against what the service said."""
+        return dict(self._counts)
+
+    def read(self, now: datetime) -> Tally:
+        """Read what the service has decided since.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        with self._lock:
+            self._is_fresh = False
+            self._tally = decision_log.follow(self._log, self._tally, now)
+            self._is_fresh = True
+            return self._tally
+
+    def has_passed(self, runner: str) -> bool:
+        """Tell whether the service has let a runner's job run, as far as was read."""
+        decided = self._tally.decided.get(runner)
+        return decided is not None and decided.verdict == _PASS
+
+    def hear(self, runner: str, job: Job | None, reason: str, now: datetime) -> bool:
+        """Take a guest's word that its job was refused; tell whether it is to be believed.
+
+        Args:
+            runner: its name.
+            job: what its guest has said of that before.
+            reason: in the guest's words; printable, and short.
+            now: the time.
+        """
+        with suppress(OSError):  # then what was known before has to do
+            self.read(now)
+        decided = self._tally.decided.get(runner)
+        if decided is not None and decided.verdict != _PASS:
+            return True  # that is in the log
+        believed = decided is None
+        self._note(runner, job or Job(), reason, believed=believed, now=now)
+        return believed
+
+    def last(self) -> tuple[Mapping[str, Any], ...]:
+        """Give the latest, the oldest first: the service's, and guests' own."""
+        with self._lock:
+            both = (*self._tally.last, *self._last)
+        return tuple(sorted(both, key=lambda one: str(one["time"]))[-_SHOWN:])
+
+    def _note(self, runner: str, job: Job, reason: str, *, believed: bool, now: datetime) -> None:
+        with self._lock:
+            if runner in self._heard:
+                return  # whatever it says again
+            self._heard[runner] = None
+            if len(self._heard) > _REMEMBERED:
+                del self._heard[next(iter(self._heard))]
+            self._counts[REFUSED if believed else CONTRADICTED] += 1
+            said = {
+                "time": now.isoformat(timespec="milliseconds"),
+                "runner": runner,
+                "repository": job.repository,
+                "event": job.event,
+                "verdict": REFUSED,
+                "reason": reason if believed else _UNBELIEVED + reason,
+                "duration_ms": None,
+                "by": "guest",
+            }
+            self._last.append(said)

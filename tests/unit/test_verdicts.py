@@ -1,0 +1,79 @@
+"""What was decided of jobs: by the service, and by guests."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from supervisor.lifecycle import Job
+from supervisor.policy_service.decisions import Decision, DecisionLog
+from supervisor.verdicts import Verdicts
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+JOB = Job("acme/demo", event="push")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "decisions.jsonl"
+
+
+@pytest.fixture
+def verdicts(path: Path) -> Verdicts:
+    return Verdicts(path)
+
+
+def decide(path: Path, verdict: str, runner: str = "fleet-a", at: datetime = NOW) -> None:
+    DecisionLog(path).write(Decision(at, runner, "acme/demo", "push", verdict, "why", 12, 3))
+
+
+def test_what_the_service_has_let_run_is_known_when_its_log_was_read(
+    verdicts: Verdicts, path: Path
+) -> None:
+    decide(path, "pass")
+    decide(path, "fail", "fleet-b")
+    assert not verdicts.has_passed("fleet-a")
+    verdicts.read(NOW)
+    assert verdicts.has_passed("fleet-a")
+    assert not verdicts.has_passed("fleet-b")
+    assert not verdicts.has_passed("fleet-c")
+
+
+def test_a_log_that_can_not_be_read_now_is_not_known_to_be_complete(
+    verdicts: Verdicts, path: Path
+) -> None:
+    verdicts.read(NOW)
+    assert verdicts.complete_since == NOW
+    path.mkdir()
+    with pytest.raises(OSError, match="no regular file"):
+        verdicts.read(NOW)
+    assert verdicts.complete_since is None
+    path.rmdir()
+    verdicts.read(NOW)
+    assert verdicts.complete_since == NOW
+
+
+def test_a_guest_is_heard_where_the_log_can_not_be_read(verdicts: Verdicts, path: Path) -> None:
+    path.mkdir()
+    assert verdicts.hear("fleet-a", None, "no event", NOW)
+    assert verdicts.guests == {"refused": 1}
+
+
+def test_both_are_shown_in_their_order(verdicts: Verdicts, path: Path) -> None:
+    decide(path, "pass")
+    verdicts.hear("fleet-b", JOB, "no event", NOW + timedelta(seconds=1))
+    decide(path, "fail", "fleet-c", NOW + timedelta(seconds=2))
+    verdicts.read(NOW)
+    shown = verdicts.last()
+    assert [one["runner"] for one in shown] == ["fleet-a", "fleet-b", "fleet-c"]
+    assert (shown[1]["repository"], shown[1]["event"]) == ("acme/demo", "push")
+
+
+def test_however_many_guests_refuse_the_last_are_kept(verdicts: Verdicts) -> None:
+    for number in range(2000):
+        verdicts.hear(f"fleet-{number}", JOB, "no event", NOW + timedelta(seconds=number))
+    assert verdicts.guests == {"refused": 2000}
+    assert len(verdicts.last()) == 20
+    assert len(verdicts._heard) == 1000
