@@ -211,6 +211,18 @@ def test_a_size_that_is_none_is_refused(size: int) -> None:
     assert fault(gzip.compress(_members() + bytes(header) + bytes(1024)))
 
 
+def test_a_map_of_holes_without_an_end_is_not_read() -> None:
+    member, content = file("x", b"1000000000\n" + b"1\n" * 2**20)
+    member.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "x",
+        "GNU.sparse.realsize": "1",
+    }
+    said = fault(packed((member, content), style=tarfile.PAX_FORMAT))
+    assert "header that is too large" in said
+
+
 def test_a_chain_of_headers_without_an_end_is_refused() -> None:
     long = special("././@LongLink", tarfile.GNUTYPE_LONGNAME)[0]
     long.size = 2
@@ -223,6 +235,7 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     few = [file(f"x{number}", b"") for number in range(90)]
     assert fault(packed(*few)) == ""
     assert "more than 100 files" in fault(packed(*few, *[file(f"y{n}", b"") for n in range(20)]))
+    assert "more than 100 files" in fault(packed(*[directory("x")] * 110))
     # Directories that no member stands for count as well.
     deep = [file("/".join(f"{a}{b}" for b in range(50)), b"") for a in "xyz"]
     assert "more than 100 files" in fault(packed(*deep))
