@@ -201,6 +201,8 @@ def _kind(member: tarfile.TarInfo) -> str:
 
 def _name(written: str) -> str:
     """Read a name as a path below the archive's root; that itself is empty."""
+    if not written:  # of "/", tarfile shows nothing
+        raise _Refused("it holds what has no name")
     if written.startswith("/"):
         raise _Refused(f"{_quoted(written)} is an absolute path")
     parts = [part for part in written.split("/") if part not in {"", "."}]
@@ -226,7 +228,7 @@ def _check_symlink(name: str, target: str) -> None:
     is_inside = ups <= name.count("/") and ".." not in parts[ups:]
     if not target or target.startswith("/") or not is_inside:
         raise _Refused(f"{_quoted(name)} is a link that leads out of it, to {_quoted(target)}")
-    _name("/".join(parts[ups:]))
+    _name("/".join(parts[ups:]) or ".")
 
 
 def _quoted(name: str) -> str:
