@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import tarfile
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -282,6 +283,29 @@ def test_whatever_passes_writes_nothing_elsewhere(members: list[Member]) -> None
             links[f"{place}/{name}".strip("/")] = member.linkname
     for place, target in links.items():
         assert _resolved(place.rpartition("/")[0], target, links) is not None, (place, target)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MEMBERS, st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
+def test_gnu_tar_writes_nothing_elsewhere_of_what_passes(
+    tmp_path_factory: pytest.TempPathFactory, members: list[Member], style: int
+) -> None:
+    content = packed(*members, style=style)
+    if fault(content):
+        return
+    outside = tmp_path_factory.mktemp("outside")
+    inside = outside / "home" / "runner"
+    inside.mkdir(parents=True)
+    # It fails at what it can't make, such as a file named `a/.`, and goes on.
+    subprocess.run(
+        ["tar", "-xzf", "-"], input=content, cwd=inside, check=False, stderr=subprocess.DEVNULL
+    )
+    assert (inside / "run.sh").is_file()
+    assert [path.name for path in outside.iterdir()] == ["home"]
+    assert [path.name for path in inside.parent.iterdir()] == ["runner"]
+    for path in inside.rglob("*"):
+        with suppress(OSError, RuntimeError):  # to nowhere, or in circles
+            assert path.resolve(strict=True).is_relative_to(inside), path
 
 
 def _resolved(start: str, path: str, links: dict[str, str], depth: int = 0) -> str | None:
