@@ -197,13 +197,13 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_loses_one_and_leaves_nothing_half_done(full_disk: Path) -> None:
     store = LogStore(full_disk / "logs")
-    save = {"reason": "a test", "at": NOW, "keep": 5, "most_bytes": 1 << 20}
-    store.save("one", "short\n", **save)  # type: ignore[arg-type]
+    save: dict[str, Any] = {"reason": "a test", "at": NOW, "keep": 5, "most_bytes": 1 << 20}
+    store.save("one", "short\n", **save)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        store.save("two", "x" * 100_000, **save)  # type: ignore[arg-type]
+        store.save("two", "x" * 100_000, **save)
     assert caught.value.errno == errno.ENOSPC
     assert [path.name for path in (full_disk / "logs").iterdir()] == ["one.log"]
-    store.save("three", "short\n", **save)  # type: ignore[arg-type]
+    store.save("three", "short\n", **save)
     assert {kept.runner for kept in store.listing()} == {"one", "three"}
 
 
