@@ -30,6 +30,7 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
     world: World, fault: dict[str, Any], blamed: str
 ) -> None:
     world.daemon.config["reconcile-interval"] = "2s"
+    world.daemon.hurry("supervisor.github.gate._FIRST_DELAY_S", 0.2)
     world.start()
     before = world.names()
     failing = world.fail(path_pattern=API, **fault)

@@ -163,12 +163,13 @@ class Guests:
         programs: Mapping[str, str] | None = None,
         policy_limit_s: int = 75,
         admission_limit_s: int = 120,
+        linger_s: int = 20,
         **changes: Any,
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script.
 
-        Its image may get further programs: shell scripts by their paths. Its watch over the policy
-        and its wait for being admitted may be made shorter.
+        Its image may get further programs: shell scripts by their paths. Its watch over the policy,
+        its wait for being admitted and its stay after a failure may be made shorter.
         """
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
@@ -184,10 +185,13 @@ class Guests:
         }
         template = replace(self.template, image=image or self.template.image)
         script = user_data(GuestParameters(**given))
-        assert "\nPOLICY_LIMIT_S=75\n" in script
-        script = script.replace("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}")
-        assert "\nADMISSION_LIMIT_S=120\n" in script
-        script = script.replace("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}")
+        for usual, chosen in (
+            ("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}"),
+            ("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}"),
+            ("LINGER_S=20", f"LINGER_S={linger_s}"),
+        ):
+            assert f"\n{usual}\n" in script
+            script = script.replace(usual, chosen)
         request = instance_request(template, name=name, user_data=script, metadata={})
         request["ephemeral"] = ephemeral
         self.lxd.create(request, limit_s=60)

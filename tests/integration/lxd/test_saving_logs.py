@@ -135,16 +135,17 @@ def test_a_directory_that_is_a_link_shows_the_guests_own_files_at_most(saving: S
 @pytest.mark.parametrize(
     ("shell", "remark"),
     [
-        ("while :; do sleep 1; done", "(is cut off after 7 s)"),
+        ("while :; do sleep 1; done", "(is cut off after 2 s)"),
         ("trap '' TERM HUP; yes", "(is cut at "),
-        ("while :; do echo x; sleep 0.1; done", "(is cut off after 7 s)"),
-        ("yes >&2 & exec sleep 600", "(is cut off after 7 s)"),
+        ("while :; do echo x; sleep 0.1; done", "(is cut off after 2 s)"),
+        ("yes >&2 & exec sleep 600", "(is cut off after 2 s)"),
         ("kill -9 -1", ""),
     ],
 )
 def test_a_guest_with_another_shell_is_kept_within_limits_and_goes(
-    saving: Saving, shell: str, remark: str
+    saving: Saving, monkeypatch: pytest.MonkeyPatch, shell: str, remark: str
 ) -> None:
+    monkeypatch.setattr("supervisor.instance_work._COMMAND_S", 2.0)
     text = saving.of(
         f"""
         echo on the console
