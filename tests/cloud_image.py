@@ -112,17 +112,16 @@ def write_metadata(path: Path) -> None:
 
 
 def build_rootfs(release: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
-        # In memory: dpkg syncs each of the thousands of files that it unpacks.
-        with mounted("tmpfs", Path(scratch)):
-            root = Path(scratch) / "root"
-            run("debootstrap", "--variant=minbase", release, str(root), mirror(release))
-            with mounted("proc", root / "proc"):
-                furnish(root, lambda *command: run("chroot", str(root), *command))
-            partial = target.with_suffix(".partial")
-            options = ("-noappend", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "3")
-            run("mksquashfs", str(root), str(partial), "-quiet", *options)
-            partial.rename(target)
+    # In memory: dpkg syncs each of the thousands of files that it unpacks.
+    with tempfile.TemporaryDirectory() as scratch, mounted("tmpfs", Path(scratch)):
+        root = Path(scratch) / "root"
+        run("debootstrap", "--variant=minbase", release, str(root), mirror(release))
+        with mounted("proc", root / "proc"):
+            furnish(root, lambda *command: run("chroot", str(root), *command))
+        partial = target.with_suffix(".partial")
+        options = ("-noappend", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "3")
+        run("mksquashfs", str(root), str(partial), "-quiet", *options)
+        partial.rename(target)
 
 
 def furnish(root: Path, inside: Callable[..., None]) -> None:

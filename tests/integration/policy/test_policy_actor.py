@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_fleet import HOST, GitHub, PolicyFleet, exists, free_port, wait
+from policy_fleet import HOST, GitHub, PolicyFleet, exists, wait
+from ports import free_port
 
 from supervisor.supervision import Crash
 
