@@ -56,7 +56,6 @@ def test_the_same_script_works_in_a_stock_system_with_cloud_init(
 def test_a_stock_system_powers_off_when_its_application_is_refused(
     guests: Guests, inbox: Inbox, cloud_image: str
 ) -> None:
-    # How long it stays by itself the tiny guest shows.
     name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64, linger_s=2)
     guests.wait_until_failed(name)
     guests.wait_until_gone(name)
