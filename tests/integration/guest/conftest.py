@@ -246,17 +246,7 @@ class Guests:
 
 @pytest.fixture
 def guests(lxd: Lxd, real_lxd: PrivateLxd, inbox: Inbox) -> Guests:
-    template = InstanceTemplate(
-        type="container",
-        image=real_lxd.image,
-        pool=real_lxd.pool,
-        network=real_lxd.network,
-        profiles=(real_lxd.profile,),
-        cpu=1,
-        memory="512MiB",
-        disk="4GiB",
-    )
-    return Guests(lxd, inbox, template)
+    return Guests(lxd, inbox, real_lxd.template(memory="512MiB", disk="4GiB"))
 
 
 def pack_application(script: str) -> bytes:
