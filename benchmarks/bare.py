@@ -12,7 +12,7 @@ import pylxd
 from daemon import Place
 from watch import client
 
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.instances import instance_request
 
 _METADATA = {
     "user.supervisor.installation": "bench",
@@ -52,16 +52,7 @@ class BareLoop:
 
     def _request(self, name: str, user_data: str) -> dict[str, Any]:
         place = self._place
-        template = InstanceTemplate(
-            type="container",
-            image=place.image,
-            pool=place.pool,
-            network=place.network,
-            profiles=(place.profile,),
-            cpu=1,
-            memory="256MiB",
-            disk="1GiB",
-        )
+        template = place.template(memory="256MiB", disk="1GiB")
         return instance_request(template, name=name, user_data=user_data, metadata=_METADATA)
 
     def _client(self) -> pylxd.Client:

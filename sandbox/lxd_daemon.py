@@ -168,7 +168,11 @@ class LxdDaemon:
         if self._path_entry is not None:
             kept["PATH"] = f"{self._path_entry}{os.pathsep}{kept.get('PATH', os.defpath)}"
         # The resolved path is what tells this daemon's processes from others' later.
-        return {**kept, "LXD_DIR": str(self._directory.resolve())}
+        directory = str(self._directory.resolve())
+        # A place without templates: so LXD leaves out lxcfs, whose views of /proc no guest here
+        # needs, and whose hook has each container end half a second later
+        # (/usr/share/lxcfs/lxc.reboot.hook).
+        return {**kept, "LXD_DIR": directory, "LXD_LXC_TEMPLATE_CONFIG": directory}
 
     def _mount_memory(self) -> None:
         if self._memory is None or os.path.ismount(self._directory):

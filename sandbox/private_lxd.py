@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from sandbox.image import build_image
 from sandbox.lxd_daemon import LxdDaemon, free_subnet, remove_directory
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.instances import InstanceTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +54,19 @@ class PrivateLxd:
     network: str
     profile: str
     image: str
+
+    def template(self, *, memory: str = "128MiB", disk: str = "64MiB") -> InstanceTemplate:
+        """Return what a container here is made from."""
+        return InstanceTemplate(
+            type="container",
+            image=self.image,
+            pool=self.pool,
+            network=self.network,
+            profiles=(self.profile,),
+            cpu=1,
+            memory=memory,
+            disk=disk,
+        )
 
 
 @contextmanager

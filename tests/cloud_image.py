@@ -112,14 +112,15 @@ def write_metadata(path: Path) -> None:
 
 
 def build_rootfs(release: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+    # In memory: dpkg syncs each of the thousands of files that it unpacks.
+    with tempfile.TemporaryDirectory() as scratch, mounted("tmpfs", Path(scratch)):
         root = Path(scratch) / "root"
         run("debootstrap", "--variant=minbase", release, str(root), mirror(release))
-        with mounted_proc(root):
+        with mounted("proc", root / "proc"):
             furnish(root, lambda *command: run("chroot", str(root), *command))
         partial = target.with_suffix(".partial")
-        options = ("-noappend", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "3", "-quiet")
-        run("mksquashfs", str(root), str(partial), *options)
+        options = ("-noappend", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "3")
+        run("mksquashfs", str(root), str(partial), "-quiet", *options)
         partial.rename(target)
 
 
@@ -142,12 +143,12 @@ def furnish(root: Path, inside: Callable[..., None]) -> None:
 
 
 @contextmanager
-def mounted_proc(root: Path) -> Iterator[None]:
-    run("mount", "-t", "proc", "proc", str(root / "proc"))
+def mounted(kind: str, directory: Path) -> Iterator[None]:
+    run("mount", "-t", kind, kind, str(directory))
     try:
         yield
     finally:
-        run("umount", str(root / "proc"))
+        run("umount", str(directory))
 
 
 def mirror(release: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,12 +22,6 @@ from supervisor.supervision import ChildSpec, SystemClock
 
 HOST = "127.0.0.1"
 LIMIT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 class WrongClock(SystemClock):

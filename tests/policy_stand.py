@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 
 import requests
 from policy_world import World, body, page_of
+from ports import free_port
 from requests.adapters import HTTPAdapter
 
 from supervisor.policy_tokens import issue
@@ -191,14 +191,6 @@ def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.02)
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def settings_for(api_url: str, directory: Path, **changes: Any) -> dict[str, Any]:

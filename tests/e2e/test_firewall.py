@@ -228,7 +228,7 @@ def test_what_others_do_to_it_is_undone_within_a_second_while_jobs_run(guarded: 
         began = world.daemon.now()
         nft(*deed.format(table(world)).split())
         done = datetime.now(timezone.utc)
-        wait_until(lambda: shown(world)["healed"] == count, f"{name}: it is undone")  # noqa: B023
+        wait_until(lambda n=count: shown(world)["healed"] == n, f"{name}: it is undone")
         assert (_told_of(world, "the firewall was changed, and is put back: ", began) - done) < (
             timedelta(seconds=HEALED_S)
         ), name

@@ -30,6 +30,7 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
     world: World, fault: dict[str, Any], blamed: str
 ) -> None:
     world.daemon.config["reconcile-interval"] = "2s"
+    world.daemon.hurry("supervisor.github.gate._FIRST_DELAY_S", 0.2)
     world.start()
     before = world.names()
     failing = world.fail(path_pattern=API, **fault)
@@ -50,8 +51,9 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
 
 def test_a_failing_registration_is_tried_ever_more_seldom(world: World) -> None:
     failing = world.fail(status=500, **REGISTER)
+    world.daemon.hurry("supervisor.github.gate._FIRST_DELAY_S", 0.5)
     world.daemon.start()
-    # Two at once; then one at a time, two seconds after the second, four after the third.
+    # Two at once; then one at a time, one second after the second, two after the third.
     world.hits(failing, 4)
 
     def failed_at() -> list[datetime]:
@@ -61,8 +63,8 @@ def test_a_failing_registration_is_tried_ever_more_seldom(world: World) -> None:
 
     wait_until(lambda: len(failed_at()) >= 4, "the failures are logged")
     _, second, third, fourth = failed_at()
-    assert (third - second).total_seconds() >= 1.5
-    assert (fourth - third).total_seconds() >= 3.5
+    assert (third - second).total_seconds() >= 0.75
+    assert (fourth - third).total_seconds() >= 1.75
     world.github.faults.clear()
     world.wait_whole()
 

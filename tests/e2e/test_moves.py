@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,11 @@ def working(world: World) -> Working:
     return Working(world)
 
 
+def refusals_are_soon_believed(world: World) -> None:
+    """Have GitHub asked again sooner for a runner that it has refused to let go."""
+    world.daemon.hurry("supervisor.lifecycle.answers._FIRST_RETIRE_DELAY", timedelta(seconds=3))
+
+
 @pytest.mark.parametrize("path", ["other", "acme/demo"])
 def test_a_changed_path_moves_the_idle_runner_and_lets_the_busy_one_finish(
     working: Working, path: str
@@ -109,6 +115,7 @@ def test_a_job_that_began_unheard_is_safe_though_nobody_may_ask_at_the_former_pl
     """No daemon heard of it, and GitHub does not show it: only the guest itself can."""
     world = working.world
     world.daemon.kill()
+    refusals_are_soon_believed(world)
     gate = world.gate()
     unheard = world.queue(gate.script)
     assert world.wait_in_progress(unheard) == working.idle
@@ -127,10 +134,11 @@ def test_a_job_that_began_unheard_is_safe_though_nobody_may_ask_at_the_former_pl
 def test_an_idle_runner_goes_though_nobody_may_ask_at_the_former_place(working: Working) -> None:
     world = working.world
     world.daemon.kill()
+    refusals_are_soon_believed(world)
     world.fail(path_pattern="*/orgs/acme/*", status=404)
     world.daemon.configure(path="other")
     world.daemon.start()
-    wait_until(lambda: working.idle not in world.instances(), "it has been let go", 90)
+    wait_until(lambda: working.idle not in world.instances(), "it has been let go")
     wait_until(lambda: len(working.at("other")) == 2, "the fleet has moved")
     (problem,) = world.status()["problems"]
     assert problem.startswith("acme: could not ")

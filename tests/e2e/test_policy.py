@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ports import free_port
 
 from sandbox.image import build_image
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.conftest import free_port
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:

@@ -283,24 +283,26 @@ def test_who_may_not_set_rules_is_told_to_be_root(ground: Ground) -> None:
 # What is wanted
 
 
-def filters() -> bool:
-    return True
+def asked(lxd: Any, names: Names, config: Config, *, with_runners: bool) -> Surroundings:
+    """Ask where the kernel lets LXD filter IPv6."""
+    return ask(lxd, names, lambda: True, config, with_runners=with_runners)
 
 
 def test_what_is_asked_is_the_bridge_the_names_and_if_wanted_the_runners() -> None:
     lxd = FakeLxd()
     lxd.put("fleet-a")
-    lxd.there["fleet-a"].config["volatile.eth0.hwaddr"] = MAC.upper()  # type: ignore[index]
+    config_of: Any = lxd.there["fleet-a"].config
+    config_of["volatile.eth0.hwaddr"] = MAC.upper()
     names = Names(lambda _host: (ip_interface("10.7.7.7/32").ip,))
     config = configured(http_proxy="http://proxy.example:3128")
-    found = ask(lxd, names, filters, config, with_runners=False)  # type: ignore[arg-type]
+    found = asked(lxd, names, config, with_runners=False)
     assert (found.bridge, found.runners) == ((ip_interface("127.0.0.1/24"),), None)
     assert found.addresses == {"proxy.example": (ip_interface("10.7.7.7/32").ip,)}
     assert (found.error, found.warnings) == ("", ())
-    found = ask(lxd, names, filters, config, with_runners=True)  # type: ignore[arg-type]
+    found = asked(lxd, names, config, with_runners=True)
     assert found.runners == {MAC: "fleet-a"}
     lxd.fail("instances", LxdUnavailable("LXD is not running"))
-    found = ask(lxd, names, filters, config, with_runners=True)  # type: ignore[arg-type]
+    found = asked(lxd, names, config, with_runners=True)
     assert (found.runners, found.error) == (None, "")
 
 
@@ -318,7 +320,7 @@ def test_why_the_bridge_is_not_known_is_told_apart_from_lxds_being_away(
 ) -> None:
     lxd = FakeLxd()
     lxd.fail("bridge_addresses", error)
-    found = ask(lxd, Names(), filters, configured(), with_runners=True)  # type: ignore[arg-type]
+    found = asked(lxd, Names(), configured(), with_runners=True)
     assert (found.bridge, found.error, found.outage) == ((), str(error), outage)
 
 
@@ -332,8 +334,8 @@ def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_passwo
 
     names = Names(look_up)
     config = configured(http_proxy="http://user:secret@proxy.example:3128")
-    assert ask(FakeLxd(), names, filters, config, with_runners=False).warnings == ()  # type: ignore[arg-type]
-    found = ask(FakeLxd(), names, filters, config, with_runners=False)  # type: ignore[arg-type]
+    assert asked(FakeLxd(), names, config, with_runners=False).warnings == ()
+    found = asked(FakeLxd(), names, config, with_runners=False)
     assert found.warnings == (
         (
             "http-proxy: proxy.example can't be looked up (no name server answers); it stays open "
@@ -341,13 +343,13 @@ def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_passwo
         ),
     )
     assert not found.error
-    never = ask(FakeLxd(), Names(look_up), filters, config, with_runners=False)  # type: ignore[arg-type]
+    never = asked(FakeLxd(), Names(look_up), config, with_runners=False)
     assert never.warnings[0].endswith("it is open only where the denylist lets it be")
 
 
 def test_a_proxy_that_only_this_host_reaches_is_warned_of() -> None:
     config = configured(http_proxy="http://127.0.0.1:3128")
-    found = ask(FakeLxd(), Names(), filters, config, with_runners=False)  # type: ignore[arg-type]
+    found = asked(FakeLxd(), Names(), config, with_runners=False)
     (warning,) = found.warnings
     assert "127.0.0.1 is 127.0.0.1 to this host, which is nothing that guests" in warning
 
@@ -359,15 +361,15 @@ def test_a_proxy_that_only_this_host_reaches_is_warned_of() -> None:
 def test_ipv6_that_lxd_can_not_filter_is_closed_and_warned_of(firewall: str, who: str) -> None:
     config = configured(firewall=firewall)
 
-    def asked(*, filtered: bool) -> Surroundings:
+    def found_if(*, filtered: bool) -> Surroundings:
         lxd: Any = FakeLxd()
         return ask(lxd, Names(), lambda: filtered, config, with_runners=False)
 
-    found = asked(filtered=False)
+    found = found_if(filtered=False)
     assert "net.bridge.bridge-nf-call-ip6tables=1" in found.warnings[-1]
     assert f"until then {who}" in found.warnings[-1]
     assert firewall_work.policy_of(config, found).closes_ipv6
-    found = asked(filtered=True)
+    found = found_if(filtered=True)
     assert not any("ip6tables" in warning for warning in found.warnings)
     assert not firewall_work.policy_of(config, found).closes_ipv6
 
@@ -375,9 +377,9 @@ def test_ipv6_that_lxd_can_not_filter_is_closed_and_warned_of(firewall: str, who
 def test_of_an_external_firewall_neither_lxd_nor_a_name_server_is_asked() -> None:
     config = configured(firewall="external", http_proxy="http://proxy.example:3128")
     lxd: Any = FakeLxd()
-    asked: list[str] = []
-    names = Names(lambda host: asked.append(host) or ())  # type: ignore[func-returns-value]
-    found = ask(lxd, names, filters, config, with_runners=True)
-    assert (lxd.calls, asked, found.bridge) == ([], [], ())
+    looked_up: list[str] = []
+    names = Names(lambda host: looked_up.append(host) or ())  # type: ignore[func-returns-value]
+    found = asked(lxd, names, config, with_runners=True)
+    assert (lxd.calls, looked_up, found.bridge) == ([], [], ())
     (warning,) = found.warnings
     assert "nothing here holds the guests" in warning

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_world import FakeLxd
@@ -41,9 +42,13 @@ def lxd() -> FakeLxd:
     return FakeLxd()
 
 
+def work_on(lxd: Any, name: str) -> InstanceWork:
+    return InstanceWork(lxd, name, Limits())
+
+
 @pytest.fixture
 def work(lxd: FakeLxd) -> InstanceWork:
-    return InstanceWork(lxd, NAME, Limits())  # type: ignore[arg-type]
+    return work_on(lxd, NAME)
 
 
 def test_an_instance_is_made_started_marked_and_removed(lxd: FakeLxd, work: InstanceWork) -> None:
@@ -115,13 +120,13 @@ def test_a_fault_of_ours_is_not_hidden(lxd: FakeLxd, work: InstanceWork) -> None
 def test_a_job_that_has_begun_has_left_a_log(logs: tuple[str, ...], *, begun: bool) -> None:
     lxd = FakeLxd()
     lxd.diagnostics["r1"] = logs
-    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(begun)  # type: ignore[arg-type]
+    assert work_on(lxd, "r1").inspect() == Inspected(begun)
 
 
 def test_a_guest_that_lxd_can_not_look_into_tells_nothing() -> None:
     lxd = FakeLxd()
     lxd.fail("output_of", LxdUnavailable("no agent"))
-    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(None)  # type: ignore[arg-type]
+    assert work_on(lxd, "r1").inspect() == Inspected(None)
 
 
 @pytest.mark.parametrize(("data", "begun"), [(b"Worker_1\n", True), (b"Runner_1\n", None)])
@@ -130,7 +135,7 @@ def test_a_guest_that_answers_only_in_part_is_believed_as_far(
 ) -> None:
     lxd = FakeLxd()
     monkeypatch.setattr(lxd, "output_of", lambda *_, **__: Output(data, "(is cut off after 7 s)"))
-    assert InstanceWork(lxd, "r1", Limits()).inspect() == Inspected(begun)  # type: ignore[arg-type]
+    assert work_on(lxd, "r1").inspect() == Inspected(begun)
 
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

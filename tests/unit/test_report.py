@@ -24,12 +24,12 @@ CONFIG = parse({"name": "fleet", "path": "acme", "token": "s", "virtual-machines
 GITHUB = {"credential": "a token", "renewed": False, "expires_at": None}
 
 
-def node(id_: str, state: str = "ready", path: str = "", **more: object) -> TreeNode:
+def node(id_: str, state: str = "ready", path: str = "", **more: Any) -> TreeNode:
     made = TreeNode(
         id=id_, path=path or f"root/{id_}", kind=Kind.WORKER, actor="A", alive=True,
         state=state, since=NOW,
     )  # fmt: skip
-    return replace(made, **more)  # type: ignore[arg-type]
+    return replace(made, **more)
 
 
 def root(*children: TreeNode) -> TreeNode:

@@ -45,8 +45,8 @@ def config(tmp_path: Path, **given: Any) -> Config:
     return parse({**minimum, **keys}, "x")
 
 
-def ensure(lxd: FakeLxd, configured: Config) -> PoolReady | PoolFailed:
-    return StorageWork(lxd, configured).ensure()  # type: ignore[arg-type]
+def ensure(lxd: Any, configured: Config) -> PoolReady | PoolFailed:
+    return StorageWork(lxd, configured).ensure()
 
 
 def reason(lxd: FakeLxd, configured: Config) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ def begun(*names: str) -> Trials:
     return trials
 
 
-def failed(stage: Stage, **more: object) -> Life:
+def failed(stage: Stage, **more: Any) -> Life:
     life = Life(Stage.FAILED, NOW, "broken", failed_in=stage)
-    return replace(life, **more)  # type: ignore[arg-type]
+    return replace(life, **more)
 
 
 @pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BOOTING])

@@ -7,10 +7,9 @@ must be bounded comes from addresses of its own, as guests' connections do.
 from __future__ import annotations
 
 import logging
-import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -39,19 +38,6 @@ SOON_S = 3.0
 ENDPOINT = f"/v1/runners/{NAME}/signals".encode()
 OTHERS = f"/v1/runners/{OTHER}/signals".encode()
 RIGHT = b"Authorization: Bearer right"
-
-
-@pytest.fixture
-def service(make_world: MakeWorld) -> Service:
-    return Service(make_world(signals={"port": free_port()}))
-
-
-@pytest.fixture
-def many_descriptors() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def status_of(answer: bytes) -> int:

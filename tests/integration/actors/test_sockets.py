@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -26,19 +25,6 @@ from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.supervision import ChildSpec, Crash
 
 MakeWorld = Callable[..., World]
-
-
-@pytest.fixture
-def service(make_world: MakeWorld) -> Service:
-    return Service(make_world(signals={"port": free_port()}))
-
-
-@pytest.fixture
-def many_descriptors() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_guests_report_at_the_bridges_address(service: Service) -> None:

@@ -164,12 +164,13 @@ class Guests:
         policy_limit_s: int = 75,
         admission_limit_s: int = 120,
         begun_limit_s: int = 1800,
+        linger_s: int = 20,
         **changes: Any,
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script.
 
-        Its image may get further programs: shell scripts by their paths. Its watch over the policy
-        and its wait for being admitted may be made shorter.
+        Its image may get further programs: shell scripts by their paths. Its watch over the policy,
+        its wait for being admitted and its stay after a failure may be made shorter.
         """
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
@@ -185,13 +186,15 @@ class Guests:
         }
         template = replace(self.template, image=image or self.template.image)
         script = user_data(GuestParameters(**given))
-        assert "\nPOLICY_LIMIT_S=75\n" in script
-        script = script.replace("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}")
-        assert "\nADMISSION_LIMIT_S=120\n" in script
-        script = script.replace("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}")
-        assert "\nBEGUN_LIMIT_S=1800\nBEGUN_LOOK_S=15\n" in script
-        begun = f"BEGUN_LIMIT_S={begun_limit_s}\nBEGUN_LOOK_S=1"
-        script = script.replace("BEGUN_LIMIT_S=1800\nBEGUN_LOOK_S=15", begun)
+        for usual, chosen in (
+            ("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}"),
+            ("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}"),
+            ("LINGER_S=20", f"LINGER_S={linger_s}"),
+            ("BEGUN_LIMIT_S=1800", f"BEGUN_LIMIT_S={begun_limit_s}"),
+            ("BEGUN_LOOK_S=15", "BEGUN_LOOK_S=1"),
+        ):
+            assert f"\n{usual}\n" in script
+            script = script.replace(usual, chosen)
         request = instance_request(template, name=name, user_data=script, metadata={})
         request["ephemeral"] = ephemeral
         self.lxd.create(request, limit_s=60)
@@ -246,17 +249,7 @@ class Guests:
 
 @pytest.fixture
 def guests(lxd: Lxd, real_lxd: PrivateLxd, inbox: Inbox) -> Guests:
-    template = InstanceTemplate(
-        type="container",
-        image=real_lxd.image,
-        pool=real_lxd.pool,
-        network=real_lxd.network,
-        profiles=(real_lxd.profile,),
-        cpu=1,
-        memory="512MiB",
-        disk="4GiB",
-    )
-    return Guests(lxd, inbox, template)
+    return Guests(lxd, inbox, real_lxd.template(memory="512MiB", disk="4GiB"))
 
 
 def pack_application(script: str) -> bytes:

@@ -25,7 +25,9 @@ TOKEN = "signal-token-of-the-test"
 def test_the_same_script_works_in_a_stock_system_with_cloud_init(
     guests: Guests, inbox: Inbox, cloud_image: str
 ) -> None:
-    found = "$(grep -rlF {} /var /etc /run /home /opt /tmp 2>/dev/null | sort | xargs)"
+    # Through a pipe: tests that run meanwhile look for it in all processes' arguments.
+    places = "/var /etc /run /home /opt /tmp"
+    found = f"$(printf %s {{}} | grep -rlF -f - {places} 2>/dev/null | sort | xargs)"
     jit = found.format(f"{JIT_CONFIG[:9]}''{JIT_CONFIG[9:]}")
     token = found.format(f"{TOKEN[:9]}''{TOKEN[9:]}")
     said = guests.run(
@@ -54,7 +56,7 @@ def test_the_same_script_works_in_a_stock_system_with_cloud_init(
 def test_a_stock_system_powers_off_when_its_application_is_refused(
     guests: Guests, inbox: Inbox, cloud_image: str
 ) -> None:
-    name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64)
+    name = guests.start("exit 0", image=cloud_image, application_sha256="0" * 64, linger_s=2)
     guests.wait_until_failed(name)
     guests.wait_until_gone(name)
     said = inbox.signals

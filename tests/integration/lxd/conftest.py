@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.instances import instance_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,26 +20,13 @@ if TYPE_CHECKING:
 IDLE = "echo the guest is up\nexec sleep 3600\n"
 
 
-def template(made: PrivateLxd) -> InstanceTemplate:
-    return InstanceTemplate(
-        type="container",
-        image=made.image,
-        pool=made.pool,
-        network=made.network,
-        profiles=(made.profile,),
-        cpu=1,
-        memory="128MiB",
-        disk="64MiB",
-    )
-
-
 @pytest.fixture
 def request_for(real_lxd: PrivateLxd) -> Callable[..., dict[str, Any]]:
     """Build the request of a container: `request_for(name, user_data="...", key="value")`."""
 
     def build(name: str, user_data: str = IDLE, **metadata: str) -> dict[str, Any]:
         keys = {f"user.supervisor.{key}": value for key, value in metadata.items()}
-        return instance_request(template(real_lxd), name=name, user_data=user_data, metadata=keys)
+        return instance_request(real_lxd.template(), name=name, user_data=user_data, metadata=keys)
 
     return build
 
@@ -64,7 +51,7 @@ def fragile_lxd(fragile: PrivateLxd) -> Iterator[Lxd]:
 @pytest.fixture
 def fragile_request(fragile: PrivateLxd) -> Callable[..., dict[str, Any]]:
     def build(name: str, user_data: str = IDLE) -> dict[str, Any]:
-        return instance_request(template(fragile), name=name, user_data=user_data, metadata={})
+        return instance_request(fragile.template(), name=name, user_data=user_data, metadata={})
 
     return build
 

@@ -23,7 +23,7 @@ from supervisor.gateways.lxd import Lxd, NotFound, Refused
 from supervisor.gateways.nftables import Nftables
 from supervisor.instances import instance_request
 from tests.integration.lxd import frames
-from tests.integration.lxd.conftest import IDLE, template
+from tests.integration.lxd.conftest import IDLE
 from tests.integration.lxd.frames import listening
 from tests.integration.lxd.test_nic_filters import FORGERIES, Forgery, Guest, Guests, answer_to
 
@@ -53,7 +53,7 @@ def configured(made: PrivateLxd) -> Config:
 def guests_of(made: PrivateLxd, lxd: Lxd) -> Guests:
     def build(name: str) -> dict[str, Any]:
         metadata = {f"{marks.PREFIX}installation": INSTALLATION}
-        return instance_request(template(made), name=name, user_data=IDLE, metadata=metadata)
+        return instance_request(made.template(), name=name, user_data=IDLE, metadata=metadata)
 
     return Guests(lxd, build)
 

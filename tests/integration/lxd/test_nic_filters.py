@@ -27,7 +27,7 @@ from sandbox.lxd_daemon import free_subnet
 from supervisor.gateways.lxd import Lxd
 from supervisor.instances import instance_request
 from tests.integration.lxd import frames
-from tests.integration.lxd.conftest import IDLE, template
+from tests.integration.lxd.conftest import IDLE
 from tests.integration.lxd.frames import BROADCAST, listening, mac_of
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def guests(real_lxd: PrivateLxd) -> Iterator[Guests]:
     lxd = Lxd(real_lxd.endpoint)
 
     def build(name: str) -> dict[str, Any]:
-        return instance_request(template(real_lxd), name=name, user_data=IDLE, metadata={})
+        return instance_request(real_lxd.template(), name=name, user_data=IDLE, metadata={})
 
     yield Guests(lxd, build)
     for instance in lxd.instances():
@@ -369,7 +369,7 @@ def test_filters_hold_while_lxd_is_down_and_after(
     how: str, fragile: PrivateLxd, fragile_lxd: Lxd
 ) -> None:
     def build(name: str) -> dict[str, Any]:
-        return instance_request(template(fragile), name=name, user_data=IDLE, metadata={})
+        return instance_request(fragile.template(), name=name, user_data=IDLE, metadata={})
 
     guests = Guests(fragile_lxd, build)
     scene = Scene(guests.start(), guests.start(), guests.start(filtered=False))

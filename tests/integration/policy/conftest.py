@@ -8,7 +8,8 @@ from typing import Any
 import policy_fleet
 import pytest
 from fake_world import World, make_world
-from policy_fleet import GitHub, PolicyFleet, WrongClock, free_port, wait
+from policy_fleet import GitHub, PolicyFleet, WrongClock, wait
+from ports import free_port
 
 from supervisor.actors import policy as actor
 

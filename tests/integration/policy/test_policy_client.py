@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from fake_world import eventually
-from policy_fleet import HOST, free_port
+from policy_fleet import HOST
+from ports import free_port
 
 from supervisor import policy_work
 from supervisor.config import parse

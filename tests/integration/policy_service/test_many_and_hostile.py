@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import requests
-from policy_stand import CHARM, GitHub, Service, free_port, running, settings_for, start, wait_until
+from policy_stand import CHARM, GitHub, Service, running, settings_for, start, wait_until
 from policy_world import SHA, body
+from ports import free_port
 
 AT_ONCE = 50
 

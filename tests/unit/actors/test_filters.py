@@ -222,7 +222,7 @@ def failing(world: World, found: Filters, *names: str) -> None:
         seen = len(found.looks)
         check(world)
         # One look has them made anew, the next one sees that they are not.
-        eventually(lambda: len(found.looks) >= seen + 2)  # noqa: B023
+        eventually(lambda seen=seen: len(found.looks) >= seen + 2)
         eventually(lambda: world.waiting("filters") == 0)
 
 

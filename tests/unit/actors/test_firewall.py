@@ -231,7 +231,7 @@ def test_notices_do_not_put_off_the_next_check(make_world: MakeWorld, kernel: Ke
     for looks in range(2, 8):
         world.clock.advance(10.1)
         notify(world)
-        eventually(lambda: len(kernel.ensured) >= looks)  # noqa: B023
+        eventually(lambda looks=looks: len(kernel.ensured) >= looks)
         eventually(lambda: world.waiting("firewall") == 0)
     eventually(lambda: len(kernel.asked) == 2)
 
@@ -286,7 +286,7 @@ def test_a_table_that_goes_during_a_look_is_closed_at_once(
     assert kernel.closed == [], "a look that begins at once closes it by itself"
     for count in (1, 2):
         notify(world)
-        eventually(lambda: kernel.closed == [kernel.ensured[0]] * count)  # noqa: B023
+        eventually(lambda count=count: kernel.closed == [kernel.ensured[0]] * count)
     kernel.gate.set()
     eventually(lambda: len(kernel.ensured) == 3)
 
@@ -339,7 +339,7 @@ def test_a_failure_is_told_and_tried_again_ever_more_seldom(
     eventually(lambda: world.details("firewall").get("checks") == 1)
     # Up to the next check, which looks for itself.
     for failures, wait_s in enumerate((1, 2, 4, 8, 16), start=1):
-        eventually(lambda: len(kernel.ensured) == failures)  # noqa: B023
+        eventually(lambda failures=failures: len(kernel.ensured) == failures)
         eventually(lambda: world.waiting("firewall") == 0)
         world.clock.advance(wait_s - 0.1)
         eventually(lambda: world.waiting("firewall") == 0)

@@ -844,10 +844,10 @@ def test_an_order_for_one_that_was_taken_over_without_its_number_is_given_once(
 
 
 def test_an_instance_that_says_nonsense_of_itself_does_not_stop_the_fleet() -> None:
-    lxd = FakeLxd()
+    lxd: Any = FakeLxd()
     nonsense = {"runner_id": "9" * 5000, "job": "[" * 100_000, "stage": "\x00", "created_at": "?"}
     lxd.put("fleet-aaaaaaaa", "Strange", installation="fleet", **nonsense)
-    listed = list_instances(lxd, "fleet", 7)  # type: ignore[arg-type]
+    listed = list_instances(lxd, "fleet", 7)
     assert listed.error == ""
     assert listed.instances["fleet-aaaaaaaa"].seen.runner_id is None
 

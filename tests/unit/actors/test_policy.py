@@ -190,7 +190,7 @@ def test_one_that_ends_again_and_again_is_started_ever_more_seldom(
     world = builtin(make_world)
     told = start(world)
     for count in range(1, 7):
-        let_pass(world, lambda: len(service.processes) == count and told[-1:] == [WELL])  # noqa: B023
+        let_pass(world, lambda n=count: len(service.processes) == n and told[-1:] == [WELL])
         service.process.die()
         eventually(lambda: told[-1] != WELL)
     world.clock.advance(7)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from supervisor.cli import waiting
-from supervisor.cli.client import ControlError, NotRunning
+from supervisor.cli.client import ControlClient, ControlError, NotRunning
 from supervisor.cli.waiting import (
     NotDone,
     until_checked,
@@ -17,7 +17,7 @@ from supervisor.cli.waiting import (
 )
 
 
-class Client:
+class Client(ControlClient):
     """A daemon's answers, one after another; the last one stays."""
 
     def __init__(self, **answers: list[Any]) -> None:
@@ -34,7 +34,7 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("supervisor.cli.waiting.time.sleep", lambda _seconds: None)
 
 
 def runners(**stages: str) -> list[dict[str, str]]:
@@ -61,19 +61,19 @@ def test_it_waits_for_those_that_were_named_and_says_what_changes(
 ) -> None:
     both = runners(a="busy", b="retiring", c="idle")
     client = Client(runners=[both, both, runners(a="busy", c="idle"), runners(c="idle", d="idle")])
-    waiting.wait(until_gone(client, ["a", "b"]), limit_s=None)  # type: ignore[arg-type]
+    waiting.wait(until_gone(client, ["a", "b"]), limit_s=None)
     assert said(capsys) == ["2 of 2 are left: 1 busy, 1 retiring", "1 of 2 are left: 1 busy"]
 
 
 def test_it_says_what_is_left_when_its_time_is_over() -> None:
     client = Client(runners=[runners(a="busy")])
     with pytest.raises(NotDone, match=r"not done within 0 s: 1 of 1 are left: 1 busy"):
-        waiting.wait(until_gone(client, ["a"]), limit_s=0)  # type: ignore[arg-type]
+        waiting.wait(until_gone(client, ["a"]), limit_s=0)
 
 
 def test_a_daemon_that_is_restarted_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     client = Client(runners=[NotRunning("no daemon"), runners()])
-    waiting.wait(until_gone(client, ["a"]), limit_s=None)  # type: ignore[arg-type]
+    waiting.wait(until_gone(client, ["a"]), limit_s=None)
     assert said(capsys) == ["waits for the daemon: no daemon"]
 
 
@@ -90,12 +90,12 @@ def test_a_daemon_that_does_not_come_back_is_not_waited_for_for_ever(
     monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
     client = Client(runners=[ControlError("gone")])
     with pytest.raises(ControlError, match="gone"):
-        waiting.wait(until_gone(client, ["a"]), limit_s=None)  # type: ignore[arg-type]
+        waiting.wait(until_gone(client, ["a"]), limit_s=None)
 
 
 def test_a_drain_ends_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     client = Client(runners=[runners(a="busy"), []], status=[status(1, "2030-01-01T00:00:00Z")])
-    waiting.wait(until_empty(client), limit_s=None)  # type: ignore[arg-type]
+    waiting.wait(until_empty(client), limit_s=None)
     assert said(capsys) == ["1 are left: 1 busy"]
 
 
@@ -104,7 +104,7 @@ def test_a_drain_that_is_taken_back_is_not_waited_for() -> None:
         runners=[runners(a="busy")], status=[status(1, "2030-01-01T00:00:00Z"), status(1)]
     )
     with pytest.raises(NotDone, match="taken back"):
-        waiting.wait(until_empty(client), limit_s=None)  # type: ignore[arg-type]
+        waiting.wait(until_empty(client), limit_s=None)
 
 
 def test_a_reconcile_is_done_when_it_has_been_and_the_runners_are_there(
@@ -113,7 +113,7 @@ def test_a_reconcile_is_done_when_it_has_been_and_the_runners_are_there(
     client = Client(
         tree=[fleet(4), fleet(5)], status=[status(1, None, "tokens: GitHub is down"), status(2)]
     )
-    waiting.wait(until_reconciled(client, 5), limit_s=None)  # type: ignore[arg-type]
+    waiting.wait(until_reconciled(client, 5), limit_s=None)
     assert said(capsys) == [
         "compares what is with what is wanted",
         "1 of 2 runners are there; tokens: GitHub is down",
@@ -124,20 +124,20 @@ def test_a_fleet_that_was_restarted_meanwhile_has_reconciled_when_it_has_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     client = Client(tree=[fleet(4), fleet(0), fleet(1)], status=[status(2)])
-    waiting.wait(until_reconciled(client, 5), limit_s=None)  # type: ignore[arg-type]
+    waiting.wait(until_reconciled(client, 5), limit_s=None)
     assert said(capsys) == ["compares what is with what is wanted"]
 
 
 def test_a_look_at_the_firewall_is_waited_for() -> None:
     shown = [{"checks": count, "incarnation": "a"} for count in (0, 6, 7, 8)]
-    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})  # type: ignore[arg-type]
+    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})
     assert [left() for _ in shown] == ["looks at the firewall"] * 3 + [""]
 
 
 def test_the_first_look_of_a_firewalls_actor_that_was_restarted_is_enough() -> None:
     shown = [{"checks": 7, "incarnation": "a"}, {"checks": 0, "incarnation": ""}]
     shown += [{"checks": count, "incarnation": "b"} for count in (0, 1)]
-    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})  # type: ignore[arg-type]
+    left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})
     assert [left() for _ in shown] == ["looks at the firewall"] * 3 + [""]
 
 
@@ -153,7 +153,7 @@ def upgrades(incarnation: str, *looks: int, progress: str = "") -> dict[str, Any
 def test_each_look_for_something_newer_is_waited_for() -> None:
     shown = [upgrades("a", 4, 1, progress="12 MiB"), upgrades("a", 5, 1), upgrades("a", 5, 2)]
     order = {"done_by": {"runner application": 5, "policy package": 2}, "incarnation": "a"}
-    left = until_upgraded(Client(upgrades=shown), order)  # type: ignore[arg-type]
+    left = until_upgraded(Client(upgrades=shown), order)
     assert [left() for _ in shown] == [
         (
             "runner application: looks for a newer one: 12 MiB; "
@@ -167,6 +167,6 @@ def test_each_look_for_something_newer_is_waited_for() -> None:
 def test_the_first_looks_of_an_actor_of_upgrades_that_was_restarted_are_enough() -> None:
     shown = [upgrades("a", 4), upgrades(""), upgrades("b", 0), upgrades("b", 1)]
     order = {"done_by": {"runner application": 5}, "incarnation": "a"}
-    left = until_upgraded(Client(upgrades=shown), order)  # type: ignore[arg-type]
+    left = until_upgraded(Client(upgrades=shown), order)
     looks = "runner application: looks for a newer one"
     assert [left() for _ in shown] == [looks, "waits for the actor of upgrades", looks, ""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from guest_policies import LOCAL, SIGNALS, a_policy
@@ -20,11 +21,11 @@ _PORTS = st.integers(1, 65535)
 _HOSTS = st.sampled_from(sorted(LOCAL, key=str))
 
 
-def _to(aim: str, port: int = 443, protocol: Protocol = Protocol.TCP, **more: object) -> Packet:
+def _to(aim: str, port: int = 443, protocol: Protocol = Protocol.TCP, **more: Any) -> Packet:
     there = ip_address(aim)
     own = ip_address(GUEST[there.version == 6])
     packet = Packet(source=own, destination=there, protocol=protocol, port=port)
-    return replace(packet, **more)  # type: ignore[arg-type]
+    return replace(packet, **more)
 
 
 def _fate(policy: Policy, packet: Packet) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def lead(
     question = question or PullRequestQuestion(**body())
     talk = inspect(event, question, policy, cache or Cache())
     respond = respond or (lambda request: world.answer(request.path))
-    step: Callable[[], Request] = lambda: next(talk)  # noqa: E731 - replaced at each turn
+    step: Callable[[], Request] = partial(next, talk)
     try:
         while True:
             request = step()
@@ -65,9 +66,9 @@ def lead(
                 answer = Answer(status, headers, data)
                 check(request, answer, ASKER)
             except GitHubError as error:
-                step = lambda error=error: talk.throw(error)  # type: ignore[misc]  # noqa: E731
+                step = partial(talk.throw, error)
             else:
-                step = lambda answer=answer: talk.send(answer)  # type: ignore[misc]  # noqa: E731
+                step = partial(talk.send, answer)
     except StopIteration as end:
         verdict = end.value
         assert isinstance(verdict, Passed | Failed)

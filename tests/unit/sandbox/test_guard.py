@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,10 @@ def test_guests_of_a_real_lxd_are_guarded_and_reach_the_sandbox_github() -> None
     ],
 )
 def test_where_that_can_not_be_the_daemon_is_told_and_the_reason_is_said(
-    monkeypatch: pytest.MonkeyPatch, kind: str, *, root: bool, nft: bool, why: str
+    monkeypatch: pytest.MonkeyPatch, kind: Any, *, root: bool, nft: bool, why: str
 ) -> None:
     monkeypatch.setattr(machine, "is_root", lambda: root)
     monkeypatch.setattr(machine, "has_program", lambda _name: nft)
-    host = replace(HOST, kind=kind)  # type: ignore[arg-type]
+    host = replace(HOST, kind=kind)
     assert why in guard.lack(host)
     assert guard.settings(host, GITHUB) == {"firewall": "external"}

@@ -252,9 +252,10 @@ def test_a_snapshot_is_read_without_asking_and_keeps_since_while_the_state_stays
     stage: Any,
 ) -> None:
     ref = stage.alone()
-    publish = lambda *words, **details: ref.ask(  # noqa: E731
-        stage.Do(lambda probe: probe.publish(*words, **details)), timeout=LIMIT_S
-    )
+
+    def publish(*words: str, **details: int) -> None:
+        ref.ask(stage.Do(lambda probe: probe.publish(*words, **details)), timeout=LIMIT_S)
+
     publish("idle", "nothing to do", jobs=0)
     first = cell_of(ref).snapshot
     stage.clock.advance(5)
@@ -286,7 +287,11 @@ def test_an_actor_that_publishes_nothing_is_starting_then_running(stage: Any) ->
 def test_tell_after_delivers_when_its_time_has_come(stage: Any) -> None:
     ref = stage.alone()
     ref.ask(stage.Do(lambda probe: probe.tell_after(5, "late") and None), timeout=LIMIT_S)
-    got = lambda: ref.ask(stage.Do(lambda probe: list(probe.got)), timeout=LIMIT_S)  # noqa: E731
+
+    def got() -> list[str]:
+        found: list[str] = ref.ask(stage.Do(lambda probe: list(probe.got)), timeout=LIMIT_S)
+        return found
+
     stage.clock.advance(4.9)
     assert got() == []
     stage.clock.advance(0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -127,12 +128,12 @@ class World:
                 self.delay_passes()
 
 
-def world_of(*children: ChildSpec, **spec: object) -> World:
-    supervisor = SupervisorSpec(children=children, **{"intensity": 3, **spec})  # type: ignore[arg-type]
+def world_of(*children: ChildSpec, **spec: Any) -> World:
+    supervisor = SupervisorSpec(children=children, **{"intensity": 3, **spec})
     return World(Core(supervisor, random=lambda: 0.0))
 
 
-def running(*children: ChildSpec, **spec: object) -> World:
+def running(*children: ChildSpec, **spec: Any) -> World:
     world = world_of(*children, **spec)
     world.begin()
     world.all_come_up()

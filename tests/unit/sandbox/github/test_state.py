@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -190,5 +191,6 @@ def test_a_job_needs_a_repository_with_its_owner(repository: str) -> None:
 
 @pytest.mark.parametrize("field", ["workflow", "name", "event", "sha"])
 def test_a_jobs_fields_are_single_lines(field: str) -> None:
+    fields: dict[str, Any] = {field: "a\nid=7"}
     with pytest.raises(ValueError, match=field):
-        JobRequest("true", "acme/demo", **{field: "a\nid=7"})  # type: ignore[arg-type]
+        JobRequest("true", "acme/demo", **fields)
