@@ -228,13 +228,13 @@ def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet
 def test_one_goes_on_until_a_successor_answers(
     fleet: PolicyFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, successor: str
 ) -> None:
-    monkeypatch.setattr("supervisor.actors.policy._START_LIMIT_S", 1.0)
     before, told = fleet.pid, len(fleet.told)
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{successor}\n")
     python.chmod(0o755)
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", str(python))
+        broken.setattr("supervisor.actors.policy._START_LIMIT_S", 1.0)
         fleet.world.clock.ahead = timedelta(days=1, minutes=1)
         fleet.reload()
         wait(lambda: fleet.world.details("policy")["warnings"])
