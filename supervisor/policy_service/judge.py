@@ -21,6 +21,8 @@ from supervisor.policy_service.state import State
 T = TypeVar("T")
 
 _PING_S = 5.0
+_CUT_LATER_S = 0.5
+"""After the limit of a check, so that it is the limit that is told of, and not what it has cut."""
 _AT_ONCE = 100
 _LONGEST_REASON = 2000
 _UNLOGGED = "the decision can't be logged"
@@ -80,7 +82,8 @@ class Judge:
             question: what is asked.
         """
         began, now = monotonic(), datetime.now(timezone.utc)
-        errand = Errand(self._github, question.repository_name, began + self._check_s)
+        cut = began + self._check_s + _CUT_LATER_S
+        errand = Errand(self._github, question.repository_name, cut)
 
         def check() -> Verdict:
             if not is_within(question.repository_name, self._scope):
@@ -156,7 +159,7 @@ def within(limit_s: float, work: Callable[[], T], slots: BoundedSemaphore) -> T:
     """Do something in a thread of its own, and wait for it no longer than that.
 
     A thread can't be ended: one that takes longer goes on for nobody, and keeps its slot until it
-    is done, which is soon: at a check's deadline its connection to GitHub is cut.
+    is done, which is soon: right after a check's limit its connection to GitHub is cut.
 
     Raises:
         TimeoutError: it takes longer, or there are no slots.
