@@ -32,6 +32,8 @@ class BareLoop:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        alias = client(place.socket, place.project).images.get_by_alias(place.image)
+        self._image = str(alias.fingerprint)
         self._clients = threading.local()
         self._numbers = itertools.count(1)
 
@@ -54,7 +56,7 @@ class BareLoop:
         place = self._place
         template = InstanceTemplate(
             type="container",
-            image=place.image,
+            image=self._image,
             pool=place.pool,
             network=place.network,
             profiles=(place.profile,),

@@ -43,25 +43,15 @@ class Blueprint:
     generation: str
 
 
-def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
+def blueprint_of(config: Config, *, ipv6_filtering: bool = True, image: str = "") -> Blueprint:
     """Read the blueprint off a configuration.
 
     Args:
         config: what the operator has set.
         ipv6_filtering: whether the host lets LXD filter IPv6 at the runners' ports of the bridge.
+        image: the fingerprint of the image that they start from.
     """
-    lxd = config.lxd
-    template = InstanceTemplate(
-        type=lxd.instance_type,
-        image=lxd.image,
-        pool=pool_name(config),
-        network=lxd.network,
-        profiles=(lxd.profile,),
-        cpu=config.vm_cpu,
-        memory=config.vm_memory,
-        disk=config.vm_disk,
-        ipv6_filtering=ipv6_filtering,
-    )
+    template = template_of(config, ipv6_filtering=ipv6_filtering, image=image)
     given = ("self-hosted", "linux", architecture())
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
@@ -78,6 +68,22 @@ def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
         place=place,
         network=network,
         generation=made_from,
+    )
+
+
+def template_of(config: Config, *, ipv6_filtering: bool, image: str) -> InstanceTemplate:
+    """Read off a configuration what instances are made from, given their image's fingerprint."""
+    lxd = config.lxd
+    return InstanceTemplate(
+        type=lxd.instance_type,
+        image=image,
+        pool=pool_name(config),
+        network=lxd.network,
+        profiles=(lxd.profile,),
+        cpu=config.vm_cpu,
+        memory=config.vm_memory,
+        disk=config.vm_disk,
+        ipv6_filtering=ipv6_filtering,
     )
 
 

@@ -256,7 +256,13 @@ def _configuration(
         "limits": {
             "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
         },
-        "lxd": {"socket": str(socket), "instance-type": "container", "timeout": "1s", **lxd},
+        "lxd": {
+            "socket": str(socket),
+            "image": "github-runner",
+            "instance-type": "container",
+            "timeout": "1s",
+            **lxd,
+        },
         "signals": {"port": free_port()},
         "control": {"socket": str(directory / "control.sock")},
         "state-directory": str(directory / "state"),

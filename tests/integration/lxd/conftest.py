@@ -23,7 +23,7 @@ IDLE = "echo the guest is up\nexec sleep 3600\n"
 def template(made: PrivateLxd) -> InstanceTemplate:
     return InstanceTemplate(
         type="container",
-        image=made.image,
+        image=str(Lxd(made.endpoint).image(made.image)),
         pool=made.pool,
         network=made.network,
         profiles=(made.profile,),
