@@ -53,6 +53,7 @@ from supervisor.supervision import (
 )
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
@@ -206,6 +207,9 @@ def make_parts(config: Config) -> Parts:
         tokens=TokenDesk(),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
+        building=Workers("building", 1),
+        build_logs=LogStore(config.state_directory / "image-logs"),
+        visitors=Visitors(),
     )
 
 

@@ -127,6 +127,7 @@ obtain_application() {
         chown "$RUNNER_USER" "$RUNNER_HOME"
         return
     fi
+    [ -n "$JIT_CONFIG" ] || fail "the image does not hold the application"
     tarball=$GUEST_DIR/private/application.tar.gz
     fetch "$APPLICATION_URL" "$tarball" ||
         fail "the application could not be fetched from $APPLICATION_URL"
@@ -331,8 +332,13 @@ write_hooks || fail "the hooks could not be written"
 } >"$RUNNER_HOME/.env"
 finish_network
 
+# A guest that only tries its image has no job: it is as ready as others are, but for a token.
+[ -n "$JIT_CONFIG" ] || POLICY_URL=
 be_admitted
 exit_code=0
-ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' \
-    </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
+if [ -n "$JIT_CONFIG" ]; then
+    ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh'
+else
+    as_runner 'exec ./bin/Runner.Listener --version'
+fi </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
 exit 0

@@ -16,6 +16,7 @@ from supervisor.lanes import Lanes
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 
@@ -77,6 +78,10 @@ class Parts:
         tokens: one-time tokens that guests show to the policy service.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
+        building: looks after the image that runners start from, and builds it; one at a time, as a
+            restarted actor waits for what it has ordered before.
+        build_logs: what builds of images have said, on disk.
+        visitors: guests that only try an image.
     """
 
     settings: Settings
@@ -101,3 +106,6 @@ class Parts:
     tokens: TokenDesk
     serving: Workers
     examining: Workers
+    building: Workers
+    build_logs: LogStore
+    visitors: Visitors

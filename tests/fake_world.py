@@ -51,6 +51,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 LIMIT_S = 10.0
@@ -414,6 +415,9 @@ class World:
             tokens=TokenDesk(),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
+            building=Workers("building", 1),
+            build_logs=LogStore(self.state / "image-logs"),
+            visitors=Visitors(),
         )
 
     def reconfigure(self, **changes: Any) -> None:

@@ -64,8 +64,8 @@ class SignalsActor(Actor):
 
     @handles(AnnounceSignals)
     def _announce(self, _message: AnnounceSignals) -> None:
-        if self._base:
-            self.system.directory.tell("fleet", SignalsListening(self._base))
+        for name in ("image", "fleet") if self._base else ():
+            self.system.directory.tell(name, SignalsListening(self._base))
 
     @handles(_Listen)
     def _listen(self, _message: _Listen) -> None:
@@ -142,6 +142,8 @@ def _find_address(lxd: Lxd, network: str) -> _Address:
 def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     """Make the web service: who may speak stands in the roster, who hears it in the directory.
 
+    A visitor, which only tries an image, speaks to whoever expects it, and gets no token.
+
     A guest that is ready is given its one-time token for the policy service, bound to the address
     that it speaks from: what the kernel says, not the guest.
 
@@ -150,12 +152,14 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     app = Flask("signals", static_folder=None)
     app.url_map.merge_slashes = False
     allowances = Allowances(SIGNALS)
-    roster = parts.roster
+    roster, visitors = parts.roster, parts.visitors
 
     @app.post("/v1/runners/<name>/signals", provide_automatic_options=False)
     def receive(name: str) -> Response:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not roster.recognises(name, shown):
+        is_visitor = visitors.recognises(name, shown)
+        known = roster.recognises(name, shown) or is_visitor
+        if scheme != "Bearer" or not known:
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
         if not allowances.take(name, clock.monotonic()):
             return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")
@@ -163,6 +167,9 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
+        if is_visitor:
+            visitors.hear(name, event)
+            return _answer(HTTPStatus.NO_CONTENT)
         token = ""
         entry = roster.get(name)
         if isinstance(event, GuestReady) and entry and _may_have_token(parts, entry):
