@@ -135,10 +135,11 @@ def body() -> str:
     package = files("supervisor")
     functions = package.joinpath("guest_signal.sh").read_text(encoding="utf-8")
     network = package.joinpath("guest_network.sh").read_text(encoding="utf-8")
+    application = package.joinpath("guest_application.sh").read_text(encoding="utf-8")
     script = package.joinpath("guest.sh").read_text(encoding="utf-8")
     return (
         f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
-        f"{functions}{_FUNCTIONS_END}\n}}\n{network}{script}"
+        f"{functions}{_FUNCTIONS_END}\n}}\n{network}{application}{script}"
     )
 
 

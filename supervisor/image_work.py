@@ -8,25 +8,34 @@ it may be killed at any point: what is half-made is never chosen, and `clean_up`
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from loguru import logger
+
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
-from supervisor.image_build_work import BuildFailed, ImageBuild, Verification, provisioning_script
-from supervisor.image_leftovers import ImageLeftovers
+from supervisor.image_build_work import (
+    MARK,
+    BuildFailed,
+    ImageBuild,
+    Verification,
+    provisioning_script,
+)
+from supervisor.images import properties
 from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from supervisor.gateways.lxd import Lxd
+    from supervisor.gateways.lxd import Lxd, StoredImage
     from supervisor.images.settings import ImageSettings
     from supervisor.messages import Application
 
+_MADE_FROM = "volatile.base_image"
 _LARGEST_SCRIPT = 256 * 1024
 
 
@@ -75,3 +84,262 @@ class Look:
     recipe: Recipe
     images: tuple[BuiltImage, ...]
     choice: Choice
+
+    @property
+    def chosen(self) -> BuiltImage | None:
+        """The image to use until there is a better one."""
+        return next((image for image in self.images if image.fingerprint == self.choice.use), None)
+
+
+class _Unfit(Exception):
+    """Something that the operator has set can't be used; the message says what."""
+
+
+@dataclass(frozen=True)
+class ImageWork:
+    """What is done for one configuration."""
+
+    lxd: Lxd
+    settings: ImageSettings
+
+    def look(self, application: Application, *, current: str = "") -> Look | ImageFailed:
+        """See what is wanted and what there is. A newer base image is pulled, nothing is built.
+
+        Args:
+            application: the runner application that is to be in the image.
+            current: the fingerprint of the image that is in use until now.
+        """
+        try:
+            return self._look(application, current)
+        except (LxdError, OSError, _Unfit) as error:
+            return _failed(error)
+
+    def ensure(
+        self,
+        application: Application,
+        archive: Path,
+        verification: Verification,
+        note: Callable[[str], object],
+        *,
+        current: str = "",
+        force: bool = False,
+        probe: bool = False,
+    ) -> ImageReady | ImageFailed:
+        """See to it that there is an image of what is wanted; one that is right stays as it is.
+
+        Args:
+            application: the runner application that is to be in the image.
+            archive: its archive.
+            verification: how a new image is verified.
+            note: takes the lines of the build's log.
+            current: the fingerprint of the image that is in use until now.
+            force: build one though nothing has changed.
+            probe: build one if packages in the right one are out of date.
+        """
+        began = time.monotonic()
+        log = BuildLog(note, self.settings.proxies.secrets())
+        build = ImageBuild(self.lxd, self.settings, log)
+        try:
+            look = self._look(application, current)
+            self._remove_half_made()
+            image, remark = look.chosen, ""
+            if image and not look.choice.build and not force:
+                outdated, remark = self._outdated(build, image) if probe else ("", "")
+                if not outdated:
+                    took_s = time.monotonic() - began
+                    return ImageReady(self._named(image), built=False, took_s=took_s, remark=remark)
+                log.write(f"out of date: {outdated}")
+            image = build.build(look.recipe, archive, verification)
+        except (LxdError, OSError, BuildFailed, _Unfit) as error:
+            return _failed(error)
+        return ImageReady(image, built=True, took_s=time.monotonic() - began)
+
+    def listing(self) -> tuple[BuiltImage, ...] | ImageFailed:
+        """List the installation's images, the newest first."""
+        try:
+            images = self._ours(self.lxd.stored_images())
+        except LxdError as error:
+            return _failed(error)
+        return tuple(sorted(images, key=lambda image: image.built_at, reverse=True))
+
+    def clean_up(self, in_use: frozenset[str] = frozenset()) -> tuple[str, ...] | ImageFailed:
+        """Remove half-made builders, unverified images and old ones that nobody uses.
+
+        The newest verified image stays in any case.
+
+        Args:
+            in_use: fingerprints of images that are, or will be, in use; what LXD's instances were
+                made from counts as well.
+
+        Returns:
+            What was removed, in words.
+        """
+        try:
+            removed = self._remove_half_made()
+            stored = self.lxd.stored_images()
+            in_use |= self._made_from()
+            choice = choose(
+                "",
+                self._ours(stored),
+                in_use,
+                installation=self.settings.installation,
+                instance_type=self.settings.template.type,
+            )
+            aliases = {image.fingerprint: image.aliases for image in stored}
+            for fingerprint in choice.delete:
+                if self._delete_image(fingerprint):
+                    removed += (" ".join(("image", fingerprint[:12], *aliases[fingerprint])),)
+        except LxdError as error:
+            return _failed(error)
+        return removed
+
+    def resolve(self, alias: str) -> str | ImageFailed:
+        """Return the fingerprint of an image that somebody has prepared."""
+        try:
+            return self._by_alias(alias)
+        except (LxdError, _Unfit) as error:
+            return _failed(error)
+
+    def _look(self, application: Application, current: str) -> Look:
+        settings = self.settings
+        recipe = Recipe(
+            base=self._base(),
+            instance_type=settings.template.type,
+            architecture=settings.architecture,
+            application=application.sha256,
+            provisioning=provisioning_script(),
+            packages=settings.packages,
+            script=_script(settings.script),
+            needs_aproxy=settings.needs_aproxy,
+            runner_user=settings.runner_user,
+            runner_home=settings.runner_home,
+        )
+        images = tuple(self._ours(self.lxd.stored_images()))
+        choice = choose(
+            recipe.digest,
+            images,
+            self._made_from(),
+            current,
+            installation=settings.installation,
+            instance_type=recipe.instance_type,
+        )
+        return Look(recipe, images, choice)
+
+    def _base(self) -> str:
+        """Return the fingerprint of the newest base image, which LXD has then."""
+        base = self.settings.base
+        if base.kind == "alias":
+            return self._by_alias(base.alias)
+        installation = self.settings.installation
+        before = self.lxd.stored_images()
+        fingerprint = self.lxd.pull_image(
+            base.server,
+            base.alias,
+            instance_type=self.settings.template.type,
+            limit_s=self.settings.limits.pulling.total_seconds(),
+        )
+        # One that was there before without our mark is somebody else's, and stays when we go on.
+        if fingerprint not in {image.fingerprint for image in before}:
+            self.lxd.update_image(fingerprint, properties.of_base(installation))
+        used = self._made_from()
+        for image in before:
+            is_old = image.fingerprint not in used | {fingerprint}
+            if is_old and properties.is_base_of(installation, image.properties):
+                self._delete_image(image.fingerprint)
+        return fingerprint
+
+    def _by_alias(self, alias: str) -> str:
+        fingerprint = self.lxd.image(alias)
+        if fingerprint is None:
+            raise _Unfit(
+                f"LXD has no image with the alias {alias} in project {self.lxd.endpoint.project}: "
+                f"import it (lxc image copy … --alias {alias}), or name another"
+            )
+        wanted = self.settings.template.type
+        for image in self.lxd.stored_images():
+            if image.fingerprint == fingerprint and image.type not in {wanted, ""}:
+                raise _Unfit(
+                    f"image {alias} is for instances of type {image.type}, and lxd.instance-type "
+                    f"is {wanted}"
+                )
+        return fingerprint
+
+    def _outdated(self, build: ImageBuild, image: BuiltImage) -> tuple[str, str]:
+        """Say which packages are out of date, and why that is not known."""
+        try:
+            return build.outdated(image), ""
+        except BuildFailed as error:
+            if error.outage:
+                raise
+            return "", str(error)
+
+    def _named(self, image: BuiltImage) -> BuiltImage:
+        """Give an image its alias, if whoever has verified it did not come to that."""
+        if image.alias in image.aliases:
+            return image
+        self.lxd.name_image(image.alias, image.fingerprint)
+        return replace(image, aliases=(*image.aliases, image.alias))
+
+    def _remove_half_made(self) -> tuple[str, ...]:
+        """Remove what a build has left that was killed."""
+        removed = []
+        limit_s = self.settings.limits.removing.total_seconds()
+        for instance in self.lxd.instances():
+            if instance.config.get(MARK) == self.settings.installation:
+                self.lxd.delete(instance.name, limit_s=limit_s)
+                removed.append(f"instance {instance.name}")
+        removed.extend(
+            f"unverified image {image.fingerprint[:12]}"
+            for image in self._ours(self.lxd.stored_images())
+            if not image.verified and self._delete_image(image.fingerprint)
+        )
+        return tuple(removed)
+
+    def _delete_image(self, fingerprint: str) -> bool:
+        """Delete an image that is of no use; one that LXD does not let go of stays for now."""
+        try:
+            return self.lxd.delete_image(fingerprint)
+        except LxdUnavailable:
+            raise
+        except LxdError as error:
+            logger.warning("image {} stays for now: {}", fingerprint[:12], error)
+            return False
+
+    def _made_from(self) -> frozenset[str]:
+        return frozenset(
+            instance.config.get(_MADE_FROM, "") for instance in self.lxd.instances()
+        ) - {""}
+
+    def _ours(self, stored: Iterable[StoredImage]) -> list[BuiltImage]:
+        read = (
+            BuiltImage.read(
+                image.fingerprint, image.properties, aliases=image.aliases, size=image.size
+            )
+            for image in stored
+        )
+        return [
+            image for image in read if image and image.installation == self.settings.installation
+        ]
+
+
+def _script(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_SCRIPT + 1)
+        text = content.decode()
+    except OSError as error:
+        raise _Unfit(f"image-script: {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _Unfit(f"image-script: {path} is no text") from error
+    if len(content) > _LARGEST_SCRIPT:
+        raise _Unfit(f"image-script: {path} is larger than {_LARGEST_SCRIPT >> 10} KiB")
+    if not text.startswith("#!"):
+        raise _Unfit(f"image-script: {path} must begin with #! and its interpreter, as #!/bin/sh")
+    return text
+
+
+def _failed(error: Exception) -> ImageFailed:
+    outage = isinstance(error, LxdUnavailable) or getattr(error, "outage", False)
+    return ImageFailed(str(error), outage=outage)
