@@ -7,6 +7,8 @@ from supervisor import places
 from supervisor.aproxy import Aproxy
 from supervisor.config import Config
 from supervisor.guest_network import GuestNetwork, SshDebug
+from supervisor.images.base import BaseImage
+from supervisor.images.settings import ImageSettings
 from supervisor.instances import InstanceTemplate, generation
 from supervisor.proxies import Proxies
 from supervisor.storage import pool_name
@@ -84,6 +86,20 @@ def template_of(config: Config, *, ipv6_filtering: bool, image: str) -> Instance
         memory=config.vm_memory,
         disk=config.vm_disk,
         ipv6_filtering=ipv6_filtering,
+    )
+
+
+def image_settings_of(config: Config, *, ipv6_filtering: bool = True) -> ImageSettings:
+    """Read off a configuration what the installation's images are to be."""
+    return ImageSettings(
+        installation=config.name,
+        base=BaseImage.parse(config.base_image),
+        template=template_of(config, ipv6_filtering=ipv6_filtering, image=""),
+        architecture=architecture(),
+        packages=config.image_extra_packages,
+        script=config.image_script,
+        proxies=config.proxies,
+        needs_aproxy=network_of(config).aproxy is not None,
     )
 
 
