@@ -45,12 +45,16 @@ class Blueprint:
     generation: str
 
 
-def blueprint_of(config: Config, *, ipv6_filtering: bool = True, image: str = "") -> Blueprint:
+def blueprint_of(
+    config: Config, *, ipv6_filtering: bool = True, application: str = "", image: str = ""
+) -> Blueprint:
     """Read the blueprint off a configuration.
 
     Args:
         config: what the operator has set.
         ipv6_filtering: whether the host lets LXD filter IPv6 at the runners' ports of the bridge.
+        application: the runner application's SHA-256. A prepared image does not tell which one it
+            holds, so another makes another generation; one that is built follows by itself.
         image: the fingerprint of the image that they start from.
     """
     template = template_of(config, ipv6_filtering=ipv6_filtering, image=image)
@@ -61,7 +65,10 @@ def blueprint_of(config: Config, *, ipv6_filtering: bool = True, image: str = ""
     network = network_of(config)
     group, place = config.group, places.of(config)
     asked = () if config.policy.mode == "off" else (f"policy {config.policy.url or 'of the host'}",)
-    made_from = generation(template, *labels.values(), group, place, network.made_from(), *asked)
+    runs = (f"application {application}",) if config.lxd.image and application else ()
+    made_from = generation(
+        template, *labels.values(), group, place, network.made_from(), *asked, *runs
+    )
     return Blueprint(
         installation=config.name,
         template=template,

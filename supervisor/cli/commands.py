@@ -236,6 +236,49 @@ def policy(socket: Path, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
+@main.command()
+@_socket_option
+@_json_option
+def upgrades(socket: Path, as_json: bool) -> None:
+    """Show what is kept current: what is installed, the latest there is, and what failed.
+
+    Exits 0 only if there is one of each that can be used.
+    """
+    answer = ControlClient(socket).get("/v1/upgrades")
+    _show(
+        answer,
+        as_json,
+        lambda console: console.print(render.upgrades_table(answer, console.width)),
+    )
+    _fail_if_failing(answer)
+
+
+@main.command()
+@_socket_option
+@click.option("--now", is_flag=True, help="Look for newer ones and get them, now.")
+@_wait_options
+def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
+    """Say what would be upgraded; with --now look for newer versions, and get them.
+
+    The daemon does so by itself, too. With --wait it ends when that is done.
+    """
+    client = ControlClient(socket)
+    if now:
+        order = client.post("/v1/upgrades")
+        if not wait:
+            return
+        waiting.wait(waiting.until_upgraded(client, order), limit_s)
+    answer = client.get("/v1/upgrades")
+    for line in render.upgrade_lines(answer):
+        click.echo(line)
+    _fail_if_failing(answer)
+
+
+def _fail_if_failing(answer: Any) -> None:
+    if answer["state"] in {"failing", "down"}:
+        _fail(answer["reason"], FAILED)
+
+
 @main.command("remove-firewall")
 @_config_option
 def remove_firewall(config_path: Path) -> None:
