@@ -19,6 +19,7 @@ from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
+from supervisor.actors.image import ImageActor
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
@@ -160,7 +161,7 @@ class Daemon:
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "storage", "firewall", "upgrades", "policy", "fleet"):
+        for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -252,6 +253,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
             ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
             ChildSpec("upgrades", partial(UpgradesActor.start, system, parts), shutdown=1),
+            ChildSpec("image", partial(ImageActor.start, system, parts), shutdown=1),
             ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),

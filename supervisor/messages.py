@@ -256,7 +256,7 @@ class BuildRefused:
 
 @dataclass(frozen=True)
 class AnnounceFirewall:
-    """Say to the fleet whether the firewall is in place: answered by `FirewallChanged`."""
+    """Say to fleet and image whether the firewall is in place: answered by `FirewallChanged`."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ class CheckFilters:
 
 @dataclass(frozen=True)
 class AnnounceStorage:
-    """Say to the fleet whether there is room for runners' disks: answered by `StorageChanged`."""
+    """Say to fleet and image whether there is room for runners' disks: answered by `StorageChanged`."""
 
 
 # To the signals actor.
@@ -320,7 +320,7 @@ class AnnounceStorage:
 
 @dataclass(frozen=True)
 class AnnounceSignals:
-    """Say to the fleet where guests can report, as soon as they can."""
+    """Say to fleet and image where guests can report, as soon as they can."""
 
 
 # To a runner.

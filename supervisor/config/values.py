@@ -305,9 +305,7 @@ Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 LogSize = Annotated[str, AfterValidator(_check_log_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
-BaseImageName = Annotated[
-    str, BeforeValidator(_base_image), AfterValidator(_check_base_image)
-]
+BaseImageName = Annotated[str, BeforeValidator(_base_image), AfterValidator(_check_base_image)]
 Packages = Annotated[
     tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_packages)
 ]

@@ -73,7 +73,7 @@ class Standing:
         if self.trouble:
             return "failing", self.trouble.in_words(self.again)
         if self.doing:
-            return "building", f"the first image: {self.doing}"
+            return "building", self.doing
         return "waiting", self.lacks or "the images have not been looked at yet"
 
     def for_the_fleet(self) -> str:
