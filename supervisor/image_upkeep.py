@@ -7,7 +7,7 @@ somewhere to keep what a build has said.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,9 +147,9 @@ def build(
         force=wanted.forced,
         probe=wanted.probing,
     )
-    failed = isinstance(found, ImageFailed)
-    if not failed and not found.built:
-        return found
-    outcome = found.reason if failed else f"built {found.image.alias} in {found.took_s:.0f} s"
-    name = logs.save(f"image-{at:%Y%m%dt%H%M%S}", lines, outcome, at)
-    return ImageFailed(found.reason, found.outage, name) if failed else found
+    name = f"image-{at:%Y%m%dt%H%M%S}"
+    if isinstance(found, ImageFailed):
+        return replace(found, log=logs.save(name, lines, found.reason, at))
+    if found.built:
+        logs.save(name, lines, f"built {found.image.alias} in {found.took_s:.0f} s", at)
+    return found

@@ -312,7 +312,7 @@ class CheckFilters:
 
 @dataclass(frozen=True)
 class AnnounceStorage:
-    """Say to fleet and image whether there is room for runners' disks: answered by `StorageChanged`."""
+    """Say to fleet and image whether there is room for disks: answered by `StorageChanged`."""
 
 
 # To the signals actor.

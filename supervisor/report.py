@@ -111,10 +111,8 @@ def upgrades_report(root: TreeNode | None) -> dict[str, Any]:
 
 def image_report(root: TreeNode | None) -> dict[str, Any]:
     """Say of the image what its actor has published; without one nothing is known of it."""
-    unknown = {"image": "", "images": (), "orders": 0, "incarnation": "", "warnings": ()}
-    return _published_by(
-        "image", root, {**unknown, "error": "", "error_log": "", "building": "", "lacks": ""}
-    )
+    words = dict.fromkeys(("image", "building", "lacks", "error", "error_log", "incarnation"), "")
+    return _published_by("image", root, {**words, "images": (), "orders": 0, "warnings": ()})
 
 
 def _published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> dict[str, Any]:

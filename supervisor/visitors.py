@@ -1,4 +1,4 @@
-"""Guests that are no runners: they try an image, and whoever tries it waits for what they report."""
+"""Guests that only try an image, and are no runners: who expects them hears what they report."""
 
 from __future__ import annotations
 

@@ -468,11 +468,13 @@ class FleetActor(Actor):
             return "the firewall is being changed to what is configured"
         if self._firewall.reason:
             return self._firewall.reason
+        return self._lacks_material() or ("" if self._has_policy() else self._policy.reason)
+
+    def _lacks_material(self) -> str:
+        """Say what is missing of that which runners are made from."""
         if self._application.application is None:
             return f"no verified runner application yet: {self._application.reason}"
-        if not self._image.image:
-            return self._image.reason
-        return "" if self._has_policy() else self._policy.reason
+        return "" if self._image.image else self._image.reason
 
     def _knows_blueprint(self) -> bool:
         """Tell whether all is known that runners are made from.

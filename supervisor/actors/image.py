@@ -1,4 +1,4 @@
-"""What runners start from: an image that somebody has prepared, or one that is built and kept new."""
+"""What runners start from: an image that is prepared already, or one that is built and kept new."""
 
 import secrets
 from dataclasses import replace

@@ -157,9 +157,8 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     @app.post("/v1/runners/<name>/signals", provide_automatic_options=False)
     def receive(name: str) -> Response:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        is_visitor = visitors.recognises(name, shown)
-        known = roster.recognises(name, shown) or is_visitor
-        if scheme != "Bearer" or not known:
+        is_runner, is_visitor = roster.recognises(name, shown), visitors.recognises(name, shown)
+        if scheme != "Bearer" or not (is_runner or is_visitor):
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
         if not allowances.take(name, clock.monotonic()):
             return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")
@@ -167,18 +166,16 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
-        if is_visitor:
-            visitors.hear(name, event)
-            return _answer(HTTPStatus.NO_CONTENT)
-        token = ""
-        entry = roster.get(name)
+        entry, token = roster.get(name) if is_runner else None, ""
         if isinstance(event, GuestReady) and entry and _may_have_token(parts, entry):
             address = request.remote_addr or ""
             token = parts.tokens.token(name, entry.signal_digest, address, clock.now()) or ""
             if not token:
                 # Without one its job could not be checked: it is not ready.
                 return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
-        if not directory.tell(name, Happened(event)):
+        if is_visitor:
+            visitors.hear(name, event)
+        elif not directory.tell(name, Happened(event)):
             logger.info("{} signals while nobody answers for it", name)
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
         return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)

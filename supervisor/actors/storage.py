@@ -20,7 +20,7 @@ class _Look:
 
 
 class StorageActor(Actor):
-    """Tells fleet and image when there is a pool, and large enough; without one no runner is made."""
+    """Tells fleet and image when there is a pool, and large enough; else nothing is made."""
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)

@@ -46,22 +46,18 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
     def check_upgrades() -> Any:
         order = CheckUpgrades(why="ordered on the control socket")
         ordered = _ask(system, "upgrades", order)
-        return (
-            _being_restarted("actor of upgrades")
-            if ordered is None
-            else _accepted(**asdict(ordered))
-        )
+        if ordered is None:
+            return _being_restarted("actor of upgrades")
+        return _accepted(**asdict(ordered))
 
     @app.post("/v1/image/build")
     def build_image() -> Any:
         ordered = _ask(system, "image", BuildImage("ordered on the control socket"))
         if isinstance(ordered, BuildRefused):
             return refuse(HTTPStatus.CONFLICT, ordered.reason)
-        return (
-            _being_restarted("actor of the image")
-            if ordered is None
-            else _accepted(**asdict(ordered))
-        )
+        if ordered is None:
+            return _being_restarted("actor of the image")
+        return _accepted(**asdict(ordered))
 
     _serve_orders_to_runners(app, system, parts.roster)
     _serve_drain(app, system, parts.drain)

@@ -138,9 +138,7 @@ def test_a_pool_that_is_large_already_counts_as_it_is() -> None:
 
 
 def test_too_little_disk_is_said_with_the_directory() -> None:
-    made = config(
-        runner_storage="/srv/runners", virtual_machines=3, lxd={"image": "prepared"}
-    )
+    made = config(runner_storage="/srv/runners", virtual_machines=3, lxd={"image": "prepared"})
     assert storage.shortage(made, Host(memory=0, free=35 * _GIB)) == (
         "3 runners need 43 GiB of disk, and /srv/runners has 35 GiB: 2 would fit; "
         "lower virtual-machines or vm-disk"

@@ -133,7 +133,12 @@ def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
         "vm-memory": "256MiB",
         "runner-storage": "memory" if request.param == "memory" else str(disk),
         "state-directory": str(directory / "state"),
-        "lxd": {"pool": host.pool, "project": host.project, "image": host.image, "instance-type": "container"},
+        "lxd": {
+            "pool": host.pool,
+            "project": host.project,
+            "image": host.image,
+            "instance-type": "container",
+        },
     }
     made = Storage(host, config, Lxd(host.endpoint), directory)
     yield made

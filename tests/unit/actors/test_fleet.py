@@ -993,9 +993,7 @@ def test_no_runner_is_replaced_before_it_is_known_what_lxd_can_filter(
 ) -> None:
     world = make_world(virtual_machines=1)
     config = world.parts.settings.config
-    without = blueprint_of(
-        config, ipv6_filtering=False, application=APPLICATION.sha256
-    ).generation
+    without = blueprint_of(config, ipv6_filtering=False, application=APPLICATION.sha256).generation
     number = str(world.github.add("fleet-aaaaaaaa", online=True))
     marks = {"installation": "fleet", "generation": without, "runner_id": number}
     world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
