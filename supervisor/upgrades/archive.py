@@ -119,7 +119,7 @@ class _Unpacked:
 
     def seek(self, offset: int) -> None:
         if offset < self._offset:
-            raise _Refused("it has a size that is no size")
+            raise _Refused("it has a size that is none")
         while self._offset < offset and self.read(min(_PIECE, offset - self._offset)):
             pass
 
@@ -179,6 +179,8 @@ def _kind(member: tarfile.TarInfo) -> str:
         raise _Refused(f"{_quoted(member.name)} is a sparse file")
     if member.mode & (stat.S_ISUID | stat.S_ISGID):
         raise _Refused(f"{_quoted(member.name)} is setuid or setgid")
+    if member.size < 0:
+        raise _Refused(f"{_quoted(member.name)} has a size that is none")
     if member.size and kind != "file":
         raise _Refused(f"{_quoted(member.name)} is a {kind} with a content")
     return kind

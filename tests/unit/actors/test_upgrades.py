@@ -98,7 +98,7 @@ class Play:
             strategy=Strategy.ONE_FOR_ONE,
         )
         # Who comes after it asks at its own start.
-        self.tell(AnnounceApplication())
+        system.directory.tell("upgrades", AnnounceApplication())
 
     def tell(self, message: object) -> None:
         self.world.tell("upgrades", message)
