@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
-from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, OperationFailed, Refused
+from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage, of_verified
 from supervisor.instances import instance_request
@@ -264,8 +264,6 @@ class ImageBuild:
             yield
         except LxdUnavailable as error:
             raise BuildFailed(f"{phase}: {error}", outage=True) from error
-        except NotFound as error:
-            raise BuildFailed(f"{phase}: {error}; it was removed by somebody else") from error
         except (LxdError, OSError) as error:
             raise BuildFailed(f"{phase}: {error}") from error
 

@@ -75,7 +75,7 @@ class ImageServer:
     machine: str
 
     def release(self, mark: str) -> str:
-        """Publish the tiny image as the newest version, told apart by a mark; gives its fingerprint."""
+        """Publish the tiny image as the newest version, with a mark; gives its fingerprint."""
         metadata, rootfs = self._parts(mark)
         version = f"203001{len(list(self.directory.glob('*.root'))) + 1:02}"  # LXD reads a date
         items = {}
@@ -93,20 +93,21 @@ class ImageServer:
 
     def _parts(self, mark: str) -> tuple[bytes, bytes]:
         halves = io.BytesIO(), io.BytesIO()
-        with tempfile.TemporaryDirectory() as scratch:
-            whole = tarfile.open(build_image(Path(scratch)).path)
-            first = tarfile.open(fileobj=halves[0], mode="w:xz")
-            second = tarfile.open(fileobj=halves[1], mode="w:xz", preset=0)
-            with whole, first, second:
-                for member in whole:
-                    content = whole.extractfile(member) if member.isreg() else None
-                    inside = member.name.startswith("rootfs")
-                    if inside:
-                        member.name = f".{member.name.removeprefix('rootfs')}"
-                    (second if inside else first).addfile(member, content)
-                note = tarfile.TarInfo("./etc/mark")
-                note.size = len(mark)
-                second.addfile(note, io.BytesIO(mark.encode()))
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            tarfile.open(build_image(Path(scratch)).path) as whole,
+            tarfile.open(fileobj=halves[0], mode="w:xz") as first,
+            tarfile.open(fileobj=halves[1], mode="w:xz", preset=0) as second,
+        ):
+            for member in whole:
+                content = whole.extractfile(member) if member.isreg() else None
+                inside = member.name.startswith("rootfs")
+                if inside:
+                    member.name = f".{member.name.removeprefix('rootfs')}"
+                (second if inside else first).addfile(member, content)
+            note = tarfile.TarInfo("./etc/mark")
+            note.size = len(mark)
+            second.addfile(note, io.BytesIO(mark.encode()))
         return halves[0].getvalue(), halves[1].getvalue()
 
     def _list(self, version: str, items: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""An image's build on a real LXD, with the tiny image as its base and a short script for a recipe."""
+"""An image's build on a real LXD: the tiny image for a base, a short script for a recipe."""
 
 from __future__ import annotations
 
