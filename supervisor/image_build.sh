@@ -189,6 +189,8 @@ clean_up() {
     ! command -v journalctl >/dev/null || journalctl --quiet --rotate --vacuum-size=1 2>/dev/null || :
     find /var/log -type f -exec truncate -s 0 {} +
     find /tmp /var/tmp -mindepth 1 -delete 2>/dev/null || :
+    rm -rf "$BUILD_DIR"
+    sync
 }
 
 trap 'rm -rf "$BUILD_DIR"' EXIT

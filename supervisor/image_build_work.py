@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
-from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, OperationFailed, Refused
+from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage, of_verified
 from supervisor.instances import instance_request
@@ -64,6 +64,19 @@ def provisioning_script() -> str:
     return _text("guest_application.sh") + _text("image_build.sh")
 
 
+def read_images(lxd: Lxd) -> list[BuiltImage]:
+    """Read all images that installations have built.
+
+    Raises:
+        LxdError: LXD can't be asked.
+    """
+    read = (
+        BuiltImage.read(image.fingerprint, image.properties, aliases=image.aliases, size=image.size)
+        for image in lxd.stored_images()
+    )
+    return [image for image in read if image]
+
+
 @dataclass(frozen=True)
 class ImageBuild:
     """What one build is done with; one thread does it."""
@@ -83,7 +96,7 @@ class ImageBuild:
         Raises:
             BuildFailed: there is no image.
         """
-        built_at = datetime.now(timezone.utc)
+        built_at = datetime.now(timezone.utc).replace(microsecond=0)
         image = BuiltImage(
             fingerprint="",
             installation=self.settings.installation,
@@ -165,8 +178,11 @@ class ImageBuild:
                 raise BuildFailed(f"verifying the image failed: {wrong}")
             self.lxd.update_image(image.fingerprint, of_verified())
             self.lxd.name_image(image.alias, image.fingerprint)
+            found = [one for one in read_images(self.lxd) if one.fingerprint == image.fingerprint]
+        if not found or not found[0].verified:
+            raise BuildFailed("verifying the image failed: somebody else has removed or changed it")
         self.log.write(f"verified, and called {image.alias}")
-        return replace(image, verified=True, aliases=(image.alias,))
+        return found[0]
 
     @contextlib.contextmanager
     def _instance(self, kind: str, fingerprint: str, user_data: str) -> Iterator[str]:
@@ -228,7 +244,11 @@ class ImageBuild:
 
     def _stop(self, name: str) -> None:
         limit_s = self.settings.limits.stopping.total_seconds()
-        self.lxd.stop(name, limit_s=limit_s)
+        try:
+            self.lxd.stop(name, limit_s=limit_s)
+        except OperationFailed as error:
+            self.log.write(f"the builder does not shut down ({error}): it is ended")
+            self.lxd.stop(name, limit_s=limit_s, force=True)
 
     def _remove(self, name: str) -> None:
         limit_s = self.settings.limits.removing.total_seconds()
@@ -244,8 +264,6 @@ class ImageBuild:
             yield
         except LxdUnavailable as error:
             raise BuildFailed(f"{phase}: {error}", outage=True) from error
-        except NotFound as error:
-            raise BuildFailed(f"{phase}: {error}; it was removed by somebody else") from error
         except (LxdError, OSError) as error:
             raise BuildFailed(f"{phase}: {error}") from error
 

@@ -20,6 +20,7 @@ from supervisor.image_build_work import (
     ImageBuild,
     Verification,
     provisioning_script,
+    read_images,
 )
 from supervisor.images import properties
 from supervisor.images.build_log import BuildLog
@@ -28,10 +29,10 @@ from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from supervisor.gateways.lxd import Lxd, StoredImage
+    from supervisor.gateways.lxd import Lxd
     from supervisor.images.settings import ImageSettings
     from supervisor.messages import Application
 
@@ -157,7 +158,7 @@ class ImageWork:
     def listing(self) -> tuple[BuiltImage, ...] | ImageFailed:
         """List the installation's images, the newest first."""
         try:
-            images = self._ours(self.lxd.stored_images())
+            images = self._ours()
         except LxdError as error:
             return _failed(error)
         return tuple(sorted(images, key=lambda image: image.built_at, reverse=True))
@@ -176,16 +177,16 @@ class ImageWork:
         """
         try:
             removed = self._remove_half_made()
-            stored = self.lxd.stored_images()
+            images = self._ours()
             in_use |= self._made_from()
             choice = choose(
                 "",
-                self._ours(stored),
+                images,
                 in_use,
                 installation=self.settings.installation,
                 instance_type=self.settings.template.type,
             )
-            aliases = {image.fingerprint: image.aliases for image in stored}
+            aliases = {image.fingerprint: image.aliases for image in images}
             for fingerprint in choice.delete:
                 if self._delete_image(fingerprint):
                     removed += (" ".join(("image", fingerprint[:12], *aliases[fingerprint])),)
@@ -214,7 +215,7 @@ class ImageWork:
             runner_user=settings.runner_user,
             runner_home=settings.runner_home,
         )
-        images = tuple(self._ours(self.lxd.stored_images()))
+        images = self._ours()
         choice = choose(
             recipe.digest,
             images,
@@ -290,7 +291,7 @@ class ImageWork:
                 removed.append(f"instance {instance.name}")
         removed.extend(
             f"unverified image {image.fingerprint[:12]}"
-            for image in self._ours(self.lxd.stored_images())
+            for image in self._ours()
             if not image.verified and self._delete_image(image.fingerprint)
         )
         return tuple(removed)
@@ -310,16 +311,9 @@ class ImageWork:
             instance.config.get(_MADE_FROM, "") for instance in self.lxd.instances()
         ) - {""}
 
-    def _ours(self, stored: Iterable[StoredImage]) -> list[BuiltImage]:
-        read = (
-            BuiltImage.read(
-                image.fingerprint, image.properties, aliases=image.aliases, size=image.size
-            )
-            for image in stored
-        )
-        return [
-            image for image in read if image and image.installation == self.settings.installation
-        ]
+    def _ours(self) -> tuple[BuiltImage, ...]:
+        installation = self.settings.installation
+        return tuple(one for one in read_images(self.lxd) if one.installation == installation)
 
 
 def _script(path: Path | None) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _STDIN, _STDOUT, _STDERR = "0", "1", "2"
 _LONGEST_LINE = 64 * 1024
 _END_LIMIT_S = 30.0
+# LXD takes two exit codes for its own failures: those of a shell that finds no program.
+_CODES = {"Command not executable": 126, "Command not found": 127}
 # One stream for both, in their order; and an input that has ended already.
 _AS_ONE = 'exec "$@" 2>&1 </dev/null'
 
@@ -108,7 +110,13 @@ class Commands(Connection):
             lines.end()
         if time.monotonic() >= deadline:
             raise TimedOut(f"could not {aim} to its end within {limit_s:g} s")
-        state = self._finish(aim, answer, limit_s=min(left(deadline), _END_LIMIT_S))
+        try:
+            state = self._finish(aim, answer, limit_s=min(left(deadline), _END_LIMIT_S))
+        except LxdError as error:
+            for words, code in _CODES.items():
+                if words in str(error):
+                    return code
+            raise
         code = (state.get("metadata") or {}).get("return")
         if not isinstance(code, int):
             raise OperationFailed(f"could not {aim} to its end: LXD knows no exit code")
