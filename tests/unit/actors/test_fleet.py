@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_world import (
     APPLICATION,
-    IMAGE,
     FILENAME,
+    IMAGE,
     LIMIT_S,
     NOW,
     FakeLxd,
