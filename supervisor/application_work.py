@@ -144,7 +144,9 @@ def prune(store: ApplicationStore, in_use: frozenset[str]) -> tuple[str, ...]:
 
 
 def _have(store: ApplicationStore, wanted: Application) -> bool:
-    """Tell whether a version is there and right; one that is not right is removed.
+    """Tell whether a version is there and right; one that has other bytes is removed.
+
+    One that can't be read is as good as none: what is obtained again takes its place.
 
     Raises:
         StoreError: it can't be removed.
@@ -156,7 +158,8 @@ def _have(store: ApplicationStore, wanted: Application) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StoreError(f"can't read {wanted.filename}: {error.strerror}") from error
+        logger.error("{} on disk can't be read: {}", wanted.filename, error.strerror)
+        return False
     if not is_right:
         logger.error("{} on disk is not what was verified: it is removed", wanted.filename)
         store.discard(wanted.sha256)

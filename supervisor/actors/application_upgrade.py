@@ -78,6 +78,7 @@ class ApplicationUpgrade:
         self._progress: Progress | None = None
         self._told: ApplicationChanged | None = None
         self._next: Timer | None = None
+        self._again_at = 0.0
 
     # When it is looked for.
 
@@ -88,22 +89,19 @@ class ApplicationUpgrade:
         self.announce()
 
     def order(self, order: CheckUpgrades) -> None:
-        """Look now, unless that was done just before.
+        """Look now, or soon if that was done just before.
 
-        Who does not ask for a fresh one only wants it tried whatever has failed before.
+        Who does not say how old a look may be wants it tried whatever has failed before.
         """
         if not order.fresh_s:
             self._attempts = Attempts()
+        logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
         self.looks = self.looks.order(self._now(), order.fresh_s)
-        if self.looks.is_due:
-            logger.debug("looks for a newer {}: {}", _WHAT, order.why)
-            self.look()
+        if not self.looks.under_way:
+            self._plan_next()
 
     def look(self) -> None:
         """Ask what GitHub offers, unless that is being done."""
-        if self._next:
-            self._next.cancel()
-            self._next = None
         if not self.looks.under_way:
             self.looks = self.looks.begin(self._now())
             if self._is_verified:  # or else the first look has still to ask
@@ -111,10 +109,8 @@ class ApplicationUpgrade:
 
     def _end_look(self) -> None:
         self.looks = self.looks.end()
-        if self.looks.is_due:
-            self.look()
-        else:
-            self._next = self._tell_after(self._delay_s(), LookDue(self))
+        self._again_at = self._now() + self._delay_s()
+        self._plan_next()
 
     def _delay_s(self) -> float:
         interval_s = self._parts.settings.config.upgrade_interval.total_seconds()
@@ -123,6 +119,18 @@ class ApplicationUpgrade:
         if self._failure:
             return min(interval_s, max(1.0, self._attempts.not_before - self._now()))
         return interval_s
+
+    def _plan_next(self) -> None:
+        """Look again when that is ordered, or when it is time by itself."""
+        if self._next:
+            self._next.cancel()
+            self._next = None
+        now, wanted_at = self._now(), self.looks.wanted_at
+        if self.looks.is_due(now):
+            self.look()
+        else:
+            at = self._again_at if wanted_at is None else min(wanted_at, self._again_at)
+            self._next = self._tell_after(max(0.0, at - now), LookDue(self))
 
     # What becomes of it.
 

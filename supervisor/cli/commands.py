@@ -15,7 +15,7 @@ from supervisor import __version__
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
-from supervisor.guest_logs import printable
+from supervisor.guest_logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
 
@@ -279,7 +279,7 @@ def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
 
 def _fail_if_failing(answer: Any) -> None:
     if answer["state"] in {"failing", "down"}:
-        _fail(answer["reason"], FAILED)
+        _fail(one_line(answer["reason"]), FAILED)
 
 
 @main.group()

@@ -156,6 +156,8 @@ def until_upgraded(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
 
     def left() -> str:
         shown = client.get("/v1/upgrades")
+        if not shown["subjects"]:
+            return "waits for the actor of upgrades"
         # Another incarnation has come after the order, so its first looks have, too.
         same = shown["incarnation"] == ordered["incarnation"]
         due = [
@@ -163,8 +165,6 @@ def until_upgraded(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
             for one in shown["subjects"]
             if one["looks"] < (ordered["done_by"].get(one["what"], 0) if same else 1)
         ]
-        if not shown["subjects"]:
-            return str(shown["reason"])
         return "; ".join(_progress_of(one) for one in due)
 
     return left

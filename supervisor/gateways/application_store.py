@@ -103,7 +103,7 @@ class ApplicationStore:
                 if path.name.startswith(_REMOVED):
                     shutil.rmtree(path)
             for path in (*self._directory.glob("*.new"), *self._directory.glob("*/*.new")):
-                path.unlink()
+                path.unlink(missing_ok=True)  # `current` shows some of them twice
 
     def incoming(self, sha256: str) -> Path:
         """Make the directory in which a version is gathered; what is there of it stays.
@@ -141,6 +141,7 @@ class ApplicationStore:
             write_whole(gathered / _OFFER, json.dumps(asdict(offer)))
             for path in (gathered / ARCHIVE, gathered / _OFFER, gathered):
                 _sync(path)
+            self._remove(self._version(offer.sha256))  # one that is not right, if any
             gathered.rename(self._version(offer.sha256))
             _sync(self._directory)
         self.note_verified(offer.sha256)
@@ -171,13 +172,9 @@ class ApplicationStore:
         """
         with self._lock:
             self._verified.pop(sha256, None)
-        aside = self._directory / f"{_REMOVED}{_checked(sha256)}"
         with self._told("remove from"):
-            for path in (self._version(sha256), self._directory / f"{_INCOMING}{sha256}"):
-                shutil.rmtree(aside, ignore_errors=True)
-                with suppress(FileNotFoundError):
-                    path.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            self._remove(self._version(sha256))
+            self._remove(self._directory / f"{_INCOMING}{sha256}")
 
     def note_verified(self, sha256: str) -> None:
         """Note that this process has seen that a version is right."""
@@ -190,6 +187,12 @@ class ApplicationStore:
 
     def _version(self, sha256: str) -> Path:
         return self._directory / _checked(sha256)
+
+    def _remove(self, path: Path) -> None:
+        aside = self._directory / f"{_REMOVED}{path.name}"
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+            shutil.rmtree(aside)
 
     def _offer(self, sha256: str) -> Application | None:
         if not _SHA256.fullmatch(sha256) or self._traces(sha256) is None:

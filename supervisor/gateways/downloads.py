@@ -20,6 +20,7 @@ from supervisor.upgrades.progress import Progress
 
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})", re.ASCII)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)
+_NO_SUCH_PART = {HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -95,7 +96,8 @@ class _Attempt:
 
     def run(self, proxies: Proxies) -> None:
         url, stall_s = self._wanted.url, self._limits.stall_s
-        part, there = self._found()
+        with self._writing():
+            part, there = self._found()
         if part and there and there == part.size:
             self._finish()
             return
@@ -105,10 +107,10 @@ class _Attempt:
                 if rest := _rest(answer, part, there):
                     self._receive(answer, rest, there)
                     return
-                if answer.status == HTTPStatus.OK:
+                if answer.status not in _NO_SUCH_PART:
                     self._start(answer)
                     return
-            # It has no such part any more, or answers it wrongly.
+            # The file is shorter now, or it was a part that nobody has asked for.
             self._partial.drop()
         with ask(url, {}, proxies, stall_s) as answer:
             self._start(answer)
@@ -154,6 +156,8 @@ class _Attempt:
                         f"{answer.where} has not arrived within {self._limits.total_s:g} s: "
                         f"{sizes.in_words(there)} are there, and the next try goes on from them"
                     )
+        if not there:
+            raise DownloadFailed(f"can't download {answer.where}: it sends nothing")
         if there < part.size:
             raise DownloadFailed(
                 f"{answer.where} was cut off: {sizes.in_words(there)} of "

@@ -132,7 +132,7 @@ def ask(
     """
     for _ in range(_MOST_REDIRECTIONS + 1):
         place = _place(url, proxies)
-        with requests.Session() as session:
+        with _Session() as session:
             lead(session, place.scheme, place.proxy)
             response = _send(session, place, headers, stall_s)
             with response:
@@ -144,6 +144,13 @@ def ask(
                     raise NoAnswer(f"{place}: it redirects to nowhere ({response.status_code})")
                 url = _joined(place, location)
     raise NoAnswer(f"{place}: more than {_MOST_REDIRECTIONS} redirections")
+
+
+class _Session(requests.Session):
+    """Follows no redirection: requests would first read the whole of an answer that is one."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """See none, whatever the answer says."""
 
 
 def _send(
