@@ -41,11 +41,38 @@ def serving(directory: Path, address: str) -> Iterator[str]:
             thread.join()
 
 
+_STANDS_IN = "#!/bin/sh\nexit 0\n"
+_NPM = """\
+#!/bin/sh
+for package; do :; done
+printf '#!/bin/sh\\n' >"/usr/local/bin/$package"
+chmod 755 "/usr/local/bin/$package"
+"""
+_IMAGES_PACKAGES = {
+    # The stock system of the tests has a real one, out of the way.
+    "curl": {"usr/bin/curl": '#!/bin/sh\nexec /opt/curl "$@"\n'},
+    "docker.io": {"usr/bin/docker": _STANDS_IN},
+    "git": {"usr/bin/git": _STANDS_IN},
+    "npm": {"usr/bin/npm": _NPM},
+    "python3-pip": {"usr/bin/pip3": _STANDS_IN},
+    "shellcheck": {"usr/bin/shellcheck": _STANDS_IN},
+    "sudo": {"usr/bin/sudo": _STANDS_IN, "usr/sbin/visudo": _STANDS_IN},
+    "wget": {"usr/bin/wget": _STANDS_IN},
+    "yq": {"usr/bin/yq": _STANDS_IN},
+    "htop": {"usr/bin/htop": _STANDS_IN},
+}
+
+
 @dataclass(frozen=True)
 class Packages:
     """A repository of small Debian packages, which apt trusts unsigned."""
 
     directory: Path
+
+    def add_those_of_images(self) -> None:
+        """Put in what an image gets, apart from what the stock system of the tests has."""
+        for name, programs in _IMAGES_PACKAGES.items():
+            self.add(name, programs, version="99.0")
 
     def add(self, name: str, files: Mapping[str, str] = {}, *, version: str = "1.0") -> None:
         """Put a package into it: programs by their paths."""
