@@ -75,6 +75,8 @@ class Gate:
 class DaemonProcess:
     """The daemon as a real process, with its configuration and its log."""
 
+    module = "supervisor"
+
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         self.config = config
         self.config_path = directory / "config.yaml"
@@ -99,7 +101,7 @@ class DaemonProcess:
         self.configure()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor", "run", "--config", str(self.config_path)],
+                [sys.executable, "-m", self.module, "run", "--config", str(self.config_path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
