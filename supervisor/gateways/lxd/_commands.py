@@ -113,10 +113,10 @@ class Commands(Connection):
         try:
             state = self._finish(aim, answer, limit_s=min(left(deadline), _END_LIMIT_S))
         except LxdError as error:
-            for words, code in _CODES.items():
-                if words in str(error):
-                    return code
-            raise
+            code = next((code for words, code in _CODES.items() if words in str(error)), None)
+            if code is None:
+                raise
+            return code
         code = (state.get("metadata") or {}).get("return")
         if not isinstance(code, int):
             raise OperationFailed(f"could not {aim} to its end: LXD knows no exit code")
