@@ -63,9 +63,7 @@ class Images:
 
     def made_from(self) -> set[str]:
         """Return the images that this installation's runners were made from."""
-        return {
-            config["volatile.base_image"] for config in self.world.configurations().values()
-        }
+        return {config["volatile.base_image"] for config in self.world.configurations().values()}
 
     def shown(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.world.daemon.ask("/v1/image")
@@ -142,12 +140,14 @@ def test_from_the_first_image_to_the_next_one(images: Images) -> None:
     images.wait(lambda: len(images.verified()) == 2, "another image is built")
     (second,) = images.verified() - {first}
     images.wait(
-        lambda: {
-            config["volatile.base_image"]
-            for name, config in world.configurations().items()
-            if name != busy
-        }
-        == {second},
+        lambda: (
+            {
+                config["volatile.base_image"]
+                for name, config in world.configurations().items()
+                if name != busy
+            }
+            == {second}
+        ),
         "idle runners are replaced",
     )
     assert busy in world.names(frozenset({"busy"}))
