@@ -19,7 +19,9 @@ GUEST_DIR=$BUILD_DIR
 BOOT_LIMIT_S=300
 NETWORK_LIMIT_S=60
 SNAP_LIMIT_S=600
-PACKAGES='docker.io npm python3-pip shellcheck jq wget curl git bash sudo nftables ca-certificates tar gzip'
+# What pip and npm recommend for building is named, as what all recommend is a desktop.
+PACKAGES='docker.io npm python3-pip shellcheck jq wget curl git bash sudo nftables ca-certificates tar gzip
+build-essential python3-dev'
 # What guest.sh and its parts take from an image, and what jobs are promised.
 TOOLS='bash curl env head jq mktemp sed timeout tr wc sha256sum tar gzip mkfifo python3 nft
 docker git npm pip3 shellcheck sudo wget yarn yq'
@@ -61,7 +63,7 @@ install_packages() {
     apt dist-upgrade
     step 'install packages'
     # shellcheck disable=SC2086  # a list
-    apt install $PACKAGES $EXTRA_PACKAGES
+    apt install --no-install-recommends $PACKAGES $EXTRA_PACKAGES
 }
 
 prepare_snapd() {
@@ -88,7 +90,7 @@ install_yq() {
     step 'install yq'
     ! command -v yq >/dev/null || return 0
     if apt-cache show yq >/dev/null 2>&1; then
-        apt install yq
+        apt install --no-install-recommends yq
         echo 'yq is of the distribution'
         return
     fi

@@ -51,6 +51,8 @@ chmod 755 "/usr/local/bin/$package"
 _IMAGES_PACKAGES = {
     # The stock system of the tests has a real one, out of the way.
     "curl": {"usr/bin/curl": '#!/bin/sh\nexec /opt/curl "$@"\n'},
+    "build-essential": {},
+    "python3-dev": {},
     "docker.io": {"usr/bin/docker": _STANDS_IN},
     "git": {"usr/bin/git": _STANDS_IN},
     "npm": {"usr/bin/npm": _NPM},
