@@ -283,18 +283,29 @@ class ImageWork:
 
     def _remove_half_made(self) -> tuple[str, ...]:
         """Remove what a build has left that was killed."""
-        removed = []
-        limit_s = self.settings.limits.removing.total_seconds()
-        for instance in self.lxd.instances():
-            if instance.config.get(MARK) == self.settings.installation:
-                self.lxd.delete(instance.name, limit_s=limit_s)
-                removed.append(f"instance {instance.name}")
+        removed = [
+            f"instance {instance.name}"
+            for instance in self.lxd.instances()
+            if instance.config.get(MARK) == self.settings.installation
+            and self._delete_instance(instance.name)
+        ]
         removed.extend(
             f"unverified image {image.fingerprint[:12]}"
             for image in self._ours()
             if not image.verified and self._delete_image(image.fingerprint)
         )
         return tuple(removed)
+
+    def _delete_instance(self, name: str) -> bool:
+        """Delete an instance of a build; one that LXD does not let go of stays for now."""
+        limit_s = self.settings.limits.removing.total_seconds()
+        try:
+            return self.lxd.delete(name, limit_s=limit_s)
+        except LxdUnavailable:
+            raise
+        except LxdError as error:
+            logger.warning("instance {} of an image's build stays for now: {}", name, error)
+            return False
 
     def _delete_image(self, fingerprint: str) -> bool:
         """Delete an image that is of no use; one that LXD does not let go of stays for now."""

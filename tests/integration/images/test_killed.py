@@ -14,7 +14,7 @@ import pytest
 from image_stand import Stand
 
 from sandbox.private_lxd import private_lxd
-from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.lxd import Lxd, OperationFailed
 from supervisor.image_work import ImageFailed, Look
 
 pytestmark = [pytest.mark.usefixtures("short"), pytest.mark.timeout(120)]
@@ -58,6 +58,21 @@ def test_the_next_build_removes_what_the_killed_one_has_left(stand: Stand) -> No
     image = stand.built()
     assert stand.half_made() == []
     assert stand.listing() == [image.fingerprint]
+
+
+def test_what_lxd_does_not_let_go_of_keeps_nobody_from_a_build(stand: Stand) -> None:
+    _kill_build(stand, "verifying", 0.2)
+    before = [name for name in stand.half_made() if name.startswith("web-image-")]
+
+    class Holding(Lxd):
+        def delete(self, name: str, *, limit_s: float) -> bool:
+            if name in before:
+                raise OperationFailed(f"could not delete instance {name}: LXD says: busy")
+            return super().delete(name, limit_s=limit_s)
+
+    stand.lxd = Holding(stand.made.endpoint)
+    assert stand.built().verified
+    assert [name for name in stand.half_made() if name.startswith("web-image-")] == before
 
 
 def test_a_lxd_that_dies_meanwhile_is_an_outage_and_the_build_is_cleaned_up_later(
