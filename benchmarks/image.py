@@ -150,7 +150,7 @@ def _built(lxd: Lxd, template: InstanceTemplate, packed: bytes, directory: Path)
     said: list[str] = []
     ready = ImageWork(lxd, settings).ensure(application, archive, _Untried(), said.append)
     assert isinstance(ready, ImageReady), (ready, said)
-    return ready.image.alias
+    return ready.image.fingerprint
 
 
 def _base(lxd: Lxd, made: PrivateLxd, sources: bytes) -> str:
@@ -164,15 +164,16 @@ def _base(lxd: Lxd, made: PrivateLxd, sources: bytes) -> str:
     }
     lxd.create(request, limit_s=_LIMIT_S)
     lxd.push_file("base", "/etc/apt/sources.list", sources, mode=0o644, limit_s=_LIMIT_S)
-    lxd.name_image(_BASE, lxd.publish("base", {}, limit_s=_LIMIT_S))
+    fingerprint = lxd.publish("base", {}, limit_s=_LIMIT_S)
+    lxd.name_image(_BASE, fingerprint)
     lxd.delete("base", limit_s=_LIMIT_S)
-    return _BASE
+    return fingerprint
 
 
 def _template(made: PrivateLxd) -> InstanceTemplate:
     return InstanceTemplate(
         type="container",
-        image=made.image,
+        image="",
         pool=made.pool,
         network=made.network,
         profiles=(made.profile,),
