@@ -13,7 +13,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, policy_work, sdnotify, storage_work
+from supervisor import credentials, image_upkeep, policy_work, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -151,6 +151,7 @@ class Daemon:
             if not fixed:
                 storage_work.check(config)
                 policy_work.check(config)
+                image_upkeep.check(config)
         except ConfigError as error:
             settings.refuse(str(error))
             logger.error("the configuration stays as it was: {}", error)
@@ -274,6 +275,7 @@ def run(config_path: Path) -> int:
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)
+    image_upkeep.check(config)
     _ensure_state_directory(config.state_directory)
     with only_one(config.control.socket):
         return Daemon(config_path, config).run()

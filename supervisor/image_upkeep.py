@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor import guest_logs
-from supervisor.config import LogsConfig
+from supervisor.config import Config, ConfigError, LogsConfig
 from supervisor.gateways.log_store import LogStore
-from supervisor.image_work import ImageFailed, ImageReady, ImageWork
+from supervisor.image_work import ImageFailed, ImageReady, ImageWork, fault_of_script
 from supervisor.images.properties import BuiltImage
 
 if TYPE_CHECKING:
@@ -45,6 +45,16 @@ class Tidied:
     """
 
     images: tuple[BuiltImage, ...]
+
+
+def check(config: Config) -> None:
+    """Check that what is to be put into an image can be read.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    if fault := fault_of_script(config.image_script):
+        raise ConfigError(fault)
 
 
 def resolve(work: ImageWork, alias: str) -> Resolved | ImageFailed:

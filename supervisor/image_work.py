@@ -327,6 +327,15 @@ class ImageWork:
         return tuple(one for one in read_images(self.lxd) if one.installation == installation)
 
 
+def fault_of_script(path: Path | None) -> str:
+    """Say in a line why the operator's own script can't be used; empty if it can."""
+    try:
+        _script(path)
+    except _Unfit as error:
+        return str(error)
+    return ""
+
+
 def _script(path: Path | None) -> str:
     if path is None:
         return ""

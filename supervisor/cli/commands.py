@@ -128,12 +128,13 @@ def run(config_path: Path, log_level: str) -> None:
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials, policy_work, storage_work  # noqa: PLC0415
+    from supervisor import credentials, image_upkeep, policy_work, storage_work  # noqa: PLC0415
 
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)
+    image_upkeep.check(config)
     wanted = config.virtual_machines
     runners = "1 runner" if wanted == 1 else f"{wanted} runners"
     click.echo(f"{config_path}: is right: {runners} for {config.path}")
@@ -177,13 +178,19 @@ def runners(socket: Path, as_json: bool) -> None:
 @click.argument("runner", required=False)
 def logs(socket: Path, runner: str | None, as_json: bool) -> None:
     """List the logs that are kept of failed guests, or print RUNNER's."""
-    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json)
+    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
 
 
-def _show_logs(client: ControlClient, path: str, name: str | None, as_json: bool) -> None:
+def _show_logs(
+    client: ControlClient, path: str, name: str | None, as_json: bool, *, of: str
+) -> None:
     if name is None:
         kept = client.get(path)
-        _show(kept, as_json, lambda console: console.print(render.logs_table(kept, console.width)))
+        _show(
+            kept,
+            as_json,
+            lambda console: console.print(render.logs_table(kept, console.width, of=of)),
+        )
         return
     answer = client.get(f"{path}/{quote(name, safe='')}")
     # The file is printable as the daemon has written it; this one may be another's.
@@ -331,7 +338,7 @@ def build_image(socket: Path, as_json: bool, wait: bool, limit_s: float | None) 
 @click.argument("name", required=False)
 def image_logs(socket: Path, name: str | None, as_json: bool) -> None:
     """List the logs that are kept of builds, or print that of the build NAME."""
-    _show_logs(ControlClient(socket), "/v1/image/logs", name, as_json)
+    _show_logs(ControlClient(socket), "/v1/image/logs", name, as_json, of="BUILD")
 
 
 @main.command("remove-firewall")

@@ -109,16 +109,19 @@ def runners_table(
     return _fitting(table, width)
 
 
-def logs_table(kept: list[Mapping[str, Any]], width: int, now: datetime | None = None) -> Table:
-    """List the logs that are kept of failed guests, as the daemon orders them.
+def logs_table(
+    kept: list[Mapping[str, Any]], width: int, now: datetime | None = None, of: str = "RUNNER"
+) -> Table:
+    """List the logs that are kept of failed guests, or of builds, as the daemon orders them.
 
     Args:
-        kept: the answer of `/v1/logs`.
+        kept: the answer of `/v1/logs`, or of `/v1/image/logs`.
         width: of the terminal, in characters.
         now: against which ages are told.
+        of: what each is about.
     """
     now = now or datetime.now(timezone.utc)
-    table = _table("RUNNER", "SAVED", "SIZE", "REASON")
+    table = _table(of, "SAVED", "SIZE", "REASON")
     for one in kept:
         table.add_row(
             Text(one_line(one["runner"]), "bold"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor import image_upkeep
-from supervisor.config import LogsConfig
+from supervisor.config import ConfigError, LogsConfig, parse
 from supervisor.gateways.log_store import LogStore
 from supervisor.image_upkeep import Build, BuildLogs, Resolved, Tidied
 from supervisor.image_work import ImageFailed, ImageReady
@@ -128,3 +128,13 @@ OUTAGE = ImageFailed("LXD is away", outage=True)
 )
 def test_what_there_is_is_told(call: Callable[[Any], Any], outcome: Any, told: Any) -> None:
     assert call(Work(outcome)) == told
+
+
+def test_a_script_that_can_not_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    script = tmp_path / "image.sh"
+    given = {"name": "fleet", "path": "acme", "token": "s", "image-script": str(script)}
+    config = parse(given, "x")
+    with pytest.raises(ConfigError, match=f"^image-script: {script} can't be read: No such file"):
+        image_upkeep.check(config)
+    script.write_text("#!/bin/sh\n")
+    image_upkeep.check(config)

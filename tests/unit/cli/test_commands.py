@@ -587,7 +587,8 @@ BUILD_LOG = {"runner": "image-1", "saved_at": SINCE, "reason": "built", "size": 
 def test_the_logs_of_builds_are_listed(serve: Serve) -> None:
     done = call("image", "logs", "--socket", serve([BUILD_LOG]))
     assert done.exit_code == 0
-    assert "image-1" in done.stdout
+    head, line = done.stdout.splitlines()
+    assert (head.split()[0], line.split()[0]) == ("BUILD", "image-1")
 
 
 def test_the_log_of_a_build_is_printed_harmlessly(serve: Serve) -> None:
