@@ -174,8 +174,9 @@ def test_a_script_that_fails_keeps_the_image_and_its_log_says_why(images: Images
     assert world.status()["problems"] == []
     warnings = world.status()["warnings"]
     assert any("image: no newer one could be made" in warning for warning in warnings)
-    (kept,) = json.loads(world.daemon.cli("image", "logs", "--json").stdout)
-    told = world.daemon.cli("image", "logs", kept["runner"])
+    kept = json.loads(world.daemon.cli("image", "logs", "--json").stdout)
+    failed = [one["runner"] for one in kept if "run the operator's script" in one["reason"]]
+    told = world.daemon.cli("image", "logs", failed[0])
     assert "this line explains it" in told.stdout
 
     images.write_script("echo all is well >/etc/well")
