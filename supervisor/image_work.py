@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
+from supervisor.image_base_work import BaseWork, NoBase, delete_image, made_from
 from supervisor.image_build_work import (
     MARK,
     BuildFailed,
@@ -22,7 +23,6 @@ from supervisor.image_build_work import (
     provisioning_script,
     read_images,
 )
-from supervisor.images import properties
 from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
 from supervisor.images.properties import BuiltImage
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from supervisor.images.settings import ImageSettings
     from supervisor.messages import Application
 
-_MADE_FROM = "volatile.base_image"
 _LARGEST_SCRIPT = 256 * 1024
 
 
@@ -112,7 +111,7 @@ class ImageWork:
         """
         try:
             return self._look(application, current)
-        except (LxdError, OSError, _Unfit) as error:
+        except (LxdError, OSError, NoBase, _Unfit) as error:
             return _failed(error)
 
     def ensure(
@@ -151,7 +150,7 @@ class ImageWork:
                     return ImageReady(self._named(image), built=False, took_s=took_s, remark=remark)
                 log.write(f"out of date: {outdated}")
             image = build.build(look.recipe, archive, verification)
-        except (LxdError, OSError, BuildFailed, _Unfit) as error:
+        except (LxdError, OSError, BuildFailed, NoBase, _Unfit) as error:
             return _failed(error)
         return ImageReady(image, built=True, took_s=time.monotonic() - began)
 
@@ -178,7 +177,7 @@ class ImageWork:
         try:
             removed = self._remove_half_made()
             images = self._ours()
-            in_use |= self._made_from()
+            in_use |= made_from(self.lxd)
             choice = choose(
                 "",
                 images,
@@ -188,7 +187,7 @@ class ImageWork:
             )
             aliases = {image.fingerprint: image.aliases for image in images}
             for fingerprint in choice.delete:
-                if self._delete_image(fingerprint):
+                if delete_image(self.lxd, fingerprint):
                     removed += (" ".join(("image", fingerprint[:12], *aliases[fingerprint])),)
         except LxdError as error:
             return _failed(error)
@@ -197,14 +196,25 @@ class ImageWork:
     def resolve(self, alias: str) -> str | ImageFailed:
         """Return the fingerprint of an image that somebody has prepared."""
         try:
-            return self._by_alias(alias)
-        except (LxdError, _Unfit) as error:
+            return self._bases.by_alias(alias)
+        except (LxdError, NoBase) as error:
             return _failed(error)
+
+    @property
+    def _bases(self) -> BaseWork:
+        settings = self.settings
+        return BaseWork(
+            self.lxd,
+            settings.base,
+            settings.installation,
+            settings.template.type,
+            settings.limits.pulling,
+        )
 
     def _look(self, application: Application, current: str) -> Look:
         settings = self.settings
         recipe = Recipe(
-            base=self._base(),
+            base=self._bases.newest(),
             instance_type=settings.template.type,
             architecture=settings.architecture,
             application=application.sha256,
@@ -219,51 +229,12 @@ class ImageWork:
         choice = choose(
             recipe.digest,
             images,
-            self._made_from(),
+            made_from(self.lxd),
             current,
             installation=settings.installation,
             instance_type=recipe.instance_type,
         )
         return Look(recipe, images, choice)
-
-    def _base(self) -> str:
-        """Return the fingerprint of the newest base image, which LXD has then."""
-        base = self.settings.base
-        if base.kind == "alias":
-            return self._by_alias(base.alias)
-        installation = self.settings.installation
-        before = self.lxd.stored_images()
-        fingerprint = self.lxd.pull_image(
-            base.server,
-            base.alias,
-            instance_type=self.settings.template.type,
-            limit_s=self.settings.limits.pulling.total_seconds(),
-        )
-        # One that was there before without our mark is somebody else's, and stays when we go on.
-        if fingerprint not in {image.fingerprint for image in before}:
-            self.lxd.update_image(fingerprint, properties.of_base(installation))
-        used = self._made_from()
-        for image in before:
-            is_old = image.fingerprint not in used | {fingerprint}
-            if is_old and properties.is_base_of(installation, image.properties):
-                self._delete_image(image.fingerprint)
-        return fingerprint
-
-    def _by_alias(self, alias: str) -> str:
-        fingerprint = self.lxd.image(alias)
-        if fingerprint is None:
-            raise _Unfit(
-                f"LXD has no image with the alias {alias} in project {self.lxd.endpoint.project}: "
-                f"import it (lxc image copy … --alias {alias}), or name another"
-            )
-        wanted = self.settings.template.type
-        for image in self.lxd.stored_images():
-            if image.fingerprint == fingerprint and image.type not in {wanted, ""}:
-                raise _Unfit(
-                    f"image {alias} is for instances of type {image.type}, and lxd.instance-type "
-                    f"is {wanted}"
-                )
-        return fingerprint
 
     def _outdated(self, build: ImageBuild, image: BuiltImage) -> tuple[str, str]:
         """Say which packages are out of date, and why that is not known."""
@@ -292,7 +263,7 @@ class ImageWork:
         removed.extend(
             f"unverified image {image.fingerprint[:12]}"
             for image in self._ours()
-            if not image.verified and self._delete_image(image.fingerprint)
+            if not image.verified and delete_image(self.lxd, image.fingerprint)
         )
         return tuple(removed)
 
@@ -306,21 +277,6 @@ class ImageWork:
         except LxdError as error:
             logger.warning("instance {} of an image's build stays for now: {}", name, error)
             return False
-
-    def _delete_image(self, fingerprint: str) -> bool:
-        """Delete an image that is of no use; one that LXD does not let go of stays for now."""
-        try:
-            return self.lxd.delete_image(fingerprint)
-        except LxdUnavailable:
-            raise
-        except LxdError as error:
-            logger.warning("image {} stays for now: {}", fingerprint[:12], error)
-            return False
-
-    def _made_from(self) -> frozenset[str]:
-        return frozenset(
-            instance.config.get(_MADE_FROM, "") for instance in self.lxd.instances()
-        ) - {""}
 
     def _ours(self) -> tuple[BuiltImage, ...]:
         installation = self.settings.installation
