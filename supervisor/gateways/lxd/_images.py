@@ -31,7 +31,7 @@ class Images(Connection):
         aim = f"find image {alias}"
         try:
             found = self._call(aim, "get", "images", "aliases", alias).metadata
-            target: str = found["target"]
+            target: str = "" + found["target"]  # a number fails here
         except NotFound:
             return None
         except (KeyError, TypeError) as error:
