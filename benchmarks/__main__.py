@@ -14,7 +14,9 @@ import click
 import machine
 from loguru import logger
 
-_BENCHMARKS = ("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall")
+_BENCHMARKS = (
+    *("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall", "image"),
+)
 
 
 @click.command(name="python benchmarks")

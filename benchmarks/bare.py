@@ -51,8 +51,7 @@ class BareLoop:
                 pass
 
     def _request(self, name: str, user_data: str) -> dict[str, Any]:
-        place = self._place
-        template = place.template(memory="256MiB", disk="1GiB")
+        template = self._place.template(memory="256MiB", disk="1GiB")
         return instance_request(template, name=name, user_data=user_data, metadata=_METADATA)
 
     def _client(self) -> pylxd.Client:

@@ -59,7 +59,7 @@ class PrivateLxd:
         """Return what a container here is made from."""
         return InstanceTemplate(
             type="container",
-            image=self.image,
+            image=str(Lxd(self.endpoint).image(self.image)),
             pool=self.pool,
             network=self.network,
             profiles=(self.profile,),

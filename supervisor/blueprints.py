@@ -7,6 +7,8 @@ from supervisor import places
 from supervisor.aproxy import Aproxy
 from supervisor.config import Config
 from supervisor.guest_network import GuestNetwork, SshDebug
+from supervisor.images.base import BaseImage
+from supervisor.images.settings import ImageSettings
 from supervisor.instances import InstanceTemplate, generation
 from supervisor.proxies import Proxies
 from supervisor.storage import pool_name
@@ -44,7 +46,7 @@ class Blueprint:
 
 
 def blueprint_of(
-    config: Config, *, ipv6_filtering: bool = True, application: str = ""
+    config: Config, *, ipv6_filtering: bool = True, application: str = "", image: str = ""
 ) -> Blueprint:
     """Read the blueprint off a configuration.
 
@@ -52,20 +54,10 @@ def blueprint_of(
         config: what the operator has set.
         ipv6_filtering: whether the host lets LXD filter IPv6 at the runners' ports of the bridge.
         application: the runner application's SHA-256. A prepared image does not tell which one it
-            holds, so another makes another generation.
+            holds, so another makes another generation; one that is built follows by itself.
+        image: the fingerprint of the image that they start from.
     """
-    lxd = config.lxd
-    template = InstanceTemplate(
-        type=lxd.instance_type,
-        image=lxd.image,
-        pool=pool_name(config),
-        network=lxd.network,
-        profiles=(lxd.profile,),
-        cpu=config.vm_cpu,
-        memory=config.vm_memory,
-        disk=config.vm_disk,
-        ipv6_filtering=ipv6_filtering,
-    )
+    template = template_of(config, ipv6_filtering=ipv6_filtering, image=image)
     given = ("self-hosted", "linux", architecture())
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
@@ -73,7 +65,7 @@ def blueprint_of(
     network = network_of(config)
     group, place = config.group, places.of(config)
     asked = () if config.policy.mode == "off" else (f"policy {config.policy.url or 'of the host'}",)
-    runs = (f"application {application}",) if lxd.image and application else ()
+    runs = (f"application {application}",) if config.lxd.image and application else ()
     made_from = generation(
         template, *labels.values(), group, place, network.made_from(), *asked, *runs
     )
@@ -85,6 +77,36 @@ def blueprint_of(
         place=place,
         network=network,
         generation=made_from,
+    )
+
+
+def template_of(config: Config, *, ipv6_filtering: bool, image: str) -> InstanceTemplate:
+    """Read off a configuration what instances are made from, given their image's fingerprint."""
+    lxd = config.lxd
+    return InstanceTemplate(
+        type=lxd.instance_type,
+        image=image,
+        pool=pool_name(config),
+        network=lxd.network,
+        profiles=(lxd.profile,),
+        cpu=config.vm_cpu,
+        memory=config.vm_memory,
+        disk=config.vm_disk,
+        ipv6_filtering=ipv6_filtering,
+    )
+
+
+def image_settings_of(config: Config, *, ipv6_filtering: bool = True) -> ImageSettings:
+    """Read off a configuration what the installation's images are to be."""
+    return ImageSettings(
+        installation=config.name,
+        base=BaseImage.parse(config.base_image),
+        template=template_of(config, ipv6_filtering=ipv6_filtering, image=""),
+        architecture=architecture(),
+        packages=config.image_extra_packages,
+        script=config.image_script,
+        proxies=config.proxies,
+        needs_aproxy=network_of(config).aproxy is not None,
     )
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, policy_work, sdnotify, storage_work
+from supervisor import credentials, image_upkeep, policy_work, sdnotify, storage_work
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
+from supervisor.actors.image import ImageActor
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
@@ -57,6 +58,7 @@ from supervisor.supervision import (
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
@@ -151,6 +153,7 @@ class Daemon:
             if not fixed:
                 storage_work.check(config)
                 policy_work.check(config)
+                image_upkeep.check(config)
         except ConfigError as error:
             settings.refuse(str(error))
             logger.error("the configuration stays as it was: {}", error)
@@ -161,7 +164,7 @@ class Daemon:
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "storage", "firewall", "upgrades", "policy", "fleet"):
+        for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -213,6 +216,9 @@ def make_parts(config: Config) -> Parts:
         verdicts=Verdicts(decisions_in(directory_of(config))),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
+        building=Workers("building", 1),
+        build_logs=LogStore(config.state_directory / "image-logs"),
+        visitors=Visitors(),
     )
 
 
@@ -251,6 +257,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
             ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
             ChildSpec("upgrades", partial(UpgradesActor.start, system, parts), shutdown=1),
+            ChildSpec("image", partial(ImageActor.start, system, parts), shutdown=1),
             ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
@@ -271,6 +278,7 @@ def run(config_path: Path) -> int:
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)
+    image_upkeep.check(config)
     _ensure_state_directory(config.state_directory)
     with only_one(config.control.socket):
         return Daemon(config_path, config).run()

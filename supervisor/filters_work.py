@@ -30,6 +30,7 @@ class FiltersSeen:
         checks: of the firewall, that it was the last of.
         lacking: what is not there, by the guest's name, or BRIDGE.
         spelled: how guests' filters are spelled when they are whole, by their names.
+        builders: names of guests that images are built or tried in, and that are no runners.
         error: why it could not be looked; then nothing else is known.
         warning: why there was nothing to look at.
     """
@@ -37,6 +38,7 @@ class FiltersSeen:
     checks: int
     lacking: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)
+    builders: frozenset[str] = frozenset()
     error: str = ""
     warning: str = ""
 
@@ -73,7 +75,8 @@ def look(
         if driver != filters.NFTABLES:
             return FiltersSeen(checks, warning=_unseen(driver))
         # First the guests: one that starts meanwhile is not missed, and has its filters by then.
-        wanted = [_port(lxd, one) for one in lxd.instances() if _is_ours(one, config)]
+        ours = [one for one in lxd.instances() if _is_ours(one, config)]
+        wanted = [_port(lxd, one) for one in ours]
         network = config.lxd.network
         names = filters.bridge_chains(network, lxd.network_config(network))
         guests = filters.read(nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
@@ -88,7 +91,9 @@ def look(
             fault = filters.guest_fault(port, guests, known)
             faults[port.instance] = fault
             spelled[port.instance] = known if fault else filters.spelling(port, guests)
-    return FiltersSeen(checks, {name: fault for name, fault in faults.items() if fault}, spelled)
+    lacking = {name: fault for name, fault in faults.items() if fault}
+    builders = (one.name for one in ours if marks.is_builder_of(config.name, one.config))
+    return FiltersSeen(checks, lacking, spelled, frozenset(builders))
 
 
 def restore(lxd: Lxd, name: str) -> Restored:
@@ -113,7 +118,9 @@ def restore_bridge(lxd: Lxd, network: str) -> Restored:
 
 
 def _is_ours(instance: Instance, config: Config) -> bool:
-    return instance.status == _RUNNING and marks.are_of(config.name, instance.config)
+    of_runner = marks.are_of(config.name, instance.config)
+    is_ours = of_runner or marks.is_builder_of(config.name, instance.config)
+    return instance.status == _RUNNING and is_ours
 
 
 def _port(lxd: Lxd, instance: Instance) -> Port:

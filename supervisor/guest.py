@@ -53,6 +53,8 @@ class GuestParameters:
         policy_url: What jobs are checked by before they run: the base of the policy service's API,
             without a slash at its end. Empty if they are not.
         network: What it is told of the network. Holds secrets.
+        is_trial: It only tries its image, and has no job: its just-in-time configuration is empty,
+            and it runs the application no further than to ask for its version.
 
     Raises:
         ValueError: A value that a guest could not use; the message names it, and shows it unless it
@@ -69,6 +71,7 @@ class GuestParameters:
     runner_home: str = "/opt/actions-runner"
     policy_url: str = ""
     network: GuestNetwork = field(default_factory=GuestNetwork)
+    is_trial: bool = False
 
     def __post_init__(self) -> None:
         _require(_RUNNER_NAME, "runner_name", self.runner_name)
@@ -79,7 +82,9 @@ class GuestParameters:
         _require(_HOME, "runner_home", self.runner_home)
         if self.policy_url:
             _require(_POLICY_URL, "policy_url", self.policy_url)
-        if not _BASE64.fullmatch(self.jit_config):
+        if self.is_trial != (not self.jit_config):
+            raise ValueError("jit_config must be empty in a trial, and there only")
+        if self.jit_config and not _BASE64.fullmatch(self.jit_config):
             raise ValueError("jit_config is not base64")
         if not _TOKEN.fullmatch(self.signal_token):
             raise ValueError("signal_token has characters that a bearer token can't have")
@@ -130,10 +135,11 @@ def body() -> str:
     package = files("supervisor")
     functions = package.joinpath("guest_signal.sh").read_text(encoding="utf-8")
     network = package.joinpath("guest_network.sh").read_text(encoding="utf-8")
+    application = package.joinpath("guest_application.sh").read_text(encoding="utf-8")
     script = package.joinpath("guest.sh").read_text(encoding="utf-8")
     return (
         f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
-        f"{functions}{_FUNCTIONS_END}\n}}\n{network}{script}"
+        f"{functions}{_FUNCTIONS_END}\n}}\n{network}{application}{script}"
     )
 
 

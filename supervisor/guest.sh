@@ -1,6 +1,7 @@
 # What a guest does with what its host gave it: docs/guest-contract.md. The assignments,
-# write_signal_functions (guest_signal.sh) and guest_network.sh stand before this; runs once, as root,
-# under dash, bash or busybox. Forks are few on purpose: many guests boot at once on few cores.
+# write_signal_functions (guest_signal.sh), guest_network.sh and guest_application.sh stand before this;
+# runs once, as root, under dash, bash or busybox. Forks are few on purpose: many guests boot at once on
+# few cores.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # the assignments are guest.py's
 
@@ -71,40 +72,6 @@ fail() {
     exit 1
 }
 
-find_runner_user() {
-    while IFS=: read -r name _ uid gid _ home _; do
-        if [ "$name" = "$RUNNER_USER" ]; then
-            return 0
-        fi
-    done </etc/passwd
-    return 1
-}
-
-make_runner_user() {
-    if command -v useradd >/dev/null; then
-        useradd --create-home --shell /bin/sh "$RUNNER_USER"
-    elif command -v adduser >/dev/null; then
-        adduser -D -s /bin/sh "$RUNNER_USER"
-    else
-        echo "guest: neither useradd nor adduser" >&2
-        return 1
-    fi
-}
-
-# as_runner COMMAND: runs it by a shell of the unprivileged user, in RUNNER_HOME.
-# start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session;
-# dpkg's goes to / first, busybox's does not. No quotes: guest.py knows that none are needed.
-as_runner() {
-    set -- "cd $RUNNER_HOME && $1"
-    if command -v start-stop-daemon >/dev/null; then
-        HOME=$home USER=$RUNNER_USER LOGNAME=$RUNNER_USER SHELL=/bin/sh \
-            start-stop-daemon -S -q -p "$GUEST_DIR/private/none" -c "$RUNNER_USER" \
-            -a /bin/sh -- -c "$1"
-    else
-        su -s /bin/sh -c "$1" "$RUNNER_USER"
-    fi
-}
-
 fetch() {
     (
         ulimit -f "$FETCH_LIMIT_BLOCKS"
@@ -133,6 +100,7 @@ obtain_application() {
         chown "$RUNNER_USER" "$RUNNER_HOME"
         return
     fi
+    [ -n "$JIT_CONFIG" ] || fail "the image does not hold the application"
     tarball=$GUEST_DIR/private/application.tar.gz
     fetch "$APPLICATION_URL" "$tarball" ||
         fail "the application could not be fetched from $APPLICATION_URL"
@@ -140,14 +108,7 @@ obtain_application() {
     sum=${sum%% *}
     [ "$sum" = "$APPLICATION_SHA256" ] ||
         fail "the application's SHA-256 is $sum, wanted $APPLICATION_SHA256"
-    rm -rf "$RUNNER_HOME"
-    mkdir -p "$RUNNER_HOME"
-    # The directories above may be new, and were made with this script's umask.
-    chmod 755 "${RUNNER_HOME%/*}" "$RUNNER_HOME"
-    chown "$RUNNER_USER" "$RUNNER_HOME"
-    # Unpacked by the unprivileged user: whatever names it holds, nothing of root's is touched.
-    (umask 022 && as_runner 'exec tar -xzf -' <"$tarball") ||
-        fail "the application could not be unpacked"
+    unpack_application "$tarball"
     rm -f "$tarball"
 }
 
@@ -374,8 +335,13 @@ write_hooks || fail "the hooks could not be written"
 } >"$RUNNER_HOME/.env"
 finish_network
 
+# A guest that only tries its image has no job: it is as ready as others are, but for a token.
+[ -n "$JIT_CONFIG" ] || POLICY_URL=
 be_admitted
 exit_code=0
-ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh' \
-    </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
+if [ -n "$JIT_CONFIG" ]; then
+    ACTIONS_RUNNER_INPUT_JITCONFIG=$JIT_CONFIG as_runner 'exec ./run.sh'
+else
+    as_runner 'exec ./bin/Runner.Listener --version'
+fi </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
 exit 0

@@ -18,7 +18,7 @@ class InstanceTemplate:
 
     Attributes:
         type: LXD's word for the kind of instance.
-        image: The image's alias.
+        image: The image's fingerprint: an alias may mean another one a moment later.
         pool: The storage pool of the root disk.
         network: The managed bridge that its interface is on.
         profiles: Applied before everything here, so that what stands here wins.
@@ -59,7 +59,7 @@ def instance_request(
     return {
         "name": name,
         "type": template.type,
-        "source": {"type": "image", "alias": template.image},
+        "source": {"type": "image", "fingerprint": template.image},
         "profiles": list(template.profiles),
         # LXD deletes it when it stops, whoever stops it and whether or not a daemon watches.
         "ephemeral": True,

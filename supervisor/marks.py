@@ -62,6 +62,11 @@ def of_new_instance(
     )
 
 
+def of_builder(installation: str) -> dict[str, str]:
+    """Make the key of an instance that an image is built or tried in: it is no runner."""
+    return _prefixed({"image-builder": installation})
+
+
 def of_place(place: str) -> dict[str, str]:
     """Make the key that says where the runner is registered."""
     return _prefixed({"place": place})
@@ -83,6 +88,11 @@ def of_life(life: Life) -> dict[str, str]:
 def are_of(installation: str, config: Mapping[str, str]) -> bool:
     """Tell whether an instance was made by this installation."""
     return config.get(f"{PREFIX}installation") == installation
+
+
+def is_builder_of(installation: str, config: Mapping[str, str]) -> bool:
+    """Tell whether this installation builds or tries an image in an instance."""
+    return config.get(f"{PREFIX}image-builder") == installation
 
 
 def read(status: str, config: Mapping[str, str]) -> Marks:

@@ -198,12 +198,65 @@ class UpgradesOrdered:
     incarnation: str
 
 
+@dataclass(frozen=True)
+class ImageChanged:
+    """What runners start from has changed.
+
+    Attributes:
+        image: the image's fingerprint; empty if there is none.
+        reason: why there is none, for the operator; empty if there is one.
+        application: SHA-256 of the runner application in it; empty if that is not known.
+    """
+
+    image: str = ""
+    reason: str = ""
+    application: str = ""
+
+
+# To the image's actor.
+
+
+@dataclass(frozen=True)
+class AnnounceImage:
+    """Say to the fleet what runners start from: answered by `ImageChanged`."""
+
+
+@dataclass(frozen=True)
+class BuildImage:
+    """Build the image anew, though nothing that it is made of has changed.
+
+    Asked, it is answered by `BuildOrdered`, or by `BuildRefused`.
+    """
+
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class BuildOrdered:
+    """When a build that was ordered is done.
+
+    Attributes:
+        done_by: how many orders this incarnation of the actor will have carried out then.
+        incarnation: of the actor; another one knows nothing of the order.
+    """
+
+    done_by: int
+    incarnation: str
+
+
+@dataclass(frozen=True)
+class BuildRefused:
+    """No image is built, and why."""
+
+    reason: str
+
+
 # To the firewall's actor.
 
 
 @dataclass(frozen=True)
 class AnnounceFirewall:
-    """Say to the fleet whether the firewall is in place: answered by `FirewallChanged`."""
+    """Say to fleet and image whether the firewall is in place: answered by `FirewallChanged`."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +312,7 @@ class CheckFilters:
 
 @dataclass(frozen=True)
 class AnnounceStorage:
-    """Say to the fleet whether there is room for runners' disks: answered by `StorageChanged`."""
+    """Say to fleet and image whether there is room for disks: answered by `StorageChanged`."""
 
 
 # To the signals actor.
@@ -267,7 +320,7 @@ class AnnounceStorage:
 
 @dataclass(frozen=True)
 class AnnounceSignals:
-    """Say to the fleet where guests can report, as soon as they can."""
+    """Say to fleet and image where guests can report, as soon as they can."""
 
 
 # To a runner.

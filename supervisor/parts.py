@@ -18,6 +18,7 @@ from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 
@@ -83,6 +84,10 @@ class Parts:
         verdicts: what was decided of jobs, by the policy service and by guests.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
+        building: looks after the image that runners start from, and builds it; one at a time, as a
+            restarted actor waits for what it has ordered before.
+        build_logs: what builds of images have said, on disk.
+        visitors: guests that only try an image.
     """
 
     settings: Settings
@@ -110,3 +115,6 @@ class Parts:
     verdicts: Verdicts
     serving: Workers
     examining: Workers
+    building: Workers
+    build_logs: LogStore
+    visitors: Visitors

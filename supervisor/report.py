@@ -16,7 +16,17 @@ from supervisor.supervision import TreeNode
 
 _EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset(
-    {"ready", "listening", "keeping", "waiting", "connecting", "running", "draining", "upgrading"}
+    {
+        "ready",
+        "listening",
+        "keeping",
+        "waiting",
+        "connecting",
+        "running",
+        "draining",
+        "upgrading",
+        "building",
+    }
 )
 
 
@@ -66,7 +76,7 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall", "filters", "upgrades", "policy")
+            for actor in ("storage", "firewall", "filters", "upgrades", "image", "policy")
             for warning in _details_of(actor, root).get("warnings", ())
         ],
     }
@@ -97,6 +107,12 @@ def policy_report(root: TreeNode | None) -> dict[str, Any]:
 def upgrades_report(root: TreeNode | None) -> dict[str, Any]:
     """Say of what is kept current what its actor has published; without one nothing is known."""
     return _published_by("upgrades", root, {"subjects": (), "warnings": (), "incarnation": ""})
+
+
+def image_report(root: TreeNode | None) -> dict[str, Any]:
+    """Say of the image what its actor has published; without one nothing is known of it."""
+    words = dict.fromkeys(("image", "building", "lacks", "error", "error_log", "incarnation"), "")
+    return _published_by("image", root, {**words, "images": (), "orders": 0, "warnings": ()})
 
 
 def _published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> dict[str, Any]:

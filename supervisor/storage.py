@@ -142,12 +142,16 @@ def homes(config: Config) -> Path:
 # How large.
 
 
-def pool_bytes(runners: int, disk: int) -> int:
+def pool_bytes(runners: int, disk: int, beside: int = 1) -> int:
     """Say how large a pool must be in which so many runners may fill their disks, all at once.
 
-    The image is unpacked there once, and it is not larger than a disk that is made of it.
+    Args:
+        runners: how many.
+        disk: of each, in bytes.
+        beside: how many more are there: the image is unpacked once, and it is not larger than a
+            disk that is made of it.
     """
-    disks = (runners + 1) * (disk + _BESIDE_A_DISK)
+    disks = (runners + beside) * (disk + _BESIDE_A_DISK)
     size = _FILE_SYSTEM + disks + disks // _TREES
     return -(-size // _MIB) * _MIB
 
@@ -156,7 +160,14 @@ def wanted_bytes(config: Config) -> int:
     """Say how large the pool must be for a configuration; 0 for one whose size is not ours."""
     if own_pool(config) is None:
         return 0
-    return pool_bytes(config.virtual_machines, sizes.parse(config.vm_disk))
+    return _pool_bytes(config, config.virtual_machines)
+
+
+def _pool_bytes(config: Config, runners: int) -> int:
+    # Where images are built, the next one is there too, and the instance that it is built or
+    # tried in.
+    beside = 3 if config.lxd.image is None else 1
+    return pool_bytes(runners, sizes.parse(config.vm_disk), beside)
 
 
 @dataclass(frozen=True)
@@ -179,13 +190,14 @@ def shortage(config: Config, host: Host) -> str:
     own = own_pool(config)
     if own is None:
         return ""
-    disk, memory = sizes.parse(config.vm_disk), sizes.parse(config.vm_memory)
+    memory = sizes.parse(config.vm_memory)
+    builders = 1 if config.lxd.image is None else 0
 
     def needed(runners: int) -> int:
-        pool = pool_bytes(runners, disk)
+        pool = _pool_bytes(config, runners)
         if not own.in_memory:
             return pool
-        return max(host.pool, pool) + runners * (memory + _BESIDE_A_GUEST)
+        return max(host.pool, pool) + (runners + builders) * (memory + _BESIDE_A_GUEST)
 
     reserve = max(_HOSTS_LEAST, host.memory // _HOSTS_SHARE)
     has = host.memory - reserve if own.in_memory else host.free

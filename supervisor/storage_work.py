@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from supervisor.config import Config
-    from supervisor.gateways.lxd import Lxd, Resource
+    from supervisor.gateways.lxd import Instance, Lxd, Resource
     from supervisor.storage import OwnPool
 
 _REMOVAL_LIMIT_S = 60.0
@@ -154,7 +154,7 @@ class StorageWork:
         dead = {
             storage.instance_address(instance.name, project): instance.name
             for instance in self.lxd.instances()
-            if marks.are_of(own.installation, instance.config)
+            if _is_ours(own, instance)
             and not marks.read(instance.status, instance.config).seen.running
         }
         if alien := [user for user in record.users() if user not in dead]:
@@ -209,3 +209,9 @@ class StorageWork:
             except (LxdError, StorageError) as error:
                 left.append(f"storage pool {old.name} is of earlier settings: {error}")
         return left
+
+
+def _is_ours(own: OwnPool, instance: Instance) -> bool:
+    """Tell whether an instance is a runner's, or one that an image was built or tried in."""
+    of_runner = marks.are_of(own.installation, instance.config)
+    return of_runner or marks.is_builder_of(own.installation, instance.config)

@@ -31,6 +31,7 @@ from supervisor.messages import (
     AnnounceApplication,
     AnnounceFirewall,
     AnnounceGitHub,
+    AnnounceImage,
     AnnounceStorage,
     Application,
     ApplicationChanged,
@@ -41,6 +42,7 @@ from supervisor.messages import (
     ForgetAhead,
     GitHubChanged,
     Happened,
+    ImageChanged,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
@@ -57,11 +59,13 @@ from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, 
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
+from supervisor.visitors import Visitors
 from supervisor.workers import Workers
 
 LIMIT_S = 10.0
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 PLACE = "https://github.com/acme"
+IMAGE = "1a" * 32
 FILENAME = "actions-runner-linux-x64-2.300.0.tar.gz"
 APPLICATION = Application(f"https://github.example/{FILENAME}", "0" * 64, FILENAME)
 
@@ -343,6 +347,18 @@ class FakeUpgrades(Actor):
         self._looks.append(message)
 
 
+class FakeImage(Actor):
+    """Says of the image that runners start from what it is told to."""
+
+    def __init__(self, system: System, says: ImageChanged) -> None:
+        super().__init__(system)
+        self._says = says
+
+    @handles(AnnounceImage)
+    def _announce(self, _message: AnnounceImage) -> None:
+        self.system.directory.tell("fleet", self._says)
+
+
 class FakeMonitor:
     """Hears of changes when a test says so."""
 
@@ -418,6 +434,7 @@ class World:
         self.logged: list[str] = []
         self.base = {"name": "fleet", "path": "acme", "token": "secret", "denylist": ""}
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
+        self.base["lxd"] = {"image": "github-runner", **config.get("lxd", {})}
         config_in_force = parse(self.base, "test")
         self.parts = Parts(
             settings=Settings(config_in_force),
@@ -445,10 +462,14 @@ class World:
             verdicts=Verdicts(decisions_in(directory_of(config_in_force))),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
+            building=Workers("building", 1),
+            build_logs=LogStore(self.state / "image-logs"),
+            visitors=Visitors(),
         )
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}
+        given["lxd"] = {**self.base["lxd"], **given.get("lxd", {})}
         config = parse({**self.base, **given}, "test")
         self.parts.settings.accept(config)
         if self.is_guarded:
@@ -474,6 +495,10 @@ class World:
         return ChildSpec(
             "upgrades", lambda: FakeUpgrades.start(self.system, says, self.upgrade_looks)
         )
+
+    def image(self, says: ImageChanged | None = None) -> ChildSpec:
+        says = says or ImageChanged(IMAGE)
+        return ChildSpec("image", lambda: FakeImage.start(self.system, says))
 
     def tell(self, name: str, message: object) -> None:
         assert self.system.directory.tell(name, message), f"nobody is called {name}"

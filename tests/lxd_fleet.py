@@ -288,7 +288,13 @@ def _configuration(
         "limits": {
             "creating": "3s", "booting": "5s", "finished": "2s", "retiring": "3s",
         },
-        "lxd": {"socket": str(socket), "instance-type": "container", "timeout": "1s", **lxd},
+        "lxd": {
+            "socket": str(socket),
+            "image": "github-runner",
+            "instance-type": "container",
+            "timeout": "1s",
+            **lxd,
+        },
         "signals": {"port": free_port()},
         "control": {"socket": str(directory / "control.sock")},
         "state-directory": str(directory / "state"),
@@ -320,6 +326,7 @@ def hurried() -> Iterator[list[str]]:
             patch.setattr("platform.machine", lambda: "x86_64")
             patch.setattr(LimitsConfig, "limits", limits)
             patch.setattr("supervisor.actors.fleet._UPGRADES_FRESH_S", 0.5)
+            patch.setattr("supervisor.actors.image._MINUTE", timedelta(seconds=2))
             patch.setattr(Rule, "bind", bind_alone)
             patch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 2.0)
             yield crashes

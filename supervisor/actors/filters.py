@@ -42,6 +42,7 @@ class FiltersActor(Actor):
         self._look_again = False
         self._lacking: Mapping[str, str] = {}
         self._spelled: Mapping[str, str] = {}
+        self._builders: frozenset[str] = frozenset()
         self._warnings: tuple[str, ...] = ()
         self._known = False
         # By the guest's name, or BRIDGE.
@@ -92,6 +93,7 @@ class FiltersActor(Actor):
             self._known = True
             self._warnings = (seen.warning,) if seen.warning else ()
             self._lacking, self._spelled = seen.lacking, seen.spelled
+            self._builders = seen.builders
             failed = self._judge()
             for name in sorted(self._lacking.keys() - failed):
                 if not self._is_restoring(name) and name not in self._restored:
@@ -110,6 +112,10 @@ class FiltersActor(Actor):
         self._restoring[name] = self.system.clock.monotonic()
         if name == BRIDGE:
             work = partial(filters_work.restore_bridge, lxd, config.lxd.network)
+            self._parts.asking.submit(work, self.actor_ref)
+        elif name in self._builders:
+            # Lanes are runners': who has one is taken for a runner by a fleet that starts anew.
+            work = partial(filters_work.restore, lxd, name)
             self._parts.asking.submit(work, self.actor_ref)
         else:
             work = partial(filters_work.restore, lxd, name)

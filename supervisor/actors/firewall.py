@@ -80,7 +80,8 @@ class FirewallActor(Actor):
 
     @handles(AnnounceFirewall)
     def _announce(self, _message: AnnounceFirewall) -> None:
-        self.system.directory.tell("fleet", self._told)
+        for name in ("image", "fleet"):
+            self.system.directory.tell(name, self._told)
 
     @handles(ConfigChanged)
     def _config_changed(self, _message: ConfigChanged) -> None:

@@ -18,6 +18,7 @@ from supervisor.messages import (
     AnnounceApplication,
     AnnounceFirewall,
     AnnounceGitHub,
+    AnnounceImage,
     AnnouncePolicy,
     AnnounceSignals,
     AnnounceStorage,
@@ -31,6 +32,7 @@ from supervisor.messages import (
     ForgetAhead,
     GitHubChanged,
     Happened,
+    ImageChanged,
     InstanceAppeared,
     InstancesListed,
     Look,
@@ -106,6 +108,7 @@ class FleetActor(Actor):
             healthy=False, reason="the policy service has not been looked at yet"
         )
         self._application = ApplicationChanged(reason="none has been looked for yet")
+        self._image = ImageChanged(reason="the image has not been looked at yet")
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -129,6 +132,7 @@ class FleetActor(Actor):
         self.system.directory.tell("storage", AnnounceStorage())
         self.system.directory.tell("firewall", AnnounceFirewall())
         self.system.directory.tell("upgrades", AnnounceApplication())
+        self.system.directory.tell("image", AnnounceImage())
         self.system.directory.tell("policy", AnnouncePolicy())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
@@ -178,6 +182,12 @@ class FleetActor(Actor):
     def _application_changed(self, message: ApplicationChanged) -> None:
         self._blueprint = None
         self._application = message
+        self._balance(_Balance())
+
+    @handles(ImageChanged)
+    def _image_changed(self, message: ImageChanged) -> None:
+        self._blueprint = None
+        self._image = message
         self._balance(_Balance())
 
     @handles(PolicyChanged)
@@ -458,14 +468,23 @@ class FleetActor(Actor):
             return "the firewall is being changed to what is configured"
         if self._firewall.reason:
             return self._firewall.reason
+        return self._lacks_material() or ("" if self._has_policy() else self._policy.reason)
+
+    def _lacks_material(self) -> str:
+        """Say what is missing of that which runners are made from."""
         if self._application.application is None:
             return f"no verified runner application yet: {self._application.reason}"
-        return "" if self._has_policy() else self._policy.reason
+        return "" if self._image.image else self._image.reason
 
     def _knows_blueprint(self) -> bool:
-        """Tell whether the kernel has told what LXD can filter, and `upgrades` what guests run."""
+        """Tell whether all is known that runners are made from.
+
+        The kernel tells what LXD can filter, `upgrades` what guests run, `image` what they start
+        from.
+        """
         has_application = self._application.application is not None
-        return has_application and self._firewall.filters_ipv6 is not None
+        has_image = bool(self._image.image)
+        return has_application and has_image and self._firewall.filters_ipv6 is not None
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -475,6 +494,7 @@ class FleetActor(Actor):
                 config,
                 ipv6_filtering=self._firewall.filters_ipv6 is not False,
                 application=application.sha256 if application else "",
+                image=self._image.image,
             )
             self._blueprint = (config, made)
         return self._blueprint[1]

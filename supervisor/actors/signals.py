@@ -10,7 +10,7 @@ from loguru import logger
 from supervisor import signals
 from supervisor.allowance import Allowances, Rate
 from supervisor.gateways.lxd import Lxd, LxdError
-from supervisor.lifecycle import GuestReady, JobRefused, Stage
+from supervisor.lifecycle import Event, GuestReady, JobRefused, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Entry
@@ -64,8 +64,8 @@ class SignalsActor(Actor):
 
     @handles(AnnounceSignals)
     def _announce(self, _message: AnnounceSignals) -> None:
-        if self._base:
-            self.system.directory.tell("fleet", SignalsListening(self._base))
+        for name in ("image", "fleet") if self._base else ():
+            self.system.directory.tell(name, SignalsListening(self._base))
 
     @handles(_Listen)
     def _listen(self, _message: _Listen) -> None:
@@ -142,6 +142,8 @@ def _find_address(lxd: Lxd, network: str) -> _Address:
 def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     """Make the web service: who may speak stands in the roster, who hears it in the directory.
 
+    A visitor, which only tries an image, speaks to whoever expects it, and gets no token.
+
     A guest that is ready is given its one-time token for the policy service, bound to the address
     that it speaks from: what the kernel says, not the guest.
 
@@ -150,12 +152,13 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     app = Flask("signals", static_folder=None)
     app.url_map.merge_slashes = False
     allowances = Allowances(SIGNALS)
-    roster = parts.roster
+    roster, visitors = parts.roster, parts.visitors
 
     @app.post("/v1/runners/<name>/signals", provide_automatic_options=False)
     def receive(name: str) -> Response:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not roster.recognises(name, shown):
+        is_visitor = visitors.recognises(name, shown)
+        if scheme != "Bearer" or not (is_visitor or roster.recognises(name, shown)):
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
         if not allowances.take(name, clock.monotonic()):
             return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")
@@ -163,21 +166,28 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
-        token = ""
-        entry = roster.get(name)
-        if isinstance(event, GuestReady) and entry and _may_have_token(parts, entry):
-            address = request.remote_addr or ""
-            token = parts.tokens.token(name, entry.signal_digest, address, clock.now()) or ""
-            if not token:
-                # Without one its job could not be checked: it is not ready.
-                return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
-        is_so = not isinstance(event, JobRefused) or _is_refused(parts, name, event, clock)
-        if is_so and not directory.tell(name, Happened(event)):
-            logger.info("{} signals while nobody answers for it", name)
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
-        return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
+        if is_visitor:
+            visitors.hear(name, event)
+            return _answer(HTTPStatus.NO_CONTENT)
+        return _hear(parts, directory, clock, name, event)
 
     return app
+
+
+def _hear(parts: Parts, directory: Directory, clock: Clock, name: str, event: Event) -> Response:
+    """Tell a runner what its guest says, and give one that is ready its token."""
+    entry, token = parts.roster.get(name), ""
+    if isinstance(event, GuestReady) and entry and _may_have_token(parts, entry):
+        address = request.remote_addr or ""
+        token = parts.tokens.token(name, entry.signal_digest, address, clock.now()) or ""
+        if not token:
+            # Without one its job could not be checked: it is not ready.
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
+    is_so = not isinstance(event, JobRefused) or _is_refused(parts, name, event, clock)
+    if is_so and not directory.tell(name, Happened(event)):
+        logger.info("{} signals while nobody answers for it", name)
+        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
+    return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
 
 
 def _is_refused(parts: Parts, name: str, event: JobRefused, clock: Clock) -> bool:

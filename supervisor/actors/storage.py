@@ -20,7 +20,7 @@ class _Look:
 
 
 class StorageActor(Actor):
-    """Tells the fleet when there is a pool, and large enough; without one no runner is made."""
+    """Tells fleet and image when there is a pool, and large enough; else nothing is made."""
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
@@ -38,7 +38,8 @@ class StorageActor(Actor):
 
     @handles(AnnounceStorage)
     def _announce(self, _message: AnnounceStorage) -> None:
-        self.system.directory.tell("fleet", self._told)
+        for name in ("image", "fleet"):
+            self.system.directory.tell(name, self._told)
 
     @handles(ConfigChanged)
     def _config_changed(self, _message: ConfigChanged) -> None:

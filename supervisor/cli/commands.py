@@ -128,12 +128,13 @@ def run(config_path: Path, log_level: str) -> None:
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials, policy_work, storage_work  # noqa: PLC0415
+    from supervisor import credentials, image_upkeep, policy_work, storage_work  # noqa: PLC0415
 
     config = load(config_path)
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)
+    image_upkeep.check(config)
     wanted = config.virtual_machines
     runners = "1 runner" if wanted == 1 else f"{wanted} runners"
     click.echo(f"{config_path}: is right: {runners} for {config.path}")
@@ -177,12 +178,21 @@ def runners(socket: Path, as_json: bool) -> None:
 @click.argument("runner", required=False)
 def logs(socket: Path, runner: str | None, as_json: bool) -> None:
     """List the logs that are kept of failed guests, or print RUNNER's."""
-    client = ControlClient(socket)
-    if runner is None:
-        kept = client.get("/v1/logs")
-        _show(kept, as_json, lambda console: console.print(render.logs_table(kept, console.width)))
+    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
+
+
+def _show_logs(
+    client: ControlClient, path: str, name: str | None, as_json: bool, *, of: str
+) -> None:
+    if name is None:
+        kept = client.get(path)
+        _show(
+            kept,
+            as_json,
+            lambda console: console.print(render.logs_table(kept, console.width, of=of)),
+        )
         return
-    answer = client.get(f"/v1/logs/{quote(runner, safe='')}")
+    answer = client.get(f"{path}/{quote(name, safe='')}")
     # The file is printable as the daemon has written it; this one may be another's.
     _show(answer, as_json, lambda _console: click.echo(printable(answer["text"]), nl=False))
 
@@ -279,6 +289,56 @@ def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
 def _fail_if_failing(answer: Any) -> None:
     if answer["state"] in {"failing", "down"}:
         _fail(one_line(answer["reason"]), FAILED)
+
+
+@main.group()
+def image() -> None:
+    """Look at the image that runners start from, and have it built anew."""
+
+
+@image.command("list")
+@_socket_option
+@_json_option
+def list_images(socket: Path, as_json: bool) -> None:
+    """List the images that were built, and say which one runners start from.
+
+    Exits 0 only if there is one.
+    """
+    answer = ControlClient(socket).get("/v1/image")
+    _show(answer, as_json, lambda console: render.draw_images(console, answer))
+    if not answer["image"]:
+        sys.exit(FAILED)
+
+
+@image.command("build")
+@_socket_option
+@_json_option
+@_wait_options
+def build_image(socket: Path, as_json: bool, wait: bool, limit_s: float | None) -> None:
+    """Build the image anew, though nothing that it is made of has changed.
+
+    With --wait it ends when that is done, and exits 0 only if it is built. Until then, and when it
+    fails, runners start from the one there is.
+    """
+    client = ControlClient(socket)
+    order = client.post("/v1/image/build")
+    if not wait:
+        _show(order, as_json, lambda _console: click.echo("a new image is being built"))
+        return
+    waiting.wait(waiting.until_built(client, order), limit_s)
+    answer = client.get("/v1/image")
+    _show(answer, as_json, lambda _console: click.echo(answer["reason"]))
+    if answer["error"]:
+        _fail(answer["error"], FAILED)
+
+
+@image.command("logs")
+@_socket_option
+@_json_option
+@click.argument("name", required=False)
+def image_logs(socket: Path, name: str | None, as_json: bool) -> None:
+    """List the logs that are kept of builds, or print that of the build NAME."""
+    _show_logs(ControlClient(socket), "/v1/image/logs", name, as_json, of="BUILD")
 
 
 @main.command("remove-firewall")

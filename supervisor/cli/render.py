@@ -109,16 +109,19 @@ def runners_table(
     return _fitting(table, width)
 
 
-def logs_table(kept: list[Mapping[str, Any]], width: int, now: datetime | None = None) -> Table:
-    """List the logs that are kept of failed guests, as the daemon orders them.
+def logs_table(
+    kept: list[Mapping[str, Any]], width: int, now: datetime | None = None, of: str = "RUNNER"
+) -> Table:
+    """List the logs that are kept of failed guests, or of builds, as the daemon orders them.
 
     Args:
-        kept: the answer of `/v1/logs`.
+        kept: the answer of `/v1/logs`, or of `/v1/image/logs`.
         width: of the terminal, in characters.
         now: against which ages are told.
+        of: what each is about.
     """
     now = now or datetime.now(timezone.utc)
-    table = _table("RUNNER", "SAVED", "SIZE", "REASON")
+    table = _table(of, "SAVED", "SIZE", "REASON")
     for one in kept:
         table.add_row(
             Text(one_line(one["runner"]), "bold"),
@@ -241,6 +244,50 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             Text(one_line(one["verdict"]) + _by(one), colour),
             "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
             Text(one_line(one["reason"]), "dim"),
+        )
+    return _fitting(table, width)
+
+
+def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None = None) -> None:
+    """Say what runners start from, and list the images that were built.
+
+    Args:
+        console: where.
+        image: the answer of `/v1/image`.
+        now: against which ages are told.
+    """
+    now = now or datetime.now(timezone.utc)
+    for line in image_lines(image):
+        console.print(Text(line), soft_wrap=True)
+    if image["images"]:
+        console.print(_images_table(image["images"], console.width, now))
+
+
+def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
+    """Say in words what runners start from.
+
+    Args:
+        image: the answer of `/v1/image`.
+    """
+    yield f"{image['state']}: {image['reason']}"
+    if image.get("next_look"):
+        yield f"looked at next at {_minute(image['next_look'])}"
+    for warning in image["warnings"]:
+        yield f"warning: {warning}"
+
+
+def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
+    """List images, the newest first."""
+    table = _table("IMAGE", "BUILT", "SIZE", "STATE", "APPLICATION", "ALIASES")
+    for one in images:
+        state = "used" if one["used"] else "kept" if one["verified"] else "unverified"
+        table.add_row(
+            Text(one["fingerprint"][:12], "bold"),
+            f"{age(one['built_at'], now)} ago",
+            f"{one['size'] / 1024**2:,.0f} MiB",
+            _stage(state),
+            Text(one_line(one["application_version"] or one["application"][:12])),
+            Text(one_line(", ".join(one["aliases"])), "dim"),
         )
     return _fitting(table, width)
 

@@ -123,6 +123,28 @@ def until_checked(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
     return left
 
 
+def until_built(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
+    """Wait until an image that was ordered is built, or could not be.
+
+    Args:
+        client: of the daemon.
+        ordered: its answer to the order: how many orders this incarnation of the image's actor
+            will have carried out then.
+    """
+
+    def left() -> str:
+        shown = client.get("/v1/image")
+        if shown["state"] == "down":
+            return str(shown["reason"])
+        if shown["incarnation"] != ordered["incarnation"]:
+            raise NotDone("the order was lost, as what carries it out was started anew: repeat it")
+        if shown["orders"] >= ordered["done_by"]:
+            return ""
+        return shown["building"] or shown["lacks"] or "waits for what is under way"
+
+    return left
+
+
 def until_upgraded(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
     """Wait until what was ordered to be looked for is found and got, or is known not to be.
 

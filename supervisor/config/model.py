@@ -11,6 +11,7 @@ from supervisor import aproxy, sizes
 from supervisor.config.values import (
     POLICY_MODES,
     AppId,
+    BaseImageName,
     Destinations,
     Directory,
     Duration,
@@ -25,6 +26,7 @@ from supervisor.config.values import (
     MirrorUrl,
     Name,
     Networks,
+    Packages,
     PolicyDocument,
     PolicyMode,
     PolicyUrl,
@@ -33,6 +35,7 @@ from supervisor.config.values import (
     ProxyExceptions,
     RunnerStorage,
     ScopePath,
+    ScriptFile,
     SecretFile,
     Share,
     Size,
@@ -87,7 +90,7 @@ class LxdConfig(_Section):
     pool: LxdName = Field("default", examples=["default"])
     network: LxdName = Field("lxdbr0", examples=["lxdbr0"])
     profile: LxdName = Field("default", examples=["default"])
-    image: str = Field("github-runner", pattern=r"^[!-~]+$", examples=["github-runner"])
+    image: str | None = Field(None, pattern=r"^[!-~]+$", examples=["github-runner"])
     instance_type: Literal["virtual-machine", "container"] = Field(
         "virtual-machine", examples=["virtual-machine"]
     )
@@ -220,6 +223,12 @@ class Config(_Section):
     vm_memory: Size = Field("7GiB", examples=["7GiB"])
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])
+    base_image: BaseImageName = Field("noble", examples=["noble"])
+    image_build_interval: Duration = Field(timedelta(hours=6), examples=["6h"])
+    image_extra_packages: Packages = Field((), examples=["cmake, libpq-dev"])
+    image_script: ScriptFile | None = Field(
+        None, examples=["/etc/github-runner-supervisor/image.sh"]
+    )
     firewall: Literal["managed", "external"] = Field("managed", examples=["managed"])
     denylist: Networks = Field(_METADATA, examples=["10.0.0.0/8, 192.168.0.0/16, 2001:db8::/32"])
     allowlist: Destinations = Field((), examples=["10.1.2.3:443, 10.4.0.0/16"])
@@ -280,6 +289,17 @@ class Config(_Section):
             proxy, self.aproxy_redirect_ports, self.aproxy_exclude_addresses
         ):
             raise ValueError(f"use-aproxy: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _image_is_built_or_prepared(self) -> "Config":
+        of_builds = {"base_image", "image_extra_packages", "image_script"}
+        given = sorted(kebab(key) for key in of_builds & self.model_fields_set)
+        if self.lxd.image is not None and given:
+            raise ValueError(
+                f"lxd.image: names an image that is prepared already, so nothing is built, and "
+                f"{' and '.join(given)} would have no effect; leave out one or the other"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from supervisor import proxies, sizes
 from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
+from supervisor.images.base import BaseImage
 from supervisor.naming import MAX_INSTALLATION_LENGTH
 from supervisor.policy_service import document
 from supervisor.scope import GitHubPlace, Scope, is_near
@@ -77,9 +78,9 @@ def share_of(count: int, share: str) -> int:
     return int(share)
 
 
-def _split_labels(value: Any) -> Any:
+def _split_words(value: Any) -> Any:
     if isinstance(value, str):
-        return [label.strip() for label in value.split(",") if label.strip()]
+        return [word.strip() for word in value.split(",") if word.strip()]
     return value
 
 
@@ -231,6 +232,23 @@ def _check_mirror(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_base_image(value: str) -> str:
+    BaseImage.parse(value)
+    return value
+
+
+def _base_image(value: Any) -> Any:
+    return str(value) if isinstance(value, float) else value  # what YAML makes of 24.04
+
+
+def _check_packages(value: tuple[str, ...]) -> tuple[str, ...]:
+    for package in value:
+        # https://www.debian.org/doc/debian-policy/ch-controlfields.html#s-f-source
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,127}", package):
+            raise ValueError("must be names of Debian packages, without versions")
+    return value
+
+
 def _yaml_off(value: Any) -> Any:
     return "off" if value is False else value  # what YAML makes of the bare word
 
@@ -287,7 +305,12 @@ Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 LogSize = Annotated[str, AfterValidator(_check_log_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
-Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_labels), AfterValidator(_check_labels)]
+BaseImageName = Annotated[str, BeforeValidator(_base_image), AfterValidator(_check_base_image)]
+Packages = Annotated[
+    tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_packages)
+]
+ScriptFile = Annotated[Path, AfterValidator(_check_file)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_words), AfterValidator(_check_labels)]
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]

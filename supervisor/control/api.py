@@ -14,6 +14,7 @@ from supervisor.gateways.log_store import LogStore
 from supervisor.parts import Parts
 from supervisor.report import (
     firewall_report,
+    image_report,
     log_report,
     policy_report,
     runner_report,
@@ -70,15 +71,29 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def get_upgrades() -> Response:
         return jsonify(to_jsonable_python(upgrades_report(tree(system))))
 
+    @app.get("/v1/image")
+    def get_image() -> Response:
+        return jsonify(to_jsonable_python(image_report(tree(system))))
+
     serve_orders(app, system, parts)
-    _serve_logs(app, parts.logs)
+    _serve_logs(app, parts.logs, "/v1/logs", "supervisor-cli logs")
+    _serve_logs(app, parts.build_logs, "/v1/image/logs", "supervisor-cli image logs")
     if debug:
         app.post("/v1/debug/crash/<name>")(_crash(system))
     return app
 
 
-def _serve_logs(app: Flask, store: LogStore) -> None:
-    @app.get("/v1/logs")
+def _serve_logs(app: Flask, store: LogStore, path: str, command: str) -> None:
+    """Serve the logs of a store.
+
+    Args:
+        app: gets the routes.
+        store: whose.
+        path: where they are.
+        command: lists them.
+    """
+
+    @app.get(path, endpoint=path)
     def list_logs() -> Any:
         try:
             kept = store.listing()
@@ -86,16 +101,14 @@ def _serve_logs(app: Flask, store: LogStore) -> None:
             return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't list the logs: {error}")
         return jsonify([log_report(one) for one in kept])
 
-    @app.get("/v1/logs/<name>")
+    @app.get(f"{path}/<name>", endpoint=f"{path}/name")
     def get_logs(name: str) -> Any:
         try:
             kept = store.read(name)
         except OSError as error:
             return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"can't read the logs: {error}")
         if kept is None:
-            return refuse(
-                HTTPStatus.NOT_FOUND, f"no logs of {name} are kept; see `supervisor-cli logs`"
-            )
+            return refuse(HTTPStatus.NOT_FOUND, f"no logs of {name} are kept; see `{command}`")
         return jsonify({**log_report(kept), "text": kept.text})
 
 

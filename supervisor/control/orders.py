@@ -11,7 +11,16 @@ from pykka import ActorDeadError, Timeout
 from supervisor import orders
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
-from supervisor.messages import CheckFirewall, CheckUpgrades, Drain, Happened, Reconcile, Resume
+from supervisor.messages import (
+    BuildImage,
+    BuildRefused,
+    CheckFirewall,
+    CheckUpgrades,
+    Drain,
+    Happened,
+    Reconcile,
+    Resume,
+)
 from supervisor.orders import Whom
 from supervisor.parts import Parts
 from supervisor.roster import Roster
@@ -39,6 +48,15 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
         ordered = _ask(system, "upgrades", order)
         if ordered is None:
             return _being_restarted("actor of upgrades")
+        return _accepted(**asdict(ordered))
+
+    @app.post("/v1/image/build")
+    def build_image() -> Any:
+        ordered = _ask(system, "image", BuildImage("ordered on the control socket"))
+        if isinstance(ordered, BuildRefused):
+            return refuse(HTTPStatus.CONFLICT, ordered.reason)
+        if ordered is None:
+            return _being_restarted("actor of the image")
         return _accepted(**asdict(ordered))
 
     _serve_orders_to_runners(app, system, parts.roster)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NOBODY = 65534
 FIXED = {
     "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
-    "filters", "upgrades",
+    "filters", "upgrades", "image",
     "core", "control",
 }  # fmt: skip
 

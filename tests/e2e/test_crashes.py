@@ -23,6 +23,7 @@ FIXED = (
     "storage",
     "firewall",
     "upgrades",
+    "image",
     "policy",
     "fleet",
     "events",

@@ -76,6 +76,8 @@ class Gate:
 class DaemonProcess:
     """The daemon as a real process, with its configuration and its log."""
 
+    module = "supervisor"
+
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         self.config = config
         self.config_path = directory / "config.yaml"
@@ -115,7 +117,7 @@ class DaemonProcess:
 
     def _program(self) -> list[str]:
         if not self._constants:
-            return [sys.executable, "-m", "supervisor"]
+            return [sys.executable, "-m", self.module]
         lines = ["import datetime, pkgutil", "from supervisor.cli import main"]
         for constant, value in self._constants.items():
             module, _, name = constant.rpartition(".")

@@ -46,7 +46,6 @@ def test_a_label_is_given_once_whatever_its_case() -> None:
         {"vm_memory": "9GiB"},
         {"vm_disk": "9GiB"},
         {"group": "gpu"},
-        {"lxd": {"image": "other"}},
         {"lxd": {"profile": "other"}},
         {"lxd": {"pool": "other"}},
         {"lxd": {"instance-type": "container"}},
@@ -59,6 +58,15 @@ def test_a_label_is_given_once_whatever_its_case() -> None:
 )
 def test_what_runners_are_made_from_makes_another_generation(changes: dict[str, Any]) -> None:
     assert blueprint(**changes).generation != blueprint().generation
+
+
+def test_another_image_makes_another_generation_whatever_its_alias() -> None:
+    config = parse({"name": "fleet", "path": "acme", "token": "s"}, "x")
+    renamed = parse({"name": "fleet", "path": "acme", "token": "s", "lxd": {"image": "b"}}, "x")
+    made = blueprint_of(config, image="a" * 64)
+    assert made.template.image == "a" * 64
+    assert made.generation != blueprint_of(config, image="b" * 64).generation
+    assert made.generation == blueprint_of(renamed, image="a" * 64).generation
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,16 @@ def test_three_keys_are_enough() -> None:
         ("reconcile-interval", "99999999999999d"),
         ("reconcile-interval", None),
         ("token-file", 7),
+        ("base-image", ""),
+        ("base-image", "elsewhere:noble"),
+        ("base-image", "http://images.example.com/releases:noble"),
+        ("image-extra-packages", "cmake=3.1"),
+        ("image-extra-packages", "cmake libpq-dev"),
+        ("image-extra-packages", ["--force"]),
+        ("image-extra-packages", 7),
+        ("image-script", "image.sh"),
+        ("image-script", ""),
+        ("image-build-interval", "never"),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, value: object) -> None:
@@ -577,6 +587,38 @@ def test_the_places_of_runners_disks_are_taken(given_: str, kept: str) -> None:
     assert parse({**MINIMUM, "runner-storage": given_}, "x").runner_storage == kept
 
 
+@pytest.mark.parametrize(
+    ("written_", "read"),
+    [
+        ("jammy", "jammy"),
+        (24.04, "24.04"),
+        ("images:debian/12/cloud", "images:debian/12/cloud"),
+        ("https://images.example.com/streams:debian/12", "https://images.example.com/streams:debian/12"),
+        ("my-own", "my-own"),
+    ],
+)  # fmt: skip
+def test_the_base_image_is_named_as_operators_know_it(written_: object, read: str) -> None:
+    assert parse({**MINIMUM, "base-image": written_}, "x").base_image == read
+
+
+def test_packages_are_a_list_or_separated_by_commas() -> None:
+    for packages in ("cmake, libpq-dev", ["cmake", "libpq-dev"]):
+        found = parse({**MINIMUM, "image-extra-packages": packages}, "x").image_extra_packages
+        assert found == ("cmake", "libpq-dev")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("base-image", "noble"), ("image-extra-packages", ""), ("image-script", "/image.sh")],
+)
+def test_what_is_built_can_not_be_set_where_nothing_is(key: str, value: str) -> None:
+    line = refusal(lxd={"image": "prepared"}, **{key: value})
+    assert line == (
+        "config.yaml: lxd.image: names an image that is prepared already, so nothing is built, and "
+        f"{key} would have no effect; leave out one or the other"
+    )
+
+
 # What a running daemon can take over.
 
 
@@ -592,6 +634,7 @@ def test_the_places_of_runners_disks_are_taken(given_: str, kept: str) -> None:
         ({"group": "gpu"}, ()),
         ({"limits": {"booting": "1m"}}, ()),
         ({"lxd": {"image": "new"}}, ()),
+        ({"base-image": "jammy", "image-script": "/image.sh", "image-build-interval": "1h"}, ()),
         ({"name": "other"}, ("name",)),
         ({"path": "other"}, ()),
         ({"github-url": "https://other"}, ()),

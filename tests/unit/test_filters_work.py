@@ -114,6 +114,19 @@ def test_after_a_flush_all_is_lacking_that_is_ours_and_runs() -> None:
     }
 
 
+def test_a_guest_in_which_an_image_is_built_is_filtered_and_told_from_runners() -> None:
+    builder = guest("fleet-image-build-b")
+    config = {**builder.config, **marks.of_builder("fleet")}
+    del config[f"{marks.PREFIX}installation"]
+    others = {**config, **marks.of_builder("other")}
+    host = Host(
+        guest("fleet-a"), replace(builder, config=config), replace(guest("x-c"), config=others)
+    )
+    assert look(host).builders == {"fleet-image-build-b"}
+    host.tables["bridge"] = []
+    assert set(look(host).lacking) == {"fleet-a", "fleet-image-build-b"}
+
+
 def test_what_it_was_is_kept_while_it_is_not_whole() -> None:
     host = Host(guest("fleet-a"))
     whole = look(host)

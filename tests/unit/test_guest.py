@@ -75,6 +75,14 @@ def test_what_a_script_holds_of_secrets_is_found_in_it() -> None:
     assert set(found) == {*SECRETS.values(), "user:p%40ss~", "p%40ss~", "user:p@ss~", "p@ss~"}
 
 
+def test_only_a_trial_has_no_jit_configuration() -> None:
+    given = {**GIVEN, "jit_config": ""}
+    assert assigned(user_data(GuestParameters(**given, is_trial=True)))["JIT_CONFIG"] == ""
+    for wrong in ({**GIVEN, "is_trial": True}, {**given, "is_trial": False}):
+        with pytest.raises(ValueError, match="jit_config must be empty in a trial"):
+            GuestParameters(**wrong)
+
+
 def test_the_body_is_the_same_for_every_runner() -> None:
     other = GuestParameters(**{**GIVEN, "runner_name": "other"})
     assert user_data(GuestParameters(**GIVEN)).endswith(body())

@@ -38,7 +38,7 @@ def test_a_request_says_all_that_was_asked_for(
 
     assert request["name"] == name
     assert request["type"] == template.type
-    assert request["source"] == {"type": "image", "alias": template.image}
+    assert request["source"] == {"type": "image", "fingerprint": template.image}
     assert request["profiles"] == list(template.profiles)
     assert metadata.items() <= request["config"].items()
     assert request["config"]["cloud-init.user-data"] == user_data

@@ -121,7 +121,9 @@ def test_memory_storage_leaves_the_host_its_own_memory(
 
 
 def test_too_little_memory_is_said_in_one_line_with_what_would_fit() -> None:
-    made = config(runner_storage="memory", virtual_machines=3, vm_memory="7GiB", vm_disk="10GiB")
+    made = config(
+        runner_storage="memory", virtual_machines=3, vm_memory="7GiB", lxd={"image": "prepared"}
+    )
     assert storage.shortage(made, Host(memory=64 * _GIB)) == (
         "3 runners need 65 GiB of memory (43 GiB for their disks), and this host has 64 GiB, of "
         "which it keeps 4 GiB: 2 would fit; lower virtual-machines, vm-disk or vm-memory"
@@ -136,11 +138,20 @@ def test_a_pool_that_is_large_already_counts_as_it_is() -> None:
 
 
 def test_too_little_disk_is_said_with_the_directory() -> None:
-    made = config(runner_storage="/srv/runners", virtual_machines=3, vm_disk="10GiB")
+    made = config(runner_storage="/srv/runners", virtual_machines=3, lxd={"image": "prepared"})
     assert storage.shortage(made, Host(memory=0, free=35 * _GIB)) == (
         "3 runners need 43 GiB of disk, and /srv/runners has 35 GiB: 2 would fit; "
         "lower virtual-machines or vm-disk"
     )
+
+
+def test_where_images_are_built_there_is_room_for_the_next_and_for_who_tries_it() -> None:
+    built = config(runner_storage="memory", virtual_machines=3)
+    prepared = config(runner_storage="memory", virtual_machines=3, lxd={"image": "prepared"})
+    disk = storage.wanted_bytes(built) - storage.wanted_bytes(prepared)
+    assert 2 * 10 * _GIB < disk < 2 * 11 * _GIB
+    assert storage.shortage(prepared, Host(memory=75 * _GIB)) == ""
+    assert "1 would fit" in storage.shortage(built, Host(memory=75 * _GIB))
 
 
 def test_a_pool_of_our_own_has_room_for_the_runners_wanted_and_no_more() -> None:

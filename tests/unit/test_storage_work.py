@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from supervisor import storage_work
+from supervisor import marks, storage, storage_work
 from supervisor.config import Config, ConfigError, parse
-from supervisor.gateways.lxd import LxdError, LxdUnavailable, Resource, ServerInfo
+from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, Resource, ServerInfo
+from supervisor.storage import Record, StorageRefused
 from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
 
 _GIB = 2**30
@@ -33,6 +36,21 @@ class FakeLxd:
 
     def server(self) -> ServerInfo:
         return ServerInfo("5.0.2", frozenset(), True, True, 1, False, "nftables", self.drivers)  # noqa: FBT003
+
+
+class DeadPool:
+    """An LXD with one instance, whose pool the end of the host has killed."""
+
+    def __init__(self, dead: Instance) -> None:
+        self.endpoint = SimpleNamespace(project="default")
+        self.dead = dead
+        self.deleted: list[str] = []
+
+    def instances(self) -> list[Instance]:
+        return [self.dead]
+
+    def delete(self, name: str, *, limit_s: float) -> None:
+        self.deleted.append(name)
 
 
 def pool(name: str = "default", driver: str = "zfs", **more: Any) -> Resource:
@@ -100,6 +118,34 @@ def test_a_pool_that_is_nearly_full_is_warned_of(tmp_path: Path) -> None:
     found = ensure(lxd, config(tmp_path))
     assert isinstance(found, PoolReady)
     assert "storage pool default is nearly full" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_ours"),
+    [
+        ({f"{marks.PREFIX}installation": "fleet"}, True),
+        (marks.of_builder("fleet"), True),
+        (marks.of_builder("other"), False),
+        ({}, False),
+    ],
+)
+def test_of_a_dead_pool_only_runners_and_builders_of_ours_are_deleted(
+    tmp_path: Path, mark: dict[str, str], is_ours: bool
+) -> None:
+    own = storage.own_pool(config(tmp_path, runner_storage="memory"))
+    assert own
+    made = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    dead = Instance("one", "Stopped", "container", ephemeral=True, created_at=made, config=mark)
+    lxd = DeadPool(dead)
+    record = Record({}, False, ("/1.0/instances/one",))  # noqa: FBT003
+    work = StorageWork(lxd, config(tmp_path))  # type: ignore[arg-type]
+    if is_ours:
+        work._empty(own, record)
+        assert lxd.deleted == ["one"]
+    else:
+        with pytest.raises(StorageRefused, match="delete what uses it"):
+            work._empty(own, record)
+        assert lxd.deleted == []
 
 
 def test_an_lxd_that_knows_no_btrfs_is_said_before_anything_is_mounted(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from supervisor.gateways.lxd._errors import (
     TimedOut,
 )
 from supervisor.gateways.lxd._events import Events, EventStream, LifecycleEvent
+from supervisor.gateways.lxd._files import Files
 from supervisor.gateways.lxd._filters import Filters
-from supervisor.gateways.lxd._images import Images
+from supervisor.gateways.lxd._image_making import ImageMaking, StoredImage
 from supervisor.gateways.lxd._instances import Instance, Instances
 from supervisor.gateways.lxd._resources import Kind, Resource, Resources
 from supervisor.gateways.lxd._server import Server, ServerInfo
@@ -38,9 +39,10 @@ __all__ = [
     "Refused",
     "Resource",
     "ServerInfo",
+    "StoredImage",
     "TimedOut",
 ]
 
 
-class Lxd(Instances, Commands, Images, Resources, Filters, Events, Server):
+class Lxd(Instances, Commands, Files, ImageMaking, Resources, Filters, Events, Server):
     """One LXD, as the supervisor uses it. Any thread may call it."""

@@ -17,13 +17,19 @@ from urllib.parse import quote, urlencode
 from ws4py.exc import WebSocketException
 
 from supervisor.gateways.lxd._connection import Answer, Connection, left
-from supervisor.gateways.lxd._errors import LxdError, unreachable
+from supervisor.gateways.lxd._errors import LxdError, OperationFailed, TimedOut, unreachable
 from supervisor.gateways.lxd._websocket import Websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _STDIN, _STDOUT, _STDERR = "0", "1", "2"
+_LONGEST_LINE = 64 * 1024
+_END_LIMIT_S = 30.0
+# LXD takes two exit codes for its own failures: those of a shell that finds no program.
+_CODES = {"Command not executable": 126, "Command not found": 127}
+# One stream for both, in their order; and an input that has ended already.
+_AS_ONE = 'exec "$@" 2>&1 </dev/null'
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Output:
 
 
 class Commands(Connection):
-    """The call that runs a command in a guest; blocks, any thread may make it."""
+    """The calls that run a command in a guest; they block, any thread may make them."""
 
     def output_of(
         self, name: str, command: Sequence[str], *, most_bytes: int, limit_s: float
@@ -62,9 +68,67 @@ class Commands(Connection):
         """
         aim = f"run a command in instance {name}"
         deadline = time.monotonic() + limit_s
+        answer = self._begin(aim, name, command, deadline)
+        with self._output(aim, answer, deadline) as output:
+            return _read(output, most_bytes, deadline, limit_s)
+
+    def run(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        take: Callable[[str], object],
+        limit_s: float,
+    ) -> int:
+        """Run a command in a running instance, as root, to its end.
+
+        It is not ended when the limit has passed: it goes with its instance.
+
+        Args:
+            name: the instance's.
+            command: the program and its arguments, which every user of the guest may see.
+            take: gets each line that it writes, as soon as it is there; in this thread.
+            limit_s: for all of it.
+
+        Returns:
+            Its exit code.
+
+        Raises:
+            NotFound: There is no such instance.
+            TimedOut: It goes on.
+            LxdUnavailable: LXD was lost meanwhile, and with it the command's end.
+            OperationFailed: The instance has ended meanwhile.
+            LxdError: LXD can't be reached, or can't run it.
+        """
+        aim = f"run {command[0]} in instance {name}"
+        deadline = time.monotonic() + limit_s
+        answer = self._begin(aim, name, ("/bin/sh", "-c", _AS_ONE, "sh", *command), deadline)
+        with self._output(aim, answer, deadline) as output:
+            lines = _Lines(take)
+            for message in output.messages(deadline):
+                lines.add(message)
+            lines.end()
+        if time.monotonic() >= deadline:
+            raise TimedOut(f"could not {aim} to its end within {limit_s:g} s")
+        try:
+            state = self._finish(aim, answer, limit_s=min(left(deadline), _END_LIMIT_S))
+        except LxdError as error:
+            code = next((code for words, code in _CODES.items() if words in str(error)), None)
+            if code is None:
+                raise
+            return code
+        code = (state.get("metadata") or {}).get("return")
+        if not isinstance(code, int):
+            raise OperationFailed(f"could not {aim} to its end: LXD knows no exit code")
+        return code
+
+    def _begin(self, aim: str, name: str, command: Sequence[str], deadline: float) -> Answer:
         body = {"command": list(command), "wait-for-websocket": True, "interactive": False}
         timeout_s = min(left(deadline), self.endpoint.timeout_s)
-        answer = self._call(aim, "post", "instances", name, "exec", json=body, timeout=timeout_s)
+        return self._call(aim, "post", "instances", name, "exec", json=body, timeout=timeout_s)
+
+    @contextlib.contextmanager
+    def _output(self, aim: str, answer: Answer, deadline: float) -> Iterator[_Stream]:
         secrets = _secrets(answer, aim)
         with contextlib.ExitStack() as stack:
             # LXD begins when all three are there. Nothing is written to the first.
@@ -74,7 +138,7 @@ class Commands(Connection):
                 )
                 for number in (_STDIN, _STDERR, _STDOUT)
             }
-            return _read(streams[_STDOUT], most_bytes, deadline, limit_s)
+            yield streams[_STDOUT]
 
     def _stream(self, aim: str, answer: Answer, secret: str, deadline: float) -> _Stream:
         socket = str(self.endpoint.find_socket())
@@ -104,6 +168,38 @@ class _Stream:
         """Close it, without a word: LXD then ends its own side."""
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def messages(self, deadline: float) -> Iterator[bytes]:
+        """Give what comes as it comes; ends at its end, at the deadline, and when it breaks."""
+        while True:
+            while self.websocket.arrived:
+                message = self.websocket.arrived.popleft()
+                if not message:  # LXD's mark of the end
+                    return
+                yield message
+            if time.monotonic() >= deadline:
+                return
+            self.websocket.sock.settimeout(left(deadline))
+            if not self.websocket.receive() and not self.websocket.arrived:
+                return
+
+
+class _Lines:
+    """Makes lines of pieces; one without end is cut, so that it takes no memory without end."""
+
+    def __init__(self, take: Callable[[str], object]) -> None:
+        self._take = take
+        self._rest = b""
+
+    def add(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._take(line.decode(errors="replace"))
+        self._rest = self._rest[:_LONGEST_LINE]
+
+    def end(self) -> None:
+        if self._rest:
+            self._take(self._rest.decode(errors="replace"))
 
 
 def _read(stream: _Stream, most_bytes: int, deadline: float, limit_s: float) -> Output:

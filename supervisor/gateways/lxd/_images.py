@@ -28,11 +28,15 @@ class Images(Connection):
         Raises:
             LxdError: LXD can't be asked.
         """
+        aim = f"find image {alias}"
         try:
-            found = self._call(f"find image {alias}", "get", "images", "aliases", alias)
+            found = self._call(aim, "get", "images", "aliases", alias).metadata
+            target: str = "" + found["target"]  # a number fails here
         except NotFound:
             return None
-        return str(found.metadata["target"])
+        except (KeyError, TypeError) as error:
+            raise LxdError(f"could not {aim}: LXD describes it in an unknown way") from error
+        return target
 
     def import_image(
         self,
@@ -97,11 +101,15 @@ class Images(Connection):
         Raises:
             LxdError: The list can't be had.
         """
-        answer = self._call("list the images", "get", "images", params={"recursion": 1})
-        return {
-            entry["fingerprint"]: tuple(alias["name"] for alias in entry.get("aliases") or ())
-            for entry in answer.metadata
-        }
+        aim = "list the images"
+        found = self._call(aim, "get", "images", params={"recursion": 1}).metadata
+        try:
+            return {
+                entry["fingerprint"]: tuple(alias["name"] for alias in entry.get("aliases") or ())
+                for entry in found
+            }
+        except (AttributeError, KeyError, TypeError) as error:
+            raise LxdError(f"could not {aim}: LXD describes one in an unknown way") from error
 
     def _upload(
         self, aim: str, metadata: Path, rootfs: Path | None, *, virtual_machine: bool

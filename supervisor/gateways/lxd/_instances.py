@@ -128,6 +128,28 @@ class Instances(Connection):
             if self.instance(name).status != "Running":
                 raise
 
+    def stop(self, name: str, *, limit_s: float, force: bool = False) -> None:
+        """Have an instance shut down; one that has stopped is stopped.
+
+        Args:
+            name: its name.
+            limit_s: how long it may take.
+            force: not to shut down, but to end.
+
+        Raises:
+            NotFound: There is none of this name, or no more, as it is ephemeral.
+            OperationFailed: Its guest does not shut down within the limit.
+            LxdError: Anything else.
+        """
+        order = {"action": "stop", "timeout": max(1, round(limit_s)), "force": force}
+        try:
+            # LXD itself gives up at the limit, and says so then.
+            limit_s += self.endpoint.timeout_s
+            self._change_state(f"stop instance {name}", name, order, limit_s)
+        except (Refused, OperationFailed):
+            if self.instance(name).status != "Stopped":
+                raise
+
     def update_config(self, name: str, changes: Mapping[str, str]) -> None:
         """Set configuration keys of an instance; other keys keep their values.
 

@@ -15,6 +15,7 @@ from supervisor.blueprints import architecture, blueprint_of
 from supervisor.cli.client import ControlError
 from supervisor.config import load
 from supervisor.gateways import bridge_netfilter
+from supervisor.gateways.lxd import Lxd
 from tests.e2e.chaos.relay import Relay
 from tests.e2e.chaos.roll_call import RollCall
 from tests.e2e.chaos.schedule import PLACES
@@ -194,8 +195,9 @@ class Scene:
         filtering = bridge_netfilter.sees_ipv6()
         release = self.world.github.offered(architecture())
         assert release
+        image = Lxd(self.world.lxd.endpoint).image(config.lxd.image or "")
         generation = blueprint_of(
-            config, ipv6_filtering=filtering, application=release.sha256
+            config, ipv6_filtering=filtering, application=release.sha256, image=image or ""
         ).generation
         wanted = 0 if self.is_drained else config.virtual_machines
         self.settings.append(Setting(time.monotonic(), wanted, generation))

@@ -194,7 +194,8 @@ NONSENSE = (
     "[]",
 )
 NO_ANSWER = "no answer within 1 s; LXD hangs or is overloaded"
-away_images, back_images = put_away("aliases")
+away_aliases, back_aliases = put_away("aliases")
+away_images, back_images = put_away("images")
 away_networks, back_networks = put_away("networks")
 
 ROWS = [
@@ -288,9 +289,16 @@ ROWS = [
     Row(
         "image is missing",
         (),
-        breaker("could not create .*: Image alias not found"),
+        breaker("could not create .*: Image not provided for instance creation"),
         act=away_images,
         mend=back_images,
+    ),
+    Row(
+        "image's alias is missing",
+        (),
+        "image: failing: LXD has no image with the alias github-runner",
+        act=away_aliases,
+        mend=back_aliases,
     ),
     Row(
         "network is missing",

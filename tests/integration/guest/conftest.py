@@ -184,7 +184,8 @@ class Guests:
             "application_sha256": hashlib.sha256(packed).hexdigest(),
             **changes,
         }
-        template = replace(self.template, image=image or self.template.image)
+        alias = image or self.template.image
+        template = replace(self.template, image=str(self.lxd.image(alias)))
         script = user_data(GuestParameters(**given))
         for usual, chosen in (
             ("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}"),

@@ -1,6 +1,7 @@
 """The guest's script under busybox, in the tiny image, on a real LXD."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,43 @@ def test_an_application_in_the_image_is_not_fetched(
         assert said == [READY, FINISHED]
     finally:
         lxd.delete_image(image.fingerprint)
+
+
+TRIAL = {"jit_config": "", "is_trial": True}
+
+
+@pytest.fixture
+def furnished(lxd: Lxd, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Give the image with the application in it, and which one that is."""
+    application = build_application(tmp_path)
+    image = build_image(tmp_path, application.path, policy_tools=True)
+    lxd.import_image(image.path, alias="furnished")
+    yield {"image": "furnished", "application_sha256": application.sha256}
+    lxd.delete_image(image.fingerprint)
+
+
+def test_a_guest_that_tries_its_image_asks_the_application_for_its_version_and_ends(
+    guests: Guests, furnished: dict[str, Any]
+) -> None:
+    for policy_url in ("", "http://10.0.0.1:8643"):
+        assert guests.run("exit 9", **furnished, **TRIAL, policy_url=policy_url) == [
+            READY,
+            FINISHED,
+        ]
+        guests.inbox.signals.clear()
+
+
+def test_an_image_whose_application_can_not_be_run_is_found_out(
+    guests: Guests, furnished: dict[str, Any]
+) -> None:
+    broken = {"/opt/actions-runner/bin/Runner.Listener": "#!/bin/nothing\n"}
+    said = guests.run("exit 9", **furnished, **TRIAL, programs=broken)
+    assert said == [READY, {"signal": "finished", "exit-code": "127"}]
+
+
+def test_a_guest_that_tries_its_image_fetches_nothing(guests: Guests) -> None:
+    (failed,) = guests.run("exit 0", **TRIAL)
+    assert failed == {"signal": "failed", "reason": "the image does not hold the application"}
 
 
 def test_a_guest_looks_up_names(guests: Guests) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisor.gateways.lxd import Lxd, LxdUnavailable, NotFound, Output, Refused
+from supervisor.gateways.lxd import (
+    Lxd,
+    LxdError,
+    LxdUnavailable,
+    NotFound,
+    Output,
+    Refused,
+    TimedOut,
+)
 from tests.integration.lxd.conftest import IDLE
 
 if TYPE_CHECKING:
@@ -108,3 +116,49 @@ def test_a_lxd_that_hangs_is_noticed_within_the_limit(
     with pytest.raises(LxdUnavailable):
         run(fragile_lxd, "echo hi", limit_s=5)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("guest")
+@pytest.mark.parametrize("code", [0, 3, 126, 127, 255])
+def test_a_command_that_runs_to_its_end_says_how_it_ended(lxd: Lxd, code: int) -> None:
+    lines: list[str] = []
+    script = f"echo a; echo b >&2; cat; printf c; exit {code}"
+    assert lxd.run("one", (*SHELL, script), take=lines.append, limit_s=10) == code
+    assert lines == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("guest")
+def test_each_line_is_there_as_soon_as_it_is_written(lxd: Lxd) -> None:
+    at: list[float] = []
+    script = "echo a; sleep 1; echo b"
+    lxd.run("one", (*SHELL, script), take=lambda _: at.append(time.monotonic()), limit_s=10)
+    assert at[1] - at[0] > 0.5
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_line_without_end_takes_no_memory_without_end(lxd: Lxd) -> None:
+    lines: list[str] = []
+    script = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo b"
+    assert lxd.run("one", (*SHELL, script), take=lines.append, limit_s=30) == 0
+    assert len(lines[0]) < 200_000
+    assert lines[1:] == ["b"]
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_command_that_goes_on_beyond_its_limit_is_not_waited_for(lxd: Lxd) -> None:
+    lines: list[str] = []
+    began = time.monotonic()
+    with pytest.raises(TimedOut, match="to its end within 1 s"):
+        lxd.run("one", (*SHELL, "echo a; sleep 60"), take=lines.append, limit_s=1)
+    assert time.monotonic() - began < 6
+    assert lines == ["a"]
+
+
+@pytest.mark.usefixtures("guest")
+def test_a_command_whose_guest_ends_has_no_good_end(lxd: Lxd) -> None:
+    script = "echo a; sleep 0.2; poweroff -n -f; sleep 5"
+    try:
+        code = lxd.run("one", (*SHELL, script), take=lambda _: None, limit_s=20)
+    except LxdError:
+        return
+    assert code != 0

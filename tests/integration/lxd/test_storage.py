@@ -84,7 +84,7 @@ class Storage:
     def create(self, name: str, *, start: bool = True, installation: str = "ours") -> None:
         template = InstanceTemplate(
             type="container",
-            image=self.host.image,
+            image=str(self.lxd.image(self.host.image)),
             pool=storage.pool_name(self.config),
             network=self.host.network,
             profiles=(self.host.profile,),
@@ -133,7 +133,12 @@ def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
         "vm-memory": "256MiB",
         "runner-storage": "memory" if request.param == "memory" else str(disk),
         "state-directory": str(directory / "state"),
-        "lxd": {"pool": host.pool, "project": host.project, "instance-type": "container"},
+        "lxd": {
+            "pool": host.pool,
+            "project": host.project,
+            "image": host.image,
+            "instance-type": "container",
+        },
     }
     made = Storage(host, config, Lxd(host.endpoint), directory)
     yield made

@@ -54,7 +54,7 @@ def gateway(machines: PrivateLxd) -> Iterator[Lxd]:
 def _request(machines: PrivateLxd, **config: str) -> dict[str, Any]:
     template = InstanceTemplate(
         type="virtual-machine",
-        image="disk",
+        image=str(Lxd(machines.endpoint).image("disk")),
         pool=machines.pool,
         network=machines.network,
         profiles=(machines.profile,),

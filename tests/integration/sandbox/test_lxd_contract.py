@@ -216,6 +216,16 @@ def instances_that_stay_after_their_stop(side: Side) -> None:
     side.ask("DELETE", "/instances/c2")
 
 
+def instances_of_an_image_by_its_fingerprint(side: Side) -> None:
+    fingerprint = side.ask("GET", f"/images/aliases/{IMAGE}")["target"]
+    source = {"type": "image", "fingerprint": fingerprint}
+    side.ask("POST", "/instances", wanted("c6", source=source))
+    side.ask("GET", "/instances/c6")
+    side.ask("DELETE", "/instances/c6")
+    source = {"type": "image", "fingerprint": "0" * 64}
+    side.ask("POST", "/instances", wanted("c6", source=source))
+
+
 def instances_that_are_refused(side: Side) -> None:
     side.ask("POST", "/instances", wanted("c3"))
     side.ask("POST", "/instances", wanted("c3"))
@@ -480,6 +490,7 @@ def what_there_is_not(side: Side) -> None:
     [
         an_instance_from_creation_to_deletion,
         instances_that_stay_after_their_stop,
+        instances_of_an_image_by_its_fingerprint,
         instances_that_are_refused,
         configurations_of_containers,
         configurations_of_virtual_machines,

@@ -35,6 +35,7 @@ class Filters:
         self.outage = False
         self.keeps_lacking = False
         self.raises: Exception | None = None
+        self.builders: frozenset[str] = frozenset()
         self.may_restore = threading.Event()
         self.may_restore.set()
         monkeypatch.setattr(filters_work, "look", self._look)
@@ -50,7 +51,9 @@ class Filters:
             raise error
         if self.error:
             return FiltersSeen(checks, error=self.error)
-        return FiltersSeen(checks, dict(self.lacking), self.there, warning=self.warning)
+        return FiltersSeen(
+            checks, dict(self.lacking), self.there, self.builders, warning=self.warning
+        )
 
     def _restore(self, name: str) -> Restored:
         self.restored.append(name)
@@ -168,6 +171,20 @@ def test_it_waits_its_turn_behind_other_work_on_the_instance(
     checked(world, 1)
     assert found.restored == []
     gate.set()
+    eventually(lambda: world.shown("filters") == WHOLE)
+
+
+def test_the_guest_of_a_build_gets_no_runners_lane(make_world: MakeWorld, found: Filters) -> None:
+    world = make_world()
+    start(world)
+    name = "fleet-image-build-b"
+    found.builders = frozenset({name})
+    found.may_restore.clear()
+    found.lacking = {name: "the chain is gone"}
+    checked(world, 1)
+    eventually(lambda: found.restored == [name])
+    assert world.parts.lanes.names() == set()
+    found.may_restore.set()
     eventually(lambda: world.shown("filters") == WHOLE)
 
 

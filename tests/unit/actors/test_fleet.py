@@ -10,6 +10,7 @@ import pytest
 from fake_world import (
     APPLICATION,
     FILENAME,
+    IMAGE,
     LIMIT_S,
     NOW,
     FakeLxd,
@@ -45,6 +46,7 @@ from supervisor.messages import (
     FirewallChanged,
     GitHubChanged,
     Happened,
+    ImageChanged,
     InstanceAppeared,
     PolicyChanged,
     Reconcile,
@@ -81,6 +83,7 @@ def start(
     storage: StorageChanged = _POOL,
     firewall: FirewallChanged | None = None,
     upgrades: ApplicationChanged | None = None,
+    image: ImageChanged | None = None,
     backoff: Backoff | None = None,
 ) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
@@ -91,6 +94,7 @@ def start(
         world.storage(storage),
         world.firewall(firewall or guarded(world.parts.settings.config)),
         world.upgrades(upgrades),
+        world.image(image),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,
@@ -879,7 +883,7 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
 
 def _generation(world: World) -> str:
     config = world.parts.settings.config
-    return blueprint_of(config, application=APPLICATION.sha256).generation
+    return blueprint_of(config, application=APPLICATION.sha256, image=IMAGE).generation
 
 
 def _reconciles(world: World) -> int:
@@ -993,7 +997,9 @@ def test_no_runner_is_replaced_before_it_is_known_what_lxd_can_filter(
 ) -> None:
     world = make_world(virtual_machines=1)
     config = world.parts.settings.config
-    without = blueprint_of(config, ipv6_filtering=False, application=APPLICATION.sha256).generation
+    without = blueprint_of(
+        config, ipv6_filtering=False, application=APPLICATION.sha256, image=IMAGE
+    ).generation
     number = str(world.github.add("fleet-aaaaaaaa", online=True))
     marks = {"installation": "fleet", "generation": without, "runner_id": number}
     world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
@@ -1245,6 +1251,65 @@ def test_a_fleet_without_an_application_can_be_drained(make_world: MakeWorld) ->
     world.parts.drain.set(world.clock.now())
     world.tell("fleet", Drain())
     eventually(lambda: world.github.deleted == ["fleet-aaaaaaaa"])
+
+
+def test_nothing_is_created_before_there_is_an_image(make_world: MakeWorld) -> None:
+    missing = ImageChanged(reason="there is no image to start from: the first is being built")
+    world = start(make_world(virtual_machines=2), image=missing)
+    eventually(lambda: f"none is created now: {missing.reason}" in world.shown("fleet")[1])
+    eventually(lambda: world.lxd.count("instances") == 1)
+    assert world.github.asked == []
+    assert world.github.ahead == []
+    world.tell("fleet", ImageChanged(IMAGE))
+    eventually(lambda: world.stages() == {"booting": 2})
+    sources = [request["source"] for request in world.lxd.requests.values()]
+    assert sources == [{"type": "image", "fingerprint": IMAGE}] * 2
+
+
+def test_idle_runners_of_an_older_image_are_replaced_one_after_the_other_and_busy_ones_end(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2, max_unavailable="1"))
+    eventually(lambda: world.stages() == {"booting": 2})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 2})
+    busy, idle = world.names()
+    world.tell(busy, Happened(JobStarted(Job())))
+    eventually(lambda: world.stages() == {"busy": 1, "ready": 1})
+    world.tell("fleet", ImageChanged("2b" * 32))
+    # Who ends a job under other settings is one more than wanted.
+    eventually(lambda: world.stages() == {"busy": 1, "booting": 2})
+    assert idle not in world.names()
+    for name in set(world.names()) - {busy}:
+        assert world.lxd.requests[name]["source"]["fingerprint"] == "2b" * 32
+
+
+def test_no_runner_is_replaced_or_made_while_there_is_no_image(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2))
+    eventually(lambda: world.stages() == {"booting": 2})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 2})
+    before = world.names()
+    world.tell("fleet", ImageChanged(reason="it was deleted"))
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: "none is created now: it was deleted" in world.shown("fleet")[1])
+    assert _reconciles(world) >= 2
+    assert world.names() == before
+    world.tell("fleet", ImageChanged(IMAGE))
+    eventually(lambda: world.shown("fleet") == ("keeping", "2 of 2 runners are there"))
+    assert world.github.deleted == []
+
+
+def test_a_fleet_without_an_image_takes_over_what_is_half_made(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    gate = world.lxd.hold("create")
+    start(world)
+    eventually(lambda: world.lxd.count("create") == 1)
+    (name,) = world.names()
+    world.tell("image", Crash("a test"))
+    gate.set()
+    eventually(lambda: world.stages() == {"booting": 1})
+    assert world.names() == [name]
 
 
 def test_newer_versions_are_looked_for_when_a_job_begins_and_when_it_ends(

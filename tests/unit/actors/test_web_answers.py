@@ -222,6 +222,29 @@ def test_the_allowance_is_enough_for_a_life_in_which_all_is_said_three_times() -
     assert signals.SIGNALS.burst >= 3 * 5
 
 
+def test_a_guest_that_tries_an_image_is_heard_by_who_waits_for_it_and_gets_no_token(
+    world: World,
+) -> None:
+    world.reconfigure(policy=POLICIES[0])
+    world.parts.tokens.sign_with(SIGNER)
+    visitors = world.parts.visitors
+    token = visitors.expect("fleet-trial")
+    assert post(world, "fleet-trial", token="right").status_code == 401
+    answer = post(world, "fleet-trial", token=token)
+    assert (answer.status_code, answer.data) == (204, b"")
+    said = post(world, "fleet-trial", token=token, data=b"signal=finished\nexit-code=0")
+    assert said.status_code == 204
+    assert visitors.outcome("fleet-trial", limit_s=0) == ""
+    assert post(world, "fleet-trial", token=token).status_code == 401
+
+
+def test_a_guest_that_tries_an_image_is_bounded_as_runners_are(world: World) -> None:
+    token = world.parts.visitors.expect("fleet-trial")
+    client = client_of(world)
+    answers = [post(world, "fleet-trial", token, client=client).status_code for _ in range(40)]
+    assert answers == [204] * signals.SIGNALS.burst + [429] * (40 - signals.SIGNALS.burst)
+
+
 def test_nothing_else_is_offered_to_guests(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from supervisor.cli import waiting
 from supervisor.cli.client import ControlClient, ControlError, NotRunning
 from supervisor.cli.waiting import (
     NotDone,
+    until_built,
     until_checked,
     until_empty,
     until_gone,
@@ -170,3 +171,35 @@ def test_the_first_looks_of_an_actor_of_upgrades_that_was_restarted_are_enough()
     left = until_upgraded(Client(upgrades=shown), order)
     looks = "runner application: looks for a newer one"
     assert [left() for _ in shown] == [looks, "waits for the actor of upgrades", looks, ""]
+
+
+def image(incarnation: str, orders: int, **more: str) -> dict[str, Any]:
+    given = {"state": "ready", "reason": "", "building": "", "lacks": "", **more}
+    return {"incarnation": incarnation, "orders": orders, **given}
+
+
+ORDER = {"done_by": 3, "incarnation": "a"}
+
+
+def test_a_build_is_waited_for_step_by_step() -> None:
+    shown = [
+        image("a", 2),
+        image("a", 2, lacks="guests can't report yet"),
+        image("a", 2, building="another is being built: install packages"),
+        image("", 0, state="down", reason="its actor is being started again"),
+        image("a", 3),
+    ]
+    left = until_built(Client(image=shown), ORDER)  # type: ignore[arg-type]
+    assert [left() for _ in shown] == [
+        "waits for what is under way",
+        "guests can't report yet",
+        "another is being built: install packages",
+        "its actor is being started again",
+        "",
+    ]
+
+
+def test_a_build_whose_order_was_lost_is_not_waited_for() -> None:
+    left = until_built(Client(image=[image("b", 0)]), ORDER)  # type: ignore[arg-type]
+    with pytest.raises(NotDone, match="the order was lost"):
+        left()

@@ -34,6 +34,17 @@ def test_kept_logs_are_listed_and_given(world: World, client: FlaskClient) -> No
     assert client.get("/v1/logs/one").json["text"].endswith("\n\nhi\n")
 
 
+def test_logs_of_builds_are_apart_from_those_of_guests(world: World, client: FlaskClient) -> None:
+    world.parts.build_logs.save("image-1", "hi\n", reason="why", at=NOW, keep=5, most_bytes=1000)
+    (listed,) = client.get("/v1/image/logs").json
+    assert listed["runner"] == "image-1"
+    assert client.get("/v1/image/logs/image-1").json["text"].endswith("\n\nhi\n")
+    assert client.get("/v1/logs").json == []
+    missing = client.get("/v1/image/logs/image-2")
+    assert missing.status_code == 404
+    assert "see `supervisor-cli image logs`" in missing.json["error"]
+
+
 @pytest.mark.parametrize(
     "name", ["two", "..", "%2e%2e%2fsecret", "a%2fb", "one.log", "a%00", "x" * 99]
 )

@@ -11,6 +11,9 @@ from flask.testing import FlaskClient
 from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import (
+    BuildImage,
+    BuildOrdered,
+    BuildRefused,
     CheckFirewall,
     CheckOrdered,
     Drain,
@@ -184,6 +187,27 @@ def test_a_look_for_newer_versions_says_when_it_will_be_done(fleet: Fleet) -> No
     told = {"done_by": {"runner application": 3}, "incarnation": "a"}
     assert (answer.status_code, answer.json) == (202, told)
     assert [message.fresh_s for message in fleet.told["upgrades"]] == [0.0]
+
+
+def test_a_build_of_the_image_is_ordered_and_answered_with_when_it_is_done(fleet: Fleet) -> None:
+    ordered = BuildOrdered(done_by=3, incarnation="a")
+    answer = fleet.run("image", answer=ordered).client.post("/v1/image/build")
+    assert (answer.status_code, answer.json) == (202, {"done_by": 3, "incarnation": "a"})
+    assert fleet.told["image"] == [BuildImage("ordered on the control socket")]
+
+
+def test_a_build_that_can_not_be_is_refused_with_the_reason(fleet: Fleet) -> None:
+    answer = fleet.run("image", answer=BuildRefused("lxd.image names one")).client.post(
+        "/v1/image/build"
+    )
+    assert (answer.status_code, answer.json) == (409, {"error": "lxd.image names one"})
+
+
+def test_a_build_that_nobody_takes_is_refused(fleet: Fleet) -> None:
+    answer = fleet.run("another").client.post("/v1/image/build")
+    assert answer.status_code == 503
+    shown = fleet.client.get("/v1/image").json
+    assert (shown["image"], shown["images"], shown["state"]) == ("", [], "down")
 
 
 def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) -> None:

@@ -229,6 +229,29 @@ def test_an_instance_in_an_unknown_shape_is_an_error_and_no_crash(
         lxd.instances()
 
 
+@pytest.mark.parametrize("metadata", [None, {}, 7, "an alias", {"target": 7}])
+def test_an_alias_in_an_unknown_shape_is_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], metadata: Any
+) -> None:
+    answers = {"/1.0/images/aliases/noble": {"type": "sync", "metadata": metadata}}
+    lxd = impostor(lambda received: _lxd(received, answers))
+
+    with pytest.raises(LxdError, match="could not find image noble: LXD describes it in an"):
+        lxd.image("noble")
+
+
+@pytest.mark.parametrize("metadata", [None, 7, [{}], [7]])
+def test_images_in_an_unknown_shape_are_an_error_and_no_crash(
+    impostor: Callable[..., Lxd], metadata: Any
+) -> None:
+    answers = {"/1.0/images": {"type": "sync", "metadata": metadata}}
+    lxd = impostor(lambda received: _lxd(received, answers))
+
+    for call in (lxd.images, lxd.stored_images):
+        with pytest.raises(LxdError, match="could not list the images: LXD describes"):
+            call()
+
+
 @pytest.mark.parametrize("metadata", [None, {}, 7, "instances", {"config": 7}])
 def test_a_list_or_network_in_an_unknown_shape_is_an_error_and_no_crash(
     impostor: Callable[..., Lxd], metadata: Any

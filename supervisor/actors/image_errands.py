@@ -1,0 +1,125 @@
+"""What the image's actor has a worker do: a part of that actor, in its thread."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pykka
+
+from supervisor import image_upkeep
+from supervisor.blueprints import image_settings_of, network_of
+from supervisor.image_upkeep import Build, BuildLogs
+from supervisor.image_work import ImageWork
+from supervisor.images.needs import Needs
+from supervisor.lifecycle import Stage
+from supervisor.messages import Application
+from supervisor.parts import Parts
+from supervisor.visitors import Trial
+from supervisor.workers import Work
+
+_BEING_MADE = frozenset({Stage.REQUESTED, Stage.CREATING})
+
+
+@dataclass(frozen=True)
+class Step:
+    """The worker's message: what a build is at."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a build is to be.
+
+    Attributes:
+        current: the fingerprint of the image in use until now.
+        forced: build one though nothing has changed.
+        probing: build one if packages in the right one are out of date.
+    """
+
+    current: str
+    forced: bool
+    probing: bool
+
+
+class Errands:
+    """Makes each piece of work for the configuration and what a build needs at that moment.
+
+    Args:
+        parts: what the actors share.
+        ref: the actor, which is told the outcomes.
+    """
+
+    def __init__(self, parts: Parts, ref: pykka.ActorRef[Any]) -> None:
+        self._parts = parts
+        self._ref = ref
+        self._former: dict[str, datetime] = {}
+
+    def note_former(self, fingerprint: str, now: datetime) -> None:
+        """Note that runners start from another image now."""
+        self._former[fingerprint] = now
+
+    def tend(self, needs: Needs, current: str, now: datetime) -> Work:
+        """Have what is not needed removed."""
+        spared = frozenset({current, *self._may_be_in_use(now)}) - {""}
+        return partial(image_upkeep.tidy, self._work(needs), spared)
+
+    def look(self, needs: Needs, current: str) -> Work | None:
+        """Have it found out what is wanted; None if that is not known before something comes."""
+        work, alias = self._work(needs), self._parts.settings.config.lxd.image
+        if alias:
+            return partial(image_upkeep.resolve, work, alias)
+        application = needs.application.application
+        return partial(work.look, application, current=current) if application else None
+
+    def build(self, needs: Needs, wish: Wish, now: datetime) -> Work | None:
+        """Have an image built; None if that can't be before something comes."""
+        config, application = self._parts.settings.config, needs.application.application
+        if application is None or needs.lacking(config):
+            return None
+        wanted = Build(
+            application,
+            self._parts.applications.archive(application.sha256),
+            self._trial(needs, application),
+            current=wish.current,
+            forced=wish.forced,
+            probing=wish.probing,
+        )
+        logs = BuildLogs(self._parts.build_logs, config.logs)
+        told = _teller(self._ref)
+        return partial(image_upkeep.build, self._work(needs), wanted, logs, now, told)
+
+    def _work(self, needs: Needs) -> ImageWork:
+        config, filters_ipv6 = self._parts.settings.config, needs.firewall.filters_ipv6
+        settings = image_settings_of(config, ipv6_filtering=filters_ipv6 is not False)
+        return ImageWork(self._parts.lxd, settings)
+
+    def _trial(self, needs: Needs, application: Application) -> Trial:
+        config = self._parts.settings.config
+        network = network_of(config)
+        return Trial(self._parts.visitors, config, needs.signals, application, network)
+
+    def _may_be_in_use(self, now: datetime) -> frozenset[str]:
+        """Name former images of which instances may be ordered that LXD does not show yet."""
+        stages = {entry.life.stage for entry in self._parts.roster.all()}
+        limits = self._parts.settings.config.limits
+        longest = limits.requested + limits.creating
+        self._former = {
+            fingerprint: since
+            for fingerprint, since in self._former.items()
+            if stages & _BEING_MADE and now - since < longest
+        }
+        return frozenset(self._former)
+
+
+def _teller(ref: pykka.ActorRef[Any]) -> Callable[[str], None]:
+    """Make what tells an incarnation of a build's steps, in the worker's thread."""
+
+    def tell(step: str) -> None:
+        with suppress(pykka.ActorDeadError):
+            ref.tell(Step(step))
+
+    return tell

@@ -1,0 +1,165 @@
+"""The work that an image's actor gives to a worker: blocks, and returns what there is to be told.
+
+What is done to images stands in `image_work`; here it is given the guest that tries an image, and
+somewhere to keep what a build has said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from supervisor import guest_logs
+from supervisor.config import Config, ConfigError, LogsConfig
+from supervisor.gateways.log_store import LogStore
+from supervisor.image_work import ImageFailed, ImageReady, ImageWork, fault_of_script
+from supervisor.images.properties import BuiltImage
+
+if TYPE_CHECKING:
+    from supervisor.messages import Application
+    from supervisor.visitors import Trial
+
+_STEPS = ("phase: ", "step: ")
+_HEAD_BYTES = 4096
+"""What a file's first lines may take, beside what is kept of the build's own."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The image that a prepared one's alias means now."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What is not needed has been removed.
+
+    Attributes:
+        images: the installation's own that are there, the newest first.
+    """
+
+    images: tuple[BuiltImage, ...]
+
+
+def check(config: Config) -> None:
+    """Check that what is to be put into an image can be read.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    if fault := fault_of_script(config.image_script):
+        raise ConfigError(fault)
+
+
+def resolve(work: ImageWork, alias: str) -> Resolved | ImageFailed:
+    """Find out which image an alias means."""
+    found = work.resolve(alias)
+    return found if isinstance(found, ImageFailed) else Resolved(found)
+
+
+def tidy(work: ImageWork, spared: frozenset[str]) -> Tidied | ImageFailed:
+    """Remove what no instance was made from and nobody needs, and say what there is."""
+    removed = work.clean_up(spared)
+    if isinstance(removed, ImageFailed):
+        return removed
+    for what in removed:
+        logger.info("removed what is not needed for runners' images any more: {}", what)
+    found = work.listing()
+    return found if isinstance(found, ImageFailed) else Tidied(found)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one build is given.
+
+    Attributes:
+        application: the runner application that is to be in the image.
+        archive: its archive.
+        trial: tries what was built.
+        current: the fingerprint of the image in use until now.
+        forced: build one though nothing has changed.
+        probing: build one if packages in the right one are out of date.
+    """
+
+    application: Application
+    archive: Path
+    trial: Trial
+    current: str = ""
+    forced: bool = False
+    probing: bool = False
+
+
+@dataclass(frozen=True)
+class BuildLogs:
+    """Where what a build says is kept, and how much of it."""
+
+    store: LogStore
+    config: LogsConfig
+
+    def save(self, name: str, lines: list[str], reason: str, at: datetime) -> str:
+        """Keep a build's log: the name that it has then, empty where there is nothing to keep.
+
+        The end counts: a build says there what is wrong with it.
+        """
+        text = guest_logs.ending("\n".join(lines) + "\n", self.config.most_bytes - _HEAD_BYTES)
+        try:
+            if lines:
+                self.store.save(
+                    name,
+                    text,
+                    reason=reason,
+                    at=at,
+                    keep=self.config.keep,
+                    most_bytes=self.config.most_bytes,
+                )
+        except OSError as error:
+            logger.warning("the log of an image's build is lost: {}", error)
+            return ""
+        return name if lines else ""
+
+
+def build(
+    work: ImageWork,
+    wanted: Build,
+    logs: BuildLogs,
+    at: datetime,
+    step: Callable[[str], object],
+) -> ImageReady | ImageFailed:
+    """See to it that there is an image of what is wanted, and keep what its build has said.
+
+    Args:
+        work: on the images.
+        wanted: what is built.
+        logs: where its log goes.
+        at: when it begins (aware).
+        step: told what it is at; in this thread.
+    """
+    lines: list[str] = []
+
+    def note(line: str) -> None:
+        lines.append(line)
+        for beginning in _STEPS:
+            if line.startswith(beginning):
+                step(line.removeprefix(beginning))
+
+    found = work.ensure(
+        wanted.application,
+        wanted.archive,
+        wanted.trial,
+        note,
+        current=wanted.current,
+        force=wanted.forced,
+        probe=wanted.probing,
+    )
+    name = f"image-{at:%Y%m%dt%H%M%S}"
+    if isinstance(found, ImageFailed):
+        return replace(found, log=logs.save(name, lines, found.reason, at))
+    if found.built:
+        logs.save(name, lines, f"built {found.image.alias} in {found.took_s:.0f} s", at)
+    return found

@@ -1,0 +1,57 @@
+"""Which image runners start from, whether another is to be built, and which ones may go."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from supervisor.images.properties import BuiltImage
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be done about the images there are.
+
+    Attributes:
+        use: the fingerprint of the one to use: one made of what is wanted, or else the last good
+            one; empty if there is none.
+        build: whether one is to be built, as none is made of what is wanted.
+        delete: fingerprints of those that nobody needs.
+    """
+
+    use: str
+    build: bool
+    delete: tuple[str, ...]
+
+
+def choose(
+    digest: str,
+    images: Iterable[BuiltImage],
+    in_use: frozenset[str],
+    current: str = "",
+    *,
+    installation: str,
+    instance_type: str,
+) -> Choice:
+    """Choose among the images there are.
+
+    Args:
+        digest: of the recipe that is wanted.
+        images: those of all installations.
+        in_use: fingerprints of those that instances were made from, or are being made.
+        current: the fingerprint of the one that is in use until now, if there is one.
+        installation: whose choice it is.
+        instance_type: what the image must be for, in LXD's words.
+    """
+    ours = [image for image in images if image.installation == installation]
+    good = [image for image in ours if image.verified and image.type == instance_type]
+    fitting = [image for image in good if image.digest == digest]
+    kept = [image for image in good if image.fingerprint == current]
+    best = max(fitting or kept or good, key=_age, default=None)
+    use = best.fingerprint if best else ""
+    spared = in_use | {use}
+    delete = {image.fingerprint for image in ours} - spared
+    return Choice(use, not fitting, tuple(sorted(delete)))
+
+
+def _age(image: BuiltImage) -> tuple[datetime, str]:
+    return image.built_at, image.fingerprint

@@ -1,0 +1,185 @@
+"""Images are built, verified, chosen and removed on a real LXD; the tiny image is their base."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from image_stand import INSTALLATION, Stand, Verdict
+
+from supervisor.image_build_work import MARK
+from supervisor.image_work import ImageFailed, ImageReady
+from supervisor.images.base import BaseImage
+from supervisor.instances import USER_DATA, instance_request
+from supervisor.proxies import Proxies, Proxy
+
+pytestmark = pytest.mark.usefixtures("short")
+
+
+def test_an_image_is_built_verified_and_named_and_then_used_as_it_is(stand: Stand) -> None:
+    ready = stand.ensure()
+    assert isinstance(ready, ImageReady), ready
+    assert ready.built
+    assert stand.application.sha256 in stand.said  # the archive has arrived whole
+    image = ready.image
+    assert stand.lxd.image(image.alias) == image.fingerprint
+    assert image.verified
+    again = stand.ensure()
+    assert again == ImageReady(image, built=False, took_s=again.took_s)  # type: ignore[union-attr]
+    assert stand.listing() == [image.fingerprint]
+    assert stand.half_made() == []
+
+
+def test_a_runner_made_of_it_has_what_was_provisioned(stand: Stand) -> None:
+    image = stand.built(stand.work(packages=("htop", "tree")))
+    stand.lxd.create(_request(stand, "runner", image.fingerprint), limit_s=30)
+    stand.lxd.start("runner", limit_s=30)
+    assert stand.read("runner", "/etc/built") == f"{stand.application.sha256} htop tree"
+
+
+def test_the_verifying_instance_is_made_as_a_runner_is_and_counted_by_no_fleet(
+    stand: Stand,
+) -> None:
+    verdict = Verdict(lxd=stand.lxd)
+    assert isinstance(stand.ensure(verdict=verdict), ImageReady)
+    (seen,) = verdict.seen
+    template = stand.settings().template
+    asked = instance_request(template, name=seen.name, user_data="", metadata={})
+    assert seen.ephemeral
+    assert seen.devices["eth0"] == asked["devices"]["eth0"]
+    assert seen.config["security.devlxd"] == "false"
+    assert seen.config[USER_DATA] == f"echo {seen.name}\nexec sleep 3600\n"
+    assert {key: value for key, value in seen.config.items() if key.startswith("user.")} == {
+        MARK: INSTALLATION
+    }
+
+
+def test_one_that_is_not_verified_is_removed_and_the_last_good_one_stays(stand: Stand) -> None:
+    good = stand.built()
+    failed = stand.ensure(verdict=Verdict("it never said ready"), force=True)
+    assert failed == ImageFailed("verifying the image failed: it never said ready")
+    assert stand.listing() == [good.fingerprint]
+    assert stand.half_made() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo no such package; exit 7", 'at the step "make a mark" with 7: .*no such package'),
+        ("kill -9 $$", 'at the step "make a mark" with '),
+        ("sleep 60", r"provisioning: could not run /bin/sh in instance web-image-build-\S+ to its"),
+        ("poweroff -f; sleep 60", "provisioning"),
+    ],
+)
+def test_a_script_that_fails_is_told_of_and_leaves_nothing(
+    stand: Stand, tmp_path: Path, script: str, reason: str
+) -> None:
+    path = tmp_path / "own"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    failed = stand.ensure(stand.work(script=path, limits_s={"building": 4}))
+    assert isinstance(failed, ImageFailed)
+    assert not failed.outage
+    assert re.search(reason, failed.reason), failed.reason
+    assert stand.listing() == []
+    assert stand.half_made() == []
+
+
+def test_another_application_makes_another_image_and_the_old_one_goes_when_nobody_uses_it(
+    stand: Stand,
+) -> None:
+    old = stand.built()
+    stand.lxd.create(_request(stand, "runner", old.fingerprint), limit_s=30)
+    stand.archive.write_bytes(b"a newer application")
+    new = stand.built()
+    assert (new.application, new.base) == (stand.application.sha256, old.base)
+    assert stand.work().clean_up() == ()
+    assert stand.listing() == [new.fingerprint, old.fingerprint]
+    stand.lxd.delete("runner", limit_s=30)
+    assert stand.work().clean_up(frozenset({old.fingerprint})) == ()
+    assert stand.work().clean_up() == (f"image {old.fingerprint[:12]} {old.alias}",)
+    assert stand.listing() == [new.fingerprint]
+
+
+def test_images_of_other_installations_are_left_alone(stand: Stand) -> None:
+    other = stand.work(installation="web-2")
+    theirs = stand.built(other)
+    ours = stand.built()
+    assert stand.work().clean_up() == ()
+    assert ours.fingerprint != theirs.fingerprint
+    assert stand.listing() == [ours.fingerprint]
+    assert other.clean_up() == ()
+
+
+def test_one_that_has_lost_its_name_gets_it_again(stand: Stand) -> None:
+    image = stand.built()
+    stand.lxd._call("forget", "delete", "images", "aliases", image.alias)
+    assert stand.built() == image
+    assert stand.lxd.image(image.alias) == image.fingerprint
+
+
+def test_a_build_on_order_makes_a_new_one_of_the_same_inputs(stand: Stand) -> None:
+    first = stand.built()
+    second = stand.built(force=True)
+    assert (first.digest, first.fingerprint != second.fingerprint) == (second.digest, True)
+    assert stand.built(current=first.fingerprint) == second
+
+
+def test_secrets_of_proxies_reach_the_builder_and_no_log(stand: Stand) -> None:
+    proxy = Proxy("http://user:hunter22@127.0.0.1:3128")
+    stand.built(stand.work(proxies=Proxies(http=proxy)))
+    assert any("@127.0.0.1:3128" in line for line in stand.said)
+    assert not any("hunter22" in line for line in stand.said)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("echo hello\n", "must begin with #!"),
+        ("#!/bin/sh\n" + "#" * 300_000, "is larger than 256 KiB"),
+        (None, "can't be read: No such file or directory"),
+    ],
+)
+def test_an_own_script_that_is_of_no_use_is_told_of_before_anything_is_built(
+    stand: Stand, tmp_path: Path, text: str | None, reason: str
+) -> None:
+    path = tmp_path / "own"
+    if text is not None:
+        path.write_text(text)
+    failed = stand.ensure(stand.work(script=path))
+    assert isinstance(failed, ImageFailed)
+    assert failed.reason.startswith(f"image-script: {path}")
+    assert reason in failed.reason
+
+
+def test_a_base_image_that_is_not_there_or_of_another_kind_is_told_of(stand: Stand) -> None:
+    failed = stand.work(base=BaseImage.parse("none")).look(stand.application)
+    assert isinstance(failed, ImageFailed)
+    assert "no image with the alias none in project" in failed.reason
+    template = replace(stand.settings().template, type="virtual-machine")
+    failed = stand.work(template=template).look(stand.application)
+    assert isinstance(failed, ImageFailed)
+    assert "is for instances of type container, and lxd.instance-type is virtual" in failed.reason
+
+
+def test_a_prepared_image_is_found_by_its_alias(stand: Stand) -> None:
+    fingerprint = stand.lxd.image(stand.made.image)
+    assert stand.work().resolve(stand.made.image) == fingerprint
+    assert isinstance(stand.work().resolve("none"), ImageFailed)
+
+
+def test_what_cannot_be_probed_is_used_with_a_remark(stand: Stand) -> None:
+    image = stand.built()
+    ready = stand.ensure(probe=True)
+    assert isinstance(ready, ImageReady)
+    assert (ready.image, ready.built) == (image, False)
+    assert "apt has ended with 127" in ready.remark
+    assert stand.half_made() == []
+
+
+def _request(stand: Stand, name: str, fingerprint: str) -> dict[str, object]:
+    script = "exec sleep 3600\n"
+    template = stand.settings().template
+    request = instance_request(template, name=name, user_data=script, metadata={})
+    return {**request, "source": {"type": "image", "fingerprint": fingerprint}}

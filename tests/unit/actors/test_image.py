@@ -1,0 +1,734 @@
+"""The image that runners start from, prepared or built, under a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_world import (
+    APPLICATION,
+    LIMIT_S,
+    Inbox,
+    World,
+    eventually,
+    guarded,
+)
+
+from supervisor.actors.image import ImageActor
+from supervisor.image_work import ImageFailed, ImageReady, Look
+from supervisor.images.choice import choose
+from supervisor.images.properties import BuiltImage
+from supervisor.images.recipe import Recipe
+from supervisor.images.settings import ImageSettings
+from supervisor.lifecycle import Life, Stage
+from supervisor.messages import (
+    AnnounceApplication,
+    AnnounceFirewall,
+    AnnounceImage,
+    AnnounceSignals,
+    AnnounceStorage,
+    Application,
+    ApplicationChanged,
+    BuildImage,
+    BuildOrdered,
+    BuildRefused,
+    ConfigChanged,
+    FirewallChanged,
+    ImageChanged,
+    SignalsListening,
+    StorageChanged,
+)
+from supervisor.roster import Entry
+from supervisor.supervision import ChildSpec, Crash, Strategy
+
+MakeWorld = Callable[..., World]
+NEWER = Application(
+    "https://github.example/newer", "1" * 64, "actions-runner-linux-x64-2.301.0.tar.gz"
+)
+PREPARED = "c3" * 32
+HOUR = 3600.0
+
+
+class Scene:
+    """What LXD has of images, and how builds fare."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.images: list[BuiltImage] = []
+        self.aliases = {"github-runner": PREPARED}
+        self.base = "ba" * 32
+        self.faults: dict[str, ImageFailed] = {}
+        self.gates: dict[str, threading.Event] = {}
+        self.calls: list[str] = []
+        self.spared: list[frozenset[str]] = []
+        self.builds: list[dict[str, Any]] = []
+        self.outdated = False
+
+    def enter(self, call: str) -> ImageFailed | None:
+        self.calls.append(call)
+        if gate := self.gates.get(call):
+            assert gate.wait(LIMIT_S)
+        return self.faults.get(call)
+
+    def hold(self, call: str) -> threading.Event:
+        return self.gates.setdefault(call, threading.Event())
+
+    def add(self, digest: str, **more: Any) -> BuiltImage:
+        given: dict[str, Any] = {
+            "fingerprint": f"{len(self.images) + 1:x}" * 64,
+            "installation": "fleet",
+            "type": "virtual-machine",
+            "application": APPLICATION.sha256,
+            "base": self.base,
+            "built_at": self.world.clock.now(),
+            "verified": True,
+            "size": 1 << 30,
+            **more,
+        }
+        self.images.append(BuiltImage(digest=digest, **given))
+        return self.images[-1]
+
+
+class FakeWork:
+    """As `ImageWork`, over a scene."""
+
+    def __init__(self, scene: Scene, _lxd: object, settings: ImageSettings) -> None:
+        self.scene = scene
+        self.settings = settings
+
+    def look(self, application: Application, *, current: str = "") -> Look | ImageFailed:
+        return self.scene.enter("look") or self._look(application, current)
+
+    def _look(self, application: Application, current: str) -> Look:
+        settings = self.settings
+        recipe = Recipe(
+            base=self.scene.base,
+            instance_type=settings.template.type,
+            architecture=settings.architecture,
+            application=application.sha256,
+            provisioning="",
+            packages=settings.packages,
+        )
+        images = tuple(self.scene.images)
+        kind = settings.template.type
+        found = choose(
+            recipe.digest, images, frozenset(), current, installation="fleet", instance_type=kind
+        )
+        return Look(recipe, images, found)
+
+    def ensure(
+        self,
+        application: Application,
+        archive: Path,
+        verification: Any,
+        note: Callable[[str], object],
+        *,
+        current: str = "",
+        force: bool = False,
+        probe: bool = False,
+    ) -> ImageReady | ImageFailed:
+        scene = self.scene
+        scene.builds.append({"application": application, "force": force, "probe": probe})
+        assert archive.parent.name == application.sha256
+        assert verification.signals == "http://10.0.0.1:8642"
+        look = self._look(application, current)
+        if look.chosen and not look.choice.build and not force and not (probe and scene.outdated):
+            scene.enter("probe")
+            return ImageReady(look.chosen, built=False, took_s=1.0)
+        note("phase: provisioning")
+        note("step: install packages")
+        note("Get:1 http://archive.example noble")
+        if failed := scene.enter("build"):
+            return failed
+        made = scene.add(look.recipe.digest, application=application.sha256)
+        return ImageReady(made, built=True, took_s=240.0)
+
+    def listing(self) -> tuple[BuiltImage, ...] | ImageFailed:
+        images = sorted(self.scene.images, key=lambda image: image.built_at, reverse=True)
+        return tuple(images)
+
+    def clean_up(self, in_use: frozenset[str] = frozenset()) -> tuple[str, ...] | ImageFailed:
+        scene = self.scene
+        scene.spared.append(in_use)
+        if failed := scene.enter("clean_up"):
+            return failed
+        kind = self.settings.template.type
+        found = choose("", scene.images, in_use, installation="fleet", instance_type=kind)
+        scene.images = [image for image in scene.images if image.fingerprint not in found.delete]
+        return found.delete
+
+    def resolve(self, alias: str) -> str | ImageFailed:
+        failed = self.scene.enter("resolve")
+        found = self.scene.aliases.get(alias)
+        return failed or found or ImageFailed(f"LXD has no image with the alias {alias}: import it")
+
+
+class Play:
+    """The actor between its neighbours, each of which keeps what it is told."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self.scene = Scene(world)
+        self.fleet: list[Any] = []
+        self.asked: list[Any] = []
+        make = partial(FakeWork, self.scene)
+        monkeypatch.setattr("supervisor.actors.image_errands.ImageWork", make)
+
+    def run(self, *, furnished: bool = True) -> Play:
+        system = self.world.system
+        self.world.run(
+            *(
+                ChildSpec(name, partial(Inbox.start, system, self.asked))
+                for name in ("signals", "storage", "firewall", "upgrades")
+            ),
+            ChildSpec("image", partial(ImageActor.start, system, self.world.parts)),
+            ChildSpec("fleet", partial(Inbox.start, system, self.fleet)),
+            strategy=Strategy.ONE_FOR_ONE,
+        )
+        if furnished:
+            self.furnish()
+        return self
+
+    def furnish(self) -> None:
+        """Tell the actor of all that a build needs."""
+        config = self.world.parts.settings.config
+        self.tell(ApplicationChanged(APPLICATION))
+        self.tell(SignalsListening("http://10.0.0.1:8642"))
+        self.tell(StorageChanged("default"))
+        self.tell(guarded(config))
+
+    def tell(self, message: object) -> None:
+        self.world.tell("image", message)
+
+    def reconfigure(self, **changes: Any) -> None:
+        self.world.reconfigure(**changes)
+        self.tell(ConfigChanged(self.world.parts.settings.config))
+
+    def order(self) -> Any:
+        ref = self.world.system.directory.ref("image")
+        assert ref
+        return ref.ask(BuildImage("a test"), timeout=LIMIT_S)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, once all that was to be handled has been."""
+        self.settle()
+        self.world.clock.advance(seconds)
+
+    def settle(self) -> None:
+        """Wait until the actor has nothing to handle and its worker nothing to do."""
+        done = threading.Event()
+        eventually(lambda: self.world.waiting("image") == 0)
+        ref = self.world.system.directory.ref("fleet")
+        assert ref
+        self.world.parts.building.submit(lambda: None, ref, then=done.set)
+        assert done.wait(LIMIT_S)
+        eventually(lambda: self.world.waiting("image") == 0)
+
+    def starts_from(self, fingerprint: str) -> None:
+        """Wait until the fleet was told last that runners start from this image."""
+        eventually(lambda: self.fleet and self.fleet[-1].image == fingerprint)
+
+    def lacks(self, words: str) -> None:
+        """Wait until the fleet was told last that there is no image, for this reason."""
+        eventually(
+            lambda: self.fleet and not self.fleet[-1].image and words in self.fleet[-1].reason
+        )
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        return self.world.shown("image")
+
+    def detail(self, key: str) -> Any:
+        return self.world.details("image")[key]
+
+    @property
+    def newest(self) -> BuiltImage:
+        return self.scene.images[-1]
+
+
+MakePlay = Callable[..., Play]
+
+
+@pytest.fixture
+def make_play(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> Any:
+    plays: list[Play] = []
+
+    def make(**config: Any) -> Play:
+        plays.append(Play(make_world(**config), monkeypatch))
+        return plays[-1]
+
+    yield make
+    for play in plays:
+        for gate in play.scene.gates.values():
+            gate.set()
+
+
+@pytest.fixture
+def prepared(make_play: MakePlay) -> Play:
+    return make_play()
+
+
+@pytest.fixture
+def building(make_play: MakePlay) -> Play:
+    return make_play(lxd={"image": None})
+
+
+# A prepared image
+
+
+def test_a_prepared_image_is_used_as_its_alias_means_it(prepared: Play) -> None:
+    prepared.run(furnished=False)
+    prepared.starts_from(PREPARED)
+    assert prepared.shown == ("ready", f"github-runner ({PREPARED[:12]})")
+    assert prepared.detail("warnings") == ()
+
+
+def test_an_alias_that_means_another_image_is_noticed_within_a_minute(prepared: Play) -> None:
+    prepared.run()
+    prepared.starts_from(PREPARED)
+    prepared.scene.aliases["github-runner"] = "d4" * 32
+    prepared.pass_time(60)
+    prepared.starts_from("d4" * 32)
+
+
+def test_without_its_alias_there_is_no_image_and_the_operator_reads_what_to_do(
+    prepared: Play,
+) -> None:
+    prepared.scene.aliases.clear()
+    prepared.run()
+    prepared.lacks("LXD has no image with the alias github-runner: import it")
+    assert prepared.shown[0] == "failing"
+    prepared.scene.aliases["github-runner"] = PREPARED
+    prepared.pass_time(2)
+    prepared.starts_from(PREPARED)
+    prepared.scene.aliases.clear()
+    prepared.pass_time(60)
+    prepared.lacks("LXD has no image with the alias github-runner")
+
+
+def test_while_lxd_is_away_a_prepared_image_stays_in_use(prepared: Play) -> None:
+    prepared.run()
+    prepared.starts_from(PREPARED)
+    for call in ("resolve", "clean_up"):
+        prepared.scene.faults[call] = ImageFailed("LXD is away", outage=True)
+    prepared.pass_time(60)
+    prepared.settle()
+    assert prepared.fleet[-1] == ImageChanged(PREPARED)
+    assert prepared.shown[0] == "ready"
+    assert prepared.detail("warnings") == ()
+
+
+def test_a_prepared_image_is_found_soon_after_lxd_is_there(prepared: Play) -> None:
+    prepared.scene.faults["resolve"] = ImageFailed("LXD is away", outage=True)
+    prepared.run()
+    prepared.lacks("LXD is away")
+    prepared.settle()
+    prepared.scene.faults.clear()
+    prepared.pass_time(2)
+    prepared.starts_from(PREPARED)
+
+
+def test_with_a_prepared_image_nothing_is_built_not_even_by_order(prepared: Play) -> None:
+    prepared.run()
+    prepared.starts_from(PREPARED)
+    refused = prepared.order()
+    assert isinstance(refused, BuildRefused)
+    assert "lxd.image names a prepared image, github-runner" in refused.reason
+    prepared.tell(ApplicationChanged(NEWER))
+    prepared.pass_time(7 * HOUR)
+    prepared.settle()
+    assert prepared.scene.builds == []
+
+
+# One that is built
+
+
+def test_the_first_image_is_built_and_the_fleet_waits_for_it(building: Play) -> None:
+    gate = building.scene.hold("build")
+    building.run()
+    eventually(lambda: building.shown == ("building", "the first image: install packages"))
+    building.lacks("there is no image to start from: the first is being built")
+    gate.set()
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+    assert building.fleet[-1].application == APPLICATION.sha256
+    alias = building.newest.alias
+    eventually(lambda: building.shown[0] == "ready" and alias in building.shown[1])
+    (shown,) = building.detail("images")
+    assert (shown["used"], shown["application_version"]) == (True, APPLICATION.version)
+
+
+def test_the_fleet_is_not_told_of_each_step_of_a_build(building: Play) -> None:
+    building.run()
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+    told = [change for change in building.fleet if "being built" in change.reason]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "lacking"),
+    [
+        (ApplicationChanged(reason="GitHub is down"), "no verified runner application yet"),
+        (SignalsListening(""), "guests can't report yet"),
+        (StorageChanged(reason="the pool is gone"), "the pool is gone"),
+        (FirewallChanged(in_place=False, reason="nft is missing"), "nft is missing"),
+        (FirewallChanged(in_place=True), "the firewall is being changed to what is configured"),
+    ],
+)
+def test_nothing_is_built_before_a_guest_could_be_a_runner(
+    building: Play, change: object, lacking: str
+) -> None:
+    building.run(furnished=False)
+    messages = [
+        ApplicationChanged(APPLICATION),
+        SignalsListening("http://10.0.0.1:8642"),
+        StorageChanged("default"),
+        guarded(building.world.parts.settings.config),
+    ]
+    for message in messages:
+        building.tell(change if type(message) is type(change) else message)
+    building.lacks(lacking)
+    building.settle()
+    assert building.scene.builds == []
+    building.furnish()
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+
+
+def test_what_it_needs_is_asked_for_at_its_start(building: Play) -> None:
+    building.run(furnished=False)
+    eventually(
+        lambda: (
+            {type(message) for message in building.asked}
+            == {AnnounceApplication, AnnounceSignals, AnnounceStorage, AnnounceFirewall}
+        )
+    )
+
+
+def built(play: Play) -> BuiltImage:
+    """Run it until its first image is in use."""
+    play.run()
+    eventually(lambda: play.scene.images)
+    play.starts_from(play.newest.fingerprint)
+    play.settle()
+    return play.newest
+
+
+def test_an_image_of_the_same_inputs_is_used_and_not_built_again(building: Play) -> None:
+    first = built(building)
+    for _ in range(5):
+        building.pass_time(HOUR)
+    building.reconfigure(virtual_machines=3)
+    building.settle()
+    assert len(building.scene.builds) == 1
+    assert building.fleet[-1].image == first.fingerprint
+
+
+def test_a_new_daemon_uses_the_last_verified_image_before_it_knows_of_anything_newer(
+    building: Play,
+) -> None:
+    old = building.scene.add("0" * 64, verified=True)
+    building.scene.add("1" * 64, verified=False, built_at=datetime.now(timezone.utc))
+    building.run(furnished=False)
+    building.starts_from(old.fingerprint)
+    building.settle()
+    assert building.scene.calls == ["clean_up"]
+
+
+@pytest.mark.parametrize("what", ["application", "base", "packages"])
+def test_a_new_input_makes_another_image_while_the_old_one_serves(
+    building: Play, what: str
+) -> None:
+    first = built(building)
+    gate = building.scene.hold("build")
+    if what == "application":
+        building.tell(ApplicationChanged(NEWER))
+    elif what == "packages":
+        building.reconfigure(image_extra_packages="cmake")
+    else:
+        building.scene.base = "bb" * 32
+        building.pass_time(6 * HOUR)
+    eventually(lambda: "another is being built: install packages" in building.shown[1])
+    assert building.shown[0] == "ready"
+    assert building.fleet[-1].image == first.fingerprint
+    gate.set()
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+
+
+def test_what_changes_during_a_build_is_built_after_it(building: Play) -> None:
+    gate = building.scene.hold("build")
+    building.run()
+    eventually(lambda: building.scene.builds)
+    building.tell(ApplicationChanged(NEWER))
+    building.tell(ApplicationChanged(NEWER))
+    building.reconfigure(image_extra_packages="cmake")
+    gate.set()
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.settle()
+    assert [build["application"] for build in building.scene.builds] == [APPLICATION, NEWER]
+
+
+def test_a_failed_build_keeps_the_image_in_use_and_says_why(building: Play) -> None:
+    first = built(building)
+    building.scene.faults["build"] = ImageFailed("provisioning failed with 1")
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: building.detail("warnings"))
+    (warning,) = building.detail("warnings")
+    assert warning.startswith("image: no newer one could be made: provisioning failed with 1 (")
+    assert building.shown[0] == "ready"
+    assert building.fleet[-1].image == first.fingerprint
+    log = building.detail("error_log")
+    assert f"supervisor-cli image logs {log}" in warning
+    kept = building.world.parts.build_logs.read(log)
+    assert kept
+    assert "install packages\nGet:1 http://archive.example noble\n" in kept.text
+    assert kept.reason == "provisioning failed with 1"
+
+
+def test_a_failed_build_is_tried_again_ever_more_seldom_until_it_succeeds(building: Play) -> None:
+    building.scene.faults["build"] = ImageFailed("provisioning failed")
+    building.run()
+    for number, minutes in enumerate((1, 2, 4, 8), 1):
+        eventually(lambda count=number: len(building.scene.builds) == count)
+        building.settle()
+        building.lacks("there is no image to start from: provisioning failed")
+        building.pass_time(minutes * 60 - 1)
+        building.settle()
+        assert len(building.scene.builds) == number
+        building.pass_time(1)
+    eventually(lambda: len(building.scene.builds) == 5)
+    building.settle()
+    assert building.shown[0] == "failing"
+    building.scene.faults.clear()
+    building.pass_time(16 * 60)
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+    assert building.detail("error") == ""
+
+
+def test_it_is_tried_at_least_once_in_each_interval(make_play: MakePlay) -> None:
+    play = make_play(lxd={"image": None}, image_build_interval="5m")
+    play.scene.faults["build"] = ImageFailed("provisioning failed")
+    play.run()
+    for minutes in (1, 2, 4, 5, 5):
+        before = len(play.scene.builds)
+        play.pass_time(minutes * 60)
+        eventually(lambda count=before: len(play.scene.builds) == count + 1)
+
+
+def test_a_look_that_fails_keeps_the_image_in_use_too(building: Play) -> None:
+    first = built(building)
+    building.scene.faults["look"] = ImageFailed("image-script: /image.sh can't be read")
+    building.reconfigure(image_extra_packages="cmake")
+    eventually(lambda: building.detail("warnings"))
+    assert building.fleet[-1].image == first.fingerprint
+    building.scene.faults.clear()
+    building.pass_time(60)
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.settle()
+    assert building.detail("warnings") == ()
+
+
+def test_while_lxd_is_away_the_image_stays_and_nobody_is_warned_of_it(building: Play) -> None:
+    first = built(building)
+    for call in ("look", "clean_up"):
+        building.scene.faults[call] = ImageFailed("LXD is away", outage=True)
+    building.pass_time(6 * HOUR)
+    building.settle()
+    assert building.fleet[-1].image == first.fingerprint
+    assert building.detail("warnings") == ()
+
+
+# Looking after it
+
+
+def test_packages_are_looked_at_in_each_interval_and_old_ones_make_another_image(
+    building: Play,
+) -> None:
+    built(building)
+    building.pass_time(6 * HOUR)
+    eventually(lambda: building.scene.calls.count("probe") == 1)
+    building.settle()
+    assert len(building.scene.images) == 1
+    building.scene.outdated = True
+    building.pass_time(6 * HOUR)
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+
+
+def test_an_old_image_goes_when_no_instance_is_made_from_it_any_more(building: Play) -> None:
+    first = built(building)
+    life = Life(Stage.CREATING, building.world.clock.now())
+    building.world.parts.roster.put(Entry("fleet-aaaaaaaa", "g", life))
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.pass_time(60)
+    building.settle()
+    # The one that is being made may be made from the former one.
+    assert building.scene.spared[-1] == {first.fingerprint, building.newest.fingerprint}
+    assert len(building.scene.images) == 2
+    building.world.parts.roster.drop("fleet-aaaaaaaa")
+    building.pass_time(60)
+    eventually(lambda: len(building.scene.images) == 1)
+    assert building.scene.spared[-1] == {building.newest.fingerprint}
+
+
+def test_a_former_image_is_not_spared_for_longer_than_a_runner_may_take_to_be_made(
+    building: Play,
+) -> None:
+    built(building)
+    life = Life(Stage.CREATING, building.world.clock.now())
+    building.world.parts.roster.put(Entry("fleet-aaaaaaaa", "g", life))
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.images) == 2)
+    for _ in range(21):
+        building.pass_time(60)
+    building.settle()
+    assert len(building.scene.images) == 1
+
+
+def test_an_image_that_somebody_deletes_is_built_again(building: Play) -> None:
+    built(building)
+    building.scene.images.clear()
+    gate = building.scene.hold("build")
+    building.pass_time(60)
+    building.lacks("there is no image to start from")
+    gate.set()
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+
+
+def test_an_image_for_other_instances_is_of_no_use(building: Play) -> None:
+    first = built(building)
+    gate = building.scene.hold("build")
+    building.reconfigure(lxd={"image": None, "instance-type": "container"})
+    building.lacks("there is no image to start from")
+    gate.set()
+    assert first.type == "virtual-machine"
+
+
+# Orders
+
+
+def test_an_ordered_build_is_done_though_nothing_has_changed(building: Play) -> None:
+    first = built(building)
+    ordered = building.order()
+    assert isinstance(ordered, BuildOrdered)
+    eventually(lambda: building.detail("orders") == ordered.done_by)
+    assert building.detail("incarnation") == ordered.incarnation
+    assert building.scene.builds[-1]["force"] is True
+    building.starts_from(building.newest.fingerprint)
+    assert building.newest.fingerprint != first.fingerprint
+
+
+def test_orders_during_a_build_are_one_more_build(building: Play) -> None:
+    built(building)
+    gate = building.scene.hold("build")
+    orders = [building.order()]
+    eventually(lambda: len(building.scene.builds) == 2)
+    orders += [building.order(), building.order()]
+    assert [one.done_by for one in orders] == [1, 2, 3]
+    gate.set()
+    eventually(lambda: building.detail("orders") == 3)
+    building.settle()
+    assert len(building.scene.builds) == 3
+
+
+def test_an_order_outlasts_a_change_of_the_configuration(building: Play) -> None:
+    built(building)
+    building.tell(SignalsListening(""))
+    building.order()
+    building.reconfigure(virtual_machines=3)
+    building.settle()
+    assert building.detail("lacks") == "guests can't report yet"
+    building.furnish()
+    eventually(lambda: building.detail("orders") == 1)
+
+
+def test_an_ordered_build_that_fails_is_done_and_says_so(building: Play) -> None:
+    built(building)
+    building.scene.faults["build"] = ImageFailed("no route to anywhere")
+    building.order()
+    eventually(lambda: building.detail("orders") == 1)
+    assert building.detail("error") == "no route to anywhere"
+
+
+# Its own end
+
+
+def test_after_a_crash_during_a_build_it_finds_what_was_built(building: Play) -> None:
+    gate = building.scene.hold("build")
+    building.run()
+    eventually(lambda: building.scene.builds)
+    building.tell(Crash("a test"))
+    eventually(lambda: len(building.asked) == 8)
+    building.furnish()
+    gate.set()
+    eventually(lambda: building.scene.images)
+    building.starts_from(building.newest.fingerprint)
+    building.settle()
+    assert len(building.scene.builds) == 1
+
+
+def test_a_fault_of_ours_in_its_work_restarts_it(
+    building: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeWork, "clean_up", fail)
+        building.run(furnished=False)
+        eventually(lambda: len(building.asked) == 8)
+
+
+def test_a_fleet_that_starts_anew_is_told_again(prepared: Play) -> None:
+    prepared.run()
+    prepared.starts_from(PREPARED)
+    prepared.fleet.clear()
+    prepared.tell(AnnounceImage())
+    eventually(lambda: prepared.fleet == [ImageChanged(PREPARED)])
+
+
+# From one kind to the other
+
+
+def test_from_a_prepared_image_to_a_built_one_and_back(make_play: MakePlay) -> None:
+    play = make_play().run()
+    play.starts_from(PREPARED)
+    play.reconfigure(lxd={"image": None})
+    eventually(lambda: play.scene.images)
+    play.starts_from(play.newest.fingerprint)
+    play.settle()
+    play.reconfigure(lxd={"image": "github-runner"})
+    play.starts_from(PREPARED)
+    play.settle()
+    assert play.detail("prepared") == "github-runner"
+
+
+def test_what_is_built_for_settings_that_have_gone_is_not_used(building: Play) -> None:
+    gate = building.scene.hold("build")
+    building.run()
+    eventually(lambda: building.scene.builds)
+    building.reconfigure(lxd={"image": "github-runner"})
+    gate.set()
+    building.starts_from(PREPARED)
+    building.settle()
+    assert building.fleet[-1] == ImageChanged(PREPARED)
+
+
+def test_times_are_those_of_the_clock(building: Play) -> None:
+    built(building)
+    next_look = datetime.fromisoformat(building.detail("next_look"))
+    assert next_look - building.world.clock.now() == timedelta(hours=6)
