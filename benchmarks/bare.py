@@ -12,7 +12,7 @@ import pylxd
 from daemon import Place
 from watch import client
 
-from supervisor.instances import instance_request
+from supervisor.instances import InstanceTemplate, instance_request
 
 _METADATA = {
     "user.supervisor.installation": "bench",
@@ -32,6 +32,8 @@ class BareLoop:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        alias = client(place.socket, place.project).images.get_by_alias(place.image)
+        self._image = str(alias.fingerprint)
         self._clients = threading.local()
         self._numbers = itertools.count(1)
 
@@ -51,7 +53,17 @@ class BareLoop:
                 pass
 
     def _request(self, name: str, user_data: str) -> dict[str, Any]:
-        template = self._place.template(memory="256MiB", disk="1GiB")
+        place = self._place
+        template = InstanceTemplate(
+            type="container",
+            image=self._image,
+            pool=place.pool,
+            network=place.network,
+            profiles=(place.profile,),
+            cpu=1,
+            memory="256MiB",
+            disk="1GiB",
+        )
         return instance_request(template, name=name, user_data=user_data, metadata=_METADATA)
 
     def _client(self) -> pylxd.Client:
