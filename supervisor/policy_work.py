@@ -237,7 +237,7 @@ class Examined:
 
 
 def examine(
-    service: PolicyService, config: Config, base: str, ticket: int, tally: Tally, now: datetime
+    service: PolicyService, config: Config, base: str, tally: Tally, now: datetime, ticket: int
 ) -> Examined:
     """See whether the service does what it should."""
     process, key = service.process, service.key
@@ -267,7 +267,7 @@ def _trouble(client: PolicyClient) -> str:
         return f"it does not say whether it can ask GitHub: {error}"
 
 
-def examine_external(config: Config, ticket: int, wanted: int) -> Examined:
+def examine_external(config: Config, wanted: int, ticket: int) -> Examined:
     """See whether a service elsewhere is well, and have it issue so many tokens."""
     tokens: list[str] = []
     deadline = monotonic() + _REFILL_LIMIT_S

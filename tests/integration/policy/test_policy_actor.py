@@ -225,7 +225,7 @@ def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet
 def test_one_goes_on_until_a_successor_answers(
     fleet: PolicyFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, successor: str
 ) -> None:
-    monkeypatch.setattr("supervisor.actors.policy._START_LIMIT_S", 1.0)
+    monkeypatch.setattr("supervisor.actors.policy_here._START_LIMIT_S", 1.0)
     before, told = fleet.pid, len(fleet.told)
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{successor}\n")

@@ -94,12 +94,12 @@ class Service:
         later = now + timedelta(days=1)
         return Served(BASE, self.process.pid, self.signer, later, self.stamp)
 
-    def _examine(self, s: Any, _c: Any, _base: str, ticket: int, tally: Tally, _now: Any) -> Any:
+    def _examine(self, s: Any, _c: Any, _base: str, tally: Tally, _now: Any, ticket: int) -> Any:
         self.examinations += 1
         fault = "connection refused" if s.process.pid in self.deaf else self.fault
         return Examined(ticket, fault, self.trouble, self.seen, tally, self.stamp)
 
-    def _examine_external(self, _config: Any, ticket: int, wanted: int) -> Examined:
+    def _examine_external(self, _config: Any, wanted: int, ticket: int) -> Examined:
         self.examinations += 1
         self.asked.append(wanted)
         tokens = [f"t{self.examinations}-{n}" for n in range(wanted)] if self.issues else []
