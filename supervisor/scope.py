@@ -147,6 +147,12 @@ def is_near(host: str) -> bool:
     return host == "localhost" if address is None else not address.is_global
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this one, by its own address."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(host)

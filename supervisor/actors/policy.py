@@ -9,7 +9,8 @@ from supervisor.actors.policy_elsewhere import ServiceElsewhere
 from supervisor.actors.policy_examination import Examinations, Examine, Late
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.actors.policy_here import Ended, Ensure, ServiceHere
-from supervisor.messages import AnnouncePolicy, ConfigChanged
+from supervisor.actors.policy_package import PolicyPackage
+from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyPackageChanged
 from supervisor.parts import Parts
 from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import Actor, System, handles
@@ -38,10 +39,18 @@ class PolicyActor(Actor):
         self._examinations = Examinations(parts.examining, self.actor_ref, self.tell_after)
         self._here: ServiceHere | None = None
         self._elsewhere: ServiceElsewhere | None = None
+        self._package: PolicyPackage | None = None
         mode = parts.settings.config.policy.mode
-        if mode == "builtin":
+        if mode in {"builtin", "package"}:
+            self._package = PolicyPackage(system) if mode == "package" else None
             self._here = ServiceHere(
-                system, parts, self.actor_ref, self.tell_after, self._examinations, self._health
+                system,
+                parts,
+                self.actor_ref,
+                self.tell_after,
+                self._examinations,
+                self._health,
+                self._package,
             )
         elif mode == "external":
             self._elsewhere = ServiceElsewhere(system, parts, self._examinations, self._health)
@@ -50,6 +59,8 @@ class PolicyActor(Actor):
         """Start the service, or take over the one that there is."""
         self._health.say("waiting", self._health.told.reason)
         self._parts.tokens.when_taken(self._teller(_TokenTaken()))
+        if self._package:
+            self._package.ask()
         self._look()
 
     @handles(AnnouncePolicy)
@@ -72,6 +83,12 @@ class PolicyActor(Actor):
         else:
             self._health.warnings = (_OFF,)
             self._health.well("policy.mode: off: no job is checked")
+
+    @handles(PolicyPackageChanged)
+    def _package_changed(self, message: PolicyPackageChanged) -> None:
+        if self._package:
+            self._package.take(message)
+            self._look()
 
     @handles(Examine)
     def _examine(self, _message: Examine) -> None:

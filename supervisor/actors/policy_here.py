@@ -11,6 +11,7 @@ from loguru import logger
 from supervisor import __version__, policy_work
 from supervisor.actors.policy_examination import Examinations
 from supervisor.actors.policy_health import PolicyHealth
+from supervisor.actors.policy_package import PolicyPackage
 from supervisor.gateways.policy_process import PolicyProcess, Seen
 from supervisor.parts import Parts
 from supervisor.policy_work import Examined, NotServed, Served
@@ -54,6 +55,7 @@ class ServiceHere:
         tell_after: the actor's.
         examinations: of the service.
         health: what is told of it.
+        package: what is run; None for the service built in.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ServiceHere:
         tell_after: Callable[[float, object], Timer],
         examinations: Examinations,
         health: PolicyHealth,
+        package: PolicyPackage | None = None,
     ) -> None:
         self._system = system
         self._parts = parts
@@ -71,7 +74,7 @@ class ServiceHere:
         self._tell_after = tell_after
         self._examinations = examinations
         self._health = health
-        health.version = __version__
+        self._package = package
         # What is there.
         self._served: Served | None = None
         self._before: Served | None = None
@@ -95,6 +98,11 @@ class ServiceHere:
         self._ensure_again = self._ensuring
         if self._ensuring:
             return  # for settings that may be older: it is looked at again after that
+        package = self._package
+        self._health.version = package.version if package else __version__
+        if package and not package.program:
+            self._lack(package)
+            return
         self._ensuring = True
         parts, directory = self._parts, self._system.directory
 
@@ -109,8 +117,16 @@ class ServiceHere:
             parts.settings.config,
             self._system.clock.now(),
             ended,
+            package.program if package else (),
         )
         parts.serving.submit(work, self._ref)
+
+    def _lack(self, package: PolicyPackage) -> None:
+        """Wait for a package; when there is one, that is told."""
+        if package.is_known:
+            self.not_served(NotServed(f"policy.package: {package.reason}"))
+        else:
+            self._health.say("waiting", package.reason)
 
     def served(self, served: Served) -> None:
         """Go on with a service that is there."""
@@ -170,6 +186,7 @@ class ServiceHere:
                 self._health.ill(message.epitaph)
             return
         reason = self._ended_for or message.epitaph
+        self._package_ill(reason)
         if self._served and service.fall_back(message.pid):
             self._go_on_with_the_predecessor(self._served, reason)
         else:
@@ -193,6 +210,10 @@ class ServiceHere:
         self._health.warnings = (reason,)
         self._examinations.outdate()
         self.examine()
+
+    def _package_ill(self, reason: str) -> None:
+        if self._package:
+            self._package.ill(reason)
 
     def _failed(self) -> None:
         self._failures += 1
@@ -247,6 +268,7 @@ class ServiceHere:
         if self._is_sound():
             self._failures = 0
         if found.trouble:
+            self._package_ill(found.trouble)
             self._health.ill(f"the policy service can't check jobs: {found.trouble}", served.base)
         else:
             self._health.well(f"it checks jobs at {served.base}", served.base)

@@ -61,6 +61,7 @@ class Service:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.processes: list[Process] = []
+        self.programs: list[tuple[str, ...]] = []
         self.failure = ""
         self.fault = ""
         self.deaf: set[int] = set()
@@ -80,7 +81,10 @@ class Service:
     def process(self) -> Process:
         return self.processes[-1]
 
-    def _ensure(self, _lxd: Any, service: Any, config: Any, now: Any, ended: Any) -> Any:
+    def _ensure(
+        self, _lxd: Any, service: Any, config: Any, now: Any, ended: Any, program: Any
+    ) -> Any:
+        self.programs.append(program)
         if self.failure:
             return NotServed(self.failure)
         if not self.processes or not self.process.alive or self.again:
