@@ -112,7 +112,9 @@ class PackageWork:
             pip.install(path / "bin" / "python")
             release = self.environments.release_in(path)
             self.note(f"tries {release}")
-            fault = self._fault(path, current)
+            # It may not go with what it is run by, and pip take the one before in its stead.
+            is_same = current is not None and current.release == release
+            fault = "pip installs it again" if is_same else self._fault(path, current)
             if not fault:
                 adopted = self.environments.adopt(path, release, source.requirement)
                 return PackageReady(adopted, monotonic() - began)

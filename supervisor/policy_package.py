@@ -55,8 +55,14 @@ class PackageSource:
     links: str = ""
     logins: tuple[Login, ...] = ()
 
-    def requirements(self) -> str:
-        """Write a requirements file: https://pip.pypa.io/en/stable/reference/requirements-file-format."""
+    def requirements(self, *more: str) -> str:
+        """Write a file of requirements.
+
+        https://pip.pypa.io/en/stable/reference/requirements-file-format
+
+        Args:
+            more: requirements besides.
+        """
         options = []
         if self.index:
             options.append(f"--index-url {self.index}")
@@ -64,7 +70,7 @@ class PackageSource:
             options.append("--no-index")
         if self.links:
             options.append(f"--find-links {shlex.quote(self.links)}")
-        return "\n".join((*options, self.requirement, GUNICORN, PIP, ""))
+        return "\n".join((*options, self.requirement, *more, ""))
 
     def netrc(self) -> str:
         """Write the logins as pip and git read them, in the way of ftp's file of that name."""

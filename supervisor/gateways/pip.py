@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.gateways.github_connection import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
+from supervisor.policy_package import GUNICORN, PIP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Pip:
             PipFailed: it could not be installed; the environment is of no use.
             OSError: files for it can't be written.
         """
-        with self._home() as home:
+        with self._home(GUNICORN, PIP) as home:
             self._run(home, python, ("install",), _INSTALL_LIMIT_S)
 
     def planned(self, python: Path) -> str:
@@ -74,12 +75,12 @@ class Pip:
             return report.read_text(encoding="utf-8")
 
     @contextmanager
-    def _home(self) -> Iterator[Path]:
+    def _home(self, *more: str) -> Iterator[Path]:
         """Give a directory for one run, in which it finds what it is told."""
         with TemporaryDirectory(prefix="pip-", dir=self.temporary) as name:
             home = Path(name)
             write_whole(home / ".netrc", self.source.netrc())
-            write_whole(home / "requirements.txt", self.source.requirements())
+            write_whole(home / "requirements.txt", self.source.requirements(*more))
             yield home
 
     def _run(self, home: Path, python: Path, command: tuple[str, ...], limit_s: float) -> None:
