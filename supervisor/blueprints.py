@@ -43,12 +43,16 @@ class Blueprint:
     generation: str
 
 
-def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
+def blueprint_of(
+    config: Config, *, ipv6_filtering: bool = True, application: str = ""
+) -> Blueprint:
     """Read the blueprint off a configuration.
 
     Args:
         config: what the operator has set.
         ipv6_filtering: whether the host lets LXD filter IPv6 at the runners' ports of the bridge.
+        application: the runner application's SHA-256. A prepared image does not tell which one it
+            holds, so another makes another generation.
     """
     lxd = config.lxd
     template = InstanceTemplate(
@@ -69,7 +73,10 @@ def blueprint_of(config: Config, *, ipv6_filtering: bool = True) -> Blueprint:
     network = network_of(config)
     group, place = config.group, places.of(config)
     asked = () if config.policy.mode == "off" else (f"policy {config.policy.url or 'of the host'}",)
-    made_from = generation(template, *labels.values(), group, place, network.made_from(), *asked)
+    runs = (f"application {application}",) if lxd.image and application else ()
+    made_from = generation(
+        template, *labels.values(), group, place, network.made_from(), *asked, *runs
+    )
     return Blueprint(
         installation=config.name,
         template=template,

@@ -23,8 +23,10 @@ from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
+from supervisor.actors.upgrades import UpgradesActor
 from supervisor.config import Config, ConfigError, load
 from supervisor.gateways import bridge_netfilter
+from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
@@ -157,7 +159,7 @@ class Daemon:
             return
         settings.accept(config)
         logger.info("the configuration has been read again")
-        for name in ("tokens", "storage", "firewall", "policy", "fleet"):
+        for name in ("tokens", "storage", "firewall", "upgrades", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
@@ -202,6 +204,8 @@ def make_parts(config: Config) -> Parts:
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),
         closing=Workers("closing", 1),
+        applications=ApplicationStore(config.state_directory / "applications"),
+        upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
         serving=Workers("serving", 1),
@@ -243,6 +247,7 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
             ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
             ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
             ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
+            ChildSpec("upgrades", partial(UpgradesActor.start, system, parts), shutdown=1),
             ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
             ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
             ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),

@@ -1,5 +1,6 @@
 """The messages between actors: facts are named as facts, orders as orders."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from supervisor.firewall.intent import Intent
 
 
+_VERSION = re.compile(r"-(\d+(?:\.\d+)+)\.tar\.gz")
+
+
 @dataclass(frozen=True)
 class Application:
     """The runner application as GitHub offers it."""
@@ -20,6 +24,12 @@ class Application:
     url: str
     sha256: str
     filename: str
+
+    @property
+    def version(self) -> str:
+        """Its version, such as `2.330.0`, as its file's name tells it; empty if that tells none."""
+        found = _VERSION.search(self.filename)
+        return found[1] if found else ""
 
 
 # To the fleet.
@@ -136,6 +146,56 @@ class PolicyChanged:
     healthy: bool
     reason: str = ""
     base: str = ""
+
+
+@dataclass(frozen=True)
+class ApplicationChanged:
+    """The runner application that new runners get has changed. Told to fleet and image.
+
+    Attributes:
+        application: the verified one; None if there is none.
+        reason: why there is none, for the operator; empty if there is one.
+    """
+
+    application: Application | None = None
+    reason: str = ""
+
+
+# To the upgrades' actor, and its answer.
+
+
+@dataclass(frozen=True)
+class AnnounceApplication:
+    """Say which runner application new runners get: answered by `ApplicationChanged`."""
+
+
+@dataclass(frozen=True)
+class CheckUpgrades:
+    """Look whether there is something newer of all that is kept current.
+
+    Asked, it is answered by `UpgradesOrdered`.
+
+    Attributes:
+        fresh_s: nothing is done where it was looked for within so many seconds.
+        why: for the log.
+    """
+
+    fresh_s: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class UpgradesOrdered:
+    """When the looks that were ordered are done.
+
+    Attributes:
+        done_by: how many looks this incarnation of the actor will have done then, by what is
+            looked after.
+        incarnation: of the actor; the first looks of another one come after the order.
+    """
+
+    done_by: Mapping[str, int]
+    incarnation: str
 
 
 # To the firewall's actor.
@@ -307,7 +367,6 @@ class JitConfigMade:
 
     runner_id: int
     encoded: str = field(repr=False)
-    application: Application
     place: str
 
 
@@ -316,6 +375,34 @@ class JitConfigFailed:
     """GitHub has not registered the runner."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class AskApplication:
+    """Find out which runner application GitHub offers for this machine, for `upgrades`.
+
+    Answered by `ApplicationOffered` or `ApplicationNotOffered`.
+    """
+
+
+@dataclass(frozen=True)
+class ApplicationOffered:
+    """GitHub offers this runner application, with a checksum."""
+
+    application: Application
+
+
+@dataclass(frozen=True)
+class ApplicationNotOffered:
+    """GitHub offers no runner application that can be used.
+
+    Attributes:
+        reason: for the operator.
+        outage: GitHub could not be asked at all, of which others tell.
+    """
+
+    reason: str
+    outage: bool = False
 
 
 @dataclass(frozen=True)

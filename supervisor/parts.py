@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.config import Config
+from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
@@ -73,6 +74,9 @@ class Parts:
             hang with LXD or a name server.
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
+        applications: the runner applications that were got and verified, on disk.
+        upgrading: gets and verifies what is newer; one at a time, so that a restarted actor never
+            meets its own earlier work.
         policy: the policy service's address and process, which outlive its actor.
         tokens: one-time tokens that guests show to the policy service.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
@@ -97,6 +101,8 @@ class Parts:
     asking: Workers
     firewall: Workers
     closing: Workers
+    applications: ApplicationStore
+    upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
     serving: Workers

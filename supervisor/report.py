@@ -16,7 +16,7 @@ from supervisor.supervision import TreeNode
 
 _EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset(
-    {"ready", "listening", "keeping", "waiting", "connecting", "running", "draining"}
+    {"ready", "listening", "keeping", "waiting", "connecting", "running", "draining", "upgrading"}
 )
 
 
@@ -66,7 +66,7 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall", "filters", "policy")
+            for actor in ("storage", "firewall", "filters", "upgrades", "policy")
             for warning in _details_of(actor, root).get("warnings", ())
         ],
     }
@@ -92,6 +92,11 @@ def firewall_report(root: TreeNode | None) -> dict[str, Any]:
 def policy_report(root: TreeNode | None) -> dict[str, Any]:
     """Say of the policy service what its actor has published; without one it may be ill."""
     return _published_by("policy", root, {"healthy": False})
+
+
+def upgrades_report(root: TreeNode | None) -> dict[str, Any]:
+    """Say of what is kept current what its actor has published; without one nothing is known."""
+    return _published_by("upgrades", root, {"subjects": (), "warnings": (), "incarnation": ""})
 
 
 def _published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from loguru import logger
 from supervisor import lifecycle
 from supervisor.config import Config, parse
 from supervisor.firewall.intent import intent_of
+from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
@@ -27,11 +28,14 @@ from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
 from supervisor.marks import PREFIX
 from supervisor.messages import (
+    AnnounceApplication,
     AnnounceFirewall,
     AnnounceGitHub,
     AnnounceStorage,
     Application,
+    ApplicationChanged,
     CheckFirewall,
+    CheckUpgrades,
     DeleteRegistration,
     FirewallChanged,
     ForgetAhead,
@@ -56,7 +60,8 @@ from supervisor.workers import Workers
 LIMIT_S = 10.0
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 PLACE = "https://github.com/acme"
-APPLICATION = Application("https://github.example/runner.tar.gz", "0" * 64, "runner.tar.gz")
+FILENAME = "actions-runner-linux-x64-2.300.0.tar.gz"
+APPLICATION = Application(f"https://github.example/{FILENAME}", "0" * 64, FILENAME)
 
 
 def eventually(holds: Callable[[], object], limit_s: float = LIMIT_S) -> None:
@@ -246,7 +251,7 @@ class FakeTokens(Actor):
             self.system.directory.tell("fleet", closed)
         else:
             answer = JitConfigMade(
-                github.add(message.name, message.place), "c2VjcmV0", APPLICATION, message.place
+                github.add(message.name, message.place), "c2VjcmV0", message.place
             )
         self.system.directory.tell(message.name, answer)
 
@@ -314,6 +319,25 @@ class FakeFirewall(Actor):
 
     @handles(CheckFirewall)
     def _check(self, message: CheckFirewall) -> None:
+        self._looks.append(message)
+
+
+class FakeUpgrades(Actor):
+    """Says which runner application is verified, and counts how often it was to look."""
+
+    def __init__(
+        self, system: System, says: ApplicationChanged, looks: list[CheckUpgrades]
+    ) -> None:
+        super().__init__(system)
+        self._says = says
+        self._looks = looks
+
+    @handles(AnnounceApplication)
+    def _announce(self, _message: AnnounceApplication) -> None:
+        self.system.directory.tell("fleet", self._says)
+
+    @handles(CheckUpgrades)
+    def _check(self, message: CheckUpgrades) -> None:
         self._looks.append(message)
 
 
@@ -386,6 +410,7 @@ class World:
         self.nftables = FakeNftables()
         self.filters_ipv6 = True
         self.firewall_looks: list[CheckFirewall] = []
+        self.upgrade_looks: list[CheckUpgrades] = []
         self.is_guarded = False
         """Whether what a changed configuration wants of the firewall is in place at once."""
         self.logged: list[str] = []
@@ -410,6 +435,8 @@ class World:
             asking=Workers("asking", 1),
             firewall=Workers("firewall", 1),
             closing=Workers("closing", 1),
+            applications=ApplicationStore(self.state / "applications"),
+            upgrading=Workers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
             serving=Workers("serving", 1),
@@ -436,6 +463,12 @@ class World:
     def firewall(self, says: FirewallChanged) -> ChildSpec:
         return ChildSpec(
             "firewall", lambda: FakeFirewall.start(self.system, says, self.firewall_looks)
+        )
+
+    def upgrades(self, says: ApplicationChanged | None = None) -> ChildSpec:
+        says = says or ApplicationChanged(APPLICATION)
+        return ChildSpec(
+            "upgrades", lambda: FakeUpgrades.start(self.system, says, self.upgrade_looks)
         )
 
     def tell(self, name: str, message: object) -> None:

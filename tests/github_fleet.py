@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import World, eventually, guarded
+from fake_world import APPLICATION, World, eventually, guarded
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.lifecycle import GuestReady
 from supervisor.messages import (
+    ApplicationChanged,
     ConfigChanged,
     Happened,
     SignalsListening,
@@ -36,6 +37,7 @@ class GitHubFleet:
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
         world.tell("fleet", StorageChanged(pool="default"))
         world.tell("fleet", guarded(parts.settings.config))
+        world.tell("fleet", ApplicationChanged(APPLICATION))
         world.is_guarded = True
 
     def fill(self, count: int) -> None:

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from application_archives import file, packed
 from loguru import logger
 from ports import free_port
 from werkzeug.routing import Rule
 
 from sandbox.github import JobRequest, SandboxGitHub
+from sandbox.github.releases import Release
 from sandbox.lxd_emulator import Fault, GuestBehaviour, LxdEmulator, Timing
 from sandbox.lxd_emulator.state import ServerState
 from supervisor.config import parse
 from supervisor.config.model import LimitsConfig
 from supervisor.daemon import make_parts, root_spec
 from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
+from supervisor.instances import USER_DATA
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
 from supervisor.parts import Parts
@@ -40,15 +43,25 @@ BRIDGE = "lxdbr0"
 
 
 class CountingLxd(Lxd):
-    """The gateway, with a count of all it asks LXD for, answered or not."""
+    """The gateway, with a count of all it asks LXD for, answered or not.
+
+    Attributes:
+        calls: how often, by verb and kind.
+        scripts: what each instance was given to run when it was created.
+    """
 
     def __init__(self, endpoint: LxdEndpoint) -> None:
         super().__init__(endpoint)
         self.calls: Counter[str] = Counter()
+        self.scripts: dict[str, str] = {}
 
     def _send(self, aim: str, verb: str, path: Sequence[str], *rest: Any) -> Any:
         self.calls[f"{verb} {'/'.join(path[:1])}"] += 1
         return super()._send(aim, verb, path, *rest)
+
+    def create(self, request: Mapping[str, Any], *, limit_s: float) -> None:
+        self.scripts[request["name"]] = request["config"][USER_DATA]
+        super().create(request, limit_s=limit_s)
 
     def events(self) -> EventStream:
         self.calls["events"] += 1
@@ -83,7 +96,8 @@ class LxdFleet:
     def stop(self) -> None:
         """End the daemon's part; LXD and its guests stay."""
         self.system.stop(10)
-        for workers in (self.parts.creating, self.parts.tending, self.parts.listing):
+        parts = self.parts
+        for workers in (parts.creating, parts.tending, parts.listing, parts.upgrading):
             workers.close()
 
     def start(self) -> None:
@@ -110,6 +124,13 @@ class LxdFleet:
         request = JobRequest(script=f"sleep {seconds}", repository="acme/demo")
         return self.github.queue(request).id
 
+    def release(self, version: str, sha256: str | None = None) -> Release:
+        """Have GitHub offer another runner application, with what checksum it says."""
+        name = f"actions-runner-linux-x64-{version}.tar.gz"
+        tarball = self.parts.settings.config.state_directory.parent / name
+        tarball.write_bytes(packed(file("./version", version.encode())))
+        return self.github.release(tarball, sha256)
+
     def change(self, change: Callable[[ServerState], object]) -> None:
         """Change what LXD holds, behind everybody's back."""
         self.lxd._call(lambda server: change(server.context.state))
@@ -128,11 +149,15 @@ class LxdFleet:
         """Return the names of those that wait for a job."""
         return sorted(n for n, entry in self.entries().items() if entry.life.stage in AVAILABLE)
 
-    def problems(self) -> list[str]:
+    def status(self) -> dict[str, Any]:
         """Return what the operator is told now."""
         now = self.system.clock.now()
         roster, settings = self.parts.roster, self.parts.settings
-        shown: list[str] = status_report(tree(self.system), roster.all(), settings, now)["problems"]
+        return status_report(tree(self.system), roster.all(), settings, now)
+
+    def problems(self) -> list[str]:
+        """Return what the operator is told to be wrong now."""
+        shown: list[str] = self.status()["problems"]
         return shown
 
     def calls(self) -> int:
@@ -206,7 +231,12 @@ class LxdFleet:
 
 @contextmanager
 def lxd_fleet(
-    directory: Path, number: int, *, born_with: Sequence[Fault] = (), **settings: Any
+    directory: Path,
+    number: int,
+    *,
+    born_with: Sequence[Fault] = (),
+    sha256: str | None = None,
+    **settings: Any,
 ) -> Iterator[LxdFleet]:
     """Run a fleet with short limits.
 
@@ -214,10 +244,11 @@ def lxd_fleet(
         directory: an empty one.
         number: for its name; of those that run at the same time each has another one.
         born_with: what is wrong from the beginning.
+        sha256: what GitHub says that the runner application has; None for what it has.
         settings: of the configuration's section `lxd`.
     """
     tarball = directory / "actions-runner-linux-x64-2.300.0.tar.gz"
-    tarball.write_bytes(b"an application")
+    tarball.write_bytes(packed())
     with (
         SandboxGitHub(org="acme", token=TOKEN, tarball=tarball) as github,
         LxdEmulator(
@@ -228,6 +259,7 @@ def lxd_fleet(
             furnished=False,
         ) as lxd,
     ):
+        github.release(tarball, sha256)
         lxd.want(*born_with)
         everywhere = Lxd(LxdEndpoint(lxd.socket))
         everywhere.ensure_pool("default")
@@ -287,6 +319,7 @@ def hurried() -> Iterator[list[str]]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("platform.machine", lambda: "x86_64")
             patch.setattr(LimitsConfig, "limits", limits)
+            patch.setattr("supervisor.actors.fleet._UPGRADES_FRESH_S", 0.5)
             patch.setattr(Rule, "bind", bind_alone)
             patch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 2.0)
             yield crashes

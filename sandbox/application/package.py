@@ -29,17 +29,20 @@ class Application:
     filename: str
 
 
-def build_application(target_dir: Path, version: str = VERSION) -> Application:
+def build_application(
+    target_dir: Path, version: str = VERSION, architecture: str = "x64"
+) -> Application:
     """Write the tarball into a directory; the same version always gives the same bytes.
 
     Args:
         target_dir: where it goes; it must exist.
         version: what the application says of itself, `MAJOR.MINOR.PATCH`.
+        architecture: what it is named for; it runs on any.
 
     Raises:
         OSError: the directory can't be written to.
     """
-    filename = f"actions-runner-linux-x64-{version}.tar.gz"
+    filename = f"actions-runner-linux-{architecture}-{version}.tar.gz"
     packed = _compressed(_archive(version))
     path = target_dir / filename
     # Beside it first: whoever sees the name sees the whole file.

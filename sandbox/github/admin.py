@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -21,7 +22,7 @@ from sandbox.github.rest.call import FAULTS, HUB, OFFER, Handler, body_of
 
 
 def add(app: web.Application) -> None:
-    """Serve the sandbox's own API and the runner application's tarball."""
+    """Serve the sandbox's own API."""
     route = app.router.add_route
     route("GET", "/_sandbox/jobs", _for_operators(list_jobs))
     route("POST", "/_sandbox/jobs", _for_operators(queue_job))
@@ -30,9 +31,7 @@ def add(app: web.Application) -> None:
         route(method, path, _for_operators(handler))
     route("POST", "/_sandbox/faults", _for_operators(add_fault))
     route("DELETE", "/_sandbox/faults", _for_operators(clear_faults))
-    offer = app[OFFER]
-    if offer.tarball is not None:
-        route("GET", offer.download_path, download)
+    route("POST", "/_sandbox/releases", _for_operators(publish))
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -78,12 +77,15 @@ async def clear_faults(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def download(request: web.Request) -> web.StreamResponse:
-    """Send the runner application's tarball."""
-    tarball = request.app[OFFER].tarball
-    if tarball is None:
-        raise web.HTTPNotFound
-    return web.FileResponse(tarball, headers={"Content-Type": "application/octet-stream"})
+async def publish(request: web.Request) -> web.Response:
+    """Publish a release; the body holds the path of its `tarball` here, and perhaps a `sha256`."""
+    body = await body_of(request)
+    try:
+        release = request.app[OFFER].releases.publish(Path(body["tarball"]), body.get("sha256"))
+    except (LookupError, TypeError, ValueError, OSError) as error:
+        raise ApiError.unprocessable(f"No release: {error}") from error
+    document = {"version": release.version, "architecture": release.architecture}
+    return web.json_response({**document, "sha256": release.sha256}, status=201)
 
 
 def job_document(job: Job) -> dict[str, Any]:

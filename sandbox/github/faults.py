@@ -38,6 +38,10 @@ class Fault:
     """Send the answer's body in small pieces, over so many seconds."""
     truncated: bool = False
     """Announce the whole body, send half of it and close the connection."""
+    wrong_bytes: bool = False
+    """Change one byte in the middle of the answer's body."""
+    bytes_per_s: int = 0
+    """Send the answer's body no faster than that; 0 for as fast as it goes."""
     drop_connection: bool = False
     """Close the connection instead of answering."""
     after_processing: bool = False
@@ -49,13 +53,17 @@ class Fault:
         spoils = self.drop_connection or self.spoils_the_body
         if self.status is None and not self.delay_s and not spoils:
             raise ValueError("a fault needs a status, a delay, or something lost")
-        if min(self.delay_s, self.drip_s) < 0 or (self.times is not None and self.times < 1):
-            raise ValueError("a fault's delay can't be negative, nor its times less than one")
+        if min(self.delay_s, self.drip_s, self.bytes_per_s) < 0 or (
+            self.times is not None and self.times < 1
+        ):
+            raise ValueError(
+                "a fault's delay or speed can't be negative, nor its times less than one"
+            )
 
     @property
     def spoils_the_body(self) -> bool:
         """Whether it lets the body come late or only in part."""
-        return bool(self.drip_s) or self.truncated
+        return bool(self.drip_s or self.bytes_per_s) or self.truncated or self.wrong_bytes
 
     @property
     def replaces_the_answer(self) -> bool:

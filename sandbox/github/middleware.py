@@ -46,7 +46,7 @@ async def set_date(request: web.Request, answer: web.StreamResponse) -> None:
 
 @web.middleware
 async def deliver(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Send the answer; if a fault wants so, drop by drop or only in part."""
+    """Send the answer; if a fault wants so, drop by drop, only in part, or with a wrong byte."""
     answer = await handler(request)
     fault = request.get(_STRUCK)
     body = answer.body if isinstance(answer, web.Response) else None
@@ -55,11 +55,15 @@ async def deliver(request: web.Request, handler: Handler) -> web.StreamResponse:
     stream = web.StreamResponse(status=answer.status, headers=answer.headers)
     stream.content_length = len(body)
     await stream.prepare(request)
-    sent = body[: len(body) // 2] if fault.truncated else body
-    size = max(1, len(sent) // _PIECES)
+    middle = len(body) // 2
+    if fault.wrong_bytes and body:
+        body = b"%b%c%b" % (body[:middle], body[middle] ^ 0xFF, body[middle + 1 :])
+    sent = body[:middle] if fault.truncated else body
+    lasts_s = max(fault.drip_s, len(sent) / fault.bytes_per_s if fault.bytes_per_s else 0)
+    size = max(1, len(sent) // max(_PIECES, int(lasts_s * _PIECES)))
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
     for piece in pieces:
-        await asyncio.sleep(fault.drip_s / len(pieces))
+        await asyncio.sleep(lasts_s / len(pieces))
         await stream.write(piece)
     if fault.truncated and request.transport is not None:
         request.transport.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import socket
 import threading
 from contextlib import suppress
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.github import admin, runner_protocol
+from sandbox.github import admin, download, runner_protocol
 from sandbox.github.budget import Limits
 from sandbox.github.calls import CallLog
 from sandbox.github.credentials import Grant
@@ -29,6 +27,7 @@ from sandbox.github.middleware import (
     set_date,
     speak_github,
 )
+from sandbox.github.releases import Release, Releases
 from sandbox.github.rest import (
     general,
     groups,
@@ -39,7 +38,7 @@ from sandbox.github.rest import (
     runners,
     runs,
 )
-from sandbox.github.rest.call import CALLS, FAULTS, HUB, OFFER, Offer
+from sandbox.github.rest.call import CALLS, DOWNLOADS, FAULTS, HUB, OFFER, Offer
 from sandbox.github.staging import Staging
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ _CHAPTERS = (
     pulls,
     runner_protocol,
     admin,
+    download,
 )
-_TARBALL_NAME = re.compile(r"actions-runner-linux-x64-(?P<version>\d+\.\d+\.\d+)\.tar\.gz")
 
 
 class SandboxGitHub(Staging):
@@ -79,7 +78,8 @@ class SandboxGitHub(Staging):
         port: the port; 0 for one that is free.
         org: an organisation to begin with; others are made by `add_organization` and `queue`.
         token: a token that may do everything.
-        tarball: the runner application, named `actions-runner-linux-x64-VERSION.tar.gz`.
+        tarball: the runner application to begin with, named
+            `actions-runner-linux-x64-VERSION.tar.gz` (or arm64); others come by `release`.
         guest_url: where guests reach the server, if not at the address that their runner's
             registration was asked at; it goes into JIT configurations and download addresses.
         offline_after: how long a runner may be silent before it is taken for lost.
@@ -126,7 +126,10 @@ class SandboxGitHub(Staging):
         self.hub.credentials.add_token(token)
         with self.hub.change() as state:
             state.directory.add_organization(org)
-        self._offer = _offer(tarball, guest_url)
+        self._offer = Offer(Releases(), guest_url.rstrip("/") if guest_url else None)
+        self._downloads = CallLog()
+        if tarball is not None:
+            self.release(tarball)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -186,6 +189,27 @@ class SandboxGitHub(Staging):
         """Return the address by which a client reaches the server at another of its hosts."""
         return f"http://{_bracketed(host)}:{self.port}"
 
+    # The runner application
+
+    def release(self, tarball: Path, sha256: str | None = None) -> Release:
+        """Publish a release: it is the one offered from now on, for the architecture in its name.
+
+        Older ones can be downloaded still.
+
+        Args:
+            tarball: named `actions-runner-linux-x64-VERSION.tar.gz`, or with arm64.
+            sha256: what is announced of it; None for what it has, empty for nothing.
+
+        Raises:
+            ValueError: its name tells no version.
+            OSError: it can't be read.
+        """
+        return self._offer.releases.publish(tarball, sha256)
+
+    def downloads(self) -> tuple[Call, ...]:
+        """Return the requests for tarballs, whole (200) or in part (206), in their order."""
+        return self._downloads.calls()
+
     # What was asked
 
     def calls(self) -> tuple[Call, ...]:
@@ -193,8 +217,9 @@ class SandboxGitHub(Staging):
         return self._calls.calls()
 
     def clear_calls(self) -> None:
-        """Forget the calls so far."""
+        """Forget the calls and the downloads so far."""
         self._calls.clear()
+        self._downloads.clear()
 
     # The thread
 
@@ -252,24 +277,12 @@ class SandboxGitHub(Staging):
         app[FAULTS] = self.faults
         app[OFFER] = self._offer
         app[CALLS] = self._calls
+        app[DOWNLOADS] = self._downloads
         app[ANONYMOUS] = anonymous(self._limits)
         app[APPS] = Grant("none", self._limits.budget())
         for chapter in _CHAPTERS:
             chapter.add(app)
         return app
-
-
-def _offer(tarball: Path | None, guest_url: str | None) -> Offer:
-    guest_url = guest_url.rstrip("/") if guest_url else None
-    if tarball is None:
-        return Offer(guest_url=guest_url)
-    named = _TARBALL_NAME.fullmatch(tarball.name)
-    if named is None:
-        raise ValueError(
-            f"{tarball} must be named actions-runner-linux-x64-VERSION.tar.gz, like GitHub's"
-        )
-    digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
-    return Offer(tarball, tarball.name, digest, named["version"], guest_url)
 
 
 def _bracketed(host: str) -> str:

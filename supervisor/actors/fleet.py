@@ -15,12 +15,15 @@ from supervisor.firewall.intent import intent_of
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
+    AnnounceApplication,
     AnnounceFirewall,
     AnnounceGitHub,
     AnnouncePolicy,
     AnnounceSignals,
     AnnounceStorage,
+    ApplicationChanged,
     CheckFirewall,
+    CheckUpgrades,
     ConfigChanged,
     DeleteRegistration,
     Drain,
@@ -62,6 +65,9 @@ _SOON_S = 1.0
 _CONFIRM_SOON_S = 15.0
 _LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
+_UPGRADES_FRESH_S = 10.0
+_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
+"""The stages of a runner that another will take the place of."""
 
 
 class _Balance:
@@ -99,6 +105,7 @@ class FleetActor(Actor):
         self._policy = PolicyChanged(
             healthy=False, reason="the policy service has not been looked at yet"
         )
+        self._application = ApplicationChanged(reason="none has been looked for yet")
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._trouble = ""
         self._next: Timer | None = None
@@ -121,6 +128,7 @@ class FleetActor(Actor):
         self.system.directory.tell("signals", AnnounceSignals())
         self.system.directory.tell("storage", AnnounceStorage())
         self.system.directory.tell("firewall", AnnounceFirewall())
+        self.system.directory.tell("upgrades", AnnounceApplication())
         self.system.directory.tell("policy", AnnouncePolicy())
         self.system.directory.tell("tokens", AnnounceGitHub())
         self._start_reconcile("the fleet has started")
@@ -164,6 +172,12 @@ class FleetActor(Actor):
         if message.filters_ipv6 is not self._firewall.filters_ipv6:
             self._blueprint = None
         self._firewall = message
+        self._balance(_Balance())
+
+    @handles(ApplicationChanged)
+    def _application_changed(self, message: ApplicationChanged) -> None:
+        self._blueprint = None
+        self._application = message
         self._balance(_Balance())
 
     @handles(PolicyChanged)
@@ -289,6 +303,9 @@ class FleetActor(Actor):
     def _runner_changed(self, message: RunnerChanged) -> None:
         if message.life.stage is Stage.READY:
             self._reconcile_after(self._confirmation_delay_s(), "to see whether it is online")
+        elif message.life.stage in _SUCCEEDED:
+            why = "a runner will be succeeded by another"
+            self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
         # Looking at all runners at each change of one would cost the square of their number: one
         # look comes after all the changes that wait here already.
         if not self._balance_is_due:
@@ -312,9 +329,10 @@ class FleetActor(Actor):
         return self._parts.settings.config.limits.ready.total_seconds() / 2
 
     def _carry_out(self, plan: Plan) -> None:
-        # Before the kernel was asked what LXD can filter, nobody knows what a runner is made from.
-        known = self._firewall.filters_ipv6 is not None
-        for name, why in plan.retire if known else ():
+        # Before it is known what a runner is made from, all would seem to be outdated; which is of
+        # no account where none is wanted.
+        may_retire = self._knows_blueprint() or not self._desired().count
+        for name, why in plan.retire if may_retire else ():
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
         if plan.retire_again:
@@ -356,14 +374,16 @@ class FleetActor(Actor):
             self.system.directory.tell("tokens", order)
 
     def _create_runner(self) -> None:
-        order = Order(self._current_blueprint(), self._signals, self._policy.base)
+        application = self._application.application
+        assert application is not None  # noqa: S101 - none is created while it is lacking
+        blueprint = self._current_blueprint()
+        order = Order(blueprint, self._signals, application, self._policy.base)
         if self._registered_ahead:
             name = self._registered_ahead.popleft()
         else:
-            name = naming.new_runner_name(order.blueprint.installation)
+            name = naming.new_runner_name(blueprint.installation)
         life = Life(Stage.REQUESTED, self._now(), "its actor is being started")
         self._trials.begin(name, life.since)
-        blueprint = order.blueprint
         entry = Entry(name, blueprint.generation, life, place=blueprint.place)
         self._start_runner(entry, order)
 
@@ -436,12 +456,26 @@ class FleetActor(Actor):
             return self._storage.reason or "the storage pool is being made ready"
         if self._firewall.in_place and not self._has_firewall():
             return "the firewall is being changed to what is configured"
-        return self._firewall.reason or ("" if self._has_policy() else self._policy.reason)
+        if self._firewall.reason:
+            return self._firewall.reason
+        if self._application.application is None:
+            return f"no verified runner application yet: {self._application.reason}"
+        return "" if self._has_policy() else self._policy.reason
+
+    def _knows_blueprint(self) -> bool:
+        """Tell whether the kernel has told what LXD can filter, and `upgrades` what guests run."""
+        has_application = self._application.application is not None
+        return has_application and self._firewall.filters_ipv6 is not None
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
         if self._blueprint is None or self._blueprint[0] is not config:
-            made = blueprint_of(config, ipv6_filtering=self._firewall.filters_ipv6 is not False)
+            application = self._application.application
+            made = blueprint_of(
+                config,
+                ipv6_filtering=self._firewall.filters_ipv6 is not False,
+                application=application.sha256 if application else "",
+            )
             self._blueprint = (config, made)
         return self._blueprint[1]
 

@@ -35,6 +35,7 @@ from supervisor.lifecycle import (
 )
 from supervisor.marks import Marks
 from supervisor.messages import (
+    Application,
     DeleteRegistration,
     Happened,
     JitConfigFailed,
@@ -68,11 +69,13 @@ class Order:
     Attributes:
         blueprint: from this.
         signals: where its guest reports.
+        application: what its guest runs.
         policy: where it asks whether its job may run; empty if it is not to ask.
     """
 
     blueprint: Blueprint
     signals: str
+    application: Application
     policy: str = ""
 
 
@@ -393,8 +396,8 @@ class RunnerActor(Actor):
             jit_config=made.encoded,
             signal_url=f"{order.signals}/v1/runners/{self._name}/signals",
             signal_token=token,
-            application_url=made.application.url,
-            application_sha256=made.application.sha256,
+            application_url=order.application.url,
+            application_sha256=order.application.sha256,
             policy_url=order.policy,
             network=blueprint.network,
         )

@@ -30,6 +30,10 @@ from supervisor.github.report import budget_in_words, github_report
 from supervisor.messages import (
     AnnounceGitHub,
     Application,
+    ApplicationNotOffered,
+    ApplicationOffered,
+    AskApplication,
+    CheckUpgrades,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
@@ -45,12 +49,13 @@ from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.workers import WorkFailed
 
-_APPLICATION_FRESH_S = 3600.0
 _GROUP_FRESH_S = 600.0
 _LOOK_AT_CREDENTIAL_S = 5.0
 _SLOW_S = 60.0
 _FORMER_PLACES_S = 10.0
 _FORGOTTEN = 1000
+_OUTAGES = (Cancelled, RateLimited, Rejected, Unavailable)
+"""Of these the actor's own state tells."""
 
 T = TypeVar("T")
 Order = RequestJitConfig | RegisterAhead
@@ -92,8 +97,6 @@ class TokensActor(Actor):
         self._line = self._make_line(parts.settings.config)
         self._former = FormerPlaces(parts, self._make_line, system.clock)
         self._cache = Cache()
-        self._application: Application | None = None
-        self._application_until = 0.0
         self._ahead: dict[str, JitConfigMade] = {}
         self._group: tuple[str, int, float] = ("", 0, 0.0)
         self._registering: dict[str, bool] = {}
@@ -204,16 +207,9 @@ class TokensActor(Actor):
             self._turns[order.name] = turn
 
     def _registration(self, line: Line, order: Order) -> Talk[JitConfigMade]:
-        # The application first: a registration without one to run would be an orphan.
-        if self._application is None or self._now() >= self._application_until:
-            self._application = yield from conversations.application(
-                line.scope, self._cache, architecture()
-            )
-            self._application_until = self._now() + _APPLICATION_FRESH_S
-        application = self._application
         group_id = yield from self._find_group(line, order.group)
         made = yield from conversations.register(line.scope, order.name, order.labels, group_id)
-        return JitConfigMade(made.runner_id, made.encoded, application, line.place)
+        return JitConfigMade(made.runner_id, made.encoded, line.place)
 
     def _find_group(self, line: Line, name: str) -> Talk[int]:
         known, number, until = self._group
@@ -344,6 +340,31 @@ class TokensActor(Actor):
         elif not isinstance(outcome, (RateLimited, Cancelled)):
             self._failed(outcome, everything=True)
 
+    # The runner application.
+
+    @handles(AskApplication)
+    def _ask_for_application(self, _message: AskApplication) -> None:
+        line = self._line
+        done = partial(self._application_found, line)
+        if self._is_shut():
+            done(Cancelled(self._gate.reason))
+        else:
+            talk = conversations.application(line.scope, self._cache, architecture())
+            # It can wait as a list can: runners that are missing can have the one that is there.
+            self._begin(talk, Priority.LIST, done)
+
+    def _application_found(self, line: Line, outcome: Application | GitHubError) -> None:
+        """Tell of it, and learn nothing from it: whether runners can be registered others show."""
+        answer: ApplicationOffered | ApplicationNotOffered
+        if line is not self._line:
+            moved = "the place of registration has changed meanwhile"
+            answer = ApplicationNotOffered(moved, outage=True)
+        elif isinstance(outcome, GitHubError):
+            answer = ApplicationNotOffered(str(outcome), isinstance(outcome, _OUTAGES))
+        else:
+            answer = ApplicationOffered(outcome)
+        self.system.directory.tell("upgrades", answer)
+
     # Whether GitHub can be asked.
 
     @handles(AnnounceGitHub)
@@ -360,7 +381,6 @@ class TokensActor(Actor):
             self._move(config)
         self._line.reconfigure(config)
         self._former.reconfigured()
-        self._application = None
         self._try_again()
 
     def _move(self, config: Config) -> None:
@@ -454,8 +474,13 @@ class TokensActor(Actor):
         gate = self._gate
         is_open = gate.is_open(self._now()) and not gate.everything
         change = GitHubChanged(is_open, gate.proven, gate.reason)
-        if change != self._told and self.system.directory.tell("fleet", change):
-            self._told = change
+        if change == self._told or not self.system.directory.tell("fleet", change):
+            return
+        if change.open and self._told is not None and not self._told.open:
+            # It may have been asked for in vain meanwhile.
+            again = CheckUpgrades(why="GitHub can be asked again")
+            self.system.directory.tell("upgrades", again)
+        self._told = change
 
     def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> Turn[T]:
         turn = self._line.begin(talk, priority, done)

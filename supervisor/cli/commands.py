@@ -15,7 +15,7 @@ from supervisor import __version__
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
-from supervisor.guest_logs import printable
+from supervisor.guest_logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
 
@@ -234,6 +234,49 @@ def policy(socket: Path, as_json: bool) -> None:
     _show(answer, as_json, lambda console: render.draw_policy(console, answer))
     if not answer["healthy"]:
         sys.exit(FAILED)
+
+
+@main.command()
+@_socket_option
+@_json_option
+def upgrades(socket: Path, as_json: bool) -> None:
+    """Show what is kept current: what is installed, the latest there is, and what failed.
+
+    Exits 0 only if there is one of each that can be used.
+    """
+    answer = ControlClient(socket).get("/v1/upgrades")
+    _show(
+        answer,
+        as_json,
+        lambda console: console.print(render.upgrades_table(answer, console.width)),
+    )
+    _fail_if_failing(answer)
+
+
+@main.command()
+@_socket_option
+@click.option("--now", is_flag=True, help="Look for newer ones and get them, now.")
+@_wait_options
+def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
+    """Say what would be upgraded; with --now look for newer versions, and get them.
+
+    The daemon does so by itself, too. With --wait it ends when that is done.
+    """
+    client = ControlClient(socket)
+    if now:
+        order = client.post("/v1/upgrades")
+        if not wait:
+            return
+        waiting.wait(waiting.until_upgraded(client, order), limit_s)
+    answer = client.get("/v1/upgrades")
+    for line in render.upgrade_lines(answer):
+        click.echo(line)
+    _fail_if_failing(answer)
+
+
+def _fail_if_failing(answer: Any) -> None:
+    if answer["state"] in {"failing", "down"}:
+        _fail(one_line(answer["reason"]), FAILED)
 
 
 @main.command("remove-firewall")

@@ -26,6 +26,7 @@ _COLOURS = {
     "retiring": "blue",
     "waiting": "yellow",
     "draining": "yellow",
+    "upgrading": "yellow",
 }
 _GAP = 2
 _LEAST_WIDTH = 10
@@ -238,6 +239,47 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             Text(one_line(one["reason"]), "dim"),
         )
     return _fitting(table, width)
+
+
+def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
+    """List what is kept current.
+
+    Args:
+        upgrades: the answer of `/v1/upgrades`.
+        width: of the terminal, in characters.
+        now: against which ages are told.
+    """
+    now = now or datetime.now(timezone.utc)
+    table = _table("WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON")
+    for one in upgrades["subjects"]:
+        checked = f"{age(one['checked_at'], now)} ago" if one["checked_at"] else "never"
+        # Versions and errors are others' words.
+        table.add_row(
+            Text(one["what"], "bold"),
+            Text(one_line(one["installed"] or "none")),
+            Text(one_line(one["latest"] or "unknown")),
+            checked,
+            _stage(one["state"]),
+            Text(one_line(one["error"] or one["progress"]), "dim"),
+        )
+    return _fitting(table, width)
+
+
+def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
+    """Say what would be upgraded, from what is known.
+
+    Args:
+        upgrades: the answer of `/v1/upgrades`.
+    """
+    for one in upgrades["subjects"]:
+        installed, latest = one["installed"] or "none", one["latest"] or "unknown"
+        if installed == latest:
+            words = f"{installed} is the latest"
+        else:
+            words = f"{installed} is in use, the latest is {latest}"
+        at = f", as of {_minute(one['checked_at'])}" if one["checked_at"] else ""
+        error = f": {one['error']}" if one["error"] else ""
+        yield one_line(f"{one['what']}: {words}{at}{error}")
 
 
 def _traffic(count: Mapping[str, int]) -> str:

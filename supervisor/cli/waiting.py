@@ -123,6 +123,36 @@ def until_checked(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
     return left
 
 
+def until_upgraded(client: ControlClient, ordered: Mapping[str, Any]) -> Left:
+    """Wait until what was ordered to be looked for is found and got, or is known not to be.
+
+    Args:
+        client: of the daemon.
+        ordered: its answer to the order: how many looks this incarnation of the actor will have
+            done then, by what is looked after.
+    """
+
+    def left() -> str:
+        shown = client.get("/v1/upgrades")
+        if not shown["subjects"]:
+            return "waits for the actor of upgrades"
+        # Another incarnation has come after the order, so its first looks have, too.
+        same = shown["incarnation"] == ordered["incarnation"]
+        due = [
+            one
+            for one in shown["subjects"]
+            if one["looks"] < (ordered["done_by"].get(one["what"], 0) if same else 1)
+        ]
+        return "; ".join(_progress_of(one) for one in due)
+
+    return left
+
+
+def _progress_of(subject: Mapping[str, Any]) -> str:
+    progress = f": {subject['progress']}" if subject["progress"] else ""
+    return f"{subject['what']}: looks for a newer one{progress}"
+
+
 def _reconciles(client: ControlClient) -> int:
     nodes = [client.get("/v1/tree")]
     for node in nodes:

@@ -265,6 +265,7 @@ class Config(_Section):
     dockerhub_mirror: MirrorUrl | None = Field(None, examples=["https://mirror.example.com:5000"])
     ssh_debug: tuple[SshDebugConfig, ...] = Field((), examples=[_SSH_DEBUG_EXAMPLE])
     reconcile_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
+    upgrade_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )

@@ -18,6 +18,7 @@ from supervisor.report import (
     policy_report,
     runner_report,
     status_report,
+    upgrades_report,
 )
 from supervisor.supervision import Crash, System, tree
 
@@ -64,6 +65,10 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     @app.get("/v1/policy")
     def get_policy() -> Response:
         return jsonify(to_jsonable_python(policy_report(tree(system))))
+
+    @app.get("/v1/upgrades")
+    def get_upgrades() -> Response:
+        return jsonify(to_jsonable_python(upgrades_report(tree(system))))
 
     serve_orders(app, system, parts)
     _serve_logs(app, parts.logs)

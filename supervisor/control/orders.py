@@ -11,7 +11,7 @@ from pykka import ActorDeadError, Timeout
 from supervisor import orders
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
-from supervisor.messages import CheckFirewall, Drain, Happened, Reconcile, Resume
+from supervisor.messages import CheckFirewall, CheckUpgrades, Drain, Happened, Reconcile, Resume
 from supervisor.orders import Whom
 from supervisor.parts import Parts
 from supervisor.roster import Roster
@@ -32,6 +32,14 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
     def check_firewall() -> Any:
         ordered = _ask(system, "firewall", CheckFirewall(with_runners=True))
         return _being_restarted("firewall") if ordered is None else _accepted(**asdict(ordered))
+
+    @app.post("/v1/upgrades")
+    def check_upgrades() -> Any:
+        order = CheckUpgrades(why="ordered on the control socket")
+        ordered = _ask(system, "upgrades", order)
+        if ordered is None:
+            return _being_restarted("actor of upgrades")
+        return _accepted(**asdict(ordered))
 
     _serve_orders_to_runners(app, system, parts.roster)
     _serve_drain(app, system, parts.drain)

@@ -5,6 +5,7 @@ import os
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass
+from requests import Session
 from requests.adapters import HTTPAdapter
 
 from supervisor.proxies import Proxy
@@ -30,14 +31,26 @@ def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
         f"[{host}]" if ":" in host else host,
         parts.port,
         timeout=timeout_s,
-        verify=next(filter(None, map(os.environ.get, CERTIFICATES)), True),
+        verify=trusted(),
     )
-    # The configuration alone says what GitHub is asked through, whatever environment we got.
-    made.session.trust_env = False
-    if proxy is not None:
-        made.session.proxies = {parts.scheme: str(proxy)}
-        made.session.mount(f"{parts.scheme}://", _ThroughProxy(proxy))
+    lead(made.session, parts.scheme, proxy)
     return made
+
+
+def trusted() -> str | bool:
+    """Say which certificates are trusted: a file that the environment names, or the usual ones."""
+    return next(filter(None, map(os.environ.get, CERTIFICATES)), True)
+
+
+def lead(session: Session, scheme: str, proxy: Proxy | None) -> None:
+    """Have a session ask through a proxy, or directly.
+
+    The configuration alone says which, whatever environment this process got.
+    """
+    session.trust_env = False
+    if proxy is not None:
+        session.proxies = {scheme: str(proxy)}
+        session.mount(f"{scheme}://", _ThroughProxy(proxy))
 
 
 class _ThroughProxy(HTTPAdapter):

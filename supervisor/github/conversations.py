@@ -146,10 +146,7 @@ def application(scope: Scope, cache: Cache, architecture: str) -> Talk[Applicati
     if not fitting:
         raise Refused(f"GitHub offers no runner application for linux on {architecture}")
     if not _SHA256.fullmatch(fitting[0].sha256):
-        raise Refused(
-            f"GitHub gives no SHA-256 for {fitting[0].filename}: it can't be verified, "
-            "so no runner starts"
-        )
+        raise Refused(f"GitHub gives no SHA-256 for {fitting[0].filename}: it can't be verified")
     return fitting[0]
 
 

@@ -130,8 +130,8 @@ def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
     spec = core_spec(System(), make_parts(load(path)))
     order = [child.id for child in spec.children]
     assert order == [
-        "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
-        "filters",
+        "tokens", "runners", "signals", "storage", "firewall", "upgrades", "policy", "fleet",
+        "events", "filters",
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from supervisor.report import (
     runner_report,
     status_report,
     tree_lines,
+    upgrades_report,
 )
 from supervisor.roster import Entry
 from supervisor.supervision import Handling, Kind, TreeNode
@@ -192,6 +193,33 @@ def test_a_policy_service_that_nobody_looks_after_counts_as_unhealthy(
     tree: TreeNode | None,
 ) -> None:
     assert policy_report(tree)["healthy"] is False
+
+
+def test_the_standing_of_what_is_kept_current_is_what_its_actor_says() -> None:
+    told = {"subjects": ("one",), "warnings": (), "incarnation": "a"}
+    shown = upgrades_report(root(node("upgrades", reason="2.300.0", details=told)))
+    assert shown == {"state": "ready", "reason": "2.300.0", **told}
+
+
+def test_nothing_is_known_of_upgrades_that_nobody_looks_after() -> None:
+    down = root(node("upgrades", "down", alive=False, details={"subjects": ("one",)}))
+    assert upgrades_report(down)["subjects"] == ()
+
+
+def test_that_an_older_version_is_in_use_is_a_warning() -> None:
+    warning = "runner application 2.300.0 stays in use: the disk is full"
+    tree = root(node("upgrades", details={"warnings": (warning,)}))
+    assert report(tree)["warnings"] == [warning]
+    assert problems(tree) == []
+
+
+def test_an_upgrade_under_way_is_no_problem() -> None:
+    assert problems(root(node("upgrades", "upgrading"))) == []
+
+
+def test_that_no_version_can_be_used_is_a_problem() -> None:
+    tree = root(node("upgrades", "failing", reason="none can be used"))
+    assert problems(tree) == ["upgrades: failing: none can be used"]
 
 
 def test_warnings_of_storage_and_firewall_stand_together() -> None:

@@ -16,10 +16,9 @@ from sandbox.github.errors import ApiError
 from sandbox.github.faults import Faults
 from sandbox.github.hub import Hub
 from sandbox.github.paging import cut
+from sandbox.github.releases import Releases
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox.github.model import Runner, Scope, ScopeKind
     from sandbox.github.state import State
 
@@ -48,19 +47,12 @@ ENTERPRISE_PATHS = (SCOPE_PATHS[4],)
 class Offer:
     """The runner application that the sandbox offers, and how guests reach the sandbox."""
 
-    tarball: Path | None = None
-    filename: str = ""
-    sha256: str = ""
-    version: str = "0.0.0"
+    releases: Releases
     guest_url: str | None = None
     """Address for guests, where it is not the one that the daemon uses."""
 
-    @property
-    def download_path(self) -> str:
-        """The tarball's path on this server, like that of a release on github.com."""
-        return f"/actions/runner/releases/download/v{self.version}/{self.filename}"
 
-
+DOWNLOADS = web.AppKey("downloads", CallLog)
 OFFER = web.AppKey("offer", Offer)
 GRANT = web.RequestKey("grant", Grant)
 MOST_LABELS = 100

@@ -11,6 +11,7 @@ from sandbox.github.documents import runner_document
 from sandbox.github.errors import ApiError
 from sandbox.github.model import Label
 from sandbox.github.registrations import NameTakenError
+from sandbox.github.releases import PLACE
 from sandbox.github.rest.call import (
     HUB,
     OFFER,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox.github.credentials import Purpose
 
 _LONGEST_NAME = 64
+_NO_VERSION = "0.0.0"
 _SYSTEMS = (("osx", "x64"), ("osx", "arm64"), ("linux", "x64"), ("linux", "arm64"), ("win", "x64"))
 
 
@@ -87,26 +89,28 @@ async def generate_jitconfig(request: web.Request) -> web.Response:
 
 
 async def downloads(request: web.Request) -> web.Response:
-    """List the runner application for each system; the sandbox has a tarball for Linux on x64."""
-    offer = request.app[OFFER]
+    """List the runner application for each system; the sandbox has tarballs for Linux only."""
+    releases = request.app[OFFER].releases
+    newest = releases.offered("x64") or releases.offered("arm64")
+    version = newest.version if newest else _NO_VERSION
     with request.app[HUB].view() as state:
         scope_of(request, state)
     applications = []
     for system, architecture in _SYSTEMS:
+        release = releases.offered(architecture) if system == "linux" else None
+        if release is None and (system, architecture) == ("linux", "x64"):
+            continue  # a runner that comes for it is told so, not sent in vain
         ending = "zip" if system == "win" else "tar.gz"
-        filename = f"actions-runner-{system}-{architecture}-{offer.version}.{ending}"
-        application = {"os": system, "architecture": architecture, "filename": filename}
-        if (system, architecture) == ("linux", "x64"):
-            if offer.tarball is None:
-                continue
-            application |= {
-                "filename": offer.filename,
-                "download_url": guest_origin(request) + offer.download_path,
-                "sha256_checksum": offer.sha256,
-            }
-        else:
-            path = f"/actions/runner/releases/download/v{offer.version}/{filename}"
-            application["download_url"] = guest_origin(request) + path
+        filename = f"actions-runner-{system}-{architecture}-{version}.{ending}"
+        path = release.path if release else f"{PLACE}/v{version}/{filename}"
+        application = {
+            "os": system,
+            "architecture": architecture,
+            "filename": release.filename if release else filename,
+            "download_url": guest_origin(request) + path,
+        }
+        if release and release.sha256:
+            application["sha256_checksum"] = release.sha256
         applications.append(application)
     return web.json_response(applications)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,11 @@ from sandbox.github import Fault, SandboxGitHub
 from supervisor import lifecycle, places
 from supervisor.actors.tokens import TokensActor
 from supervisor.messages import (
+    AnnounceGitHub,
+    ApplicationNotOffered,
+    ApplicationOffered,
+    AskApplication,
+    CheckUpgrades,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
@@ -32,6 +38,8 @@ from supervisor.supervision import ChildSpec
 
 NAME = "fleet-aaaaaaaa"
 TOKEN = "made-up-secret-token"
+UNVERIFIABLE = """[{"os": "linux", "architecture": "x64", "filename": "r-2.301.0.tar.gz",
+    "download_url": "https://github.example/r-2.301.0.tar.gz"}]"""
 
 
 @pytest.fixture
@@ -50,9 +58,11 @@ class Stage:
         self.world = world
         self.fleet: list[Any] = []
         self.runner: list[Any] = []
+        self.upgrades: list[Any] = []
         system = world.system
         world.run(
             ChildSpec("fleet", lambda: Inbox.start(system, self.fleet)),
+            ChildSpec("upgrades", lambda: Inbox.start(system, self.upgrades)),
             ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
             ChildSpec("tokens", partial(TokensActor.start, system, world.parts)),
         )
@@ -78,6 +88,18 @@ class Stage:
         """Wait until the runner is told something; time passes meanwhile."""
         self.pass_until(lambda: self.runner)
         return self.runner.pop(0)
+
+    def offered(self) -> ApplicationOffered | ApplicationNotOffered:
+        """Wait until it is told what GitHub offers; time passes meanwhile."""
+        kinds = (ApplicationOffered, ApplicationNotOffered)
+
+        def answers() -> list[Any]:
+            return [message for message in tuple(self.upgrades) if isinstance(message, kinds)]
+
+        self.pass_until(answers)
+        answer: ApplicationOffered | ApplicationNotOffered = answers()[0]
+        self.upgrades.remove(answer)
+        return answer
 
     def listed(self) -> RegistrationsListed:
         """Wait until the fleet is told of a listing; time passes meanwhile."""
@@ -118,7 +140,6 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
     made = stage.heard()
     assert isinstance(made, JitConfigMade)
     assert made.encoded not in repr(made)
-    assert len(made.application.sha256) == 64
     stage.tell(ListRegistrations(3))
     listed = stage.listed()
     assert (listed.ticket, listed.error) == (3, "")
@@ -127,20 +148,6 @@ def test_a_runner_is_registered_listed_and_deleted(stage: Stage) -> None:
     assert stage.heard() == Happened(lifecycle.Unregistered())
     eventually(lambda: stage.world.shown("tokens")[0] == "ready")
     assert stage.world.shown("tokens")[1].startswith("GitHub answers for acme; 999,99")
-
-
-def test_the_application_is_asked_for_once_in_an_hour(stage: Stage, sandbox: SandboxGitHub) -> None:
-    watched = watch(sandbox, path="*/downloads")
-    for _ in range(3):
-        stage.tell(stage.order())
-        made = stage.heard()
-        stage.tell(stage.deletion(made.runner_id, NAME))
-        stage.heard()
-    assert sandbox.faults.hits(watched) == 1
-    stage.world.clock.advance(3601)
-    stage.tell(stage.order())
-    stage.heard()
-    assert sandbox.faults.hits(watched) == 2
 
 
 def test_a_name_in_use_is_a_refusal(stage: Stage, sandbox: SandboxGitHub) -> None:
@@ -182,13 +189,90 @@ def test_a_registration_of_unknown_outcome_is_looked_up_and_made_once(
     assert sandbox.faults.hits(lost) == 1
 
 
-def test_nothing_is_registered_without_an_application_to_run(
+def test_the_application_is_what_github_offers(stage: Stage, sandbox: SandboxGitHub) -> None:
+    stage.tell(AskApplication())
+    offered = stage.offered()
+    assert isinstance(offered, ApplicationOffered)
+    assert offered.application.version == "2.300.0"
+    assert offered.application.sha256 == hashlib.sha256(b"an application").hexdigest()
+
+
+def test_an_unchanged_offer_costs_no_call_of_the_budget(stage: Stage) -> None:
+    stage.tell(AskApplication())
+    first = stage.offered()
+    left = stage.world.details("tokens")["budget"]["core"]["remaining"]
+    for _ in range(3):
+        stage.tell(AskApplication())
+        assert stage.offered() == first
+    assert stage.world.details("tokens")["budget"]["core"]["remaining"] == left
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("[]", "GitHub offers no runner application for linux on x64"),
+        (
+            UNVERIFIABLE,
+            "GitHub gives no SHA-256 for r-2.301.0.tar.gz: it can't be verified",
+        ),
+    ],
+)
+def test_an_offer_that_can_not_be_used_stops_no_registration(
+    stage: Stage, sandbox: SandboxGitHub, body: str, reason: str
+) -> None:
+    sandbox.faults.add(Fault(path_pattern="*/downloads", status=200, body=body, times=None))
+    stage.tell(AskApplication())
+    assert stage.offered() == ApplicationNotOffered(reason)
+    stage.tell(stage.order())
+    assert isinstance(stage.heard(), JitConfigMade)
+
+
+def test_who_asks_for_an_application_in_an_outage_hears_that_others_tell_of_it(
     stage: Stage, sandbox: SandboxGitHub
 ) -> None:
-    sandbox.faults.add(Fault(path_pattern="*/downloads", status=200, body="[]"))
+    sandbox.faults.add(Fault(status=502, times=None))
+    stage.tell(AskApplication())
+    answer = stage.offered()
+    assert isinstance(answer, ApplicationNotOffered)
+    assert answer.outage
+    assert "could not list runner applications" in answer.reason
+
+
+def test_it_is_looked_for_again_once_github_can_be_asked_again(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    stage.tell(AnnounceGitHub())
+    outage = sandbox.faults.add(Fault(status=502, times=None))
+    stage.tell(ListRegistrations(1))
+    stage.listed()
+    stage.tell(AskApplication())
+    assert isinstance(stage.offered(), ApplicationNotOffered)
+    sandbox.faults.remove(outage)
+    stage.pass_until(lambda: stage.upgrades)
+    assert isinstance(stage.upgrades[0], CheckUpgrades)
+
+
+def test_registrations_go_before_the_look_for_an_application(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    sandbox.faults.add(Fault("GET", "*/actions/runners", delay_s=0.3))
+    stage.tell(ListRegistrations(1))  # under way while the others come to wait
+    stage.tell(AskApplication())
     stage.tell(stage.order())
-    assert isinstance(stage.heard(), JitConfigFailed)
-    assert sandbox.runners() == ()
+    eventually(lambda: stage.upgrades)  # while no time passes: none has waited for long
+    purposes = [call.path.rpartition("/")[2] for call in sandbox.calls()]
+    assert purposes == ["runners", "generate-jitconfig", "downloads"]
+
+
+def test_an_offer_of_a_place_that_was_left_meanwhile_is_not_used(
+    stage: Stage, sandbox: SandboxGitHub
+) -> None:
+    sandbox.faults.add(Fault(path_pattern="*/downloads", delay_s=0.3))
+    stage.tell(AskApplication())
+    stage.world.reconfigure(path="acme/demo")
+    stage.tell(ConfigChanged(stage.world.parts.settings.config))
+    moved = "the place of registration has changed meanwhile"
+    assert stage.offered() == ApplicationNotOffered(moved, outage=True)
 
 
 def test_a_registration_that_nobody_waits_for_is_deleted(
@@ -282,7 +366,7 @@ def test_one_call_is_made_at_a_time_whatever_is_asked_for(
     stage.pass_until(lambda: any(one.ticket == 3 for one in stage._of(RegistrationsListed)))
     stage.pass_until(lambda: len(sandbox.runners()) == 5)
     begun = sorted(call.at for call in sandbox.calls())
-    assert len(begun) >= 7
+    assert len(begun) >= 6
     apart = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
     assert min(apart) >= took_s
 

@@ -7,7 +7,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, NOW, FakeLxd, World, eventually, guarded
+from fake_world import (
+    APPLICATION,
+    FILENAME,
+    LIMIT_S,
+    NOW,
+    FakeLxd,
+    World,
+    eventually,
+    guarded,
+)
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
@@ -15,6 +24,7 @@ from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
 from supervisor.control import make_app
 from supervisor.gateways.lxd import LxdUnavailable
+from supervisor.instances import USER_DATA
 from supervisor.lifecycle import (
     Confirmed,
     GuestFinished,
@@ -28,6 +38,8 @@ from supervisor.lifecycle import (
     Stage,
 )
 from supervisor.messages import (
+    Application,
+    ApplicationChanged,
     ConfigChanged,
     Drain,
     FirewallChanged,
@@ -59,6 +71,7 @@ MakeWorld = Callable[..., World]
 
 
 _POOL = StorageChanged("default")
+NEWER = Application("https://github.example/newer", "1" * 64, FILENAME.replace("300", "301"))
 
 
 def start(
@@ -67,6 +80,7 @@ def start(
     signals: bool = True,
     storage: StorageChanged = _POOL,
     firewall: FirewallChanged | None = None,
+    upgrades: ApplicationChanged | None = None,
     backoff: Backoff | None = None,
 ) -> World:
     """Run a fleet with its runners, with in-memory neighbours."""
@@ -76,6 +90,7 @@ def start(
         world.tokens(),
         world.storage(storage),
         world.firewall(firewall or guarded(world.parts.settings.config)),
+        world.upgrades(upgrades),
         ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         ChildSpec("fleet", partial(FleetActor.start, system, parts, "runners")),
         strategy=Strategy.REST_FOR_ONE,
@@ -863,7 +878,8 @@ def test_an_idle_runner_that_github_forgot_is_replaced(make_world: MakeWorld) ->
 
 
 def _generation(world: World) -> str:
-    return blueprint_of(world.parts.settings.config).generation
+    config = world.parts.settings.config
+    return blueprint_of(config, application=APPLICATION.sha256).generation
 
 
 def _reconciles(world: World) -> int:
@@ -977,7 +993,7 @@ def test_no_runner_is_replaced_before_it_is_known_what_lxd_can_filter(
 ) -> None:
     world = make_world(virtual_machines=1)
     config = world.parts.settings.config
-    without = blueprint_of(config, ipv6_filtering=False).generation
+    without = blueprint_of(config, ipv6_filtering=False, application=APPLICATION.sha256).generation
     number = str(world.github.add("fleet-aaaaaaaa", online=True))
     marks = {"installation": "fleet", "generation": without, "runner_id": number}
     world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
@@ -1165,6 +1181,84 @@ def test_nothing_is_created_before_the_firewall_is_in_place(make_world: MakeWorl
     assert world.github.ahead == []
     world.tell("fleet", guarded(world.parts.settings.config))
     eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_nothing_is_created_before_a_runner_application_is_verified(make_world: MakeWorld) -> None:
+    missing = ApplicationChanged(reason="GitHub gives no SHA-256 for it")
+    world = start(make_world(virtual_machines=2), upgrades=missing)
+    lacks = "no verified runner application yet: GitHub gives no SHA-256 for it"
+    eventually(lambda: f"none is created now: {lacks}" in world.shown("fleet")[1])
+    eventually(lambda: world.lxd.count("instances") == 1)
+    assert world.github.asked == []
+    assert world.github.ahead == []
+    world.tell("fleet", ApplicationChanged(APPLICATION))
+    eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_a_guest_is_given_the_application_that_is_verified_when_it_is_ordered(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    world.tell("fleet", ApplicationChanged(NEWER))
+    (first,) = world.names()
+    eventually(lambda: world.stages() == {"booting": 1} and first not in world.names())
+    (second,) = world.names()
+    given = [world.lxd.requests[name]["config"][USER_DATA] for name in (first, second)]
+    assert [APPLICATION.sha256 in given[0], NEWER.sha256 in given[1]] == [True, True]
+
+
+def test_idle_runners_of_a_prepared_image_are_replaced_by_ones_with_the_newer_application(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=2, max_unavailable="1"))
+    eventually(lambda: world.stages() == {"booting": 2})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 2})
+    before = set(world.names())
+    world.tell("fleet", ApplicationChanged(NEWER))
+    eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
+    assert len(before & set(world.names())) == 1
+
+
+def test_no_runner_is_replaced_before_an_application_is_verified(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    number = str(world.github.add("fleet-aaaaaaaa", online=True))
+    marks = {"installation": "fleet", "generation": _generation(world), "runner_id": number}
+    world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
+    start(world, upgrades=ApplicationChanged(reason="it is being verified"))
+    eventually(lambda: world.names() == ["fleet-aaaaaaaa"])
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: _reconciles(world) >= 2)
+    world.tell("fleet", ApplicationChanged(APPLICATION))
+    eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
+    assert world.github.deleted == []
+
+
+def test_a_fleet_without_an_application_can_be_drained(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    number = str(world.github.add("fleet-aaaaaaaa", online=True))
+    marks = {"installation": "fleet", "generation": _generation(world), "runner_id": number}
+    world.lxd.put("fleet-aaaaaaaa", stage="ready", **marks)
+    start(world, upgrades=ApplicationChanged(reason="GitHub offers none"))
+    eventually(lambda: world.names() == ["fleet-aaaaaaaa"])
+    world.parts.drain.set(world.clock.now())
+    world.tell("fleet", Drain())
+    eventually(lambda: world.github.deleted == ["fleet-aaaaaaaa"])
+
+
+def test_newer_versions_are_looked_for_when_a_job_begins_and_when_it_ends(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    assert world.upgrade_looks == []
+    world.tell(name, Happened(JobStarted(Job())))
+    eventually(lambda: len(world.upgrade_looks) == 1)
+    world.tell(name, Happened(JobFinished()))
+    eventually(lambda: len(world.upgrade_looks) >= 2)
+    assert {look.fresh_s for look in world.upgrade_looks} == {10.0}
 
 
 def test_a_firewall_that_is_lost_stops_creations_and_harms_no_runner(make_world: MakeWorld) -> None:

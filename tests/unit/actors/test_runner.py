@@ -45,7 +45,7 @@ class Play:
             ChildSpec("runners", partial(Supervisor.start, system, runners), shutdown=INFINITY),
         )
         blueprint = blueprint_of(world.parts.settings.config)
-        origin = origin or Order(blueprint, "http://127.0.0.1:8642")
+        origin = origin or Order(blueprint, "http://127.0.0.1:8642", APPLICATION)
         life = Life(Stage.REQUESTED, world.clock.now())
         digest_ = origin.signal_digest if isinstance(origin, Marks) else ""
         world.parts.roster.put(Entry(NAME, blueprint.generation, life, digest_))
@@ -225,7 +225,7 @@ def test_a_registration_that_comes_too_late_is_let_go(make_world: MakeWorld) -> 
     eventually(lambda: world.github.asked == [NAME])
     play.happens(lifecycle.DeletionOrdered("not wanted any more"))
     play.comes_to("finished")
-    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", APPLICATION, PLACE))
+    world.tell(NAME, JitConfigMade(77, "c2VjcmV0", PLACE))
     eventually(lambda: world.github.deleted == [NAME])
     gate.set()
     play.ends()

@@ -110,6 +110,8 @@ def test_every_command_has_help() -> None:
         "run",
         "firewall",
         "policy",
+        "upgrades",
+        "upgrade",
         "remove-firewall",
         "check-config",
         "tree",
@@ -423,6 +425,81 @@ def test_a_policy_service_that_is_not_healthy_is_a_failure(serve: Serve) -> None
     answer = {"healthy": False, "state": "failing", "reason": "it has ended with 1"}
     done = call("policy", "--socket", serve(answer))
     assert (done.exit_code, done.stdout) == (1, "NOT healthy: it has ended with 1\n")
+
+
+def subject(**more: Any) -> dict[str, Any]:
+    return {
+        "what": "runner application", "state": "ready", "installed": "2.300.0",
+        "latest": "2.300.0", "checked_at": SINCE, "error": "", "warning": "", "progress": "",
+        "looks": 4, "details": {"sha256": "a" * 64}, **more,
+    }  # fmt: skip
+
+
+def upgrades(state: str, *subjects: dict[str, Any], reason: str = "") -> dict[str, Any]:
+    return {
+        "state": state, "reason": reason, "incarnation": "a", "warnings": [],
+        "subjects": list(subjects), "done_by": {"runner application": 5},
+    }  # fmt: skip
+
+
+def test_what_is_kept_current_is_listed(serve: Serve) -> None:
+    answer = upgrades(
+        "ready",
+        subject(),
+        subject(what="another", latest="2\x1b[2J", error="it is\nno archive", checked_at=None),
+    )
+    socket = serve(answer)
+    done = call("upgrades", "--socket", socket)
+    assert done.exit_code == 0
+    head, first, second = done.stdout.splitlines()
+    assert head.split() == ["WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON"]
+    assert first.startswith("runner application  2.300.0    2.300.0")
+    assert second.rstrip().endswith("ready  it is no archive")
+    assert "never" in second
+    assert "\x1b" not in done.stdout
+    assert json.loads(call("upgrades", "--json", "--socket", socket).stdout) == answer
+
+
+@pytest.mark.parametrize("command", [("upgrades",), ("upgrades", "--json"), ("upgrade",)])
+def test_it_is_a_failure_that_there_is_none_that_can_be_used(
+    serve: Serve, command: tuple[str, ...]
+) -> None:
+    reason = "runner application: none can be used: the disk is full"
+    failing = subject(state="failing", installed="", error="the disk is full")
+    done = call(*command, "--socket", serve(upgrades("failing", failing, reason=reason)))
+    assert (done.exit_code, done.stderr) == (1, f"{reason}\n")
+
+
+def test_what_would_be_upgraded_is_said(serve: Serve) -> None:
+    newer = subject(what="another", latest="2.301.0", error="the disk is full")
+    done = call("upgrade", "--socket", serve(upgrades("ready", subject(), newer)))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "runner application: 2.300.0 is the latest, as of 2020-01-01 00:00 UTC",
+        (
+            "another: 2.300.0 is in use, the latest is 2.301.0, as of 2020-01-01 00:00 UTC: "
+            "the disk is full"
+        ),
+    ]
+
+
+def test_an_order_to_upgrade_says_nothing_and_waits_only_where_that_is_wanted(
+    serve: Serve,
+) -> None:
+    socket = serve(upgrades("ready", subject()))
+    done = call("upgrade", "--now", "--socket", socket)
+    assert (done.exit_code, done.output) == (0, "")
+    done = call("upgrade", "--now", "--wait", "--timeout", "0", "--socket", socket)
+    assert done.exit_code == 1
+    left = "not done within 0 s: runner application: looks for a newer one"
+    assert done.stderr.splitlines()[-1] == left
+
+
+def test_what_an_upgrade_has_come_to_is_said_at_its_end(serve: Serve) -> None:
+    socket = serve(upgrades("ready", subject(looks=5)))
+    done = call("upgrade", "--now", "--wait", "--socket", socket)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("runner application: 2.300.0 is the latest")
 
 
 def test_a_look_that_takes_too_long_is_said(serve: Serve) -> None:

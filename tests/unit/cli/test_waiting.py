@@ -7,7 +7,14 @@ import pytest
 
 from supervisor.cli import waiting
 from supervisor.cli.client import ControlError, NotRunning
-from supervisor.cli.waiting import NotDone, until_checked, until_empty, until_gone, until_reconciled
+from supervisor.cli.waiting import (
+    NotDone,
+    until_checked,
+    until_empty,
+    until_gone,
+    until_reconciled,
+    until_upgraded,
+)
 
 
 class Client:
@@ -132,3 +139,34 @@ def test_the_first_look_of_a_firewalls_actor_that_was_restarted_is_enough() -> N
     shown += [{"checks": count, "incarnation": "b"} for count in (0, 1)]
     left = until_checked(Client(firewall=shown), {"done_by": 8, "incarnation": "a"})  # type: ignore[arg-type]
     assert [left() for _ in shown] == ["looks at the firewall"] * 3 + [""]
+
+
+def upgrades(incarnation: str, *looks: int, progress: str = "") -> dict[str, Any]:
+    names = ("runner application", "policy package")
+    subjects = [
+        {"what": what, "looks": count, "progress": progress}
+        for what, count in zip(names, looks, strict=False)
+    ]
+    return {"incarnation": incarnation, "subjects": subjects}
+
+
+def test_each_look_for_something_newer_is_waited_for() -> None:
+    shown = [upgrades("a", 4, 1, progress="12 MiB"), upgrades("a", 5, 1), upgrades("a", 5, 2)]
+    order = {"done_by": {"runner application": 5, "policy package": 2}, "incarnation": "a"}
+    left = until_upgraded(Client(upgrades=shown), order)  # type: ignore[arg-type]
+    assert [left() for _ in shown] == [
+        (
+            "runner application: looks for a newer one: 12 MiB; "
+            "policy package: looks for a newer one: 12 MiB"
+        ),
+        "policy package: looks for a newer one",
+        "",
+    ]
+
+
+def test_the_first_looks_of_an_actor_of_upgrades_that_was_restarted_are_enough() -> None:
+    shown = [upgrades("a", 4), upgrades(""), upgrades("b", 0), upgrades("b", 1)]
+    order = {"done_by": {"runner application": 5}, "incarnation": "a"}
+    left = until_upgraded(Client(upgrades=shown), order)  # type: ignore[arg-type]
+    looks = "runner application: looks for a newer one"
+    assert [left() for _ in shown] == [looks, "waits for the actor of upgrades", looks, ""]

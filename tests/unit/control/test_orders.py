@@ -10,7 +10,15 @@ from flask.testing import FlaskClient
 
 from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
-from supervisor.messages import CheckFirewall, CheckOrdered, Drain, Happened, Reconcile, Resume
+from supervisor.messages import (
+    CheckFirewall,
+    CheckOrdered,
+    Drain,
+    Happened,
+    Reconcile,
+    Resume,
+    UpgradesOrdered,
+)
 from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec
 
@@ -168,3 +176,19 @@ def test_a_look_at_a_firewall_that_nobody_keeps_is_refused(fleet: Fleet) -> None
     assert answer.json == {"error": "the firewall is being restarted; try again"}
     shown = fleet.client.get("/v1/firewall").json
     assert (shown["in_place"], shown["state"]) == (False, "down")
+
+
+def test_a_look_for_newer_versions_says_when_it_will_be_done(fleet: Fleet) -> None:
+    ordered = UpgradesOrdered({"runner application": 3}, incarnation="a")
+    answer = fleet.run("upgrades", answer=ordered).client.post("/v1/upgrades")
+    told = {"done_by": {"runner application": 3}, "incarnation": "a"}
+    assert (answer.status_code, answer.json) == (202, told)
+    assert [message.fresh_s for message in fleet.told["upgrades"]] == [0.0]
+
+
+def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) -> None:
+    answer = fleet.run("another").client.post("/v1/upgrades")
+    assert answer.status_code == 503
+    assert answer.json == {"error": "the actor of upgrades is being restarted; try again"}
+    shown = fleet.client.get("/v1/upgrades").json
+    assert (shown["subjects"], shown["state"]) == ([], "down")

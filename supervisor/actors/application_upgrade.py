@@ -1,0 +1,266 @@
+"""The runner application, kept current: a part of the upgrades' actor, in its thread.
+
+The verified one that is in use stays so, whatever becomes of getting a newer one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pykka
+from loguru import logger
+
+from supervisor import application_work
+from supervisor.actors.github_line import TellAfter
+from supervisor.application_work import NotObtained, Obtained, Progress
+from supervisor.gateways.application_store import ApplicationStore
+from supervisor.messages import (
+    Application,
+    ApplicationChanged,
+    ApplicationNotOffered,
+    ApplicationOffered,
+    AskApplication,
+    CheckUpgrades,
+)
+from supervisor.parts import Parts
+from supervisor.supervision import System, Timer
+from supervisor.upgrades import Attempts, Looks, Standing, State
+from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
+from supervisor.waits import doubled
+
+_WHAT = "runner application"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The worker's message: which of those on the disk is good, at the start."""
+
+    application: Application | None
+
+
+@dataclass(frozen=True)
+class LookDue:
+    """It is time to look for a newer one; to be handed to `look`."""
+
+    subject: "ApplicationUpgrade"
+
+
+class ApplicationUpgrade:
+    """Asks for GitHub's offer again and again, has it got and verified, and tells who needs it.
+
+    Args:
+        parts: what the actors share.
+        system: the supervision system.
+        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
+        tell_after: the actor's.
+    """
+
+    what = _WHAT
+
+    def __init__(
+        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
+    ) -> None:
+        self._parts = parts
+        self._system = system
+        self._ref = ref
+        self._tell_after = tell_after
+        self.looks = Looks()
+        self._attempts = Attempts()
+        self._is_verified = False
+        self._current: Application | None = None
+        self._offer: Application | None = None
+        self._checked_at: datetime | None = None
+        self._unasked: ApplicationNotOffered | None = None
+        self._asked_in_vain = 0
+        self._failure = ""
+        self._warned = ""
+        self._progress: Progress | None = None
+        self._told: ApplicationChanged | None = None
+        self._next: Timer | None = None
+        self._again_at = 0.0
+
+    # When it is looked for.
+
+    def start(self) -> None:
+        """Verify what is there, and look for a newer one; until then there is none."""
+        self._parts.upgrading.submit(partial(_verify, self._parts.applications), self._ref)
+        self.order(CheckUpgrades(why="the start"))
+        self.announce()
+
+    def order(self, order: CheckUpgrades) -> None:
+        """Look now, or soon if that was done just before.
+
+        Who does not say how old a look may be wants it tried whatever has failed before.
+        """
+        if not order.fresh_s:
+            self._attempts = Attempts()
+        logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
+        self.looks = self.looks.order(self._now(), order.fresh_s)
+        if not self.looks.under_way:
+            self._plan_next()
+
+    def look(self) -> None:
+        """Ask what GitHub offers, unless that is being done."""
+        if not self.looks.under_way:
+            self.looks = self.looks.begin(self._now())
+            if self._is_verified:  # or else the first look has still to ask
+                self._system.directory.tell("tokens", AskApplication())
+
+    def _end_look(self) -> None:
+        self.looks = self.looks.end()
+        self._again_at = self._now() + self._delay_s()
+        self._plan_next()
+
+    def _delay_s(self) -> float:
+        interval_s = self._parts.settings.config.upgrade_interval.total_seconds()
+        if self._unasked:
+            return min(interval_s, doubled(FIRST_WAIT_S, self._asked_in_vain, LONGEST_WAIT_S))
+        if self._failure:
+            return min(interval_s, max(1.0, self._attempts.not_before - self._now()))
+        return interval_s
+
+    def _plan_next(self) -> None:
+        """Look again when that is ordered, or when it is time by itself."""
+        if self._next:
+            self._next.cancel()
+            self._next = None
+        now, wanted_at = self._now(), self.looks.wanted_at
+        if self.looks.is_due(now):
+            self.look()
+        else:
+            at = self._again_at if wanted_at is None else min(wanted_at, self._again_at)
+            self._next = self._tell_after(max(0.0, at - now), LookDue(self))
+
+    # What becomes of it.
+
+    def take(
+        self,
+        news: Verified | ApplicationOffered | ApplicationNotOffered | Obtained | NotObtained,
+    ) -> None:
+        """Take in what GitHub or the worker says."""
+        if isinstance(news, Verified):
+            self._is_verified = True
+            self._current = news.application
+            self._system.directory.tell("tokens", AskApplication())
+        elif isinstance(news, ApplicationOffered):
+            self._offered(news.application)
+        elif isinstance(news, ApplicationNotOffered):
+            self._unasked = news
+            self._asked_in_vain += 1
+            self._end_look()
+        else:
+            self._progress = None
+            if isinstance(news, Obtained):
+                self._obtained(news)
+            else:
+                self._attempts = self._attempts.fail(news.application.sha256, self._now())
+                self._failure = news.reason
+            self._end_look()
+        self._warn()
+        self._tell_of_changes()
+
+    def _offered(self, offer: Application) -> None:
+        self._unasked, self._asked_in_vain = None, 0
+        self._offer, self._checked_at = offer, self._system.clock.now()
+        if self._current == offer:
+            self._attempts, self._failure = Attempts(), ""
+            self._end_look()
+        elif self._attempts.may_try(offer.sha256, self._now()):
+            if offer.sha256 != self._attempts.version:
+                self._failure = ""
+            self._obtain(offer)
+        else:
+            self._end_look()
+
+    def _obtain(self, offer: Application) -> None:
+        self._progress = Progress()
+        store, proxies = self._parts.applications, self._parts.settings.config.proxies
+        work = partial(application_work.obtain, store, offer, proxies, self._progress)
+        self._parts.upgrading.submit(work, self._ref)
+
+    def _obtained(self, news: Obtained) -> None:
+        self._attempts, self._failure = Attempts(), ""
+        self._current = news.application
+        if not news.was_there:
+            in_use = frozenset({news.application.sha256})
+            work = partial(_prune, self._parts.applications, in_use)
+            self._parts.upgrading.submit(work, self._ref)
+
+    def _warn(self) -> None:
+        """Say once in the log why the newest is not in use; of outages others tell."""
+        error = self._failure or ("" if self._is_outage else self._error)
+        if error and error != self._warned:
+            logger.warning("{}: {}", _WHAT, error)
+        self._warned = error
+
+    # Who is told.
+
+    def announce(self) -> None:
+        """Tell those who make runners which application there is."""
+        self._told = None
+        self._tell_of_changes()
+
+    def _tell_of_changes(self) -> None:
+        reason = "" if self._current else self._error or self._stage()
+        change = ApplicationChanged(self._current, reason)
+        if change != self._told:
+            self._told = change
+            for name in ("fleet", "image"):
+                self._system.directory.tell(name, change)
+
+    def standing(self) -> Standing:
+        """Say how it stands."""
+        installed = _name(self._current) if self._current else ""
+        serves = bool(installed and self._error and not (self._is_outage and not self._failure))
+        return Standing(
+            what=_WHAT,
+            state=self._state(),
+            installed=installed,
+            latest=_name(self._offer) if self._offer else "",
+            checked_at=self._checked_at,
+            error=self._error,
+            warning=f"{_WHAT} {installed} stays in use: {self._error}" if serves else "",
+            progress=self._progress.in_words() if self._progress else self._stage(),
+            looks=self.looks.done,
+            details={"sha256": self._current.sha256 if self._current else ""},
+        )
+
+    def _state(self) -> State:
+        if self._current:
+            return "upgrading" if self._progress else "ready"
+        if self._error:
+            return "failing"
+        return "upgrading" if self._progress else "waiting"
+
+    def _stage(self) -> str:
+        """Say what is being done; without numbers that change all the time."""
+        if not self._is_verified:
+            return "the one that is there is being verified"
+        if self._progress and self._offer:
+            return f"{_name(self._offer)} is being got"
+        return "GitHub is being asked for it" if self.looks.under_way else ""
+
+    @property
+    def _error(self) -> str:
+        return self._unasked.reason if self._unasked else self._failure
+
+    @property
+    def _is_outage(self) -> bool:
+        return self._unasked is not None and self._unasked.outage
+
+    def _now(self) -> float:
+        return self._system.clock.monotonic()
+
+
+def _name(application: Application) -> str:
+    return application.version or application.filename
+
+
+def _verify(store: ApplicationStore) -> Verified:
+    return Verified(application_work.verify_current(store))
+
+
+def _prune(store: ApplicationStore, in_use: frozenset[str]) -> None:
+    for sha256 in application_work.prune(store, in_use):
+        logger.info("{} {} is used by nothing any more: deleted", _WHAT, sha256[:12])

@@ -1,0 +1,32 @@
+"""How the attempts to get one version fare, and when the next may be made."""
+
+from dataclasses import dataclass
+
+from supervisor.waits import doubled
+
+FIRST_WAIT_S = 15.0
+LONGEST_WAIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Failures in a row with one version; another one begins anew.
+
+    Attributes:
+        version: what tells it from others, such as a SHA-256.
+        failures: in a row.
+        not_before: when it may be tried again (monotonic, seconds).
+    """
+
+    version: str = ""
+    failures: int = 0
+    not_before: float = 0.0
+
+    def fail(self, version: str, now: float) -> "Attempts":
+        """Note that a version could not be had."""
+        failures = self.failures + 1 if version == self.version else 1
+        return Attempts(version, failures, now + doubled(FIRST_WAIT_S, failures, LONGEST_WAIT_S))
+
+    def may_try(self, version: str, now: float) -> bool:
+        """Tell whether a version may be tried now."""
+        return version != self.version or now >= self.not_before

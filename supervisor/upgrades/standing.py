@@ -1,0 +1,67 @@
+"""How something that is kept current stands, in data and in words for people."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+State = Literal["waiting", "ready", "upgrading", "failing"]
+
+_WORST: tuple[State, ...] = ("failing", "upgrading", "waiting", "ready")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One thing that is kept current.
+
+    Attributes:
+        what: it is, such as "runner application".
+        state: ready where one that is good is in use, whatever became of looking for another;
+            upgrading while a newer one is being got, failing where there is none that is good.
+        installed: the version in use; empty if there is none.
+        latest: the newest version known of; empty where that is not known.
+        checked_at: when that was found out last.
+        error: why the newest is not in use, or not known; empty if all is well.
+        warning: the same, where the operator is to be told of it while the last good one serves.
+        progress: how far a download is, or whatever else takes long.
+        looks: how many looks for a newer one this incarnation has done.
+        details: more, as JSON takes it.
+    """
+
+    what: str
+    state: State
+    installed: str = ""
+    latest: str = ""
+    checked_at: datetime | None = None
+    error: str = ""
+    warning: str = ""
+    progress: str = ""
+    looks: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def in_words(standings: Sequence[Standing]) -> tuple[State, str]:
+    """Give the state of the worst of them, and a reason that tells of each."""
+    state = min((one.state for one in standings), key=_WORST.index)
+    return state, "; ".join(_sentence(one) for one in standings)
+
+
+def warnings(standings: Iterable[Standing]) -> tuple[str, ...]:
+    """Say of which a last good version serves, as a newer one could not be had."""
+    return tuple(one.warning for one in standings if one.warning)
+
+
+def _sentence(one: Standing) -> str:
+    if one.state == "waiting":
+        return f"{one.what}: {one.progress or 'is being looked at'}"
+    if one.state == "failing":
+        return f"{one.what}: none can be used: {one.error}"
+    if one.state == "upgrading":
+        progress = f": {one.progress}" if one.progress else ""
+        meanwhile = f"{one.installed} is in use, " if one.installed else ""
+        return f"{one.what}: {meanwhile}{one.latest} is being got{progress}"
+    at = f", checked at {one.checked_at:%H:%M:%S} UTC" if one.checked_at else ""
+    if one.error:
+        return f"{one.what}: {one.installed} stays in use{at}: {one.error}"
+    is_latest = ", the latest" if one.latest == one.installed else ""
+    return f"{one.what}: {one.installed}{is_latest}{at}"

@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
+
+from supervisor import application_work
+from supervisor.actors.upgrades import UpgradesActor
+from supervisor.application_work import NotObtained, Obtained, Progress
+from supervisor.gateways.application_store import ApplicationStore
+from supervisor.messages import (
+    AnnounceApplication,
+    Application,
+    ApplicationChanged,
+    ApplicationNotOffered,
+    ApplicationOffered,
+    AskApplication,
+    CheckUpgrades,
+    ConfigChanged,
+    UpgradesOrdered,
+)
+from supervisor.proxies import Proxies
+from supervisor.supervision import ChildSpec, Crash, Strategy
+
+MakeWorld = Callable[..., World]
+NEWER = Application("https://github.example/newer", "1" * 64, FILENAME.replace("300", "301"))
+NEWEST = Application("https://github.example/newest", "2" * 64, FILENAME.replace("300", "302"))
+VERIFYING = "the one that is there is being verified"
+
+
+class Disk:
+    """What the worker finds and gets, in its place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.verified: Application | None = None
+        self.failure = ""
+        self.error: Exception | None = None
+        self.obtained: list[Application] = []
+        self.proxies: list[Proxies] = []
+        self.pruned: list[frozenset[str]] = []
+        self.gates: dict[str, threading.Event] = {}
+        monkeypatch.setattr(application_work, "verify_current", self._verify)
+        monkeypatch.setattr(application_work, "obtain", self._obtain)
+        monkeypatch.setattr(application_work, "prune", self._prune)
+
+    def hold(self, call: str) -> threading.Event:
+        """Have calls hang until the returned event is set."""
+        return self.gates.setdefault(call, threading.Event())
+
+    def _enter(self, call: str) -> None:
+        if gate := self.gates.get(call):
+            assert gate.wait(LIMIT_S)
+
+    def _verify(self, _store: ApplicationStore) -> Application | None:
+        self._enter("verify")
+        if self.error:
+            error, self.error = self.error, None
+            raise error
+        return self.verified
+
+    def _obtain(
+        self, _store: ApplicationStore, offer: Application, proxies: Proxies, _progress: Progress
+    ) -> Obtained | NotObtained:
+        self.obtained.append(offer)
+        self.proxies.append(proxies)
+        self._enter("obtain")
+        if self.failure:
+            return NotObtained(offer, self.failure)
+        was_there = self.verified is not None and self.verified.sha256 == offer.sha256
+        self.verified = offer
+        return Obtained(offer, 1.0, was_there)
+
+    def _prune(self, _store: ApplicationStore, in_use: frozenset[str]) -> tuple[str, ...]:
+        self.pruned.append(in_use)
+        return ()
+
+
+class Play:
+    """The actor, between `tokens`, and those that make runners."""
+
+    def __init__(self, world: World, answer: object = None) -> None:
+        self.world = world
+        self.answer: object = answer or ApplicationOffered(APPLICATION)
+        self.asked = 0
+        self.fleet: list[Any] = []
+        self.image: list[Any] = []
+        system = world.system
+        world.run(
+            ChildSpec("tokens", partial(_Tokens.start, system, self)),
+            ChildSpec("upgrades", partial(UpgradesActor.start, system, world.parts)),
+            ChildSpec("image", partial(Inbox.start, system, self.image)),
+            ChildSpec("fleet", partial(Inbox.start, system, self.fleet)),
+            strategy=Strategy.ONE_FOR_ONE,
+        )
+        # Who comes after it asks at its own start.
+        system.directory.tell("upgrades", AnnounceApplication())
+
+    def tell(self, message: object) -> None:
+        self.world.tell("upgrades", message)
+
+    def taken(self, message: object) -> None:
+        """Tell it, and wait until that was taken in."""
+        self.tell(message)
+        eventually(lambda: not self.world.waiting("upgrades"))
+
+    def order(self) -> UpgradesOrdered:
+        ref = self.world.system.directory.ref("upgrades")
+        assert ref
+        ordered: UpgradesOrdered = ref.ask(CheckUpgrades(), timeout=LIMIT_S)
+        return ordered
+
+    def told(self, change: ApplicationChanged) -> None:
+        """Wait until this is the last that the fleet was told."""
+        eventually(lambda: self.fleet[-1:] == [change])
+
+    def has(self, application: Application) -> None:
+        """Wait until it is told that this one is in use, and all is well."""
+        self.told(ApplicationChanged(application))
+        eventually(lambda: not self.looks_now())
+
+    def looks_now(self) -> bool:
+        return self.standing()["progress"] != "" or self.subject().looks != self.asked
+
+    def subject(self) -> Any:
+        return self.world.details("upgrades")["subjects"][0]
+
+    def standing(self) -> Mapping[str, Any]:
+        return dict(vars(self.subject()))
+
+    def look_ends(self, count: int) -> None:
+        eventually(lambda: self.subject().looks == count)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.world.details("upgrades")["warnings"]
+        return found
+
+
+class _Tokens(Inbox):
+    """Answers what it is told to; nothing while that is empty."""
+
+    def __init__(self, system: Any, play: Play) -> None:
+        super().__init__(system, [])
+        self._play = play
+
+    def on_receive(self, message: Any) -> Any:
+        assert isinstance(message, AskApplication)
+        self._play.asked += 1
+        if self._play.answer:
+            self.system.directory.tell("upgrades", self._play.answer)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_what_is_on_the_disk_is_verified_before_it_is_used(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    gate = disk.hold("verify")
+    play = Play(make_world())
+    eventually(lambda: play.fleet == [ApplicationChanged(reason=VERIFYING)])
+    assert play.world.shown("upgrades") == ("waiting", f"runner application: {VERIFYING}")
+    gate.set()
+    play.has(APPLICATION)
+    eventually(lambda: play.image[-1] == ApplicationChanged(APPLICATION))
+    assert disk.pruned == []
+    words = "runner application: 2.300.0, the latest, checked at 00:00:00 UTC"
+    eventually(lambda: play.world.shown("upgrades") == ("ready", words))
+
+
+def test_the_first_application_is_got_and_then_told(make_world: MakeWorld, disk: Disk) -> None:
+    gate = disk.hold("obtain")
+    play = Play(make_world())
+    play.told(ApplicationChanged(reason="2.300.0 is being got"))
+    assert play.world.shown("upgrades")[0] == "upgrading"
+    gate.set()
+    play.has(APPLICATION)
+    assert disk.obtained == [APPLICATION]
+
+
+def test_a_newer_one_is_got_while_the_one_in_use_serves(make_world: MakeWorld, disk: Disk) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world())
+    play.has(APPLICATION)
+    gate = disk.hold("obtain")
+    play.answer = ApplicationOffered(NEWER)
+    play.tell(CheckUpgrades())
+    words = "runner application: 2.300.0 is in use, 2.301.0 is being got"
+    eventually(lambda: play.world.shown("upgrades")[1].startswith(words))
+    play.told(ApplicationChanged(APPLICATION))
+    gate.set()
+    play.has(NEWER)
+    eventually(lambda: disk.pruned == [frozenset({NEWER.sha256})])
+    assert play.warnings == ()
+
+
+def test_it_is_looked_for_at_each_interval(make_world: MakeWorld, disk: Disk) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world(upgrade_interval="2m"))
+    play.has(APPLICATION)
+    play.world.clock.advance(119)
+    assert play.asked == 1
+    play.answer = ApplicationOffered(NEWER)
+    play.world.clock.advance(1)
+    play.has(NEWER)
+    assert play.asked == 2
+
+
+def test_a_look_that_another_has_just_had_is_put_off_and_not_forgotten(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world())
+    play.has(APPLICATION)
+    play.world.clock.advance(4)
+    play.taken(CheckUpgrades(fresh_s=10))
+    play.world.clock.advance(5)
+    play.taken(CheckUpgrades(fresh_s=10))
+    assert play.asked == 1
+    play.world.clock.advance(1)
+    play.look_ends(2)
+    play.world.clock.advance(10)
+    play.tell(CheckUpgrades(fresh_s=10))
+    play.look_ends(3)
+
+
+def test_an_order_that_comes_during_a_look_is_carried_out_after_it(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    gate = disk.hold("obtain")
+    play = Play(make_world())
+    eventually(lambda: disk.obtained == [APPLICATION])
+    ordered = play.order()
+    assert ordered.done_by == {"runner application": 2}
+    assert ordered.incarnation == play.world.details("upgrades")["incarnation"]
+    play.answer = ApplicationOffered(NEWER)
+    gate.set()
+    play.has(NEWER)
+    play.look_ends(2)
+
+
+def test_a_failure_leaves_the_last_good_one_in_use_with_a_warning(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "2.301.0 has another SHA-256 than GitHub says"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    warning = f"runner application 2.300.0 stays in use: {disk.failure}"
+    eventually(lambda: play.warnings == (warning,))
+    assert play.world.shown("upgrades")[0] == "ready"
+    play.told(ApplicationChanged(APPLICATION))
+    standing = play.standing()
+    assert (standing["installed"], standing["latest"]) == ("2.300.0", "2.301.0")
+
+
+def test_a_failure_is_tried_again_ever_more_seldom_and_warned_of_once(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "the disk is full"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    for tries, wait_s in enumerate((15, 30, 60, 120, 240, 480, 600, 600), start=1):
+        play.look_ends(tries)
+        play.world.clock.advance(wait_s - 0.1)
+        assert len(disk.obtained) == tries
+        play.world.clock.advance(0.1)
+    play.look_ends(9)
+    logged = [line for line in play.world.logged if "the disk is full" in line]
+    assert len(logged) == 1
+    disk.failure = ""
+    play.world.clock.advance(600)
+    play.has(NEWER)
+    assert play.warnings == ()
+
+
+def test_looks_at_jobs_do_not_repeat_a_download_that_has_just_failed(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "the disk is full"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    play.world.clock.advance(14)
+    play.tell(CheckUpgrades(fresh_s=10))
+    play.look_ends(2)
+    assert disk.obtained == [NEWER]
+    assert play.warnings != ()
+    play.world.clock.advance(1)
+    play.look_ends(3)
+    assert disk.obtained == [NEWER, NEWER]
+
+
+@pytest.mark.parametrize("order", [CheckUpgrades(), ConfigChanged])
+def test_an_order_and_other_settings_have_a_failed_download_tried_at_once(
+    make_world: MakeWorld, disk: Disk, order: Any
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "the proxy refuses"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    disk.failure = ""
+    config = play.world.parts.settings.config
+    play.tell(order if isinstance(order, CheckUpgrades) else order(config))
+    play.has(NEWER)
+
+
+def test_another_offer_is_tried_at_once(make_world: MakeWorld, disk: Disk) -> None:
+    disk.verified, disk.failure = APPLICATION, "it is no archive"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    disk.failure = ""
+    play.answer = ApplicationOffered(NEWEST)
+    play.world.clock.advance(10)
+    play.tell(CheckUpgrades(fresh_s=10))
+    play.has(NEWEST)
+    assert disk.obtained == [NEWER, NEWEST]
+
+
+def test_a_release_that_is_withdrawn_is_no_failure_any_more(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "it is no archive"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    eventually(lambda: play.warnings)
+    play.answer = ApplicationOffered(APPLICATION)
+    play.tell(CheckUpgrades())
+    play.look_ends(2)
+    assert play.warnings == ()
+
+
+def test_none_can_be_used_where_the_first_one_fails(make_world: MakeWorld, disk: Disk) -> None:
+    disk.failure = "it has another SHA-256 than GitHub says"
+    play = Play(make_world())
+    play.told(ApplicationChanged(reason=disk.failure))
+    words = f"runner application: none can be used: {disk.failure}"
+    eventually(lambda: play.world.shown("upgrades") == ("failing", words))
+    assert play.warnings == ()
+
+
+def test_the_failure_is_still_told_while_it_is_tried_again(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.failure = "it is no archive"
+    play = Play(make_world())
+    play.look_ends(1)
+    gate = disk.hold("obtain")
+    play.world.clock.advance(15)
+    eventually(lambda: len(disk.obtained) == 2)
+    assert play.world.shown("upgrades")[0] == "failing"
+    gate.set()
+    play.look_ends(2)
+
+
+def test_an_offer_without_checksum_keeps_the_last_good_one_with_a_warning(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world(), ApplicationNotOffered("GitHub gives no SHA-256 for 2.301.0"))
+    play.look_ends(1)
+    warning = "runner application 2.300.0 stays in use: GitHub gives no SHA-256 for 2.301.0"
+    assert play.warnings == (warning,)
+    play.told(ApplicationChanged(APPLICATION))
+
+
+def test_an_outage_of_github_is_no_warning_as_others_tell_of_it(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world(), ApplicationNotOffered("GitHub is away", outage=True))
+    play.look_ends(1)
+    assert play.warnings == ()
+    shown = "runner application: 2.300.0 stays in use: GitHub is away"
+    assert play.world.shown("upgrades") == ("ready", shown)
+
+
+def test_without_one_an_outage_is_why_none_can_be_used(make_world: MakeWorld, disk: Disk) -> None:
+    play = Play(make_world(), ApplicationNotOffered("GitHub is away", outage=True))
+    eventually(lambda: play.world.shown("upgrades")[0] == "failing")
+    play.told(ApplicationChanged(reason="GitHub is away"))
+    play.answer = ApplicationOffered(APPLICATION)
+    play.world.clock.advance(15)
+    play.has(APPLICATION)
+
+
+def test_guests_are_given_the_address_that_github_offers_now(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    elsewhere = replace(APPLICATION, url="https://ghe.example/runner.tar.gz")
+    play = Play(make_world(), ApplicationOffered(elsewhere))
+    play.has(elsewhere)
+    assert disk.pruned == []
+
+
+def test_it_is_got_through_the_configured_proxies(make_world: MakeWorld, disk: Disk) -> None:
+    play = Play(make_world(http_proxy="http://proxy.example:3128"))
+    play.has(APPLICATION)
+    assert disk.proxies == [play.world.parts.settings.config.proxies]
+
+
+def test_an_actor_that_crashed_verifies_again_what_is_there(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world())
+    play.has(APPLICATION)
+    before = play.order().incarnation
+    play.tell(Crash("a test"))
+    eventually(lambda: ApplicationChanged(reason=VERIFYING) in play.fleet[1:])
+    eventually(lambda: play.fleet[-1] == ApplicationChanged(APPLICATION))
+    assert play.order().incarnation != before
+
+
+def test_a_fault_of_the_worker_is_a_crash_and_what_follows_is_right(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.error = APPLICATION, ValueError("a fault of ours")
+    play = Play(make_world())
+    play.told(ApplicationChanged(APPLICATION))
