@@ -28,6 +28,7 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
@@ -208,6 +209,8 @@ def make_parts(config: Config) -> Parts:
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
+        packages=PackageEnvironments(config.state_directory / "policy-package"),
+        installing=Workers("installing", 1),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
     )

@@ -234,7 +234,7 @@ class CheckOrdered:
 
 @dataclass(frozen=True)
 class PolicyPackageChanged:
-    """The environment that the policy service is to run from has changed. Told to the policy's actor.
+    """The environment that the policy service is to run from has changed.
 
     Attributes:
         environment: its directory; empty if there is none that is good.

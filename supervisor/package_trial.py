@@ -50,8 +50,8 @@ def try_out(config: Config, python: Path) -> Tried:
     """Start what is installed for a Python, with tokens of its own, and see whether it answers.
 
     It must know its own tokens and refuse others, which its process sees to before it answers.
-    That it can't ask GitHub is no fault of its own: it says so, as a service that works does. Whether
-    that counts depends on what another says at that time.
+    That it can't ask GitHub is no fault of its own: it says so, as a service that works does.
+    Whether that counts depends on what another says at that time.
 
     Args:
         config: in force.

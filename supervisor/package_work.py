@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from loguru import logger
+
 from supervisor.config import Config, ConfigError
 from supervisor.gateways.environments import (
     Environment,
@@ -137,17 +139,27 @@ class PackageWork:
         return try_out(self.config, path / "bin" / "python")
 
 
-def fall_back(
-    environments: PackageEnvironments, failed: Path
-) -> tuple[Release, Environment] | None:
-    """Go back to the version before one that has failed in use; it is not taken again as it is.
+@dataclass(frozen=True)
+class FellBack:
+    """The version before one that has failed in use is in use again.
+
+    Attributes:
+        failed: what has failed.
+        environment: what is in use now.
+        reason: how it has failed.
+    """
+
+    failed: Release
+    environment: Environment
+    reason: str
+
+
+def fall_back(environments: PackageEnvironments, failed: Path, reason: str) -> FellBack | None:
+    """Go back to the version before one that has failed in use.
 
     Returns:
-        What has failed, and what is in use now; None if there is nothing to go back to, or the one
-        that has failed is not in use.
-
-    Raises:
-        OSError: it can't be switched to.
+        What was done; None if there is nothing to go back to, or the one that has failed is not in
+        use any more.
     """
     current = environments.current()
     if current is None or current.path != failed:
@@ -155,5 +167,9 @@ def fall_back(
     before = environments.previous(current)
     if before is None:
         return None
-    environments.switch(before)
-    return current.release, before
+    try:
+        environments.switch(before)
+    except OSError as error:
+        logger.error("can't go back to {}: {}", before.release, error.strerror)
+        return None
+    return FellBack(current.release, before, reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from supervisor.config import Config
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
@@ -80,6 +81,8 @@ class Parts:
         policy: the policy service's address and process, which outlive its actor.
         tokens: one-time tokens that guests show to the policy service.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
+        packages: environments of the package that the policy service is run from, if it is.
+        installing: installs and tries another version of it; apart, as that takes minutes.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
     """
 
@@ -105,5 +108,7 @@ class Parts:
     upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
+    packages: PackageEnvironments
+    installing: Workers
     serving: Workers
     examining: Workers

@@ -20,6 +20,7 @@ from supervisor.config import Config, parse
 from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
 from supervisor.gateways.names import Names
@@ -439,6 +440,8 @@ class World:
             upgrading=Workers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
+            packages=PackageEnvironments(self.state / "policy-package"),
+            installing=Workers("installing", 1),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
         )

@@ -56,7 +56,7 @@ class PolicyPackage:
         return self._told.reason if self._told else "the policy package has not been looked at yet"
 
     def ill(self, reason: str) -> None:
-        """Hear that the service fails: of a version that is new, those are told who can change it."""
+        """Hear that the service fails; of a new version, tell those who can change it."""
         if self._told and self._system.clock.monotonic() < self._proving_until:
             self._proving_until = 0.0
             failed = PolicyPackageFailed(self._told.environment, reason)

@@ -2,16 +2,21 @@
 
 import secrets
 
-from supervisor.actors.application_upgrade import ApplicationUpgrade, LookDue, Verified
+from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
+from supervisor.actors.package_upgrade import PackageUpgrade
+from supervisor.actors.upgrade_schedule import LookDue, Subject
 from supervisor.application_work import NotObtained, Obtained
 from supervisor.messages import (
     AnnounceApplication,
+    AnnouncePolicyPackage,
     ApplicationNotOffered,
     ApplicationOffered,
     CheckUpgrades,
     ConfigChanged,
+    PolicyPackageFailed,
     UpgradesOrdered,
 )
+from supervisor.package_work import FellBack, PackageNotReady, PackageReady
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.upgrades import in_words, warnings
@@ -35,8 +40,13 @@ class UpgradesActor(Actor):
         super().__init__(system)
         # An earlier incarnation had other counts.
         self._incarnation = secrets.token_hex(4)
-        self._application = ApplicationUpgrade(parts, system, self.actor_ref, self.tell_after)
-        self._subjects = (self._application,)
+        surroundings = (parts, system, self.actor_ref, self.tell_after)
+        self._application = ApplicationUpgrade(*surroundings)
+        self._package: PackageUpgrade | None = None
+        self._subjects: tuple[Subject, ...] = (self._application,)
+        if parts.settings.config.policy.mode == "package":  # it stays so while the daemon runs
+            self._package = PackageUpgrade(*surroundings)
+            self._subjects += (self._package,)
         self._refresh: Timer | None = None
 
     def on_start(self) -> None:
@@ -74,6 +84,28 @@ class UpgradesActor(Actor):
     ) -> None:
         self._application.take(news)
         self._show()
+
+    @handles(AnnouncePolicyPackage)
+    def _announce_package(self, _message: AnnouncePolicyPackage) -> None:
+        if self._package:
+            self._package.announce()
+
+    @handles(PackageReady, PackageNotReady)
+    def _package_news(self, news: PackageReady | PackageNotReady) -> None:
+        if self._package:
+            self._package.take(news)
+            self._show()
+
+    @handles(PolicyPackageFailed)
+    def _package_failed(self, message: PolicyPackageFailed) -> None:
+        if self._package:
+            self._package.failed(message)
+
+    @handles(FellBack)
+    def _fell_back(self, news: FellBack) -> None:
+        if self._package:
+            self._package.fell_back(news)
+            self._show()
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:

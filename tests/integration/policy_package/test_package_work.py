@@ -11,7 +11,7 @@ from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, repository, serving_index, tools, wheel
 
 from supervisor import package_trial
-from supervisor.package_work import PackageNotReady, PackageReady, fall_back
+from supervisor.package_work import FellBack, PackageNotReady, PackageReady, fall_back
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -88,11 +88,11 @@ def test_a_version_that_can_not_be_had_is_said_in_pips_words(stand: Stand) -> No
 def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
     first = installed(stand)
     second = installed(stand, "1.1")
-    assert fall_back(stand.environments, first.environment.path) is None  # it is not in use
-    found = fall_back(stand.environments, second.environment.path)
-    assert found == (second.environment.release, first.environment)
+    assert fall_back(stand.environments, first.environment.path, "ill") is None  # it is not in use
+    found = fall_back(stand.environments, second.environment.path, "ill")
+    assert found == FellBack(second.environment.release, first.environment, "ill")
     assert stand.version == f"{NAME} 1.0"
-    assert fall_back(stand.environments, first.environment.path) is None
+    assert fall_back(stand.environments, first.environment.path, "ill") is None
 
 
 def test_old_versions_go_but_none_that_something_runs_from(stand: Stand) -> None:
