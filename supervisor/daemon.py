@@ -29,6 +29,7 @@ from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.host_packages import HostPackages
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
@@ -211,6 +212,8 @@ def make_parts(config: Config) -> Parts:
         tokens=TokenDesk(),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
         installing=Workers("installing", 1),
+        host=HostPackages(),
+        inspecting=Workers("inspecting", 1),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
     )

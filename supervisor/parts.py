@@ -8,6 +8,7 @@ from supervisor.config import Config
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.host_packages import HostPackages
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
@@ -83,6 +84,8 @@ class Parts:
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
         packages: environments of the package that the policy service is run from, if it is.
         installing: installs and tries another version of it; apart, as that takes minutes.
+        host: what is installed on this host.
+        inspecting: looks at it; apart, as LXD may hang.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
     """
 
@@ -110,5 +113,7 @@ class Parts:
     tokens: TokenDesk
     packages: PackageEnvironments
     installing: Workers
+    host: HostPackages
+    inspecting: Workers
     serving: Workers
     examining: Workers

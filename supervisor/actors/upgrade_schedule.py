@@ -81,11 +81,13 @@ class Schedule:
             return
         if self._next:
             self._next.cancel()
-        wanted_at = self.looks.wanted_at
-        at = self._again_at if wanted_at is None else wanted_at
-        if self.looks.done:
-            at = min(at, self._again_at)
-        self._next = self._tell_after(max(0.0, at - self._now()), LookDue(self._subject))
+            self._next = None
+        now, wanted_at = self._now(), self.looks.wanted_at
+        if self.looks.is_due(now):
+            self._subject.look()
+        else:
+            at = self._again_at if wanted_at is None else min(wanted_at, self._again_at)
+            self._next = self._tell_after(max(0.0, at - now), LookDue(self._subject))
 
     def _now(self) -> float:
         return self._clock.monotonic()

@@ -3,9 +3,11 @@
 import secrets
 
 from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
+from supervisor.actors.host_upgrade import HostUpgrade
 from supervisor.actors.package_upgrade import PackageUpgrade
 from supervisor.actors.upgrade_schedule import LookDue, Subject
 from supervisor.application_work import NotObtained, Obtained
+from supervisor.host_work import HostLooked
 from supervisor.messages import (
     AnnounceApplication,
     AnnouncePolicyPackage,
@@ -43,7 +45,8 @@ class UpgradesActor(Actor):
         surroundings = (parts, system, self.actor_ref, self.tell_after)
         self._application = ApplicationUpgrade(*surroundings)
         self._package: PackageUpgrade | None = None
-        self._subjects: tuple[Subject, ...] = (self._application,)
+        self._host = HostUpgrade(*surroundings)
+        self._subjects: tuple[Subject, ...] = (self._application, self._host)
         if parts.settings.config.policy.mode == "package":  # it stays so while the daemon runs
             self._package = PackageUpgrade(*surroundings)
             self._subjects += (self._package,)
@@ -107,6 +110,11 @@ class UpgradesActor(Actor):
             self._package.fell_back(news)
             self._show()
 
+    @handles(HostLooked)
+    def _host_looked(self, found: HostLooked) -> None:
+        self._host.take(found)
+        self._show()
+
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
@@ -126,6 +134,7 @@ class UpgradesActor(Actor):
             reason,
             subjects=standings,
             warnings=warnings(standings),
+            reboot_for=self._host.reboot_for,
             incarnation=self._incarnation,
         )
         if state == "upgrading" and self._refresh is None:
