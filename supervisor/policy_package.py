@@ -23,7 +23,12 @@ DEFAULT_APP = "repo_policy_compliance.blueprint:repo_policy_compliance"
 """canonical/repo-policy-compliance's: a blueprint of Flask's, as its package has no application."""
 
 _TOOLS = frozenset({"gunicorn", "pip", "setuptools", "wheel"})
-_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?([ ,<>=!~*+.A-Za-z0-9-]*)")
+_SPECIFIER = r"(?:[<>=!~]=|===|<|>) *[A-Za-z0-9][A-Za-z0-9.*+!_-]*"
+_NAMED = re.compile(
+    rf"[A-Za-z0-9][A-Za-z0-9._-]*(?: *\[[A-Za-z0-9._, -]*\])?"
+    rf" *(?:{_SPECIFIER}(?: *, *{_SPECIFIER})*)?"
+)
+"""A package's name with versions, as PEP 508 has it, without markers; no option of pip's."""
 _ADDRESS = re.compile(r"[!-~]+")
 _SCHEMES = frozenset({"https", "file", "git+https", "git+ssh", "git+file"})
 _UNQUOTED = re.compile(r"[!$%&()*+,./:;<=>?@A-Z\[\]^_`a-z{|}~0-9-]+")

@@ -15,7 +15,14 @@ from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
 from supervisor.gateways.policy_service import _Run
-from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyChanged
+from supervisor.messages import (
+    AnnouncePolicy,
+    AnnouncePolicyPackage,
+    ConfigChanged,
+    PolicyChanged,
+    PolicyPackageChanged,
+    PolicyPackageFailed,
+)
 from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.token_desk import Signer
@@ -446,3 +453,85 @@ def test_guests_who_take_tokens_do_not_hurry_a_service_elsewhere_that_fails(
     world.tell("policy", AnnouncePolicy())
     eventually(lambda: told[-1] == told[-2])
     assert service.examinations == before
+
+
+# A package of pip's
+
+PACKAGE = {"mode": "package", "package": "demo"}
+ONE, TWO = (PolicyPackageChanged(f"/e/{n}", f"demo {n}.0") for n in (1, 2))
+
+
+def hosted(world: World) -> tuple[list[Any], list[Any]]:
+    told: list[Any] = []
+    upgrades: list[Any] = []
+    world.run(
+        ChildSpec("fleet", partial(Inbox.start, world.system, told)),
+        ChildSpec("upgrades", partial(Inbox.start, world.system, upgrades)),
+        ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts)),
+    )
+    eventually(lambda: upgrades == [AnnouncePolicyPackage()])
+    return told, upgrades
+
+
+def test_no_package_means_no_runner_and_says_why(make_world: MakeWorld, service: Service) -> None:
+    world = make_world(policy=PACKAGE)
+    told, _ = hosted(world)
+    assert world.shown("policy") == ("waiting", "the policy package has not been looked at yet")
+    world.tell("policy", PolicyPackageChanged(reason="pip: no such thing"))
+    reason = "policy.package: pip: no such thing"
+    eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason)])
+    assert service.processes == []
+    world.tell("policy", ONE)
+    eventually(lambda: told[-1] == WELL)
+    assert service.programs[-1][0] == "/e/1/bin/python"
+    assert world.details("policy")["version"] == "demo 1.0"
+
+
+def test_another_version_that_fails_at_first_is_given_back(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=PACKAGE)
+    told, upgrades = hosted(world)
+    world.tell("policy", ONE)
+    eventually(lambda: told[-1:] == [WELL])
+    service.again = True
+    world.tell("policy", TWO)
+    eventually(lambda: len(service.processes) == 2)
+    let_pass(world, lambda: world.details("policy")["version"] == "demo 2.0")
+    service.trouble = "it has lost its mind"
+    failed = PolicyPackageFailed("/e/2", "it has lost its mind")
+    let_pass(world, lambda: upgrades[1:] == [failed], 1)
+    let_pass(world, lambda: service.examinations > 8, 1)
+    assert upgrades[1:] == [failed]  # once
+
+
+def test_one_that_fails_after_a_while_or_from_the_start_is_kept(
+    make_world: MakeWorld, service: Service
+) -> None:
+    """It may be GitHub that fails; and there may be nothing to go back to."""
+    world = make_world(policy=PACKAGE)
+    told, upgrades = hosted(world)
+    service.trouble = "GitHub is away"
+    world.tell("policy", ONE)
+    eventually(lambda: told and not told[-1].healthy)
+    service.trouble = ""
+    let_pass(world, lambda: told[-1] == WELL, 1)
+    service.again = True
+    world.tell("policy", TWO)
+    eventually(lambda: len(service.processes) == 2)
+    before = world.clock.monotonic()
+    let_pass(world, lambda: world.clock.monotonic() - before > 301, 5)
+    service.trouble = "GitHub is away"
+    let_pass(world, lambda: not told[-1].healthy, 1)
+    assert upgrades == [AnnouncePolicyPackage()]
+
+
+def test_a_package_that_is_gone_leaves_what_runs(make_world: MakeWorld, service: Service) -> None:
+    world = make_world(policy=PACKAGE)
+    told, _ = hosted(world)
+    world.tell("policy", ONE)
+    eventually(lambda: told == [WELL])
+    world.tell("policy", PolicyPackageChanged(reason="it is being installed"))
+    warning = "policy.package: it is being installed"
+    let_pass(world, lambda: world.details("policy")["warnings"] == (warning,))
+    assert told == [WELL]
