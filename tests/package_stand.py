@@ -17,7 +17,7 @@ class Stand:
 
     def __init__(self, root: Path) -> None:
         self.links = root / "wheels"
-        self.links.mkdir()
+        self.links.mkdir(exist_ok=True)
         self.state = root / "state"
         self.environments = PackageEnvironments(self.state / "policy-package")
         self.refused: set[str] = set()

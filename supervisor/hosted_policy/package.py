@@ -120,8 +120,10 @@ class Package:
             self._began = monotonic()
             try:
                 future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it is handed to who has asked
+            except Exception as error:  # noqa: BLE001 - it is handed to who has asked
                 future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - nor may it end this thread, or another
+                future.set_exception(PackageFault(f"it wants to end: {type(error).__name__}"))
             finally:
                 self._began = None
 
