@@ -15,6 +15,7 @@ from supervisor.hosted_policy.package import Answer, Busy, Package
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_service.used_tokens import UsedTokens
 from supervisor.policy_tokens import Claim, verify
+from supervisor.scope import is_within
 
 _EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch", "default", "always-fail")
 CHECKS = {f"/{event}/check-run": event for event in _EVENTS} | {"/check-run": "pull_request"}
@@ -37,13 +38,20 @@ class Front:
         secrets: that may have signed a token.
         used: knows which tokens have been used.
         log: takes the decisions.
+        scope: the owner or the repository whose jobs alone may run; None for any.
     """
 
     def __init__(
-        self, package: Package, secrets: tuple[bytes, ...], used: UsedTokens, log: DecisionLog
+        self,
+        package: Package,
+        secrets: tuple[bytes, ...],
+        used: UsedTokens,
+        log: DecisionLog,
+        scope: str | None = None,
     ) -> None:
         self._package = package
         self._secrets = secrets
+        self._scope = scope
         self._used = used
         self._log = log
         self._health = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the package has not been asked")
@@ -104,19 +112,15 @@ class Front:
         if isinstance(body, Answer):
             return body
         began, now = monotonic(), datetime.now(timezone.utc)
-        try:
-            answer = self._package.check(path, body, _CHECK_LIMIT_S)
-        except Exception as error:  # noqa: BLE001 - of the package's own kinds
-            answer = _error(str(error) or type(error).__name__)
+        repository = _repository(body)
+        answer = self._judge(path, body, repository)
         is_pass = answer.status == HTTPStatus.NO_CONTENT
-        if answer.status < HTTPStatus.BAD_REQUEST and not is_pass:
-            answer = _error(f"the package answers {answer.status}")
         is_fail = answer.status == HTTPStatus.FORBIDDEN
         self._log.write(
             Decision(
                 time=now,
                 runner=claim.runner,
-                repository=_repository(body),
+                repository=repository,
                 event=CHECKS[path],
                 verdict="pass" if is_pass else "fail" if is_fail else "error",
                 reason="" if is_pass else answer.text[:_LONGEST_REASON],
@@ -124,6 +128,19 @@ class Front:
                 github_calls=0,
             )
         )
+        return answer
+
+    def _judge(self, path: str, body: bytes, repository: str) -> Answer:
+        """Say whether a job may run: 204 if it may, and an error in any other case."""
+        if not is_within(repository, self._scope):
+            words = f"these runners serve {self._scope}, and no other's jobs"
+            return Answer(HTTPStatus.FORBIDDEN, words.encode())
+        try:
+            answer = self._package.check(path, body, _CHECK_LIMIT_S)
+        except Exception as error:  # noqa: BLE001 - of the package's own kinds
+            return _error(str(error) or type(error).__name__)
+        if answer.status < HTTPStatus.BAD_REQUEST and answer.status != HTTPStatus.NO_CONTENT:
+            return _error(f"the package answers {answer.status}")
         return answer
 
     def _runner(self, environ: Environ) -> Claim | None:

@@ -70,8 +70,9 @@ class _Application(BaseApplication):  # type: ignore[misc]
         except PackageFault as error:
             os.pwrite(self._words, str(error)[:_LONGEST_REASON].encode(), 0)
             sys.exit(Arbiter.APP_LOAD_ERROR)
-        log = DecisionLog(self._settings.decisions)
-        return Front(package, self._settings.token_secrets, self._used, log)
+        told = self._settings
+        log = DecisionLog(told.decisions)
+        return Front(package, told.token_secrets, self._used, log, told.scope)
 
 
 class _Master(Master):

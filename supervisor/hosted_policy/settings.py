@@ -20,6 +20,7 @@ class Settings:
         state_directory: where used tokens are kept.
         policy: the policy document; None for the package's usual policy.
         decisions: the file that decisions are logged in.
+        scope: the owner or the repository whose jobs alone may run; None for any.
     """
 
     app: str
@@ -29,6 +30,7 @@ class Settings:
     state_directory: Path
     policy: Any
     decisions: Path
+    scope: str | None = None
 
 
 def parse(text: str) -> Settings:
@@ -42,6 +44,7 @@ def parse(text: str) -> Settings:
         state_directory=Path(given["state_directory"]),
         policy=given["policy"],
         decisions=Path(given["decisions"]),
+        scope=given["scope"],
     )
 
 

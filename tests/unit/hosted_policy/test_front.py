@@ -206,6 +206,12 @@ def test_a_check_that_takes_too_long_is_a_no_and_harms_no_other(
     assert app.paths.count("/push/check-run") == 1  # who was given up is not asked for
 
 
+def test_nobody_elses_job_may_run(app: App, guest: Guest) -> None:
+    guest.front._scope = "acme"
+    assert guest.check() == (403, "these runners serve acme, and no other's jobs")
+    assert "/push/check-run" not in app.paths
+
+
 def test_its_health_is_asked_for_seldom(app: App, guest: Guest) -> None:
     app.answers["/health"] = lambda: (500, b"GitHub is away")
     assert guest.ask("GET", "/health") == (500, "GitHub is away")
