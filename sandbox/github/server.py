@@ -206,6 +206,10 @@ class SandboxGitHub(Staging):
         """
         return self._offer.releases.publish(tarball, sha256)
 
+    def offered(self, architecture: str) -> Release | None:
+        """Return the release that is offered for an architecture, in GitHub's words."""
+        return self._offer.releases.offered(architecture)
+
     def downloads(self) -> tuple[Call, ...]:
         """Return the requests for tarballs, whole (200) or in part (206), in their order."""
         return self._downloads.calls()

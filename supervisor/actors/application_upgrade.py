@@ -61,7 +61,7 @@ class ApplicationUpgrade:
         self._tell_after = tell_after
         self.looks = Looks()
         self._attempts = Attempts()
-        self._is_verified = False
+        self._is_verified = self._is_asked = False
         self._current: Application | None = None
         self._offer: Application | None = None
         self._checked_at: datetime | None = None
@@ -89,6 +89,8 @@ class ApplicationUpgrade:
         """
         if not order.fresh_s:
             self._attempts = Attempts()
+        elif self._unasked:
+            return  # who refuses, or is away, is not asked at each job
         logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
         self.looks = self.looks.order(self._now(), order.fresh_s)
         if not self.looks.under_way:
@@ -99,7 +101,11 @@ class ApplicationUpgrade:
         if not self.looks.under_way:
             self.looks = self.looks.begin(self._now())
             if self._is_verified:  # or else the first look has still to ask
-                self._system.directory.tell("tokens", AskApplication())
+                self._ask()
+
+    def _ask(self) -> None:
+        self._is_asked = True
+        self._system.directory.tell("tokens", AskApplication())
 
     def _end_look(self) -> None:
         self.looks = self.looks.end()
@@ -136,13 +142,9 @@ class ApplicationUpgrade:
         if isinstance(news, Verified):
             self._is_verified = True
             self._current = news.application
-            self._system.directory.tell("tokens", AskApplication())
-        elif isinstance(news, ApplicationOffered):
-            self._offered(news.application)
-        elif isinstance(news, ApplicationNotOffered):
-            self._unasked = news
-            self._asked_in_vain += 1
-            self._end_look()
+            self._ask()
+        elif isinstance(news, (ApplicationOffered, ApplicationNotOffered)):
+            self._answered(news)
         else:
             self._progress = None
             if isinstance(news, Obtained):
@@ -153,6 +155,17 @@ class ApplicationUpgrade:
             self._end_look()
         self._warn()
         self._tell_of_changes()
+
+    def _answered(self, news: ApplicationOffered | ApplicationNotOffered) -> None:
+        if not self._is_asked:
+            return  # an incarnation before this one has asked
+        self._is_asked = False
+        if isinstance(news, ApplicationOffered):
+            self._offered(news.application)
+        else:
+            self._unasked = news
+            self._asked_in_vain += 1
+            self._end_look()
 
     def _offered(self, offer: Application) -> None:
         self._unasked, self._asked_in_vain = None, 0

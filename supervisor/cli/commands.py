@@ -262,6 +262,8 @@ def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
 
     The daemon does so by itself, too. With --wait it ends when that is done.
     """
+    if wait and not now:
+        raise click.UsageError("--wait: nothing is ordered to wait for; add --now")
     client = ControlClient(socket)
     if now:
         order = client.post("/v1/upgrades")

@@ -56,8 +56,10 @@ class ApplicationStore:
     # What is there
 
     def current(self) -> Application | None:
-        """Give the one that was switched to; None if there is none, or none that is whole."""
+        """Give the one that was switched to; None if there is none, or none that can be trusted."""
         with suppress(OSError):
+            if distrust(self._directory.absolute()):
+                return None
             return self._offer(str((self._directory / _CURRENT).readlink()))
         return None
 

@@ -88,6 +88,7 @@ def _members(source: _Unpacked) -> Iterator[tarfile.TarInfo]:
     archive = tarfile.TarFile(fileobj=source, mode="r")  # type: ignore[arg-type]
     while member := archive.next():
         yield member
+        source.allow_header()
         # It would keep them all, with headers that can be large.
         archive.members.clear()  # type: ignore[attr-defined]
 
@@ -99,16 +100,25 @@ class _Unpacked:
         self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
         self._most = min(_MOST_BYTES, max(_ALWAYS_FINE, packed_bytes * _MOST_FOLD))
         self._offset = 0
+        self._allowed = _LARGEST_HEADER
         self.last = b""
         """What was read last."""
+
+    def allow_header(self) -> None:
+        """Let the next member have its header: what it says of its own size is not believed."""
+        self._allowed = _LARGEST_HEADER
 
     def tell(self) -> int:
         return self._offset
 
     def read(self, size: int) -> bytes:
-        # Headers alone are read at once; how large one says it is decides who has written it.
-        if not 0 <= size <= _LARGEST_HEADER:
+        # Nothing but headers is asked for; the rest is passed over.
+        self._allowed -= size
+        if size < 0 or self._allowed < 0:
             raise _Refused("it has a header that is too large")
+        return self._next(size)
+
+    def _next(self, size: int) -> bytes:
         self.last = self._gzip.read(size)
         self._offset += len(self.last)
         if self._offset > self._most:
@@ -120,12 +130,12 @@ class _Unpacked:
     def seek(self, offset: int) -> None:
         if offset < self._offset:
             raise _Refused("it has a size that is none")
-        while self._offset < offset and self.read(min(_PIECE, offset - self._offset)):
+        while self._offset < offset and self._next(min(_PIECE, offset - self._offset)):
             pass
 
     def expect_nothing_more(self) -> None:
         # Some programs would read on where others have seen the end.
-        while piece := self.read(_PIECE):
+        while piece := self._next(_PIECE):
             if piece.strip(b"\0"):
                 raise _Refused("it goes on after its end")
 
@@ -136,9 +146,12 @@ class _Contents:
 
     kinds: dict[str, str]
     executable: set[str]
+    members: int = 0
 
     def take(self, member: tarfile.TarInfo) -> None:
-        if len(self.kinds) > _MOST_MEMBERS:
+        self.members += 1
+        # There are directories that no member stands for, and members for one directory.
+        if max(self.members, len(self.kinds)) > _MOST_MEMBERS:
             raise _Refused(f"it holds more than {_MOST_MEMBERS:,} files")
         kind = _kind(member)
         name = _name(member.name)
@@ -188,6 +201,8 @@ def _kind(member: tarfile.TarInfo) -> str:
 
 def _name(written: str) -> str:
     """Read a name as a path below the archive's root; that itself is empty."""
+    if not written:  # of "/", tarfile shows nothing
+        raise _Refused("it holds what has no name")
     if written.startswith("/"):
         raise _Refused(f"{_quoted(written)} is an absolute path")
     parts = [part for part in written.split("/") if part not in {"", "."}]
@@ -213,7 +228,7 @@ def _check_symlink(name: str, target: str) -> None:
     is_inside = ups <= name.count("/") and ".." not in parts[ups:]
     if not target or target.startswith("/") or not is_inside:
         raise _Refused(f"{_quoted(name)} is a link that leads out of it, to {_quoted(target)}")
-    _name("/".join(parts[ups:]))
+    _name("/".join(parts[ups:]) or ".")
 
 
 def _quoted(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.application import VERSION
 from tests.e2e.world import run_cli, wait_until, walk
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 NOBODY = 65534
 FIXED = {
     "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
-    "filters",
+    "filters", "upgrades",
     "core", "control",
 }  # fmt: skip
 
@@ -68,6 +69,14 @@ def test_a_reconcile_can_be_ordered(running: World) -> None:
     assert running.daemon.cli("reconcile").returncode == 0
     running.hits(listing)
     running.github.faults.clear()
+
+
+def test_what_is_kept_current_is_shown_and_looked_for_on_order(running: World) -> None:
+    shown = running.daemon.cli("upgrades")
+    assert (shown.returncode, shown.stdout.count(VERSION)) == (0, 2)
+    looked = running.daemon.cli("upgrade", "--now", "--wait", "--timeout", "30")
+    assert looked.returncode == 0
+    assert looked.stdout.startswith(f"runner application: {VERSION} is the latest")
 
 
 def test_a_crash_of_nobody_is_refused_in_one_line(running: World) -> None:

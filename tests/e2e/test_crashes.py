@@ -22,6 +22,7 @@ FIXED = (
     "signals",
     "storage",
     "firewall",
+    "upgrades",
     "policy",
     "fleet",
     "events",

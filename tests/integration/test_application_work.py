@@ -333,6 +333,7 @@ def test_a_directory_in_others_hands_is_not_used(world: World) -> None:
     offer = world.release("2.0.0")
     world.has(offer)
     world.directory.chmod(0o777)
+    assert world.store.current() is None
     world.restart()
     assert verify_current(world.store) is None
     assert f"chmod go-w {world.directory}" in world.lacks(offer)
@@ -340,6 +341,8 @@ def test_a_directory_in_others_hands_is_not_used(world: World) -> None:
     os.chown(world.directory, 12345, 12345)
     assert "belongs to user 12345" in world.lacks(offer)
     assert world.asked() == [200]
+    os.chown(world.directory, 0, 0)
+    assert world.whole() == offer
 
 
 def test_what_is_no_directory_is_said_so(world: World) -> None:

@@ -124,3 +124,11 @@ def test_a_host_that_can_filter_ipv6_makes_another_generation() -> None:
     without = blueprint_of(config, ipv6_filtering=False)
     assert without.template.ipv6_filtering is False
     assert without.generation != blueprint_of(config, ipv6_filtering=True).generation
+
+
+def test_another_application_in_a_prepared_image_makes_another_generation() -> None:
+    config = parse(
+        {"name": "fleet", "path": "acme", "token": "s", "lxd": {"image": "prepared"}}, "x"
+    )
+    made = {blueprint_of(config, application=sha256).generation for sha256 in ("", "a", "b")}
+    assert len(made) == 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.github.hub import utc_now
 from sandbox.lxd_daemon import LxdDaemonError
-from supervisor.blueprints import blueprint_of
+from supervisor.blueprints import architecture, blueprint_of
 from supervisor.cli.client import ControlError
 from supervisor.config import load
 from supervisor.gateways import bridge_netfilter
@@ -192,7 +192,11 @@ class Scene:
     def _note_setting(self) -> None:
         config = load(self.world.daemon.config_path)
         filtering = bridge_netfilter.sees_ipv6()
-        generation = blueprint_of(config, ipv6_filtering=filtering).generation
+        release = self.world.github.offered(architecture())
+        assert release
+        generation = blueprint_of(
+            config, ipv6_filtering=filtering, application=release.sha256
+        ).generation
         wanted = 0 if self.is_drained else config.virtual_machines
         self.settings.append(Setting(time.monotonic(), wanted, generation))
 

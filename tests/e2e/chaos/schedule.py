@@ -21,7 +21,8 @@ PLACES = ("acme", "acme/demo")
 """Where runners may be registered; the jobs may run on those of both."""
 
 CORE = (
-    "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events", "filters",
+    "tokens", "runners", "signals", "storage", "firewall", "upgrades", "policy", "fleet",
+    "events", "filters",
 )  # fmt: skip
 ROOT = ("control", "core")
 

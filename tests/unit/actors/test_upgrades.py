@@ -392,6 +392,32 @@ def test_without_one_an_outage_is_why_none_can_be_used(make_world: MakeWorld, di
     play.has(APPLICATION)
 
 
+def test_github_is_not_asked_at_each_job_while_it_refuses(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world(), ApplicationNotOffered("GitHub gives no SHA-256 for 2.301.0"))
+    play.look_ends(1)
+    for _ in range(7):
+        play.world.clock.advance(2)
+        play.taken(CheckUpgrades(fresh_s=1))
+    assert play.asked == 1
+    play.world.clock.advance(1)
+    play.look_ends(2)
+
+
+def test_an_answer_to_an_incarnation_before_is_not_counted(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    gate = disk.hold("verify")
+    play = Play(make_world())
+    play.taken(ApplicationOffered(NEWER))
+    gate.set()
+    play.has(APPLICATION)
+    assert disk.obtained == [APPLICATION]
+    assert play.subject().looks == 1
+
+
 def test_guests_are_given_the_address_that_github_offers_now(
     make_world: MakeWorld, disk: Disk
 ) -> None:

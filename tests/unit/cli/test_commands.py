@@ -96,7 +96,9 @@ def test_the_version_is_told() -> None:
     assert (done.exit_code, done.stdout) == (0, f"supervisor-cli, version {__version__}\n")
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ("tree", "--nonsense"), ("runners", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("tree", "--nonsense"), ("runners", "x"), ("upgrade", "--wait")]
+)
 def test_wrong_use_is_two(arguments: tuple[str, ...]) -> None:
     done = call(*arguments)
     assert done.exit_code == 2
