@@ -157,5 +157,5 @@ def test_without_that_mode_there_is_no_such_subject(make_world: MakeWorld) -> No
         ChildSpec("tokens", partial(Inbox.start, world.system, [])),
         ChildSpec("upgrades", partial(UpgradesActor.start, world.system, world.parts)),
     )
-    whats = [one.what for one in world.details("upgrades")["subjects"]]
-    assert whats == ["runner application", "host"]
+    subjects = [one.what for one in world.details("upgrades")["subjects"]]
+    assert subjects == ["runner application", "host"]
