@@ -146,7 +146,8 @@ class PolicyConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> "PolicyConfig":
-        given = {kebab(key) for key in self.model_fields_set if getattr(self, key) is not None}
+        fields = type(self).model_fields
+        given = {kebab(key) for key, value in self if value != fields[key].default}
         if self.mode == "external" and (
             self.url is None or (self.token is None) == (self.token_file is None)
         ):
