@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,14 @@ def kept(world: World) -> list[dict[str, Any]]:
 
 
 def test_a_guest_that_says_it_failed_leaves_its_logs(make_world: MakeWorld) -> None:
-    with make_world(virtual_machines=1) as world:
-        # An image without the application, and nowhere to fetch it from.
+    with make_world(virtual_machines=0) as world:
+        # An image without the application, and nowhere to fetch it from once the daemon has it.
         world.daemon.config["lxd"]["image"] = world.lxd.image
-        world.fail(method="GET", path_pattern="*/releases/download/*", status=404)
         world.daemon.start()
+        assert world.daemon.cli("upgrade", "--now", "--wait", "--timeout", "30").returncode == 0
+        world.fail(method="GET", path_pattern="*/releases/download/*", status=404)
+        world.daemon.configure(virtual_machines=1)
+        world.daemon.send(signal.SIGHUP)
         wait_until(lambda: kept(world), "logs are kept")
         name = kept(world)[0]["runner"]
         assert "the application could not be fetched" in kept(world)[0]["reason"]
