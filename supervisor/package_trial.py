@@ -19,7 +19,7 @@ from supervisor.gateways.policy_client import PolicyClient, PolicyUnavailable
 from supervisor.gateways.policy_process import PolicyProcess, PolicyProcessError, account
 from supervisor.hosted_policy import program
 from supervisor.policy_secrets import Secret
-from supervisor.policy_settings import Told
+from supervisor.policy_settings import Told, directory_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,11 @@ def try_out(config: Config, python: Path) -> Tried:
     signing, probes = (Secret(secrets.token_bytes(_SECRET_BYTES), now) for _ in range(2))
     credential, document = credentials.read(config), policy_work.read_document_of(config)
     ended = Event()
+    try:
+        # Whom it runs as must find its environment before it is ever served.
+        policy_work.prepare(directory_of(config), config.policy.user)
+    except PolicyProcessError as error:
+        return Tried(str(error))
     with _directory(config) as directory, socket.create_server(("127.0.0.1", 0)) as listener:
         told = Told(config, credential, document, (signing,), directory, program(python))
         try:

@@ -137,5 +137,6 @@ class UpgradesActor(Actor):
             reboot_for=self._host.reboot_for,
             incarnation=self._incarnation,
         )
-        if state == "upgrading" and self._refresh is None:
+        is_looking = any(subject.looks.under_way for subject in self._subjects)
+        if (state == "upgrading" or is_looking) and self._refresh is None:
             self._refresh = self.tell_after(_SHOW_S, _Show())

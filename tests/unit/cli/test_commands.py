@@ -467,7 +467,7 @@ def test_a_reboot_that_is_needed_is_said_below_them(serve: Serve) -> None:
     reason = "a reboot is needed, and no runner is there: a\x07kernel"
     answer = upgrades("ready", subject()) | {"reboot": {"when": "now", "reason": reason}}
     shown = call("upgrades", "--socket", serve(answer)).stdout.splitlines()
-    assert shown[2] == "a reboot is needed, and no runner is there: akernel"
+    assert shown[2] == "a reboot is needed, and no runner is there: a\ufffdkernel"
 
 
 @pytest.mark.parametrize("command", [("upgrades",), ("upgrades", "--json"), ("upgrade",)])
