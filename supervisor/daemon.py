@@ -29,6 +29,8 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.host_packages import HostPackages
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
@@ -214,6 +216,10 @@ def make_parts(config: Config) -> Parts:
         policy=PolicyService(),
         tokens=TokenDesk(),
         verdicts=Verdicts(decisions_in(directory_of(config))),
+        packages=PackageEnvironments(config.state_directory / "policy-package"),
+        installing=Workers("installing", 1),
+        host=HostPackages(),
+        inspecting=Workers("inspecting", 1),
         serving=Workers("serving", 1),
         examining=Workers("examining", 1),
         building=Workers("building", 1),

@@ -285,6 +285,42 @@ class CheckOrdered:
     incarnation: str
 
 
+@dataclass(frozen=True)
+class PolicyPackageChanged:
+    """The environment that the policy service is to run from has changed.
+
+    Attributes:
+        environment: its directory; empty if there is none that is good.
+        version: what is installed there, for people.
+        reason: why there is none, for the operator; empty if there is one.
+    """
+
+    environment: str = ""
+    version: str = ""
+    reason: str = ""
+
+
+# To the upgrades' actor, from the policy's.
+
+
+@dataclass(frozen=True)
+class AnnouncePolicyPackage:
+    """Say which environment the service is to run from: answered by `PolicyPackageChanged`."""
+
+
+@dataclass(frozen=True)
+class PolicyPackageFailed:
+    """The service fails since it runs from another environment: the one before is to be used.
+
+    Attributes:
+        environment: the directory of the one that fails.
+        reason: for the operator.
+    """
+
+    environment: str
+    reason: str
+
+
 # To the policy's actor.
 
 

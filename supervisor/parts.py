@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from supervisor.config import Config
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.host_packages import HostPackages
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
@@ -83,6 +85,10 @@ class Parts:
         tokens: one-time tokens that guests show to the policy service.
         verdicts: what was decided of jobs, by the policy service and by guests.
         serving: starts the policy service; one at a time, as a restarted actor may want it again.
+        packages: environments of the package that the policy service is run from, if it is.
+        installing: installs and tries another version of it; apart, as that takes minutes.
+        host: what is installed on this host.
+        inspecting: looks at it; apart, as LXD may hang.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
         building: looks after the image that runners start from, and builds it; one at a time, as a
             restarted actor waits for what it has ordered before.
@@ -113,6 +119,10 @@ class Parts:
     policy: PolicyService
     tokens: TokenDesk
     verdicts: Verdicts
+    packages: PackageEnvironments
+    installing: Workers
+    host: HostPackages
+    inspecting: Workers
     serving: Workers
     examining: Workers
     building: Workers

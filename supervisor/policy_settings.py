@@ -29,6 +29,7 @@ class Told:
         document: the policy document; None for the usual policy.
         ring: secrets that sign guests' tokens.
         directory: its own.
+        program: what is run, where it is not the service built in.
     """
 
     config: Config
@@ -36,6 +37,12 @@ class Told:
     document: Any
     ring: Ring = field(repr=False)
     directory: Path
+    program: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> int:
+        """How many processes answer: a package's tokens are known to one alone."""
+        return 1 if self.program else self.config.policy.workers
 
     @property
     def decisions(self) -> Path:
@@ -53,7 +60,7 @@ class Told:
     def made_from(self, address: str) -> str:
         """Give a text that is equal for two that need no other process, and tells no secret."""
         policy = self.config.policy
-        how = [policy.workers, self.threads, policy.user, address]
+        how = [self.workers, self.threads, policy.user, address, *self.program]
         whole = json.dumps([self._document("", ()), how], sort_keys=True)
         return sha256(whole.encode()).hexdigest()
 
@@ -76,7 +83,9 @@ class Told:
     def _document(self, charm_token: str, more: tuple[Secret, ...]) -> dict[str, Any]:
         proxies, credential = self.config.proxies, self.credential
         scope = Scope.parse(self.config.path)
+        hosted = {"app": self.config.policy.package_app} if self.program else {}
         return {
+            **hosted,
             "github": {
                 "api_url": GitHubPlace.parse(self.config.github_url).api_url,
                 "credential": _written(credential),

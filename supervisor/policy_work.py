@@ -52,7 +52,7 @@ def check(config: Config) -> None:
     if policy.mode == "external":
         credentials.read_policy_token(config)
         return
-    _document(config)
+    read_document_of(config)
     if policy.user is None:
         return
     try:
@@ -93,6 +93,7 @@ def ensure(
     config: Config,
     now: datetime,
     ended: Callable[[PolicyProcess], object],
+    program: tuple[str, ...] = (),
 ) -> Served | NotServed:
     """See to it that the service runs with what is configured; what is right stays as it is.
 
@@ -102,9 +103,10 @@ def ensure(
         config: in force.
         now: the time.
         ended: told of the end of a process that was started.
+        program: what is run, where it is not the service built in.
     """
     try:
-        return _ensure(lxd, service, config, now, ended)
+        return _ensure(lxd, service, config, now, ended, program)
     except (LxdError, PolicyProcessError, ConfigError) as error:
         return NotServed(str(error))
     except OSError as error:
@@ -117,6 +119,7 @@ def _ensure(
     config: Config,
     now: datetime,
     ended: Callable[[PolicyProcess], object],
+    program: tuple[str, ...],
 ) -> Served:
     address = service.address or str(config.signals.address or "")
     address = address or str(lxd.bridge_address(config.lxd.network).ip)
@@ -125,21 +128,15 @@ def _ensure(
     lifetime = config.token_lifetime
     seen = credentials.stamp(config)
     ring = _renew(config.state_directory / "policy-secrets", now, lifetime)
-    told = Told(config, credentials.read(config), _document(config), ring, directory)
+    told = Told(
+        config, credentials.read(config), read_document_of(config), ring, directory, program
+    )
     made_from = told.made_from(base)
     if not service.is_made_from(made_from):
-        _prepare(directory, config.policy.user)
+        prepare(directory, config.policy.user)
         service.listen(address, port)
         probes = Secret(secrets.token_bytes(_SECRET_BYTES), now)
-        charm_token = secrets.token_urlsafe(_SECRET_BYTES)
-        launch = Launch(
-            told.settings(charm_token, probes),
-            config.policy.workers,
-            told.threads,
-            config.policy.user,
-            (*told.secrets(), charm_token, probes.encoded),
-        )
-        service.serve(launch, made_from, probes.value, ended)
+        service.serve(launch(told, probes), made_from, probes.value, ended)
     process = service.process
     assert process is not None  # noqa: S101 - it has just been seen to
     return Served(
@@ -151,7 +148,30 @@ def _ensure(
     )
 
 
-def _document(config: Config) -> Any:
+def launch(told: Told, probes: Secret) -> Launch:
+    """Say how a process is started that is told this.
+
+    Args:
+        told: everything.
+        probes: signs the tokens by which it is told from others.
+    """
+    charm_token = secrets.token_urlsafe(_SECRET_BYTES)
+    return Launch(
+        told.settings(charm_token, probes),
+        told.workers,
+        told.threads,
+        told.config.policy.user,
+        (*told.secrets(), charm_token, probes.encoded),
+        told.program,
+    )
+
+
+def read_document_of(config: Config) -> Any:
+    """Read the policy document, if it is in a file of its own.
+
+    Raises:
+        ConfigError: it can't be used.
+    """
     given = config.policy.document
     if not isinstance(given, Path):
         return given  # it has been checked with the configuration
@@ -181,7 +201,7 @@ def _renew(path: Path, now: datetime, lifetime: timedelta) -> Ring:
     return renewed
 
 
-def _prepare(directory: Path, user: str | None) -> None:
+def prepare(directory: Path, user: str | None) -> None:
     """Make the service's directory, which is its user's, and let that user find it.
 
     What is in it already is never given to another user: that user could have put a link there.
@@ -240,9 +260,9 @@ def examine(
     service: PolicyService,
     config: Config,
     base: str,
-    ticket: int,
     verdicts: Verdicts,
     now: datetime,
+    ticket: int,
 ) -> Examined:
     """See whether the service does what it should."""
     process, key = service.process, service.key
@@ -273,7 +293,7 @@ def _trouble(client: PolicyClient) -> str:
         return f"it does not say whether it can ask GitHub: {error}"
 
 
-def examine_external(config: Config, ticket: int, wanted: int) -> Examined:
+def examine_external(config: Config, wanted: int, ticket: int) -> Examined:
     """See whether a service elsewhere is well, and have it issue so many tokens."""
     tokens: list[str] = []
     deadline = monotonic() + _REFILL_LIMIT_S

@@ -1,7 +1,7 @@
 """The fleet's state in numbers and words, from what the actors have published."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,8 @@ from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
+from supervisor.upgrades import reboot
+from supervisor.upgrades.reboot import Reboot
 
 _EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset(
@@ -60,6 +62,7 @@ def status_report(
     problems = [*troubled, *_failed_runners(entries)]
     if settings.error:
         problems.append(f"configuration: the last change was refused: {settings.error}")
+    decision = _reboot(root, entries, draining_since)
     github = _details_of("tokens", root)
     problems += _credential_problems(github, now)
     former = _former_places(entries, github.pop("former_places", {}), settings.config)
@@ -78,7 +81,8 @@ def status_report(
             warning
             for actor in ("storage", "firewall", "filters", "upgrades", "image", "policy")
             for warning in _details_of(actor, root).get("warnings", ())
-        ],
+        ]
+        + [decision.reason] * (decision.when != "no"),
     }
 
 
@@ -104,9 +108,28 @@ def policy_report(root: TreeNode | None) -> dict[str, Any]:
     return _published_by("policy", root, {"healthy": False})
 
 
-def upgrades_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of what is kept current what its actor has published; without one nothing is known."""
-    return _published_by("upgrades", root, {"subjects": (), "warnings": (), "incarnation": ""})
+def upgrades_report(
+    root: TreeNode | None, entries: Iterable[Entry], draining_since: datetime | None
+) -> dict[str, Any]:
+    """Say of what is kept current what its actor has published; without one nothing is known.
+
+    Args:
+        root: the tree.
+        entries: the runners, which a reboot would end.
+        draining_since: when a drain began; None without one.
+    """
+    unknown = {"subjects": (), "warnings": (), "incarnation": ""}
+    found = _published_by("upgrades", root, unknown)
+    decision = _reboot(root, list(entries), draining_since)
+    return {**found, "reboot": {"when": decision.when, "reason": decision.reason}}
+
+
+def _reboot(
+    root: TreeNode | None, entries: Sequence[Entry], draining_since: datetime | None
+) -> Reboot:
+    busy = sum(entry.life.stage is Stage.BUSY for entry in entries)
+    needed = _details_of("upgrades", root).get("reboot_for", "")
+    return reboot.decide(needed, len(entries), busy, draining=draining_since is not None)
 
 
 def image_report(root: TreeNode | None) -> dict[str, Any]:

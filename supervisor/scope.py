@@ -147,6 +147,23 @@ def is_near(host: str) -> bool:
     return host == "localhost" if address is None else not address.is_global
 
 
+def is_within(repository: str, scope: str | None) -> bool:
+    """Tell whether a repository is the one, or one of the owner, that runners serve.
+
+    Args:
+        repository: as `OWNER/REPOSITORY`; GitHub takes no notice of letters' case.
+        scope: an owner or a repository; None for any.
+    """
+    name = repository.lower()
+    return scope is None or scope.lower() in {name, name.partition("/")[0]}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this one, by its own address."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(host)

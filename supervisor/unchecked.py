@@ -13,7 +13,8 @@ from datetime import datetime
 from supervisor.lifecycle import Job, Stage
 from supervisor.roster import Entry
 
-BUILTIN = "builtin"
+_HERE = frozenset({"builtin", "package"})
+"""The modes in which this host has the decisions in its log."""
 STARTED_LIMIT_S = 120.0
 """Since the hook has said that it begins. The guest itself gives it 75 seconds, and powers off."""
 BUSY_LIMIT_S = 1800.0
@@ -72,7 +73,7 @@ def _asks_here(entry: Entry, complete_since: datetime | None) -> bool:
     """Tell whether a runner is at work whose verdict must be in the log, if there is one."""
     return (
         entry.life.stage is Stage.BUSY
-        and entry.policy == BUILTIN
+        and entry.policy in _HERE
         and entry.made_at is not None
         and complete_since is not None
         and complete_since <= entry.made_at

@@ -20,8 +20,16 @@ from supervisor.config import Config, parse
 from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
+from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.log_store import LogStore
-from supervisor.gateways.lxd import Instance, LifecycleEvent, LxdUnavailable, NotFound, Output
+from supervisor.gateways.lxd import (
+    Instance,
+    LifecycleEvent,
+    LxdUnavailable,
+    NotFound,
+    Output,
+    ServerInfo,
+)
 from supervisor.gateways.names import Names
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
@@ -58,6 +66,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.upgrades.reboot import KernelSeen
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
 from supervisor.workers import Workers
@@ -212,6 +221,19 @@ class FakeLxd:
         self._enter("bridge_address", network)
         return IPv4Interface(f"{self.address}/24")
 
+    def server(self) -> ServerInfo:
+        self._enter("server")
+        return ServerInfo(
+            version="5.21.3",
+            api_extensions=frozenset(),
+            containers=True,
+            virtual_machines=True,
+            pid=1,
+            clustered=False,
+            firewall="nftables",
+            storage_drivers=(),
+        )
+
     restart_command = "systemctl reload-or-restart lxd"
 
     def bridge_addresses(self, network: str) -> tuple[IPv4Interface, ...]:
@@ -359,6 +381,35 @@ class FakeImage(Actor):
         self.system.directory.tell("fleet", self._says)
 
 
+class FakeHost:
+    """A host on which all is as it should be."""
+
+    def __init__(self) -> None:
+        self.there = KernelSeen("6.8.0-31-generic")
+        self.has_kvm = True
+
+    def nft(self) -> str:
+        return "1.0.9"
+
+    def gunicorn(self) -> str:
+        return "25.1"
+
+    def lxd_from(self) -> str:
+        return "snap"
+
+    def debian_packages(self, names: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(names)
+
+    def kvm(self) -> bool:
+        return self.has_kvm
+
+    def apparmor(self) -> bool:
+        return True
+
+    def kernel(self) -> KernelSeen:
+        return self.there
+
+
 class FakeMonitor:
     """Hears of changes when a test says so."""
 
@@ -426,6 +477,7 @@ class World:
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
         self.nftables = FakeNftables()
+        self.host = FakeHost()
         self.filters_ipv6 = True
         self.firewall_looks: list[CheckFirewall] = []
         self.upgrade_looks: list[CheckUpgrades] = []
@@ -460,6 +512,10 @@ class World:
             policy=PolicyService(),
             tokens=TokenDesk(),
             verdicts=Verdicts(decisions_in(directory_of(config_in_force))),
+            packages=PackageEnvironments(self.state / "policy-package"),
+            installing=Workers("installing", 1),
+            host=self.host,  # type: ignore[arg-type]
+            inspecting=Workers("inspecting", 1),
             serving=Workers("serving", 1),
             examining=Workers("examining", 1),
             building=Workers("building", 1),

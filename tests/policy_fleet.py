@@ -97,6 +97,9 @@ class PolicyFleet:
         self.given = 0
         config = world.parts.settings.config
         self.base = f"http://{HOST}:{config.policy.port}"
+        self._run(world)
+
+    def _run(self, world: World) -> None:
         world.run(
             ChildSpec("fleet", partial(Inbox.start, world.system, self.told)),
             ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts), shutdown=1),

@@ -13,6 +13,7 @@ from loguru import logger
 
 from supervisor import application_work
 from supervisor.actors.github_line import TellAfter
+from supervisor.actors.upgrade_schedule import LookDue
 from supervisor.application_work import NotObtained, Obtained, Progress
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
@@ -37,13 +38,6 @@ class Verified:
     """The worker's message: which of those on the disk is good, at the start."""
 
     application: Application | None
-
-
-@dataclass(frozen=True)
-class LookDue:
-    """It is time to look for a newer one; to be handed to `look`."""
-
-    subject: "ApplicationUpgrade"
 
 
 class ApplicationUpgrade:

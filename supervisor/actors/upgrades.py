@@ -2,16 +2,23 @@
 
 import secrets
 
-from supervisor.actors.application_upgrade import ApplicationUpgrade, LookDue, Verified
+from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
+from supervisor.actors.host_upgrade import HostUpgrade
+from supervisor.actors.package_upgrade import PackageUpgrade
+from supervisor.actors.upgrade_schedule import LookDue, Subject
 from supervisor.application_work import NotObtained, Obtained
+from supervisor.host_work import HostLooked
 from supervisor.messages import (
     AnnounceApplication,
+    AnnouncePolicyPackage,
     ApplicationNotOffered,
     ApplicationOffered,
     CheckUpgrades,
     ConfigChanged,
+    PolicyPackageFailed,
     UpgradesOrdered,
 )
+from supervisor.package_work import FellBack, PackageNotReady, PackageReady
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.upgrades import in_words, warnings
@@ -35,8 +42,14 @@ class UpgradesActor(Actor):
         super().__init__(system)
         # An earlier incarnation had other counts.
         self._incarnation = secrets.token_hex(4)
-        self._application = ApplicationUpgrade(parts, system, self.actor_ref, self.tell_after)
-        self._subjects = (self._application,)
+        surroundings = (parts, system, self.actor_ref, self.tell_after)
+        self._application = ApplicationUpgrade(*surroundings)
+        self._package: PackageUpgrade | None = None
+        self._host = HostUpgrade(*surroundings)
+        self._subjects: tuple[Subject, ...] = (self._application, self._host)
+        if parts.settings.config.policy.mode == "package":  # it stays so while the daemon runs
+            self._package = PackageUpgrade(*surroundings)
+            self._subjects += (self._package,)
         self._refresh: Timer | None = None
 
     def on_start(self) -> None:
@@ -75,6 +88,33 @@ class UpgradesActor(Actor):
         self._application.take(news)
         self._show()
 
+    @handles(AnnouncePolicyPackage)
+    def _announce_package(self, _message: AnnouncePolicyPackage) -> None:
+        if self._package:
+            self._package.announce()
+
+    @handles(PackageReady, PackageNotReady)
+    def _package_news(self, news: PackageReady | PackageNotReady) -> None:
+        if self._package:
+            self._package.take(news)
+            self._show()
+
+    @handles(PolicyPackageFailed)
+    def _package_failed(self, message: PolicyPackageFailed) -> None:
+        if self._package:
+            self._package.failed(message)
+
+    @handles(FellBack)
+    def _fell_back(self, news: FellBack) -> None:
+        if self._package:
+            self._package.fell_back(news)
+            self._show()
+
+    @handles(HostLooked)
+    def _host_looked(self, found: HostLooked) -> None:
+        self._host.take(found)
+        self._show()
+
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
@@ -94,7 +134,9 @@ class UpgradesActor(Actor):
             reason,
             subjects=standings,
             warnings=warnings(standings),
+            reboot_for=self._host.reboot_for,
             incarnation=self._incarnation,
         )
-        if state == "upgrading" and self._refresh is None:
+        is_looking = any(subject.looks.under_way for subject in self._subjects)
+        if (state == "upgrading" or is_looking) and self._refresh is None:
             self._refresh = self.tell_after(_SHOW_S, _Show())

@@ -258,7 +258,7 @@ def upgrades(socket: Path, as_json: bool) -> None:
     _show(
         answer,
         as_json,
-        lambda console: console.print(render.upgrades_table(answer, console.width)),
+        lambda console: render.draw_upgrades(console, answer),
     )
     _fail_if_failing(answer)
 

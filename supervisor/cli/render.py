@@ -311,9 +311,22 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
             Text(one_line(one["latest"] or "unknown")),
             checked,
             _stage(one["state"]),
-            Text(one_line(one["error"] or one["progress"]), "dim"),
+            Text(one_line(one["error"] or one["warning"] or one["progress"]), "dim"),
         )
     return _fitting(table, width)
+
+
+def draw_upgrades(console: Console, upgrades: Mapping[str, Any]) -> None:
+    """Draw what is kept current, and whether this host is to be rebooted.
+
+    Args:
+        console: where to.
+        upgrades: the answer of `/v1/upgrades`.
+    """
+    console.print(upgrades_table(upgrades, console.width))
+    reboot = upgrades["reboot"]
+    if reboot["when"] != "no":
+        console.print(Text(one_line(reboot["reason"]), "yellow"), soft_wrap=True)
 
 
 def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from supervisor.config.model import Config, kebab
+from supervisor.policy_package import has_credentials
 
 DEFAULT_PATH = Path("/etc/github-runner-supervisor/config.yaml")
 OTHERS = 0o077
@@ -108,8 +109,12 @@ def _secret_in(data: Mapping[str, Any]) -> str:
     if "token" in data:
         return "token"
     policy = data.get("policy")
-    if isinstance(policy, Mapping) and "token" in policy:
-        return "policy.token"
+    if isinstance(policy, Mapping):
+        if "token" in policy:
+            return "policy.token"
+        addresses = ("package", "package-index")
+        if key := next((key for key in addresses if has_credentials(str(policy.get(key)))), ""):
+            return f"policy.{key}"
     proxies = ("http-proxy", "https-proxy")
     return next((key for key in proxies if "@" in str(data.get(key, ""))), "")
 

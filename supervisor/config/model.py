@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from supervisor import aproxy, sizes
+from supervisor import aproxy, policy_package, sizes
 from supervisor.config.values import (
     POLICY_MODES,
     AppId,
@@ -26,6 +26,9 @@ from supervisor.config.values import (
     MirrorUrl,
     Name,
     Networks,
+    PackageApp,
+    PackageIndex,
+    PackageRequirement,
     Packages,
     PolicyDocument,
     PolicyMode,
@@ -46,6 +49,7 @@ from supervisor.config.values import (
 )
 from supervisor.firewall.networks import parse_networks
 from supervisor.lifecycle import Limits
+from supervisor.policy_package import PackageSource
 from supervisor.proxies import Proxies, Proxy
 from supervisor.scope import Scope
 
@@ -65,6 +69,14 @@ _SSH_DEBUG_EXAMPLE = (
 _PRIVATE = parse_networks("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16")
 # Where a cloud tells its instances their credentials, and hosts agree on addresses by themselves.
 _METADATA = parse_networks("169.254.0.0/16")
+
+
+_KEYS_OF_MODES = (
+    (("external",), {"url", "token", "token-file"}),
+    (("package",), {"package", "package-index", "package-links", "package-app"}),
+    (("builtin", "package", "off"), {"document", "user"}),
+)
+"""Which keys of the policy's are for which of its modes alone."""
 
 
 def kebab(name: str) -> str:
@@ -127,6 +139,15 @@ class PolicyConfig(_Section):
         None, examples=["/etc/github-runner-supervisor/policy-token"]
     )
 
+    package: PackageRequirement | None = Field(None, examples=["repo-policy-compliance==1.11.0"])
+    package_index: PackageIndex | None = Field(None, examples=["https://pypi.example.com/simple"])
+    package_links: Directory | None = Field(
+        None, examples=["/var/lib/github-runner-supervisor/wheels"]
+    )
+    package_app: PackageApp = Field(
+        policy_package.DEFAULT_APP, examples=[policy_package.DEFAULT_APP]
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _is_more_than_a_mode(cls, given: Any) -> Any:
@@ -137,22 +158,42 @@ class PolicyConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> "PolicyConfig":
-        given = {kebab(key) for key, value in self if value is not None and value != ()}
-        if self.mode == "external":
-            if self.url is None or (self.token is None) == (self.token_file is None):
-                raise ValueError(
-                    "mode external needs url, and one of token and token-file; for example "
-                    "`{mode: external, url: https://policy.example.com, "
-                    "token-file: /etc/github-runner-supervisor/policy-token}`"
-                )
-            strange = given & {"document", "user"}
-        else:
-            strange = given & {"url", "token", "token-file"}
-        if strange:
-            keys = " and ".join(sorted(strange))
-            other = "builtin" if self.mode == "external" else "external"
-            raise ValueError(f"{keys}: only for mode {other}; leave out, or set `mode: {other}`")
+        fields = type(self).model_fields
+        given = {kebab(key) for key, value in self if value != fields[key].default}
+        if self.mode == "external" and (
+            self.url is None or (self.token is None) == (self.token_file is None)
+        ):
+            raise ValueError(
+                "mode external needs url, and one of token and token-file; for example "
+                "`{mode: external, url: https://policy.example.com, "
+                "token-file: /etc/github-runner-supervisor/policy-token}`"
+            )
+        if self.mode == "package" and self.package is None:
+            raise ValueError(
+                "mode package needs package; for example "
+                "`{mode: package, package: repo-policy-compliance==1.11.0}`"
+            )
+        for modes, keys in _KEYS_OF_MODES:
+            strange = " and ".join(sorted(given & keys))
+            if strange and self.mode not in modes:
+                theirs = [mode for mode in modes if mode != "off"]
+                their = " or ".join(theirs)
+                other = " or ".join(f"`mode: {mode}`" for mode in theirs)
+                raise ValueError(f"{strange}: only for mode {their}; leave out, or set {other}")
         return self
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this host runs the service."""
+        return self.mode in {"builtin", "package"}
+
+    @property
+    def package_source(self) -> PackageSource:
+        """What is to be installed; only where mode is package."""
+        assert self.package is not None  # noqa: S101 - the mode needs it
+        index = self.package_index.get_secret_value() if self.package_index else ""
+        links = str(self.package_links or "")
+        return policy_package.source(self.package.get_secret_value(), index, links)
 
 
 class LogsConfig(_Section):
@@ -304,7 +345,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _policy_fits(self) -> "Config":
-        if self.policy.mode == "builtin" and self.policy.port == self.signals.port:
+        if self.policy.is_here and self.policy.port == self.signals.port:
             raise ValueError(
                 f"policy.port: {self.policy.port} is signals.port too; for example `port: 8643`"
             )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from supervisor import proxies, sizes
+from supervisor import policy_package, proxies, sizes
 from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
 from supervisor.images.base import BaseImage
@@ -276,6 +276,14 @@ def _check_policy_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_package(value: SecretStr) -> SecretStr:
+    return SecretStr(policy_package.check_requirement(value.get_secret_value().strip()))
+
+
+def _check_package_index(value: SecretStr) -> SecretStr:
+    return SecretStr(policy_package.check_index(value.get_secret_value().strip()))
+
+
 def _check_user(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", value) or value == "root":
         raise ValueError("must be the name of a user of this host that is not root")
@@ -324,10 +332,13 @@ Networks = Annotated[tuple[Any, ...], BeforeValidator(_parse_networks)]
 Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
 PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
 MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
-PolicyMode = Annotated[Literal["builtin", "external", "off"], BeforeValidator(_yaml_off)]
+PolicyMode = Annotated[Literal["builtin", "package", "external", "off"], BeforeValidator(_yaml_off)]
 POLICY_MODES: frozenset[str] = frozenset(get_args(get_args(PolicyMode)[0]))
 PolicyDocument = Annotated[Any, BeforeValidator(_check_document)]
 PolicyUrl = Annotated[str, AfterValidator(_check_policy_url)]
+PackageRequirement = Annotated[SecretStr, AfterValidator(_check_package)]
+PackageIndex = Annotated[SecretStr, AfterValidator(_check_package_index)]
+PackageApp = Annotated[str, AfterValidator(policy_package.check_app)]
 User = Annotated[str, AfterValidator(_check_user)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]

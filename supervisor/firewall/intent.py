@@ -97,7 +97,7 @@ def policy_of(
     """
     bridge = tuple(bridge)
     ports = [config.signals.port]
-    if config.policy.mode == "builtin":
+    if config.policy.is_here:
         ports.append(config.policy.port)
     host = [config.signals.address] if config.signals.address else _ipv4(bridge)
     allowed = {*config.allowlist, *_open(config, known)}

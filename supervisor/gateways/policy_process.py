@@ -54,6 +54,7 @@ class Launch:
         threads: of each, that answer.
         user: whom it runs as; None for the daemon's own user.
         secrets: what of the settings may stand in no log.
+        program: what is run, without options; empty for the service built in.
     """
 
     settings: str = field(repr=False)
@@ -61,6 +62,7 @@ class Launch:
     threads: int
     user: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class PolicyProcess:
     ) -> None:
         self._secrets = tuple(sorted(launch.secrets, key=len, reverse=True))
         self._ended = ended
+        self.program = launch.program
         self._last_words = ""
         reading, writing = os.pipe()
         try:
@@ -147,6 +150,11 @@ class PolicyProcess:
         code = self._process.poll() or 0
         how = f"was killed by signal {-code}" if code < 0 else f"has ended with {code}"
         return f"the policy service {how}" + (f": {self._last_words}" if self._last_words else "")
+
+    def last_words(self) -> str:
+        """Give what it said last, or else how it has ended; after its end."""
+        self._reader.join(_LAST_WORDS_S)
+        return self._last_words or self.epitaph()
 
     def _signal_all(self, number: int) -> bool:
         """Send a signal to all of its processes; tell whether there are any."""
@@ -206,10 +214,7 @@ class PolicyProcess:
 
 def _spawn(launch: Launch, listener: int, settings: int) -> subprocess.Popen[bytes]:
     command = (
-        sys.executable,
-        "-I",
-        "-m",
-        _MODULE,
+        *(launch.program or (sys.executable, "-I", "-m", _MODULE)),
         f"--settings-fd={settings}",
         f"--listen-fd={listener}",
         f"--parent={os.getpid()}",

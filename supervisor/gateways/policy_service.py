@@ -62,6 +62,12 @@ class PolicyService:
         before = self._before
         return before.process if before and before.process.alive else None
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """What those run that have not ended, if it is not the service built in."""
+        runs = filter(None, (self._run, self._before))
+        return tuple(run.process.program[0] for run in runs if run.process.program)
+
     def is_made_from(self, made_from: str) -> bool:
         """Tell whether a process is there that was started for this."""
         run = self._run

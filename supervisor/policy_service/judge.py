@@ -15,8 +15,9 @@ from supervisor.policy_service.asking import Errand, GitHub, ping
 from supervisor.policy_service.checks import Failed, Passed, Verdict
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_service.inspection import inspect
-from supervisor.policy_service.questions import Question, is_within
+from supervisor.policy_service.questions import Question
 from supervisor.policy_service.state import State
+from supervisor.scope import is_within
 
 T = TypeVar("T")
 

@@ -45,17 +45,6 @@ Branch = Annotated[str, Field(min_length=1), AfterValidator(_check_branch)]
 Sha = Annotated[str, Field(min_length=1), AfterValidator(_check_sha)]
 
 
-def is_within(repository: str, scope: str | None) -> bool:
-    """Tell whether a repository is the one, or one of the owner, that runners serve.
-
-    Args:
-        repository: as `OWNER/REPOSITORY`; GitHub takes no notice of letters' case.
-        scope: an owner or a repository; None for any.
-    """
-    name = repository.lower()
-    return scope is None or scope.lower() in {name, name.partition("/")[0]}
-
-
 class BranchQuestion(BaseModel):
     """May a job run that belongs to a branch of a repository?"""
 

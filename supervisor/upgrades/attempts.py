@@ -22,10 +22,23 @@ class Attempts:
     failures: int = 0
     not_before: float = 0.0
 
-    def fail(self, version: str, now: float) -> "Attempts":
-        """Note that a version could not be had."""
+    def fail(
+        self,
+        version: str,
+        now: float,
+        first_s: float = FIRST_WAIT_S,
+        longest_s: float = LONGEST_WAIT_S,
+    ) -> "Attempts":
+        """Note that a version could not be had.
+
+        Args:
+            version: what tells it from others.
+            now: monotonic, seconds.
+            first_s: seconds that it is not tried again after the first failure, doubled with each.
+            longest_s: seconds after which it is tried again in any case.
+        """
         failures = self.failures + 1 if version == self.version else 1
-        return Attempts(version, failures, now + doubled(FIRST_WAIT_S, failures, LONGEST_WAIT_S))
+        return Attempts(version, failures, now + doubled(first_s, failures, longest_s))
 
     def may_try(self, version: str, now: float) -> bool:
         """Tell whether a version may be tried now."""

@@ -17,7 +17,8 @@ class Standing:
     Attributes:
         what: it is, such as "runner application".
         state: ready where one that is good is in use, whatever became of looking for another;
-            upgrading while a newer one is being got, failing where there is none that is good.
+            upgrading while a newer one is being got, failing where there is none that is good, or
+            something else is lacking.
         installed: the version in use; empty if there is none.
         latest: the newest version known of; empty where that is not known.
         checked_at: when that was found out last.
@@ -54,6 +55,8 @@ def warnings(standings: Iterable[Standing]) -> tuple[str, ...]:
 def _sentence(one: Standing) -> str:
     if one.state == "waiting":
         return f"{one.what}: {one.progress or 'is being looked at'}"
+    if one.state == "failing" and one.installed:
+        return f"{one.what}: {one.error}"
     if one.state == "failing":
         return f"{one.what}: none can be used: {one.error}"
     if one.state == "upgrading":

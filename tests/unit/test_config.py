@@ -344,6 +344,8 @@ def test_every_example_is_a_right_value() -> None:
                 rest = {"mode": "external", "url": "http://10.5.0.8"}
                 rest |= {"token": "s"} if key == "url" else {}
                 nested = {**rest, **nested}
+            if where == ("policy",) and key.startswith("package"):
+                nested = {"mode": "package", "package": "one", **nested}
             for section in reversed(where):
                 nested = {section: nested}
             parse({**changed, **nested}, "example")
@@ -688,6 +690,7 @@ def test_the_size_of_a_log_is_told_in_bytes(size: str, in_bytes: int) -> None:
     assert parse({**MINIMUM, "logs": {"size": size}}, "x").logs.most_bytes == in_bytes
 
 
+PACKAGE = {"mode": "package", "package": "one"}
 EXTERNAL = {"mode": "external", "url": "https://policy.example", "token": "s"}
 
 
@@ -705,7 +708,18 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
     ("given", "said"),
     [
         ({"mode": "on"}, "policy.mode: "),
-        ({"mode": "package"}, "policy.mode: "),
+        ({"mode": "package"}, "policy: mode package needs package; for example"),
+        ({"package": "x"}, "policy: package: only for mode package; leave out, or set `mode: pac"),
+        ({**EXTERNAL, "package-app": "a:b"}, "policy: package-app: only for mode package; leave"),
+        ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, such as"),
+        ({**PACKAGE, "package": "http://a.example/x.whl"}, "policy.package: an address must begin"),
+        ({**PACKAGE, "package": f"https://{SECRET}@a.example/x"}, "policy.package: credentials in"),
+        (
+            {**PACKAGE, "package-index": "http://a.example"},
+            "policy.package-index: must be an https",
+        ),
+        ({**PACKAGE, "package-links": "wheels"}, "policy.package-links: must be the absolute path"),
+        ({**PACKAGE, "package-app": "module"}, "policy.package-app: must be MODULE:NAME"),
         ({"mode": True}, "policy.mode: "),
         ({"port": 0}, "policy.port: "),
         ({"port": 8642}, "policy.port: 8642 is signals.port too"),
@@ -723,8 +737,8 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
         ({**EXTERNAL, "url": "https://me:pass@policy.example"}, "policy.url: must be an http"),
         ({**EXTERNAL, "url": "http://policy.example"}, "policy.url: must begin with https"),
         ({"user": "root"}, "policy.user: must be the name of a user of this host that is not root"),
-        ({**EXTERNAL, "document": {}}, "policy: document: only for mode builtin; leave out, or"),
-        ({**EXTERNAL, "user": "nobody"}, "policy: user: only for mode builtin; leave out, or"),
+        ({**EXTERNAL, "document": {}}, "policy: document: only for mode builtin or package;"),
+        ({**EXTERNAL, "user": "nobody"}, "policy: user: only for mode builtin or package; leave"),
         ({"url": "https://policy.example"}, "policy: url: only for mode external; leave out, or"),
         ({"mode": "off", "token": SECRET}, "policy: token: only for mode external; leave out, or"),
     ],

@@ -62,7 +62,7 @@ def test_one_whose_hook_is_heard_late_has_its_time_from_then_on() -> None:
     "entry",
     [
         *(replace(BUSY, life=Life(stage, NOW)) for stage in sorted(set(Stage) - {Stage.BUSY})),
-        *(replace(BUSY, policy=policy) for policy in ("", "off", "external", "package")),
+        *(replace(BUSY, policy=policy) for policy in ("", "off", "external")),
         replace(BUSY, made_at=None),
         replace(BUSY, made_at=NOW - timedelta(seconds=1)),
     ],

@@ -11,7 +11,7 @@ from fake_world import World, make_world
 from policy_fleet import GitHub, PolicyFleet, WrongClock, wait
 from ports import free_port
 
-from supervisor.actors import policy as actor
+from supervisor.actors import policy_here
 
 __all__ = ["make_world"]
 
@@ -27,7 +27,7 @@ def github() -> Iterator[GitHub]:
 @pytest.fixture
 def make(make_world: Callable[..., World], github: GitHub, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Start one that is looked at often; nothing is waited for."""
-    monkeypatch.setattr(actor, "_EXAMINE_INTERVAL_S", 0.5)
+    monkeypatch.setattr(policy_here, "_EXAMINE_INTERVAL_S", 0.5)
 
     def start(policy: dict[str, Any] | None = None, **config: Any) -> PolicyFleet:
         settings = {"port": free_port(), "workers": 2, **(policy or {})}

@@ -239,7 +239,7 @@ def test_one_goes_on_until_a_successor_answers(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with monkeypatch.context() as impatient:
-        impatient.setattr("supervisor.actors.policy._START_LIMIT_S", 1.0)
+        impatient.setattr("supervisor.actors.policy_here._START_LIMIT_S", 1.0)
         fleet.world.clock.ahead = timedelta(days=1, minutes=1)
         fleet.reload()
         wait(lambda: fleet.world.details("policy")["warnings"])

@@ -145,14 +145,14 @@ def test_tokens_are_had_in_advance_as_long_as_they_are_issued(service: Service) 
         {**MINIMUM, "policy": {"mode": "external", "url": service.base, "token": "charm"}}, "x"
     )
     service.issues = 5
-    found = policy_work.examine_external(config, 7, 3)
+    found = policy_work.examine_external(config, 3, 7)
     assert (found.ticket, found.fault, found.trouble) == (7, "", "")
     assert len(set(found.tokens)) == 3
     service.issues = 1
-    found = policy_work.examine_external(config, 8, 3)
+    found = policy_work.examine_external(config, 3, 8)
     assert found.tokens == ("token-0",)
     assert found.fault == "it issues no token: it answers 204"
     service.status, service.body = 500, b"GitHub answers 502"
-    found = policy_work.examine_external(config, 9, 3)
+    found = policy_work.examine_external(config, 3, 9)
     assert (found.tokens, found.trouble) == ((), "GitHub answers 502")
     eventually(lambda: {asked for _, asked in service.asked} <= {"Bearer charm", None})

@@ -16,7 +16,15 @@ from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
 from supervisor.gateways.policy_service import _Run
 from supervisor.lifecycle import Job, JobUnchecked, Life, Stage
-from supervisor.messages import AnnouncePolicy, ConfigChanged, Happened, PolicyChanged
+from supervisor.messages import (
+    AnnouncePolicy,
+    AnnouncePolicyPackage,
+    ConfigChanged,
+    Happened,
+    PolicyChanged,
+    PolicyPackageChanged,
+    PolicyPackageFailed,
+)
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.roster import Entry
@@ -64,6 +72,7 @@ class Service:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.processes: list[Process] = []
+        self.programs: list[tuple[str, ...]] = []
         self.failure = ""
         self.fault = ""
         self.deaf: set[int] = set()
@@ -83,7 +92,10 @@ class Service:
     def process(self) -> Process:
         return self.processes[-1]
 
-    def _ensure(self, _lxd: Any, service: Any, config: Any, now: Any, ended: Any) -> Any:
+    def _ensure(
+        self, _lxd: Any, service: Any, config: Any, now: Any, ended: Any, program: Any
+    ) -> Any:
+        self.programs.append(program)
         if self.failure:
             return NotServed(self.failure)
         if not self.processes or not self.process.alive or self.again:
@@ -97,13 +109,13 @@ class Service:
         later = now + timedelta(days=1)
         return Served(BASE, self.process.pid, self.signer, later, self.stamp)
 
-    def _examine(self, s: Any, _c: Any, _base: str, ticket: int, verdicts: Any, now: Any) -> Any:
+    def _examine(self, s: Any, _c: Any, _base: str, verdicts: Any, now: Any, ticket: int) -> Any:
         self.examinations += 1
         verdicts.read(now)
         fault = "connection refused" if s.process.pid in self.deaf else self.fault
         return Examined(ticket, fault, self.trouble, self.seen, Tally(), self.stamp)
 
-    def _examine_external(self, _config: Any, ticket: int, wanted: int) -> Examined:
+    def _examine_external(self, _config: Any, wanted: int, ticket: int) -> Examined:
         self.examinations += 1
         self.asked.append(wanted)
         tokens = [f"t{self.examinations}-{n}" for n in range(wanted)] if self.issues else []
@@ -190,7 +202,7 @@ def test_one_that_ends_again_and_again_is_started_ever_more_seldom(
     world = builtin(make_world)
     told = start(world)
     for count in range(1, 7):
-        let_pass(world, lambda n=count: len(service.processes) == n and told[-1:] == [WELL])
+        let_pass(world, lambda: len(service.processes) == count and told[-1:] == [WELL])  # noqa: B023
         service.process.die()
         eventually(lambda: told[-1] != WELL)
     world.clock.advance(7)
@@ -487,3 +499,85 @@ def test_no_job_is_ended_for_what_another_service_has_not_said(
     before = service.examinations
     let_pass(world, lambda: service.examinations > before + 50, 5)
     assert unchecked == []
+
+
+# A package of pip's
+
+PACKAGE = {"mode": "package", "package": "demo"}
+ONE, TWO = (PolicyPackageChanged(f"/e/{n}", f"demo {n}.0") for n in (1, 2))
+
+
+def hosted(world: World) -> tuple[list[Any], list[Any]]:
+    told: list[Any] = []
+    upgrades: list[Any] = []
+    world.run(
+        ChildSpec("fleet", partial(Inbox.start, world.system, told)),
+        ChildSpec("upgrades", partial(Inbox.start, world.system, upgrades)),
+        ChildSpec("policy", partial(PolicyActor.start, world.system, world.parts)),
+    )
+    eventually(lambda: upgrades == [AnnouncePolicyPackage()])
+    return told, upgrades
+
+
+def test_no_package_means_no_runner_and_says_why(make_world: MakeWorld, service: Service) -> None:
+    world = make_world(policy=PACKAGE)
+    told, _ = hosted(world)
+    assert world.shown("policy") == ("waiting", "the policy package has not been looked at yet")
+    world.tell("policy", PolicyPackageChanged(reason="pip: no such thing"))
+    reason = "policy.package: pip: no such thing"
+    eventually(lambda: told == [PolicyChanged(healthy=False, reason=reason)])
+    assert service.processes == []
+    world.tell("policy", ONE)
+    eventually(lambda: told[-1] == WELL)
+    assert service.programs[-1][0] == "/e/1/bin/python"
+    assert world.details("policy")["version"] == "demo 1.0"
+
+
+def test_another_version_that_fails_at_first_is_given_back(
+    make_world: MakeWorld, service: Service
+) -> None:
+    world = make_world(policy=PACKAGE)
+    told, upgrades = hosted(world)
+    world.tell("policy", ONE)
+    eventually(lambda: told[-1:] == [WELL])
+    service.again = True
+    world.tell("policy", TWO)
+    eventually(lambda: len(service.processes) == 2)
+    let_pass(world, lambda: world.details("policy")["version"] == "demo 2.0")
+    service.trouble = "it has lost its mind"
+    failed = PolicyPackageFailed("/e/2", "it has lost its mind")
+    let_pass(world, lambda: upgrades[1:] == [failed], 1)
+    let_pass(world, lambda: service.examinations > 8, 1)
+    assert upgrades[1:] == [failed]  # once
+
+
+def test_one_that_fails_after_a_while_or_from_the_start_is_kept(
+    make_world: MakeWorld, service: Service
+) -> None:
+    """It may be GitHub that fails; and there may be nothing to go back to."""
+    world = make_world(policy=PACKAGE)
+    told, upgrades = hosted(world)
+    service.trouble = "GitHub is away"
+    world.tell("policy", ONE)
+    eventually(lambda: told and not told[-1].healthy)
+    service.trouble = ""
+    let_pass(world, lambda: told[-1] == WELL, 1)
+    service.again = True
+    world.tell("policy", TWO)
+    eventually(lambda: len(service.processes) == 2)
+    before = world.clock.monotonic()
+    let_pass(world, lambda: world.clock.monotonic() - before > 301, 5)
+    service.trouble = "GitHub is away"
+    let_pass(world, lambda: not told[-1].healthy, 1)
+    assert upgrades == [AnnouncePolicyPackage()]
+
+
+def test_a_package_that_is_gone_leaves_what_runs(make_world: MakeWorld, service: Service) -> None:
+    world = make_world(policy=PACKAGE)
+    told, _ = hosted(world)
+    world.tell("policy", ONE)
+    eventually(lambda: told == [WELL])
+    world.tell("policy", PolicyPackageChanged(reason="it is being installed"))
+    warning = "policy.package: it is being installed"
+    let_pass(world, lambda: world.details("policy")["warnings"] == (warning,))
+    assert told == [WELL]

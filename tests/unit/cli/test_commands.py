@@ -452,6 +452,7 @@ def upgrades(state: str, *subjects: dict[str, Any], reason: str = "") -> dict[st
     return {
         "state": state, "reason": reason, "incarnation": "a", "warnings": [],
         "subjects": list(subjects), "done_by": {"runner application": 5},
+        "reboot": {"when": "no", "reason": "no reboot is needed"},
     }  # fmt: skip
 
 
@@ -471,6 +472,13 @@ def test_what_is_kept_current_is_listed(serve: Serve) -> None:
     assert "never" in second
     assert "\x1b" not in done.stdout
     assert json.loads(call("upgrades", "--json", "--socket", socket).stdout) == answer
+
+
+def test_a_reboot_that_is_needed_is_said_below_them(serve: Serve) -> None:
+    reason = "a reboot is needed, and no runner is there: a\x07kernel"
+    answer = upgrades("ready", subject()) | {"reboot": {"when": "now", "reason": reason}}
+    shown = call("upgrades", "--socket", serve(answer)).stdout.splitlines()
+    assert shown[2] == "a reboot is needed, and no runner is there: a\ufffdkernel"
 
 
 @pytest.mark.parametrize("command", [("upgrades",), ("upgrades", "--json"), ("upgrade",)])

@@ -1,0 +1,102 @@
+"""What this host must have, looked after: a part of the upgrades' actor, in its thread."""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pykka
+from loguru import logger
+
+from supervisor import host_work
+from supervisor.actors.github_line import TellAfter
+from supervisor.actors.upgrade_schedule import Schedule
+from supervisor.host_work import HostLooked
+from supervisor.messages import CheckUpgrades
+from supervisor.parts import Parts
+from supervisor.supervision import System
+from supervisor.upgrades import Looks, Standing
+
+_INTERVAL_S = 3600.0
+_SOON_S = 60.0
+"""While something that is needed is missing, or LXD does not answer."""
+
+
+class HostUpgrade:
+    """Has the host looked at, and says what is missing; it is others who install it.
+
+    Args:
+        parts: what the actors share.
+        system: the supervision system.
+        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
+        tell_after: the actor's.
+    """
+
+    what = "host"
+
+    def __init__(
+        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
+    ) -> None:
+        self._parts = parts
+        self._system = system
+        self._ref = ref
+        self._schedule = Schedule(self, system.clock, tell_after)
+        self._found: HostLooked | None = None
+        self._checked_at: datetime | None = None
+
+    @property
+    def looks(self) -> Looks:
+        """The looks that it has had."""
+        return self._schedule.looks
+
+    def start(self) -> None:
+        """Look."""
+        self._schedule.order(0)
+
+    def order(self, order: CheckUpgrades) -> None:
+        """Look; not at each job's end, as a host changes seldom."""
+        self._schedule.order(_INTERVAL_S if order.fresh_s else 0)
+
+    def look(self) -> None:
+        """Look now, unless that is being done."""
+        if self._schedule.begin():
+            parts = self._parts
+            work = partial(host_work.look, parts.host, parts.lxd, parts.settings.config)
+            self._parts.inspecting.submit(work, self._ref)
+
+    def take(self, found: HostLooked) -> None:
+        """Take in what was found."""
+        known = self._found.findings if self._found else ()
+        for finding in found.findings:
+            if finding not in known:
+                logger.warning("this host: {}", finding)
+        self._found, self._checked_at = found, self._system.clock.now()
+        is_needed = any(finding.needed for finding in found.findings)
+        self._schedule.end(_SOON_S if is_needed or found.unsure else _INTERVAL_S)
+
+    @property
+    def reboot_for(self) -> str:
+        """What a reboot is needed for; empty if it is not, or that is not known yet."""
+        return self._found.reboot_for if self._found else ""
+
+    def standing(self) -> Standing:
+        """Say how it stands."""
+        found = self._found
+        if not found:
+            return Standing(what=self.what, state="waiting", looks=self.looks.done)
+        needed = "; ".join(str(one) for one in found.findings if one.needed)
+        others = "; ".join(str(one) for one in found.findings if not one.needed)
+        return Standing(
+            what=self.what,
+            state="failing" if needed else "ready",
+            installed=found.versions,
+            checked_at=self._checked_at,
+            error=needed,
+            warning=f"this host: {others}" if others else "",
+            looks=self.looks.done,
+            details={
+                "findings": [
+                    {"what": one.what, "mend": one.mend, "needed": one.needed}
+                    for one in found.findings
+                ]
+            },
+        )

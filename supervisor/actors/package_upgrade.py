@@ -1,0 +1,204 @@
+"""The policy package, kept current: a part of the upgrades' actor, in its thread."""
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pykka
+from loguru import logger
+
+from supervisor import package_work
+from supervisor.actors.github_line import TellAfter
+from supervisor.actors.upgrade_schedule import Schedule
+from supervisor.gateways.environments import Environment
+from supervisor.messages import CheckUpgrades, PolicyPackageChanged, PolicyPackageFailed
+from supervisor.package_work import FellBack, PackageNotReady, PackageReady, PackageWork
+from supervisor.parts import Parts
+from supervisor.supervision import System
+from supervisor.upgrades import Attempts, Looks, Standing, State
+from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
+from supervisor.waits import doubled
+
+_LONGEST_S = 86400.0
+"""So long at most a version that has failed is not tried again."""
+
+
+class PackageUpgrade:
+    """Has the latest version installed and tried, and tells the policy's actor what to run.
+
+    The version in use stays so, whatever becomes of getting another. One that fails in use gives
+    its place back to the one before.
+
+    Args:
+        parts: what the actors share.
+        system: the supervision system.
+        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
+        tell_after: the actor's.
+    """
+
+    what = "policy package"
+
+    def __init__(
+        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
+    ) -> None:
+        self._parts = parts
+        self._system = system
+        self._ref = ref
+        self._schedule = Schedule(self, system.clock, tell_after)
+        self._attempts = Attempts()
+        self._in_vain = 0
+        self._current: Environment | None = None
+        self._latest = ""
+        self._checked_at: datetime | None = None
+        self._error = ""
+        self._progress = ""
+        self._told: PolicyPackageChanged | None = None
+
+    @property
+    def looks(self) -> Looks:
+        """The looks that it has had."""
+        return self._schedule.looks
+
+    def start(self) -> None:
+        """Say what is there, which was found to be good, and look for a newer one."""
+        self._current = self._parts.packages.current()
+        self.announce()
+        self._schedule.order(0)
+
+    def order(self, order: CheckUpgrades) -> None:
+        """Look; not at each job's end, as it takes pip seconds to say what there is.
+
+        Who does not say how old a look may be wants it tried whatever has failed before.
+        """
+        if not order.fresh_s:
+            self._attempts = Attempts()
+        self._schedule.order(max(order.fresh_s, self._interval_s()) if order.fresh_s else 0)
+
+    def look(self) -> None:
+        """Have the latest version installed, if it is not; unless that is being done."""
+        if not self._schedule.begin():
+            return
+        parts, attempts, now = self._parts, self._attempts, self._system.clock.monotonic()
+        work = PackageWork(
+            parts.packages,
+            parts.settings.config,
+            may_try=lambda version: attempts.may_try(version, now),
+            in_use=lambda: {Path(python).parent.parent for python in parts.policy.programs},
+            note=self._note,
+        )
+        parts.installing.submit(work.bring_up_to_date, self._ref)
+
+    def _note(self, words: str) -> None:
+        self._progress = words  # in the worker's thread
+
+    def take(self, news: PackageReady | PackageNotReady) -> None:
+        """Take in what the worker says."""
+        self._progress = ""
+        if isinstance(news, PackageReady):
+            self._is_ready(news)
+        else:
+            self._is_not_ready(news)
+        self._tell_of_changes()
+        self._schedule.end(self._delay_s())
+
+    def _is_ready(self, news: PackageReady) -> None:
+        self._current, self._error, self._in_vain = news.environment, "", 0
+        self._attempts = Attempts()
+        self._latest = str(news.environment.release)
+        self._checked_at = self._system.clock.now()
+        if news.took_s:
+            logger.info("{}: {} is in use, after {:.0f} s", self.what, self._latest, news.took_s)
+
+    def _is_not_ready(self, news: PackageNotReady) -> None:
+        self._in_vain += 1
+        if news.version and self._current:
+            self._latest, self._checked_at = news.version, self._system.clock.now()
+        if news.tried or not news.version:
+            if news.reason != self._error:
+                logger.warning("{}: {}", self.what, news.reason)
+            self._error = news.reason
+        if news.tried:
+            self._fail(news.version)
+
+    def _fail(self, version: str) -> None:
+        # Nothing is there to wait with, where there is none that is good.
+        first_s = self._interval_s() if self._current else FIRST_WAIT_S
+        longest_s = _LONGEST_S if self._current else LONGEST_WAIT_S
+        now = self._system.clock.monotonic()
+        self._attempts = self._attempts.fail(version, now, first_s, max(first_s, longest_s))
+
+    def _delay_s(self) -> float:
+        if self._current or not self._in_vain:
+            return self._interval_s()
+        return min(self._interval_s(), doubled(FIRST_WAIT_S, self._in_vain, LONGEST_WAIT_S))
+
+    def _interval_s(self) -> float:
+        return self._parts.settings.config.upgrade_interval.total_seconds()
+
+    # One fails in use
+
+    def failed(self, message: PolicyPackageFailed) -> None:
+        """Go back to the version before one that fails in use."""
+        work = partial(
+            package_work.fall_back,
+            self._parts.packages,
+            Path(message.environment),
+            message.reason,
+        )
+        self._parts.installing.submit(work, self._ref)
+
+    def fell_back(self, news: FellBack) -> None:
+        """Have the version before used again; the other is not tried again for a while."""
+        self._current = news.environment
+        self._error = f"{news.failed} has failed in use: {news.reason}"
+        logger.warning(
+            "{}: {}; {} is in use again", self.what, self._error, news.environment.release
+        )
+        self._fail(str(news.failed))
+        self._tell_of_changes()
+
+    # Who is told
+
+    def announce(self) -> None:
+        """Tell the policy's actor which environment to use."""
+        self._told = None
+        self._tell_of_changes()
+
+    def _tell_of_changes(self) -> None:
+        current = self._current
+        if current:
+            change = PolicyPackageChanged(str(current.path), str(current.release))
+        else:
+            change = PolicyPackageChanged(reason=self._error or "it is being installed")
+        if change != self._told:
+            self._told = change
+            self._system.directory.tell("policy", change)
+
+    def standing(self) -> Standing:
+        """Say how it stands."""
+        installed = str(self._current.release) if self._current else ""
+        serves = installed and self._error
+        return Standing(
+            what=self.what,
+            state=self._state(),
+            installed=installed,
+            latest=self._latest,
+            checked_at=self._checked_at,
+            error=self._error,
+            warning=f"{self.what} {installed} stays in use: {self._error}" if serves else "",
+            progress=self._progress,
+            looks=self.looks.done,
+            details={"environment": str(self._current.path) if self._current else ""},
+        )
+
+    def _state(self) -> State:
+        if self._current:
+            return (
+                "upgrading"
+                if self._progress.startswith(("makes", "installs", "tries"))
+                else ("ready")
+            )
+        if self._error:
+            return "failing"
+        return "upgrading" if self._progress else "waiting"

@@ -1,0 +1,93 @@
+"""When a subject of the upgrades' actor looks: a part of it, in its thread."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from supervisor.actors.github_line import TellAfter
+from supervisor.messages import CheckUpgrades
+from supervisor.supervision import Timer
+from supervisor.supervision.clock import Clock
+from supervisor.upgrades import Looks, Standing
+
+
+class Subject(Protocol):
+    """What the upgrades' actor looks after."""
+
+    @property
+    def what(self) -> str:
+        """Its name, for people and orders."""
+
+    @property
+    def looks(self) -> Looks:
+        """The looks that it has had."""
+
+    def start(self) -> None:
+        """Begin, at the actor's start."""
+
+    def order(self, order: CheckUpgrades) -> None:
+        """Look, as soon as the order says."""
+
+    def look(self) -> None:
+        """Look now, unless that is being done."""
+
+    def standing(self) -> Standing:
+        """Say how it stands."""
+
+
+@dataclass(frozen=True)
+class LookDue:
+    """It is time to look for a newer one; to be handed to `look`."""
+
+    subject: Subject
+
+
+class Schedule:
+    """Keeps the looks of a subject: one at a time, after an order or by itself.
+
+    Args:
+        subject: has the looks.
+        clock: tells the time.
+        tell_after: the actor's, which is told `LookDue`.
+    """
+
+    def __init__(self, subject: Subject, clock: Clock, tell_after: TellAfter) -> None:
+        self._subject = subject
+        self._clock = clock
+        self._tell_after = tell_after
+        self._next: Timer | None = None
+        self._again_at = 0.0
+        self.looks = Looks()
+
+    def order(self, fresh_s: float) -> None:
+        """Have a look that begins after this, or that far after the beginning of the last one."""
+        self.looks = self.looks.order(self._now(), fresh_s)
+        self._plan()
+
+    def begin(self) -> bool:
+        """Begin a look; tell whether it is not one that is under way."""
+        if self.looks.under_way:
+            return False
+        self.looks = self.looks.begin(self._now())
+        return True
+
+    def end(self, delay_s: float) -> None:
+        """End it; the next one comes after so many seconds, if none is ordered."""
+        self.looks = self.looks.end()
+        self._again_at = self._now() + delay_s
+        self._plan()
+
+    def _plan(self) -> None:
+        if self.looks.under_way:
+            return
+        if self._next:
+            self._next.cancel()
+            self._next = None
+        now, wanted_at = self._now(), self.looks.wanted_at
+        if self.looks.is_due(now):
+            self._subject.look()
+        else:
+            at = self._again_at if wanted_at is None else min(wanted_at, self._again_at)
+            self._next = self._tell_after(max(0.0, at - now), LookDue(self._subject))
+
+    def _now(self) -> float:
+        return self._clock.monotonic()

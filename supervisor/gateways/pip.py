@@ -1,0 +1,166 @@
+"""pip, run for an environment: within limits of time and output, and told its secrets by files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
+from typing import TYPE_CHECKING
+
+from supervisor.gateways.github_connection import CERTIFICATES
+from supervisor.gateways.private_file import write_whole
+from supervisor.policy_package import GUNICORN, PIP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from supervisor.policy_package import PackageSource
+    from supervisor.proxies import Proxies
+
+_INSTALL_LIMIT_S = 900.0
+_DRY_RUN_LIMIT_S = 180.0
+_MOST_OUTPUT = 32 << 20
+_KEPT_LINES = 200
+_LONGEST_REASON = 400
+_PIECE = 1 << 16
+_READABLE = 0o022
+"""Whom the service runs as must be able to read what is installed."""
+
+
+class PipFailed(Exception):
+    """It did not do what it was to; the message says why in one line, without secrets."""
+
+
+@dataclass(frozen=True)
+class Pip:
+    """How it is run.
+
+    Attributes:
+        source: what it gets, and where from.
+        proxies: what it goes through.
+        temporary: a directory of the daemon's own, in which files of one run are made.
+    """
+
+    source: PackageSource
+    proxies: Proxies
+    temporary: Path
+
+    def install(self, python: Path) -> None:
+        """Install it, with all that it needs, in the environment of this Python.
+
+        Raises:
+            PipFailed: it could not be installed; the environment is of no use.
+            OSError: files for it can't be written.
+        """
+        with self._home(GUNICORN, PIP) as home:
+            self._run(home, python, ("install",), _INSTALL_LIMIT_S)
+
+    def planned(self, python: Path) -> str:
+        """Give pip's report on what it would install now, if nothing were there; nothing is.
+
+        Raises:
+            PipFailed: it does not say.
+            OSError: files for it can't be written.
+        """
+        with self._home() as home:
+            report = home / "report.json"
+            options = ("--dry-run", "--no-deps", "--ignore-installed", f"--report={report}")
+            self._run(home, python, ("install", *options), _DRY_RUN_LIMIT_S)
+            return report.read_text(encoding="utf-8")
+
+    @contextmanager
+    def _home(self, *more: str) -> Iterator[Path]:
+        """Give a directory for one run, in which it finds what it is told."""
+        with TemporaryDirectory(prefix="pip-", dir=self.temporary) as name:
+            home = Path(name)
+            write_whole(home / ".netrc", self.source.netrc())
+            write_whole(home / "requirements.txt", self.source.requirements(*more))
+            yield home
+
+    def _run(self, home: Path, python: Path, command: tuple[str, ...], limit_s: float) -> None:
+        whole = (
+            *(str(python), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"),
+            *("--no-cache-dir", "--no-color", "--timeout=15", "--retries=2", *command),
+            "--progress-bar=off",
+            f"--requirement={home / 'requirements.txt'}",
+        )
+        try:
+            process = subprocess.Popen(
+                whole,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=home,
+                env=self._environment(home),
+                start_new_session=True,
+                umask=_READABLE,
+            )
+        except OSError as error:
+            raise PipFailed(f"can't start pip: {python}: {error.strerror}") from error
+        fault, lines = _follow(process, limit_s)
+        if fault or process.returncode:
+            raise PipFailed(self._without_secrets(fault or _reason(lines)))
+
+    def _environment(self, home: Path) -> dict[str, str]:
+        given = {name: os.environ[name] for name in CERTIFICATES if name in os.environ}
+        given |= {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+        given |= {"HOME": str(home), "TMPDIR": str(home), "GIT_TERMINAL_PROMPT": "0"}
+        for scheme, proxy in (("http", self.proxies.http), ("https", self.proxies.https)):
+            if proxy:
+                given[f"{scheme}_proxy"] = proxy.url
+        if self.proxies:
+            given["no_proxy"] = ",".join(self.proxies.exceptions)
+        if self.source.is_elsewhere:
+            given["PIP_CONFIG_FILE"] = os.devnull
+        return given
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in (*self.source.secrets(), *self.proxies.secrets()):
+            text = text.replace(secret, "[secret]")
+        return text
+
+
+def _follow(process: subprocess.Popen[bytes], limit_s: float) -> tuple[str, list[str]]:
+    """Wait for its end; give what has ended it if that was not itself, and what it said last."""
+    faults: list[str] = []
+
+    def end(fault: str) -> None:
+        faults.append(fault)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    late = Timer(limit_s, end, (f"pip was not done within {limit_s:.0f} s",))
+    late.daemon = True
+    late.start()
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    said, rest = 0, b""
+    try:
+        assert process.stdout is not None  # noqa: S101 - asked for by who started it
+        with process.stdout as output:
+            while piece := os.read(output.fileno(), _PIECE):
+                said += len(piece)
+                *whole, rest = (rest + piece)[-2 * _PIECE :].split(b"\n")
+                lines.extend(line.decode(errors="replace") for line in whole)
+                if said > _MOST_OUTPUT and not faults:
+                    end(f"pip said more than {_MOST_OUTPUT >> 20} MiB")
+        process.wait()
+    finally:
+        late.cancel()
+        with suppress(ProcessLookupError):  # what it has started
+            os.killpg(process.pid, signal.SIGKILL)
+    lines.append(rest.decode(errors="replace"))
+    return (faults[0] if faults else ""), list(lines)
+
+
+def _reason(lines: list[str]) -> str:
+    """Find what says best why pip has failed."""
+    told = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines]
+    errors = [line for line in told if line.lower().startswith("error:")]
+    reason = next(iter(errors or list(filter(None, reversed(told)))), "it says nothing")
+    return f"pip: {reason[:_LONGEST_REASON]}"

@@ -1,0 +1,259 @@
+"""Where a policy service comes from that is no part of this package: a requirement of pip's.
+
+What pip is told stands in files that only the daemon's user can read: addresses may hold
+credentials, and pip hands addresses on as arguments of the programs that it starts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass, field
+from email.parser import HeaderParser
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from supervisor.scope import is_loopback
+
+GUNICORN = "gunicorn>=25.1"
+PIP = "pip>=22.3"
+"""The first whose dry run tells in JSON what it would install (pip's changelog, 22.2 and 22.3)."""
+DEFAULT_APP = "repo_policy_compliance.blueprint:repo_policy_compliance"
+"""canonical/repo-policy-compliance's: a blueprint of Flask's, as its package has no application."""
+
+_TOOLS = frozenset({"gunicorn", "pip", "setuptools", "wheel"})
+_SPECIFIER = r"(?:[<>=!~]=|===|<|>) *[A-Za-z0-9][A-Za-z0-9.*+!_-]*"
+_NAMED = re.compile(
+    rf"[A-Za-z0-9][A-Za-z0-9._-]*(?: *\[[A-Za-z0-9._, -]*\])?"
+    rf" *(?:{_SPECIFIER}(?: *, *{_SPECIFIER})*)?"
+)
+"""A package's name with versions, as PEP 508 has it, without markers; no option of pip's."""
+_ADDRESS = re.compile(r"[!-~]+")
+_SCHEMES = frozenset({"https", "file", "git+https", "git+ssh", "git+file"})
+_UNQUOTED = re.compile(r"[!$%&()*+,./:;<=>?@A-Z\[\]^_`a-z{|}~0-9-]+")
+"""What may stand in a file of netrc(5) without quotes, in all programs' ways to read it."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who asks a host."""
+
+    host: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """What is to be installed, and where from.
+
+    Attributes:
+        requirement: as pip takes it, without credentials.
+        index: a package index's address, without credentials; empty for the host's usual one.
+        links: a directory of wheels; empty if there is none.
+        logins: the credentials that stood in the addresses.
+    """
+
+    requirement: str
+    index: str = ""
+    links: str = ""
+    logins: tuple[Login, ...] = ()
+
+    def requirements(self, *more: str) -> str:
+        """Write a file of requirements.
+
+        https://pip.pypa.io/en/stable/reference/requirements-file-format
+
+        Args:
+            more: requirements besides.
+        """
+        options = []
+        if self.index:
+            options.append(f"--index-url {self.index}")
+        elif self.links:
+            options.append("--no-index")
+        if self.links:
+            options.append(f"--find-links {shlex.quote(self.links)}")
+        return "\n".join((*options, self.requirement, *more, ""))
+
+    def netrc(self) -> str:
+        """Write the logins as pip and git read them, in the way of ftp's file of that name."""
+        return "".join(
+            f"machine {one.host} login {one.user} password {one.password}\n" for one in self.logins
+        )
+
+    def secrets(self) -> tuple[str, ...]:
+        """Give what may stand in no log."""
+        return tuple(one.password for one in self.logins)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the host's own settings of pip are not to be used."""
+        return bool(self.index or self.links)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version of a package, as it was or would be installed.
+
+    Attributes:
+        name: of the package.
+        version: its number.
+        origin: the commit or hash, where it comes from an address; empty for a package index.
+    """
+
+    name: str
+    version: str
+    origin: str = ""
+
+    def __str__(self) -> str:
+        """Show it to people."""
+        return f"{self.name} {self.version}" + (f" ({self.origin[:12]})" if self.origin else "")
+
+
+def source(requirement: str, index: str = "", links: str = "") -> PackageSource:
+    """Take what an operator has set, which was checked.
+
+    Args:
+        requirement: of `policy.package`.
+        index: of `policy.package-index`.
+        links: of `policy.package-links`.
+    """
+    logins = []
+    requirement, login = _without_login(requirement)
+    index, other = _without_login(index)
+    logins = [one for one in (login, other) if one]
+    return PackageSource(requirement, index, links, tuple(logins))
+
+
+def check_requirement(text: str) -> str:
+    """Check a requirement of pip's.
+
+    Raises:
+        ValueError: it is none that is taken. The message does not quote it: it may hold a password.
+    """
+    _, _, address = text.rpartition(" @ ")
+    if "://" in address:
+        named = text[: -len(address)].removesuffix(" @ ")
+        if urlsplit(address).scheme not in _SCHEMES or (named and not _NAMED.fullmatch(named)):
+            raise ValueError(f"an address must begin with one of {', '.join(sorted(_SCHEMES))}")
+        _check_address(address)
+    elif not _NAMED.fullmatch(text):
+        raise ValueError(
+            "must be a package's name, such as repo-policy-compliance==1.11.0, or an https or "
+            "git+https address"
+        )
+    return text
+
+
+def check_index(text: str) -> str:
+    """Check the address of a package index.
+
+    Raises:
+        ValueError: it can't be used. The message does not quote it: it may hold a password.
+    """
+    _check_address(text)
+    parts = urlsplit(text)
+    is_near = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or not (parts.scheme == "https" or is_near):
+        raise ValueError("must be an https address, such as https://pypi.example.com/simple")
+    return text
+
+
+def check_app(text: str) -> str:
+    """Check where in a package the application is.
+
+    Raises:
+        ValueError: it is no such place.
+    """
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text, re.ASCII):
+        raise ValueError("must be MODULE:NAME")
+    return text
+
+
+def has_credentials(text: str) -> bool:
+    """Tell whether an address, or a requirement that is one, holds a password."""
+    return re.search(r"://[^/@\s]*:[^/@\s]*@", text) is not None
+
+
+def planned(report: str) -> Release:
+    """Read what pip's dry run has reported: https://pip.pypa.io/en/stable/reference/installation-report.
+
+    Raises:
+        ValueError: it does not tell of one package.
+    """
+    try:
+        installs = [one for one in json.loads(report)["install"] if one.get("requested")]
+        found = [
+            Release(
+                one["metadata"]["name"],
+                one["metadata"]["version"],
+                _origin(one["download_info"]) if one.get("is_direct") else "",
+            )
+            for one in installs
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("pip's report can't be read") from error
+    return _only(found)
+
+
+def installed(distributions: list[tuple[str, str]]) -> Release:
+    """Say which of an environment's packages is the one that was asked for.
+
+    Args:
+        distributions: `METADATA` and `direct_url.json` (empty if there is none) of each that pip
+            was asked for by name or address, not only as a dependency.
+
+    Raises:
+        ValueError: none is, or several are.
+    """
+    found = []
+    for metadata, direct in distributions:
+        headers = HeaderParser().parsestr(metadata, headersonly=True)
+        origin = _origin(json.loads(direct)) if direct else ""
+        found.append(Release(headers["Name"] or "", headers["Version"] or "", origin))
+    return _only(found)
+
+
+def _only(found: list[Release]) -> Release:
+    candidates = [one for one in found if one.name.lower() not in _TOOLS]
+    if len(candidates) != 1:
+        raise ValueError(f"pip tells of {len(candidates)} packages in the place of one")
+    return candidates[0]
+
+
+def _origin(info: dict[str, Any]) -> str:
+    """Give what tells it from others of that number: https://packaging.python.org/en/latest/specifications/direct-url."""
+    commit = info.get("vcs_info", {}).get("commit_id")
+    archive = info.get("archive_info", {})
+    hashes = archive.get("hashes") or {}
+    return str(commit or hashes.get("sha256") or archive.get("hash", "").removeprefix("sha256="))
+
+
+def _check_address(text: str) -> None:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError("an address must be printable ASCII without blanks")
+    parts = urlsplit(text)
+    is_key = parts.scheme == "git+ssh" and parts.password is None
+    if "@" not in parts.netloc or is_key:
+        return
+    words = (unquote(parts.username or ""), unquote(parts.password or ""))
+    if not all(map(_UNQUOTED.fullmatch, words)):
+        raise ValueError(
+            "credentials in an address must be USER:PASSWORD@ before the host, without blanks, "
+            "quotes and backslashes"
+        )
+
+
+def _without_login(text: str) -> tuple[str, Login | None]:
+    if not has_credentials(text):
+        return text, None
+    before, address = text[: text.rfind(" @ ") + 3] if " @ " in text else "", text
+    address = address.removeprefix(before)
+    parts = urlsplit(address)
+    login = Login(
+        parts.hostname or "", unquote(parts.username or ""), unquote(parts.password or "")
+    )
+    _, _, host = parts.netloc.rpartition("@")
+    return before + urlunsplit(parts._replace(netloc=host)), login

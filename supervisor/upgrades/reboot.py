@@ -1,0 +1,93 @@
+"""Whether this host is to be rebooted, and when that costs nobody a job."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+When = Literal["no", "now", "after-drain"]
+
+
+@dataclass(frozen=True)
+class KernelSeen:
+    """What was found of the kernel.
+
+    Attributes:
+        running: its release, such as `5.15.0-91-generic`.
+        installed: the releases that could be started.
+        required: the host says that a reboot is needed, as update-notifier-common does.
+        for_packages: the packages that need it.
+    """
+
+    running: str
+    installed: tuple[str, ...] = ()
+    required: bool = False
+    for_packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reboot:
+    """The decision.
+
+    Attributes:
+        when: `no`; `now`, as nothing runs; or `after-drain`.
+        reason: for people.
+    """
+
+    when: When
+    reason: str
+
+
+def needed_for(seen: KernelSeen) -> str:
+    """Say what a reboot is needed for; empty if it is not."""
+    newest = newest_of_its_flavour(seen)
+    if newest and _number(newest) > _number(seen.running):
+        return f"kernel {newest} is installed, {seen.running} is running"
+    if seen.required:
+        names = ", ".join(seen.for_packages)
+        return f"packages that were upgraded need it: {names}" if names else "the host asks for it"
+    return ""
+
+
+def newest_of_its_flavour(seen: KernelSeen) -> str:
+    """Give the newest installed kernel of the running one's flavour; empty if there is none.
+
+    Where none is installed, as in a container, there is none to be started.
+    """
+    flavour = _flavour(seen.running)
+    candidates = [one for one in seen.installed if _flavour(one) == flavour]
+    return max(candidates, key=_number, default="")
+
+
+def decide(needed: str, there: int, busy: int, *, draining: bool) -> Reboot:
+    """Decide when to reboot.
+
+    Args:
+        needed: what for; empty if it is not.
+        there: how many runners there are.
+        busy: how many of them run a job.
+        draining: no more are made.
+    """
+    if not needed:
+        return Reboot("no", "no reboot is needed")
+    if not there:
+        return Reboot("now", f"a reboot is needed, and no runner is there: {needed}")
+    runners = f"{there} runner{'' if there == 1 else 's'}, {busy} at work"
+    how = "as soon as the drain has ended" if draining else "after `supervisor-cli drain --wait`"
+    return Reboot("after-drain", f"a reboot is needed {how} ({runners}): {needed}")
+
+
+def _flavour(release: str) -> str:
+    """Give what stands after the numbers: `generic`, `cloud-amd64`; a distribution's own word."""
+    return release[len(_numbers(release)) :]
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", _numbers(release))))
+
+
+def _numbers(release: str) -> str:
+    """Give the part of a release that grows, such as `6.1.0-18-` or `6.1.0-0.deb11.13-`."""
+    found = re.match(r"(?:[0-9.+~-]|deb[0-9]|rc[0-9]|bpo[0-9])*", release)
+    return found[0] if found else ""

@@ -1,0 +1,161 @@
+"""The policy package as a subject of the upgrades' actor, with what its work finds in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_world import Inbox, World, eventually
+
+from supervisor import package_work
+from supervisor.actors.upgrades import UpgradesActor
+from supervisor.gateways.environments import Environment, PackageEnvironments
+from supervisor.messages import (
+    AnnouncePolicyPackage,
+    CheckUpgrades,
+    PolicyPackageChanged,
+    PolicyPackageFailed,
+)
+from supervisor.package_work import FellBack, PackageNotReady, PackageReady, PackageWork
+from supervisor.policy_package import Release
+from supervisor.supervision import ChildSpec, Crash
+
+MakeWorld = Callable[..., World]
+POLICY = {"mode": "package", "package": "demo"}
+ONE = Environment(Path("/e/1"), Release("demo", "1.0"), "demo")
+TWO = Environment(Path("/e/2"), Release("demo", "2.0"), "demo")
+FIRST = PolicyPackageChanged("/e/1", "demo 1.0")
+SECOND = PolicyPackageChanged("/e/2", "demo 2.0")
+
+
+class Play:
+    """The actor between pip and the policy's actor."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self.on_disk: Environment | None = None
+        self.finds: PackageReady | PackageNotReady = PackageReady(ONE, 3.0)
+        self.asked: list[bool] = []
+        self.policy: list[Any] = []
+        self.fallen: list[tuple[Path, str]] = []
+        monkeypatch.setattr(PackageWork, "bring_up_to_date", lambda work: self._find(work))  # noqa: PLW0108
+        monkeypatch.setattr(PackageEnvironments, "current", lambda _: self.on_disk)
+        monkeypatch.setattr(package_work, "fall_back", self._fall_back)
+
+    def _find(self, work: PackageWork) -> PackageReady | PackageNotReady:
+        self.asked.append(work.may_try("demo 2.0"))
+        if isinstance(self.finds, PackageNotReady) and self.finds.tried and not self.asked[-1]:
+            return PackageNotReady("it has failed, and is not tried again yet", "demo 2.0")
+        return self.finds
+
+    def _fall_back(self, _store: Any, failed: Path, reason: str) -> FellBack | None:
+        self.fallen.append((failed, reason))
+        return FellBack(TWO.release, ONE, reason) if failed == TWO.path else None
+
+    def start(self) -> None:
+        system = self.world.system
+        self.world.run(
+            ChildSpec("tokens", partial(Inbox.start, system, [])),
+            ChildSpec("policy", partial(Inbox.start, system, self.policy)),
+            ChildSpec("upgrades", partial(UpgradesActor.start, system, self.world.parts)),
+        )
+
+    def standing(self) -> Any:
+        subjects = self.world.details("upgrades")["subjects"]
+        return next(one for one in subjects if one.what == "policy package")
+
+
+@pytest.fixture
+def play(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> Play:
+    return Play(make_world(policy=POLICY), monkeypatch)
+
+
+def test_what_is_on_the_disk_is_used_at_once_and_a_newer_one_when_it_is_ready(play: Play) -> None:
+    play.on_disk, play.finds = ONE, PackageReady(TWO, 3.0)
+    play.start()
+    eventually(lambda: play.policy == [FIRST, SECOND])
+    eventually(lambda: play.standing().state == "ready")
+    assert (play.standing().installed, play.standing().latest) == ("demo 2.0", "demo 2.0")
+    play.world.tell("upgrades", AnnouncePolicyPackage())
+    eventually(lambda: play.policy == [FIRST, SECOND, SECOND])
+
+
+def test_while_there_is_none_the_reason_is_told_and_it_is_tried_again_soon(play: Play) -> None:
+    play.finds = PackageNotReady("pip: no such thing", "demo", tried=True)
+    play.start()
+    waiting = PolicyPackageChanged(reason="it is being installed")
+    failed = PolicyPackageChanged(reason="pip: no such thing")
+    eventually(lambda: play.policy == [waiting, failed])
+    assert play.standing().state == "failing"
+    play.finds = PackageReady(ONE, 3.0)
+    play.world.clock.advance(16)
+    eventually(lambda: play.policy == [waiting, failed, FIRST])
+
+
+def test_a_version_that_fails_is_not_tried_again_before_the_interval_and_doubled(
+    play: Play,
+) -> None:
+    play.on_disk = ONE
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.asked == [True])
+    eventually(lambda: play.standing().error == "demo 2.0 is of no use: it hangs")
+    assert play.policy == [FIRST]
+    assert play.standing().warning.startswith("policy package demo 1.0 stays in use: demo 2.0 is")
+    play.world.clock.advance(600)
+    eventually(lambda: play.asked == [True, True])
+    eventually(lambda: play.standing().looks == 2)
+    play.world.clock.advance(600)
+    eventually(lambda: play.asked == [True, True, False])
+    eventually(lambda: play.standing().looks == 3)
+    play.world.clock.advance(600)
+    eventually(lambda: play.asked == [True, True, False, True])
+
+
+def test_an_order_tries_it_again_and_a_jobs_end_does_not(play: Play) -> None:
+    play.on_disk = ONE
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.world.waiting("upgrades") == 0 and play.standing().looks == 1)
+    play.world.tell("upgrades", CheckUpgrades(fresh_s=10))
+    play.world.clock.advance(20)
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.asked == [True, True])
+
+
+def test_an_index_that_is_away_costs_nothing_and_is_said(play: Play) -> None:
+    play.on_disk, play.finds = ONE, PackageNotReady("the latest version is not known: no")
+    play.start()
+    eventually(lambda: play.standing().error != "")
+    assert (play.standing().state, play.policy) == ("ready", [FIRST])
+
+
+def test_one_that_fails_in_use_gives_its_place_back(play: Play) -> None:
+    play.finds = PackageReady(TWO, 3.0)
+    play.start()
+    eventually(lambda: play.policy[-1:] == [SECOND])
+    play.world.tell("upgrades", PolicyPackageFailed("/e/2", "it ended"))
+    eventually(lambda: play.policy[-1:] == [FIRST])
+    assert play.fallen == [(Path("/e/2"), "it ended")]
+    assert play.standing().error == "demo 2.0 has failed in use: it ended"
+
+
+def test_a_crash_of_the_actor_changes_nothing_of_what_is_used(play: Play) -> None:
+    play.on_disk = ONE
+    play.start()
+    eventually(lambda: play.policy == [FIRST])
+    play.world.tell("upgrades", Crash("a test"))
+    eventually(lambda: play.policy == [FIRST, FIRST])
+
+
+def test_without_that_mode_there_is_no_such_subject(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.run(
+        ChildSpec("tokens", partial(Inbox.start, world.system, [])),
+        ChildSpec("upgrades", partial(UpgradesActor.start, world.system, world.parts)),
+    )
+    subjects = [one.what for one in world.details("upgrades")["subjects"]]
+    assert subjects == ["runner application", "host"]
