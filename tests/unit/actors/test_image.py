@@ -190,6 +190,8 @@ class Play:
             ChildSpec("fleet", partial(Inbox.start, system, self.fleet)),
             strategy=Strategy.ONE_FOR_ONE,
         )
+        # Who comes after it asks at its own start.
+        system.directory.tell("image", AnnounceImage())
         if furnished:
             self.furnish()
         return self
@@ -696,6 +698,7 @@ def test_a_fault_of_ours_in_its_work_restarts_it(
 def test_a_fleet_that_starts_anew_is_told_again(prepared: Play) -> None:
     prepared.run()
     prepared.starts_from(PREPARED)
+    prepared.settle()
     prepared.fleet.clear()
     prepared.tell(AnnounceImage())
     eventually(lambda: prepared.fleet == [ImageChanged(PREPARED)])
