@@ -31,7 +31,7 @@ def test_a_fleet_comes_up_from_an_image_of_a_stock_system_and_does_a_job(
         try:
             world.daemon.start()
             wait_until(images.verified, "the first image is built", 2 * BUILD_LIMIT_S)
-            images.wait(lambda: world.is_whole(), "the fleet is whole")
+            images.wait(world.is_whole, "the fleet is whole")
             job = world.queue("command -v docker && command -v htop && command -v yarn")
             world.wait_completed(job)
             (kept,) = json.loads(world.daemon.cli("image", "logs", "--json").stdout)
