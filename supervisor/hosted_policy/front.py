@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.hosted_policy.package import Answer, Busy, Package
 from supervisor.policy_service.decisions import Decision, DecisionLog
+from supervisor.policy_service.known import DISK_HOLDS_S, Known
 from supervisor.policy_service.used_tokens import UsedTokens
 from supervisor.policy_tokens import Claim, verify
 from supervisor.scope import is_within
@@ -54,6 +55,11 @@ class Front:
         self._scope = scope
         self._used = used
         self._log = log
+        self._disk = Known(
+            lambda: used.trouble() or log.trouble(),
+            DISK_HOLDS_S,
+            "its directory is being looked at",
+        )
         self._health = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"the package has not been asked")
         self._health_until = 0.0
 
@@ -85,6 +91,8 @@ class Front:
         return Answer(HTTPStatus.NOT_FOUND, b"Not Found")
 
     def _say_health(self) -> Answer:
+        if trouble := self._disk.trouble():
+            return _error(trouble)
         if monotonic() < self._health_until:
             return self._health
         try:

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from supervisor.policy_limits import OLDER_LOGS
 
 _LARGEST = 5 << 20
+UNLOGGED = "the decision can't be logged"
 _LONGEST_LINE = 32 << 10
 """Longer than a decision: its reason has 2000 characters, of 12 bytes each in JSON at most."""
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -87,6 +88,14 @@ class DecisionLog:
                 _append(scratch, b"\0" * _LONGEST_LINE)
             finally:
                 scratch.unlink(missing_ok=True)
+
+    def trouble(self) -> str:
+        """Say why no decision could be added; empty if one could."""
+        try:
+            self.probe()
+        except OSError as error:
+            return f"{UNLOGGED}: {error.strerror}"
+        return ""
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from supervisor.github.errors import GitHubError, NotFound
 from supervisor.policy_service.asking import Errand, GitHub, ping
 from supervisor.policy_service.checks import Failed, Passed, Verdict
-from supervisor.policy_service.decisions import Decision, DecisionLog
+from supervisor.policy_service.decisions import UNLOGGED, Decision, DecisionLog
 from supervisor.policy_service.inspection import inspect
 from supervisor.policy_service.questions import Question
 from supervisor.policy_service.state import State
@@ -26,7 +26,6 @@ _CUT_LATER_S = 0.5
 """After the limit of a check, so that it is the limit that is told of, and not what it has cut."""
 _AT_ONCE = 100
 _LONGEST_REASON = 2000
-_UNLOGGED = "the decision can't be logged"
 _log = logging.getLogger(__name__)
 
 
@@ -126,14 +125,7 @@ class Judge:
 
     def unable(self) -> str:
         """Say why no job could be let run, whatever GitHub says; empty if one could."""
-        trouble = self._state.trouble()
-        if trouble:
-            return trouble
-        try:
-            self._log.probe()
-        except OSError as error:
-            return f"{_UNLOGGED}: {error.strerror}"
-        return ""
+        return self._state.trouble() or self._log.trouble()
 
     def _answer(self, check: Callable[[], Verdict], limit_s: float) -> Passed | Refused:
         try:
@@ -152,7 +144,7 @@ class Judge:
             self._log.write(decision)
         except OSError as error:
             _log.error("can't write the log of decisions: %s", error)
-            return f"{_UNLOGGED}: {error.strerror}"
+            return f"{UNLOGGED}: {error.strerror}"
         return ""
 
 

@@ -1,7 +1,6 @@
 """What all workers share, on the disk: which tokens have been used, and the policy."""
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,7 @@ class State:
             return f"the policy document can't be read: {error.strerror}"
         except ValueError:
             return f"the policy document can't be used: {self._policy} holds something else"
-        if not os.access(self._used, os.W_OK | os.X_OK):
-            return f"used tokens can't be noted: {self._used} is not there, or not to be written"
-        return ""
+        return self._used.trouble()
 
     def set_policy(self, policy: Any) -> None:
         """Have all workers use another policy document, from their next check on.

@@ -49,6 +49,12 @@ class UsedTokens:
         os.utime(used, (expires, expires))
         return True
 
+    def trouble(self) -> str:
+        """Say why no use of a token can be noted; empty if it can."""
+        if os.access(self._directory, os.W_OK | os.X_OK):
+            return ""
+        return f"used tokens can't be noted: {self._directory} is not there, or not to be written"
+
     def _prune(self, now: datetime) -> None:
         """Forget tokens that have expired a while ago: clocks may be set back a little."""
         if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNED_EVERY:

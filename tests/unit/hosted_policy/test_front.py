@@ -212,6 +212,17 @@ def test_nobody_elses_job_may_run(app: App, guest: Guest) -> None:
     assert "/push/check-run" not in app.paths
 
 
+def test_it_is_ill_while_decisions_can_not_be_logged(app: App, guest: Guest) -> None:
+    guest.decisions.mkdir()
+    assert guest.ask("GET", "/health") == (500, "the decision can't be logged: Is a directory")
+
+
+def test_it_is_ill_while_no_token_can_be_used(app: App, guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "used").rmdir()
+    status, reason = guest.ask("GET", "/health")
+    assert (status, reason.split(":")[0]) == (500, "used tokens can't be noted")
+
+
 def test_its_health_is_asked_for_seldom(app: App, guest: Guest) -> None:
     app.answers["/health"] = lambda: (500, b"GitHub is away")
     assert guest.ask("GET", "/health") == (500, "GitHub is away")
