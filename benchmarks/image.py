@@ -29,11 +29,11 @@ from table import render, spread
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
 from supervisor.guest import GuestParameters, user_data
-from supervisor.image_work import ImageReady, ImageWork
 from supervisor.images.base import BaseImage
 from supervisor.images.settings import ImageSettings
 from supervisor.instances import InstanceTemplate, instance_request
 from supervisor.messages import Application
+from supervisor.work.image import ImageReady, ImageWork
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 # The stock system of the tests, and what stands in for its archive.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from supervisor import places
 from supervisor.aproxy import Aproxy
 from supervisor.config import Config
-from supervisor.guest_network import GuestNetwork, SshDebug
+from supervisor.guest.network import GuestNetwork, SshDebug
 from supervisor.images.base import BaseImage
 from supervisor.images.settings import ImageSettings
 from supervisor.instances import InstanceTemplate, generation

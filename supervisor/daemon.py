@@ -13,7 +13,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, image_upkeep, policy_work, sdnotify, storage_work
+from supervisor import credentials, sdnotify
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -61,6 +61,9 @@ from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
+from supervisor.work import image_upkeep
+from supervisor.work import policy as policy_work
+from supervisor.work import storage as storage_work
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from supervisor import places
 from supervisor.config import Config
-from supervisor.guest_logs import Kept
+from supervisor.guest.logs import Kept
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
 from supervisor.roster import Entry

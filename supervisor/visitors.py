@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from supervisor.config import Config
 from supervisor.guest import GuestParameters, user_data
-from supervisor.guest_network import GuestNetwork
+from supervisor.guest.network import GuestNetwork
 from supervisor.lifecycle import Event, Failed, GuestFinished, GuestReady
 from supervisor.messages import Application
 from supervisor.roster import digest

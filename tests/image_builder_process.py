@@ -11,8 +11,8 @@ from image_stand import PROVISIONING, Stand, Verdict
 
 from sandbox.lxd_daemon import LxdDaemon
 from sandbox.private_lxd import PrivateLxd
-from supervisor import image_work
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.work import image as image_work
 
 
 class _Waiting(Verdict):

@@ -12,13 +12,13 @@ import pytest
 
 from sandbox.private_lxd import PrivateLxd
 from supervisor.gateways.lxd import Lxd
-from supervisor.image_build_work import MARK
-from supervisor.image_work import ImageFailed, ImageReady, ImageWork
 from supervisor.images.base import BaseImage
 from supervisor.images.properties import BuiltImage
 from supervisor.images.settings import ImageLimits, ImageSettings
 from supervisor.instances import InstanceTemplate
 from supervisor.messages import Application
+from supervisor.work.image import ImageFailed, ImageReady, ImageWork
+from supervisor.work.image_build import MARK
 
 INSTALLATION = "web"
 PROVISIONING = """\

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.blueprints import network_of
 from supervisor.config import parse
-from supervisor.guest_network import GuestNetwork
+from supervisor.guest.network import GuestNetwork
 
 _WORD = string.ascii_letters + string.digits
 _USER = _WORD + "._%+-"

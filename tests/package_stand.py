@@ -9,7 +9,7 @@ from policy_packages import APP, NAME
 
 from supervisor.config import Config, parse
 from supervisor.gateways.environments import PackageEnvironments
-from supervisor.package_work import PackageNotReady, PackageReady, PackageWork
+from supervisor.work.package import PackageNotReady, PackageReady, PackageWork
 
 
 class Stand:

@@ -186,9 +186,9 @@ class Hook:
     def run(self, url: str, limit_s: float = 20, **variables: str) -> Outcome:
         """Run the script to its end."""
         here = self.directory
-        functions = files("supervisor") / "guest_signal.sh"
+        functions = files("supervisor") / "guest/signal.sh"
         (here / "hook.sh").write_text(HOOK.format(functions=functions))
-        (here / "refusal.sh").write_bytes((files("supervisor") / "guest_refusal.sh").read_bytes())
+        (here / "refusal.sh").write_bytes((files("supervisor") / "guest/refusal.sh").read_bytes())
         (here / "policy-token").write_text(f"{self.token}\n")
         (here / "policy.sh").write_text(self._script(url))
         (here / "Runner.Listener").write_text(LISTENER)

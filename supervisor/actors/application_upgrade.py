@@ -11,10 +11,8 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import application_work
 from supervisor.actors.github_line import TellAfter
 from supervisor.actors.upgrade_schedule import LookDue
-from supervisor.application_work import NotObtained, Obtained, Progress
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
     Application,
@@ -29,6 +27,8 @@ from supervisor.supervision import System, Timer
 from supervisor.upgrades import Attempts, Looks, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.waits import doubled
+from supervisor.work import application as application_work
+from supervisor.work.application import NotObtained, Obtained, Progress
 
 _WHAT = "runner application"
 

@@ -5,13 +5,13 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor import filters_work
-from supervisor.filters_work import BRIDGE, FiltersSeen, Restored
 from supervisor.lifecycle import AVAILABLE, DeletionOrdered
 from supervisor.messages import CheckFilters, CheckFirewall, Happened
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.waits import doubled
+from supervisor.work import filters as filters_work
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
 from supervisor.workers import WorkFailed
 
 _AGAIN_S = 1.0

@@ -7,12 +7,10 @@ from datetime import datetime
 from loguru import logger
 from pykka import ActorDeadError
 
-from supervisor import firewall_work
 from supervisor.actors.inquiry import Inquiry
 from supervisor.actors.upkeep import Upkeep
 from supervisor.firewall.intent import intent_of
 from supervisor.firewall.report import details
-from supervisor.firewall_work import Surroundings, TableFailed, TableReady
 from supervisor.gateways.nftables_notices import Monitor
 from supervisor.messages import (
     AnnounceFirewall,
@@ -24,6 +22,8 @@ from supervisor.messages import (
 )
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.work import firewall as firewall_work
+from supervisor.work.firewall import Surroundings, TableFailed, TableReady
 from supervisor.workers import WorkFailed
 
 _HEAL_AGAIN_S = 0.5

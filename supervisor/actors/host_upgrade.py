@@ -7,14 +7,14 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import host_work
 from supervisor.actors.github_line import TellAfter
 from supervisor.actors.upgrade_schedule import Schedule
-from supervisor.host_work import HostLooked
 from supervisor.messages import CheckUpgrades
 from supervisor.parts import Parts
 from supervisor.supervision import System
 from supervisor.upgrades import Looks, Standing
+from supervisor.work import host as host_work
+from supervisor.work.host import HostLooked
 
 _INTERVAL_S = 3600.0
 _SOON_S = 60.0

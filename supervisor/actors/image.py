@@ -9,8 +9,6 @@ from typing import Any
 from loguru import logger
 
 from supervisor.actors.image_errands import Errands, Step, Wish
-from supervisor.image_upkeep import Resolved, Tidied
-from supervisor.image_work import ImageFailed, ImageReady, Look
 from supervisor.images.choice import choose
 from supervisor.images.needs import Needs
 from supervisor.images.properties import BuiltImage
@@ -34,6 +32,8 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.waits import doubled
+from supervisor.work.image import ImageFailed, ImageReady, Look
+from supervisor.work.image_upkeep import Resolved, Tidied
 from supervisor.workers import Work, WorkFailed
 
 _MINUTE = timedelta(minutes=1)

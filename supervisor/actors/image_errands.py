@@ -9,15 +9,15 @@ from typing import Any
 
 import pykka
 
-from supervisor import image_upkeep
 from supervisor.blueprints import image_settings_of, network_of
-from supervisor.image_upkeep import Build, BuildLogs
-from supervisor.image_work import ImageWork
 from supervisor.images.needs import Needs
 from supervisor.lifecycle import Stage
 from supervisor.messages import Application
 from supervisor.parts import Parts
 from supervisor.visitors import Trial
+from supervisor.work import image_upkeep
+from supervisor.work.image import ImageWork
+from supervisor.work.image_upkeep import Build, BuildLogs
 from supervisor.workers import Work
 
 _BEING_MADE = frozenset({Stage.REQUESTED, Stage.CREATING})

@@ -7,11 +7,11 @@ from typing import Any
 
 import pykka
 
-from supervisor import firewall_work
-from supervisor.firewall_work import Surroundings
 from supervisor.messages import CheckOrdered
 from supervisor.parts import Parts
 from supervisor.waits import doubled
+from supervisor.work import firewall as firewall_work
+from supervisor.work.firewall import Surroundings
 
 _INTERVAL_S = 60.0
 _AGAIN_S = 1.0

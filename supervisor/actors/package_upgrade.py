@@ -8,17 +8,17 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import package_work
 from supervisor.actors.github_line import TellAfter
 from supervisor.actors.upgrade_schedule import Schedule
 from supervisor.gateways.environments import Environment
 from supervisor.messages import CheckUpgrades, PolicyPackageChanged, PolicyPackageFailed
-from supervisor.package_work import FellBack, PackageNotReady, PackageReady, PackageWork
 from supervisor.parts import Parts
 from supervisor.supervision import System
 from supervisor.upgrades import Attempts, Looks, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.waits import doubled
+from supervisor.work import package as package_work
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork
 
 _LONGEST_S = 86400.0
 """So long at most a version that has failed is not tried again."""

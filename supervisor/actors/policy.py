@@ -12,8 +12,8 @@ from supervisor.actors.policy_here import Ended, Ensure, ServiceHere
 from supervisor.actors.policy_package import PolicyPackage
 from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyPackageChanged
 from supervisor.parts import Parts
-from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import Actor, System, handles
+from supervisor.work.policy import Examined, NotServed, Served
 from supervisor.workers import WorkFailed
 
 _OFF = (

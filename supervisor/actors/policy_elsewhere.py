@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from supervisor import policy_work
 from supervisor.actors.policy_examination import Examinations
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.parts import Parts
-from supervisor.policy_work import Examined
 from supervisor.supervision import System
 from supervisor.waits import doubled
+from supervisor.work import policy as policy_work
+from supervisor.work.policy import Examined
 
 _INTERVAL_S = 5.0
 _AGAIN_S = 0.5

@@ -6,8 +6,8 @@ from typing import Any
 
 import pykka
 
-from supervisor.policy_work import Examined
 from supervisor.supervision import Timer
+from supervisor.work.policy import Examined
 from supervisor.workers import Workers
 
 ANSWER_LIMIT_S = 15.0

@@ -8,7 +8,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import __version__, policy_work, unchecked
+from supervisor import __version__, unchecked
 from supervisor.actors.policy_examination import Examinations
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.actors.policy_package import PolicyPackage
@@ -16,10 +16,11 @@ from supervisor.gateways.policy_process import PolicyProcess, Seen
 from supervisor.lifecycle import JobUnchecked
 from supervisor.messages import Happened
 from supervisor.parts import Parts
-from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.supervision import System, Timer
 from supervisor.unchecked import Unchecked
 from supervisor.waits import doubled
+from supervisor.work import policy as policy_work
+from supervisor.work.policy import Examined, NotServed, Served
 
 _LOOK_INTERVAL_S = 60.0
 _EXAMINE_INTERVAL_S = 5.0

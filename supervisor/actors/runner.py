@@ -13,14 +13,6 @@ from loguru import logger
 from supervisor import lifecycle, marks, places
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instance_work import (
-    Inspected,
-    InstanceWork,
-    LogsSaved,
-    Looked,
-    LookFailed,
-    Recorded,
-)
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
@@ -47,6 +39,14 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.roster import Entry, digest
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.work.instance import (
+    Inspected,
+    InstanceWork,
+    LogsSaved,
+    Looked,
+    LookFailed,
+    Recorded,
+)
 from supervisor.workers import Work, Workers, WorkFailed
 
 _LAST_ATTEMPT = 3

@@ -5,9 +5,9 @@ from loguru import logger
 from supervisor import sizes
 from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
 from supervisor.parts import Parts
-from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.waits import doubled
+from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 from supervisor.workers import WorkFailed
 
 _LOOK_INTERVAL_S = 60.0

@@ -6,8 +6,6 @@ from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
 from supervisor.actors.host_upgrade import HostUpgrade
 from supervisor.actors.package_upgrade import PackageUpgrade
 from supervisor.actors.upgrade_schedule import LookDue, Subject
-from supervisor.application_work import NotObtained, Obtained
-from supervisor.host_work import HostLooked
 from supervisor.messages import (
     AnnounceApplication,
     AnnouncePolicyPackage,
@@ -18,10 +16,12 @@ from supervisor.messages import (
     PolicyPackageFailed,
     UpgradesOrdered,
 )
-from supervisor.package_work import FellBack, PackageNotReady, PackageReady
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.upgrades import in_words, warnings
+from supervisor.work.application import NotObtained, Obtained
+from supervisor.work.host import HostLooked
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady
 from supervisor.workers import WorkFailed
 
 _SHOW_S = 1.0

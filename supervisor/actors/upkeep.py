@@ -5,12 +5,12 @@ from typing import Any
 
 import pykka
 
-from supervisor import firewall_work
 from supervisor.firewall.intent import Intent, intent_of, is_known
 from supervisor.firewall.live import LiveTable
-from supervisor.firewall_work import Kept, Surroundings, TableFailed, TableReady
 from supervisor.parts import Parts
 from supervisor.waits import doubled
+from supervisor.work import firewall as firewall_work
+from supervisor.work.firewall import Kept, Surroundings, TableFailed, TableReady
 
 _AGAIN_S = 1.0
 _MOST_AGAIN_S = 60.0

@@ -15,7 +15,7 @@ from supervisor import __version__
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
-from supervisor.guest_logs import one_line, printable
+from supervisor.guest.logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
 
@@ -128,7 +128,10 @@ def run(config_path: Path, log_level: str) -> None:
 def check_config(config_path: Path) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials, image_upkeep, policy_work, storage_work  # noqa: PLC0415
+    from supervisor import credentials  # noqa: PLC0415
+    from supervisor.work import image_upkeep  # noqa: PLC0415
+    from supervisor.work import policy as policy_work  # noqa: PLC0415
+    from supervisor.work import storage as storage_work  # noqa: PLC0415
 
     config = load(config_path)
     credentials.read(config)
@@ -345,8 +348,9 @@ def image_logs(socket: Path, name: str | None, as_json: bool) -> None:
 @_config_option
 def remove_firewall(config_path: Path) -> None:
     """Delete the firewall of this installation, when no daemon of it is to run any more."""
-    from supervisor import daemon, firewall_work  # noqa: PLC0415
+    from supervisor import daemon  # noqa: PLC0415
     from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415
+    from supervisor.work import firewall as firewall_work  # noqa: PLC0415
 
     config = load(config_path)
     try:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.guest_logs import one_line
+from supervisor.guest.logs import one_line
 
 _COLOURS = {
     "busy": "yellow",

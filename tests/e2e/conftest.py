@@ -14,9 +14,9 @@ from ports import free_port
 from sandbox.application import build_application
 from sandbox.github import SandboxGitHub
 from sandbox.image import build_image
-from supervisor import firewall_work
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.nftables import Nftables
+from supervisor.work import firewall as firewall_work
 from tests.e2e.world import DaemonProcess, World
 
 if TYPE_CHECKING:

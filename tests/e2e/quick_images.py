@@ -8,9 +8,9 @@ import sys
 from datetime import timedelta
 from importlib.resources import files
 
-from supervisor import image_work
 from supervisor.actors import image
 from supervisor.cli import main
+from supervisor.work import image as image_work
 
 _PROVISIONING = r"""
 set -eu
@@ -31,7 +31,7 @@ rm -rf "$BUILD_DIR"
 
 
 def _quick() -> str:
-    application = files("supervisor").joinpath("guest_application.sh")
+    application = files("supervisor").joinpath("guest/application.sh")
     return application.read_text(encoding="utf-8") + _PROVISIONING
 
 

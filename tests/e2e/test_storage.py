@@ -15,7 +15,7 @@ from sandbox.lxd_daemon import remove_leftovers
 from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
-from supervisor.storage_work import PoolReady, StorageWork
+from supervisor.work.storage import PoolReady, StorageWork
 from tests.e2e.world import run_cli, wait_until
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from supervisor.config import parse
-from supervisor.guest_network import GuestNetwork
+from supervisor.guest.network import GuestNetwork
 from supervisor.lifecycle import Event, Failed, GuestFinished, GuestReady
 from supervisor.messages import Application
 from supervisor.visitors import Trial, Visitors

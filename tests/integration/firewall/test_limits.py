@@ -20,7 +20,7 @@ from supervisor.firewall import limits, ruleset
 from supervisor.firewall.names import CROWDED, QUESTIONS, ROUTED
 from supervisor.firewall.rules import Rule
 from supervisor.firewall.verdict import Protocol, Verdict
-from supervisor.firewall_work import TableReady, close_if_gone, ensure
+from supervisor.work.firewall import TableReady, close_if_gone, ensure
 
 _GOOD = "203.0.113.99"
 _LIMIT_S = 10.0

@@ -10,8 +10,8 @@ import pytest
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
-from supervisor.instance_work import InstanceWork, LogsSaved
 from supervisor.lifecycle import Limits
+from supervisor.work.instance import InstanceWork, LogsSaved
 
 Guests = Any
 Inbox = Any

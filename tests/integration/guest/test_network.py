@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.guest_network import GuestNetwork, script
+from supervisor.guest.network import GuestNetwork, script
 from supervisor.proxies import Proxies, Proxy
 
-FUNCTIONS = str(files("supervisor") / "guest_network.sh")
+FUNCTIONS = str(files("supervisor") / "guest/network.sh")
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
 PROGRAMS = ("mkdir", "cat", "tail", "chmod", "chown", "timeout", "grep", "sleep", "python3")
 PASSWORD = "pa%24sword-of-the-test"

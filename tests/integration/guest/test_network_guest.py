@@ -17,7 +17,7 @@ from real_proxy import LOGIN, PASSWORD, Tinyproxy
 
 from sandbox.lxd_daemon import free_subnet
 from supervisor.aproxy import Aproxy
-from supervisor.guest_network import GuestNetwork, SshDebug
+from supervisor.guest.network import GuestNetwork, SshDebug
 from supervisor.proxies import Proxies, Proxy
 
 Guests = Any

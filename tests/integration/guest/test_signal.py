@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 TOKEN = "secret-token-of-the-test"
-FUNCTIONS = str(files("supervisor") / "guest_signal.sh")
+FUNCTIONS = str(files("supervisor") / "guest/signal.sh")
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
 CLIENTS = {
     "curl": ("curl",),

@@ -11,4 +11,4 @@ __all__ = ["stand"]
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have images built by a short script that works in the tiny image."""
-    monkeypatch.setattr("supervisor.image_work.provisioning_script", lambda: PROVISIONING)
+    monkeypatch.setattr("supervisor.work.image.provisioning_script", lambda: PROVISIONING)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from image_stand import INSTALLATION, Stand, Verdict
 
-from supervisor.image_build_work import MARK
-from supervisor.image_work import ImageFailed, ImageReady
 from supervisor.images.base import BaseImage
 from supervisor.instances import USER_DATA, instance_request
 from supervisor.proxies import Proxies, Proxy
+from supervisor.work.image import ImageFailed, ImageReady
+from supervisor.work.image_build import MARK
 
 pytestmark = pytest.mark.usefixtures("short")
 

@@ -15,7 +15,7 @@ from image_stand import Stand
 
 from sandbox.private_lxd import private_lxd
 from supervisor.gateways.lxd import Lxd, OperationFailed
-from supervisor.image_work import ImageFailed, Look
+from supervisor.work.image import ImageFailed, Look
 
 pytestmark = [pytest.mark.usefixtures("short"), pytest.mark.timeout(120)]
 

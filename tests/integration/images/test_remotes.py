@@ -11,8 +11,8 @@ import pytest
 from image_servers import ImageServer, serving
 from image_stand import Stand
 
-from supervisor.image_work import ImageFailed, ImageWork
 from supervisor.images.base import BaseImage
+from supervisor.work.image import ImageFailed, ImageWork
 
 pytestmark = pytest.mark.usefixtures("short")
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisor import filters_work, marks
+from supervisor import marks
 from supervisor.config import Config, parse
-from supervisor.filters_work import BRIDGE, FiltersSeen
 from supervisor.gateways.lxd import Lxd, NotFound, Refused
 from supervisor.gateways.nftables import Nftables
 from supervisor.instances import instance_request
+from supervisor.work import filters as filters_work
+from supervisor.work.filters import BRIDGE, FiltersSeen
 from tests.integration.lxd import frames
 from tests.integration.lxd.conftest import IDLE
 from tests.integration.lxd.frames import listening

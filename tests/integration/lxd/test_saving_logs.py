@@ -14,9 +14,9 @@ import pytest
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
-from supervisor.instance_work import Inspected, InstanceWork, LogsSaved
 from supervisor.lifecycle import InstanceGone, Limits
 from supervisor.messages import Happened
+from supervisor.work.instance import Inspected, InstanceWork, LogsSaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +145,7 @@ def test_a_directory_that_is_a_link_shows_the_guests_own_files_at_most(saving: S
 def test_a_guest_with_another_shell_is_kept_within_limits_and_goes(
     saving: Saving, monkeypatch: pytest.MonkeyPatch, shell: str, remark: str
 ) -> None:
-    monkeypatch.setattr("supervisor.instance_work._COMMAND_S", 2.0)
+    monkeypatch.setattr("supervisor.work.instance._COMMAND_S", 2.0)
     text = saving.of(
         f"""
         echo on the console

@@ -21,7 +21,7 @@ from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.gateways.storage import StorageError
 from supervisor.instances import InstanceTemplate, instance_request
-from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
+from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,10 @@ from fake_world import eventually
 from policy_fleet import HOST
 from ports import free_port
 
-from supervisor import policy_work
 from supervisor.config import parse
 from supervisor.gateways import policy_client
 from supervisor.gateways.policy_client import PolicyClient, PolicyUnavailable
+from supervisor.work import policy as policy_work
 
 MINIMUM = {"name": "fleet", "path": "acme", "token": "secret"}
 

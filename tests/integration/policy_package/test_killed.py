@@ -14,7 +14,7 @@ from fake_world import eventually
 from package_stand import Stand
 from policy_packages import NAME, wheel
 
-from supervisor.package_work import PackageReady
+from supervisor.work.package import PackageReady
 
 pytestmark = pytest.mark.timeout(300)
 _INSTALLER = """

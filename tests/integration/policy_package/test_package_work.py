@@ -10,8 +10,8 @@ import pytest
 from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, repository, serving_index, tools, wheel
 
-from supervisor import package_trial
-from supervisor.package_work import FellBack, PackageNotReady, PackageReady, fall_back
+from supervisor.work import package_trial
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from fake_world import Inbox, World, eventually
 
-from supervisor import filters_work
 from supervisor.actors.filters import FiltersActor
 from supervisor.config import Config
-from supervisor.filters_work import BRIDGE, FiltersSeen, Restored
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import CheckFilters, CheckFirewall, Happened
 from supervisor.roster import Entry
 from supervisor.supervision import Backoff, ChildSpec, Crash
+from supervisor.work import filters as filters_work
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
 
 MakeWorld = Callable[..., World]
 GONE = "the chain in.fleet-a.eth0 is gone"

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 from fake_world import LIMIT_S, Inbox, World, eventually, guarded
 
-from supervisor import firewall_work
 from supervisor.actors.firewall import FirewallActor
 from supervisor.config import Config
 from supervisor.firewall.live import Counted, LiveTable
 from supervisor.firewall.names import REJECTED, table_name
 from supervisor.firewall.policy import Policy
-from supervisor.firewall_work import Kept, Surroundings, TableFailed, TableReady
 from supervisor.messages import (
     AnnounceFirewall,
     CheckFirewall,
@@ -25,6 +23,8 @@ from supervisor.messages import (
     FirewallChanged,
 )
 from supervisor.supervision import Backoff, ChildSpec, Crash
+from supervisor.work import firewall as firewall_work
+from supervisor.work.firewall import Kept, Surroundings, TableFailed, TableReady
 
 MakeWorld = Callable[..., World]
 

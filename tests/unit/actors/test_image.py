@@ -20,7 +20,6 @@ from fake_world import (
 )
 
 from supervisor.actors.image import ImageActor
-from supervisor.image_work import ImageFailed, ImageReady, Look
 from supervisor.images.choice import choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
@@ -45,6 +44,7 @@ from supervisor.messages import (
 )
 from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec, Crash, Strategy
+from supervisor.work.image import ImageFailed, ImageReady, Look
 
 MakeWorld = Callable[..., World]
 NEWER = Application(

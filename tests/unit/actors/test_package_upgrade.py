@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fake_world import Inbox, World, eventually
 
-from supervisor import package_work
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
 from supervisor.messages import (
@@ -19,9 +18,10 @@ from supervisor.messages import (
     PolicyPackageChanged,
     PolicyPackageFailed,
 )
-from supervisor.package_work import FellBack, PackageNotReady, PackageReady, PackageWork
 from supervisor.policy_package import Release
 from supervisor.supervision import ChildSpec, Crash
+from supervisor.work import package as package_work
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork
 
 MakeWorld = Callable[..., World]
 POLICY = {"mode": "package", "package": "demo"}

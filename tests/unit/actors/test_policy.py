@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fake_world import Inbox, World, eventually
 
-from supervisor import policy_work
 from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
@@ -26,10 +25,11 @@ from supervisor.messages import (
     PolicyPackageFailed,
 )
 from supervisor.policy_service.decisions import Decision, DecisionLog
-from supervisor.policy_work import Examined, NotServed, Served
 from supervisor.roster import Entry
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.token_desk import Signer
+from supervisor.work import policy as policy_work
+from supervisor.work.policy import Examined, NotServed, Served
 
 MakeWorld = Callable[..., World]
 BASE = "http://127.0.0.1:8643"

@@ -11,8 +11,8 @@ from supervisor import storage
 from supervisor.actors.storage import StorageActor
 from supervisor.config import Config
 from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
-from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
 from supervisor.supervision import ChildSpec, Crash
+from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 
 MakeWorld = Callable[..., World]
 _GIB = 2**30

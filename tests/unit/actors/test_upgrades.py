@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
 
-from supervisor import application_work
 from supervisor.actors.upgrades import UpgradesActor
-from supervisor.application_work import NotObtained, Obtained, Progress
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
     AnnounceApplication,
@@ -27,6 +25,8 @@ from supervisor.messages import (
 )
 from supervisor.proxies import Proxies
 from supervisor.supervision import ChildSpec, Crash, Strategy
+from supervisor.work import application as application_work
+from supervisor.work.application import NotObtained, Obtained, Progress
 
 MakeWorld = Callable[..., World]
 NEWER = Application("https://github.example/newer", "1" * 64, FILENAME.replace("300", "301"))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.gateways.log_store import LogStore
-from supervisor.guest_logs import Kept
+from supervisor.guest.logs import Kept
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

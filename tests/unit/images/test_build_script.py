@@ -36,7 +36,7 @@ class Builder:
 
     def run(self, function: str, **assignments: str) -> tuple[int, str]:
         """Call one of the script's functions; gives its exit code and all it wrote."""
-        text = files("supervisor").joinpath("image_build.sh").read_text(encoding="utf-8")
+        text = files("supervisor").joinpath("images/build.sh").read_text(encoding="utf-8")
         functions, trap, _ = text.partition("\ntrap ")
         assert trap
         given = {"BUILD_DIR": str(self._directory), "RUNNER_USER": "r", "RUNNER_HOME": "/r"}
@@ -115,7 +115,7 @@ def test_snapd_is_told_of_proxies_but_of_none_with_a_password(builder: Builder) 
 
 @pytest.mark.parametrize("missing", ["docker", "jq", "nft", "yarn"])
 def test_a_tool_that_is_missing_after_all_is_named(builder: Builder, missing: str) -> None:
-    text = files("supervisor").joinpath("image_build.sh").read_text(encoding="utf-8")
+    text = files("supervisor").joinpath("images/build.sh").read_text(encoding="utf-8")
     tools = text.partition("TOOLS='")[2].partition("'")[0].split()
     assert missing in tools
     for tool in tools:

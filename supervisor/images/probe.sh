@@ -1,7 +1,7 @@
 # Says which packages of an image apt would bring up to date: `Inst NAME ...`, a line each. Runs as
 # root in an instance of the image.
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # the assignments are image_build_work.py's
+# shellcheck disable=SC2154  # the assignments are work/image_build.py's
 
 set -eu
 # shellcheck source=/dev/null

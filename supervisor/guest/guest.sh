@@ -1,5 +1,5 @@
 # What a guest does with what its host gave it: docs/guest-contract.md. The assignments,
-# write_signal_functions (guest_signal.sh), guest_network.sh and guest_application.sh stand before this;
+# write_signal_functions (signal.sh), network.sh and application.sh stand before this;
 # runs once, as root, under dash, bash or busybox. Forks are few on purpose: many guests boot at once on
 # few cores.
 # shellcheck shell=sh
@@ -307,7 +307,7 @@ mkdir "$GUEST_DIR" 2>/dev/null || first_start=
 mkdir -p "$GUEST_DIR/private"
 [ -p "$SIGNAL_PIPE.answer" ] || mkfifo "$SIGNAL_PIPE.request" "$SIGNAL_PIPE.answer"
 write_signal_functions >"$GUEST_DIR/signal.sh"
-# shellcheck source=supervisor/guest_signal.sh
+# shellcheck source=supervisor/guest/signal.sh
 . "$GUEST_DIR/signal.sh"
 [ -n "$first_start" ] || {
     linger=

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from supervisor import filters_work, marks
+from supervisor import marks
 from supervisor.config import Config, parse
-from supervisor.filters_work import BRIDGE, FiltersSeen, Restored
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.nftables import NftablesError
+from supervisor.work import filters as filters_work
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
 
 CONFIG: Config = parse({"name": "fleet", "path": "acme", "token": "s"}, "test")
 FILTERED = {"security.mac_filtering": "true"}

@@ -171,7 +171,7 @@ def assignments(network: GuestNetwork) -> dict[str, str]:
 
 
 def script(network: GuestNetwork, runner_name: str, host: IPv4Address | None) -> str:
-    """Return the functions that `guest_network.sh` and `guest.sh` call.
+    """Return the functions that `network.sh` and `guest.sh` call.
 
     Args:
         network: What the guest is told.

@@ -11,12 +11,13 @@ from typing import Any
 
 from loguru import logger
 
-from supervisor import guest_logs, lifecycle, marks
+from supervisor import lifecycle, marks
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound, TimedOut
 from supervisor.guest import GuestParameters, secrets_in
-from supervisor.guest_logs import Part, Shares
+from supervisor.guest import logs as guest_logs
+from supervisor.guest.logs import Part, Shares
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Limits
 from supervisor.marks import Marks

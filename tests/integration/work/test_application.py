@@ -19,7 +19,12 @@ from application_archives import file, link, packed
 from fake_world import eventually
 
 from sandbox.github import Fault, SandboxGitHub
-from supervisor.application_work import (
+from supervisor.gateways.application_store import ApplicationStore, digest_of
+from supervisor.gateways.downloads import Limits
+from supervisor.messages import Application
+from supervisor.proxies import Proxies
+from supervisor.upgrades.archive import examine
+from supervisor.work.application import (
     NotObtained,
     Obtained,
     Progress,
@@ -27,11 +32,6 @@ from supervisor.application_work import (
     prune,
     verify_current,
 )
-from supervisor.gateways.application_store import ApplicationStore, digest_of
-from supervisor.gateways.downloads import Limits
-from supervisor.messages import Application
-from supervisor.proxies import Proxies
-from supervisor.upgrades.archive import examine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,10 @@ from supervisor.gateways.lxd import (
     Output,
     TimedOut,
 )
-from supervisor.instance_work import (
+from supervisor.lifecycle import Limits
+from supervisor.messages import Happened
+from supervisor.proxies import Proxies, Proxy
+from supervisor.work.instance import (
     Inspected,
     InstanceWork,
     LogsSaved,
@@ -28,9 +31,6 @@ from supervisor.instance_work import (
     LookFailed,
     Recorded,
 )
-from supervisor.lifecycle import Limits
-from supervisor.messages import Happened
-from supervisor.proxies import Proxies, Proxy
 
 NAME = "fleet-aaaaaaaa"
 REFUSALS = [LxdError("x"), AlreadyExists("x")]
@@ -205,7 +205,7 @@ def test_who_takes_long_over_one_step_has_less_time_for_the_others(
 ) -> None:
     lxd.put(NAME)
     now, limits = [0.0], []
-    monkeypatch.setattr("supervisor.instance_work.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("supervisor.work.instance.time.monotonic", lambda: now[0])
 
     def slow(_name: str, *, limit_s: float, **_: object) -> str:
         now[0] += 12

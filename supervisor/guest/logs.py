@@ -89,7 +89,7 @@ def command(most_bytes: int) -> tuple[str, ...]:
 
 @cache
 def _script() -> str:
-    return files("supervisor").joinpath("guest_logs.sh").read_text(encoding="utf-8")
+    return files("supervisor.guest").joinpath("logs.sh").read_text(encoding="utf-8")
 
 
 def compose(parts: Iterable[Part], *, secrets: Iterable[str] = (), signal_digest: str = "") -> str:

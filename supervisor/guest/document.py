@@ -11,9 +11,10 @@ from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from supervisor import guest_network, proxies
+from supervisor import proxies
 from supervisor.aproxy import PORT as APROXY_PORT
-from supervisor.guest_network import GuestNetwork
+from supervisor.guest import network as guest_network
+from supervisor.guest.network import GuestNetwork
 
 _FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
 _POLICY_END = "END_OF_POLICY_SCRIPT"
@@ -132,10 +133,10 @@ def secrets_in(document: str) -> tuple[str, ...]:
 @cache
 def body() -> str:
     """Return what follows the assignments: the same for every runner."""
-    package = files("supervisor")
-    functions = package.joinpath("guest_signal.sh").read_text(encoding="utf-8")
-    network = package.joinpath("guest_network.sh").read_text(encoding="utf-8")
-    application = package.joinpath("guest_application.sh").read_text(encoding="utf-8")
+    package = files("supervisor.guest")
+    functions = package.joinpath("signal.sh").read_text(encoding="utf-8")
+    network = package.joinpath("network.sh").read_text(encoding="utf-8")
+    application = package.joinpath("application.sh").read_text(encoding="utf-8")
     script = package.joinpath("guest.sh").read_text(encoding="utf-8")
     return (
         f"write_signal_functions() {{\ncat <<'{_FUNCTIONS_END}'\n"
@@ -150,12 +151,12 @@ def policy_script(policy_url: str, guest_dir: str = _GUEST_DIR) -> str:
         policy_url: the base of its API.
         guest_dir: where the guest's hooks lie.
     """
-    script = files("supervisor").joinpath("guest_policy.sh").read_text(encoding="utf-8")
+    script = files("supervisor.guest").joinpath("policy.sh").read_text(encoding="utf-8")
     return f"POLICY_URL={shlex.quote(policy_url)}\nGUEST_DIR={shlex.quote(guest_dir)}\n{script}"
 
 
 def _policy_script(policy_url: str) -> str:
-    refusal = files("supervisor").joinpath("guest_refusal.sh").read_text(encoding="utf-8")
+    refusal = files("supervisor.guest").joinpath("refusal.sh").read_text(encoding="utf-8")
     script = policy_script(policy_url)
     return (
         f"write_refusal_functions() {{\ncat <<'{_REFUSAL_END}'\n{refusal}{_REFUSAL_END}\n}}\n"

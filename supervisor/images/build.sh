@@ -1,7 +1,7 @@
 # What makes a base image's instance a builder of runners' images: docs/image.md. The assignments and
-# guest_application.sh stand before this; runs as root, again if it must, under dash or bash.
+# guest/application.sh stand before this; runs as root, again if it must, under dash or bash.
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # the assignments are image_build_work.py's
+# shellcheck disable=SC2154  # the assignments are work/image_build.py's
 
 set -eu
 umask 022
@@ -13,7 +13,7 @@ set -a
 # shellcheck source=/dev/null
 . "$BUILD_DIR/environment"
 set +a
-# guest_application.sh's, and not a guest's own, which tells a first start from a second.
+# guest/application.sh's, and not a guest's own, which tells a first start from a second.
 GUEST_DIR=$BUILD_DIR
 
 BOOT_LIMIT_S=300

@@ -1,6 +1,6 @@
 """One build of an image: an instance is provisioned, published, and what came of it is verified.
 
-It blocks, and raises what went wrong: `image_work` makes an answer of that. What it makes on the
+It blocks, and raises what went wrong: `work.image` makes an answer of that. What it makes on the
 way carries the installation's mark, so that whoever comes after a kill knows it for what it is.
 """
 
@@ -61,7 +61,7 @@ class BuildFailed(Exception):
 @cache
 def provisioning_script() -> str:
     """Return what runs in the builder, apart from the assignments before it."""
-    return _text("guest_application.sh") + _text("image_build.sh")
+    return _text("guest/application.sh") + _text("images/build.sh")
 
 
 def read_images(lxd: Lxd) -> list[BuiltImage]:
@@ -128,7 +128,7 @@ class ImageBuild:
             BuildFailed: that can't be found out.
         """
         said: list[str] = []
-        script = f"BUILD_DIR={_BUILD_DIR}\n{_text('image_probe.sh')}"
+        script = f"BUILD_DIR={_BUILD_DIR}\n{_text('images/probe.sh')}"
         limit = self.settings.limits.probing
         with self._instance("probe", image.fingerprint, "") as name:
             with self._phase("looking for newer packages"):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supervisor import package_trial
 from supervisor.config import Config, parse
 from supervisor.gateways.policy_process import PolicyProcessError
-from supervisor.package_trial import Tried, try_out
+from supervisor.work import package_trial
+from supervisor.work.package_trial import Tried, try_out
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives to other users")
 

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.aproxy import Aproxy
 from supervisor.guest import GuestParameters, body, policy_script, secrets_in, user_data
-from supervisor.guest_network import GuestNetwork
+from supervisor.guest.network import GuestNetwork
 from supervisor.proxies import Proxies, Proxy
 
 PROXY = Proxy("http://user:p%40ss~@proxy.example.com:3128")

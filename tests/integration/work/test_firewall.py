@@ -11,17 +11,17 @@ import pytest
 from fake_world import FakeLxd
 
 from sandbox.namespaces import Namespace, namespace
-from supervisor import firewall_work
 from supervisor.config import Config, parse
 from supervisor.firewall import ruleset
 from supervisor.firewall.intent import policy_of
 from supervisor.firewall.live import Counted
 from supervisor.firewall.names import REJECTED
 from supervisor.firewall.policy import Policy
-from supervisor.firewall_work import Surroundings, TableFailed, TableReady, ask, ensure
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
+from supervisor.work import firewall as firewall_work
+from supervisor.work.firewall import Surroundings, TableFailed, TableReady, ask, ensure
 
 BRIDGE = (ip_interface("10.9.0.1/24"), ip_interface("fd42::1/64"))
 TABLE = "github-runners.fleet.lxdbr0"

@@ -1,7 +1,7 @@
 # How a job is kept from running: read by the job-started hook, whatever shell that is in, and by
-# guest_policy.sh. Only a shell's own commands, as a machine without memory or processes may run no
+# policy.sh. Only a shell's own commands, as a machine without memory or processes may run no
 # others.
-# Wanted: signal and signal_line (guest_signal.sh), and GUEST_DIR.
+# Wanted: signal and signal_line (signal.sh), and GUEST_DIR.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # GUEST_DIR is the reader's
 

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
-from supervisor.image_base_work import BaseWork, NoBase, delete_image, made_from
-from supervisor.image_build_work import (
+from supervisor.images.build_log import BuildLog
+from supervisor.images.choice import Choice, choose
+from supervisor.images.properties import BuiltImage
+from supervisor.images.recipe import Recipe
+from supervisor.work.image_base import BaseWork, NoBase, delete_image, made_from
+from supervisor.work.image_build import (
     MARK,
     BuildFailed,
     ImageBuild,
@@ -23,10 +27,6 @@ from supervisor.image_build_work import (
     provisioning_script,
     read_images,
 )
-from supervisor.images.build_log import BuildLog
-from supervisor.images.choice import Choice, choose
-from supervisor.images.properties import BuiltImage
-from supervisor.images.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from operators_words import networks
 
 from supervisor.aproxy import Aproxy
-from supervisor.guest_network import (
+from supervisor.guest.network import (
     GuestNetwork,
     SshDebug,
     assignments,

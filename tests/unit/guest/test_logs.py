@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.guest import GuestParameters, secrets_in, user_data
-from supervisor.guest_logs import (
+from supervisor.guest.logs import (
     Part,
     Shares,
     beginning,

@@ -19,8 +19,8 @@ from supervisor.gateways.environments import (
     PackageEnvironments,
 )
 from supervisor.gateways.pip import Pip, PipFailed
-from supervisor.package_trial import Tried, try_out
 from supervisor.policy_package import PackageSource, Release, planned
+from supervisor.work.package_trial import Tried, try_out
 
 Note = Callable[[str], object]
 MayTry = Callable[[str], bool]

@@ -1,5 +1,5 @@
 # What a guest does with what its host told it of the network: a part of guest.sh's script, which has
-# the functions that guest_network.py makes (write_network_files, print_...) before it.
+# the functions that network.py makes (write_network_files, print_...) before it.
 # Wanted: fail; home, uid and gid of the application's user.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # what is wanted

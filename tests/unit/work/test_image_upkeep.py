@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from supervisor import image_upkeep
 from supervisor.config import ConfigError, LogsConfig, parse
 from supervisor.gateways.log_store import LogStore
-from supervisor.image_upkeep import Build, BuildLogs, Resolved, Tidied
-from supervisor.image_work import ImageFailed, ImageReady
 from supervisor.images.properties import BuiltImage
 from supervisor.messages import Application
+from supervisor.work import image_upkeep
+from supervisor.work.image import ImageFailed, ImageReady
+from supervisor.work.image_upkeep import Build, BuildLogs, Resolved, Tidied
 
 NOW = datetime(2030, 1, 1, 12, 30, 5, tzinfo=timezone.utc)
 NAME = "image-20300101t123005"

@@ -21,9 +21,9 @@ ANSWER_LIMIT=1024
 # Longer than the watch waits.
 LAST_LIMIT_S=120
 
-# shellcheck source=supervisor/guest_signal.sh
+# shellcheck source=supervisor/guest/signal.sh
 . "$GUEST_DIR/hook.sh"
-# shellcheck source=supervisor/guest_refusal.sh
+# shellcheck source=supervisor/guest/refusal.sh
 . "$GUEST_DIR/refusal.sh"
 
 # one_line: makes what it reads one short line, in which the runner finds no command of its own.

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from supervisor import marks, storage, storage_work
+from supervisor import marks, storage
 from supervisor.config import Config, ConfigError, parse
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, Resource, ServerInfo
 from supervisor.storage import Record, StorageRefused
-from supervisor.storage_work import PoolFailed, PoolReady, StorageWork
+from supervisor.work import storage as storage_work
+from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 
 _GIB = 2**30
 

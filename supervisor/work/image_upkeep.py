@@ -1,6 +1,6 @@
 """The work that an image's actor gives to a worker: blocks, and returns what there is to be told.
 
-What is done to images stands in `image_work`; here it is given the guest that tries an image, and
+What is done to images stands in `work.image`; here it is given the guest that tries an image, and
 somewhere to keep what a build has said.
 """
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import guest_logs
 from supervisor.config import Config, ConfigError, LogsConfig
 from supervisor.gateways.log_store import LogStore
-from supervisor.image_work import ImageFailed, ImageReady, ImageWork, fault_of_script
+from supervisor.guest import logs as guest_logs
 from supervisor.images.properties import BuiltImage
+from supervisor.work.image import ImageFailed, ImageReady, ImageWork, fault_of_script
 
 if TYPE_CHECKING:
     from supervisor.messages import Application

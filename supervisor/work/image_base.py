@@ -1,6 +1,6 @@
 """The work on the images that others are built from: found in LXD, or pulled and kept up to date.
 
-It blocks, and raises what went wrong: `image_work` makes an answer of that.
+It blocks, and raises what went wrong: `work.image` makes an answer of that.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # The runner application and the user it belongs to: a part of guest.sh's script, and of the one that
-# builds images (image_build.sh).
+# builds images (../images/build.sh).
 # Wanted: fail; RUNNER_USER, RUNNER_HOME; GUEST_DIR, with a directory `private` of root's in it.
 # shellcheck shell=sh
 # shellcheck disable=SC2154  # what is wanted
