@@ -88,7 +88,7 @@ class ApplicationUpgrade:
         Who does not say how old a look may be wants it tried whatever has failed before.
         """
         if not order.fresh_s:
-            self._attempts = Attempts()
+            self._attempts = self._attempts.again()
         elif self._unasked:
             return  # who refuses, or is away, is not asked at each job
         logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)

@@ -311,7 +311,7 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
             Text(one_line(one["latest"] or "unknown")),
             checked,
             _stage(one["state"]),
-            Text(one_line(one["error"] or one["warning"] or one["progress"]), "dim"),
+            Text(one_line(_reason_of_upgrade(one)), "dim"),
         )
     return _fitting(table, width)
 
@@ -327,6 +327,13 @@ def draw_upgrades(console: Console, upgrades: Mapping[str, Any]) -> None:
     reboot = upgrades["reboot"]
     if reboot["when"] != "no":
         console.print(Text(one_line(reboot["reason"]), "yellow"), soft_wrap=True)
+
+
+def _reason_of_upgrade(one: Mapping[str, Any]) -> str:
+    # While it is being tried again, how far that is says more than why it has failed before.
+    error, progress = one["error"] or one["warning"], one["progress"]
+    reason: str = progress or error if one["state"] == "upgrading" else error or progress
+    return reason
 
 
 def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """How the attempts to get one version fare, and when the next may be made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.waits import doubled
 
@@ -39,6 +39,10 @@ class Attempts:
         """
         failures = self.failures + 1 if version == self.version else 1
         return Attempts(version, failures, now + doubled(first_s, failures, longest_s))
+
+    def again(self) -> "Attempts":
+        """Let it be tried at once, as if it had not failed so far; it is still the one that did."""
+        return replace(self, failures=0, not_before=0.0)
 
     def may_try(self, version: str, now: float) -> bool:
         """Tell whether a version may be tried now."""

@@ -314,6 +314,22 @@ def test_an_order_and_other_settings_have_a_failed_download_tried_at_once(
     play.has(NEWER)
 
 
+def test_one_that_fails_again_when_it_is_ordered_is_warned_of_meanwhile_and_logged_once(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "it is no archive"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    gate = disk.hold("obtain")
+    play.order()
+    eventually(lambda: play.world.shown("upgrades")[0] == "upgrading")
+    assert play.warnings != ()
+    gate.set()
+    play.look_ends(2)
+    assert disk.obtained == [NEWER, NEWER]
+    assert len([line for line in play.world.logged if "it is no archive" in line]) == 1
+
+
 def test_another_offer_is_tried_at_once(make_world: MakeWorld, disk: Disk) -> None:
     disk.verified, disk.failure = APPLICATION, "it is no archive"
     play = Play(make_world(), ApplicationOffered(NEWER))

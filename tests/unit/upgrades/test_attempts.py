@@ -32,3 +32,10 @@ def test_another_version_may_be_tried_at_once_and_has_failures_of_its_own() -> N
     attempts = Attempts().fail("a", 0.0).fail("a", 15.0)
     assert attempts.may_try("b", 16.0)
     assert attempts.fail("b", 16.0) == Attempts("b", 1, 31.0)
+
+
+def test_one_that_is_ordered_again_is_tried_at_once_and_its_waits_begin_anew() -> None:
+    attempts = Attempts().fail("a", 0.0).fail("a", 15.0).again()
+    assert attempts.version == "a"
+    assert attempts.may_try("a", 16.0)
+    assert attempts.fail("a", 16.0) == Attempts("a", 1, 31.0)
