@@ -88,6 +88,7 @@ class FormerPlaces:
         Args:
             here: the place that is configured.
         """
+        self._parts.places.add(here)  # a disk that was full may have room now
         for place in (self._of_runners() | self._parts.places.all()) - {here}:
             self.at(place)
         return list(self._there.values())

@@ -22,14 +22,15 @@ class PlaceNotes:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._noted = _read(path)
+        self._is_written = True
 
     def all(self) -> frozenset[str]:
         """Give the places that are noted."""
         return self._noted
 
     def add(self, place: str) -> None:
-        """Note that runners are registered there."""
-        if place not in self._noted:
+        """Note that runners are registered there; what could not be written is tried again."""
+        if place not in self._noted or not self._is_written:
             self._keep(self._noted | {place})
 
     def remove(self, place: str) -> None:
@@ -42,7 +43,9 @@ class PlaceNotes:
         self._noted = noted
         try:
             write_whole(self._path, "".join(f"{place}\n" for place in sorted(noted)))
+            self._is_written = True
         except OSError as error:
+            self._is_written = False
             logger.warning("can't note where runners are registered: {}", error)
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -142,7 +143,7 @@ def padded(tarball: bytes, size: int) -> bytes:
     with tarfile.open(fileobj=archive, mode="a") as opened:
         member = tarfile.TarInfo("./padding")
         member.size = size
-        opened.addfile(member, io.BytesIO(random.randbytes(size)))
+        opened.addfile(member, io.BytesIO(os.urandom(size)))
     return gzip.compress(archive.getvalue(), compresslevel=0)
 
 
@@ -269,7 +270,7 @@ def test_killed_at_any_moment_of_an_upgrade_what_is_on_the_disk_is_whole_and_run
         assert left, (seed, kill)
         assert left.version in {current.version, newest}, (seed, kill)
         # Half of the others are to be killed while they go on with what this one has begun.
-        if chance.random() < 0.5:  # noqa: PLR2004
+        if chance.random() < 0.5:
             world.github.faults.remove(slow)
         world.daemon.start()
         world.wait_whole()
@@ -381,12 +382,16 @@ def test_on_a_disk_that_is_full_at_the_first_start_no_runner_comes_until_there_i
         (problem,) = [one for one in world.status()["problems"] if one.startswith("upgrades")]
         assert "the disk is full" in problem, problem
         assert str(disk / "state/applications") in problem
-        assert "the disk is full" in world.actor("fleet")["reason"]
+        full = "the disk is full"
+        wait_until(lambda: full in world.actor("fleet")["reason"], "the fleet says it, too")
         assert world.is_empty()
 
         ballast.unlink()
         world.wait_whole()
         assert not world.status()["problems"]
+        world.reconcile()
+        # What could not be noted is noted now.
+        assert "acme" in (disk / "state/places").read_text()
 
 
 def retry_soon(world: World) -> None:

@@ -481,6 +481,15 @@ def test_a_reboot_that_is_needed_is_said_below_them(serve: Serve) -> None:
     assert shown[2] == "a reboot is needed, and no runner is there: a\ufffdkernel"
 
 
+def test_what_is_tried_again_is_listed_with_how_far_it_is_and_not_with_why_it_has_failed(
+    serve: Serve,
+) -> None:
+    again = subject(state="upgrading", progress="52 MiB in 8 s", error="it was cut off")
+    shown = call("upgrades", "--socket", serve(upgrades("upgrading", again))).stdout
+    assert "52 MiB in 8 s" in shown
+    assert "it was cut off" not in shown
+
+
 @pytest.mark.parametrize("command", [("upgrades",), ("upgrades", "--json"), ("upgrade",)])
 def test_it_is_a_failure_that_there_is_none_that_can_be_used(
     serve: Serve, command: tuple[str, ...]

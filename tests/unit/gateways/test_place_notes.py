@@ -38,6 +38,23 @@ def test_what_can_not_be_written_is_known_all_the_same(path: Path) -> None:
     assert notes.all() == {HERE}
 
 
+def test_what_could_not_be_written_is_written_when_it_is_noted_again(path: Path) -> None:
+    path.parent.write_text("a file where the directory should be")
+    notes = PlaceNotes(path)
+    notes.add(HERE)
+    path.parent.unlink()
+    notes.add(HERE)
+    assert PlaceNotes(path).all() == {HERE}
+
+
+def test_what_is_noted_already_is_not_written_again(path: Path) -> None:
+    notes = PlaceNotes(path)
+    notes.add(HERE)
+    path.unlink()
+    notes.add(HERE)
+    assert not path.exists()
+
+
 def test_what_a_killed_daemon_left_half_written_is_no_obstacle(path: Path) -> None:
     path.parent.mkdir()
     path.with_suffix(".new").write_text("https://git")
