@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     MakeReleases = Callable[..., AbstractContextManager["Releases"]]
 
+_UNKNOWN = {"state": "", "installed": "", "error": ""}
+"""What stands there before the actor has said anything."""
 TARBALLS = "/actions/runner/releases/*"
 API = "*/actions/runners*"
 KILLS = 8
@@ -73,13 +75,13 @@ class Releases:
         """Return what the daemon says of the runner application."""
         subjects = self.world.daemon.ask("/v1/upgrades")["subjects"]
         found: dict[str, Any] = next(
-            (one for one in subjects if one["what"] == "runner application"), {}
+            (one for one in subjects if one["what"] == "runner application"), _UNKNOWN
         )
         return found
 
     def wait_installed(self, version: str) -> None:
         """Wait until new runners get a version."""
-        wait_until(lambda: self.standing().get("installed") == version, f"{version} is in use")
+        wait_until(lambda: self.standing()["installed"] == version, f"{version} is in use")
 
     def wait_all_have(self, version: str) -> None:
         """Wait until the fleet is whole, of a version."""
@@ -326,7 +328,7 @@ def test_a_daemon_that_starts_without_github_uses_what_it_has_when_github_is_bac
     assert shown.returncode == 0
     assert f"{VERSION} stays in use" in world.actor("upgrades")["reason"]
     assert releases.standing()["state"] == "ready"
-    assert any("can't be reached" in problem for problem in world.status()["problems"])
+    wait_until(lambda: "can't be reached" in str(world.status()["problems"]), "a problem says so")
     assert not warnings(world)  # the problem says it
     assert not world.instances()
 
@@ -378,7 +380,7 @@ def test_on_a_disk_that_is_full_at_the_first_start_no_runner_comes_until_there_i
         ballast = disk / "ballast"
         fill(ballast)
         world.daemon.start()
-        wait_until(lambda: releases.standing().get("state") == "failing", "there is none")
+        wait_until(lambda: releases.standing()["state"] == "failing", "there is none")
         (problem,) = [one for one in world.status()["problems"] if one.startswith("upgrades")]
         assert "the disk is full" in problem, problem
         assert str(disk / "state/applications") in problem
