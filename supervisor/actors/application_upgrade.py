@@ -150,7 +150,8 @@ class ApplicationUpgrade:
             if isinstance(news, Obtained):
                 self._obtained(news)
             else:
-                self._attempts = self._attempts.fail(news.application.sha256, self._now())
+                version, now = news.application.sha256, self._now()
+                self._attempts = self._attempts.fail(version, now, FIRST_WAIT_S, LONGEST_WAIT_S)
                 self._failure = news.reason
             self._end_look()
         self._warn()

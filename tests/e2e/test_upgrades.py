@@ -398,8 +398,7 @@ def test_on_a_disk_that_is_full_at_the_first_start_no_runner_comes_until_there_i
 
 def retry_soon(world: World) -> None:
     """Have the daemon try again soon what has failed."""
-    for module in ("actors.application_upgrade", "upgrades.attempts"):
-        world.daemon.hurry(f"supervisor.{module}.FIRST_WAIT_S", 0.5)
+    world.daemon.hurry("supervisor.actors.application_upgrade.FIRST_WAIT_S", 0.5)
 
 
 @contextmanager
