@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from fake_world import Inbox, World, eventually, make_world
 from package_stand import Stand
-from policy_fleet import HOST, PolicyFleet, free_port
+from policy_fleet import HOST, PolicyFleet
+from ports import free_port
 from policy_packages import APP, NAME, wheel
 
 from supervisor.actors import policy_here
