@@ -13,8 +13,8 @@ import pytest
 from fake_world import Inbox, World, eventually, make_world
 from package_stand import Stand
 from policy_fleet import HOST, PolicyFleet
-from ports import free_port
 from policy_packages import APP, NAME, wheel
+from ports import free_port
 
 from supervisor.actors import policy_here
 from supervisor.actors.policy import PolicyActor
