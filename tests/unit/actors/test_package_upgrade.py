@@ -229,14 +229,15 @@ def test_the_first_one_that_is_being_got_has_no_version_yet(play: Play) -> None:
     play.gate.set()
 
 
-def test_an_installation_knows_when_another_package_is_configured(play: Play) -> None:
+def test_an_installation_knows_when_another_package_is_configured(
+    play: Play, make_world: MakeWorld
+) -> None:
     play.on_disk, play.gate = ONE, threading.Event()
     play.start()
     eventually(lambda: play.wanted() == [True])
-    keys = play.world.parts.settings
-    keys.config = keys.config.model_copy(
-        update={"policy": keys.config.policy.model_copy(update={"package": "demo==1"})}
-    )
+    settings = play.world.parts.settings
+    policy = make_world(policy={**POLICY, "package": "demo==1"}).parts.settings.config.policy
+    settings.accept(settings.config.model_copy(update={"policy": policy}))
     assert play.wanted() == [False]
     play.gate.set()
 
