@@ -70,19 +70,21 @@ def try_out(config: Config, python: Path, directory: Path) -> Tried:
     except PolicyProcessError as error:
         return Tried(str(error))
     _give(directory, config.policy.user)
+    told = Told(config, credential, document, (signing,), directory, program(python))
+    # Its process alone listens then: when that ends, nobody waits for an answer in vain.
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        told = Told(config, credential, document, (signing,), directory, program(python))
+        port = listener.getsockname()[1]
         try:
             process = PolicyProcess(
                 policy_work.launch(told, probes), listener.fileno(), lambda _: ended.set()
             )
         except PolicyProcessError as error:
             return Tried(str(error))
-        try:
-            return _examine(process, listener.getsockname()[1], probes.value)
-        finally:
-            process.kill()
-            ended.wait(_START_LIMIT_S)
+    try:
+        return _examine(process, port, probes.value)
+    finally:
+        process.kill()
+        ended.wait(_START_LIMIT_S)
 
 
 def _examine(process: PolicyProcess, port: int, secret: bytes) -> Tried:
