@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.private_lxd import PrivateLxd
+from supervisor import marks
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.base import BaseImage
 from supervisor.images.properties import BuiltImage
@@ -18,7 +19,6 @@ from supervisor.images.settings import ImageLimits, ImageSettings
 from supervisor.instances import InstanceTemplate
 from supervisor.messages import Application
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
-from supervisor.work.image_build import MARK
 
 INSTALLATION = "web"
 PROVISIONING = """\
@@ -41,6 +41,7 @@ class Verdict:
     wrong: str = ""
     lxd: Lxd | None = None
     seen: list[Any] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     def parameters(self, name: str) -> str:
         return f"echo {name}\nexec sleep 3600\n"
@@ -48,6 +49,9 @@ class Verdict:
     def wait(self, name: str, limit_s: float) -> str:
         self.seen.append(self.lxd.instance(name) if self.lxd else name)
         return self.wrong
+
+    def forget(self, name: str) -> None:
+        self.forgotten.append(name)
 
 
 @dataclass
@@ -114,7 +118,11 @@ class Stand:
         """Return what a build has left: instances with its mark, and images without a verdict."""
         images = self.work().listing()
         assert not isinstance(images, ImageFailed)
-        instances = [one.name for one in self.lxd.instances() if MARK in one.config]
+        instances = [
+            one.name
+            for one in self.lxd.instances()
+            if marks.is_builder_of(INSTALLATION, one.config)
+        ]
         return instances + [image.fingerprint for image in images if not image.verified]
 
     def read(self, name: str, path: str) -> str:

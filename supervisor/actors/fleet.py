@@ -68,7 +68,7 @@ _CONFIRM_SOON_S = 15.0
 _LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
 _UPGRADES_FRESH_S = 10.0
-_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
+_TO_BE_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
 """The stages of a runner that another will take the place of."""
 
 
@@ -313,7 +313,7 @@ class FleetActor(Actor):
     def _runner_changed(self, message: RunnerChanged) -> None:
         if message.life.stage is Stage.READY:
             self._reconcile_after(self._confirmation_delay_s(), "to see whether it is online")
-        elif message.life.stage in _SUCCEEDED:
+        elif message.life.stage in _TO_BE_SUCCEEDED:
             why = "a runner will be succeeded by another"
             self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
         # Looking at all runners at each change of one would cost the square of their number: one

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor import marks
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
@@ -20,7 +21,6 @@ from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 from supervisor.work.image_base import BaseWork, NoBase, delete_image, made_from
 from supervisor.work.image_build import (
-    MARK,
     BuildFailed,
     ImageBuild,
     Verification,
@@ -257,7 +257,7 @@ class ImageWork:
         removed = [
             f"instance {instance.name}"
             for instance in self.lxd.instances()
-            if instance.config.get(MARK) == self.settings.installation
+            if marks.is_builder_of(self.settings.installation, instance.config)
             and self._delete_instance(instance.name)
         ]
         removed.extend(
