@@ -14,6 +14,7 @@ from sandbox.private_lxd import PrivateLxd
 from supervisor import marks
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.base import BaseImage
+from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
 from supervisor.images.settings import ImageLimits, ImageSettings
 from supervisor.instances import InstanceTemplate
@@ -99,7 +100,7 @@ class Stand:
     ) -> ImageReady | ImageFailed:
         self.said.clear()
         return (work or self.work()).ensure(
-            self.application, self.archive, verdict or Verdict(), self.said.append, **how
+            self.application, self.archive, verdict or Verdict(), self.said.append, Wish(**how)
         )
 
     def built(self, work: ImageWork | None = None, **how: Any) -> BuiltImage:

@@ -474,7 +474,9 @@ class FleetActor(Actor):
         """Say what is missing of that which runners are made from."""
         if self._application.application is None:
             return f"no verified runner application yet: {self._application.reason}"
-        return "" if self._image.image else self._image.reason
+        if not self._image.image:
+            return self._image.reason
+        return "" if self._has_image() else "the image is being changed to what is configured"
 
     def _knows_blueprint(self) -> bool:
         """Tell whether all is known that runners are made from.
@@ -483,8 +485,8 @@ class FleetActor(Actor):
         from.
         """
         has_application = self._application.application is not None
-        has_image = bool(self._image.image)
-        return has_application and has_image and self._firewall.filters_ipv6 is not None
+        has_ipv6 = self._firewall.filters_ipv6 is not None
+        return has_application and self._has_image() and has_ipv6
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -535,6 +537,11 @@ class FleetActor(Actor):
         """Tell whether guests would be held to what the configuration in force wants."""
         wanted = intent_of(self._parts.settings.config)
         return self._firewall.in_place and self._firewall.intent == wanted
+
+    def _has_image(self) -> bool:
+        """Tell whether there is an image for instances of the configured type."""
+        wanted = self._parts.settings.config.lxd.instance_type
+        return bool(self._image.image) and self._image.instance_type == wanted
 
     def _has_policy(self) -> bool:
         """Tell whether the jobs of runners made now could be checked, or need not be."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervisor.gateways.lxd import Lxd
+    from supervisor.images.choice import Wish
     from supervisor.images.settings import ImageSettings
     from supervisor.messages import Application
 
@@ -120,10 +121,7 @@ class ImageWork:
         archive: Path,
         verification: Verification,
         note: Callable[[str], object],
-        *,
-        current: str = "",
-        force: bool = False,
-        probe: bool = False,
+        wish: Wish,
     ) -> ImageReady | ImageFailed:
         """See to it that there is an image of what is wanted; one that is right stays as it is.
 
@@ -132,19 +130,17 @@ class ImageWork:
             archive: its archive.
             verification: how a new image is verified.
             note: takes the lines of the build's log.
-            current: the fingerprint of the image that is in use until now.
-            force: build one though nothing has changed.
-            probe: build one if packages in the right one are out of date.
+            wish: how it is to be.
         """
         began = time.monotonic()
         log = BuildLog(note, self.settings.proxies.secrets())
         build = ImageBuild(self.lxd, self.settings, log)
         try:
-            look = self._look(application, current)
+            look = self._look(application, wish.current)
             self._remove_half_made()
             image, remark = look.chosen, ""
-            if image and not look.choice.build and not force:
-                outdated, remark = self._outdated(build, image) if probe else ("", "")
+            if image and not look.choice.build and not wish.forced:
+                outdated, remark = self._outdated(build, image) if wish.probing else ("", "")
                 if not outdated:
                     took_s = time.monotonic() - began
                     return ImageReady(self._named(image), built=False, took_s=took_s, remark=remark)

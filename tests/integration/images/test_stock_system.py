@@ -144,11 +144,11 @@ def test_a_stock_system_becomes_an_image_that_lacks_nothing_and_is_rebuilt_when_
     }
     assert {command: _said(stand, command) for command in looks} == looks
 
-    fresh = stand.ensure(work, verification, probe=True)
+    fresh = stand.ensure(work, verification, probing=True)
     assert isinstance(fresh, ImageReady)
     assert (fresh.built, fresh.remark) == (False, "")
     packages.add("jq", {"usr/bin/jq": "#!/bin/sh\n"}, version="99.0")
-    newer = stand.ensure(work, verification, probe=True)
+    newer = stand.ensure(work, verification, probing=True)
     assert isinstance(newer, ImageReady), newer
     assert newer.built
     assert any(line == "out of date: jq" for line in stand.said)
