@@ -198,7 +198,7 @@ class ImageActor(Actor):
             self._parts.listing.submit(self._errands.see(self._needs), self.actor_ref)
 
     def _sighted(self) -> tuple[Config, int]:
-        """Say what an answer depends on: of what an alias means no work of ours changes anything."""
+        """Say what an answer depends on; no work of ours changes what an alias means."""
         return self._parts.settings.config, 0 if self._prepared else self._outcomes
 
     @handles(Listed, Resolved, Unseen)
