@@ -129,11 +129,21 @@ class ServiceHere:
     def _lack(self, package: PolicyPackage) -> None:
         """Wait for a package; when there is one, that is told."""
         if package.is_known:
-            self.not_served(NotServed(f"policy.package: {package.reason}"))
+            self._not_served(NotServed(f"policy.package: {package.reason}"))
         else:
             self._health.say("waiting", package.reason)
 
-    def served(self, served: Served) -> None:
+    def take(self, news: Served | NotServed | Ended) -> None:
+        """Take in what became of its process."""
+        match news:
+            case Served():
+                self._serve(news)
+            case NotServed():
+                self._not_served(news)
+            case Ended():
+                self._ended(news)
+
+    def _serve(self, served: Served) -> None:
         """Go on with a service that is there."""
         if self._served and self._has_answered:
             self._before = self._served
@@ -149,7 +159,7 @@ class ServiceHere:
         process = self._parts.policy.process
         if process and process.pid == served.pid and not process.alive:
             # When that was told, it was nobody's yet.
-            self.ended(Ended(served.pid, process.epitaph()))
+            self._ended(Ended(served.pid, process.epitaph()))
         else:
             self.examine()
         self._continue()
@@ -163,7 +173,7 @@ class ServiceHere:
         self._started_s = self._system.clock.monotonic()
         self._examinations.outdate()  # what is being examined is the one before
 
-    def not_served(self, failure: NotServed) -> None:
+    def _not_served(self, failure: NotServed) -> None:
         """Go on without what could not be started."""
         self._ensuring = False
         process = self._parts.policy.process
@@ -182,7 +192,7 @@ class ServiceHere:
         if self._ensure_again:
             self.ensure()
 
-    def ended(self, message: Ended) -> None:
+    def _ended(self, message: Ended) -> None:
         """Have another started for one that has ended."""
         service = self._parts.policy
         if message.pid != self._pid:
@@ -191,7 +201,8 @@ class ServiceHere:
                 self._health.ill(message.epitaph)
             return
         reason = self._ended_for or message.epitaph
-        self._package_ill(reason)
+        if self._package:
+            self._package.failed(reason)
         if self._served and service.fall_back(message.pid):
             self._go_on_with_the_predecessor(self._served, reason)
         else:
@@ -215,10 +226,6 @@ class ServiceHere:
         self._health.warnings = (reason,)
         self._examinations.outdate()
         self.examine()
-
-    def _package_ill(self, reason: str) -> None:
-        if self._package:
-            self._package.ill(reason)
 
     def _failed(self) -> None:
         self._failures += 1
@@ -273,13 +280,20 @@ class ServiceHere:
             self._parts.policy.settle()
         if self._is_sound():
             self._failures = 0
-        if found.trouble:
-            self._package_ill(found.trouble)
-            self._health.ill(f"the policy service can't check jobs: {found.trouble}", served.base)
-        else:
-            self._health.well(f"it checks jobs at {served.base}", served.base)
+        self._say(found.trouble, served.base)
         is_odd = found.seen and (found.seen.master_stopped or found.seen.stopped)
         self._examinations.after(_AGAIN_S if is_odd else _EXAMINE_INTERVAL_S)
+
+    def _say(self, trouble: str, base: str) -> None:
+        """Say how a service is that does as such a service does."""
+        if trouble:
+            self._health.ill(f"the policy service can't check jobs: {trouble}", base)
+        else:
+            self._health.well(f"it checks jobs at {base}", base)
+        if self._package and trouble:
+            self._package.troubled(trouble)
+        elif self._package:
+            self._package.well()
 
     def _end_unchecked(self) -> None:
         """End the runners whose jobs run though the service has not let them."""

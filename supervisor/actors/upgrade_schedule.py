@@ -1,35 +1,74 @@
 """When a subject of the upgrades' actor looks: a part of it, in its thread."""
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar
+
+import pykka
 
 from supervisor.actors.github_line import TellAfter
 from supervisor.messages import CheckUpgrades
-from supervisor.supervision import Timer
+from supervisor.parts import Parts
+from supervisor.supervision import System, Timer
 from supervisor.supervision.clock import Clock
 from supervisor.upgrades import Looks, Standing
 
 
-class Subject(Protocol):
-    """What the upgrades' actor looks after."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a subject needs of the actor that it is a part of.
 
-    @property
-    def what(self) -> str:
-        """Its name, for people and orders."""
+    Attributes:
+        parts: what the actors share.
+        system: the supervision system.
+        ref: the upgrades' actor, which hands what it is told on to its subjects.
+        tell_after: the actor's.
+    """
+
+    parts: Parts
+    system: System
+    ref: pykka.ActorRef[Any]
+    tell_after: TellAfter
+
+
+class Subject(ABC):
+    """What the upgrades' actor looks after.
+
+    Args:
+        around: the actor, which hands what it is told on to `look` and to what takes it in.
+
+    Attributes:
+        what: its name, for people and orders.
+    """
+
+    what: ClassVar[str]
+
+    def __init__(self, around: Surroundings) -> None:
+        self._parts = around.parts
+        self._system = around.system
+        self._ref = around.ref
+        self._schedule = Schedule(self, around.system.clock, around.tell_after)
 
     @property
     def looks(self) -> Looks:
         """The looks that it has had."""
+        return self._schedule.looks
 
+    @abstractmethod
     def start(self) -> None:
         """Begin, at the actor's start."""
 
+    @abstractmethod
     def order(self, order: CheckUpgrades) -> None:
         """Look, as soon as the order says."""
 
+    @abstractmethod
     def look(self) -> None:
         """Look now, unless that is being done."""
 
+    @abstractmethod
     def standing(self) -> Standing:
         """Say how it stands."""
 

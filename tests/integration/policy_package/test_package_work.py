@@ -10,6 +10,7 @@ import pytest
 from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, repository, serving_index, tools, wheel
 
+from supervisor.messages import PolicyPackageFailed
 from supervisor.work import package_trial
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back
 
@@ -21,6 +22,10 @@ def installed(stand: Stand, version: str = "1.0", **broken: str) -> PackageReady
     found = stand.bring_up_to_date()
     assert isinstance(found, PackageReady), found
     return found
+
+
+def ill(ready: PackageReady) -> PolicyPackageFailed:
+    return PolicyPackageFailed(str(ready.environment.path), "ill")
 
 
 def test_a_version_is_installed_and_the_next_one_takes_its_place(stand: Stand) -> None:
@@ -88,11 +93,11 @@ def test_a_version_that_can_not_be_had_is_said_in_pips_words(stand: Stand) -> No
 def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
     first = installed(stand)
     second = installed(stand, "1.1")
-    assert fall_back(stand.environments, first.environment.path, "ill") is None  # it is not in use
-    found = fall_back(stand.environments, second.environment.path, "ill")
+    assert fall_back(stand.environments, stand.config(), ill(first)) is None  # it is not in use
+    found = fall_back(stand.environments, stand.config(), ill(second))
     assert found == FellBack(second.environment.release, first.environment, "ill")
     assert stand.version == f"{NAME} 1.0"
-    assert fall_back(stand.environments, first.environment.path, "ill") is None
+    assert fall_back(stand.environments, stand.config(), ill(first)) is None
 
 
 def test_old_versions_go_but_none_that_something_runs_from(stand: Stand) -> None:
