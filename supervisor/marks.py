@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from supervisor import places
+from supervisor import moments, places
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Job, Life, Seen, Stage
 
@@ -109,21 +109,13 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         runner_id=int(runner_id) if re.fullmatch(r"[0-9]{1,18}", runner_id) else None,
         job=_read_job(config.get(f"{PREFIX}job", "")),
         holds_secrets=bool(config.get(USER_DATA)),
-        since=_read_moment(config.get(f"{PREFIX}since", "")),
-        created_at=_read_moment(config.get(f"{PREFIX}created-at", "")),
+        since=moments.read(config.get(f"{PREFIX}since", "")),
+        created_at=moments.read(config.get(f"{PREFIX}created-at", "")),
     )
     generation = config.get(f"{PREFIX}generation", "")
     place = places.parse(config.get(f"{PREFIX}place", ""))
     digest, policy = (config.get(f"{PREFIX}{key}", "") for key in ("signal-sha256", "policy"))
     return Marks(seen, generation, digest, place, policy)
-
-
-def _read_moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _read_job(text: str) -> Job | None:

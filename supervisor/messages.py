@@ -211,11 +211,13 @@ class ImageChanged:
         image: the image's fingerprint; empty if there is none.
         reason: why there is none, for the operator; empty if there is one.
         application: SHA-256 of the runner application in it; empty if that is not known.
+        instance_type: what it is for, as `lxd.instance-type` says it; no others start from it.
     """
 
     image: str = ""
     reason: str = ""
     application: str = ""
+    instance_type: str = ""
 
 
 # To the image's actor.

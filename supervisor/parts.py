@@ -68,7 +68,8 @@ class Parts:
         creating: does the work of creating and starting instances: as many at once as LXD
             makes best use of, however large the fleet.
         tending: does every other work on one instance.
-        listing: lists them all; apart, so that it never waits behind slow removals.
+        listing: lists them all, and the images there are; apart, so that it never waits behind slow
+            removals and builds.
         storage: makes the pool that runners' disks are in; one at a time, so that a restarted
             actor never meets its own earlier work.
         nftables: the gateway to the kernel's packet filter.
@@ -90,8 +91,8 @@ class Parts:
         host: what is installed on this host.
         inspecting: looks at it; apart, as LXD may hang.
         examining: asks whether it is well; apart, so that one that hangs is replaced meanwhile.
-        building: looks after the image that runners start from, and builds it; one at a time, as a
-            restarted actor waits for what it has ordered before.
+        building: looks after the images that runners start from, and builds them; one at a time, as
+            what a restarted actor orders waits for what it has ordered before.
         build_logs: what builds of images have said, on disk.
         visitors: guests that only try an image.
     """

@@ -58,7 +58,7 @@ class Visitors:
             self._changed.notify_all()
 
     def outcome(self, name: str, limit_s: float) -> str:
-        """Wait until a guest has ended, and expect it no more.
+        """Wait until a guest has ended.
 
         Returns:
             What is wrong with it; empty if it was ready, and then finished without a fault.
@@ -68,9 +68,12 @@ class Visitors:
             visit = self._visits.get(name)
             while visit and not visit.ended and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            if visit is not None and self._visits.get(name) is visit:
-                del self._visits[name]
         return _fault(visit, limit_s)
+
+    def forget(self, name: str) -> None:
+        """Expect a guest no more: its token is none from now on."""
+        with self._changed:
+            self._visits.pop(name, None)
 
 
 def _fault(visit: _Visit | None, limit_s: float) -> str:
@@ -125,6 +128,10 @@ class Trial:
     def wait(self, name: str, limit_s: float) -> str:
         """Wait for its end: empty if it has done all that it should, or else what is wrong."""
         return self.visitors.outcome(name, limit_s)
+
+    def forget(self, name: str) -> None:
+        """Expect it no more."""
+        self.visitors.forget(name)
 
     def _policy_url(self) -> str:
         """Say where runners would ask: it takes tools that the image must have."""

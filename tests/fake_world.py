@@ -437,6 +437,11 @@ def guarded(config: Config, *, filters_ipv6: bool = True) -> FirewallChanged:
     return FirewallChanged(in_place=True, intent=intent_of(config), filters_ipv6=filters_ipv6)
 
 
+def image_of(fingerprint: str, instance_type: str = "virtual-machine") -> ImageChanged:
+    """Say that runners start from this image."""
+    return ImageChanged(fingerprint, instance_type=instance_type)
+
+
 class FakeGitHub:
     """What GitHub holds, and how it behaves."""
 
@@ -553,7 +558,8 @@ class World:
         )
 
     def image(self, says: ImageChanged | None = None) -> ChildSpec:
-        says = says or ImageChanged(IMAGE)
+        kind = self.parts.settings.config.lxd.instance_type
+        says = says or image_of(IMAGE, kind)
         return ChildSpec("image", lambda: FakeImage.start(self.system, says))
 
     def tell(self, name: str, message: object) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import APPLICATION, IMAGE, World, eventually, guarded
+from fake_world import APPLICATION, IMAGE, World, eventually, guarded, image_of
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
@@ -15,7 +15,6 @@ from supervisor.messages import (
     ApplicationChanged,
     ConfigChanged,
     Happened,
-    ImageChanged,
     SignalsListening,
     StorageChanged,
 )
@@ -39,7 +38,7 @@ class GitHubFleet:
         world.tell("fleet", StorageChanged(pool="default"))
         world.tell("fleet", guarded(parts.settings.config))
         world.tell("fleet", ApplicationChanged(APPLICATION))
-        world.tell("fleet", ImageChanged(IMAGE))
+        world.tell("fleet", image_of(IMAGE))
         world.is_guarded = True
 
     def fill(self, count: int) -> None:

@@ -12,6 +12,7 @@ from image_stand import PROVISIONING, Stand, Verdict
 from sandbox.lxd_daemon import LxdDaemon
 from sandbox.private_lxd import PrivateLxd
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.images.choice import Wish
 from supervisor.work import image as image_work
 
 
@@ -32,7 +33,8 @@ def main() -> None:
     image_work.provisioning_script = lambda: f"{PROVISIONING}sleep 0.5\n"  # type: ignore[assignment]
     made = PrivateLxd(daemon=LxdDaemon(Path("/none"), memory="1M"), endpoint=endpoint, **told)
     stand = Stand(Lxd(endpoint), made, archive)
-    _say(str(stand.work().ensure(stand.application, archive, _Waiting(), _say, force=True)))
+    wish = Wish(forced=True)
+    _say(str(stand.work().ensure(stand.application, archive, _Waiting(), _say, wish)))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from sandbox.private_lxd import PrivateLxd
+from supervisor import marks
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.base import BaseImage
+from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
 from supervisor.images.settings import ImageLimits, ImageSettings
 from supervisor.instances import InstanceTemplate
 from supervisor.messages import Application
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
-from supervisor.work.image_build import MARK
 
 INSTALLATION = "web"
 PROVISIONING = """\
@@ -41,6 +42,7 @@ class Verdict:
     wrong: str = ""
     lxd: Lxd | None = None
     seen: list[Any] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     def parameters(self, name: str) -> str:
         return f"echo {name}\nexec sleep 3600\n"
@@ -48,6 +50,9 @@ class Verdict:
     def wait(self, name: str, limit_s: float) -> str:
         self.seen.append(self.lxd.instance(name) if self.lxd else name)
         return self.wrong
+
+    def forget(self, name: str) -> None:
+        self.forgotten.append(name)
 
 
 @dataclass
@@ -95,7 +100,7 @@ class Stand:
     ) -> ImageReady | ImageFailed:
         self.said.clear()
         return (work or self.work()).ensure(
-            self.application, self.archive, verdict or Verdict(), self.said.append, **how
+            self.application, self.archive, verdict or Verdict(), self.said.append, Wish(**how)
         )
 
     def built(self, work: ImageWork | None = None, **how: Any) -> BuiltImage:
@@ -114,7 +119,11 @@ class Stand:
         """Return what a build has left: instances with its mark, and images without a verdict."""
         images = self.work().listing()
         assert not isinstance(images, ImageFailed)
-        instances = [one.name for one in self.lxd.instances() if MARK in one.config]
+        instances = [
+            one.name
+            for one in self.lxd.instances()
+            if marks.is_builder_of(INSTALLATION, one.config)
+        ]
         return instances + [image.fingerprint for image in images if not image.verified]
 
     def read(self, name: str, path: str) -> str:

@@ -68,7 +68,7 @@ _CONFIRM_SOON_S = 15.0
 _LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
 _UPGRADES_FRESH_S = 10.0
-_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
+_TO_BE_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
 """The stages of a runner that another will take the place of."""
 
 
@@ -313,7 +313,7 @@ class FleetActor(Actor):
     def _runner_changed(self, message: RunnerChanged) -> None:
         if message.life.stage is Stage.READY:
             self._reconcile_after(self._confirmation_delay_s(), "to see whether it is online")
-        elif message.life.stage in _SUCCEEDED:
+        elif message.life.stage in _TO_BE_SUCCEEDED:
             why = "a runner will be succeeded by another"
             self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
         # Looking at all runners at each change of one would cost the square of their number: one
@@ -474,7 +474,9 @@ class FleetActor(Actor):
         """Say what is missing of that which runners are made from."""
         if self._application.application is None:
             return f"no verified runner application yet: {self._application.reason}"
-        return "" if self._image.image else self._image.reason
+        if not self._image.image:
+            return self._image.reason
+        return "" if self._has_image() else "the image is being changed to what is configured"
 
     def _knows_blueprint(self) -> bool:
         """Tell whether all is known that runners are made from.
@@ -483,8 +485,8 @@ class FleetActor(Actor):
         from.
         """
         has_application = self._application.application is not None
-        has_image = bool(self._image.image)
-        return has_application and has_image and self._firewall.filters_ipv6 is not None
+        has_ipv6 = self._firewall.filters_ipv6 is not None
+        return has_application and self._has_image() and has_ipv6
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -535,6 +537,11 @@ class FleetActor(Actor):
         """Tell whether guests would be held to what the configuration in force wants."""
         wanted = intent_of(self._parts.settings.config)
         return self._firewall.in_place and self._firewall.intent == wanted
+
+    def _has_image(self) -> bool:
+        """Tell whether there is an image for instances of the configured type."""
+        wanted = self._parts.settings.config.lxd.instance_type
+        return bool(self._image.image) and self._image.instance_type == wanted
 
     def _has_policy(self) -> bool:
         """Tell whether the jobs of runners made now could be checked, or need not be."""

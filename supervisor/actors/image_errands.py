@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pykka
 
 from supervisor.blueprints import image_settings_of, network_of
+from supervisor.images.choice import Wish
 from supervisor.images.needs import Needs
 from supervisor.lifecycle import Stage
 from supervisor.messages import Application
@@ -21,6 +22,8 @@ from supervisor.work.image_upkeep import Build, BuildLogs
 from supervisor.workers import Work
 
 _BEING_MADE = frozenset({Stage.REQUESTED, Stage.CREATING})
+_UNREAD = timedelta(minutes=1)
+"""For so long the fleet may not have read yet that runners start from another image."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +31,6 @@ class Step:
     """The worker's message: what a build is at."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How a build is to be.
-
-    Attributes:
-        current: the fingerprint of the image in use until now.
-        forced: build one though nothing has changed.
-        probing: build one if packages in the right one are out of date.
-    """
-
-    current: str
-    forced: bool
-    probing: bool
 
 
 class Errands:
@@ -67,13 +55,17 @@ class Errands:
         spared = frozenset({current, *self._may_be_in_use(now)}) - {""}
         return partial(image_upkeep.tidy, self._work(needs), spared)
 
+    def see(self, needs: Needs) -> Work:
+        """Have it seen which images there are."""
+        alias = self._parts.settings.config.lxd.image or ""
+        return partial(image_upkeep.see, self._work(needs), alias)
+
     def look(self, needs: Needs, current: str) -> Work | None:
         """Have it found out what is wanted; None if that is not known before something comes."""
-        work, alias = self._work(needs), self._parts.settings.config.lxd.image
-        if alias:
-            return partial(image_upkeep.resolve, work, alias)
         application = needs.application.application
-        return partial(work.look, application, current=current) if application else None
+        if application is None:
+            return None
+        return partial(self._work(needs).look, application, current=current)
 
     def build(self, needs: Needs, wish: Wish, now: datetime) -> Work | None:
         """Have an image built; None if that can't be before something comes."""
@@ -84,9 +76,7 @@ class Errands:
             application,
             self._parts.applications.archive(application.sha256),
             self._trial(needs, application),
-            current=wish.current,
-            forced=wish.forced,
-            probing=wish.probing,
+            wish,
         )
         logs = BuildLogs(self._parts.build_logs, config.logs)
         told = _teller(self._ref)
@@ -106,11 +96,13 @@ class Errands:
         """Name former images of which instances may be ordered that LXD does not show yet."""
         stages = {entry.life.stage for entry in self._parts.roster.all()}
         limits = self._parts.settings.config.limits
-        longest = limits.requested + limits.creating
+        longest = _UNREAD
+        if stages & _BEING_MADE:
+            longest = max(longest, limits.requested + limits.creating)
         self._former = {
             fingerprint: since
             for fingerprint, since in self._former.items()
-            if stages & _BEING_MADE and now - since < longest
+            if now - since < longest
         }
         return frozenset(self._former)
 

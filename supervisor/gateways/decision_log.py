@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any
 
+from supervisor import moments
 from supervisor.policy_limits import OLDER_LOGS
 
 if TYPE_CHECKING:
@@ -99,14 +100,14 @@ def _complete_since(before: Tally, read: Tally, gaps: set[_Gap], now: datetime) 
         return now
     # At the first reading all is known from the oldest on.
     is_first = not before.file and before.complete_since is None
-    known = _moment(read.since) if is_first else before.complete_since
+    known = moments.read(read.since) if is_first else before.complete_since
     return max(known or now, _forgotten_until(before, read))
 
 
 def _forgotten_until(before: Tally, read: Tally) -> datetime:
     """Say when the latest was decided of those that are not held any more."""
     gone = [one.time for name, one in before.decided.items() if name not in read.decided]
-    return (_moment(max(gone)) if gone else None) or _LONG_AGO
+    return (moments.read(max(gone)) if gone else None) or _LONG_AGO
 
 
 def _since(number: int, path: Path, stack: ExitStack) -> list[IO[bytes]]:
@@ -175,14 +176,6 @@ def _with(tally: Tally, decisions: list[Mapping[str, Any]]) -> Tally:
         since=tally.since or str(decisions[0]["time"]),
         decided=decided,
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _parsed(line: bytes) -> Mapping[str, Any] | None:

@@ -8,6 +8,21 @@ from supervisor.images.properties import BuiltImage
 
 
 @dataclass(frozen=True)
+class Wish:
+    """How it is seen to that there is an image of what is wanted.
+
+    Attributes:
+        current: the fingerprint of the image in use until now; empty if there is none.
+        forced: build one though nothing has changed.
+        probing: build one if packages in the right one are out of date.
+    """
+
+    current: str = ""
+    forced: bool = False
+    probing: bool = False
+
+
+@dataclass(frozen=True)
 class Choice:
     """What is to be done about the images there are.
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from supervisor import moments
+
 _PREFIX = "supervisor."
 _BASE_OF = f"{_PREFIX}base-of"
 _VERIFIED = f"{_PREFIX}verified"
@@ -76,7 +78,7 @@ class BuiltImage:
         said = {key: properties.get(f"{_PREFIX}{key}", "") for key in ("installation", "digest")}
         if not all(said.values()):
             return None
-        built_at = _moment(properties.get(f"{_PREFIX}built-at", ""))
+        built_at = moments.read(properties.get(f"{_PREFIX}built-at", ""))
         application = properties.get(f"{_PREFIX}application", "")
         whole = built_at and _HEX.fullmatch(said["digest"]) and _HEX.fullmatch(application)
         return cls(
@@ -106,11 +108,3 @@ def of_base(installation: str) -> dict[str, str]:
 def is_base_of(installation: str, properties: Mapping[str, str]) -> bool:
     """Tell whether an image was pulled to build others from, for this installation."""
     return properties.get(_BASE_OF) == installation
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None

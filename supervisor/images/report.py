@@ -49,6 +49,7 @@ class Standing:
         trouble: why the last attempt has failed; None after a success.
         again: when it is looked at, or tried, next.
         remark: what is not known of the image; empty if all is.
+        untidy: why what is not needed could not be removed; empty if it was.
     """
 
     prepared: str = ""
@@ -59,6 +60,7 @@ class Standing:
     trouble: Trouble | None = None
     again: datetime | None = None
     remark: str = ""
+    untidy: str = ""
 
     @property
     def name(self) -> str:
@@ -95,6 +97,8 @@ class Standing:
             yield f"image: a newer one can't be built now: {self.lacks}"
         if self.remark:
             yield f"image: {self.remark}"
+        if self.untidy:
+            yield f"image: what is not needed stays for now: {self.untidy}"
 
 
 def image_report(

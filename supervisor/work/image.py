@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor import marks
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
@@ -20,7 +21,6 @@ from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 from supervisor.work.image_base import BaseWork, NoBase, delete_image, made_from
 from supervisor.work.image_build import (
-    MARK,
     BuildFailed,
     ImageBuild,
     Verification,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervisor.gateways.lxd import Lxd
+    from supervisor.images.choice import Wish
     from supervisor.images.settings import ImageSettings
     from supervisor.messages import Application
 
@@ -120,10 +121,7 @@ class ImageWork:
         archive: Path,
         verification: Verification,
         note: Callable[[str], object],
-        *,
-        current: str = "",
-        force: bool = False,
-        probe: bool = False,
+        wish: Wish,
     ) -> ImageReady | ImageFailed:
         """See to it that there is an image of what is wanted; one that is right stays as it is.
 
@@ -132,19 +130,17 @@ class ImageWork:
             archive: its archive.
             verification: how a new image is verified.
             note: takes the lines of the build's log.
-            current: the fingerprint of the image that is in use until now.
-            force: build one though nothing has changed.
-            probe: build one if packages in the right one are out of date.
+            wish: how it is to be.
         """
         began = time.monotonic()
         log = BuildLog(note, self.settings.proxies.secrets())
         build = ImageBuild(self.lxd, self.settings, log)
         try:
-            look = self._look(application, current)
+            look = self._look(application, wish.current)
             self._remove_half_made()
             image, remark = look.chosen, ""
-            if image and not look.choice.build and not force:
-                outdated, remark = self._outdated(build, image) if probe else ("", "")
+            if image and not look.choice.build and not wish.forced:
+                outdated, remark = self._outdated(build, image) if wish.probing else ("", "")
                 if not outdated:
                     took_s = time.monotonic() - began
                     return ImageReady(self._named(image), built=False, took_s=took_s, remark=remark)
@@ -257,7 +253,7 @@ class ImageWork:
         removed = [
             f"instance {instance.name}"
             for instance in self.lxd.instances()
-            if instance.config.get(MARK) == self.settings.installation
+            if marks.is_builder_of(self.settings.installation, instance.config)
             and self._delete_instance(instance.name)
         ]
         removed.extend(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
+from supervisor import marks
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage, of_verified
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from supervisor.images.recipe import Recipe
     from supervisor.images.settings import ImageSettings
 
-MARK = "user.supervisor.image-builder"
-"""The configuration key of what takes part in a build: whose it is. No fleet counts it."""
-
 _BUILD_DIR = "/var/lib/github-runner-image"
 _PAUSE_S = 1.0
 _LONGEST_REASON = 400
@@ -48,6 +46,9 @@ class Verification(Protocol):
 
     def wait(self, name: str, limit_s: float) -> str:
         """Wait for its word that all is well: empty then, else what is wrong."""
+
+    def forget(self, name: str) -> None:
+        """Take no more word of it, whether it was waited for or could not even be made."""
 
 
 class BuildFailed(Exception):
@@ -171,9 +172,12 @@ class ImageBuild:
         with self._phase("verifying"):
             limit_s = self.settings.limits.verifying.total_seconds()
             name = self._name("check")
-            user_data = verification.parameters(name)
-            with self._made(name, image.fingerprint, user_data, ephemeral=True):
-                wrong = verification.wait(name, limit_s)
+            try:
+                user_data = verification.parameters(name)
+                with self._made(name, image.fingerprint, user_data, ephemeral=True):
+                    wrong = verification.wait(name, limit_s)
+            finally:
+                verification.forget(name)
             if wrong:
                 raise BuildFailed(f"verifying the image failed: {wrong}")
             self.lxd.update_image(image.fingerprint, of_verified())
@@ -210,9 +214,11 @@ class ImageBuild:
     def _request(
         self, name: str, fingerprint: str, user_data: str, *, ephemeral: bool
     ) -> dict[str, Any]:
-        mark = {MARK: self.settings.installation}
         request = instance_request(
-            self.settings.template, name=name, user_data=user_data, metadata=mark
+            self.settings.template,
+            name=name,
+            user_data=user_data,
+            metadata=marks.of_builder(self.settings.installation),
         )
         source = {"type": "image", "fingerprint": fingerprint}
         return {**request, "source": source, "ephemeral": ephemeral}

@@ -21,6 +21,7 @@ from supervisor.images.properties import BuiltImage
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork, fault_of_script
 
 if TYPE_CHECKING:
+    from supervisor.images.choice import Wish
     from supervisor.messages import Application
     from supervisor.visitors import Trial
 
@@ -37,14 +38,22 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Tidied:
-    """What is not needed has been removed.
-
-    Attributes:
-        images: the installation's own that are there, the newest first.
-    """
+class Listed:
+    """The installation's images that are there, the newest first."""
 
     images: tuple[BuiltImage, ...]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """It is not known what there is, and why."""
+
+    failure: ImageFailed
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What is not needed has been removed."""
 
 
 def check(config: Config) -> None:
@@ -57,21 +66,27 @@ def check(config: Config) -> None:
         raise ConfigError(fault)
 
 
-def resolve(work: ImageWork, alias: str) -> Resolved | ImageFailed:
-    """Find out which image an alias means."""
-    found = work.resolve(alias)
-    return found if isinstance(found, ImageFailed) else Resolved(found)
+def see(work: ImageWork, alias: str) -> Resolved | Listed | Unseen:
+    """See which images there are. LXD is only asked, so it may be done while one is built.
+
+    Args:
+        work: on the images.
+        alias: of a prepared image, which alone counts then; empty if images are built.
+    """
+    found = work.resolve(alias) if alias else work.listing()
+    if isinstance(found, ImageFailed):
+        return Unseen(found)
+    return Resolved(found) if isinstance(found, str) else Listed(found)
 
 
 def tidy(work: ImageWork, spared: frozenset[str]) -> Tidied | ImageFailed:
-    """Remove what no instance was made from and nobody needs, and say what there is."""
+    """Remove what no instance was made from and nobody needs."""
     removed = work.clean_up(spared)
     if isinstance(removed, ImageFailed):
         return removed
     for what in removed:
         logger.info("removed what is not needed for runners' images any more: {}", what)
-    found = work.listing()
-    return found if isinstance(found, ImageFailed) else Tidied(found)
+    return Tidied()
 
 
 @dataclass(frozen=True)
@@ -82,17 +97,13 @@ class Build:
         application: the runner application that is to be in the image.
         archive: its archive.
         trial: tries what was built.
-        current: the fingerprint of the image in use until now.
-        forced: build one though nothing has changed.
-        probing: build one if packages in the right one are out of date.
+        wish: how it is to be.
     """
 
     application: Application
     archive: Path
     trial: Trial
-    current: str = ""
-    forced: bool = False
-    probing: bool = False
+    wish: Wish
 
 
 @dataclass(frozen=True)
@@ -148,15 +159,7 @@ def build(
             if line.startswith(beginning):
                 step(line.removeprefix(beginning))
 
-    found = work.ensure(
-        wanted.application,
-        wanted.archive,
-        wanted.trial,
-        note,
-        current=wanted.current,
-        force=wanted.forced,
-        probe=wanted.probing,
-    )
+    found = work.ensure(wanted.application, wanted.archive, wanted.trial, note, wanted.wish)
     name = f"image-{at:%Y%m%dt%H%M%S}"
     if isinstance(found, ImageFailed):
         return replace(found, log=logs.save(name, lines, found.reason, at))

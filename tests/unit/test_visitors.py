@@ -62,8 +62,16 @@ def test_a_guest_is_recognised_by_its_own_token_and_only_while_it_is_expected() 
     assert visitors.recognises(GUEST, token)
     for name, shown in ((GUEST, other), (GUEST, ""), ("nobody", token), ("nobody", "")):
         assert not visitors.recognises(name, shown)
-    visitors.outcome(GUEST, limit_s=0)
+    visitors.forget(GUEST)
     assert not visitors.recognises(GUEST, token)
+    visitors.forget(GUEST)
+
+
+def test_a_guest_that_was_waited_for_is_forgotten_by_who_expected_it() -> None:
+    visitors = Visitors()
+    token = visitors.expect(GUEST)
+    assert visitors.outcome(GUEST, limit_s=0)
+    assert visitors.recognises(GUEST, token)
 
 
 def test_what_nobody_expects_is_as_good_as_not_said() -> None:

@@ -165,12 +165,14 @@ class Guests:
         admission_limit_s: int = 120,
         begun_limit_s: int = 1800,
         linger_s: int = 20,
+        unheard_limit_s: int = 15,
         **changes: Any,
     ) -> str:
         """Create and start a guest whose application is a run.sh with this script.
 
         Its image may get further programs: shell scripts by their paths. Its watch over the policy,
-        its wait for being admitted and its stay after a failure may be made shorter.
+        its waits for its host and for being admitted and its stay after a failure may be made
+        shorter.
         """
         name = f"guest-{next(_numbers)}"
         packed = pack_application(script)
@@ -192,6 +194,7 @@ class Guests:
             ("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}"),
             ("ADMISSION_LIMIT_S=120", f"ADMISSION_LIMIT_S={admission_limit_s}"),
             ("LINGER_S=20", f"LINGER_S={linger_s}"),
+            ("UNHEARD_LIMIT_S=15", f"UNHEARD_LIMIT_S={unheard_limit_s}"),
             ("BEGUN_LIMIT_S=1800", f"BEGUN_LIMIT_S={begun_limit_s}"),
             ("BEGUN_LOOK_S=15", "BEGUN_LOOK_S=1"),
         ):

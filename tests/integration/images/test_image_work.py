@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from image_stand import INSTALLATION, Stand, Verdict
 
+from supervisor import marks
 from supervisor.images.base import BaseImage
 from supervisor.instances import USER_DATA, instance_request
 from supervisor.proxies import Proxies, Proxy
 from supervisor.work.image import ImageFailed, ImageReady
-from supervisor.work.image_build import MARK
 
 pytestmark = pytest.mark.usefixtures("short")
 
@@ -51,17 +51,34 @@ def test_the_verifying_instance_is_made_as_a_runner_is_and_counted_by_no_fleet(
     assert seen.devices["eth0"] == asked["devices"]["eth0"]
     assert seen.config["security.devlxd"] == "false"
     assert seen.config[USER_DATA] == f"echo {seen.name}\nexec sleep 3600\n"
-    assert {key: value for key, value in seen.config.items() if key.startswith("user.")} == {
-        MARK: INSTALLATION
-    }
+    told = {key: value for key, value in seen.config.items() if key.startswith("user.")}
+    assert told == marks.of_builder(INSTALLATION)
 
 
 def test_one_that_is_not_verified_is_removed_and_the_last_good_one_stays(stand: Stand) -> None:
     good = stand.built()
-    failed = stand.ensure(verdict=Verdict("it never said ready"), force=True)
+    failed = stand.ensure(verdict=Verdict("it never said ready"), forced=True)
     assert failed == ImageFailed("verifying the image failed: it never said ready")
     assert stand.listing() == [good.fingerprint]
     assert stand.half_made() == []
+
+
+def test_a_guest_that_can_not_even_be_made_is_expected_no_more(stand: Stand) -> None:
+    base = stand.built().base
+
+    class Forestalled(Verdict):
+        """Somebody else takes the name of the verifying instance before it is made."""
+
+        def parameters(self, name: str) -> str:
+            self.seen.append(name)
+            stand.lxd.create(_request(stand, name, base), limit_s=30)
+            return super().parameters(name)
+
+    verdict = Forestalled()
+    failed = stand.ensure(verdict=verdict, forced=True)
+    assert isinstance(failed, ImageFailed)
+    assert failed.reason.startswith("making instance")
+    assert verdict.forgotten == verdict.seen != []
 
 
 @pytest.mark.parametrize(
@@ -120,7 +137,7 @@ def test_one_that_has_lost_its_name_gets_it_again(stand: Stand) -> None:
 
 def test_a_build_on_order_makes_a_new_one_of_the_same_inputs(stand: Stand) -> None:
     first = stand.built()
-    second = stand.built(force=True)
+    second = stand.built(forced=True)
     assert (first.digest, first.fingerprint != second.fingerprint) == (second.digest, True)
     assert stand.built(current=first.fingerprint) == second
 
@@ -170,7 +187,7 @@ def test_a_prepared_image_is_found_by_its_alias(stand: Stand) -> None:
 
 def test_what_cannot_be_probed_is_used_with_a_remark(stand: Stand) -> None:
     image = stand.built()
-    ready = stand.ensure(probe=True)
+    ready = stand.ensure(probing=True)
     assert isinstance(ready, ImageReady)
     assert (ready.image, ready.built) == (image, False)
     assert "apt has ended with 127" in ready.remark

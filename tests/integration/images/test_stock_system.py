@@ -64,6 +64,9 @@ class GuestVerification:
         self.inbox.signals.clear()
         return ""
 
+    def forget(self, name: str) -> None:
+        """Expect it no more, which is of no account here."""
+
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
@@ -141,14 +144,14 @@ def test_a_stock_system_becomes_an_image_that_lacks_nothing_and_is_built_anew_wh
     }
     assert {command: _said(stand, command) for command in looks} == looks
 
-    fresh = stand.ensure(work, verification, probe=True)
+    fresh = stand.ensure(work, verification, probing=True)
     assert isinstance(fresh, ImageReady)
     assert (fresh.built, fresh.remark) == (False, "")
 
     # Another build, for which one package is not to be had any more: it is named.
     packages.add("jq", {"usr/bin/jq": "#!/bin/sh\n"}, version="99.0")
     packages.remove("htop")
-    failed = stand.ensure(work, verification, probe=True)
+    failed = stand.ensure(work, verification, probing=True)
     assert "out of date: jq" in stand.said
     assert isinstance(failed, ImageFailed)
     reason = r'failed at the step "install packages" with 100: .*package htop; the build'

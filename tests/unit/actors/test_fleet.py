@@ -17,6 +17,7 @@ from fake_world import (
     World,
     eventually,
     guarded,
+    image_of,
 )
 
 from supervisor.actors.fleet import FleetActor
@@ -1260,7 +1261,7 @@ def test_nothing_is_created_before_there_is_an_image(make_world: MakeWorld) -> N
     eventually(lambda: world.lxd.count("instances") == 1)
     assert world.github.asked == []
     assert world.github.ahead == []
-    world.tell("fleet", ImageChanged(IMAGE))
+    world.tell("fleet", image_of(IMAGE))
     eventually(lambda: world.stages() == {"booting": 2})
     sources = [request["source"] for request in world.lxd.requests.values()]
     assert sources == [{"type": "image", "fingerprint": IMAGE}] * 2
@@ -1276,7 +1277,7 @@ def test_idle_runners_of_an_older_image_are_replaced_one_after_the_other_and_bus
     busy, idle = world.names()
     world.tell(busy, Happened(JobStarted(Job())))
     eventually(lambda: world.stages() == {"busy": 1, "ready": 1})
-    world.tell("fleet", ImageChanged("2b" * 32))
+    world.tell("fleet", image_of("2b" * 32))
     # Who ends a job under other settings is one more than wanted.
     eventually(lambda: world.stages() == {"busy": 1, "booting": 2})
     assert idle not in world.names()
@@ -1295,9 +1296,26 @@ def test_no_runner_is_replaced_or_made_while_there_is_no_image(make_world: MakeW
     eventually(lambda: "none is created now: it was deleted" in world.shown("fleet")[1])
     assert _reconciles(world) >= 2
     assert world.names() == before
-    world.tell("fleet", ImageChanged(IMAGE))
+    world.tell("fleet", image_of(IMAGE))
     eventually(lambda: world.shown("fleet") == ("keeping", "2 of 2 runners are there"))
     assert world.github.deleted == []
+
+
+def test_no_runner_starts_from_an_image_for_other_instances(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2))
+    eventually(lambda: world.stages() == {"booting": 2})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 2})
+    before = world.names()
+    world.reconfigure(virtual_machines=4, lxd={"instance-type": "container"})
+    world.tell("fleet", ConfigChanged(world.parts.settings.config))
+    missing = "none is created now: the image is being changed to what is configured"
+    eventually(lambda: missing in world.shown("fleet")[1])
+    assert world.names() == before
+    world.tell("fleet", image_of("2b" * 32, "container"))
+    eventually(lambda: world.stages()["booting"] >= 2)
+    for name in set(world.lxd.requests) - set(before):
+        assert world.lxd.requests[name]["source"]["fingerprint"] == "2b" * 32
 
 
 def test_a_fleet_without_an_image_takes_over_what_is_half_made(make_world: MakeWorld) -> None:
@@ -1306,10 +1324,13 @@ def test_a_fleet_without_an_image_takes_over_what_is_half_made(make_world: MakeW
     start(world)
     eventually(lambda: world.lxd.count("create") == 1)
     (name,) = world.names()
+    listed = world.lxd.count("instances")
     world.tell("image", Crash("a test"))
-    gate.set()
-    eventually(lambda: world.stages() == {"booting": 1})
+    eventually(lambda: world.lxd.count("instances") > listed)
     assert world.names() == [name]
+    gate.set()
+    # It was created and not started: another costs a second.
+    eventually(lambda: name not in world.names())
 
 
 def test_newer_versions_are_looked_for_when_a_job_begins_and_when_it_ends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -17,10 +18,11 @@ from fake_world import (
     World,
     eventually,
     guarded,
+    image_of,
 )
 
 from supervisor.actors.image import ImageActor
-from supervisor.images.choice import choose
+from supervisor.images.choice import Wish, choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 from supervisor.images.settings import ImageSettings
@@ -38,7 +40,6 @@ from supervisor.messages import (
     BuildRefused,
     ConfigChanged,
     FirewallChanged,
-    ImageChanged,
     SignalsListening,
     StorageChanged,
 )
@@ -59,6 +60,7 @@ class Scene:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.numbers = itertools.count(0xA1)
         self.images: list[BuiltImage] = []
         self.aliases = {"github-runner": PREPARED}
         self.base = "ba" * 32
@@ -80,7 +82,7 @@ class Scene:
 
     def add(self, digest: str, **more: Any) -> BuiltImage:
         given: dict[str, Any] = {
-            "fingerprint": f"{len(self.images) + 1:x}" * 64,
+            "fingerprint": f"{next(self.numbers):02x}" * 32,
             "installation": "fleet",
             "type": "virtual-machine",
             "application": APPLICATION.sha256,
@@ -127,17 +129,15 @@ class FakeWork:
         archive: Path,
         verification: Any,
         note: Callable[[str], object],
-        *,
-        current: str = "",
-        force: bool = False,
-        probe: bool = False,
+        wish: Wish,
     ) -> ImageReady | ImageFailed:
         scene = self.scene
-        scene.builds.append({"application": application, "force": force, "probe": probe})
+        scene.builds.append({"application": application, "forced": wish.forced})
         assert archive.parent.name == application.sha256
         assert verification.signals == "http://10.0.0.1:8642"
-        look = self._look(application, current)
-        if look.chosen and not look.choice.build and not force and not (probe and scene.outdated):
+        look = self._look(application, wish.current)
+        is_old = wish.forced or (wish.probing and scene.outdated)
+        if look.chosen and not look.choice.build and not is_old:
             scene.enter("probe")
             return ImageReady(look.chosen, built=False, took_s=1.0)
         note("phase: provisioning")
@@ -145,12 +145,15 @@ class FakeWork:
         note("Get:1 http://archive.example noble")
         if failed := scene.enter("build"):
             return failed
-        made = scene.add(look.recipe.digest, application=application.sha256)
+        recipe = look.recipe
+        kind, inside = recipe.instance_type, recipe.application
+        made = scene.add(recipe.digest, application=inside, type=kind)
         return ImageReady(made, built=True, took_s=240.0)
 
     def listing(self) -> tuple[BuiltImage, ...] | ImageFailed:
+        failed = self.scene.enter("listing")
         images = sorted(self.scene.images, key=lambda image: image.built_at, reverse=True)
-        return tuple(images)
+        return failed or tuple(images)
 
     def clean_up(self, in_use: frozenset[str] = frozenset()) -> tuple[str, ...] | ImageFailed:
         scene = self.scene
@@ -222,13 +225,16 @@ class Play:
         self.world.clock.advance(seconds)
 
     def settle(self) -> None:
-        """Wait until the actor has nothing to handle and its worker nothing to do."""
-        done = threading.Event()
-        eventually(lambda: self.world.waiting("image") == 0)
+        """Wait until the actor has nothing to handle and its workers nothing to do."""
         ref = self.world.system.directory.ref("fleet")
         assert ref
-        self.world.parts.building.submit(lambda: None, ref, then=done.set)
-        assert done.wait(LIMIT_S)
+        parts = self.world.parts
+        # What was seen may cause work, and work another sight.
+        for workers in (parts.listing, parts.building, parts.listing):
+            eventually(lambda: self.world.waiting("image") == 0)
+            done = threading.Event()
+            workers.submit(lambda: None, ref, then=done.set)
+            assert done.wait(LIMIT_S)
         eventually(lambda: self.world.waiting("image") == 0)
 
     def starts_from(self, fingerprint: str) -> None:
@@ -240,6 +246,10 @@ class Play:
         eventually(
             lambda: self.fleet and not self.fleet[-1].image and words in self.fleet[-1].reason
         )
+
+    def used(self) -> list[str]:
+        """Return all images that the fleet was told of, in order."""
+        return list(dict.fromkeys(change.image for change in self.fleet if change.image))
 
     @property
     def shown(self) -> tuple[str, str]:
@@ -320,7 +330,7 @@ def test_while_lxd_is_away_a_prepared_image_stays_in_use(prepared: Play) -> None
         prepared.scene.faults[call] = ImageFailed("LXD is away", outage=True)
     prepared.pass_time(60)
     prepared.settle()
-    assert prepared.fleet[-1] == ImageChanged(PREPARED)
+    assert prepared.fleet[-1] == image_of(PREPARED)
     assert prepared.shown[0] == "ready"
     assert prepared.detail("warnings") == ()
 
@@ -440,7 +450,7 @@ def test_a_new_daemon_uses_the_last_verified_image_before_it_knows_of_anything_n
     building.run(furnished=False)
     building.starts_from(old.fingerprint)
     building.settle()
-    assert building.scene.calls == ["clean_up"]
+    assert set(building.scene.calls) == {"listing", "clean_up"}
 
 
 @pytest.mark.parametrize("what", ["application", "base", "packages"])
@@ -550,6 +560,87 @@ def test_while_lxd_is_away_the_image_stays_and_nobody_is_warned_of_it(building: 
     assert building.detail("warnings") == ()
 
 
+def test_while_a_build_goes_on_the_image_in_use_is_looked_after(building: Play) -> None:
+    first = built(building)
+    gate = building.scene.hold("build")
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.scene.images.clear()
+    building.world.clock.advance(60)
+    building.lacks("there is no image to start from")
+    building.scene.images.append(first)
+    building.world.clock.advance(60)
+    building.starts_from(first.fingerprint)
+    gate.set()
+
+
+def test_what_was_built_for_settings_of_before_is_not_used(building: Play) -> None:
+    first = built(building)
+    gate = building.scene.hold("build")
+    building.reconfigure(image_extra_packages="cmake")
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.reconfigure(image_extra_packages="clang")
+    gate.set()
+    eventually(lambda: len(building.scene.images) == 3)
+    building.starts_from(building.newest.fingerprint)
+    assert building.used() == [first.fingerprint, building.newest.fingerprint]
+
+
+def test_what_a_look_has_found_for_settings_of_before_is_not_used(building: Play) -> None:
+    first = built(building)
+    building.reconfigure(image_extra_packages="cmake")
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.reconfigure(virtual_machines=2)
+    building.starts_from(first.fingerprint)
+    building.settle()
+    building.fleet.clear()
+    gate, looks = building.scene.hold("look"), building.scene.calls.count("look")
+    building.reconfigure(image_extra_packages="cmake")
+    eventually(lambda: building.scene.calls.count("look") == looks + 1)
+    building.reconfigure(image_extra_packages="clang")
+    gate.set()
+    eventually(lambda: len(building.scene.images) == 3)
+    building.starts_from(building.newest.fingerprint)
+    assert building.used() == [building.newest.fingerprint]
+
+
+def test_what_was_built_meanwhile_is_used_after_a_change_that_does_not_concern_it(
+    building: Play,
+) -> None:
+    built(building)
+    gate = building.scene.hold("build")
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.reconfigure(virtual_machines=3)
+    gate.set()
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.settle()
+    assert len(building.scene.builds) == 2
+
+
+def test_what_can_not_be_removed_is_said_and_has_no_build_tried_sooner(building: Play) -> None:
+    built(building)
+    building.scene.faults["build"] = ImageFailed("provisioning failed")
+    building.tell(ApplicationChanged(NEWER))
+    for minutes in (1, 2, 4, 8):
+        building.pass_time(minutes * 60)
+    building.settle()
+    builds = len(building.scene.builds)
+    building.scene.faults["clean_up"] = ImageFailed("LXD refuses to delete it")
+    for _ in range(15):
+        building.pass_time(60)
+    building.settle()
+    assert len(building.scene.builds) == builds
+    assert "image: what is not needed stays for now: LXD refuses to delete it" in building.detail(
+        "warnings"
+    )
+    building.scene.faults.clear()
+    building.pass_time(60)
+    eventually(lambda: building.detail("warnings") == ())
+
+
 # Looking after it
 
 
@@ -585,6 +676,20 @@ def test_an_old_image_goes_when_no_instance_is_made_from_it_any_more(building: P
     assert building.scene.spared[-1] == {building.newest.fingerprint}
 
 
+def test_a_former_image_stays_for_a_minute_as_the_fleet_may_not_know_yet(building: Play) -> None:
+    first = built(building)
+    building.world.clock.advance(59)
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+    building.pass_time(1)
+    building.settle()
+    assert building.scene.spared[-1] == {first.fingerprint, building.newest.fingerprint}
+    building.pass_time(60)
+    building.settle()
+    assert building.scene.spared[-1] == {building.newest.fingerprint}
+
+
 def test_a_former_image_is_not_spared_for_longer_than_a_runner_may_take_to_be_made(
     building: Play,
 ) -> None:
@@ -617,6 +722,23 @@ def test_an_image_for_other_instances_is_of_no_use(building: Play) -> None:
     building.lacks("there is no image to start from")
     gate.set()
     assert first.type == "virtual-machine"
+    eventually(lambda: building.fleet[-1].instance_type == "container")
+    assert building.fleet[-1].image != first.fingerprint
+
+
+def test_other_instances_do_not_wait_for_a_build_to_end(building: Play) -> None:
+    first = built(building)
+    other = building.scene.add("0" * 64, type="container")
+    gate = building.scene.hold("build")
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.reconfigure(lxd={"image": None, "instance-type": "container"})
+    building.starts_from(other.fingerprint)
+    building.reconfigure(lxd={"image": "github-runner"})
+    building.starts_from(PREPARED)
+    building.reconfigure(lxd={"image": None})
+    building.starts_from(first.fingerprint)
+    gate.set()
 
 
 # Orders
@@ -628,7 +750,7 @@ def test_an_ordered_build_is_done_though_nothing_has_changed(building: Play) -> 
     assert isinstance(ordered, BuildOrdered)
     eventually(lambda: building.detail("orders") == ordered.done_by)
     assert building.detail("incarnation") == ordered.incarnation
-    assert building.scene.builds[-1]["force"] is True
+    assert building.scene.builds[-1]["forced"] is True
     building.starts_from(building.newest.fingerprint)
     assert building.newest.fingerprint != first.fingerprint
 
@@ -682,6 +804,22 @@ def test_after_a_crash_during_a_build_it_finds_what_was_built(building: Play) ->
     assert len(building.scene.builds) == 1
 
 
+def test_after_a_crash_during_a_build_runners_start_from_the_image_of_before(
+    building: Play,
+) -> None:
+    first = built(building)
+    gate = building.scene.hold("build")
+    building.tell(ApplicationChanged(NEWER))
+    eventually(lambda: len(building.scene.builds) == 2)
+    building.fleet.clear()
+    building.tell(Crash("a test"))
+    building.starts_from(first.fingerprint)
+    building.furnish()
+    gate.set()
+    eventually(lambda: len(building.scene.images) == 2)
+    building.starts_from(building.newest.fingerprint)
+
+
 def test_a_fault_of_ours_in_its_work_restarts_it(
     building: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -707,7 +845,7 @@ def test_a_fleet_that_starts_anew_is_told_again(prepared: Play) -> None:
     prepared.settle()
     prepared.fleet.clear()
     prepared.tell(AnnounceImage())
-    eventually(lambda: prepared.fleet == [ImageChanged(PREPARED)])
+    eventually(lambda: prepared.fleet == [image_of(PREPARED)])
 
 
 # From one kind to the other
@@ -734,7 +872,7 @@ def test_what_is_built_for_settings_that_have_gone_is_not_used(building: Play) -
     gate.set()
     building.starts_from(PREPARED)
     building.settle()
-    assert building.fleet[-1] == ImageChanged(PREPARED)
+    assert building.fleet[-1] == image_of(PREPARED)
 
 
 def test_times_are_those_of_the_clock(building: Play) -> None:

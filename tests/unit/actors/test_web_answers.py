@@ -235,6 +235,7 @@ def test_a_guest_that_tries_an_image_is_heard_by_who_waits_for_it_and_gets_no_to
     said = post(world, "fleet-trial", token=token, data=b"signal=finished\nexit-code=0")
     assert said.status_code == 204
     assert visitors.outcome("fleet-trial", limit_s=0) == ""
+    visitors.forget("fleet-trial")
     assert post(world, "fleet-trial", token=token).status_code == 401
 
 

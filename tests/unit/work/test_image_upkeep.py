@@ -11,11 +11,12 @@ import pytest
 
 from supervisor.config import ConfigError, LogsConfig, parse
 from supervisor.gateways.log_store import LogStore
+from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
 from supervisor.messages import Application
 from supervisor.work import image_upkeep
 from supervisor.work.image import ImageFailed, ImageReady
-from supervisor.work.image_upkeep import Build, BuildLogs, Resolved, Tidied
+from supervisor.work.image_upkeep import Build, BuildLogs, Listed, Resolved, Tidied, Unseen
 
 NOW = datetime(2030, 1, 1, 12, 30, 5, tzinfo=timezone.utc)
 NAME = "image-20300101t123005"
@@ -29,16 +30,17 @@ class Work:
     def __init__(self, outcome: Any, said: list[str] | None = None) -> None:
         self.outcome = outcome
         self.said = said or []
-        self.given: dict[str, Any] = {}
+        self.wish: Wish | None = None
+        self.spared: frozenset[str] = frozenset()
 
-    def ensure(self, _application: Any, _archive: Any, _trial: Any, note: Any, **given: Any) -> Any:
-        self.given = given
+    def ensure(self, _application: Any, _archive: Any, _trial: Any, note: Any, wish: Wish) -> Any:
+        self.wish = wish
         for line in self.said:
             note(line)
         return self.outcome
 
     def clean_up(self, in_use: frozenset[str]) -> Any:
-        self.given = {"in_use": in_use}
+        self.spared = in_use
         return self.outcome if isinstance(self.outcome, ImageFailed) else ("image abc",)
 
     def listing(self) -> Any:
@@ -61,8 +63,7 @@ class Builds:
             Application("https://example.com/a", "1" * 64, "a.tar.gz"),
             Path("/archive"),
             trial=None,  # type: ignore[arg-type]
-            current="c" * 64,
-            forced=True,
+            wish=Wish("c" * 64, forced=True),
         )
         config = LogsConfig.model_validate({"keep": 5, "size": self.most})
         logs = BuildLogs(self.store, config)
@@ -77,7 +78,7 @@ def build(tmp_path: Path) -> Builds:
 def test_a_builds_steps_are_told_and_its_words_are_kept(build: Builds) -> None:
     work = Work(ImageReady(IMAGE, built=True, took_s=99.6), SAID)
     assert build.run(work) == work.outcome
-    assert work.given == {"current": "c" * 64, "force": True, "probe": False}
+    assert work.wish == Wish("c" * 64, forced=True)
     assert build.steps == ["provisioning", "install packages"]
     kept = build.store.read(NAME)
     assert kept
@@ -120,9 +121,11 @@ OUTAGE = ImageFailed("LXD is away", outage=True)
 @pytest.mark.parametrize(
     ("call", "outcome", "told"),
     [
-        (lambda work: image_upkeep.resolve(work, "a"), "a" * 64, Resolved("a" * 64)),
-        (lambda work: image_upkeep.resolve(work, "a"), OUTAGE, OUTAGE),
-        (lambda work: image_upkeep.tidy(work, frozenset("a")), (IMAGE,), Tidied((IMAGE,))),
+        (lambda work: image_upkeep.see(work, "a"), "a" * 64, Resolved("a" * 64)),
+        (lambda work: image_upkeep.see(work, "a"), OUTAGE, Unseen(OUTAGE)),
+        (lambda work: image_upkeep.see(work, ""), (IMAGE,), Listed((IMAGE,))),
+        (lambda work: image_upkeep.see(work, ""), OUTAGE, Unseen(OUTAGE)),
+        (lambda work: image_upkeep.tidy(work, frozenset("a")), (IMAGE,), Tidied()),
         (lambda work: image_upkeep.tidy(work, frozenset("a")), OUTAGE, OUTAGE),
     ],
 )
