@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from fake_world import Inbox, World, eventually, make_world
 from package_stand import Stand
-from policy_fleet import HOST, PolicyFleet, free_port
+from policy_fleet import HOST, PolicyFleet
 from policy_packages import APP, NAME, wheel
+from ports import free_port
 
 from supervisor.actors import policy_here
 from supervisor.actors.policy import PolicyActor
