@@ -17,8 +17,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from supervisor.scope import is_loopback
 
 GUNICORN = "gunicorn>=25.1"
-PIP = "pip>=22.3"
-"""The first whose dry run tells in JSON what it would install (pip's changelog, 22.2 and 22.3)."""
 DEFAULT_APP = "repo_policy_compliance.blueprint:repo_policy_compliance"
 """canonical/repo-policy-compliance's: a blueprint of Flask's, as its package has no application."""
 

@@ -1,5 +1,7 @@
 """The environments that a policy package is installed in: one a version, side by side on disk.
 
+They have no pip: the daemon's own installs into them (`supervisor.gateways.pip`).
+
 `<directory>/<n>` is a virtual environment, and `<directory>/current` a link to the one in use. What
 was not noted as good is never in use, whatever the moment at which the daemon was killed.
 """
@@ -95,7 +97,7 @@ class PackageEnvironments:
             EnvironmentFailed: it can't be made.
         """
         path = self._directory / str(max(self._numbers(), default=0) + 1)
-        command = (sys.executable, "-I", "-m", "venv", str(path))
+        command = (sys.executable, "-I", "-m", "venv", "--without-pip", str(path))
         try:
             done = subprocess.run(
                 command,

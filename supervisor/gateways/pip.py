@@ -1,10 +1,15 @@
-"""pip, run for an environment: within limits of time and output, and told its secrets by files."""
+"""pip, run for an environment: within limits of time and output, and told its secrets by files.
+
+It is the daemon's own, and works in others' environments (`--python`): these have none, which takes
+seconds to put there. https://pip.pypa.io/en/stable/topics/python-option
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.gateways.github_connection import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
-from supervisor.policy_package import GUNICORN, PIP
+from supervisor.policy_package import GUNICORN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +50,13 @@ class Pip:
         source: what it gets, and where from.
         proxies: what it goes through.
         temporary: a directory of the daemon's own, in which files of one run are made.
+        interpreter: the Python that has pip.
     """
 
     source: PackageSource
     proxies: Proxies
     temporary: Path
+    interpreter: Path = Path(sys.executable)
 
     def install(self, python: Path) -> None:
         """Install it, with all that it needs, in the environment of this Python.
@@ -58,7 +65,7 @@ class Pip:
             PipFailed: it could not be installed; the environment is of no use.
             OSError: files for it can't be written.
         """
-        with self._home(GUNICORN, PIP) as home:
+        with self._home(GUNICORN) as home:
             self._run(home, python, ("install",), _INSTALL_LIMIT_S)
 
     def planned(self, python: Path) -> str:
@@ -85,9 +92,9 @@ class Pip:
 
     def _run(self, home: Path, python: Path, command: tuple[str, ...], limit_s: float) -> None:
         whole = (
-            *(str(python), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"),
-            *("--no-cache-dir", "--no-color", "--timeout=15", "--retries=2", *command),
-            "--progress-bar=off",
+            *(str(self.interpreter), "-I", "-m", "pip", f"--python={python}", "--no-input"),
+            *("--disable-pip-version-check", "--no-cache-dir", "--no-color", "--timeout=15"),
+            *("--retries=2", *command, "--progress-bar=off"),
             f"--requirement={home / 'requirements.txt'}",
         )
         try:
@@ -102,7 +109,7 @@ class Pip:
                 umask=_READABLE,
             )
         except OSError as error:
-            raise PipFailed(f"can't start pip: {python}: {error.strerror}") from error
+            raise PipFailed(f"can't start pip: {self.interpreter}: {error.strerror}") from error
         fault, lines = _follow(process, limit_s)
         if fault or process.returncode:
             raise PipFailed(self._without_secrets(fault or _reason(lines)))

@@ -94,7 +94,7 @@ class PackageWork:
             if release == current.release:
                 return PackageReady(current)
             latest = str(release)
-        # Without an environment there is no pip that could be asked: what is there is installed.
+        # Without one in use there is nothing to compare with: what is there is installed.
         version = latest or source.requirement
         if not self.may_try(version):
             return PackageNotReady("it has failed, and is not tried again yet", version)

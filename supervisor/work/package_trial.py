@@ -71,16 +71,19 @@ def try_out(config: Config, python: Path) -> Tried:
         policy_work.prepare(directory_of(config), config.policy.user)
     except PolicyProcessError as error:
         return Tried(str(error))
-    with _directory(config) as directory, socket.create_server(("127.0.0.1", 0)) as listener:
+    with _directory(config) as directory:
         told = Told(config, credential, document, (signing,), directory, program(python))
+        # Its process alone listens then: when that ends, nobody waits for an answer in vain.
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            try:
+                process = PolicyProcess(
+                    policy_work.launch(told, probes), listener.fileno(), lambda _: ended.set()
+                )
+            except PolicyProcessError as error:
+                return Tried(str(error))
         try:
-            process = PolicyProcess(
-                policy_work.launch(told, probes), listener.fileno(), lambda _: ended.set()
-            )
-        except PolicyProcessError as error:
-            return Tried(str(error))
-        try:
-            return _examine(process, listener.getsockname()[1], probes.value)
+            return _examine(process, port, probes.value)
         finally:
             process.kill()
             ended.wait(_START_LIMIT_S)

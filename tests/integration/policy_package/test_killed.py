@@ -44,7 +44,7 @@ def kill_at(stand: Stand, words: str, random: Random) -> None:
         if line.startswith(words):
             break
     try:
-        process.wait(random.uniform(0, 2))
+        process.wait(random.uniform(0, 0.6))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
     process.stdout.close()

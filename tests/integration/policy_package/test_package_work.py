@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,42 @@ import pytest
 from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, repository, serving_index, tools, wheel
 
+from supervisor.gateways.environments import Environment
+from supervisor.policy_package import Release
 from supervisor.work import package_trial
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Stand:
+    """Give a stand with a good version in use, whose place none of the broken ones may take."""
+    made = Stand(tmp_path_factory.mktemp("serving"))
+    tools(made.links)
+    installed(made)
+    return made
+
+
+@pytest.fixture
+def broken(serving: Stand) -> Iterator[Callable[[str], Stand]]:
+    """Have a newer version, which is broken."""
+    made: list[Path] = []
+
+    def publish(how: str) -> Stand:
+        made.append(wheel(serving.links, "2.0", **BROKEN[how]))
+        return serving
+
+    yield publish
+    for path in made:
+        path.unlink()
+    serving.refused.clear()
+
+
+def adopted(stand: Stand, version: str) -> Environment:
+    """Note an environment as good, as if pip had installed a version in it."""
+    path = stand.environments.make()
+    return stand.environments.adopt(path, Release(NAME, version), NAME)
 
 
 def installed(stand: Stand, version: str = "1.0", **broken: str) -> PackageReady:
@@ -48,22 +81,26 @@ def test_a_version_is_installed_and_the_next_one_takes_its_place(stand: Stand) -
     ],
 )
 def test_a_broken_version_leaves_the_one_before_in_use(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+    broken: Callable[[str], Stand], monkeypatch: pytest.MonkeyPatch, how: str, said: str
 ) -> None:
-    first = installed(stand)
-    wheel(stand.links, "2.0", **BROKEN[how])
+    stand = broken(how)
     if how == "hangs":
-        monkeypatch.setattr(package_trial, "_START_LIMIT_S", 8.0)
+        monkeypatch.setattr(package_trial, "_START_LIMIT_S", 3.0)
     found = stand.bring_up_to_date()
     assert isinstance(found, PackageNotReady)
     assert said in found.reason or (how == "hangs" and "no answer" in found.reason)
     assert (found.version, found.tried) == (f"{NAME} 2.0", True)
-    assert stand.environments.current() == first.environment
+    assert stand.version == f"{NAME} 1.0"
     assert stand.directories == ["1"]
+
+
+def test_one_that_may_not_be_tried_is_not(broken: Callable[[str], Stand]) -> None:
+    stand = broken("errors")
     stand.refused = {f"{NAME} 2.0"}
-    again = stand.bring_up_to_date()
-    assert isinstance(again, PackageNotReady)
-    assert not again.tried
+    found = stand.bring_up_to_date()
+    assert isinstance(found, PackageNotReady)
+    assert (found.version, found.tried) == (f"{NAME} 2.0", False)
+    assert "asks for the latest" in stand.notes[-1]
 
 
 def test_a_service_that_only_can_not_ask_github_is_as_good_as_none(stand: Stand) -> None:
@@ -86,20 +123,18 @@ def test_a_version_that_can_not_be_had_is_said_in_pips_words(stand: Stand) -> No
 
 
 def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
-    first = installed(stand)
-    second = installed(stand, "1.1")
-    assert fall_back(stand.environments, first.environment.path, "ill") is None  # it is not in use
-    found = fall_back(stand.environments, second.environment.path, "ill")
-    assert found == FellBack(second.environment.release, first.environment, "ill")
+    first, second = (adopted(stand, version) for version in ("1.0", "1.1"))
+    assert fall_back(stand.environments, first.path, "ill") is None  # it is not in use
+    found = fall_back(stand.environments, second.path, "ill")
+    assert found == FellBack(second.release, first, "ill")
     assert stand.version == f"{NAME} 1.0"
-    assert fall_back(stand.environments, first.environment.path, "ill") is None
+    assert fall_back(stand.environments, first.path, "ill") is None
 
 
 def test_old_versions_go_but_none_that_something_runs_from(stand: Stand) -> None:
-    first = installed(stand)
-    stand.in_use = {first.environment.path}
-    for version in ("1.1", "1.2", "1.3"):
-        installed(stand, version)
+    first = [adopted(stand, version) for version in ("1.0", "1.1", "1.2", "1.3")][0]
+    wheel(stand.links, "1.3")
+    stand.in_use = {first.path}
     stand.bring_up_to_date()
     assert stand.directories == ["1", "3", "4"]
     stand.in_use = set()

@@ -1,4 +1,4 @@
-"""pip's limits and secrets: a script stands in Python's place, and does what a test wants."""
+"""pip's limits and secrets: a script stands in pip's place, and does what a test wants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def install(tmp_path: Path) -> Run:
         python.write_text(f"#!/bin/bash\nout={tmp_path}\n{script}\n")
         python.chmod(0o755)
         (tmp_path / "temporary").mkdir(mode=0o700, exist_ok=True)
-        Pip(SOURCE, PROXIES, tmp_path / "temporary").install(python)
+        Pip(SOURCE, PROXIES, tmp_path / "temporary", python).install(Path("/environment/python"))
 
     return run
 
@@ -47,6 +47,7 @@ def test_logins_are_in_a_file_and_in_no_argument(install: Run, tmp_path: Path) -
     environment = (tmp_path / "environment").read_text()
     assert "word-of" not in arguments
     assert "--requirement=" in arguments
+    assert "--python=/environment/python" in arguments
     assert "word-of-git" not in environment
     assert "https_proxy=http://him:word-of-proxy@proxy.example:3128" in environment
     assert "no_proxy=a,b" in environment
@@ -99,4 +100,9 @@ def test_it_may_say_so_much(install: Run, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_python_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(PipFailed, match=r"can't start pip: .*: No such file or directory"):
+        Pip(SOURCE, PROXIES, tmp_path, tmp_path / "none").install(tmp_path / "python")
+
+
+def test_an_environment_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PipFailed, match=r"pip: ERROR: Could not locate Python interpreter"):
         Pip(SOURCE, PROXIES, tmp_path).install(tmp_path / "none")
