@@ -19,7 +19,7 @@ from supervisor.gateways.environments import (
     PackageEnvironments,
 )
 from supervisor.gateways.pip import Pip, PipFailed
-from supervisor.policy_package import PackageSource, Release, planned
+from supervisor.policy_package import PackageSource
 from supervisor.work.package_trial import Tried, try_out
 
 Note = Callable[[str], object]
@@ -88,12 +88,12 @@ class PackageWork:
         if current:
             self.note(f"asks for the latest version of {source.requirement}")
             try:
-                release = planned(pip.planned(current.python))
-            except (PipFailed, ValueError) as error:
+                release = pip.planned()
+            except PipFailed as error:
                 return PackageNotReady(f"the latest version is not known: {error}")
             if release == current.release:
                 return PackageReady(current)
-            latest = str(release)
+            latest = release.told_from(current.release)
         # Without one in use there is nothing to compare with: what is there is installed.
         version = latest or source.requirement
         if not self.may_try(version):
@@ -111,8 +111,7 @@ class PackageWork:
         path = self.environments.make()
         try:
             self.note(f"installs {source.requirement}")
-            pip.install(path / "bin" / "python")
-            release = self.environments.release_in(path)
+            release = pip.install(path / "bin" / "python")
             self.note(f"tries {release}")
             # It may not go with what it is run by, and pip take the one before in its stead.
             is_same = current is not None and current.release == release
@@ -149,7 +148,7 @@ class FellBack:
         reason: how it has failed.
     """
 
-    failed: Release
+    failed: str
     environment: Environment
     reason: str
 
@@ -172,4 +171,4 @@ def fall_back(environments: PackageEnvironments, failed: Path, reason: str) -> F
     except OSError as error:
         logger.error("can't go back to {}: {}", before.release, error.strerror)
         return None
-    return FellBack(current.release, before, reason)
+    return FellBack(current.release.told_from(before.release), before, reason)

@@ -53,7 +53,7 @@ class Play:
 
     def _fall_back(self, _store: Any, failed: Path, reason: str) -> FellBack | None:
         self.fallen.append((failed, reason))
-        return FellBack(TWO.release, ONE, reason) if failed == TWO.path else None
+        return FellBack(str(TWO.release), ONE, reason) if failed == TWO.path else None
 
     def start(self) -> None:
         system = self.world.system
