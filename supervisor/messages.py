@@ -185,6 +185,11 @@ class CheckUpgrades:
 
 
 @dataclass(frozen=True)
+class GitHubReachable:
+    """GitHub can be asked again; what was asked in vain may be asked for now."""
+
+
+@dataclass(frozen=True)
 class UpgradesOrdered:
     """When the looks that were ordered are done.
 
@@ -293,11 +298,13 @@ class PolicyPackageChanged:
         environment: its directory; empty if there is none that is good.
         version: what is installed there, for people.
         reason: why there is none, for the operator; empty if there is one.
+        unproven: it has not served well yet, and there is one before it.
     """
 
     environment: str = ""
     version: str = ""
     reason: str = ""
+    unproven: bool = False
 
 
 # To the upgrades' actor, from the policy's.
@@ -315,10 +322,23 @@ class PolicyPackageFailed:
     Attributes:
         environment: the directory of the one that fails.
         reason: for the operator.
+        trouble: it runs, and says that it can't check jobs, which may be no fault of its own.
     """
 
     environment: str
     reason: str
+    trouble: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyPackageProven:
+    """The service has served well for a while from another environment: it is kept.
+
+    Attributes:
+        environment: its directory.
+    """
+
+    environment: str
 
 
 # To the policy's actor.

@@ -23,6 +23,7 @@ class Stand:
         self.refused: set[str] = set()
         self.notes: list[str] = []
         self.in_use: set[Path] = set()
+        self.is_wanted = True
 
     def config(self, **policy: Any) -> Config:
         given = {"mode": "package", "package": NAME, "package-app": APP}
@@ -37,7 +38,8 @@ class Stand:
             config,
             lambda version: version not in self.refused,
             lambda: self.in_use,
-            self.notes.append,
+            lambda: self.is_wanted,
+            lambda step, what: self.notes.append(f"{step.value} {what}"),
         )
 
     def bring_up_to_date(self, **policy: Any) -> PackageReady | PackageNotReady:

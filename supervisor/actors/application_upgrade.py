@@ -6,13 +6,10 @@ The verified one that is in use stays so, whatever becomes of getting a newer on
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
-import pykka
 from loguru import logger
 
-from supervisor.actors.github_line import TellAfter
-from supervisor.actors.upgrade_schedule import LookDue
+from supervisor.actors.upgrade_schedule import Schedule, Surroundings
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
     Application,
@@ -22,8 +19,6 @@ from supervisor.messages import (
     AskApplication,
     CheckUpgrades,
 )
-from supervisor.parts import Parts
-from supervisor.supervision import System, Timer
 from supervisor.upgrades import Attempts, Looks, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.waits import doubled
@@ -31,6 +26,9 @@ from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress
 
 _WHAT = "runner application"
+_REFUSED_S = 3600.0
+_REFUSED_LONGEST_S = 86400.0
+"""So long an offer that is no good is not got again: the first time, and with doubling at most."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,16 @@ class ApplicationUpgrade:
     """Asks for GitHub's offer again and again, has it got and verified, and tells who needs it.
 
     Args:
-        parts: what the actors share.
-        system: the supervision system.
-        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
-        tell_after: the actor's.
+        around: the upgrades' actor, which hands what it is told on to `take` and `look`.
     """
 
     what = _WHAT
 
-    def __init__(
-        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
-    ) -> None:
-        self._parts = parts
-        self._system = system
-        self._ref = ref
-        self._tell_after = tell_after
-        self.looks = Looks()
+    def __init__(self, around: Surroundings) -> None:
+        self._parts = around.parts
+        self._system = around.system
+        self._ref = around.ref
+        self._schedule = Schedule(self, around.system.clock, around.tell_after)
         self._attempts = Attempts()
         self._is_verified = self._is_asked = False
         self._current: Application | None = None
@@ -71,14 +63,26 @@ class ApplicationUpgrade:
         self._warned = ""
         self._progress: Progress | None = None
         self._told: ApplicationChanged | None = None
-        self._next: Timer | None = None
-        self._again_at = 0.0
+
+    @property
+    def looks(self) -> Looks:
+        """The looks that it has had."""
+        return self._schedule.looks
 
     # When it is looked for.
 
     def start(self) -> None:
-        """Verify what is there, and look for a newer one; until then there is none."""
-        self._parts.upgrading.submit(partial(_verify, self._parts.applications), self._ref)
+        """Use what is there, and look for a newer one.
+
+        What this process has not verified yet is verified first; until then there is none. What it
+        has is used at once: the worker may be at a long download for an incarnation before.
+        """
+        store = self._parts.applications
+        current = store.current()
+        if current and store.is_verified(current.sha256):
+            self._current, self._is_verified = current, True
+        else:
+            self._parts.upgrading.submit(partial(_verify, store), self._ref)
         self.order(CheckUpgrades(why="the start"))
         self.announce()
 
@@ -92,25 +96,23 @@ class ApplicationUpgrade:
         elif self._unasked:
             return  # who refuses, or is away, is not asked at each job
         logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
-        self.looks = self.looks.order(self._now(), order.fresh_s)
-        if not self.looks.under_way:
-            self._plan_next()
+        self._schedule.order(order.fresh_s)
+
+    def ask_again(self) -> None:
+        """Ask now, as GitHub may have been asked in vain; what has failed waits for its time."""
+        self._schedule.order(0)
 
     def look(self) -> None:
         """Ask what GitHub offers, unless that is being done."""
-        if not self.looks.under_way:
-            self.looks = self.looks.begin(self._now())
-            if self._is_verified:  # or else the first look has still to ask
-                self._ask()
+        if self._schedule.begin() and self._is_verified:  # or else the first look has still to ask
+            self._ask()
 
     def _ask(self) -> None:
         self._is_asked = True
         self._system.directory.tell("tokens", AskApplication())
 
     def _end_look(self) -> None:
-        self.looks = self.looks.end()
-        self._again_at = self._now() + self._delay_s()
-        self._plan_next()
+        self._schedule.end(self._delay_s())
 
     def _delay_s(self) -> float:
         interval_s = self._parts.settings.config.upgrade_interval.total_seconds()
@@ -119,18 +121,6 @@ class ApplicationUpgrade:
         if self._failure:
             return min(interval_s, max(1.0, self._attempts.not_before - self._now()))
         return interval_s
-
-    def _plan_next(self) -> None:
-        """Look again when that is ordered, or when it is time by itself."""
-        if self._next:
-            self._next.cancel()
-            self._next = None
-        now, wanted_at = self._now(), self.looks.wanted_at
-        if self.looks.is_due(now):
-            self.look()
-        else:
-            at = self._again_at if wanted_at is None else min(wanted_at, self._again_at)
-            self._next = self._tell_after(max(0.0, at - now), LookDue(self))
 
     # What becomes of it.
 
@@ -150,9 +140,7 @@ class ApplicationUpgrade:
             if isinstance(news, Obtained):
                 self._obtained(news)
             else:
-                version, now = news.application.sha256, self._now()
-                self._attempts = self._attempts.fail(version, now, FIRST_WAIT_S, LONGEST_WAIT_S)
-                self._failure = news.reason
+                self._not_obtained(news)
             self._end_look()
         self._warn()
         self._tell_of_changes()
@@ -194,6 +182,16 @@ class ApplicationUpgrade:
             in_use = frozenset({news.application.sha256})
             work = partial(_prune, self._parts.applications, in_use)
             self._parts.upgrading.submit(work, self._ref)
+
+    def _not_obtained(self, news: NotObtained) -> None:
+        self._failure = news.reason
+        first_s, longest_s = FIRST_WAIT_S, LONGEST_WAIT_S
+        if news.refused:
+            # It costs a whole download to see it again. But without any, nothing is done meanwhile.
+            first_s = _REFUSED_S if self._current else FIRST_WAIT_S
+            longest_s = _REFUSED_LONGEST_S if self._current else _REFUSED_S
+        version, now = news.application.sha256, self._now()
+        self._attempts = self._attempts.fail(version, now, first_s, longest_s)
 
     def _warn(self) -> None:
         """Say once in the log why the newest is not in use; of outages others tell."""

@@ -2,16 +2,11 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Any
 
-import pykka
 from loguru import logger
 
-from supervisor.actors.github_line import TellAfter
-from supervisor.actors.upgrade_schedule import Schedule
+from supervisor.actors.upgrade_schedule import Schedule, Surroundings
 from supervisor.messages import CheckUpgrades
-from supervisor.parts import Parts
-from supervisor.supervision import System
 from supervisor.upgrades import Looks, Standing
 from supervisor.work import host as host_work
 from supervisor.work.host import HostLooked
@@ -25,21 +20,16 @@ class HostUpgrade:
     """Has the host looked at, and says what is missing; it is others who install it.
 
     Args:
-        parts: what the actors share.
-        system: the supervision system.
-        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
-        tell_after: the actor's.
+        around: the upgrades' actor, which hands what it is told on to `take` and `look`.
     """
 
     what = "host"
 
-    def __init__(
-        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
-    ) -> None:
-        self._parts = parts
-        self._system = system
-        self._ref = ref
-        self._schedule = Schedule(self, system.clock, tell_after)
+    def __init__(self, around: Surroundings) -> None:
+        self._parts = around.parts
+        self._system = around.system
+        self._ref = around.ref
+        self._schedule = Schedule(self, around.system.clock, around.tell_after)
         self._found: HostLooked | None = None
         self._checked_at: datetime | None = None
 
@@ -82,13 +72,14 @@ class HostUpgrade:
         """Say how it stands."""
         found = self._found
         if not found:
-            return Standing(what=self.what, state="waiting", looks=self.looks.done)
+            return Standing(what=self.what, state="waiting", latest=None, looks=self.looks.done)
         needed = "; ".join(str(one) for one in found.findings if one.needed)
         others = "; ".join(str(one) for one in found.findings if not one.needed)
         return Standing(
             what=self.what,
             state="failing" if needed else "ready",
             installed=found.versions,
+            latest=None,
             checked_at=self._checked_at,
             error=needed,
             warning=f"this host: {others}" if others else "",

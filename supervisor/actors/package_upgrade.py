@@ -3,25 +3,37 @@
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-import pykka
 from loguru import logger
 
-from supervisor.actors.github_line import TellAfter
-from supervisor.actors.upgrade_schedule import Schedule
+from supervisor.actors.upgrade_schedule import Schedule, Surroundings
 from supervisor.gateways.environments import Environment
-from supervisor.messages import CheckUpgrades, PolicyPackageChanged, PolicyPackageFailed
-from supervisor.parts import Parts
-from supervisor.supervision import System
+from supervisor.messages import (
+    AnnouncePolicyPackage,
+    CheckUpgrades,
+    PolicyPackageChanged,
+    PolicyPackageFailed,
+    PolicyPackageProven,
+)
 from supervisor.upgrades import Attempts, Looks, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.waits import doubled
 from supervisor.work import package as package_work
-from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork, Step
 
 _LONGEST_S = 86400.0
 """So long at most a version that has failed is not tried again."""
+
+PackageNews: TypeAlias = (
+    AnnouncePolicyPackage
+    | PackageReady
+    | PackageNotReady
+    | PolicyPackageFailed
+    | PolicyPackageProven
+    | FellBack
+)
+"""What the policy's actor or the worker says of it."""
 
 
 class PackageUpgrade:
@@ -31,27 +43,23 @@ class PackageUpgrade:
     its place back to the one before.
 
     Args:
-        parts: what the actors share.
-        system: the supervision system.
-        ref: the upgrades' actor, which hands what it is told on to `take` and `look`.
-        tell_after: the actor's.
+        around: the upgrades' actor, which hands what it is told on to `take` and `look`.
     """
 
     what = "policy package"
 
-    def __init__(
-        self, parts: Parts, system: System, ref: pykka.ActorRef[Any], tell_after: TellAfter
-    ) -> None:
-        self._parts = parts
-        self._system = system
-        self._ref = ref
-        self._schedule = Schedule(self, system.clock, tell_after)
+    def __init__(self, around: Surroundings) -> None:
+        self._parts = around.parts
+        self._system = around.system
+        self._ref = around.ref
+        self._schedule = Schedule(self, around.system.clock, around.tell_after)
         self._attempts = Attempts()
         self._in_vain = 0
         self._current: Environment | None = None
         self._latest = ""
         self._checked_at: datetime | None = None
         self._error = ""
+        self._step: Step | None = None
         self._progress = ""
         self._told: PolicyPackageChanged | None = None
 
@@ -72,7 +80,7 @@ class PackageUpgrade:
         Who does not say how old a look may be wants it tried whatever has failed before.
         """
         if not order.fresh_s:
-            self._attempts = Attempts()
+            self._attempts = self._attempts.again()
         self._schedule.order(max(order.fresh_s, self._interval_s()) if order.fresh_s else 0)
 
     def look(self) -> None:
@@ -80,21 +88,39 @@ class PackageUpgrade:
         if not self._schedule.begin():
             return
         parts, attempts, now = self._parts, self._attempts, self._system.clock.monotonic()
+        source = parts.settings.config.policy.package_source
         work = PackageWork(
             parts.packages,
             parts.settings.config,
             may_try=lambda version: attempts.may_try(version, now),
             in_use=lambda: {Path(python).parent.parent for python in parts.policy.programs},
+            is_wanted=lambda: parts.settings.config.policy.package_source == source,
             note=self._note,
         )
         parts.installing.submit(work.bring_up_to_date, self._ref)
 
-    def _note(self, words: str) -> None:
-        self._progress = words  # in the worker's thread
+    def _note(self, step: Step, what: str) -> None:
+        # In the worker's thread.
+        self._step, self._progress = step, f"{step.value} {what}".rstrip()
 
-    def take(self, news: PackageReady | PackageNotReady) -> None:
-        """Take in what the worker says."""
-        self._progress = ""
+    def take(self, news: PackageNews) -> None:
+        """Take in what the policy's actor or the worker says."""
+        match news:
+            case AnnouncePolicyPackage():
+                self.announce()
+            case PackageReady() | PackageNotReady():
+                self._looked(news)
+            case PolicyPackageFailed():
+                self._have_replaced(news)
+            case PolicyPackageProven():
+                path = Path(news.environment)
+                work = partial(package_work.note_proven, self._parts.packages, path)
+                self._parts.installing.submit(work, self._ref)
+            case FellBack():
+                self._fell_back(news)
+
+    def _looked(self, news: PackageReady | PackageNotReady) -> None:
+        self._step, self._progress = None, ""
         if isinstance(news, PackageReady):
             self._is_ready(news)
         else:
@@ -138,17 +164,13 @@ class PackageUpgrade:
 
     # One fails in use
 
-    def failed(self, message: PolicyPackageFailed) -> None:
+    def _have_replaced(self, failure: PolicyPackageFailed) -> None:
         """Go back to the version before one that fails in use."""
-        work = partial(
-            package_work.fall_back,
-            self._parts.packages,
-            Path(message.environment),
-            message.reason,
-        )
+        packages, config = self._parts.packages, self._parts.settings.config
+        work = partial(package_work.fall_back, packages, config, failure)
         self._parts.installing.submit(work, self._ref)
 
-    def fell_back(self, news: FellBack) -> None:
+    def _fell_back(self, news: FellBack) -> None:
         """Have the version before used again; the other is not tried again for a while."""
         self._current = news.environment
         self._error = f"{news.failed} has failed in use: {news.reason}"
@@ -168,7 +190,10 @@ class PackageUpgrade:
     def _tell_of_changes(self) -> None:
         current = self._current
         if current:
-            change = PolicyPackageChanged(str(current.path), str(current.release))
+            unproven = self._parts.packages.is_unproven(current)
+            change = PolicyPackageChanged(
+                str(current.path), str(current.release), unproven=unproven
+            )
         else:
             change = PolicyPackageChanged(reason=self._error or "it is being installed")
         if change != self._told:
@@ -194,11 +219,7 @@ class PackageUpgrade:
 
     def _state(self) -> State:
         if self._current:
-            return (
-                "upgrading"
-                if self._progress.startswith(("makes", "installs", "tries"))
-                else ("ready")
-            )
+            return "ready" if self._step in {None, Step.ASKS} else "upgrading"
         if self._error:
             return "failing"
         return "upgrading" if self._progress else "waiting"

@@ -191,7 +191,8 @@ class ServiceHere:
                 self._health.ill(message.epitaph)
             return
         reason = self._ended_for or message.epitaph
-        self._package_ill(reason)
+        if self._package:
+            self._package.failed(reason)
         if self._served and service.fall_back(message.pid):
             self._go_on_with_the_predecessor(self._served, reason)
         else:
@@ -215,10 +216,6 @@ class ServiceHere:
         self._health.warnings = (reason,)
         self._examinations.outdate()
         self.examine()
-
-    def _package_ill(self, reason: str) -> None:
-        if self._package:
-            self._package.ill(reason)
 
     def _failed(self) -> None:
         self._failures += 1
@@ -273,13 +270,20 @@ class ServiceHere:
             self._parts.policy.settle()
         if self._is_sound():
             self._failures = 0
-        if found.trouble:
-            self._package_ill(found.trouble)
-            self._health.ill(f"the policy service can't check jobs: {found.trouble}", served.base)
-        else:
-            self._health.well(f"it checks jobs at {served.base}", served.base)
+        self._say(found.trouble, served.base)
         is_odd = found.seen and (found.seen.master_stopped or found.seen.stopped)
         self._examinations.after(_AGAIN_S if is_odd else _EXAMINE_INTERVAL_S)
+
+    def _say(self, trouble: str, base: str) -> None:
+        """Say how a service is that does as such a service does."""
+        if trouble:
+            self._health.ill(f"the policy service can't check jobs: {trouble}", base)
+        else:
+            self._health.well(f"it checks jobs at {base}", base)
+        if self._package and trouble:
+            self._package.troubled(trouble)
+        elif self._package:
+            self._package.well()
 
     def _end_unchecked(self) -> None:
         """End the runners whose jobs run though the service has not let them."""

@@ -33,11 +33,11 @@ from supervisor.messages import (
     ApplicationNotOffered,
     ApplicationOffered,
     AskApplication,
-    CheckUpgrades,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
     GitHubChanged,
+    GitHubReachable,
     Happened,
     JitConfigFailed,
     JitConfigMade,
@@ -478,8 +478,7 @@ class TokensActor(Actor):
             return
         if change.open and self._told is not None and not self._told.open:
             # It may have been asked for in vain meanwhile.
-            again = CheckUpgrades(why="GitHub can be asked again")
-            self.system.directory.tell("upgrades", again)
+            self.system.directory.tell("upgrades", GitHubReachable())
         self._told = change
 
     def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> Turn[T]:

@@ -1,11 +1,14 @@
 """When a subject of the upgrades' actor looks: a part of it, in its thread."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import pykka
 
 from supervisor.actors.github_line import TellAfter
 from supervisor.messages import CheckUpgrades
-from supervisor.supervision import Timer
+from supervisor.parts import Parts
+from supervisor.supervision import System, Timer
 from supervisor.supervision.clock import Clock
 from supervisor.upgrades import Looks, Standing
 
@@ -32,6 +35,23 @@ class Subject(Protocol):
 
     def standing(self) -> Standing:
         """Say how it stands."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a subject needs of the actor that it is a part of.
+
+    Attributes:
+        parts: what the actors share.
+        system: the supervision system.
+        ref: the upgrades' actor, which hands what it is told on to its subjects.
+        tell_after: the actor's.
+    """
+
+    parts: Parts
+    system: System
+    ref: pykka.ActorRef[Any]
+    tell_after: TellAfter
 
 
 @dataclass(frozen=True)

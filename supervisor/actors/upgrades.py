@@ -4,8 +4,8 @@ import secrets
 
 from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
 from supervisor.actors.host_upgrade import HostUpgrade
-from supervisor.actors.package_upgrade import PackageUpgrade
-from supervisor.actors.upgrade_schedule import LookDue, Subject
+from supervisor.actors.package_upgrade import PackageNews, PackageUpgrade
+from supervisor.actors.upgrade_schedule import LookDue, Subject, Surroundings
 from supervisor.messages import (
     AnnounceApplication,
     AnnouncePolicyPackage,
@@ -13,7 +13,9 @@ from supervisor.messages import (
     ApplicationOffered,
     CheckUpgrades,
     ConfigChanged,
+    GitHubReachable,
     PolicyPackageFailed,
+    PolicyPackageProven,
     UpgradesOrdered,
 )
 from supervisor.parts import Parts
@@ -42,13 +44,13 @@ class UpgradesActor(Actor):
         super().__init__(system)
         # An earlier incarnation had other counts.
         self._incarnation = secrets.token_hex(4)
-        surroundings = (parts, system, self.actor_ref, self.tell_after)
-        self._application = ApplicationUpgrade(*surroundings)
+        around = Surroundings(parts, system, self.actor_ref, self.tell_after)
+        self._application = ApplicationUpgrade(around)
         self._package: PackageUpgrade | None = None
-        self._host = HostUpgrade(*surroundings)
+        self._host = HostUpgrade(around)
         self._subjects: tuple[Subject, ...] = (self._application, self._host)
         if parts.settings.config.policy.mode == "package":  # it stays so while the daemon runs
-            self._package = PackageUpgrade(*surroundings)
+            self._package = PackageUpgrade(around)
             self._subjects += (self._package,)
         self._refresh: Timer | None = None
 
@@ -76,6 +78,11 @@ class UpgradesActor(Actor):
         message.subject.look()
         self._show()
 
+    @handles(GitHubReachable)
+    def _github_reachable(self, _message: GitHubReachable) -> None:
+        self._application.ask_again()
+        self._show()
+
     @handles(AnnounceApplication)
     def _announce_application(self, _message: AnnounceApplication) -> None:
         self._application.announce()
@@ -88,26 +95,17 @@ class UpgradesActor(Actor):
         self._application.take(news)
         self._show()
 
-    @handles(AnnouncePolicyPackage)
-    def _announce_package(self, _message: AnnouncePolicyPackage) -> None:
-        if self._package:
-            self._package.announce()
-
-    @handles(PackageReady, PackageNotReady)
-    def _package_news(self, news: PackageReady | PackageNotReady) -> None:
+    @handles(
+        AnnouncePolicyPackage,
+        PackageReady,
+        PackageNotReady,
+        PolicyPackageFailed,
+        PolicyPackageProven,
+        FellBack,
+    )
+    def _package_news(self, news: PackageNews) -> None:
         if self._package:
             self._package.take(news)
-            self._show()
-
-    @handles(PolicyPackageFailed)
-    def _package_failed(self, message: PolicyPackageFailed) -> None:
-        if self._package:
-            self._package.failed(message)
-
-    @handles(FellBack)
-    def _fell_back(self, news: FellBack) -> None:
-        if self._package:
-            self._package.fell_back(news)
             self._show()
 
     @handles(HostLooked)

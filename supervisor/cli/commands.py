@@ -255,7 +255,7 @@ def policy(socket: Path, as_json: bool) -> None:
 def upgrades(socket: Path, as_json: bool) -> None:
     """Show what is kept current: what is installed, the latest there is, and what failed.
 
-    Exits 0 only if there is one of each that can be used.
+    Exits 0 only if there is one of each that can be used, and the host has what it needs.
     """
     answer = ControlClient(socket).get("/v1/upgrades")
     _show(
@@ -273,7 +273,8 @@ def upgrades(socket: Path, as_json: bool) -> None:
 def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
     """Say what would be upgraded; with --now look for newer versions, and get them.
 
-    The daemon does so by itself, too. With --wait it ends when that is done.
+    The daemon does so by itself, too. With --wait it ends when that is done, and exits 0 only if
+    all is up to date then.
     """
     if wait and not now:
         raise click.UsageError("--wait: nothing is ordered to wait for; add --now")
@@ -287,6 +288,9 @@ def upgrade(socket: Path, now: bool, wait: bool, limit_s: float | None) -> None:
     for line in render.upgrade_lines(answer):
         click.echo(line)
     _fail_if_failing(answer)
+    errors = [f"{one['what']}: {one['error']}" for one in answer["subjects"] if one["error"]]
+    if wait and errors:
+        _fail(one_line("; ".join(errors)), FAILED)
 
 
 def _fail_if_failing(answer: Any) -> None:

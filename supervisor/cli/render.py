@@ -308,7 +308,7 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
         table.add_row(
             Text(one["what"], "bold"),
             Text(one_line(one["installed"] or "none")),
-            Text(one_line(one["latest"] or "unknown")),
+            Text(one_line("-" if one["latest"] is None else one["latest"] or "unknown")),
             checked,
             _stage(one["state"]),
             Text(one_line(_reason_of_upgrade(one)), "dim"),
@@ -343,11 +343,14 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
         upgrades: the answer of `/v1/upgrades`.
     """
     for one in upgrades["subjects"]:
-        installed, latest = one["installed"] or "none", one["latest"] or "unknown"
-        if installed == latest:
-            words = f"{installed} is the latest"
+        installed, latest = one["installed"] or "none", one["latest"]
+        if latest is None:
+            words = installed
+        elif installed == latest:
+            # What is wrong may be that nobody says whether it is so still.
+            words = f"{installed} {'was' if one['error'] else 'is'} the latest"
         else:
-            words = f"{installed} is in use, the latest is {latest}"
+            words = f"{installed} is in use, the latest is {latest or 'unknown'}"
         at = f", as of {_minute(one['checked_at'])}" if one["checked_at"] else ""
         error = f": {one['error']}" if one["error"] else ""
         yield one_line(f"{one['what']}: {words}{at}{error}")

@@ -28,6 +28,10 @@ class DownloadFailed(Exception):
     """It did not arrive. The message says what was tried, why not, and what to do."""
 
 
+class DownloadRefused(DownloadFailed):
+    """It is larger than it may be, and would be the next time, too."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a download may take.
@@ -71,6 +75,7 @@ def download(
         limits: what it may take.
 
     Raises:
+        DownloadRefused: it is too large.
         DownloadFailed: it did not arrive. What did is kept for the next try, if it helps.
     """
     attempt = _Attempt(PartialFile(target), Part(url, sha256), progress, limits)
@@ -136,7 +141,7 @@ class _Attempt:
         most = self._limits.most_bytes
         if part.size > most:
             self._partial.drop()
-            raise DownloadFailed(
+            raise DownloadRefused(
                 f"{answer.where} has {sizes.in_words(part.size)}, more than {sizes.in_words(most)}"
             )
         self._see_to_room(part.size - there)
@@ -146,7 +151,7 @@ class _Attempt:
                 there += len(piece)
                 if there > (part.size or most):
                     self._partial.drop()
-                    raise DownloadFailed(
+                    raise DownloadRefused(
                         f"{answer.where} is longer than {sizes.in_words(part.size or most)}"
                     )
                 file.write(piece)

@@ -3,7 +3,8 @@
 They have no pip: the daemon's own installs into them (`supervisor.gateways.pip`).
 
 `<directory>/<n>` is a virtual environment, and `<directory>/current` a link to the one in use. What
-was not noted as good is never in use, whatever the moment at which the daemon was killed.
+was not noted as good is never in use, whatever the moment at which the daemon was killed. While the
+one in use has not served well yet, `<directory>/unproven` is a link to it.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from supervisor.gateways.private_file import read_whole, write_whole
 from supervisor.policy_package import Release
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 _NOTE = "release.json"
 _CURRENT = "current"
+_UNPROVEN = "unproven"
 _MAKE_LIMIT_S = 120.0
 _READABLE = 0o022
 
@@ -66,11 +69,12 @@ class PackageEnvironments:
 
     def current(self) -> Environment | None:
         """Give the one in use; None if there is none that is good."""
-        try:
-            name = (self._directory / _CURRENT).readlink().name
-        except OSError:
-            return None
-        return self._read(self._directory / name)
+        name = self._linked(_CURRENT)
+        return self._read(self._directory / name) if name else None
+
+    def is_unproven(self, environment: Environment) -> bool:
+        """Tell whether one has not served well yet, and there is one before it."""
+        return self._linked(_UNPROVEN) == environment.path.name
 
     def kept(self) -> tuple[Environment, ...]:
         """Give those that are good, the newest first."""
@@ -85,10 +89,23 @@ class PackageEnvironments:
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o711)  # whom the service runs as goes through, and lists nothing
+        shutil.rmtree(self._trials, ignore_errors=True)
         temporary = self._directory / "temporary"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700, exist_ok=True)
         return temporary
+
+    @contextmanager
+    def trial(self) -> Iterator[Path]:
+        """Give a directory to one that is tried; what a killed daemon leaves, `prepare` deletes.
+
+        Raises:
+            OSError: it can't be made.
+        """
+        self._trials.mkdir(exist_ok=True)
+        self._trials.chmod(0o711)  # as above
+        with TemporaryDirectory(dir=self._trials) as name:
+            yield Path(name)
 
     def make(self) -> Path:
         """Make an empty environment, which is not good yet.
@@ -130,8 +147,19 @@ class PackageEnvironments:
         os.sync()  # all of it, before it is noted as good: the host may lose its power
         write_whole(path / _NOTE, json.dumps(note))
         environment = Environment(path, release, requirement)
+        if self.previous(environment):
+            self._link(_UNPROVEN, path.name)
         self.switch(environment)
         return environment
+
+    def note_proven(self, path: Path) -> None:
+        """Note that an environment has served well.
+
+        Raises:
+            OSError: that can't be written.
+        """
+        if self._linked(_UNPROVEN) == path.name:
+            (self._directory / _UNPROVEN).unlink()
 
     def switch(self, environment: Environment) -> None:
         """Have a good environment be the one in use.
@@ -139,10 +167,7 @@ class PackageEnvironments:
         Raises:
             OSError: that can't be written; the one before stays in use.
         """
-        link = self._directory / f"{_CURRENT}.new"
-        link.unlink(missing_ok=True)
-        link.symlink_to(environment.path.name)
-        link.replace(self._directory / _CURRENT)
+        self._link(_CURRENT, environment.path.name)
 
     def previous(self, environment: Environment) -> Environment | None:
         """Give the newest that is older than one; None if there is none."""
@@ -152,6 +177,7 @@ class PackageEnvironments:
     def discard(self, path: Path) -> None:
         """Delete an environment that is not in use; what can't be deleted is no good any more."""
         with suppress(OSError):
+            self.note_proven(path)  # another will have its number
             (path / _NOTE).unlink(missing_ok=True)
         shutil.rmtree(path, ignore_errors=True)
 
@@ -168,6 +194,21 @@ class PackageEnvironments:
         for name in gone:
             self.discard(self._directory / name)
         return tuple(gone)
+
+    @property
+    def _trials(self) -> Path:
+        return self._directory / "trials"
+
+    def _linked(self, name: str) -> str:
+        with suppress(OSError):
+            return (self._directory / name).readlink().name
+        return ""
+
+    def _link(self, name: str, target: str) -> None:
+        link = self._directory / f"{name}.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        link.replace(self._directory / name)
 
     def _numbers(self) -> list[int]:
         try:

@@ -27,7 +27,8 @@ make_runner_user() {
 
 # as_runner COMMAND: runs it by a shell of the unprivileged user, in RUNNER_HOME.
 # start-stop-daemon takes the same options from dpkg and busybox and, unlike su, opens no session;
-# dpkg's goes to / first, busybox's does not. No quotes: guest.py knows that none are needed.
+# dpkg's goes to / first, busybox's does not. No quotes: guest/document.py knows that none are
+# needed.
 as_runner() {
     set -- "cd $RUNNER_HOME && $1"
     if command -v start-stop-daemon >/dev/null; then

@@ -3,7 +3,7 @@
 # runs once, as root, under dash, bash or busybox. Forks are few on purpose: many guests boot at once on
 # few cores.
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # the assignments are guest.py's
+# shellcheck disable=SC2154  # the assignments are guest/document.py's
 
 set -u
 umask 077

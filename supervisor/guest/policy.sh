@@ -1,11 +1,12 @@
 # Asks the policy whether the job at hand may run (docs/guest-contract.md). In the runner's
-# job-started hook, as its user, before anything of the job's runs. guest.py's assignments stand
-# before this: POLICY_URL and GUEST_DIR. The environment holds what job-started.sh hands on, no more.
+# job-started hook, as its user, before anything of the job's runs. guest/document.py's assignments
+# stand before this: POLICY_URL and GUEST_DIR. The environment holds what job-started.sh hands on, no
+# more.
 #
 # Only a 204 lets a job run. Whatever else happens ends in `refuse`, or in silence, which root's
 # watch_policy (guest.sh) takes for a refusal.
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # the assignments are guest.py's
+# shellcheck disable=SC2154  # the assignments are guest/document.py's
 
 set -u +e
 umask 077

@@ -20,7 +20,8 @@ class Standing:
             upgrading while a newer one is being got, failing where there is none that is good, or
             something else is lacking.
         installed: the version in use; empty if there is none.
-        latest: the newest version known of; empty where that is not known.
+        latest: the newest version known of; empty where that is not known, None where there is
+            no such thing.
         checked_at: when that was found out last.
         error: why the newest is not in use, or not known; empty if all is well.
         warning: the same, where the operator is to be told of it while the last good one serves.
@@ -32,7 +33,7 @@ class Standing:
     what: str
     state: State
     installed: str = ""
-    latest: str = ""
+    latest: str | None = ""
     checked_at: datetime | None = None
     error: str = ""
     warning: str = ""
@@ -62,9 +63,16 @@ def _sentence(one: Standing) -> str:
     if one.state == "upgrading":
         progress = f": {one.progress}" if one.progress else ""
         meanwhile = f"{one.installed} is in use, " if one.installed else ""
-        return f"{one.what}: {meanwhile}{one.latest} is being got{progress}"
+        return f"{one.what}: {meanwhile}{_newer(one)} is being got{progress}"
     at = f", checked at {one.checked_at:%H:%M:%S} UTC" if one.checked_at else ""
     if one.error:
         return f"{one.what}: {one.installed} stays in use{at}: {one.error}"
     is_latest = ", the latest" if one.latest == one.installed else ""
     return f"{one.what}: {one.installed}{is_latest}{at}"
+
+
+def _newer(one: Standing) -> str:
+    """Name what is being got; which version that is may be known only when it is there."""
+    if one.latest and one.latest != one.installed:
+        return one.latest
+    return "another" if one.installed else "the first one"

@@ -13,7 +13,13 @@ from loguru import logger
 
 from supervisor import sizes
 from supervisor.gateways.application_store import ARCHIVE, StoreError, digest_of, opened
-from supervisor.gateways.downloads import USUAL, DownloadFailed, Limits, download
+from supervisor.gateways.downloads import (
+    USUAL,
+    DownloadFailed,
+    DownloadRefused,
+    Limits,
+    download,
+)
 from supervisor.upgrades.archive import examine
 from supervisor.upgrades.progress import Progress
 
@@ -49,10 +55,12 @@ class NotObtained:
     Attributes:
         application: which one.
         reason: for the operator.
+        refused: it is no good, as far as can be told; got again, it most likely is the same.
     """
 
     application: Application
     reason: str
+    refused: bool = False
 
 
 class _Bad(Exception):
@@ -87,7 +95,9 @@ def obtain(
         if store.current() != offer:
             store.switch(offer)
             logger.info("the runner application is {} now", offer.filename)
-    except (StoreError, DownloadFailed, _Bad) as error:
+    except (DownloadRefused, _Bad) as error:
+        return NotObtained(offer, str(error), refused=True)
+    except (StoreError, DownloadFailed) as error:
         return NotObtained(offer, str(error))
     except OSError as error:
         return NotObtained(offer, f"{offer.filename} can't be read: {error.strerror}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from time import monotonic
 
@@ -19,10 +20,21 @@ from supervisor.gateways.environments import (
     PackageEnvironments,
 )
 from supervisor.gateways.pip import Pip, PipFailed
+from supervisor.messages import PolicyPackageFailed
 from supervisor.policy_package import PackageSource
 from supervisor.work.package_trial import Tried, try_out
 
-Note = Callable[[str], object]
+
+class Step(Enum):
+    """What is being done, in words; followed by what it is done with."""
+
+    ASKS = "asks for the latest version of"
+    MAKES = "makes an environment"
+    INSTALLS = "installs"
+    TRIES = "tries"
+
+
+Note = Callable[[Step, str], object]
 MayTry = Callable[[str], bool]
 
 
@@ -63,13 +75,16 @@ class PackageWork:
         config: in force.
         may_try: says whether a version may be tried that may have failed before.
         in_use: directories that something runs from.
-        note: told of progress, in words.
+        is_wanted: says whether the package is configured so still: a version of another is not
+            switched to any more.
+        note: told of progress: the step, and what it is done with.
     """
 
     environments: PackageEnvironments
     config: Config
     may_try: MayTry
     in_use: Callable[[], Collection[Path]]
+    is_wanted: Callable[[], bool]
     note: Note
 
     def bring_up_to_date(self) -> PackageReady | PackageNotReady:
@@ -86,7 +101,7 @@ class PackageWork:
         self.environments.prune(self.in_use())
         latest = ""
         if current:
-            self.note(f"asks for the latest version of {source.requirement}")
+            self.note(Step.ASKS, source.requirement)
             try:
                 release = pip.planned()
             except PipFailed as error:
@@ -107,22 +122,24 @@ class PackageWork:
         self, pip: Pip, source: PackageSource, current: Environment | None
     ) -> PackageReady | PackageNotReady:
         began = monotonic()
-        self.note("makes an environment")
+        self.note(Step.MAKES, "")
         path = self.environments.make()
         try:
-            self.note(f"installs {source.requirement}")
+            self.note(Step.INSTALLS, source.requirement)
             release = pip.install(path / "bin" / "python")
-            self.note(f"tries {release}")
+            self.note(Step.TRIES, str(release))
             # It may not go with what it is run by, and pip take the one before in its stead.
             is_same = current is not None and current.release == release
             fault = "pip installs it again" if is_same else self._fault(path, current)
-            if not fault:
+            if not fault and self.is_wanted():
                 adopted = self.environments.adopt(path, release, source.requirement)
                 return PackageReady(adopted, monotonic() - began)
         except BaseException:
             self.environments.discard(path)
             raise
         self.environments.discard(path)
+        if not fault:
+            return PackageNotReady(f"policy.package has changed while {release} was installed")
         raise EnvironmentFailed(f"{release} is of no use: {fault}")
 
     def _fault(self, path: Path, current: Environment | None) -> str:
@@ -135,7 +152,8 @@ class PackageWork:
         return "" if before.fault or before.trouble else found.trouble
 
     def _try(self, path: Path) -> Tried:
-        return try_out(self.config, path / "bin" / "python")
+        with self.environments.trial() as directory:
+            return try_out(self.config, path / "bin" / "python", directory)
 
 
 @dataclass(frozen=True)
@@ -153,22 +171,46 @@ class FellBack:
     reason: str
 
 
-def fall_back(environments: PackageEnvironments, failed: Path, reason: str) -> FellBack | None:
-    """Go back to the version before one that has failed in use.
+def fall_back(
+    environments: PackageEnvironments, config: Config, failure: PolicyPackageFailed
+) -> FellBack | None:
+    """Go back to the version before one that has failed in use, if that is the version's fault.
+
+    One that only says that it can't check jobs is at fault if the one before can, and it still
+    can't: GitHub may be away, or this host's disk full.
 
     Returns:
         What was done; None if there is nothing to go back to, or the one that has failed is not in
-        use any more.
+        use any more, or not at fault.
     """
     current = environments.current()
-    if current is None or current.path != failed:
+    if current is None or str(current.path) != failure.environment:
         return None
     before = environments.previous(current)
     if before is None:
         return None
     try:
+        if failure.trouble and not (
+            _is_well(environments, config, before) and not _is_well(environments, config, current)
+        ):
+            logger.info("{} stays: {} does no better", current.release, before.release)
+            return None
         environments.switch(before)
-    except OSError as error:
-        logger.error("can't go back to {}: {}", before.release, error.strerror)
+    except (ConfigError, OSError) as error:
+        logger.error("can't go back to {}: {}", before.release, error)
         return None
-    return FellBack(current.release.told_from(before.release), before, reason)
+    failed = current.release.told_from(before.release)
+    return FellBack(failed, before, failure.reason)
+
+
+def _is_well(environments: PackageEnvironments, config: Config, one: Environment) -> bool:
+    with environments.trial() as directory:
+        return try_out(config, one.python, directory) == Tried()
+
+
+def note_proven(environments: PackageEnvironments, path: Path) -> None:
+    """Note that what runs from an environment has served well."""
+    try:
+        environments.note_proven(path)
+    except OSError as error:
+        logger.warning("can't note that {} has served well: {}", path, error.strerror)

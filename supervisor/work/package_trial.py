@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,7 +20,7 @@ from supervisor.policy_settings import Told, directory_of
 from supervisor.work import policy as policy_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from supervisor.config import Config
 
@@ -47,7 +44,7 @@ class Tried:
     trouble: str = ""
 
 
-def try_out(config: Config, python: Path) -> Tried:
+def try_out(config: Config, python: Path, directory: Path) -> Tried:
     """Start what is installed for a Python, with tokens of its own, and see whether it answers.
 
     It must know its own tokens and refuse others, which its process sees to before it answers.
@@ -57,10 +54,11 @@ def try_out(config: Config, python: Path) -> Tried:
     Args:
         config: in force.
         python: of its environment.
+        directory: an empty one, which it is given while it runs.
 
     Raises:
         ConfigError: the credential or the policy document can't be read.
-        OSError: a directory for it can't be made.
+        OSError: the directory can't be given to it.
     """
     now = datetime.now(timezone.utc)
     signing, probes = (Secret(secrets.token_bytes(_SECRET_BYTES), now) for _ in range(2))
@@ -71,22 +69,22 @@ def try_out(config: Config, python: Path) -> Tried:
         policy_work.prepare(directory_of(config), config.policy.user)
     except PolicyProcessError as error:
         return Tried(str(error))
-    with _directory(config) as directory:
-        told = Told(config, credential, document, (signing,), directory, program(python))
-        # Its process alone listens then: when that ends, nobody waits for an answer in vain.
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            try:
-                process = PolicyProcess(
-                    policy_work.launch(told, probes), listener.fileno(), lambda _: ended.set()
-                )
-            except PolicyProcessError as error:
-                return Tried(str(error))
+    _give(directory, config.policy.user)
+    told = Told(config, credential, document, (signing,), directory, program(python))
+    # Its process alone listens then: when that ends, nobody waits for an answer in vain.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         try:
-            return _examine(process, port, probes.value)
-        finally:
-            process.kill()
-            ended.wait(_START_LIMIT_S)
+            process = PolicyProcess(
+                policy_work.launch(told, probes), listener.fileno(), lambda _: ended.set()
+            )
+        except PolicyProcessError as error:
+            return Tried(str(error))
+    try:
+        return _examine(process, port, probes.value)
+    finally:
+        process.kill()
+        ended.wait(_START_LIMIT_S)
 
 
 def _examine(process: PolicyProcess, port: int, secret: bytes) -> Tried:
@@ -113,11 +111,7 @@ def _token(secret: bytes) -> str:
     return policy_tokens.issue(secret, _RUNNER, policy_tokens.ANYWHERE, now, _LIFETIME)
 
 
-@contextmanager
-def _directory(config: Config) -> Iterator[Path]:
-    """Give a directory to the one whom it runs as, for as long as it runs."""
-    with TemporaryDirectory(prefix="policy-trial-") as name:
-        if config.policy.user and os.geteuid() == 0:
-            owner = account(config.policy.user)
-            os.chown(name, owner.pw_uid, owner.pw_gid)
-        yield Path(name)
+def _give(directory: Path, user: str | None) -> None:
+    if user and os.geteuid() == 0:
+        owner = account(user)
+        os.chown(directory, owner.pw_uid, owner.pw_gid)

@@ -21,11 +21,11 @@ from supervisor.messages import (
     ApplicationNotOffered,
     ApplicationOffered,
     AskApplication,
-    CheckUpgrades,
     ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
     GitHubChanged,
+    GitHubReachable,
     Happened,
     JitConfigFailed,
     JitConfigMade,
@@ -249,7 +249,7 @@ def test_it_is_looked_for_again_once_github_can_be_asked_again(
     assert isinstance(stage.offered(), ApplicationNotOffered)
     sandbox.faults.remove(outage)
     stage.pass_until(lambda: stage.upgrades)
-    assert isinstance(stage.upgrades[0], CheckUpgrades)
+    assert stage.upgrades == [GitHubReachable()]
 
 
 def test_registrations_go_before_the_look_for_an_application(

@@ -13,7 +13,7 @@ from ports import free_port
 from raw_server import Asked, RawServer, raw_server
 from real_proxy import LOGIN, NAME, PASSWORD, Tinyproxy, TlsFront, of_no_use
 
-from supervisor.gateways.downloads import DownloadFailed, Limits, download
+from supervisor.gateways.downloads import DownloadFailed, DownloadRefused, Limits, download
 from supervisor.proxies import Proxies, parse_proxy
 from supervisor.upgrades.progress import Progress
 
@@ -235,15 +235,18 @@ def test_an_error_in_between_keeps_what_is_there(tmp_path: Path) -> None:
 
 def test_one_that_is_too_large_is_refused_before_its_first_byte(tmp_path: Path) -> None:
     limits = Limits(most_bytes=200_000, spare_bytes=0)
-    with raw_server(serve_ranges) as server:
-        assert "has 293 KiB, more than 195 KiB" in fails(server, tmp_path, limits)
+    refused = pytest.raises(DownloadRefused, match="has 293 KiB, more than 195 KiB")
+    with raw_server(serve_ranges) as server, refused:
+        fetch(server, tmp_path, limits)
     assert part(tmp_path) == 0
 
 
 def test_one_that_turns_out_too_large_is_dropped(tmp_path: Path) -> None:
     limits = Limits(most_bytes=200_000, spare_bytes=0)
-    with raw_server(lambda asked: asked.answer(200, CONTENT, Content_Length="")) as server:
-        assert "is longer than 195 KiB" in fails(server, tmp_path, limits)
+    refused = pytest.raises(DownloadRefused, match="is longer than 195 KiB")
+    unmeasured = raw_server(lambda asked: asked.answer(200, CONTENT, Content_Length=""))
+    with unmeasured as server, refused:
+        fetch(server, tmp_path, limits)
     assert part(tmp_path) == 0
 
 

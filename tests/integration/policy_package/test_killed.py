@@ -24,7 +24,7 @@ sys.path[:0] = [sys.argv[1]]
 from package_stand import Stand
 stand = Stand(Path(sys.argv[2]))
 work = stand.work(stand.config())
-object.__setattr__(work, "note", lambda words: print(words, flush=True))
+object.__setattr__(work, "note", lambda step, what: print(step.value, what, flush=True))
 print(work.bring_up_to_date())
 """
 

@@ -13,6 +13,7 @@ from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, part, repository, serving_index, tools, wheel
 
 from supervisor.gateways.environments import Environment
+from supervisor.messages import PolicyPackageFailed
 from supervisor.policy_package import Release
 from supervisor.work import package as package_work
 from supervisor.work import package_trial
@@ -58,6 +59,10 @@ def installed(stand: Stand, version: str = "1.0", **broken: str) -> PackageReady
     found = stand.bring_up_to_date()
     assert isinstance(found, PackageReady), found
     return found
+
+
+def ill(environment: Environment) -> PolicyPackageFailed:
+    return PolicyPackageFailed(str(environment.path), "ill")
 
 
 def test_a_version_is_installed_and_the_next_one_takes_its_place(stand: Stand) -> None:
@@ -128,11 +133,11 @@ def test_a_version_that_can_not_be_had_is_said_in_pips_words(stand: Stand) -> No
 
 def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
     first, second = (adopted(stand, version) for version in ("1.0", "1.1"))
-    assert fall_back(stand.environments, first.path, "ill") is None  # it is not in use
-    found = fall_back(stand.environments, second.path, "ill")
+    assert fall_back(stand.environments, stand.config(), ill(first)) is None  # it is not in use
+    found = fall_back(stand.environments, stand.config(), ill(second))
     assert found == FellBack(f"{NAME} 1.1", first, "ill")
     assert stand.version == f"{NAME} 1.0"
-    assert fall_back(stand.environments, first.path, "ill") is None
+    assert fall_back(stand.environments, stand.config(), ill(first)) is None
 
 
 def test_old_versions_go_but_none_that_something_runs_from(stand: Stand) -> None:
@@ -226,7 +231,7 @@ def test_what_it_needs_is_kept_current_too(stand: Stand) -> None:
     assert isinstance(second, PackageReady), second
     assert "demo-part 1.1" in second.environment.release.parts
     assert stand.bring_up_to_date() == PackageReady(second.environment)
-    back = fall_back(stand.environments, second.environment.path, "ill")
+    back = fall_back(stand.environments, stand.config(), ill(second.environment))
     assert back
     assert back.failed == f"{NAME} 1.0 with demo-part 1.1"
 

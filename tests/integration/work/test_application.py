@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PLACE = "/actions/runner/releases/*"
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 def _noise(size: int) -> bytes:
@@ -78,6 +78,7 @@ class World:
         before = self.store.current()
         done = self.obtain(offer)
         assert isinstance(done, NotObtained)
+        assert done.refused == ("is not used" in done.reason)
         assert self.whole() == before
         return done.reason
 

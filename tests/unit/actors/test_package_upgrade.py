@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_world import LIMIT_S, Inbox, World, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
 from supervisor.messages import (
     AnnouncePolicyPackage,
     CheckUpgrades,
+    GitHubReachable,
     PolicyPackageChanged,
     PolicyPackageFailed,
+    PolicyPackageProven,
 )
 from supervisor.policy_package import Release
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.work import package as package_work
-from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork
+from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork, Step
 
 MakeWorld = Callable[..., World]
 POLICY = {"mode": "package", "package": "demo"}
@@ -39,21 +43,36 @@ class Play:
         self.on_disk: Environment | None = None
         self.finds: PackageReady | PackageNotReady = PackageReady(ONE, 3.0)
         self.asked: list[bool] = []
+        self.works: list[PackageWork] = []
         self.policy: list[Any] = []
-        self.fallen: list[tuple[Path, str]] = []
+        self.fallen: list[PolicyPackageFailed] = []
+        self.proven: list[Path] = []
+        self.unproven: Environment | None = None
+        self.step: tuple[Step, str] | None = None
+        self.gate: threading.Event | None = None
         monkeypatch.setattr(PackageWork, "bring_up_to_date", lambda work: self._find(work))  # noqa: PLW0108
         monkeypatch.setattr(PackageEnvironments, "current", lambda _: self.on_disk)
+        monkeypatch.setattr(PackageEnvironments, "is_unproven", lambda _, one: one == self.unproven)
         monkeypatch.setattr(package_work, "fall_back", self._fall_back)
+        monkeypatch.setattr(package_work, "note_proven", lambda _, path: self.proven.append(path))
 
     def _find(self, work: PackageWork) -> PackageReady | PackageNotReady:
         self.asked.append(work.may_try("demo 2.0"))
+        self.works.append(work)
+        if self.step:
+            work.note(*self.step)
+        if self.gate:
+            assert self.gate.wait(LIMIT_S)
         if isinstance(self.finds, PackageNotReady) and self.finds.tried and not self.asked[-1]:
             return PackageNotReady("it has failed, and is not tried again yet", "demo 2.0")
         return self.finds
 
-    def _fall_back(self, _store: Any, failed: Path, reason: str) -> FellBack | None:
-        self.fallen.append((failed, reason))
-        return FellBack(str(TWO.release), ONE, reason) if failed == TWO.path else None
+    def _fall_back(
+        self, _store: Any, _config: Any, failure: PolicyPackageFailed
+    ) -> FellBack | None:
+        self.fallen.append(failure)
+        is_current = failure.environment == str(TWO.path)
+        return FellBack(str(TWO.release), ONE, failure.reason) if is_current else None
 
     def start(self) -> None:
         system = self.world.system
@@ -62,6 +81,10 @@ class Play:
             ChildSpec("policy", partial(Inbox.start, system, self.policy)),
             ChildSpec("upgrades", partial(UpgradesActor.start, system, self.world.parts)),
         )
+
+    def wanted(self) -> list[bool]:
+        """Whether what each installation was begun for is what is configured now."""
+        return [work.is_wanted() for work in self.works]
 
     def standing(self) -> Any:
         subjects = self.world.details("upgrades")["subjects"]
@@ -139,8 +162,84 @@ def test_one_that_fails_in_use_gives_its_place_back(play: Play) -> None:
     eventually(lambda: play.policy[-1:] == [SECOND])
     play.world.tell("upgrades", PolicyPackageFailed("/e/2", "it ended"))
     eventually(lambda: play.policy[-1:] == [FIRST])
-    assert play.fallen == [(Path("/e/2"), "it ended")]
+    assert play.fallen == [PolicyPackageFailed("/e/2", "it ended")]
     assert play.standing().error == "demo 2.0 has failed in use: it ended"
+
+
+def test_one_that_has_not_served_well_yet_is_told_so_until_it_has(play: Play) -> None:
+    play.on_disk, play.finds, play.unproven = TWO, PackageReady(TWO), TWO
+    play.start()
+    eventually(lambda: play.policy == [replace(SECOND, unproven=True)])
+    play.world.tell("upgrades", PolicyPackageProven("/e/2"))
+    eventually(lambda: play.proven == [Path("/e/2")])
+    play.unproven = None
+    play.world.tell("upgrades", AnnouncePolicyPackage())
+    eventually(lambda: play.policy[-1] == SECOND)
+
+
+def test_github_coming_back_does_not_install_anew_what_has_failed(play: Play) -> None:
+    play.on_disk = ONE
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    for _ in range(3):
+        play.world.tell("upgrades", GitHubReachable())
+    eventually(lambda: not play.world.waiting("upgrades"))
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.standing().looks == 2)
+    assert play.asked == [True, True]
+
+
+def test_one_that_fails_again_when_it_is_ordered_is_logged_once(play: Play) -> None:
+    play.on_disk = ONE
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.standing().looks == 2)
+    assert len([line for line in play.world.logged if "it hangs" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ((Step.ASKS, "demo"), "policy package: demo 1.0"),
+        (
+            (Step.INSTALLS, "demo"),
+            "policy package: demo 1.0 is in use, another is being got: installs demo",
+        ),
+    ],
+)
+def test_what_is_being_done_is_shown(play: Play, step: tuple[Step, str], words: str) -> None:
+    play.on_disk, play.step, play.gate = ONE, step, threading.Event()
+    play.start()
+    eventually(lambda: play.asked)
+    play.world.clock.advance(1)
+    eventually(lambda: words in play.world.shown("upgrades")[1].split("; "))
+    play.gate.set()
+
+
+def test_the_first_one_that_is_being_got_has_no_version_yet(play: Play) -> None:
+    play.step, play.gate = (Step.MAKES, ""), threading.Event()
+    play.start()
+    eventually(lambda: play.asked)
+    play.world.clock.advance(1)
+    words = "policy package: the first one is being got: makes an environment"
+    eventually(lambda: words in play.world.shown("upgrades")[1].split("; "))
+    play.gate.set()
+
+
+def test_an_installation_knows_when_another_package_is_configured(
+    play: Play, make_world: MakeWorld
+) -> None:
+    play.on_disk, play.gate = ONE, threading.Event()
+    play.start()
+    eventually(lambda: play.wanted() == [True])
+    settings = play.world.parts.settings
+    policy = make_world(policy={**POLICY, "package": "demo==1"}).parts.settings.config.policy
+    settings.accept(settings.config.model_copy(update={"policy": policy}))
+    assert play.wanted() == [False]
+    play.gate.set()
 
 
 def test_a_crash_of_the_actor_changes_nothing_of_what_is_used(play: Play) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import pytest
 from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
-from supervisor.gateways.application_store import ApplicationStore
+from supervisor.gateways.application_store import ARCHIVE, ApplicationStore
 from supervisor.messages import (
     AnnounceApplication,
     Application,
@@ -21,6 +22,7 @@ from supervisor.messages import (
     AskApplication,
     CheckUpgrades,
     ConfigChanged,
+    GitHubReachable,
     UpgradesOrdered,
 )
 from supervisor.proxies import Proxies
@@ -40,6 +42,7 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.verified: Application | None = None
         self.failure = ""
+        self.refused = False
         self.error: Exception | None = None
         self.obtained: list[Application] = []
         self.proxies: list[Proxies] = []
@@ -71,7 +74,7 @@ class Disk:
         self.proxies.append(proxies)
         self._enter("obtain")
         if self.failure:
-            return NotObtained(offer, self.failure)
+            return NotObtained(offer, self.failure, self.refused)
         was_there = self.verified is not None and self.verified.sha256 == offer.sha256
         self.verified = offer
         return Obtained(offer, 1.0, was_there)
@@ -285,6 +288,48 @@ def test_a_failure_is_tried_again_ever_more_seldom_and_warned_of_once(
     assert play.warnings == ()
 
 
+def test_one_that_is_no_good_is_got_again_ever_more_seldom_than_one_that_did_not_arrive(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure, disk.refused = APPLICATION, "it is no archive", True
+    play = Play(make_world(upgrade_interval="1d"), ApplicationOffered(NEWER))
+    for tries, hours in enumerate((1, 2, 4, 8, 16, 24, 24), start=1):
+        play.look_ends(tries)
+        play.world.clock.advance(hours * 3600 - 0.1)
+        assert len(disk.obtained) == tries
+        play.world.clock.advance(0.1)
+    play.look_ends(8)
+    assert len(disk.obtained) == 8
+
+
+def test_where_there_is_none_one_that_is_no_good_is_got_again_within_an_hour(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.failure, disk.refused = "it is no archive", True
+    play = Play(make_world(upgrade_interval="1d"))
+    for tries, wait_s in enumerate((15, 30, 60, 120, 240, 480, 960, 1920, 3600), start=1):
+        play.look_ends(tries)
+        play.world.clock.advance(wait_s)
+    play.look_ends(10)
+    assert len(disk.obtained) == 10
+
+
+def test_github_coming_back_has_it_asked_at_once_and_nothing_got_again_that_has_failed(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "it is no archive"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    play.answer = ApplicationNotOffered("GitHub is away", outage=True)
+    play.world.clock.advance(10)
+    play.tell(GitHubReachable())
+    play.look_ends(2)
+    play.answer = ApplicationOffered(NEWER)
+    play.tell(GitHubReachable())
+    play.look_ends(3)
+    assert disk.obtained == [NEWER]
+
+
 def test_looks_at_jobs_do_not_repeat_a_download_that_has_just_failed(
     make_world: MakeWorld, disk: Disk
 ) -> None:
@@ -461,6 +506,37 @@ def test_an_actor_that_crashed_verifies_again_what_is_there(
     eventually(lambda: ApplicationChanged(reason=VERIFYING) in play.fleet[1:])
     eventually(lambda: play.fleet[-1] == ApplicationChanged(APPLICATION))
     assert play.order().incarnation != before
+
+
+def keep(store: ApplicationStore) -> Application:
+    """Have the store verify one, and switch to it."""
+    store.prepare()
+    content = b"an archive"
+    kept = replace(APPLICATION, sha256=hashlib.sha256(content).hexdigest())
+    (store.incoming(kept.sha256) / ARCHIVE).write_bytes(content)
+    store.admit(kept)
+    store.switch(kept)
+    return kept
+
+
+def test_a_crash_during_a_download_takes_from_nobody_what_is_verified(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    world = make_world()
+    disk.verified = kept = keep(world.parts.applications)
+    play = Play(world, ApplicationOffered(kept))
+    play.has(kept)
+    gate = disk.hold("obtain")
+    play.answer = ApplicationOffered(NEWER)
+    play.order()
+    eventually(lambda: disk.obtained == [NEWER])
+    before = len(play.fleet)
+    play.tell(Crash("a test"))
+    eventually(lambda: len(play.fleet) > before)
+    eventually(lambda: play.asked == 3)
+    assert play.fleet[before:] == [ApplicationChanged(kept)]
+    gate.set()
+    play.told(ApplicationChanged(NEWER))
 
 
 def test_a_fault_of_the_worker_is_a_crash_and_what_follows_is_right(

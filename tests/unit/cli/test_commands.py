@@ -513,6 +513,20 @@ def test_what_would_be_upgraded_is_said(serve: Serve) -> None:
     ]
 
 
+def test_what_has_no_latest_and_what_may_not_be_it_any_more_are_said_as_such(serve: Serve) -> None:
+    host = subject(what="host", installed="LXD 5.21", latest=None)
+    outage = subject(error="GitHub can't be reached")
+    socket = serve(upgrades("ready", outage, host))
+    assert call("upgrade", "--socket", socket).stdout.splitlines() == [
+        (
+            "runner application: 2.300.0 was the latest, as of 2020-01-01 00:00 UTC: "
+            "GitHub can't be reached"
+        ),
+        "host: LXD 5.21, as of 2020-01-01 00:00 UTC",
+    ]
+    assert call("upgrades", "--socket", socket).stdout.splitlines()[2].split()[3] == "-"
+
+
 def test_an_order_to_upgrade_says_nothing_and_waits_only_where_that_is_wanted(
     serve: Serve,
 ) -> None:
@@ -530,6 +544,13 @@ def test_what_an_upgrade_has_come_to_is_said_at_its_end(serve: Serve) -> None:
     done = call("upgrade", "--now", "--wait", "--socket", socket)
     assert done.exit_code == 0
     assert done.stdout.startswith("runner application: 2.300.0 is the latest")
+
+
+def test_an_upgrade_that_was_waited_for_and_could_not_be_had_is_a_failure(serve: Serve) -> None:
+    failed = subject(looks=5, latest="2.301.0", error="it is no archive")
+    done = call("upgrade", "--now", "--wait", "--socket", serve(upgrades("ready", failed)))
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == "runner application: it is no archive"
 
 
 IMAGE: dict[str, Any] = {

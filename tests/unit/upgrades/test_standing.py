@@ -28,6 +28,12 @@ def standing(state: Any = "ready", **more: Any) -> Standing:
             standing("upgrading", installed="1.0", latest="2.0", progress="5 MiB"),
             "thing: 1.0 is in use, 2.0 is being got: 5 MiB",
         ),
+        (standing("upgrading"), "thing: the first one is being got"),
+        (
+            standing("upgrading", installed="1.0", latest="1.0", progress="installs it"),
+            "thing: 1.0 is in use, another is being got: installs it",
+        ),
+        (standing(installed="1.0", latest=None), "thing: 1.0"),
         (
             standing(installed="1.0", latest="1.0", checked_at=AT),
             "thing: 1.0, the latest, checked at 12:03:04 UTC",

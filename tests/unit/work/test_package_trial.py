@@ -36,7 +36,10 @@ def test_whom_it_runs_as_finds_its_environment(
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     python = state / "policy-package" / "1" / "bin" / "python"
-    assert try_out(config(state, user="nobody"), python) == Tried("no room")
+    own = tmp_path / "own"
+    own.mkdir()
+    assert try_out(config(state, user="nobody"), python, own) == Tried("no room")
+    assert own.owner() == "nobody"
     found = state.stat()
     assert (found.st_gid, found.st_mode & 0o777) == (pwd.getpwnam("nobody").pw_gid, 0o710)
     (launch,) = launches
@@ -48,5 +51,5 @@ def test_a_directory_of_another_user_is_said_and_nothing_is_started(tmp_path: Pa
     own = tmp_path / "policy"
     own.mkdir()
     os.chown(own, 65534, 65534)
-    tried = try_out(config(tmp_path), tmp_path / "python")
+    tried = try_out(config(tmp_path), tmp_path / "python", tmp_path)
     assert tried.fault.startswith(f"{own} is another user's")
