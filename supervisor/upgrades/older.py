@@ -1,6 +1,6 @@
 """When an older version may take the place of the one in use: not for a moment's slip.
 
-Each change costs a download, an image and all idle runners; a list that goes to and fro would cost
+Each change costs a download, an image and all idle runners; a list that flips would cost
 that each time. A release that was withdrawn for good stays away.
 """
 
