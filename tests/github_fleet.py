@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import APPLICATION, World, eventually, guarded
+from fake_world import APPLICATION, IMAGE, World, eventually, guarded
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
@@ -15,6 +15,7 @@ from supervisor.messages import (
     ApplicationChanged,
     ConfigChanged,
     Happened,
+    ImageChanged,
     SignalsListening,
     StorageChanged,
 )
@@ -38,6 +39,7 @@ class GitHubFleet:
         world.tell("fleet", StorageChanged(pool="default"))
         world.tell("fleet", guarded(parts.settings.config))
         world.tell("fleet", ApplicationChanged(APPLICATION))
+        world.tell("fleet", ImageChanged(IMAGE))
         world.is_guarded = True
 
     def fill(self, count: int) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor.actors.upgrade_schedule import Schedule, Surroundings
+from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
     Application,
@@ -19,7 +19,7 @@ from supervisor.messages import (
     AskApplication,
     CheckUpgrades,
 )
-from supervisor.upgrades import Attempts, Looks, Standing, State
+from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.upgrades.older import OlderOffer, follow
 from supervisor.waits import doubled
@@ -39,7 +39,7 @@ class Verified:
     application: Application | None
 
 
-class ApplicationUpgrade:
+class ApplicationUpgrade(Subject):
     """Asks for GitHub's offer again and again, has it got and verified, and tells who needs it.
 
     Args:
@@ -49,10 +49,7 @@ class ApplicationUpgrade:
     what = _WHAT
 
     def __init__(self, around: Surroundings) -> None:
-        self._parts = around.parts
-        self._system = around.system
-        self._ref = around.ref
-        self._schedule = Schedule(self, around.system.clock, around.tell_after)
+        super().__init__(around)
         self._attempts = Attempts()
         self._is_verified = self._is_asked = False
         self._current: Application | None = None
@@ -66,11 +63,6 @@ class ApplicationUpgrade:
         self._older: OlderOffer | None = None
         self._progress: Progress | None = None
         self._told: ApplicationChanged | None = None
-
-    @property
-    def looks(self) -> Looks:
-        """The looks that it has had."""
-        return self._schedule.looks
 
     # When it is looked for.
 

@@ -5,9 +5,9 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor.actors.upgrade_schedule import Schedule, Surroundings
+from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.messages import CheckUpgrades
-from supervisor.upgrades import Looks, Standing
+from supervisor.upgrades import Standing
 from supervisor.work import host as host_work
 from supervisor.work.host import HostLooked
 
@@ -16,7 +16,7 @@ _SOON_S = 60.0
 """While something that is needed is missing, or LXD does not answer."""
 
 
-class HostUpgrade:
+class HostUpgrade(Subject):
     """Has the host looked at, and says what is missing; it is others who install it.
 
     Args:
@@ -26,17 +26,9 @@ class HostUpgrade:
     what = "host"
 
     def __init__(self, around: Surroundings) -> None:
-        self._parts = around.parts
-        self._system = around.system
-        self._ref = around.ref
-        self._schedule = Schedule(self, around.system.clock, around.tell_after)
+        super().__init__(around)
         self._found: HostLooked | None = None
         self._checked_at: datetime | None = None
-
-    @property
-    def looks(self) -> Looks:
-        """The looks that it has had."""
-        return self._schedule.looks
 
     def start(self) -> None:
         """Look."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from loguru import logger
 
-from supervisor.actors.upgrade_schedule import Schedule, Surroundings
+from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.environments import Environment
 from supervisor.messages import (
     AnnouncePolicyPackage,
@@ -16,7 +16,7 @@ from supervisor.messages import (
     PolicyPackageFailed,
     PolicyPackageProven,
 )
-from supervisor.upgrades import Attempts, Looks, Standing, State
+from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.waits import doubled
 from supervisor.work import package as package_work
@@ -36,7 +36,7 @@ PackageNews: TypeAlias = (
 """What the policy's actor or the worker says of it."""
 
 
-class PackageUpgrade:
+class PackageUpgrade(Subject):
     """Has the latest version installed and tried, and tells the policy's actor what to run.
 
     The version in use stays so, whatever becomes of getting another. One that fails in use gives
@@ -49,10 +49,7 @@ class PackageUpgrade:
     what = "policy package"
 
     def __init__(self, around: Surroundings) -> None:
-        self._parts = around.parts
-        self._system = around.system
-        self._ref = around.ref
-        self._schedule = Schedule(self, around.system.clock, around.tell_after)
+        super().__init__(around)
         self._attempts = Attempts()
         self._in_vain = 0
         self._current: Environment | None = None
@@ -62,11 +59,6 @@ class PackageUpgrade:
         self._step: Step | None = None
         self._progress = ""
         self._told: PolicyPackageChanged | None = None
-
-    @property
-    def looks(self) -> Looks:
-        """The looks that it has had."""
-        return self._schedule.looks
 
     def start(self) -> None:
         """Say what is there, which was found to be good, and look for a newer one."""

@@ -54,6 +54,7 @@ class PolicyActor(Actor):
             )
         elif mode == "external":
             self._elsewhere = ServiceElsewhere(system, parts, self._examinations, self._health)
+        self._service = self._here or self._elsewhere
 
     def on_start(self) -> None:
         """Start the service, or take over the one that there is."""
@@ -76,10 +77,8 @@ class PolicyActor(Actor):
         self._look()
 
     def _look(self) -> None:
-        if self._here:
-            self._here.ensure()
-        elif self._elsewhere:
-            self._elsewhere.examine()
+        if self._service:
+            self._service.ensure()
         else:
             self._health.warnings = (_OFF,)
             self._health.well("policy.mode: off: no job is checked")
@@ -92,37 +91,23 @@ class PolicyActor(Actor):
 
     @handles(Examine)
     def _examine(self, _message: Examine) -> None:
-        if self._here:
-            self._here.examine()
-        elif self._elsewhere:
-            self._elsewhere.examine()
+        if self._service:
+            self._service.examine()
 
     @handles(Examined)
     def _examined(self, found: Examined) -> None:
-        if self._here:
-            self._here.examined(found)
-        elif self._elsewhere:
-            self._elsewhere.examined(found)
+        if self._service:
+            self._service.examined(found)
 
     @handles(Late)
     def _late(self, message: Late) -> None:
         if self._examinations.is_late(message):
             self._health.ill("the policy service takes too long to answer")
 
-    @handles(Served)
-    def _served(self, served: Served) -> None:
+    @handles(Served, NotServed, Ended)
+    def _news_of_process(self, news: Served | NotServed | Ended) -> None:
         if self._here:
-            self._here.served(served)
-
-    @handles(NotServed)
-    def _not_served(self, failure: NotServed) -> None:
-        if self._here:
-            self._here.not_served(failure)
-
-    @handles(Ended)
-    def _ended(self, message: Ended) -> None:
-        if self._here:
-            self._here.ended(message)
+            self._here.take(news)
 
     @handles(_TokenTaken)
     def _token_taken(self, _message: _TokenTaken) -> None:

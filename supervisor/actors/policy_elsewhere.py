@@ -37,6 +37,10 @@ class ServiceElsewhere:
         self._health = health
         self._failures = 0
 
+    def ensure(self) -> None:
+        """See whether it is well with what is configured: others see to it."""
+        self.examine()
+
     def examine(self) -> None:
         """Have it examined, and the tokens filled up."""
         if self._examinations.under_way:

@@ -129,11 +129,21 @@ class ServiceHere:
     def _lack(self, package: PolicyPackage) -> None:
         """Wait for a package; when there is one, that is told."""
         if package.is_known:
-            self.not_served(NotServed(f"policy.package: {package.reason}"))
+            self._not_served(NotServed(f"policy.package: {package.reason}"))
         else:
             self._health.say("waiting", package.reason)
 
-    def served(self, served: Served) -> None:
+    def take(self, news: Served | NotServed | Ended) -> None:
+        """Take in what became of its process."""
+        match news:
+            case Served():
+                self._serve(news)
+            case NotServed():
+                self._not_served(news)
+            case Ended():
+                self._ended(news)
+
+    def _serve(self, served: Served) -> None:
         """Go on with a service that is there."""
         if self._served and self._has_answered:
             self._before = self._served
@@ -149,7 +159,7 @@ class ServiceHere:
         process = self._parts.policy.process
         if process and process.pid == served.pid and not process.alive:
             # When that was told, it was nobody's yet.
-            self.ended(Ended(served.pid, process.epitaph()))
+            self._ended(Ended(served.pid, process.epitaph()))
         else:
             self.examine()
         self._continue()
@@ -163,7 +173,7 @@ class ServiceHere:
         self._started_s = self._system.clock.monotonic()
         self._examinations.outdate()  # what is being examined is the one before
 
-    def not_served(self, failure: NotServed) -> None:
+    def _not_served(self, failure: NotServed) -> None:
         """Go on without what could not be started."""
         self._ensuring = False
         process = self._parts.policy.process
@@ -182,7 +192,7 @@ class ServiceHere:
         if self._ensure_again:
             self.ensure()
 
-    def ended(self, message: Ended) -> None:
+    def _ended(self, message: Ended) -> None:
         """Have another started for one that has ended."""
         service = self._parts.policy
         if message.pid != self._pid:

@@ -1,7 +1,10 @@
 """When a subject of the upgrades' actor looks: a part of it, in its thread."""
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import pykka
 
@@ -11,30 +14,6 @@ from supervisor.parts import Parts
 from supervisor.supervision import System, Timer
 from supervisor.supervision.clock import Clock
 from supervisor.upgrades import Looks, Standing
-
-
-class Subject(Protocol):
-    """What the upgrades' actor looks after."""
-
-    @property
-    def what(self) -> str:
-        """Its name, for people and orders."""
-
-    @property
-    def looks(self) -> Looks:
-        """The looks that it has had."""
-
-    def start(self) -> None:
-        """Begin, at the actor's start."""
-
-    def order(self, order: CheckUpgrades) -> None:
-        """Look, as soon as the order says."""
-
-    def look(self) -> None:
-        """Look now, unless that is being done."""
-
-    def standing(self) -> Standing:
-        """Say how it stands."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +31,46 @@ class Surroundings:
     system: System
     ref: pykka.ActorRef[Any]
     tell_after: TellAfter
+
+
+class Subject(ABC):
+    """What the upgrades' actor looks after.
+
+    Args:
+        around: the actor, which hands what it is told on to `look` and to what takes it in.
+
+    Attributes:
+        what: its name, for people and orders.
+    """
+
+    what: ClassVar[str]
+
+    def __init__(self, around: Surroundings) -> None:
+        self._parts = around.parts
+        self._system = around.system
+        self._ref = around.ref
+        self._schedule = Schedule(self, around.system.clock, around.tell_after)
+
+    @property
+    def looks(self) -> Looks:
+        """The looks that it has had."""
+        return self._schedule.looks
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin, at the actor's start."""
+
+    @abstractmethod
+    def order(self, order: CheckUpgrades) -> None:
+        """Look, as soon as the order says."""
+
+    @abstractmethod
+    def look(self) -> None:
+        """Look now, unless that is being done."""
+
+    @abstractmethod
+    def standing(self) -> Standing:
+        """Say how it stands."""
 
 
 @dataclass(frozen=True)

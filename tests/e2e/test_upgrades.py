@@ -198,7 +198,7 @@ def test_a_bad_release_stops_no_job_is_told_of_once_and_used_when_it_is_mended(
             world.fail(path_pattern=TARBALLS, truncated=True)
         for _ in range(2):
             ordered = releases.upgrade_now()
-            assert ordered.returncode == 0
+            assert ordered.returncode == 1
             said = f"runner application: {VERSION} is in use, the latest is 2.401.0, as of "
             assert ordered.stdout.startswith(said)
             assert wrong in ordered.stdout
@@ -352,7 +352,7 @@ def test_on_a_full_disk_the_last_good_one_serves_and_the_reason_is_plain(
         fill(ballast)
         releases.good("2.404.0")
         ordered = releases.upgrade_now()
-        assert ordered.returncode == 0
+        assert ordered.returncode == 1
         assert f"{VERSION} is in use, the latest is 2.404.0" in ordered.stdout
         (warning,) = warnings(world)
         assert str(disk / "state/applications") in warning

@@ -184,8 +184,9 @@ class Guests:
             "application_sha256": hashlib.sha256(packed).hexdigest(),
             **changes,
         }
-        alias = image or self.template.image
-        template = replace(self.template, image=str(self.lxd.image(alias)))
+        template = self.template
+        if image:
+            template = replace(template, image=str(self.lxd.image(image)))
         script = user_data(GuestParameters(**given))
         for usual, chosen in (
             ("POLICY_LIMIT_S=75", f"POLICY_LIMIT_S={policy_limit_s}"),
