@@ -91,6 +91,15 @@ class Packages:
                 (root / path).write_text(text)
                 (root / path).chmod(0o755)
             _run("dpkg-deb", "--root-owner-group", "-Znone", "-b", scratch, str(self.directory))
+        self._list()
+
+    def remove(self, name: str) -> None:
+        """Take all versions of a package out of it."""
+        for path in self.directory.glob(f"{name}_*.deb"):
+            path.unlink()
+        self._list()
+
+    def _list(self) -> None:
         index = _run("dpkg-scanpackages", "--multiversion", ".", cwd=self.directory)
         (self.directory / "Packages").write_text(index)
 

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.timeout(240)
 
 BASE = "tiny-base"
 BUILD_LIMIT_S = 120.0
+HELD = "while [ ! -f /go ]; do sleep 0.1; done"
+"""An operator's script that goes on when it may."""
 
 
 class Images:
@@ -74,6 +76,16 @@ class Images:
 
     def wait(self, holds: Callable[[], object], what: str) -> None:
         wait_until(holds, what, BUILD_LIMIT_S)
+
+    def wait_held(self) -> str:
+        """Wait until the operator's script runs; give the one builder that is there."""
+        self.wait(lambda: "run the operator's script" in self.shown()["building"], "it is built")
+        (builder,) = self.builders()
+        return builder
+
+    def let_go(self, builder: str) -> None:
+        """Let the script go on that is held."""
+        self.lxd.push_file(builder, "/go", b"", mode=0o644, limit_s=30)
 
     def wait_served_by(self, fingerprint: str) -> None:
         """Wait until the fleet is whole, and all of it is made from this image."""
@@ -200,17 +212,18 @@ def test_an_image_that_can_not_be_a_runner_is_never_used(images: Images) -> None
 def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images: Images) -> None:
     world = images.world
     first = first_of(images)
-    images.write_script("while [ ! -f /go ]; do sleep 0.1; done")
+    images.write_script(HELD)
     world.daemon.reload(image_script=str(images.script))
-    images.wait(lambda: "run the operator's script" in images.shown()["building"], "it is built")
-    (half_made,) = images.builders()
+    half_made = images.wait_held()
 
-    images.write_script("echo another >/etc/another")
+    images.write_script(f"{HELD}; echo another >/etc/another")
     world.restart_after_kill()
     world.wait_whole()
-    assert images.made_from() == {first}
-    images.wait(lambda: len(images.verified()) == 2, "another image is built")
-    assert half_made not in images.builders()
+    builder = images.wait_held()
+    assert builder != half_made
+    assert images.made_from() == images.verified() == {first}
+    images.let_go(builder)
+    images.wait(lambda: images.verified() - {first}, "another image is built")
     (second,) = images.verified() - {first}
     images.wait_served_by(second)
     images.wait(lambda: {i.fingerprint for i in images.there()} == {second}, "the others are gone")
@@ -219,11 +232,10 @@ def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images:
 
 def test_builders_are_filtered_and_no_runners(images: Images) -> None:
     world = images.world
-    images.write_script("while [ ! -f /go ]; do sleep 0.1; done")
+    images.write_script(HELD)
     world.daemon.config["image-script"] = str(images.script)
     world.daemon.start()
-    images.wait(lambda: "run the operator's script" in images.shown()["building"], "it is built")
-    (builder,) = images.builders()
+    builder = images.wait_held()
     assert world.daemon.cli("image", "list").returncode == 1
     assert "the first image" in world.actor("image")["reason"]
     world.reconcile()

@@ -25,16 +25,11 @@ _ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize(
     ("phase", "delay_s"),
     [
-        ("making instance web-image-build", 0.0),
-        ("making instance web-image-build", 0.15),
-        ("waiting for instance", 0.1),
-        ("putting the build's files", 0.0),
+        ("making instance web-image-build", 0.1),
         ("provisioning", 0.2),
-        ("stopping the builder", 0.0),
-        ("publishing", 0.0),
-        ("publishing", 0.15),
+        ("publishing", 0.1),
         ("making instance web-image-check", 0.1),
-        ("verifying", 0.5),
+        ("verifying", 0.3),
     ],
 )
 def test_a_build_that_is_killed_is_cleaned_up_and_the_last_good_image_stays(

@@ -141,7 +141,7 @@ def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
 
 
 def test_old_versions_go_but_none_that_something_runs_from(stand: Stand) -> None:
-    first, *_ = [adopted(stand, version) for version in ("1.0", "1.1", "1.2", "1.3")]
+    first, *_ = (adopted(stand, version) for version in ("1.0", "1.1", "1.2", "1.3"))
     wheel(stand.links, "1.3")
     stand.in_use = {first.path}
     stand.bring_up_to_date()
