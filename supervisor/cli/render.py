@@ -346,7 +346,7 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
     for one in upgrades["subjects"]:
         installed, latest = one["installed"] or "none", one["latest"]
         if latest is None:
-            words = installed
+            words = f"{installed}; it is looked at, and upgraded by others"
         elif installed == latest:
             # What is wrong may be that nobody says whether it is so still.
             words = f"{installed} {'was' if one['error'] else 'is'} the latest"
