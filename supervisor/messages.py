@@ -178,10 +178,12 @@ class CheckUpgrades:
     Attributes:
         fresh_s: nothing is done where it was looked for within so many seconds.
         why: for the log.
+        ordered: by the operator, who has what is offered taken although it is older.
     """
 
     fresh_s: float = 0.0
     why: str = ""
+    ordered: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
-from email.parser import HeaderParser
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -29,6 +28,8 @@ _NAMED = re.compile(
 """A package's name with versions, as PEP 508 has it, without markers; no option of pip's."""
 _ADDRESS = re.compile(r"[!-~]+")
 _SCHEMES = frozenset({"https", "file", "git+https", "git+ssh", "git+file"})
+_FRAGMENT = frozenset({"egg", "sha256", "subdirectory"})
+"""What pip reads there; whatever else it is, pip and git pass it on and show it."""
 _UNQUOTED = re.compile(r"[!$%&()*+,./:;<=>?@A-Z\[\]^_`a-z{|}~0-9-]+")
 """What may stand in a file of netrc(5) without quotes, in all programs' ways to read it."""
 
@@ -99,15 +100,28 @@ class Release:
         name: of the package.
         version: its number.
         origin: the commit or hash, where it comes from an address; empty for a package index.
+        parts: what is installed besides, each as `NAME VERSION`: what it needs, and is run by.
     """
 
     name: str
     version: str
     origin: str = ""
+    parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Show it to people."""
         return f"{self.name} {self.version}" + (f" ({self.origin[:12]})" if self.origin else "")
+
+    def told_from(self, other: Release | None) -> str:
+        """Show it to people who know another one, from which only parts may differ."""
+        if other is None or str(self) != str(other):
+            return str(self)
+        new = [part for part in self.parts if part not in other.parts]
+        names = {part.partition(" ")[0] for part in self.parts}
+        former = [part.partition(" ")[0] for part in other.parts]
+        gone = [name for name in former if name not in names]
+        told = f" with {', '.join(new)}" if new else ""
+        return str(self) + told + (f" without {', '.join(gone)}" if gone else "")
 
 
 def source(requirement: str, index: str = "", links: str = "") -> PackageSource:
@@ -175,50 +189,37 @@ def has_credentials(text: str) -> bool:
     return re.search(r"://[^/@\s]*:[^/@\s]*@", text) is not None
 
 
-def planned(report: str) -> Release:
-    """Read what pip's dry run has reported: https://pip.pypa.io/en/stable/reference/installation-report.
+def release_of(report: str) -> Release:
+    """Read pip's report: https://pip.pypa.io/en/stable/reference/installation-report.
+
+    Args:
+        report: on what it has installed in an empty environment, or would install there.
 
     Raises:
-        ValueError: it does not tell of one package.
+        ValueError: it does not tell of one package that was asked for, besides what that is run by.
     """
     try:
-        installs = [one for one in json.loads(report)["install"] if one.get("requested")]
         found = [
-            Release(
-                one["metadata"]["name"],
-                one["metadata"]["version"],
-                _origin(one["download_info"]) if one.get("is_direct") else "",
-            )
-            for one in installs
+            (_release(item), bool(item.get("requested"))) for item in json.loads(report)["install"]
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("pip's report can't be read") from error
-    return _only(found)
+    asked_for = [one for one, requested in found if requested and one.name.lower() not in _TOOLS]
+    if len(asked_for) != 1:
+        raise ValueError(f"pip tells of {len(asked_for)} packages in the place of one")
+    parts = sorted(_part(one) for one, _ in found if one is not asked_for[0])
+    return replace(asked_for[0], parts=tuple(parts))
 
 
-def installed(distributions: list[tuple[str, str]]) -> Release:
-    """Say which of an environment's packages is the one that was asked for.
-
-    Args:
-        distributions: `METADATA` and `direct_url.json` (empty if there is none) of each that pip
-            was asked for by name or address, not only as a dependency.
-
-    Raises:
-        ValueError: none is, or several are.
-    """
-    found = []
-    for metadata, direct in distributions:
-        headers = HeaderParser().parsestr(metadata, headersonly=True)
-        origin = _origin(json.loads(direct)) if direct else ""
-        found.append(Release(headers["Name"] or "", headers["Version"] or "", origin))
-    return _only(found)
+def _release(item: dict[str, Any]) -> Release:
+    metadata = item["metadata"]
+    # Of an index, a file's hash does not tell it from another version.
+    origin = _origin(item["download_info"]) if item.get("is_direct") else ""
+    return Release(metadata["name"], metadata["version"], origin)
 
 
-def _only(found: list[Release]) -> Release:
-    candidates = [one for one in found if one.name.lower() not in _TOOLS]
-    if len(candidates) != 1:
-        raise ValueError(f"pip tells of {len(candidates)} packages in the place of one")
-    return candidates[0]
+def _part(release: Release) -> str:
+    return f"{release.name} {release.version}" + (f" ({release.origin})" if release.origin else "")
 
 
 def _origin(info: dict[str, Any]) -> str:
@@ -233,6 +234,16 @@ def _check_address(text: str) -> None:
     if not _ADDRESS.fullmatch(text):
         raise ValueError("an address must be printable ASCII without blanks")
     parts = urlsplit(text)
+    facts = [fact.partition("=")[0] for fact in parts.fragment.split("&") if fact]
+    if "?" in text or not _FRAGMENT.issuperset(facts):
+        raise ValueError(
+            "an address must have no query (?), and after # only egg, sha256 and subdirectory: it "
+            "is shown; credentials go before the host, as USER:PASSWORD@"
+        )
+    if not re.fullmatch(r"(?:.*@)?(?:\[[^\]]*\]|[^:]*)(?::[0-9]*)?", parts.netloc):
+        raise ValueError(
+            "an address must have a number as its port, if any, and no / in a password"
+        )
     is_key = parts.scheme == "git+ssh" and parts.password is None
     if "@" not in parts.netloc or is_key:
         return

@@ -14,7 +14,7 @@ from supervisor.parts import Settings
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
-from supervisor.upgrades.reboot import Reboot
+from supervisor.upgrades.reboot import Reboot, Running
 
 _EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset(
@@ -62,7 +62,7 @@ def status_report(
     problems = [*troubled, *_failed_runners(entries)]
     if settings.error:
         problems.append(f"configuration: the last change was refused: {settings.error}")
-    decision = _reboot(root, entries, draining_since)
+    decision = _reboot(root, entries, settings.config, draining_since)
     github = _details_of("tokens", root)
     problems += _credential_problems(github, now)
     former = _former_places(entries, github.pop("former_places", {}), settings.config)
@@ -109,27 +109,38 @@ def policy_report(root: TreeNode | None) -> dict[str, Any]:
 
 
 def upgrades_report(
-    root: TreeNode | None, entries: Iterable[Entry], draining_since: datetime | None
+    root: TreeNode | None,
+    entries: Iterable[Entry],
+    config: Config,
+    draining_since: datetime | None,
 ) -> dict[str, Any]:
     """Say of what is kept current what its actor has published; without one nothing is known.
 
     Args:
         root: the tree.
         entries: the runners, which a reboot would end.
+        config: in force.
         draining_since: when a drain began; None without one.
     """
     unknown = {"subjects": (), "warnings": (), "incarnation": ""}
     found = _published_by("upgrades", root, unknown)
-    decision = _reboot(root, list(entries), draining_since)
+    decision = _reboot(root, list(entries), config, draining_since)
     return {**found, "reboot": {"when": decision.when, "reason": decision.reason}}
 
 
 def _reboot(
-    root: TreeNode | None, entries: Sequence[Entry], draining_since: datetime | None
+    root: TreeNode | None,
+    entries: Sequence[Entry],
+    config: Config,
+    draining_since: datetime | None,
 ) -> Reboot:
-    busy = sum(entry.life.stage is Stage.BUSY for entry in entries)
-    needed = _details_of("upgrades", root).get("reboot_for", "")
-    return reboot.decide(needed, len(entries), busy, draining=draining_since is not None)
+    running = Running(
+        runners=len(entries),
+        busy=sum(entry.life.stage is Stage.BUSY for entry in entries),
+        building=bool(_details_of("image", root).get("building")),
+        held=draining_since is not None or not config.virtual_machines,
+    )
+    return reboot.decide(_details_of("upgrades", root).get("reboot_for", ""), running)
 
 
 def image_report(root: TreeNode | None) -> dict[str, Any]:

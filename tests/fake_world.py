@@ -66,6 +66,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
+from supervisor.upgrades.host import AppArmor
 from supervisor.upgrades.reboot import KernelSeen
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
@@ -387,6 +388,7 @@ class FakeHost:
     def __init__(self) -> None:
         self.there = KernelSeen("6.8.0-31-generic")
         self.has_kvm = True
+        self.has_apparmor: AppArmor = "on"
 
     def nft(self) -> str:
         return "1.0.9"
@@ -403,8 +405,8 @@ class FakeHost:
     def kvm(self) -> bool:
         return self.has_kvm
 
-    def apparmor(self) -> bool:
-        return True
+    def apparmor(self) -> AppArmor:
+        return self.has_apparmor
 
     def kernel(self) -> KernelSeen:
         return self.there

@@ -63,7 +63,15 @@ def app(environ, start_response):
 '''
 
 
-def wheel(directory: Path, version: str, top: str = "", request: str = "") -> Path:
+def wheel(
+    directory: Path,
+    version: str,
+    top: str = "",
+    request: str = "",
+    *,
+    start: str = "",
+    needs: str = "",
+) -> Path:
     """Build one.
 
     Args:
@@ -71,16 +79,32 @@ def wheel(directory: Path, version: str, top: str = "", request: str = "") -> Pa
         version: its number.
         top: lines of the module, run when it is imported.
         request: lines that are run for each request, before anything else.
+        start: a line that is run whenever a Python starts where it is installed.
+        needs: another package.
     """
     module = _MODULE.format(version=version, top=top, request=request)
     info = f"demo_policy-{version}.dist-info"
-    files = {
-        "demo_policy.py": module.encode(),
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {version}\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
-        b"Tag: py3-none-any\n",
-    }
+    files = {"demo_policy.py": module.encode(), **_metadata(info, NAME, version, needs)}
+    if start:
+        files["demo_policy.pth"] = start.encode()
     return _pack(directory / f"demo_policy-{version}-py3-none-any.whl", info, files)
+
+
+def part(directory: Path, version: str) -> Path:
+    """Build a wheel that others may need, by the name of `demo-part`."""
+    info = f"demo_part-{version}.dist-info"
+    files = {"demo_part.py": b"", **_metadata(info, "demo-part", version)}
+    return _pack(directory / f"demo_part-{version}-py3-none-any.whl", info, files)
+
+
+def _metadata(info: str, name: str, version: str, needs: str = "") -> dict[str, bytes]:
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {needs}"] if needs else []
+    wheel = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    return {
+        f"{info}/METADATA": "\n".join([*lines, ""]).encode(),
+        f"{info}/WHEEL": wheel.encode(),
+    }
 
 
 BROKEN = {

@@ -21,6 +21,7 @@ from supervisor.messages import (
 )
 from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
+from supervisor.upgrades.older import OlderOffer, follow
 from supervisor.waits import doubled
 from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress
@@ -58,6 +59,8 @@ class ApplicationUpgrade(Subject):
         self._asked_in_vain = 0
         self._failure = ""
         self._warned = ""
+        self._is_ordered = False
+        self._older: OlderOffer | None = None
         self._progress: Progress | None = None
         self._told: ApplicationChanged | None = None
 
@@ -87,6 +90,7 @@ class ApplicationUpgrade(Subject):
             self._attempts = self._attempts.again()
         elif self._unasked:
             return  # who refuses, or is away, is not asked at each job
+        self._is_ordered |= order.ordered
         logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
         self._schedule.order(order.fresh_s)
 
@@ -151,7 +155,12 @@ class ApplicationUpgrade(Subject):
     def _offered(self, offer: Application) -> None:
         self._unasked, self._asked_in_vain = None, 0
         self._offer, self._checked_at = offer, self._system.clock.now()
-        if self._current == offer:
+        in_use = self._current.version if self._current else ""
+        self._older = follow(
+            self._older, offer.version, in_use, self._now(), ordered=self._is_ordered
+        )
+        self._is_ordered = False
+        if self._current == offer or self._held:
             self._attempts, self._failure = Attempts(), ""
             self._end_look()
         elif self._attempts.may_try(offer.sha256, self._now()):
@@ -169,7 +178,7 @@ class ApplicationUpgrade(Subject):
 
     def _obtained(self, news: Obtained) -> None:
         self._attempts, self._failure = Attempts(), ""
-        self._current = news.application
+        self._current, self._older = news.application, None
         if not news.was_there:
             in_use = frozenset({news.application.sha256})
             work = partial(_prune, self._parts.applications, in_use)
@@ -241,7 +250,11 @@ class ApplicationUpgrade(Subject):
 
     @property
     def _error(self) -> str:
-        return self._unasked.reason if self._unasked else self._failure
+        return self._unasked.reason if self._unasked else self._failure or self._held
+
+    @property
+    def _held(self) -> str:
+        return self._older.held(self._now()) if self._older else ""
 
     @property
     def _is_outage(self) -> bool:

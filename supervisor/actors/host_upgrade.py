@@ -66,7 +66,8 @@ class HostUpgrade(Subject):
         if not found:
             return Standing(what=self.what, state="waiting", latest=None, looks=self.looks.done)
         needed = "; ".join(str(one) for one in found.findings if one.needed)
-        others = "; ".join(str(one) for one in found.findings if not one.needed)
+        # Of what can't be mended the log tells once, and the details.
+        others = "; ".join(str(one) for one in found.findings if one.mend and not one.needed)
         return Standing(
             what=self.what,
             state="failing" if needed else "ready",

@@ -1,12 +1,12 @@
 """How the daemon's answers look to people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from supervisor.guest.logs import one_line
@@ -30,6 +30,7 @@ _COLOURS = {
 }
 _GAP = 2
 _LEAST_WIDTH = 10
+_READABLE_WIDTH = 20
 
 
 def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
@@ -52,7 +53,7 @@ def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None)
             Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
             Text("  ").join(_remarks(node, now)),
         )
-    return _fitting(table, width)
+    return _fitting(table, width, spare=("KIND", "MAILBOX", "RESTARTS"), shorten=("ACTOR",))
 
 
 def _walk(
@@ -313,7 +314,7 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
             _stage(one["state"]),
             Text(one_line(_reason_of_upgrade(one)), "dim"),
         )
-    return _fitting(table, width)
+    return _fitting(table, width, shorten=("INSTALLED", "LATEST"))
 
 
 def draw_upgrades(console: Console, upgrades: Mapping[str, Any]) -> None:
@@ -345,7 +346,7 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
     for one in upgrades["subjects"]:
         installed, latest = one["installed"] or "none", one["latest"]
         if latest is None:
-            words = installed
+            words = f"{installed}; it is looked at, and upgraded by others"
         elif installed == latest:
             # What is wrong may be that nobody says whether it is so still.
             words = f"{installed} {'was' if one['error'] else 'is'} the latest"
@@ -424,14 +425,43 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _fitting(table: Table, width: int) -> Table:
-    """Let only the last column give way where the terminal is narrow."""
-    taken = 0
-    for column in table.columns[:-1]:
-        column.width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
-        taken += column.width + _GAP
-    table.columns[-1].max_width = max(_LEAST_WIDTH, width - taken - 1)
-    return table
+def _fitting(
+    table: Table, width: int, spare: Sequence[str] = (), shorten: Sequence[str] = ()
+) -> Table:
+    """Let the last column give way where the terminal is narrow, and others before it is gone.
+
+    Args:
+        table: in full.
+        width: of the terminal, in characters.
+        spare: headings of columns that are left out then, the first one first.
+        shorten: headings of columns that are cut then, the first one first.
+    """
+    columns = {str(column.header): column for column in table.columns}
+    widths = {heading: _width(column) for heading, column in columns.items()}
+    *others, last = columns
+    least = min(widths[last], _READABLE_WIDTH)
+
+    def lacking() -> int:
+        return sum(widths[heading] + _GAP for heading in others) + least + 1 - width
+
+    for heading in spare:
+        if lacking() > 0:
+            others.remove(heading)
+    for heading in shorten:
+        cut = max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
+        widths[heading] -= cut
+    left = width - sum(widths[heading] + _GAP for heading in others) - 1
+    fitting = _table(*others, last)
+    for column in fitting.columns[:-1]:
+        column.width = widths[str(column.header)]
+    fitting.columns[-1].max_width = max(_LEAST_WIDTH, left)
+    for cells in zip(*(columns[heading].cells for heading in (*others, last)), strict=True):
+        fitting.add_row(*cells)
+    return fitting
+
+
+def _width(column: Column) -> int:
+    return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
 def _stage(word: str) -> Text:

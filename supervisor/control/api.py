@@ -69,9 +69,9 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/upgrades")
     def get_upgrades() -> Response:
-        return jsonify(
-            to_jsonable_python(upgrades_report(tree(system), parts.roster.all(), parts.drain.since))
-        )
+        config, since = parts.settings.config, parts.drain.since
+        report = upgrades_report(tree(system), parts.roster.all(), config, since)
+        return jsonify(to_jsonable_python(report))
 
     @app.get("/v1/image")
     def get_image() -> Response:

@@ -44,7 +44,7 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
 
     @app.post("/v1/upgrades")
     def check_upgrades() -> Any:
-        order = CheckUpgrades(why="ordered on the control socket")
+        order = CheckUpgrades(why="ordered on the control socket", ordered=True)
         ordered = _ask(system, "upgrades", order)
         if ordered is None:
             return _being_restarted("actor of upgrades")

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from supervisor.gateways.private_file import read_whole, write_whole
-from supervisor.policy_package import Release, installed
+from supervisor.policy_package import Release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -43,7 +43,7 @@ class Environment:
 
     Attributes:
         path: its directory.
-        release: what is installed.
+        release: what is installed, with all that it is made of.
         requirement: what pip was asked for, without credentials.
     """
 
@@ -137,23 +137,6 @@ class PackageEnvironments:
         self.discard(path)
         raise EnvironmentFailed(f"can't make an environment with python -m venv: {fault}")
 
-    def release_in(self, path: Path) -> Release:
-        """Say what pip has installed there.
-
-        Raises:
-            EnvironmentFailed: that can't be told.
-        """
-        found = []
-        try:
-            for metadata in path.glob("lib/python*/site-packages/*.dist-info/METADATA"):
-                direct = metadata.with_name("direct_url.json")
-                if metadata.with_name("REQUESTED").exists():
-                    origin = direct.read_text(encoding="utf-8") if direct.exists() else ""
-                    found.append((metadata.read_text(encoding="utf-8", errors="replace"), origin))
-            return installed(found)
-        except (OSError, ValueError) as error:
-            raise EnvironmentFailed(f"can't tell what is installed: {error}") from error
-
     def adopt(self, path: Path, release: Release, requirement: str) -> Environment:
         """Note that an environment is good, and have it be the one in use, from one moment on.
 
@@ -237,7 +220,9 @@ class PackageEnvironments:
     def _read(self, path: Path) -> Environment | None:
         try:
             note = json.loads(read_whole(path / _NOTE))
-            environment = Environment(path, Release(**note["release"]), note["requirement"])
+            release = note["release"]
+            release = Release(**{**release, "parts": tuple(release["parts"])})  # JSON has no tuples
+            environment = Environment(path, release, note["requirement"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return environment if os.access(environment.python, os.X_OK) else None

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from supervisor.gateways.child_environment import clean
+from supervisor.upgrades.host import AppArmor
 from supervisor.upgrades.reboot import KernelSeen
 
 _LIMIT_S = 10.0
@@ -61,13 +62,13 @@ class HostPackages:
         """Tell whether there is KVM."""
         return (self._root / "dev/kvm").exists()
 
-    def apparmor(self) -> bool:
-        """Tell whether the kernel has AppArmor switched on."""
+    def apparmor(self) -> AppArmor:
+        """Say what the kernel has of AppArmor: aa_is_enabled(2) reads it there, too."""
         try:
             enabled = (self._root / "sys/module/apparmor/parameters/enabled").read_text("ascii")
         except OSError:
-            return False
-        return enabled.strip() == "Y"
+            return "none"
+        return "on" if enabled.strip() == "Y" else "off"
 
     def kernel(self) -> KernelSeen:
         """Say what there is of kernels, and whether this host wants a reboot."""

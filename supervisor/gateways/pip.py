@@ -1,7 +1,11 @@
 """pip, run for an environment: within limits of time and output, and told its secrets by files.
 
-It is the daemon's own, and works in others' environments (`--python`): these have none, which takes
-seconds to put there. https://pip.pypa.io/en/stable/topics/python-option
+It is the daemon's own, and installs into others' environments (`--python`): these have none, which
+takes seconds to put there. https://pip.pypa.io/en/stable/topics/python-option
+
+A Python runs what lies in its environment when it starts (`.pth` files, also with `-I`), and so
+would a package run as the daemon's user. So pip works in an environment only while that is empty.
+https://docs.python.org/3/library/site.html
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,16 +24,13 @@ from typing import TYPE_CHECKING
 
 from supervisor.gateways.github_connection import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
-from supervisor.policy_package import GUNICORN
+from supervisor.policy_package import GUNICORN, release_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from supervisor.policy_package import PackageSource
+    from supervisor.policy_package import PackageSource, Release
     from supervisor.proxies import Proxies
 
-_INSTALL_LIMIT_S = 900.0
-_DRY_RUN_LIMIT_S = 180.0
+_LIMIT_S = 900.0
 _MOST_OUTPUT = 32 << 20
 _KEPT_LINES = 200
 _LONGEST_REASON = 400
@@ -58,44 +59,44 @@ class Pip:
     temporary: Path
     interpreter: Path = Path(sys.executable)
 
-    def install(self, python: Path) -> None:
-        """Install it, with all that it needs, in the environment of this Python.
+    def install(self, python: Path) -> Release:
+        """Install it, with all that it needs, in the environment of this Python, which is empty.
+
+        Returns:
+            What was installed.
 
         Raises:
             PipFailed: it could not be installed; the environment is of no use.
             OSError: files for it can't be written.
         """
-        with self._home(GUNICORN) as home:
-            self._run(home, python, ("install",), _INSTALL_LIMIT_S)
+        return self._run(f"--python={python}", "install")
 
-    def planned(self, python: Path) -> str:
-        """Give pip's report on what it would install now, if nothing were there; nothing is.
+    def planned(self) -> Release:
+        """Say what would be installed now in an environment that is empty; nothing is.
 
         Raises:
             PipFailed: it does not say.
             OSError: files for it can't be written.
         """
-        with self._home() as home:
-            report = home / "report.json"
-            options = ("--dry-run", "--no-deps", "--ignore-installed", f"--report={report}")
-            self._run(home, python, ("install", *options), _DRY_RUN_LIMIT_S)
-            return report.read_text(encoding="utf-8")
+        return self._run("install", "--dry-run", "--ignore-installed")
 
-    @contextmanager
-    def _home(self, *more: str) -> Iterator[Path]:
-        """Give a directory for one run, in which it finds what it is told."""
+    def _run(self, *command: str) -> Release:
         with TemporaryDirectory(prefix="pip-", dir=self.temporary) as name:
             home = Path(name)
             write_whole(home / ".netrc", self.source.netrc())
-            write_whole(home / "requirements.txt", self.source.requirements(*more))
-            yield home
+            write_whole(home / "requirements.txt", self.source.requirements(GUNICORN))
+            report = home / "report.json"
+            self._run_in(home, (*command, f"--report={report}"))
+            try:
+                return release_of(report.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise PipFailed(str(error)) from error
 
-    def _run(self, home: Path, python: Path, command: tuple[str, ...], limit_s: float) -> None:
+    def _run_in(self, home: Path, command: tuple[str, ...]) -> None:
         whole = (
-            *(str(self.interpreter), "-I", "-m", "pip", f"--python={python}", "--no-input"),
-            *("--disable-pip-version-check", "--no-cache-dir", "--no-color", "--timeout=15"),
-            *("--retries=2", *command, "--progress-bar=off"),
-            f"--requirement={home / 'requirements.txt'}",
+            *(str(self.interpreter), "-I", "-m", "pip", "--no-input", "--no-color"),
+            *("--disable-pip-version-check", "--no-cache-dir", "--timeout=15", "--retries=2"),
+            *(*command, "--progress-bar=off", f"--requirement={home / 'requirements.txt'}"),
         )
         try:
             process = subprocess.Popen(
@@ -110,7 +111,7 @@ class Pip:
             )
         except OSError as error:
             raise PipFailed(f"can't start pip: {self.interpreter}: {error.strerror}") from error
-        fault, lines = _follow(process, limit_s)
+        fault, lines = _follow(process, _LIMIT_S)
         if fault or process.returncode:
             raise PipFailed(self._without_secrets(fault or _reason(lines)))
 
@@ -168,6 +169,16 @@ def _follow(process: subprocess.Popen[bytes], limit_s: float) -> tuple[str, list
 def _reason(lines: list[str]) -> str:
     """Find what says best why pip has failed."""
     told = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines]
+    # Of what it has run it says only that it failed, after that one's own words.
+    failed = [
+        line.removeprefix("\N{MULTIPLICATION SIGN} ")
+        for line in told
+        if line[:1] == "\N{MULTIPLICATION SIGN}"
+    ]
     errors = [line for line in told if line.lower().startswith("error:")]
-    reason = next(iter(errors or list(filter(None, reversed(told)))), "it says nothing")
+    errors = [line for line in errors if not line.endswith("subprocess-exited-with-error")]
+    if any(line.startswith("git ") for line in failed):
+        errors[:0] = [line for line in told if line.startswith("fatal:")]
+    spoken = list(filter(None, reversed(told)))
+    reason = next(iter(errors or failed or spoken), "it says nothing")
     return f"pip: {reason[:_LONGEST_REASON]}"

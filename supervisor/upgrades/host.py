@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
+AppArmor = Literal["on", "off", "none"]
 _LXD = (5, 0)
 _NFT = (1, 0, 2)
 """The first that Ubuntu 22.04 has; before, sets lose elements that are replaced in one go."""
@@ -30,7 +32,7 @@ class HostSeen:
         gunicorn: its version; empty if there is none.
         packages: the names of Debian's packages that are installed; None on a host without dpkg.
         kvm: there is /dev/kvm.
-        apparmor: the kernel has it switched on.
+        apparmor: the kernel has it switched on, or off, or has it not.
     """
 
     lxd: str = ""
@@ -41,7 +43,7 @@ class HostSeen:
     gunicorn: str = ""
     packages: frozenset[str] | None = None
     kvm: bool = False
-    apparmor: bool = False
+    apparmor: AppArmor = "none"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Finding:
 
     Attributes:
         what: is wrong, in one sentence without an end.
-        mend: the command that mends it, or what else does.
+        mend: the command that mends it, or what else does; empty where this host can't be mended:
+            that is said once.
         needed: no runner can be made without it; or else it is only good to have.
     """
 
@@ -60,7 +63,7 @@ class Finding:
 
     def __str__(self) -> str:
         """Show it to people."""
-        return f"{self.what}: {self.mend}"
+        return f"{self.what}: {self.mend}" if self.mend else self.what
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,7 @@ def judge(seen: HostSeen, wanted: Wanted) -> tuple[Finding, ...]:
         found += _nftables(seen)
     if wanted.virtual_machines:
         found += _virtual_machines(seen)
-    if not seen.apparmor:
-        found.append(
-            Finding(
-                "AppArmor, which confines instances, is not switched on",
-                "apt-get install apparmor && systemctl start apparmor",
-                needed=False,
-            )
-        )
+    found += _apparmor(seen)
     return tuple(found)
 
 
@@ -146,6 +142,15 @@ def _virtual_machines(seen: HostSeen) -> Iterator[Finding]:
                     f"apt-get install {name}",
                     needed=False,
                 )
+
+
+def _apparmor(seen: HostSeen) -> Iterator[Finding]:
+    if seen.apparmor == "off":
+        # No service switches it on: https://docs.kernel.org/admin-guide/LSM/apparmor.html
+        boot = "boot the kernel with apparmor=1 security=apparmor"
+        yield Finding("AppArmor, which confines instances, is switched off", boot, needed=False)
+    elif seen.apparmor == "none":
+        yield Finding("the kernel has no AppArmor, which would confine instances", "", needed=False)
 
 
 def _number(version: str) -> tuple[int, ...]:

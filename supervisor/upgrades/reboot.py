@@ -60,22 +60,45 @@ def newest_of_its_flavour(seen: KernelSeen) -> str:
     return max(candidates, key=_number, default="")
 
 
-def decide(needed: str, there: int, busy: int, *, draining: bool) -> Reboot:
+@dataclass(frozen=True)
+class Running:
+    """What a reboot would end.
+
+    Attributes:
+        runners: how many there are.
+        busy: how many of them run a job.
+        building: an image is being built.
+        held: no runner is made, as a drain was ordered or none is wanted.
+    """
+
+    runners: int
+    busy: int
+    building: bool
+    held: bool
+
+
+def decide(needed: str, running: Running) -> Reboot:
     """Decide when to reboot.
 
     Args:
         needed: what for; empty if it is not.
-        there: how many runners there are.
-        busy: how many of them run a job.
-        draining: no more are made.
+        running: what it would end. Where nothing is held, the next runner may begin a job before
+            the host goes down, although none is there now.
     """
     if not needed:
         return Reboot("no", "no reboot is needed")
-    if not there:
+    if not running.held:
+        how = "after `supervisor-cli drain --wait`"
+    elif running.runners:
+        how = "as soon as the drain has ended"
+    elif running.building:
+        how = "as soon as the image is built"
+    else:
         return Reboot("now", f"a reboot is needed, and no runner is there: {needed}")
-    runners = f"{there} runner{'' if there == 1 else 's'}, {busy} at work"
-    how = "as soon as the drain has ended" if draining else "after `supervisor-cli drain --wait`"
-    return Reboot("after-drain", f"a reboot is needed {how} ({runners}): {needed}")
+    count = running.runners
+    there = f"{count} runner{'' if count == 1 else 's'}, {running.busy} at work"
+    there += ", an image is being built" if running.building else ""
+    return Reboot("after-drain", f"a reboot is needed {how} ({there}): {needed}")
 
 
 def _flavour(release: str) -> str:

@@ -21,7 +21,7 @@ from supervisor.gateways.environments import (
 )
 from supervisor.gateways.pip import Pip, PipFailed
 from supervisor.messages import PolicyPackageFailed
-from supervisor.policy_package import PackageSource, Release, planned
+from supervisor.policy_package import PackageSource
 from supervisor.work.package_trial import Tried, try_out
 
 
@@ -103,12 +103,12 @@ class PackageWork:
         if current:
             self.note(Step.ASKS, source.requirement)
             try:
-                release = planned(pip.planned(current.python))
-            except (PipFailed, ValueError) as error:
+                release = pip.planned()
+            except PipFailed as error:
                 return PackageNotReady(f"the latest version is not known: {error}")
             if release == current.release:
                 return PackageReady(current)
-            latest = str(release)
+            latest = release.told_from(current.release)
         # Without one in use there is nothing to compare with: what is there is installed.
         version = latest or source.requirement
         if not self.may_try(version):
@@ -126,8 +126,7 @@ class PackageWork:
         path = self.environments.make()
         try:
             self.note(Step.INSTALLS, source.requirement)
-            pip.install(path / "bin" / "python")
-            release = self.environments.release_in(path)
+            release = pip.install(path / "bin" / "python")
             self.note(Step.TRIES, str(release))
             # It may not go with what it is run by, and pip take the one before in its stead.
             is_same = current is not None and current.release == release
@@ -167,7 +166,7 @@ class FellBack:
         reason: how it has failed.
     """
 
-    failed: Release
+    failed: str
     environment: Environment
     reason: str
 
@@ -200,7 +199,8 @@ def fall_back(
     except (ConfigError, OSError) as error:
         logger.error("can't go back to {}: {}", before.release, error)
         return None
-    return FellBack(current.release, before, failure.reason)
+    failed = current.release.told_from(before.release)
+    return FellBack(failed, before, failure.reason)
 
 
 def _is_well(environments: PackageEnvironments, config: Config, one: Environment) -> bool:

@@ -691,6 +691,21 @@ def test_the_size_of_a_log_is_told_in_bytes(size: str, in_bytes: int) -> None:
 
 
 PACKAGE = {"mode": "package", "package": "one"}
+
+
+@pytest.mark.parametrize("key", ["package", "package-index"])
+def test_a_file_with_a_login_for_a_package_is_closed_to_others(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "config.yaml"
+    login = f"https://me:{SECRET}@files.example/x.whl"
+    keys = {"name": "fleet", "path": "acme", "token-file": "/token"}
+    text = yaml.safe_dump({**keys, "policy": {**PACKAGE, key: login}})
+    with pytest.raises(ConfigError) as caught:
+        load(written(path, text, 0o644))
+    assert str(caught.value).startswith(f"{path}: policy.{key}: the file is open to others")
+    assert SECRET not in str(caught.value)
+    assert load(written(path, text, 0o600)).policy.package_source.secrets() == (SECRET,)
+
+
 EXTERNAL = {"mode": "external", "url": "https://policy.example", "token": "s"}
 
 
@@ -714,6 +729,14 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
         ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, such as"),
         ({**PACKAGE, "package": "http://a.example/x.whl"}, "policy.package: an address must begin"),
         ({**PACKAGE, "package": f"https://{SECRET}@a.example/x"}, "policy.package: credentials in"),
+        (
+            {**PACKAGE, "package": f"https://a.example/x?{SECRET}"},
+            "policy.package: an address must",
+        ),
+        (
+            {**PACKAGE, "package-index": f"https://a.example/x?{SECRET}"},
+            "policy.package-index: an address must have no query",
+        ),
         (
             {**PACKAGE, "package-index": "http://a.example"},
             "policy.package-index: must be an https",

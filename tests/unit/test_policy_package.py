@@ -16,8 +16,7 @@ from supervisor.policy_package import (
     check_index,
     check_requirement,
     has_credentials,
-    installed,
-    planned,
+    release_of,
     source,
 )
 
@@ -134,26 +133,66 @@ def item(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
 
 def test_pips_report_tells_the_release() -> None:
     archive = {"archive_info": {"hashes": {"sha256": "abc"}}}
-    assert planned(report(item("demo"))) == Release("demo", "1.0")
-    assert planned(report(item("demo"), item("gunicorn"))) == Release("demo", "1.0")
-    assert planned(report(item("demo"), item("dep", requested=False))) == Release("demo", "1.0")
+    assert release_of(report(item("demo"))) == Release("demo", "1.0")
+    gunicorn, part = item("gunicorn", "25.1"), item("part", "2", requested=False)
+    made_of = ("gunicorn 25.1", "part 2")
+    assert release_of(report(part, item("demo"), gunicorn)) == Release("demo", "1.0", "", made_of)
     commit = item("demo", is_direct=True, download_info={"vcs_info": {"commit_id": "c" * 40}})
-    assert planned(report(commit)) == Release("demo", "1.0", "c" * 40)
-    assert str(planned(report(commit))) == f"demo 1.0 ({'c' * 12})"
+    assert release_of(report(commit)) == Release("demo", "1.0", "c" * 40)
+    assert str(release_of(report(commit))) == f"demo 1.0 ({'c' * 12})"
+    of_a_commit = item("part", requested=False, is_direct=True)
+    of_a_commit["download_info"] = {"vcs_info": {"commit_id": "c" * 40}}
+    assert release_of(report(item("demo"), of_a_commit)).parts == (f"part 1.0 ({'c' * 40})",)
+    hashed = {"archive_info": {"hash": "sha256=abc"}}
+    assert release_of(report(item("demo", is_direct=True, download_info=hashed))).origin == "abc"
     # Of an index, a file's hash does not tell it from another version.
-    assert planned(report(item("demo", download_info=archive))) == Release("demo", "1.0")
+    assert release_of(report(item("demo", download_info=archive))) == Release("demo", "1.0")
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "no JSON", report(), report(item("a"), item("b"))])
 def test_a_report_that_tells_of_no_one_package_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        planned(text)
+        release_of(text)
 
 
-def test_what_was_installed_is_told_as_what_was_planned() -> None:
-    metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\nText: no header\n"
-    direct = json.dumps({"url": "https://x", "archive_info": {"hash": "sha256=abc"}})
-    assert installed([(metadata, ""), ("Name: pip\nVersion: 23\n", "")]) == Release("demo", "1.0")
-    assert installed([(metadata, direct)]) == Release("demo", "1.0", "abc")
-    with pytest.raises(ValueError, match="0 packages in the place of one"):
-        installed([])
+def test_a_release_whose_parts_alone_are_others_is_told_by_them() -> None:
+    one = Release("demo", "1.0", parts=("gunicorn 25", "old 1", "part 1"))
+    assert one.told_from(None) == "demo 1.0"
+    assert one.told_from(Release("demo", "0.9", parts=("part 2",))) == "demo 1.0"
+    assert Release("demo", "1.0", parts=("gunicorn 25", "new 1", "old 1", "part 2")).told_from(
+        one
+    ) == ("demo 1.0 with new 1, part 2")
+    assert Release("demo", "1.0", parts=("gunicorn 25", "part 1")).told_from(one) == (
+        "demo 1.0 without old"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://files.example/demo.whl?token=SECRET", "no query"),
+        ("git+https://files.example/demo?private_token=SECRET", "no query"),
+        ("demo @ https://files.example/demo.whl#egg=demo?x", "no query"),
+        ("https://files.example/demo.whl#token=SECRET", "only egg, sha256 and subdirectory"),
+        ("https://files.example/demo.whl#SECRET", "only egg, sha256 and subdirectory"),
+        ("https://me:SECRET/word@files.example/demo.whl", "no / in a password"),
+    ],
+)
+def test_what_would_be_shown_of_an_address_holds_no_secret(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
+        check_requirement(text)
+    assert said in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_index_has_no_query() -> None:
+    for text in ("https://pypi.example/simple?token=x", "https://pypi.example/simple#token"):
+        with pytest.raises(ValueError, match="no query"):
+            check_index(text)
+
+
+def test_what_pip_reads_of_a_fragment_is_taken() -> None:
+    text = "git+https://git.example/demo@v1#egg=demo&subdirectory=service"
+    assert check_requirement(text) == text
+    assert check_requirement("https://h.example/demo.whl#sha256=00ff")
+    assert check_requirement("https://[2001:db8::1]:8443/demo.whl")

@@ -197,14 +197,16 @@ def test_a_policy_service_that_nobody_looks_after_counts_as_unhealthy(
 
 def test_the_standing_of_what_is_kept_current_is_what_its_actor_says() -> None:
     told = {"subjects": ("one",), "warnings": (), "incarnation": "a"}
-    shown = upgrades_report(root(node("upgrades", reason="2.300.0", details=told)), (), None)
+    shown = upgrades_report(
+        root(node("upgrades", reason="2.300.0", details=told)), (), CONFIG, None
+    )
     no_reboot = {"reboot": {"when": "no", "reason": "no reboot is needed"}}
     assert shown == {"state": "ready", "reason": "2.300.0", **told, **no_reboot}
 
 
 def test_nothing_is_known_of_upgrades_that_nobody_looks_after() -> None:
     down = root(node("upgrades", "down", alive=False, details={"subjects": ("one",)}))
-    assert upgrades_report(down, (), None)["subjects"] == ()
+    assert upgrades_report(down, (), CONFIG, None)["subjects"] == ()
 
 
 def test_that_an_older_version_is_in_use_is_a_warning() -> None:

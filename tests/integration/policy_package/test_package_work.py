@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from package_stand import Stand
-from policy_packages import BROKEN, NAME, commit, repository, serving_index, tools, wheel
+from policy_packages import BROKEN, NAME, commit, part, repository, serving_index, tools, wheel
 
 from supervisor.gateways.environments import Environment
 from supervisor.messages import PolicyPackageFailed
 from supervisor.policy_package import Release
+from supervisor.work import package as package_work
 from supervisor.work import package_trial
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back
+from supervisor.work.package_trial import Tried
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -47,7 +50,8 @@ def broken(serving: Stand) -> Iterator[Callable[[str], Stand]]:
 def adopted(stand: Stand, version: str) -> Environment:
     """Note an environment as good, as if pip had installed a version in it."""
     path = stand.environments.make()
-    return stand.environments.adopt(path, Release(NAME, version), NAME)
+    release = Release(NAME, version, parts=(f"gunicorn {metadata.version('gunicorn')}",))
+    return stand.environments.adopt(path, release, NAME)
 
 
 def installed(stand: Stand, version: str = "1.0", **broken: str) -> PackageReady:
@@ -131,7 +135,7 @@ def test_what_fails_in_use_gives_its_place_back(stand: Stand) -> None:
     first, second = (adopted(stand, version) for version in ("1.0", "1.1"))
     assert fall_back(stand.environments, stand.config(), ill(first)) is None  # it is not in use
     found = fall_back(stand.environments, stand.config(), ill(second))
-    assert found == FellBack(second.release, first, "ill")
+    assert found == FellBack(f"{NAME} 1.1", first, "ill")
     assert stand.version == f"{NAME} 1.0"
     assert fall_back(stand.environments, stand.config(), ill(first)) is None
 
@@ -185,6 +189,57 @@ def test_a_repository_gives_its_latest_commit(stand: Stand, tmp_path: Path) -> N
     second = stand.bring_up_to_date(package=address)
     assert isinstance(second, PackageReady), second
     assert second.environment.release.origin != first.environment.release.origin
+
+
+def test_nothing_of_a_package_runs_while_a_newer_one_is_looked_for(
+    stand: Stand, tmp_path: Path
+) -> None:
+    """What a wheel has run whenever a Python starts would run as the daemon's user."""
+    ran = tmp_path / "ran"
+    wheel(stand.links, "1.0", start=f"import pathlib; pathlib.Path({str(ran)!r}).touch()")
+    found = stand.bring_up_to_date()
+    assert isinstance(found, PackageReady), found
+    assert ran.exists()  # when it was tried, by whom it is to run as
+    ran.unlink()
+    assert stand.bring_up_to_date() == PackageReady(found.environment)
+    assert not ran.exists()
+
+
+def test_nothing_of_a_package_runs_while_it_is_installed(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    wheel(stand.links, "1.0", start=f"import pathlib; pathlib.Path({str(ran)!r}).touch()")
+    monkeypatch.setattr(package_work, "try_out", lambda *_: Tried())
+    found = stand.bring_up_to_date()
+    assert isinstance(found, PackageReady), found
+    assert not ran.exists()
+
+
+def test_what_it_needs_is_kept_current_too(stand: Stand) -> None:
+    part(stand.links, "1.0")
+    wheel(stand.links, "1.0", needs="demo-part")
+    first = stand.bring_up_to_date()
+    assert isinstance(first, PackageReady), first
+    part(stand.links, "1.1")
+    stand.refused = {f"{NAME} 1.0 with demo-part 1.1"}
+    refused = stand.bring_up_to_date()
+    assert isinstance(refused, PackageNotReady)
+    assert (refused.version, refused.tried) == (f"{NAME} 1.0 with demo-part 1.1", False)
+    stand.refused = set()
+    second = stand.bring_up_to_date()
+    assert isinstance(second, PackageReady), second
+    assert "demo-part 1.1" in second.environment.release.parts
+    assert stand.bring_up_to_date() == PackageReady(second.environment)
+    back = fall_back(stand.environments, stand.config(), ill(second.environment))
+    assert back
+    assert back.failed == f"{NAME} 1.0 with demo-part 1.1"
+
+
+def test_a_repository_that_can_not_be_had_is_said_in_gits_words(stand: Stand) -> None:
+    found = stand.bring_up_to_date(package="git+https://127.0.0.1:1/x")
+    assert isinstance(found, PackageNotReady)
+    assert found.reason.startswith("pip: fatal: unable to access 'https://127.0.0.1:1/x/'")
 
 
 def test_a_disk_that_can_not_be_written_is_said(stand: Stand) -> None:

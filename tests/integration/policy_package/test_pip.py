@@ -18,13 +18,15 @@ SOURCE = source(
 )
 PROXIES = Proxies(https=Proxy("http://him:word-of-proxy@proxy.example:3128"), exceptions=("a", "b"))
 Run = Callable[[str], None]
+_REPORT = """echo '{"install": [{"requested": true, "is_direct": false, "download_info": {},
+"metadata": {"name": "demo", "version": "1.0"}}]}' >report.json"""
 
 
 @pytest.fixture
 def install(tmp_path: Path) -> Run:
     def run(script: str) -> None:
         python = tmp_path / "python"
-        python.write_text(f"#!/bin/bash\nout={tmp_path}\n{script}\n")
+        python.write_text(f"#!/bin/bash\nout={tmp_path}\n{_REPORT}\n{script}\n")
         python.chmod(0o755)
         (tmp_path / "temporary").mkdir(mode=0o700, exist_ok=True)
         Pip(SOURCE, PROXIES, tmp_path / "temporary", python).install(Path("/environment/python"))
@@ -83,10 +85,31 @@ def test_the_reason_is_its_first_error_on_one_line_without_secrets(install: Run)
     assert len(failure(install, "echo ERROR: $(head -c 9000 /dev/zero | tr '\\0' x); exit 1")) < 500
 
 
+@pytest.mark.parametrize(
+    ("said", "failed", "reason"),
+    [
+        ("fatal: no such repository", "git clone", "fatal: no such repository"),
+        ("error: pathspec v9 is unknown", "git checkout", "error: pathspec v9 is unknown"),
+        ("fatal: not a repository", "Getting wheels", "Getting wheels did not run"),
+    ],
+)
+def test_what_it_has_run_is_named_by_that_ones_own_words(
+    install: Run, said: str, failed: str, reason: str
+) -> None:
+    lines = (said, "error: subprocess-exited-with-error", "", f"  \\u00d7 {failed} did not run")
+    words = "".join(f"printf '{line}\\n'; " for line in lines)
+    assert failure(install, f"export LC_ALL=C.UTF-8; {words} exit 1") == f"pip: {reason}"
+
+
+def test_a_report_that_can_not_be_read_is_said(install: Run) -> None:
+    assert failure(install, "echo nonsense >report.json").startswith("Expecting value")
+    assert failure(install, "echo {} >report.json") == "pip's report can't be read"
+
+
 def test_it_has_so_much_time_and_what_it_has_started_ends_with_it(
     install: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_INSTALL_LIMIT_S", 1.0)
+    monkeypatch.setattr(gateway, "_LIMIT_S", 1.0)
     said = failure(install, "sleep 600 & echo $! >$out/child; wait")
     assert said == "pip was not done within 1 s"
     child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"

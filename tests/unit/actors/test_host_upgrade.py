@@ -76,13 +76,27 @@ def test_it_is_looked_at_each_hour_and_on_order_and_not_at_each_job(make_world: 
     eventually(lambda: standing(world).looks == 3)
 
 
+def test_what_can_not_be_mended_is_said_once_and_is_no_warning(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.host.has_apparmor = "none"
+    start(world)
+    assert world.details("upgrades")["warnings"] == ()
+    (finding,) = standing(world).details["findings"]
+    assert "no AppArmor" in finding["what"]
+
+
 def test_a_reboot_is_offered_and_warned_of(make_world: MakeWorld) -> None:
     world = make_world()
     world.host.there = KernelSeen("6.8.0-31-generic", ("6.8.0-40-generic",))
     start(world)
     eventually(lambda: world.details("upgrades")["reboot_for"])
-    report = upgrades_report(tree(world.system), world.parts.roster.all(), None)
-    assert report["reboot"]["when"] == "now"
+    config, now = world.parts.settings.config, world.clock.now()
+    seen = (tree(world.system), world.parts.roster.all())
+    assert upgrades_report(*seen, config, now)["reboot"]["when"] == "now"
+    none_wanted = config.model_copy(update={"virtual_machines": 0})
+    assert upgrades_report(*seen, none_wanted, None)["reboot"]["when"] == "now"
+    report = upgrades_report(*seen, config, None)
+    assert report["reboot"]["when"] == "after-drain"
     status = status_report(
         tree(world.system), world.parts.roster.all(), world.parts.settings, world.clock.now()
     )

@@ -72,7 +72,7 @@ class Play:
     ) -> FellBack | None:
         self.fallen.append(failure)
         is_current = failure.environment == str(TWO.path)
-        return FellBack(TWO.release, ONE, failure.reason) if is_current else None
+        return FellBack(str(TWO.release), ONE, failure.reason) if is_current else None
 
     def start(self) -> None:
         system = self.world.system

@@ -346,6 +346,30 @@ def test_looks_at_jobs_do_not_repeat_a_download_that_has_just_failed(
     assert disk.obtained == [NEWER, NEWER]
 
 
+def test_an_older_one_that_is_offered_is_not_taken_unless_it_is_ordered(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = NEWER
+    play = Play(make_world())
+    eventually(lambda: play.subject().looks == 1)
+    play.taken(CheckUpgrades(why="the configuration has changed"))
+    eventually(lambda: play.subject().looks == 2)
+    assert disk.obtained == []
+    assert (play.subject().state, play.subject().installed) == ("ready", NEWER.version)
+    assert "2.300.0 is offered, which is older than 2.301.0" in play.subject().warning
+    play.tell(CheckUpgrades(ordered=True))
+    eventually(lambda: play.subject().installed == APPLICATION.version)
+    assert play.subject().warning == ""
+
+
+def test_an_older_one_that_is_offered_for_a_day_is_taken(make_world: MakeWorld, disk: Disk) -> None:
+    disk.verified = NEWER
+    play = Play(make_world())
+    eventually(lambda: play.subject().looks == 1)
+    play.world.clock.advance(86400)
+    eventually(lambda: play.subject().installed == APPLICATION.version)
+
+
 @pytest.mark.parametrize("order", [CheckUpgrades(), ConfigChanged])
 def test_an_order_and_other_settings_have_a_failed_download_tried_at_once(
     make_world: MakeWorld, disk: Disk, order: Any

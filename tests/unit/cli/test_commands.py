@@ -522,7 +522,7 @@ def test_what_has_no_latest_and_what_may_not_be_it_any_more_are_said_as_such(ser
             "runner application: 2.300.0 was the latest, as of 2020-01-01 00:00 UTC: "
             "GitHub can't be reached"
         ),
-        "host: LXD 5.21, as of 2020-01-01 00:00 UTC",
+        "host: LXD 5.21; it is looked at, and upgraded by others, as of 2020-01-01 00:00 UTC",
     ]
     assert call("upgrades", "--socket", socket).stdout.splitlines()[2].split()[3] == "-"
 

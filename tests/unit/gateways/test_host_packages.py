@@ -81,12 +81,12 @@ def test_how_lxd_is_installed_is_known(root: Root) -> None:
 
 
 def test_kvm_and_apparmor_are_looked_for(root: Root) -> None:
-    assert (root.host.kvm(), root.host.apparmor()) == (False, False)
+    assert (root.host.kvm(), root.host.apparmor()) == (False, "none")
     root.file("dev/kvm")
     root.file("sys/module/apparmor/parameters/enabled", "N\n")
-    assert (root.host.kvm(), root.host.apparmor()) == (True, False)
+    assert (root.host.kvm(), root.host.apparmor()) == (True, "off")
     root.file("sys/module/apparmor/parameters/enabled", "Y\n")
-    assert root.host.apparmor()
+    assert root.host.apparmor() == "on"
 
 
 def test_kernels_and_the_wish_for_a_reboot_are_found(root: Root) -> None:

@@ -23,7 +23,7 @@ SOUND = HostSeen(
     gunicorn="25.1",
     packages=frozenset(FOR_VIRTUAL_MACHINES),
     kvm=True,
-    apparmor=True,
+    apparmor="on",
 )
 MACHINES = Wanted(virtual_machines=True, nftables=True)
 CONTAINERS = Wanted(virtual_machines=False, nftables=True)
@@ -54,7 +54,7 @@ def test_a_sound_host_lacks_nothing() -> None:
         ({"gunicorn": ""}, "gunicorn is not installed: ", True),
         ({"kvm": False}, "there is no /dev/kvm, without which no virtual machine runs: ", True),
         ({"runs_virtual_machines": False}, "LXD can run no virtual machines although", True),
-        ({"apparmor": False}, "AppArmor, which confines instances, is not switched on: ", False),
+        ({"apparmor": "off"}, "AppArmor, which confines instances, is switched off: boot", False),
         ({"packages": frozenset(list(FOR_VIRTUAL_MACHINES)[1:])}, "cpu-checker, which says", False),
     ],
 )
@@ -73,6 +73,12 @@ def test_containers_need_neither_kvm_nor_its_packages() -> None:
 
 def test_a_host_without_dpkg_is_not_asked_for_its_packages() -> None:
     assert judge(replace(SOUND, packages=None), MACHINES) == ()
+
+
+def test_a_kernel_without_apparmor_is_said_without_a_command_that_can_not_mend_it() -> None:
+    (finding,) = judge(replace(SOUND, apparmor="none"), CONTAINERS)
+    assert str(finding) == "the kernel has no AppArmor, which would confine instances"
+    assert not finding.needed
 
 
 def test_an_external_firewall_needs_no_nftables() -> None:

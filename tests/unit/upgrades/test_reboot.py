@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.upgrades.reboot import KernelSeen, decide, needed_for
+from supervisor.upgrades.reboot import KernelSeen, Running, decide, needed_for
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,31 @@ def test_packages_may_need_one_too() -> None:
     assert needed_for(KernelSeen("5.15.0-91-generic", required=True)) == "the host asks for it"
 
 
+def running(runners: int = 0, busy: int = 0, *, building: bool = False, held: bool) -> Running:
+    return Running(runners, busy, building, held)
+
+
 def test_a_reboot_ends_no_job() -> None:
-    assert decide("", 3, 3, draining=True).when == "no"
-    assert decide("x", 0, 0, draining=False).when == "now"
-    assert decide("x", 0, 0, draining=True).when == "now"
-    waiting = decide("a kernel", 3, 2, draining=False)
+    assert decide("", running(3, 3, held=True)).when == "no"
+    assert decide("x", running(held=True)).when == "now"
+    waiting = decide("a kernel", running(3, 2, held=False))
     assert waiting.when == "after-drain"
     assert "supervisor-cli drain --wait" in waiting.reason
     assert "(3 runners, 2 at work): a kernel" in waiting.reason
-    assert "as soon as the drain has ended (1 runner, 0" in decide("x", 1, 0, draining=True).reason
+    assert (
+        "as soon as the drain has ended (1 runner, 0" in decide("x", running(1, held=True)).reason
+    )
+
+
+def test_where_the_next_runner_may_come_at_once_a_drain_comes_first() -> None:
+    found = decide("x", running(held=False))
+    assert (found.when, "supervisor-cli drain --wait" in found.reason) == ("after-drain", True)
+
+
+def test_a_reboot_ends_no_build_of_an_image() -> None:
+    found = decide("x", running(building=True, held=True))
+    assert found.when == "after-drain"
+    assert "as soon as the image is built (0 runners, 0 at work, an image" in found.reason
 
 
 @given(st.text(max_size=30), st.lists(st.text(max_size=30), max_size=5))
@@ -55,10 +71,13 @@ def test_any_names_of_kernels_are_compared(running: str, installed: list[str]) -
     assert not words or running in words
 
 
-@given(st.text(max_size=5), st.integers(0, 9), st.integers(0, 9), st.booleans())
-def test_nothing_is_rebooted_now_while_a_runner_is_there(
-    needed: str, there: int, busy: int, draining: bool
+@given(
+    st.text(max_size=5),
+    st.builds(Running, st.integers(0, 9), st.integers(0, 9), st.booleans(), st.booleans()),
+)
+def test_nothing_is_rebooted_now_while_something_runs_or_may_begin(
+    needed: str, found: Running
 ) -> None:
-    when = decide(needed, there, min(busy, there), draining=draining).when
+    when = decide(needed, found).when
     assert (when == "no") is (not needed)
-    assert when != "now" or there == 0
+    assert when != "now" or (found.held and not found.runners and not found.building)

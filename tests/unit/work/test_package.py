@@ -50,10 +50,8 @@ class Stand:
         self.trials: dict[str, Tried] = {}
         self.directories: list[Path] = []
         monkeypatch.setattr(PackageEnvironments, "make", lambda _: self._make())
-        monkeypatch.setattr(PackageEnvironments, "release_in", lambda *_: self._release())
-        monkeypatch.setattr(Pip, "install", lambda *_: None)
-        monkeypatch.setattr(Pip, "planned", lambda *_: "")
-        monkeypatch.setattr(package_work, "planned", lambda _: self._release())
+        monkeypatch.setattr(Pip, "install", lambda *_: self._release())
+        monkeypatch.setattr(Pip, "planned", lambda *_: self._release())
         monkeypatch.setattr(package_work, "try_out", self._try_out)
 
     def _release(self) -> Release:
@@ -117,7 +115,7 @@ def test_a_version_is_not_switched_to_when_another_package_is_configured_meanwhi
 
 def test_one_whose_process_fails_gives_its_place_back_untried(stand: Stand) -> None:
     first, second = stand.upgraded(), stand.upgraded()
-    assert stand.fall_back(second) == FellBack(second.release, first, "it fails")
+    assert stand.fall_back(second) == FellBack(str(second.release), first, "it fails")
     assert stand.environments.current() == first
     assert stand.tried == []
 
@@ -125,7 +123,7 @@ def test_one_whose_process_fails_gives_its_place_back_untried(stand: Stand) -> N
 def test_one_in_trouble_gives_its_place_back_if_the_one_before_is_well(stand: Stand) -> None:
     first, second = stand.upgraded(), stand.upgraded()
     stand.trials["2"] = AWAY
-    assert stand.fall_back(second, trouble=True) == FellBack(second.release, first, "it fails")
+    assert stand.fall_back(second, trouble=True) == FellBack(str(second.release), first, "it fails")
 
 
 @pytest.mark.parametrize("before", [AWAY, Tried("it ends")])
