@@ -9,7 +9,7 @@ from typing import Any
 from loguru import logger
 
 from supervisor.actors.image_errands import Errands, Step, Wish
-from supervisor.images.choice import choose
+from supervisor.images.choice import choose, is_probe_due
 from supervisor.images.needs import Needs
 from supervisor.images.properties import BuiltImage
 from supervisor.images.report import Standing, Trouble, images_report
@@ -294,8 +294,8 @@ class ImageActor(Actor):
         """Tell whether it is time to see if the packages of an image are the newest."""
         if image is None:
             return False
-        since = max(image.built_at, self._probed_at or image.built_at)
-        return self._now() - since >= self._parts.settings.config.image_build_interval
+        interval = self._parts.settings.config.image_build_interval
+        return is_probe_due(image, self._probed_at, self._now(), interval)
 
     def _look_after(self, delay: timedelta) -> None:
         if self._next:
@@ -376,4 +376,4 @@ class ImageActor(Actor):
 
 
 def _newest_first(images: tuple[BuiltImage, ...]) -> tuple[BuiltImage, ...]:
-    return tuple(sorted(images, key=lambda image: image.built_at, reverse=True))
+    return tuple(sorted(images, key=lambda image: image.order, reverse=True))

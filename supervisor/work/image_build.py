@@ -20,7 +20,7 @@ from loguru import logger
 
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
-from supervisor.images.properties import BuiltImage, of_verified
+from supervisor.images.properties import BuiltImage
 from supervisor.instances import instance_request
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from supervisor.gateways.lxd import Lxd
     from supervisor.images.build_log import BuildLog
     from supervisor.images.recipe import Recipe
+    from supervisor.images.seal import Seal
     from supervisor.images.settings import ImageSettings
 
 MARK = "user.supervisor.image-builder"
@@ -64,14 +65,16 @@ def provisioning_script() -> str:
     return _text("guest/application.sh") + _text("images/build.sh")
 
 
-def read_images(lxd: Lxd) -> list[BuiltImage]:
-    """Read all images that installations have built.
+def read_images(lxd: Lxd, seal: Seal) -> list[BuiltImage]:
+    """Read all images that were built and sealed with this seal.
 
     Raises:
         LxdError: LXD can't be asked.
     """
     read = (
-        BuiltImage.read(image.fingerprint, image.properties, aliases=image.aliases, size=image.size)
+        BuiltImage.read(
+            image.fingerprint, image.properties, seal, aliases=image.aliases, size=image.size
+        )
         for image in lxd.stored_images()
     )
     return [image for image in read if image]
@@ -83,15 +86,19 @@ class ImageBuild:
 
     lxd: Lxd
     settings: ImageSettings
+    seal: Seal
     log: BuildLog
 
-    def build(self, recipe: Recipe, archive: Path, verification: Verification) -> BuiltImage:
+    def build(
+        self, recipe: Recipe, archive: Path, verification: Verification, *, number: int
+    ) -> BuiltImage:
         """Build an image and verify it; nothing of it is left where that fails.
 
         Args:
             recipe: what it is built from.
             archive: the runner application's.
             verification: how it is verified.
+            number: the image's: higher than that of any before it.
 
         Raises:
             BuildFailed: there is no image.
@@ -105,6 +112,7 @@ class ImageBuild:
             application=recipe.application,
             base=recipe.base,
             built_at=built_at,
+            number=number,
         )
         with self._instance("build", recipe.base, "") as name:
             self._provision(name, recipe, archive)
@@ -112,7 +120,7 @@ class ImageBuild:
                 self._stop(name)
             with self._phase("publishing"):
                 limit_s = self.settings.limits.publishing.total_seconds()
-                fingerprint = self.lxd.publish(name, image.properties(), limit_s=limit_s)
+                fingerprint = self.lxd.publish(name, image.properties(self.seal), limit_s=limit_s)
         image = replace(image, fingerprint=fingerprint)
         try:
             return self._verify(image, verification)
@@ -176,9 +184,11 @@ class ImageBuild:
                 wrong = verification.wait(name, limit_s)
             if wrong:
                 raise BuildFailed(f"verifying the image failed: {wrong}")
-            self.lxd.update_image(image.fingerprint, of_verified())
+            sealed = replace(image, verified=True).properties(self.seal)
+            self.lxd.update_image(image.fingerprint, sealed)
             self.lxd.name_image(image.alias, image.fingerprint)
-            found = [one for one in read_images(self.lxd) if one.fingerprint == image.fingerprint]
+            images = read_images(self.lxd, self.seal)
+            found = [one for one in images if one.fingerprint == image.fingerprint]
         if not found or not found[0].verified:
             raise BuildFailed("verifying the image failed: somebody else has removed or changed it")
         self.log.write(f"verified, and called {image.alias}")
