@@ -39,6 +39,8 @@ MARK = "user.supervisor.image-builder"
 _BUILD_DIR = "/var/lib/github-runner-image"
 _PAUSE_S = 1.0
 _LONGEST_REASON = 400
+# What a builder, and what apt's answer to a question, may write; several times what they do.
+_MOST_OUTPUT, _MOST_PROBED = 64 * 2**20, 2**20
 
 
 class Verification(Protocol):
@@ -171,9 +173,10 @@ class ImageBuild:
             if said is not None:
                 said.append(line)
 
-        command = ("/bin/sh", f"{_BUILD_DIR}/run.sh")
+        command, limit_s = ("/bin/sh", f"{_BUILD_DIR}/run.sh"), limit.total_seconds()
+        most_bytes = _MOST_OUTPUT if said is None else _MOST_PROBED
         with self._phase(phase):
-            return self.lxd.run(name, command, take=take, limit_s=limit.total_seconds())
+            return self.lxd.run(name, command, take=take, limit_s=limit_s, most_bytes=most_bytes)
 
     def _verify(self, image: BuiltImage, verification: Verification) -> BuiltImage:
         with self._phase("verifying"):

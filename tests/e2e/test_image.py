@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sandbox.application import build_application
 from sandbox.image import build_image
 from supervisor import marks
+from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.properties import BuiltImage
 from tests.e2e.world import World, wait_until
@@ -17,7 +19,6 @@ from tests.e2e.world import World, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from sandbox.private_lxd import PrivateLxd
 
@@ -44,12 +45,13 @@ class Images:
 
     def there(self) -> list[BuiltImage]:
         """Return those that LXD has, the oldest first."""
+        seal = seal_of(Path(self.world.daemon.config["state-directory"]) / "image-key")
         found = [
-            BuiltImage.read(one.fingerprint, one.properties, aliases=one.aliases)
+            BuiltImage.read(one.fingerprint, one.properties, seal, aliases=one.aliases)
             for one in self.lxd.stored_images()
         ]
         ours = [one for one in found if one and one.installation == self.world.installation]
-        return sorted(ours, key=lambda image: image.built_at)
+        return sorted(ours, key=lambda image: image.order)
 
     def verified(self) -> set[str]:
         return {image.fingerprint for image in self.there() if image.verified}
