@@ -28,6 +28,7 @@ pytestmark = pytest.mark.timeout(240)
 
 BASE = "tiny-base"
 BUILD_LIMIT_S = 120.0
+PROMPTLY_S = 8.0
 
 
 class Images:
@@ -217,6 +218,21 @@ def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images:
     images.wait_served_by(second)
     images.wait(lambda: {i.fingerprint for i in images.there()} == {second}, "the others are gone")
     assert images.builders() == []
+
+
+def test_an_order_to_stop_ends_a_build_and_its_builder(images: Images) -> None:
+    world = images.world
+    first = first_of(images)
+    images.write_script("while [ ! -f /go ]; do sleep 0.1; done")
+    world.daemon.reload(image_script=str(images.script))
+    images.wait(lambda: "run the operator's script" in images.shown()["building"], "it is built")
+    (builder,) = images.builders()
+    before = world.names()
+    assert world.daemon.stop() < PROMPTLY_S
+    assert images.builders() == []
+    assert world.daemon.said(f"{builder} is gone")
+    assert images.verified() == {first}
+    assert world.instances() == dict.fromkeys(before, "Running")
 
 
 def test_builders_are_filtered_and_no_runners(images: Images) -> None:

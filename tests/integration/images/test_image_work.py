@@ -7,9 +7,12 @@ import json
 import platform
 import re
 import tarfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_stand import INSTALLATION, Stand, Verdict
@@ -17,6 +20,7 @@ from image_stand import INSTALLATION, Stand, Verdict
 from supervisor.images.base import BaseImage
 from supervisor.instances import USER_DATA, instance_request
 from supervisor.proxies import Proxies, Proxy
+from supervisor.work import image_upkeep
 from supervisor.work.image import ImageFailed, ImageReady, Look
 from supervisor.work.image_build import MARK
 
@@ -144,6 +148,28 @@ def test_one_that_somebody_has_named_stays(stand: Stand) -> None:
     assert stand.listing() == [new.fingerprint, old.fingerprint]
     stand.lxd._call("forget", "delete", "images", "aliases", "prod-of-somebody")
     assert stand.work().clean_up() == (f"image {old.fingerprint[:12]} {old.alias}",)
+
+
+def test_a_build_that_is_abandoned_leaves_no_instance(stand: Stand) -> None:
+    instances = {"ours": INSTALLATION, "theirs": "web-2", "runner": ""}
+    fingerprint = stand.lxd.image(stand.made.image) or ""
+    for name, mark in instances.items():
+        request = _request(stand, name, fingerprint)
+        config = {**request["config"], **({MARK: mark} if mark else {})}
+        stand.lxd.create({**request, "config": config}, limit_s=30)
+        stand.lxd.start(name, limit_s=30)
+    image_upkeep.abandon(stand.made.endpoint, INSTALLATION, timedelta(seconds=20))
+    assert {one.name for one in stand.lxd.instances()} == {"theirs", "runner"}
+
+
+def test_a_lxd_that_hangs_does_not_keep_a_build_from_being_abandoned(stand: Stand) -> None:
+    stand.made.daemon.pause()
+    began = time.monotonic()
+    try:
+        image_upkeep.abandon(stand.made.endpoint, INSTALLATION, timedelta(seconds=1))
+        assert time.monotonic() - began < 5
+    finally:
+        stand.made.daemon.resume()
 
 
 def test_what_a_killed_build_has_published_is_removed(stand: Stand) -> None:
@@ -281,7 +307,7 @@ def _imported(stand: Stand, properties: Mapping[str, str]) -> str:
     return fingerprint
 
 
-def _request(stand: Stand, name: str, fingerprint: str) -> dict[str, object]:
+def _request(stand: Stand, name: str, fingerprint: str) -> dict[str, Any]:
     script = "exec sleep 3600\n"
     template = stand.settings().template
     request = instance_request(template, name=name, user_data=script, metadata={})
