@@ -119,6 +119,7 @@ class Trial:
                 policy_url=self._policy_url(),
                 network=self.network,
                 is_trial=True,
+                trial_version=self.application.version,
             )
         )
 

@@ -230,7 +230,7 @@ def test_an_order_to_stop_ends_a_build_and_its_builder(images: Images) -> None:
     before = world.names()
     assert world.daemon.stop() < PROMPTLY_S
     assert images.builders() == []
-    assert world.daemon.said(f"{builder} is gone")
+    assert world.daemon.said(f"the build of an image is abandoned: {builder} is gone")
     assert images.verified() == {first}
     assert world.instances() == dict.fromkeys(before, "Running")
 
