@@ -150,7 +150,8 @@ def _first_job_s(lxd: Lxd, template: InstanceTemplate, host: _Host) -> float:
 def _built(lxd: Lxd, template: InstanceTemplate, packed: bytes, directory: Path) -> str:
     archive = directory / "application.tar.gz"
     archive.write_bytes(packed)
-    settings = ImageSettings("bench", BaseImage.parse(_BASE), template, "x64")
+    base, key = BaseImage.parse(_BASE), directory / "image-key"
+    settings = ImageSettings("bench", base, template, key, "x64")
     application = Application("", hashlib.sha256(packed).hexdigest(), archive.name)
     said: list[str] = []
     ready = ImageWork(lxd, settings).ensure(application, archive, _Untried(), said.append)

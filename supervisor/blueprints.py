@@ -102,6 +102,7 @@ def image_settings_of(config: Config, *, ipv6_filtering: bool = True) -> ImageSe
         installation=config.name,
         base=BaseImage.parse(config.base_image),
         template=template_of(config, ipv6_filtering=ipv6_filtering, image=""),
+        key=config.state_directory / "image-key",
         architecture=architecture(),
         packages=config.image_extra_packages,
         script=config.image_script,

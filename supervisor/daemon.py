@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,7 @@ from supervisor.work import storage as storage_work
 from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
+_ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
 _ANSWER_LIMIT_S = 1.0
 _RUNNERS = "runners"
@@ -117,7 +119,15 @@ class Daemon:
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
+            self._abandon_build()
             self._parts.policy.close()
+
+    def _abandon_build(self) -> None:
+        """Leave no builder running that nobody waits for."""
+        parts = self._parts
+        if parts.building.is_busy:
+            name = parts.settings.config.name
+            image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
     def _ended(self, _reason: Reason) -> None:
         self._wishes.put(None)

@@ -122,6 +122,7 @@ class Trial:
                 policy_url=self._policy_url(),
                 network=self.network,
                 is_trial=True,
+                trial_version=self.application.version,
             )
         )
 

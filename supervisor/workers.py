@@ -44,6 +44,13 @@ class Workers:
         )
         self._lock = threading.Lock()
         self._started = 0
+        self._given = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work was given that is not done yet."""
+        with self._lock:
+            return self._given > 0
 
     def submit(self, work: Work, ref: pykka.ActorRef[Any], then: Then = _nothing) -> None:
         """Have `work` done, and its outcome told to `ref` (dropped if that has died meanwhile).
@@ -59,6 +66,7 @@ class Workers:
         with self._lock:
             if self._started < self._size:
                 self._start_one()
+            self._given += 1
         self._queue.put((work, ref, then))
 
     def _start_one(self) -> None:
@@ -87,6 +95,8 @@ class Workers:
                 outcome = WorkFailed(error)
             if outcome is not None:
                 self._tell(ref, outcome)
+            with self._lock:
+                self._given -= 1
             then()
 
     @staticmethod

@@ -82,6 +82,7 @@ class Stand:
             installation=INSTALLATION,
             base=BaseImage.parse(self.made.image),
             template=template,
+            key=self.archive.with_name("image-key"),
             architecture="x64",
             limits=replace(ImageLimits(), **limits),
         )

@@ -11,7 +11,7 @@ from loguru import logger
 from supervisor.actors.image_errands import Errands, Step
 from supervisor.actors.image_tries import Tries
 from supervisor.config import Config
-from supervisor.images.choice import Wish, choose
+from supervisor.images.choice import Wish, choose, is_probe_due
 from supervisor.images.needs import Needs
 from supervisor.images.properties import BuiltImage
 from supervisor.images.report import Standing, images_report
@@ -363,8 +363,8 @@ class ImageActor(Actor):
         """Tell whether it is time to see if the packages of an image are the newest."""
         if image is None:
             return False
-        since = max(image.built_at, self._probed_at or image.built_at)
-        return self._now() - since >= self._parts.settings.config.image_build_interval
+        interval = self._parts.settings.config.image_build_interval
+        return is_probe_due(image, self._probed_at, self._now(), interval)
 
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
@@ -453,4 +453,4 @@ class ImageActor(Actor):
 
 
 def _newest_first(images: tuple[BuiltImage, ...]) -> tuple[BuiltImage, ...]:
-    return tuple(sorted(images, key=lambda image: image.built_at, reverse=True))
+    return tuple(sorted(images, key=lambda image: image.order, reverse=True))

@@ -74,7 +74,7 @@ class Errands:
             return None
         wanted = Build(
             application,
-            self._parts.applications.archive(application.sha256),
+            self._parts.applications,
             self._trial(needs, application),
             wish,
         )

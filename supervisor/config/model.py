@@ -12,6 +12,7 @@ from supervisor.config.values import (
     POLICY_MODES,
     AppId,
     BaseImageName,
+    BuildInterval,
     Destinations,
     Directory,
     Duration,
@@ -265,7 +266,7 @@ class Config(_Section):
     vm_disk: Size = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])
     base_image: BaseImageName = Field("noble", examples=["noble"])
-    image_build_interval: Duration = Field(timedelta(hours=6), examples=["6h"])
+    image_build_interval: BuildInterval = Field(timedelta(hours=6), examples=["6h"])
     image_extra_packages: Packages = Field((), examples=["cmake, libpq-dev"])
     image_script: ScriptFile | None = Field(
         None, examples=["/etc/github-runner-supervisor/image.sh"]

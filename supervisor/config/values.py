@@ -20,6 +20,7 @@ from supervisor.scope import GitHubPlace, Scope, is_near
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400
+_SHORTEST_BUILD_INTERVAL = timedelta(minutes=10)
 _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
@@ -40,6 +41,12 @@ def _parse_duration(value: Any) -> Any:
     if not _SHORTEST_S <= seconds <= _LONGEST_S:
         raise ValueError("must be at least 0.001s and at most 365d")
     return timedelta(seconds=seconds)
+
+
+def _check_build_interval(value: timedelta) -> timedelta:
+    if value < _SHORTEST_BUILD_INTERVAL:
+        raise ValueError("must be at least 10m: each time an instance is made to ask apt")
+    return value
 
 
 def _check_name(value: str) -> str:
@@ -307,6 +314,9 @@ Name = Annotated[str, AfterValidator(_check_name)]
 GitHubUrl = Annotated[str, AfterValidator(_check_url)]
 ScopePath = Annotated[str, AfterValidator(_check_path)]
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+BuildInterval = Annotated[
+    timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_build_interval)
+]
 Group = Annotated[str, AfterValidator(_check_group)]
 AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Share = Annotated[str, BeforeValidator(_check_share)]

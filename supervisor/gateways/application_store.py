@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -52,6 +53,7 @@ class ApplicationStore:
         self._directory = directory
         self._lock = threading.Lock()
         self._verified: dict[str, tuple[int, int, int]] = {}
+        self._held: Counter[str] = Counter()
 
     # What is there
 
@@ -87,6 +89,23 @@ class ApplicationStore:
         with self._lock:
             known = self._verified.get(sha256)
         return known is not None and known == self._traces(sha256)
+
+    @contextmanager
+    def held(self, sha256: str) -> Iterator[Path]:
+        """Keep a version from being pruned while its archive is in use; gives the archive."""
+        archive = self.archive(sha256)
+        with self._lock:
+            self._held[sha256] += 1
+        try:
+            yield archive
+        finally:
+            with self._lock:
+                self._held[sha256] -= 1
+
+    def is_held(self, sha256: str) -> bool:
+        """Tell whether the archive of a version is in use."""
+        with self._lock:
+            return self._held[sha256] > 0
 
     # Changes
 

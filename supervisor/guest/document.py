@@ -32,6 +32,7 @@ _POLICY_URL = re.compile(
     r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[A-Za-z0-9.+-]{0,64}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SECRET_NAMES = frozenset({"JIT_CONFIG", "SIGNAL_TOKEN"})
 _PROXY_NAMES = frozenset({"http_proxy", "https_proxy"})
@@ -56,6 +57,7 @@ class GuestParameters:
         network: What it is told of the network. Holds secrets.
         is_trial: It only tries its image, and has no job: its just-in-time configuration is empty,
             and it runs the application no further than to ask for its version.
+        trial_version: The version that the application must say it is, in a trial; empty for any.
 
     Raises:
         ValueError: A value that a guest could not use; the message names it, and shows it unless it
@@ -73,6 +75,7 @@ class GuestParameters:
     policy_url: str = ""
     network: GuestNetwork = field(default_factory=GuestNetwork)
     is_trial: bool = False
+    trial_version: str = ""
 
     def __post_init__(self) -> None:
         _require(_RUNNER_NAME, "runner_name", self.runner_name)
@@ -85,6 +88,8 @@ class GuestParameters:
             _require(_POLICY_URL, "policy_url", self.policy_url)
         if self.is_trial != (not self.jit_config):
             raise ValueError("jit_config must be empty in a trial, and there only")
+        if not _VERSION.fullmatch(self.trial_version):
+            raise ValueError(f"trial_version: {self.trial_version!r} is no version")
         if self.jit_config and not _BASE64.fullmatch(self.jit_config):
             raise ValueError("jit_config is not base64")
         if not _TOKEN.fullmatch(self.signal_token):
@@ -103,6 +108,7 @@ def user_data(parameters: GuestParameters) -> str:
         "SIGNAL_TOKEN": parameters.signal_token,
         "APPLICATION_URL": parameters.application_url,
         "APPLICATION_SHA256": parameters.application_sha256,
+        "TRIAL_VERSION": parameters.trial_version,
         "RUNNER_USER": parameters.runner_user,
         "RUNNER_HOME": str(PurePosixPath(parameters.runner_home)),
         "POLICY_URL": parameters.policy_url,

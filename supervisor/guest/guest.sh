@@ -344,4 +344,8 @@ if [ -n "$JIT_CONFIG" ]; then
 else
     as_runner 'exec ./bin/Runner.Listener --version'
 fi </dev/null >"$RUN_LOG" 2>&1 || exit_code=$?
+[ -z "$TRIAL_VERSION" ] || [ "$exit_code" -ne 0 ] || grep -qFx -e "$TRIAL_VERSION" "$RUN_LOG" || {
+    exit_code=
+    fail "the application does not say that its version is $TRIAL_VERSION"
+}
 exit 0

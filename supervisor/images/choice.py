@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from supervisor.images.properties import BuiltImage
 
@@ -30,7 +30,7 @@ class Choice:
         use: the fingerprint of the one to use: one made of what is wanted, or else the last good
             one; empty if there is none.
         build: whether one is to be built, as none is made of what is wanted.
-        delete: fingerprints of those that nobody needs.
+        delete: fingerprints of those that nobody needs. Who gives one a name of his own needs it.
     """
 
     use: str
@@ -51,7 +51,7 @@ def choose(
 
     Args:
         digest: of the recipe that is wanted.
-        images: those of all installations.
+        images: those that were built.
         in_use: fingerprints of those that instances were made from, or are being made.
         current: the fingerprint of the one that is in use until now, if there is one.
         installation: whose choice it is.
@@ -61,12 +61,25 @@ def choose(
     good = [image for image in ours if image.verified and image.type == instance_type]
     fitting = [image for image in good if image.digest == digest]
     kept = [image for image in good if image.fingerprint == current]
-    best = max(fitting or kept or good, key=_age, default=None)
+    best = max(fitting or kept or good, key=lambda image: image.order, default=None)
     use = best.fingerprint if best else ""
     spared = in_use | {use}
-    delete = {image.fingerprint for image in ours} - spared
+    delete = {image.fingerprint for image in ours if not image.has_other_names} - spared
     return Choice(use, not fitting, tuple(sorted(delete)))
 
 
-def _age(image: BuiltImage) -> tuple[datetime, str]:
-    return image.built_at, image.fingerprint
+def is_probe_due(
+    image: BuiltImage, probed_at: datetime | None, now: datetime, interval: timedelta
+) -> bool:
+    """Tell whether it is time to see if the packages of an image are the newest.
+
+    A moment that is yet to come was noted under a wrong clock, and says nothing.
+
+    Args:
+        image: which one.
+        probed_at: when that was seen last; None if it was not.
+        now: what the clock shows.
+        interval: how often it is to be seen.
+    """
+    known = [moment for moment in (image.built_at, probed_at) if moment and moment <= now]
+    return not known or now - max(known) >= interval

@@ -32,6 +32,7 @@ class ImageSettings:
         installation: whose images they are.
         base: what they are built from.
         template: what instances are made from, as runners are; its image does not count.
+        key: the file of the secret that the installation's images are sealed with.
         architecture: in GitHub's words.
         packages: Debian packages besides those that every image has.
         script: the operator's own script, run as root at the end; None for none.
@@ -45,6 +46,7 @@ class ImageSettings:
     installation: str
     base: BaseImage
     template: InstanceTemplate
+    key: Path
     architecture: str
     packages: tuple[str, ...] = ()
     script: Path | None = None

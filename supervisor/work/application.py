@@ -130,7 +130,7 @@ def verify_current(store: ApplicationStore) -> Application | None:
 
 
 def prune(store: ApplicationStore, in_use: frozenset[str]) -> tuple[str, ...]:
-    """Remove old versions; the current one and the one before it stay, and what is in use.
+    """Remove old versions; the current one and the one before it stay, and what is in use or held.
 
     Args:
         store: where they are.
@@ -145,7 +145,7 @@ def prune(store: ApplicationStore, in_use: frozenset[str]) -> tuple[str, ...]:
         kept = [one.sha256 for one in store.kept()]
         others = [sha256 for sha256 in kept if current is None or sha256 != current.sha256]
         for sha256 in others[1:]:
-            if sha256 not in in_use:
+            if sha256 not in in_use and not store.is_held(sha256):
                 store.discard(sha256)
                 removed.append(sha256)
     except StoreError as error:

@@ -2,7 +2,8 @@
 
 A worker runs it in its thread, one call at a time: it holds nothing that changes, and raises
 nothing that is LXD's or a file system's. LXD's images and instances are the only record of it, so
-it may be killed at any point: what is half-made is never chosen, and `clean_up` removes it.
+it may be killed at any point: what is half-made is never chosen, and `clean_up` removes it. What
+the installation has not sealed is neither used nor removed, whatever it says of itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor import marks
+from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
@@ -78,7 +80,7 @@ class Look:
 
     Attributes:
         recipe: what an image is to be built from.
-        images: those that there are, of all installations.
+        images: the installation's that there are.
         choice: what is to be done.
     """
 
@@ -134,8 +136,8 @@ class ImageWork:
         """
         began = time.monotonic()
         log = BuildLog(note, self.settings.proxies.secrets())
-        build = ImageBuild(self.lxd, self.settings, log)
         try:
+            build = ImageBuild(self.lxd, self.settings, seal_of(self.settings.key), log)
             look = self._look(application, wish.current)
             self._remove_half_made()
             image, remark = look.chosen, ""
@@ -145,7 +147,8 @@ class ImageWork:
                     took_s = time.monotonic() - began
                     return ImageReady(self._named(image), built=False, took_s=took_s, remark=remark)
                 log.write(f"out of date: {outdated}")
-            image = build.build(look.recipe, archive, verification)
+            number = 1 + max((one.number for one in look.images), default=0)
+            image = build.build(look.recipe, archive, verification, number=number)
         except (LxdError, OSError, BuildFailed, NoBase, _Unfit) as error:
             return _failed(error)
         return ImageReady(image, built=True, took_s=time.monotonic() - began)
@@ -154,9 +157,9 @@ class ImageWork:
         """List the installation's images, the newest first."""
         try:
             images = self._ours()
-        except LxdError as error:
+        except (LxdError, OSError) as error:
             return _failed(error)
-        return tuple(sorted(images, key=lambda image: image.built_at, reverse=True))
+        return tuple(sorted(images, key=lambda image: image.order, reverse=True))
 
     def clean_up(self, in_use: frozenset[str] = frozenset()) -> tuple[str, ...] | ImageFailed:
         """Remove half-made builders, unverified images and old ones that nobody uses.
@@ -185,7 +188,7 @@ class ImageWork:
             for fingerprint in choice.delete:
                 if delete_image(self.lxd, fingerprint):
                     removed += (" ".join(("image", fingerprint[:12], *aliases[fingerprint])),)
-        except LxdError as error:
+        except (LxdError, OSError) as error:
             return _failed(error)
         return removed
 
@@ -193,7 +196,7 @@ class ImageWork:
         """Return the fingerprint of an image that somebody has prepared."""
         try:
             return self._bases.by_alias(alias)
-        except (LxdError, NoBase) as error:
+        except (LxdError, OSError, NoBase) as error:
             return _failed(error)
 
     @property
@@ -203,6 +206,7 @@ class ImageWork:
             self.lxd,
             settings.base,
             settings.installation,
+            seal_of(settings.key),
             settings.template.type,
             settings.limits.pulling,
         )
@@ -259,7 +263,8 @@ class ImageWork:
         removed.extend(
             f"unverified image {image.fingerprint[:12]}"
             for image in self._ours()
-            if not image.verified and delete_image(self.lxd, image.fingerprint)
+            if not (image.verified or image.has_other_names)
+            and delete_image(self.lxd, image.fingerprint)
         )
         return tuple(removed)
 
@@ -276,7 +281,8 @@ class ImageWork:
 
     def _ours(self) -> tuple[BuiltImage, ...]:
         installation = self.settings.installation
-        return tuple(one for one in read_images(self.lxd) if one.installation == installation)
+        images = read_images(self.lxd, seal_of(self.settings.key))
+        return tuple(one for one in images if one.installation == installation)
 
 
 def fault_of_script(path: Path | None) -> str:

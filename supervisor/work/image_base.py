@@ -15,8 +15,9 @@ from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images import properties
 
 if TYPE_CHECKING:
-    from supervisor.gateways.lxd import Lxd
+    from supervisor.gateways.lxd import Lxd, StoredImage
     from supervisor.images.base import BaseImage
+    from supervisor.images.seal import Seal
 
 _MADE_FROM = "volatile.base_image"
 
@@ -59,6 +60,7 @@ class BaseWork:
     lxd: Lxd
     base: BaseImage
     installation: str
+    seal: Seal
     instance_type: str
     limit: timedelta
 
@@ -80,13 +82,20 @@ class BaseWork:
         )
         # One that was there before without our mark is somebody else's, and stays when we go on.
         if fingerprint not in {image.fingerprint for image in before}:
-            self.lxd.update_image(fingerprint, properties.of_base(self.installation))
+            marks = properties.of_base(self.installation, fingerprint, self.seal)
+            self.lxd.update_image(fingerprint, marks)
         used = made_from(self.lxd)
         for image in before:
-            is_old = image.fingerprint not in used | {fingerprint}
-            if is_old and properties.is_base_of(self.installation, image.properties):
+            # We give it no alias: who has given it one wants to keep it.
+            is_old = image.fingerprint not in used | {fingerprint} and not image.aliases
+            if is_old and self._is_ours(image):
                 delete_image(self.lxd, image.fingerprint)
         return fingerprint
+
+    def _is_ours(self, image: StoredImage) -> bool:
+        return properties.is_base_of(
+            self.installation, image.fingerprint, image.properties, self.seal
+        )
 
     def by_alias(self, alias: str) -> str:
         """Return the fingerprint of an image that LXD has, by its alias.

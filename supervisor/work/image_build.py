@@ -21,7 +21,7 @@ from loguru import logger
 from supervisor import marks
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
-from supervisor.images.properties import BuiltImage, of_verified
+from supervisor.images.properties import BuiltImage
 from supervisor.instances import instance_request
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from supervisor.gateways.lxd import Lxd
     from supervisor.images.build_log import BuildLog
     from supervisor.images.recipe import Recipe
+    from supervisor.images.seal import Seal
     from supervisor.images.settings import ImageSettings
 
 _BUILD_DIR = "/var/lib/github-runner-image"
 _PAUSE_S = 1.0
 _LONGEST_REASON = 400
+# What a builder, and what apt's answer to a question, may write; several times what they do.
+_MOST_OUTPUT, _MOST_PROBED = 64 * 2**20, 2**20
 
 
 class Verification(Protocol):
@@ -65,14 +68,16 @@ def provisioning_script() -> str:
     return _text("guest/application.sh") + _text("images/build.sh")
 
 
-def read_images(lxd: Lxd) -> list[BuiltImage]:
-    """Read all images that installations have built.
+def read_images(lxd: Lxd, seal: Seal) -> list[BuiltImage]:
+    """Read all images that were built and sealed with this seal.
 
     Raises:
         LxdError: LXD can't be asked.
     """
     read = (
-        BuiltImage.read(image.fingerprint, image.properties, aliases=image.aliases, size=image.size)
+        BuiltImage.read(
+            image.fingerprint, image.properties, seal, aliases=image.aliases, size=image.size
+        )
         for image in lxd.stored_images()
     )
     return [image for image in read if image]
@@ -84,15 +89,19 @@ class ImageBuild:
 
     lxd: Lxd
     settings: ImageSettings
+    seal: Seal
     log: BuildLog
 
-    def build(self, recipe: Recipe, archive: Path, verification: Verification) -> BuiltImage:
+    def build(
+        self, recipe: Recipe, archive: Path, verification: Verification, *, number: int
+    ) -> BuiltImage:
         """Build an image and verify it; nothing of it is left where that fails.
 
         Args:
             recipe: what it is built from.
             archive: the runner application's.
             verification: how it is verified.
+            number: the image's: higher than that of any before it.
 
         Raises:
             BuildFailed: there is no image.
@@ -106,6 +115,7 @@ class ImageBuild:
             application=recipe.application,
             base=recipe.base,
             built_at=built_at,
+            number=number,
         )
         with self._instance("build", recipe.base, "") as name:
             self._provision(name, recipe, archive)
@@ -113,7 +123,7 @@ class ImageBuild:
                 self._stop(name)
             with self._phase("publishing"):
                 limit_s = self.settings.limits.publishing.total_seconds()
-                fingerprint = self.lxd.publish(name, image.properties(), limit_s=limit_s)
+                fingerprint = self.lxd.publish(name, image.properties(self.seal), limit_s=limit_s)
         image = replace(image, fingerprint=fingerprint)
         try:
             return self._verify(image, verification)
@@ -164,9 +174,10 @@ class ImageBuild:
             if said is not None:
                 said.append(line)
 
-        command = ("/bin/sh", f"{_BUILD_DIR}/run.sh")
+        command, limit_s = ("/bin/sh", f"{_BUILD_DIR}/run.sh"), limit.total_seconds()
+        most_bytes = _MOST_OUTPUT if said is None else _MOST_PROBED
         with self._phase(phase):
-            return self.lxd.run(name, command, take=take, limit_s=limit.total_seconds())
+            return self.lxd.run(name, command, take=take, limit_s=limit_s, most_bytes=most_bytes)
 
     def _verify(self, image: BuiltImage, verification: Verification) -> BuiltImage:
         with self._phase("verifying"):
@@ -180,9 +191,11 @@ class ImageBuild:
                 verification.forget(name)
             if wrong:
                 raise BuildFailed(f"verifying the image failed: {wrong}")
-            self.lxd.update_image(image.fingerprint, of_verified())
+            sealed = replace(image, verified=True).properties(self.seal)
+            self.lxd.update_image(image.fingerprint, sealed)
             self.lxd.name_image(image.alias, image.fingerprint)
-            found = [one for one in read_images(self.lxd) if one.fingerprint == image.fingerprint]
+            images = read_images(self.lxd, self.seal)
+            found = [one for one in images if one.fingerprint == image.fingerprint]
         if not found or not found[0].verified:
             raise BuildFailed("verifying the image failed: somebody else has removed or changed it")
         self.log.write(f"verified, and called {image.alias}")

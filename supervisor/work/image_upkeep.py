@@ -6,21 +6,24 @@ somewhere to keep what a build has said.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor import marks
 from supervisor.config import Config, ConfigError, LogsConfig
 from supervisor.gateways.log_store import LogStore
+from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError
 from supervisor.guest import logs as guest_logs
 from supervisor.images.properties import BuiltImage
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork, fault_of_script
 
 if TYPE_CHECKING:
+    from supervisor.gateways.application_store import ApplicationStore
     from supervisor.images.choice import Wish
     from supervisor.messages import Application
     from supervisor.visitors import Trial
@@ -79,6 +82,29 @@ def see(work: ImageWork, alias: str) -> Resolved | Listed | Unseen:
     return Resolved(found) if isinstance(found, str) else Listed(found)
 
 
+def abandon(endpoint: LxdEndpoint, installation: str, limit: timedelta) -> None:
+    """Remove the instance of a build that is under way; its image is not waited for any more.
+
+    It takes no longer than the limit, also with a LXD that hangs. What is there still is removed
+    when the daemon starts again.
+    """
+    limit_s = limit.total_seconds()
+    lxd = Lxd(replace(endpoint, timeout_s=min(limit_s, endpoint.timeout_s)))
+
+    def remove() -> None:
+        try:
+            for instance in lxd.instances():
+                if marks.is_builder_of(installation, instance.config):
+                    lxd.delete(instance.name, limit_s=limit_s)
+                    logger.info("the build of an image is abandoned: {} is gone", instance.name)
+        except LxdError as error:
+            logger.warning("an instance of an image's build stays for now: {}", error)
+
+    thread = threading.Thread(target=remove, name="abandoning", daemon=True)
+    thread.start()
+    thread.join(limit_s)
+
+
 def tidy(work: ImageWork, spared: frozenset[str]) -> Tidied | ImageFailed:
     """Remove what no instance was made from and nobody needs."""
     removed = work.clean_up(spared)
@@ -95,13 +121,13 @@ class Build:
 
     Attributes:
         application: the runner application that is to be in the image.
-        archive: its archive.
+        applications: where its archive is; it stays there during the build.
         trial: tries what was built.
         wish: how it is to be.
     """
 
     application: Application
-    archive: Path
+    applications: ApplicationStore
     trial: Trial
     wish: Wish
 
@@ -159,7 +185,8 @@ def build(
             if line.startswith(beginning):
                 step(line.removeprefix(beginning))
 
-    found = work.ensure(wanted.application, wanted.archive, wanted.trial, note, wanted.wish)
+    with wanted.applications.held(wanted.application.sha256) as archive:
+        found = work.ensure(wanted.application, archive, wanted.trial, note, wanted.wish)
     name = f"image-{at:%Y%m%dt%H%M%S}"
     if isinstance(found, ImageFailed):
         return replace(found, log=logs.save(name, lines, found.reason, at))

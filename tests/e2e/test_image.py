@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sandbox.application import build_application
 from sandbox.image import build_image
 from supervisor import marks
+from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.properties import BuiltImage
 from tests.e2e.world import World, wait_until
@@ -17,7 +19,6 @@ from tests.e2e.world import World, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from sandbox.private_lxd import PrivateLxd
 
@@ -29,6 +30,7 @@ BASE = "tiny-base"
 BUILD_LIMIT_S = 120.0
 HELD = "while [ ! -f /go ]; do sleep 0.1; done"
 """An operator's script that goes on when it may."""
+PROMPTLY_S = 8.0
 
 
 class Images:
@@ -46,12 +48,13 @@ class Images:
 
     def there(self) -> list[BuiltImage]:
         """Return those that LXD has, the oldest first."""
+        seal = seal_of(Path(self.world.daemon.config["state-directory"]) / "image-key")
         found = [
-            BuiltImage.read(one.fingerprint, one.properties, aliases=one.aliases)
+            BuiltImage.read(one.fingerprint, one.properties, seal, aliases=one.aliases)
             for one in self.lxd.stored_images()
         ]
         ours = [one for one in found if one and one.installation == self.world.installation]
-        return sorted(ours, key=lambda image: image.built_at)
+        return sorted(ours, key=lambda image: image.order)
 
     def verified(self) -> set[str]:
         return {image.fingerprint for image in self.there() if image.verified}
@@ -228,6 +231,20 @@ def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images:
     images.wait_served_by(second)
     images.wait(lambda: {i.fingerprint for i in images.there()} == {second}, "the others are gone")
     assert images.builders() == []
+
+
+def test_an_order_to_stop_ends_a_build_and_its_builder(images: Images) -> None:
+    world = images.world
+    first = first_of(images)
+    images.write_script(HELD)
+    world.daemon.reload(image_script=str(images.script))
+    builder = images.wait_held()
+    before = world.names()
+    assert world.daemon.stop() < PROMPTLY_S
+    assert images.builders() == []
+    assert world.daemon.said(f"the build of an image is abandoned: {builder} is gone")
+    assert images.verified() == {first}
+    assert world.instances() == dict.fromkeys(before, "Running")
 
 
 def test_builders_are_filtered_and_no_runners(images: Images) -> None:

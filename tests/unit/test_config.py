@@ -152,6 +152,7 @@ def test_three_keys_are_enough() -> None:
         ("image-script", "image.sh"),
         ("image-script", ""),
         ("image-build-interval", "never"),
+        ("image-build-interval", "599s"),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, value: object) -> None:

@@ -71,9 +71,11 @@ def test_no_more_is_done_at_once_than_there_are_workers(
     for _ in range(9):
         workers.submit(work, actor)
     eventually(lambda: running == 3)
+    assert workers.is_busy
     gate.set()
     eventually(lambda: len(got) == 9)
     assert most == 3
+    eventually(lambda: not workers.is_busy)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), SystemExit(1), KeyboardInterrupt()])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _STDIN, _STDOUT, _STDERR = "0", "1", "2"
 _LONGEST_LINE = 64 * 1024
+_MOST_BYTES = 64 * 2**20
+_MOST_LINES = 10**6
 _END_LIMIT_S = 30.0
 # LXD takes two exit codes for its own failures: those of a shell that finds no program.
 _CODES = {"Command not executable": 126, "Command not found": 127}
@@ -79,16 +81,18 @@ class Commands(Connection):
         *,
         take: Callable[[str], object],
         limit_s: float,
+        most_bytes: int = _MOST_BYTES,
     ) -> int:
         """Run a command in a running instance, as root, to its end.
 
-        It is not ended when the limit has passed: it goes with its instance.
+        It is not ended when a limit has passed: it goes with its instance.
 
         Args:
             name: the instance's.
             command: the program and its arguments, which every user of the guest may see.
             take: gets each line that it writes, as soon as it is there; in this thread.
             limit_s: for all of it.
+            most_bytes: that it may write; no more than a million lines in any case.
 
         Returns:
             Its exit code.
@@ -97,7 +101,7 @@ class Commands(Connection):
             NotFound: There is no such instance.
             TimedOut: It goes on.
             LxdUnavailable: LXD was lost meanwhile, and with it the command's end.
-            OperationFailed: The instance has ended meanwhile.
+            OperationFailed: It writes too much, or the instance has ended meanwhile.
             LxdError: LXD can't be reached, or can't run it.
         """
         aim = f"run {command[0]} in instance {name}"
@@ -107,6 +111,9 @@ class Commands(Connection):
             lines = _Lines(take)
             for message in output.messages(deadline):
                 lines.add(message)
+                if lines.size > most_bytes or lines.count > _MOST_LINES:
+                    much = f"{most_bytes} bytes or {_MOST_LINES} lines"
+                    raise OperationFailed(f"could not {aim} to its end: it writes over {much}")
             lines.end()
         if time.monotonic() >= deadline:
             raise TimedOut(f"could not {aim} to its end within {limit_s:g} s")
@@ -185,14 +192,22 @@ class _Stream:
 
 
 class _Lines:
-    """Makes lines of pieces; one without end is cut, so that it takes no memory without end."""
+    """Makes lines of pieces; one without end is cut, so that it takes no memory without end.
+
+    Attributes:
+        size: of all that has come, in bytes.
+        count: of the lines that were taken.
+    """
 
     def __init__(self, take: Callable[[str], object]) -> None:
+        self.size = self.count = 0
         self._take = take
         self._rest = b""
 
     def add(self, piece: bytes) -> None:
+        self.size += len(piece)
         *lines, self._rest = (self._rest + piece).split(b"\n")
+        self.count += len(lines)
         for line in lines:
             self._take(line.decode(errors="replace"))
         self._rest = self._rest[:_LONGEST_LINE]

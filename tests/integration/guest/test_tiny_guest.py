@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.application.package import build_application
+from sandbox.application.package import VERSION, build_application
 from sandbox.image import build_image
 from supervisor.gateways.lxd import Lxd
 
@@ -205,6 +205,17 @@ def test_an_image_whose_application_can_not_be_run_is_found_out(
     broken = {"/opt/actions-runner/bin/Runner.Listener": "#!/bin/nothing\n"}
     said = guests.run("exit 9", **furnished, **TRIAL, programs=broken)
     assert said == [READY, {"signal": "finished", "exit-code": "127"}]
+
+
+def test_an_application_of_another_version_is_found_out(
+    guests: Guests, furnished: dict[str, Any]
+) -> None:
+    assert guests.run("exit 9", **furnished, **TRIAL, trial_version=VERSION) == [READY, FINISHED]
+    guests.inbox.signals.clear()
+    other = VERSION.replace(".", "0")
+    reason = f"the application does not say that its version is {other}"
+    said = guests.run("exit 9", **furnished, **TRIAL, trial_version=other)
+    assert said == [READY, {"signal": "failed", "reason": reason}]
 
 
 def test_a_guest_that_tries_its_image_fetches_nothing(guests: Guests) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+import platform
 import re
+import tarfile
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_stand import INSTALLATION, Stand, Verdict
@@ -13,7 +21,8 @@ from supervisor import marks
 from supervisor.images.base import BaseImage
 from supervisor.instances import USER_DATA, instance_request
 from supervisor.proxies import Proxies, Proxy
-from supervisor.work.image import ImageFailed, ImageReady
+from supervisor.work import image_upkeep
+from supervisor.work.image import ImageFailed, ImageReady, Look
 
 pytestmark = pytest.mark.usefixtures("short")
 
@@ -128,6 +137,109 @@ def test_images_of_other_installations_are_left_alone(stand: Stand) -> None:
     assert other.clean_up() == ()
 
 
+def test_an_image_that_anybody_has_imported_is_neither_used_nor_removed(stand: Stand) -> None:
+    good = stand.built()
+    (said,) = [
+        one.properties for one in stand.lxd.stored_images() if one.fingerprint == good.fingerprint
+    ]
+    forged = {**said, "supervisor.built-at": "2099-01-01T00:00:00+00:00"}
+    newer = {**said, "supervisor.number": "99"}
+    half_made = {key: value for key, value in said.items() if not key.endswith("verified")}
+    imported = [
+        _imported(stand, given | {"n": str(n)})
+        for n, given in enumerate((said, forged, newer, half_made))
+    ]
+    look = stand.work().look(stand.application)
+    assert isinstance(look, Look)
+    assert (look.choice.use, look.choice.build) == (good.fingerprint, False)
+    assert stand.work().clean_up() == ()
+    assert {one.fingerprint for one in stand.lxd.stored_images()} >= {*imported, good.fingerprint}
+
+
+def test_one_that_somebody_has_named_stays(stand: Stand) -> None:
+    old = stand.built()
+    stand.lxd.name_image("prod-of-somebody", old.fingerprint)
+    new = stand.built(force=True)
+    assert stand.work().clean_up() == ()
+    assert stand.listing() == [new.fingerprint, old.fingerprint]
+    stand.lxd._call("forget", "delete", "images", "aliases", "prod-of-somebody")
+    assert stand.work().clean_up() == (f"image {old.fingerprint[:12]} {old.alias}",)
+
+
+def test_a_build_that_is_abandoned_leaves_no_instance(stand: Stand) -> None:
+    instances = {"ours": INSTALLATION, "theirs": "web-2", "runner": ""}
+    fingerprint = stand.lxd.image(stand.made.image) or ""
+    for name, mark in instances.items():
+        request = _request(stand, name, fingerprint)
+        config = {**request["config"], **(marks.of_builder(mark) if mark else {})}
+        stand.lxd.create({**request, "config": config}, limit_s=30)
+        stand.lxd.start(name, limit_s=30)
+    image_upkeep.abandon(stand.made.endpoint, INSTALLATION, timedelta(seconds=20))
+    assert {one.name for one in stand.lxd.instances()} == {"theirs", "runner"}
+
+
+def test_a_lxd_that_hangs_does_not_keep_a_build_from_being_abandoned(stand: Stand) -> None:
+    stand.made.daemon.pause()
+    began = time.monotonic()
+    try:
+        image_upkeep.abandon(stand.made.endpoint, INSTALLATION, timedelta(seconds=1))
+        assert time.monotonic() - began < 5
+    finally:
+        stand.made.daemon.resume()
+
+
+def test_what_a_killed_build_has_published_is_removed(stand: Stand) -> None:
+    class Killed(Exception):
+        pass
+
+    class Kill(Verdict):
+        def parameters(self, name: str) -> str:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stand.ensure(verdict=Kill())
+    (half_made,) = stand.half_made()
+    assert stand.work().clean_up() == (f"unverified image {half_made[:12]}",)
+    assert stand.half_made() == []
+
+
+def test_a_key_that_can_not_be_used_is_told_of(stand: Stand) -> None:
+    image = stand.built()
+    stand.settings().key.chmod(0o644)
+    for failed in (
+        stand.ensure(),
+        stand.work().look(stand.application),
+        stand.work().clean_up(),
+        stand.work().listing(),
+    ):
+        assert isinstance(failed, ImageFailed)
+        assert "may be known to others: delete it" in failed.reason
+    stand.settings().key.unlink()
+    assert stand.built().fingerprint != image.fingerprint
+    assert image.fingerprint in stand.lxd.images()
+
+
+def test_an_image_that_floods_its_builder_or_its_probe_is_left_alone(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.work.image_build._MOST_OUTPUT", 2**20)
+    path = tmp_path / "own"
+    path.write_text("#!/bin/sh\nyes\n")
+    failed = stand.ensure(stand.work(script=path))
+    assert isinstance(failed, ImageFailed)
+    assert "it writes over 1048576 bytes" in failed.reason
+    assert stand.half_made() == []
+    path.write_text(
+        "#!/bin/sh\nprintf '#!/bin/sh\\nyes\\n' >/usr/bin/apt-get\nchmod 755 /usr/bin/apt-get\n"
+    )
+    image = stand.built(stand.work(script=path))
+    ready = stand.ensure(stand.work(script=path), probe=True)
+    assert isinstance(ready, ImageReady)
+    assert (ready.image, ready.built) == (image, False)
+    assert "it writes over 1048576 bytes" in ready.remark
+    assert stand.half_made() == []
+
+
 def test_one_that_has_lost_its_name_gets_it_again(stand: Stand) -> None:
     image = stand.built()
     stand.lxd._call("forget", "delete", "images", "aliases", image.alias)
@@ -194,7 +306,24 @@ def test_what_cannot_be_probed_is_used_with_a_remark(stand: Stand) -> None:
     assert stand.half_made() == []
 
 
-def _request(stand: Stand, name: str, fingerprint: str) -> dict[str, object]:
+def _imported(stand: Stand, properties: Mapping[str, str]) -> str:
+    """Import an image that says this of itself, and give it no name."""
+    metadata = {"architecture": platform.machine(), "creation_date": 1}
+    text = json.dumps({**metadata, "properties": dict(properties)}).encode()
+    path = stand.archive.with_name("forged.tar")
+    with tarfile.open(path, "w") as archive:
+        described = tarfile.TarInfo("metadata.yaml")
+        described.size = len(text)
+        archive.addfile(described, io.BytesIO(text))
+        rootfs = tarfile.TarInfo("rootfs")
+        rootfs.type = tarfile.DIRTYPE
+        archive.addfile(rootfs)
+    fingerprint = stand.lxd.import_image(path, alias="forged")
+    stand.lxd._call("forget", "delete", "images", "aliases", "forged")
+    return fingerprint
+
+
+def _request(stand: Stand, name: str, fingerprint: str) -> dict[str, Any]:
     script = "exec sleep 3600\n"
     template = stand.settings().template
     request = instance_request(template, name=name, user_data=script, metadata={})

@@ -69,6 +69,18 @@ def test_a_base_that_somebody_else_has_pulled_stays_when_a_newer_one_comes(
     assert theirs in {image.fingerprint for image in stand.lxd.stored_images()}
 
 
+def test_a_base_that_somebody_has_named_stays_when_a_newer_one_comes(
+    stand: Stand, server: ImageServer, address: str
+) -> None:
+    named = server.release("one")
+    assert not isinstance(_work(stand, address).look(stand.application), ImageFailed)
+    stand.lxd.name_image("base-of-somebody", named)
+    server.release("two")
+    _let_an_hour_pass(stand)
+    assert not isinstance(_work(stand, address).look(stand.application), ImageFailed)
+    assert stand.lxd.image("base-of-somebody") == named
+
+
 def test_a_server_that_is_away_or_has_no_such_image_is_told_of(
     stand: Stand, server: ImageServer, address: str
 ) -> None:

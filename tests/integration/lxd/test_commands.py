@@ -12,6 +12,7 @@ from supervisor.gateways.lxd import (
     LxdError,
     LxdUnavailable,
     NotFound,
+    OperationFailed,
     Output,
     Refused,
     TimedOut,
@@ -142,6 +143,21 @@ def test_a_line_without_end_takes_no_memory_without_end(lxd: Lxd) -> None:
     assert lxd.run("one", (*SHELL, script), take=lines.append, limit_s=30) == 0
     assert len(lines[0]) < 200_000
     assert lines[1:] == ["b"]
+
+
+@pytest.mark.usefixtures("guest")
+@pytest.mark.parametrize(
+    ("script", "most_bytes"), [("yes", 100_000), ("yes", 2**26), ("yes ''", 2**26)]
+)
+def test_a_command_that_never_stops_to_write_is_left_alone(
+    lxd: Lxd, monkeypatch: pytest.MonkeyPatch, script: str, most_bytes: int
+) -> None:
+    monkeypatch.setattr("supervisor.gateways.lxd._commands._MOST_LINES", 200_000)
+    lines: list[str] = []
+    with pytest.raises(OperationFailed, match=f"it writes over {most_bytes} bytes or 200000 lines"):
+        lxd.run("one", (*SHELL, script), take=lines.append, limit_s=60, most_bytes=most_bytes)
+    assert len(lines) < 400_000
+    assert sum(map(len, lines)) < 2 * most_bytes
 
 
 @pytest.mark.usefixtures("guest")

@@ -325,6 +325,9 @@ def test_old_ones_are_pruned_but_not_what_is_in_use(world: World) -> None:
     gone = prune(world.store, in_use)
     assert set(gone) == {offers[0].sha256, offers[2].sha256}
     assert world.store.kept() == (offers[4], offers[3], offers[1])
+    with world.store.held(offers[1].sha256) as archive, world.store.held(offers[1].sha256):
+        assert prune(world.store, frozenset()) == ()
+        assert archive.exists()
     assert prune(world.store, frozenset()) == (offers[1].sha256,)
     assert prune(world.store, frozenset()) == ()
     assert world.names() == {"current", offers[3].sha256, offers[4].sha256}

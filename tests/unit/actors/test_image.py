@@ -527,10 +527,10 @@ def test_a_failed_build_is_tried_again_ever_more_seldom_until_it_succeeds(buildi
 
 
 def test_it_is_tried_at_least_once_in_each_interval(make_play: MakePlay) -> None:
-    play = make_play(lxd={"image": None}, image_build_interval="5m")
+    play = make_play(lxd={"image": None}, image_build_interval="10m")
     play.scene.faults["build"] = ImageFailed("provisioning failed")
     play.run()
-    for minutes in (1, 2, 4, 5, 5):
+    for minutes in (1, 2, 4, 8, 10, 10):
         before = len(play.scene.builds)
         play.pass_time(minutes * 60)
         eventually(lambda count=before: len(play.scene.builds) == count + 1)

@@ -48,6 +48,7 @@ def test_the_script_starts_with_the_assignments_and_the_body_follows() -> None:
         "SIGNAL_TOKEN": GIVEN["signal_token"],
         "APPLICATION_URL": GIVEN["application_url"],
         "APPLICATION_SHA256": GIVEN["application_sha256"],
+        "TRIAL_VERSION": "",
         "RUNNER_USER": "runner",
         "RUNNER_HOME": "/opt/actions-runner",
         "POLICY_URL": "",
@@ -81,6 +82,14 @@ def test_only_a_trial_has_no_jit_configuration() -> None:
     for wrong in ({**GIVEN, "is_trial": True}, {**given, "is_trial": False}):
         with pytest.raises(ValueError, match="jit_config must be empty in a trial"):
             GuestParameters(**wrong)
+
+
+def test_a_version_that_means_something_to_a_shell_is_refused() -> None:
+    given = {**GIVEN, "jit_config": "", "is_trial": True}
+    found = assigned(user_data(GuestParameters(**given, trial_version="2.336.0-rc1")))
+    assert found["TRIAL_VERSION"] == "2.336.0-rc1"
+    with pytest.raises(ValueError, match="trial_version: '2;reboot' is no version"):
+        GuestParameters(**given, trial_version="2;reboot")
 
 
 def test_the_body_is_the_same_for_every_runner() -> None:

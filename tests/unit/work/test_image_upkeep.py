@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.config import ConfigError, LogsConfig, parse
+from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.log_store import LogStore
 from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
@@ -55,19 +56,33 @@ class Builds:
 
     def __init__(self, directory: Path) -> None:
         self.store = LogStore(directory / "image-logs")
+        self.applications = ApplicationStore(directory / "applications")
         self.steps: list[str] = []
         self.most = "16KiB"
 
     def run(self, work: Work) -> ImageReady | ImageFailed:
         wanted = Build(
             Application("https://example.com/a", "1" * 64, "a.tar.gz"),
-            Path("/archive"),
+            self.applications,
             trial=None,  # type: ignore[arg-type]
             wish=Wish("c" * 64, forced=True),
         )
         config = LogsConfig.model_validate({"keep": 5, "size": self.most})
         logs = BuildLogs(self.store, config)
         return image_upkeep.build(work, wanted, logs, NOW, self.steps.append)  # type: ignore[arg-type]
+
+
+class HoldingWork(Work):
+    """Sees during the build whether its application may be pruned."""
+
+    def __init__(self, applications: ApplicationStore) -> None:
+        super().__init__(ImageReady(IMAGE, built=False, took_s=1))
+        self.applications = applications
+        self.seen: list[tuple[Path, bool]] = []
+
+    def ensure(self, application: Any, archive: Any, *more: Any, **given: Any) -> Any:
+        self.seen.append((archive, self.applications.is_held(application.sha256)))
+        return super().ensure(application, archive, *more, **given)
 
 
 @pytest.fixture
@@ -141,3 +156,10 @@ def test_a_script_that_can_not_be_read_is_an_error_of_the_configuration(tmp_path
         image_upkeep.check(config)
     script.write_text("#!/bin/sh\n")
     image_upkeep.check(config)
+
+
+def test_the_application_of_a_build_is_held_until_its_end(build: Builds) -> None:
+    work = HoldingWork(build.applications)
+    build.run(work)
+    assert work.seen == [(build.applications.archive("1" * 64), True)]
+    assert not build.applications.is_held("1" * 64)
