@@ -256,9 +256,11 @@ def test_killed_at_any_moment_of_an_upgrade_what_is_on_the_disk_is_whole_and_run
     chance = random.Random(seed)  # noqa: S311 - no secret
     world.start()
     newest = VERSION
+    verified = set()
     for kill in range(KILLS):
         current = releases.on_disk()
         assert current
+        verified.add(current.version)
         if current.version == newest:
             newest = f"2.41{kill}.0"
             releases.good(newest, padding=LARGE)
@@ -277,7 +279,8 @@ def test_killed_at_any_moment_of_an_upgrade_what_is_on_the_disk_is_whole_and_run
         world.daemon.start()
         world.wait_whole()
         versions = releases.in_guests().values()
-        assert set(versions) <= {VERSION, current.version, newest}, (seed, kill)
+        # Runners that wait for a job are replaced a few at a time: some may have an earlier one.
+        assert set(versions) <= verified | {newest}, (seed, kill)
         world.github.faults.clear()
     releases.upgrade_now()
     releases.wait_all_have(newest)

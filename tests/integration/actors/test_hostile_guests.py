@@ -141,6 +141,7 @@ def test_each_request_gets_the_answer_that_is_documented(
 
 def test_a_runner_that_has_ended_is_not_heard_any_more(service: Service) -> None:
     assert service.signal() == 204
+    eventually(lambda: service.runner == [READY])
     service.world.parts.roster.drop(NAME)
     for _ in range(5):
         assert status_of(ask(service, request())) == 401

@@ -159,7 +159,7 @@ def test_an_image_that_anybody_has_imported_is_neither_used_nor_removed(stand: S
 def test_one_that_somebody_has_named_stays(stand: Stand) -> None:
     old = stand.built()
     stand.lxd.name_image("prod-of-somebody", old.fingerprint)
-    new = stand.built(force=True)
+    new = stand.built(forced=True)
     assert stand.work().clean_up() == ()
     assert stand.listing() == [new.fingerprint, old.fingerprint]
     stand.lxd._call("forget", "delete", "images", "aliases", "prod-of-somebody")
@@ -233,7 +233,7 @@ def test_an_image_that_floods_its_builder_or_its_probe_is_left_alone(
         "#!/bin/sh\nprintf '#!/bin/sh\\nyes\\n' >/usr/bin/apt-get\nchmod 755 /usr/bin/apt-get\n"
     )
     image = stand.built(stand.work(script=path))
-    ready = stand.ensure(stand.work(script=path), probe=True)
+    ready = stand.ensure(stand.work(script=path), probing=True)
     assert isinstance(ready, ImageReady)
     assert (ready.image, ready.built) == (image, False)
     assert "it writes over 1048576 bytes" in ready.remark
