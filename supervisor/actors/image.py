@@ -89,6 +89,7 @@ class ImageActor(Actor):
         self._outcomes = 0
         self._sight = Tries(self, _SightDue())
         self._due = {_Task.TEND}
+        self._may_be_untidy = True
         self._task: _Task | None = None
         self._begun_for: tuple[Config, Application | None] | None = None
         self._step = ""
@@ -176,7 +177,8 @@ class ImageActor(Actor):
         self.tell_after(_MINUTE.total_seconds(), message)
         # Somebody may have deleted the one in use, or pointed the alias at another one.
         self._see()
-        self._due.add(_Task.TEND)
+        if self._may_be_untidy or not self._prepared:
+            self._due.add(_Task.TEND)
         self._proceed()
 
     @handles(_SightDue)
@@ -275,9 +277,10 @@ class ImageActor(Actor):
     # How it came out
 
     @handles(Tidied)
-    def _tidied(self, _message: Tidied) -> None:
+    def _tidied(self, found: Tidied) -> None:
         self._has_ended()
         self._untidy = ""
+        self._may_be_untidy = found.left
         if not self._prepared:
             self._see()
         self._proceed()

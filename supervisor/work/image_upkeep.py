@@ -56,7 +56,13 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Tidied:
-    """What is not needed has been removed."""
+    """What is not needed has been removed.
+
+    Attributes:
+        left: there are images of ours still, of which some may not be needed before long.
+    """
+
+    left: bool
 
 
 def check(config: Config) -> None:
@@ -112,7 +118,7 @@ def tidy(work: ImageWork, spared: frozenset[str]) -> Tidied | ImageFailed:
         return removed
     for what in removed:
         logger.info("removed what is not needed for runners' images any more: {}", what)
-    return Tidied()
+    return Tidied(left=bool(work.listing()))
 
 
 @dataclass(frozen=True)

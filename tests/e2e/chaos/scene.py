@@ -46,6 +46,7 @@ class Scene:
         world: the installation.
         relay: the daemon's way to LXD.
         roll: where the jobs report.
+        image: the fingerprint of what runners start from.
         victims: the guests that we have killed, and how; noted before it is done.
         jobs: the tags of the jobs queued, by GitHub's number.
         faults: those of GitHub's in force, by the number that the schedule gave.
@@ -59,6 +60,7 @@ class Scene:
     world: World
     relay: Relay
     roll: RollCall
+    image: str
     victims: dict[str, str] = field(default_factory=dict)
     jobs: dict[int, str] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -195,9 +197,8 @@ class Scene:
         filtering = bridge_netfilter.sees_ipv6()
         release = self.world.github.offered(architecture())
         assert release
-        image = Lxd(self.world.lxd.endpoint).image(config.lxd.image or "")
         generation = blueprint_of(
-            config, ipv6_filtering=filtering, application=release.sha256, image=image or ""
+            config, ipv6_filtering=filtering, application=release.sha256, image=self.image
         ).generation
         wanted = 0 if self.is_drained else config.virtual_machines
         self.settings.append(Setting(time.monotonic(), wanted, generation))
@@ -250,7 +251,9 @@ def open_scene(world: World) -> Iterator[Scene]:
         world.daemon.config["lxd"].update({"socket": str(socket), "timeout": "5s"})
         world.crashes_are_meant = True  # judged here, more closely
         world.github.add_repository(REPOSITORY)
-        scene = Scene(world, relay, roll)
+        alias = world.daemon.config["lxd"]["image"]
+        # Asked now: later LXD may be dead.
+        scene = Scene(world, relay, roll, str(Lxd(world.lxd.endpoint).image(alias)))
         try:
             world.daemon.configure()
             scene.write(f"the daemon is started at {utc_now():%H:%M:%S.%f}")

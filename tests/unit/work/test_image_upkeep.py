@@ -140,7 +140,7 @@ OUTAGE = ImageFailed("LXD is away", outage=True)
         (lambda work: image_upkeep.see(work, "a"), OUTAGE, Unseen(OUTAGE)),
         (lambda work: image_upkeep.see(work, ""), (IMAGE,), Listed((IMAGE,))),
         (lambda work: image_upkeep.see(work, ""), OUTAGE, Unseen(OUTAGE)),
-        (lambda work: image_upkeep.tidy(work, frozenset("a")), (IMAGE,), Tidied()),
+        (lambda work: image_upkeep.tidy(work, frozenset("a")), (IMAGE,), Tidied(left=True)),
         (lambda work: image_upkeep.tidy(work, frozenset("a")), OUTAGE, OUTAGE),
     ],
 )
