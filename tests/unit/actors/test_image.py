@@ -308,6 +308,26 @@ def test_an_alias_that_means_another_image_is_noticed_within_a_minute(prepared: 
     prepared.starts_from("d4" * 32)
 
 
+def test_with_a_prepared_image_lxd_is_not_tidied_once_nothing_of_ours_is_there(
+    prepared: Play,
+) -> None:
+    calls = prepared.scene.calls
+    prepared.scene.add("d1" * 32)  # the newest good one is never removed
+    prepared.run()
+    prepared.pass_time(60)
+    eventually(lambda: calls.count("clean_up") >= 2)
+    prepared.settle()
+    prepared.scene.images.clear()
+    tidied = calls.count("clean_up")
+    prepared.pass_time(60)
+    eventually(lambda: calls.count("clean_up") > tidied)
+    tidied, resolved = calls.count("clean_up"), calls.count("resolve")
+    prepared.pass_time(60)
+    eventually(lambda: calls.count("resolve") > resolved)
+    prepared.settle()
+    assert calls.count("clean_up") == tidied
+
+
 def test_without_its_alias_there_is_no_image_and_the_operator_reads_what_to_do(
     prepared: Play,
 ) -> None:
