@@ -30,6 +30,7 @@ from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
 from supervisor.guest import GuestParameters, user_data
 from supervisor.images.base import BaseImage
+from supervisor.images.choice import Wish
 from supervisor.images.settings import ImageSettings
 from supervisor.instances import InstanceTemplate, instance_request
 from supervisor.messages import Application
@@ -87,6 +88,9 @@ class _Untried:
 
     def wait(self, _name: str, _limit_s: float) -> str:
         return ""
+
+    def forget(self, _name: str) -> None:
+        pass
 
 
 def run(*, rounds: int = 3, application_mib: int = 200) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def _built(lxd: Lxd, template: InstanceTemplate, packed: bytes, directory: Path)
     settings = ImageSettings("bench", base, template, key, "x64")
     application = Application("", hashlib.sha256(packed).hexdigest(), archive.name)
     said: list[str] = []
-    ready = ImageWork(lxd, settings).ensure(application, archive, _Untried(), said.append)
+    ready = ImageWork(lxd, settings).ensure(application, archive, _Untried(), said.append, Wish())
     assert isinstance(ready, ImageReady), (ready, said)
     return ready.image.fingerprint
 
