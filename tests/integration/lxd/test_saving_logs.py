@@ -228,6 +228,8 @@ def test_whether_a_job_has_begun_is_seen_and_keeps_no_guest_from_going(
     eventually(lambda: lxd.output_of("one", look, most_bytes=99, limit_s=5).data)
     work = InstanceWork(lxd, "one", Limits())
     began = time.monotonic()
-    assert work.inspect() == Inspected(begun)
+    seen = work.inspect()
+    # LXD closes a command's connection early now and then: that is told, and asked once more.
+    assert (work.inspect() if seen.job_begun is None else seen) == Inspected(begun)
     assert work.remove() == Happened(InstanceGone())
     assert time.monotonic() - began < LIMIT_S
