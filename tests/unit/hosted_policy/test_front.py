@@ -13,6 +13,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from fake_world import eventually
+from flask import Blueprint
 
 from supervisor.hosted_policy import front as front_module
 from supervisor.hosted_policy import package as package_module
@@ -253,8 +254,7 @@ def test_one_that_lets_anybody_in_is_none(app: App, tmp_path: Path) -> None:
 def test_a_blueprint_of_flasks_is_given_an_application(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    flask = pytest.importorskip("flask")
-    blueprint = flask.Blueprint("policy", "policy")
+    blueprint = Blueprint("policy", "policy")
     blueprint.add_url_rule("/one-time-token", "token", lambda: ("broken", 500))
     module = ModuleType("a_policy_package")
     module.app = blueprint  # type: ignore[attr-defined]

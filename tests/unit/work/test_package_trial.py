@@ -14,8 +14,6 @@ from supervisor.gateways.policy_process import PolicyProcessError
 from supervisor.work import package_trial
 from supervisor.work.package_trial import Tried, try_out
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives to other users")
-
 
 def config(state: Path, **policy: Any) -> Config:
     given = {"mode": "package", "package": "demo", **policy}
