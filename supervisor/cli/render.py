@@ -1,6 +1,6 @@
 """How the daemon's answers look to people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -200,8 +200,7 @@ def draw_policy(console: Console, policy: Mapping[str, Any], now: datetime | Non
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
-    for line in policy_lines(policy):
-        console.print(Text(line), soft_wrap=True)
+    _draw_lines(console, policy_lines(policy))
     if policy.get("decisions"):
         console.print(_decisions_table(policy["decisions"], console.width, now))
 
@@ -258,10 +257,15 @@ def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
-    for line in image_lines(image):
-        console.print(Text(line), soft_wrap=True)
+    _draw_lines(console, image_lines(image))
     if image["images"]:
         console.print(_images_table(image["images"], console.width, now))
+
+
+def _draw_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines whole: a terminal folds them, a pipe does not."""
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
