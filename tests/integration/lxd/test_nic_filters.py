@@ -394,9 +394,10 @@ def answer_to(guests: Guests, guest: Guest, address: str, *, within_s: int = 10)
 
         def greet() -> None:
             with contextlib.suppress(TimeoutError, OSError):
-                connection, _ = server.accept()
-                with closing(connection):
-                    connection.sendall(b"hello")
+                while True:  # `run` may connect more than once
+                    connection, _ = server.accept()
+                    with closing(connection):
+                        connection.sendall(b"hello")
 
         greeting = threads.submit(greet)
         command = f"timeout {within_s} nc {address} {server.getsockname()[1]} </dev/null"
