@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from unprivileged import open_python
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # How long one example takes says nothing on a machine that does other things as well.
 settings.register_profile("untimed", deadline=None)
@@ -25,6 +27,13 @@ def real_lxd() -> Iterator[PrivateLxd]:
     Who asks for it fails, never skips, where there is no LXD.
     """
     with private_lxd() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def python_for_all() -> Iterator[Path]:
+    """A Python with the package that any user can run."""
+    with open_python() as made:
         yield made
 
 
