@@ -28,10 +28,8 @@ _LOOK = """
 import json, pathlib
 from dataclasses import asdict
 from supervisor.config import load
-from supervisor.daemon import lxd_of
-from supervisor.work.storage import StorageWork
-config = load(pathlib.Path({path!r}))
-print(json.dumps(asdict(StorageWork(lxd_of(config), config).ensure())))
+from supervisor.work import storage
+print(json.dumps(asdict(storage.work_of(load(pathlib.Path({path!r}))).ensure())))
 """
 
 
@@ -76,7 +74,7 @@ class Asked:
         )
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture
 def asked(
     request: pytest.FixtureRequest, real_lxd: PrivateLxd, python_for_all: Path
 ) -> Iterator[Asked]:
@@ -110,6 +108,7 @@ def asked(
         assert list(disk.iterdir()) == []
 
 
+@pytest.mark.parametrize("asked", ["memory", "directory"], indirect=True)
 def test_a_pool_is_made_healed_enlarged_and_removed_for_who_is_not_root(asked: Asked) -> None:
     own = storage.own_pool(asked.config)
     assert own
@@ -139,6 +138,7 @@ def test_a_pool_is_made_healed_enlarged_and_removed_for_who_is_not_root(asked: A
     assert not own.image.exists()
 
 
+@pytest.mark.parametrize("asked", ["memory"], indirect=True)
 def test_why_root_can_not_do_it_is_told_to_who_asked(asked: Asked) -> None:
     own = storage.own_pool(asked.config)
     assert own
