@@ -85,11 +85,15 @@ class PreparationWork:
             return _nothing
         if found is None:
             return self._new_pool(lxd)
-        if not preparation.is_too_small(config, found.config):
+        if not preparation.has_size(config, found.config):
+            return _nothing
+        used, total = lxd.pool_space(name)
+        if total >= fleet_bytes(config):
             return _nothing
         if _GROWS not in lxd.server().api_extensions:
-            raise preparation.refuse_growth(config, found.config)
-        preparation.refuse_pool(config, self._free() + lxd.pool_space(name)[0])
+            # It would note another size, and leave the pool as it is.
+            raise preparation.refuse_growth(config, total)
+        preparation.refuse_pool(config, self._free() + used)
 
         def grow() -> None:
             lxd.grow_pool(name, preparation.pool_size(config))
