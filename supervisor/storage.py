@@ -135,8 +135,24 @@ def _own_pool(config: Config, name: str, medium: str) -> OwnPool:
 
 
 def homes(config: Config) -> Path:
-    """Say where all pools of our own have their directories."""
-    return config.state_directory / "pool"
+    """Say where all pools of our own have their directories.
+
+    It is root's, beside the state directory and not in it: root must not write where another user
+    could put a link, and systemd gives all that is in a state directory to its service's user,
+    who would then own what the guests' disks hold.
+    """
+    state = config.state_directory
+    return state.parent / f"{state.name}-pools"
+
+
+def request(config: Config) -> Path:
+    """Say which file the daemon writes to have done for it what it may not: systemd watches it."""
+    return config.state_directory / "storage-wanted"
+
+
+def complaint(config: Config) -> Path:
+    """Say in which file it is told why that could not be done."""
+    return homes(config) / f"{config.name}.failed"
 
 
 # How large.
@@ -158,16 +174,21 @@ def pool_bytes(runners: int, disk: int, beside: int = 1) -> int:
 
 def wanted_bytes(config: Config) -> int:
     """Say how large the pool must be for a configuration; 0 for one whose size is not ours."""
-    if own_pool(config) is None:
-        return 0
-    return _pool_bytes(config, config.virtual_machines)
+    return fleet_bytes(config) if own_pool(config) else 0
 
 
-def _pool_bytes(config: Config, runners: int) -> int:
+def fleet_bytes(config: Config, runners: int | None = None) -> int:
+    """Say how large a pool must be that holds a configured fleet and its images.
+
+    Args:
+        config: what is configured.
+        runners: how many, if not as many as are configured.
+    """
     # Where images are built, the next one is there too, and the instance that it is built or
     # tried in.
     beside = 3 if config.lxd.image is None else 1
-    return pool_bytes(runners, sizes.parse(config.vm_disk), beside)
+    count = config.virtual_machines if runners is None else runners
+    return pool_bytes(count, sizes.parse(config.vm_disk), beside)
 
 
 @dataclass(frozen=True)
@@ -194,7 +215,7 @@ def shortage(config: Config, host: Host) -> str:
     builders = 1 if config.lxd.image is None else 0
 
     def needed(runners: int) -> int:
-        pool = _pool_bytes(config, runners)
+        pool = fleet_bytes(config, runners)
         if not own.in_memory:
             return pool
         return max(host.pool, pool) + (runners + builders) * (memory + _BESIDE_A_GUEST)
@@ -229,6 +250,11 @@ class Move(Enum):
     REMAKE = "made anew"
     MOUNT = "mounted again"
     GROW = "made larger"
+
+    @property
+    def order(self) -> str:
+        """What is to be done, in words that the pool's name goes with."""
+        return {"made anew": "make", "mounted again": "mount"}.get(self.value, "enlarge")
 
 
 @dataclass(frozen=True)
