@@ -1,0 +1,121 @@
+"""The work of removing all that an installation has, when no daemon of it is to run any more.
+
+It blocks, and each step has a limit. What fails is reported, and the rest goes on: a second call
+goes on where the first one has ended, in whatever way. Guests that are left stay guarded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from supervisor import credentials, marks, places, removal
+from supervisor.gateways.nftables import Nftables, NftablesError
+from supervisor.gateways.place_notes import PlaceNotes
+from supervisor.removal import Claim
+from supervisor.work import firewall as firewall_work
+from supervisor.work.registrations import Registrations
+from supervisor.work.removal_lxd import LxdRemoval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from supervisor.config import Config
+    from supervisor.gateways.lxd import Instance, LxdEndpoint
+    from supervisor.work.removal_report import Report
+
+_GITHUB_LIMIT_S = 60.0
+_BUSY_LIMIT_S = 15.0
+
+
+@dataclass(frozen=True)
+class RemovalWork:
+    """What is removed for one configuration.
+
+    Attributes:
+        endpoint: where LXD is, with the installation's project.
+        config: the installation's.
+        nftables: the kernel's packet filter.
+        report: takes what came of it.
+    """
+
+    endpoint: LxdEndpoint
+    config: Config
+    nftables: Nftables
+    report: Report
+
+    def remove(self) -> None:
+        """Remove it all, in an order in which no step needs what an earlier one has removed."""
+        lxd = LxdRemoval(self.endpoint, self.config, self.report)
+        is_there = lxd.look()
+        registrations = list(self._registrations(lxd.instances))
+        # First: so no job is given to a runner that is about to be deleted.
+        self._leave(registrations, patience_s=0)
+        no_guests = is_there and lxd.remove_instances()
+        self._leave([one for one in registrations if one.left], patience_s=_BUSY_LIMIT_S)
+        for one in registrations:
+            for what, why in one.left.items():
+                self.report.stays(what, why)
+        no_images = is_there and lxd.remove_images()
+        no_pools = is_there and lxd.remove_pools()
+        self._remove_firewall(no_guests=no_guests)
+        if is_there:
+            lxd.remove_prepared()
+        self._remove_state(
+            removal.state_to_keep(
+                registrations=any(one.left for one in registrations),
+                images=not no_images,
+                pools=not no_pools,
+            )
+        )
+
+    def _registrations(self, instances: dict[str, list[Instance]]) -> Iterator[Registrations]:
+        """Give the places where some may be: configured, noted on the disk, told by instances."""
+        notes = PlaceNotes(self.config.state_directory / "places")
+        numbers: dict[str, set[int]] = defaultdict(set)
+        for place in (places.of(self.config), *notes.all()):
+            numbers[place] = set()
+        for instance in (one for found in instances.values() for one in found):
+            said = marks.read(instance.status, instance.config)
+            if said.place and said.seen.runner_id is not None:
+                numbers[said.place].add(said.seen.runner_id)
+        for place in sorted(numbers):
+            yield Registrations(self.config, place, numbers[place])
+
+    def _leave(self, registrations: Iterable[Registrations], *, patience_s: float) -> None:
+        """Delete registrations, as far as GitHub lets us."""
+        for one in registrations:
+            known = len(one.removed)
+            one.delete(
+                lambda: credentials.read(self.config),
+                limit_s=_GITHUB_LIMIT_S,
+                patience_s=patience_s,
+            )
+            for what in one.removed[known:]:
+                self.report.gone(what)
+
+    def _remove_firewall(self, *, no_guests: bool) -> None:
+        """Delete the tables, unless there may be guests that they hold back."""
+        try:
+            tables = firewall_work.tables_of(self.config.name, self.nftables.tables())
+        except NftablesError as error:
+            self.report.stays("the firewall", error)
+            return
+        obstacle = "" if no_guests else "it guards the instances that are left"
+        for name in tables:
+            claim = Claim(f"nft table inet {name}", obstacle)
+            self.report.attempt(claim, self.nftables.delete, name)
+
+    def _remove_state(self, kept: frozenset[str]) -> None:
+        """Remove what the daemon has made in its state directory, but for what is needed still."""
+        for name in removal.STATE:
+            path = self.config.state_directory / name
+            if name in kept or not os.path.lexists(path):
+                continue
+            is_directory = path.is_dir() and not path.is_symlink()
+            self.report.attempt(
+                Claim(str(path)), shutil.rmtree if is_directory else os.unlink, path
+            )
