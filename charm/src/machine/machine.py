@@ -45,6 +45,7 @@ class Machine:
         payload: the wheels of the daemon, of all that it needs, and of pip.
         units: the directory of its systemd units.
         root: of the machine's file system.
+        proxies: through which packages are fetched, as environment variables.
         commands: run programs.
         accounts: its users and groups.
     """
@@ -55,6 +56,7 @@ class Machine:
         units: Path,
         root: Path = Path("/"),
         *,
+        proxies: Mapping[str, str] | None = None,
         commands: Commands | None = None,
         accounts: Accounts | None = None,
     ) -> None:
@@ -63,7 +65,7 @@ class Machine:
         self._places = places
         self._accounts = accounts or Accounts()
         self._claim = Claim(places)
-        self._packages = Packages(commands)
+        self._packages = Packages(commands, proxies)
         self._lxd = Lxd(places, commands, self._packages)
         self._bridge_filtering = BridgeFiltering(places, commands)
         self._environments = Environments(places.software, payload, commands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commands import Commands, proxies
+from .commands import Commands
 from .errors import MachineError
 from .lxd import Lxd
 from .packages import GOOD_TO_HAVE, NEEDED, Packages
@@ -48,7 +48,7 @@ class Updates:
             MachineError: it can't be started.
         """
         names = sorted(self._packages.installed((*NEEDED, *GOOD_TO_HAVE, *more)))
-        settings = {**proxies(), "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+        settings = self._packages.environment
         done = self._commands.run(
             *("/usr/bin/systemd-run", f"--unit={UNIT}", "--collect", "--no-block", "--quiet"),
             f"--property=RuntimeMaxSec={_RUN_LIMIT_S}",

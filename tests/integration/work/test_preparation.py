@@ -197,7 +197,7 @@ def test_a_pool_that_has_become_too_small_is_refused_by_a_lxd_that_makes_none_la
 def test_within_a_container_the_pool_is_a_directory(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation_work.file_systems, "may_mount", lambda: False)
+    monkeypatch.setattr(preparation_work.file_systems, "root_may_mount", lambda: False)
     assert "made storage pool github-runners (dir)" in host.prepare()
 
 
