@@ -293,11 +293,11 @@ class HostStand:
         host = self.host
         return Machine(self.payload, self.units, host.root, commands=host, accounts=host)
 
-    def tree(self) -> dict[str, str]:
-        """Give every file with its mode, link and directory of the machine, but for logs."""
+    def tree(self, below: str = ".") -> dict[str, str]:
+        """Give every file, with its mode, every link and every directory of the machine."""
         return {
             str(path.relative_to(self.host.root)): _described(path)
-            for path in sorted(self.host.root.rglob("*"))
+            for path in sorted((self.host.root / below).rglob("*"))
         }
 
 
