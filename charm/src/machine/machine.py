@@ -72,7 +72,7 @@ class Machine:
         self._units = Units(units, places, commands)
         self._supervisor = Supervisor(commands, places.cli)
         self._configuration = Configuration(places)
-        self._updates = Updates(commands, self._packages, self._lxd)
+        self._updates = Updates(places, commands, self._packages, self._lxd)
         self._reboots = RebootNote(places.notes / "reboots.json")
         self._kernel_upgraded = places.notes / "kernel-upgraded"
         self._service = Service(
@@ -205,7 +205,8 @@ class Machine:
             MachineError: it can't be started.
         """
         more = () if self._places.is_container else kernel_packages(os.uname().release)
-        self._updates.start(lxd_channel, more)
+        with _disk():
+            self._updates.start(lxd_channel, more)
         done = self._supervisor.order("upgrade", "--now", limit_s=_UPGRADE_LIMIT_S)
         if done.code not in {0, _NO_DAEMON, _NO_CLI}:
             raise MachineError(f"the daemon can't look for newer versions: {done.err.strip()}")
