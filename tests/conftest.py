@@ -9,6 +9,7 @@ from hypothesis import settings
 from unprivileged import open_python
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
+from scripts import pack_charm
 from supervisor.gateways.lxd import Lxd
 
 if TYPE_CHECKING:
@@ -44,3 +45,9 @@ def lxd(real_lxd: PrivateLxd) -> Iterator[Lxd]:
     yield gateway
     for instance in gateway.instances():
         gateway.delete(instance.name, limit_s=30)
+
+
+@pytest.fixture(scope="session")
+def packed_charm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The charm of this tree, packed for this machine's base."""
+    return pack_charm.pack(tmp_path_factory.mktemp("packed"))

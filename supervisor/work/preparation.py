@@ -105,7 +105,7 @@ class PreparationWork:
         config, name = self.config, self.config.lxd.pool
         preparation.refuse_pool(config, self._free())
         drivers = lxd.server().storage_drivers
-        driver = preparation.pool_driver(drivers, can_mount=file_systems.may_mount())
+        driver = preparation.pool_driver(drivers, can_mount=file_systems.root_may_mount())
 
         def make() -> None:
             if lxd.ensure_pool(name, driver, preparation.pool(config, driver)):

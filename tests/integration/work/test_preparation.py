@@ -222,7 +222,7 @@ def test_a_fleet_that_needs_more_addresses_has_a_larger_network(host: Host) -> N
 def test_within_a_container_the_pool_is_a_directory(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation_work.file_systems, "may_mount", lambda: False)
+    monkeypatch.setattr(preparation_work.file_systems, "root_may_mount", lambda: False)
     assert "made storage pool github-runners (dir)" in host.prepare()
 
 
