@@ -41,7 +41,7 @@ workdir=$scratch/layers$directory/work" overlay "$directory"
 done
 mount -t tmpfs -o mode=0755 scratch /run
 mkdir -p /run/lock /run/systemd /var/lib/lxd
-# No kernel is upgraded, and nothing for virtual machines is installed: systemd.io/CONTAINER_INTERFACE
+# https://systemd.io/CONTAINER_INTERFACE: so no kernel is upgraded, nor KVM looked for.
 echo lxc >/run/systemd/container
 mount --bind "$scratch/lxd" /var/lib/lxd
 echo made
@@ -49,11 +49,11 @@ exec sleep infinity
 """
 # It plays the programs above: notes their arguments, and knows one service's state.
 RECORDER = """#!/usr/bin/python3 -S
-import json, pathlib, sys
+import json, os, pathlib, sys
 directory = pathlib.Path("%s")
 name, words = sys.argv[0].rpartition("/")[2], sys.argv[1:]
 with (directory / "calls").open("a") as calls:
-    calls.write(json.dumps([name, *words]) + chr(10))
+    calls.write(json.dumps({"words": [name, *words], "environment": dict(os.environ)}) + chr(10))
 state, words_of_service = directory / "state", directory / "journal"
 verb = words[0] if words else ""
 if name == "journalctl":
@@ -113,8 +113,13 @@ class ScratchMachine:
     def calls(self, *programs: str) -> list[list[str]]:
         """Give the recorded calls of some programs, all where none is named."""
         lines = (self.directory / "calls").read_text().splitlines()
-        found: list[list[str]] = [json.loads(line) for line in lines]
+        found: list[list[str]] = [json.loads(line)["words"] for line in lines]
         return [call for call in found if not programs or call[0] in programs]
+
+    def environments(self) -> list[dict[str, str]]:
+        """Give the environments of all recorded calls."""
+        lines = (self.directory / "calls").read_text().splitlines()
+        return [json.loads(line)["environment"] for line in lines]
 
     def forget(self) -> None:
         """Forget the calls so far."""
