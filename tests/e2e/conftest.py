@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from sandbox.image import build_image
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.nftables import Nftables
 from supervisor.work import firewall as firewall_work
-from tests.e2e.world import DaemonProcess, World
+from tests.e2e.world import DaemonProcess, World, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +92,32 @@ def world(make_world: MakeWorld) -> Iterator[World]:
     """Two runners wanted; nothing is started yet."""
     with make_world() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared_world(make_world: MakeWorld) -> Iterator[World]:
+    with make_world() as made:
+        yield made
+
+
+@pytest.fixture
+def running(shared_world: World) -> Iterator[World]:
+    """Two runners, all well, by a daemon that a file's tests share: each leaves it to the next.
+
+    A start costs seconds. Who changes what can't be changed back in no time, or leaves jobs or
+    registrations behind, takes a `world` of its own.
+    """
+    world = shared_world
+    if world.daemon.exit_code() is not None or not world.daemon.log.exists():
+        world.daemon.start()
+    if world.status()["problems"] or world.daemon.config != world.daemon.first_config:
+        world.daemon.config = deepcopy(world.daemon.first_config)
+        world.daemon.reload()
+        wait_until(lambda: not world.status()["problems"], "what was wrong is forgotten")
+    world.wait_whole()
+    yield world
+    # Shown by pytest with a test that failed.
+    print(f"The end of the daemon's log:\n{world.daemon.end_of_log()}")  # noqa: T201
 
 
 def configuration(

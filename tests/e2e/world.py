@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -80,6 +81,7 @@ class DaemonProcess:
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         self.config = config
+        self.first_config = deepcopy(config)
         self.config_path = directory / "config.yaml"
         self.socket = Path(config["control"]["socket"])
         self.log = directory / "daemon.log"
