@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sandbox.private_lxd import PrivateLxd
+    from tests.e2e.conftest import Kept
 
     MakeWorld = Callable[..., AbstractContextManager[World]]
 
@@ -134,17 +135,23 @@ def images(make_world: MakeWorld, base: str, tmp_path: Path) -> Iterator[Images]
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shared(
-    make_world: MakeWorld, base: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Images]:
+    kept: Kept, make_world: MakeWorld, base: str, tmp_path_factory: pytest.TempPathFactory
+) -> Images:
     """A fleet of several tests, as a first image costs ten seconds.
 
     Each leaves it with one image; the last one stops the daemon.
     """
-    with open_images(make_world, tmp_path_factory.mktemp("images")) as made:
-        made.world.daemon.start()
-        yield made
+
+    @contextmanager
+    def make() -> Iterator[Images]:
+        with open_images(make_world, tmp_path_factory.mktemp("images")) as made:
+            made.world.daemon.start()
+            yield made
+
+    made: Images = kept.get("images", make)
+    return made
 
 
 def used_by(images: Images) -> str:

@@ -102,6 +102,20 @@ def test_guests_that_became_ready_while_it_was_dead_are_kept(world: World) -> No
     wait_until(lambda: world.names(frozenset({"idle"})) == before, "both are known to be idle")
 
 
+def test_killed_after_a_removal_has_failed(world: World) -> None:
+    world.daemon.config["lxd"]["timeout"] = "1s"
+    world.start()
+    held = world.fail(**DELETE, delay_s=0.5)
+    world.daemon.reload(virtual_machines=1)
+    world.hits(held)
+    with world.lxd_paused():
+        wait_until(lambda: world.daemon.said("failed"), "a removal has failed")
+        assert any("removal failed" in problem for problem in world.status()["problems"])
+        world.daemon.kill()
+    world.github.faults.clear()
+    world.start()
+
+
 def test_killed_while_runners_are_idle_it_keeps_them(running: World) -> None:
     world = running
     before = world.names()
@@ -209,20 +223,6 @@ def test_killed_while_lxd_has_the_order_to_delete_an_instance(running: World) ->
     with world.lxd_paused():
         said = "finished: more runners than the 1 wanted"
         wait_until(lambda: world.daemon.said(said, here), "an instance is to be deleted")
-        world.daemon.kill()
-    world.github.faults.clear()
-    world.start()
-
-
-def test_killed_after_a_removal_has_failed(world: World) -> None:
-    world.daemon.config["lxd"]["timeout"] = "1s"
-    world.start()
-    held = world.fail(**DELETE, delay_s=0.5)
-    world.daemon.reload(virtual_machines=1)
-    world.hits(held)
-    with world.lxd_paused():
-        wait_until(lambda: world.daemon.said("failed"), "a removal has failed")
-        assert any("removal failed" in problem for problem in world.status()["problems"])
         world.daemon.kill()
     world.github.faults.clear()
     world.start()

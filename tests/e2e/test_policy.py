@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from sandbox.github import Job
     from sandbox.private_lxd import PrivateLxd
@@ -46,14 +47,21 @@ def policy_image(
     return alias
 
 
-@pytest.fixture(scope="module")
-def shared_world(make_world: MakeWorld, policy_image: str) -> Iterator[World]:
+@pytest.fixture
+def open_shared(
+    make_world: MakeWorld, policy_image: str
+) -> Callable[[], AbstractContextManager[World]]:
     """Two runners whose jobs are checked."""
-    with make_world() as world:
-        world.daemon.config["lxd"]["image"] = policy_image
-        world.daemon.config["policy"] = {"mode": "builtin", "port": free_port(world.address)}
-        world.daemon.first_config = deepcopy(world.daemon.config)
-        yield world
+
+    @contextmanager
+    def make() -> Iterator[World]:
+        with make_world() as world:
+            world.daemon.config["lxd"]["image"] = policy_image
+            world.daemon.config["policy"] = {"mode": "builtin", "port": free_port(world.address)}
+            world.daemon.first_config = deepcopy(world.daemon.config)
+            yield world
+
+    return make
 
 
 @pytest.fixture

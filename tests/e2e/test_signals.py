@@ -36,19 +36,6 @@ def test_an_order_to_stop_ends_the_daemon_and_not_the_runners(
     world.wait_whole()
 
 
-def test_it_stops_promptly_while_instances_are_being_created(world: World) -> None:
-    world.daemon.config["virtual-machines"] = 6
-    world.daemon.start()
-    wait_until(lambda: world.daemon.said("creating"), "instances are being created")
-    assert world.daemon.stop() < PROMPTLY_S
-    world.daemon.config["virtual-machines"] = 2
-    world.daemon.start()
-    wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
-
-
 def test_it_stops_promptly_while_lxd_hangs(running: World) -> None:
     world = running
     here = world.daemon.now()
@@ -59,13 +46,6 @@ def test_it_stops_promptly_while_lxd_hangs(running: World) -> None:
         wait_until(lambda: world.daemon.said("finished", here), "a job has ended")
         assert world.daemon.stop() < PROMPTLY_S
     world.start()
-
-
-def test_it_stops_promptly_while_github_hangs(world: World) -> None:
-    held = world.fail(delay_s=300, path_pattern="*/actions/runners*")
-    world.daemon.start()
-    world.hits(held)
-    assert world.daemon.stop() < PROMPTLY_S
 
 
 def test_a_second_daemon_on_the_same_socket_is_refused(running: World) -> None:
@@ -171,6 +151,40 @@ def test_the_fleet_grows_and_shrinks_around_a_busy_runner(running: World) -> Non
     world.wait_empty()
 
 
+def test_sigusr2_writes_the_tree_into_the_log(running: World) -> None:
+    world = running
+    here = world.daemon.now()
+    world.daemon.send(signal.SIGUSR2)
+
+    def written() -> bool:
+        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
+        wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
+        wanted |= world.names()
+        return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
+
+    wait_until(written, "the tree is in the log")
+
+
+def test_it_stops_promptly_while_instances_are_being_created(world: World) -> None:
+    world.daemon.config["virtual-machines"] = 6
+    world.daemon.start()
+    wait_until(lambda: world.daemon.said("creating"), "instances are being created")
+    assert world.daemon.stop() < PROMPTLY_S
+    world.daemon.config["virtual-machines"] = 2
+    world.daemon.start()
+    wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
+    world.reconcile()
+    world.reconcile()
+    world.wait_whole()
+
+
+def test_it_stops_promptly_while_github_hangs(world: World) -> None:
+    held = world.fail(delay_s=300, path_pattern="*/actions/runners*")
+    world.daemon.start()
+    world.hits(held)
+    assert world.daemon.stop() < PROMPTLY_S
+
+
 @pytest.mark.parametrize("change", [{"labels": "gpu"}, {"vm_memory": "192MiB"}])
 def test_changed_settings_replace_idle_runners_and_spare_the_busy_one(
     world: World, change: dict[str, str]
@@ -191,17 +205,3 @@ def test_changed_settings_replace_idle_runners_and_spare_the_busy_one(
     world.wait_whole()
     if "labels" in change:
         world.wait_completed(world.queue(labels=("self-hosted", "gpu")))
-
-
-def test_sigusr2_writes_the_tree_into_the_log(running: World) -> None:
-    world = running
-    here = world.daemon.now()
-    world.daemon.send(signal.SIGUSR2)
-
-    def written() -> bool:
-        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
-        wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
-        wanted |= world.names()
-        return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
-
-    wait_until(written, "the tree is in the log")

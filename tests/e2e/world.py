@@ -310,6 +310,17 @@ class World:
         self.daemon.start()
         self.wait_whole()
 
+    def bring_back(self) -> None:
+        """Have the daemon run with the settings of the beginning, and wait until all is well."""
+        daemon = self.daemon
+        if daemon.exit_code() is not None or not daemon.log.exists():
+            daemon.start()
+        if self.status()["problems"] or daemon.config != daemon.first_config:
+            daemon.config = deepcopy(daemon.first_config)
+            daemon.reload()
+            wait_until(lambda: not self.status()["problems"], "what was wrong is forgotten")
+        self.wait_whole()
+
     def restart_after_kill(self) -> None:
         """Kill the daemon and start another."""
         self.daemon.kill()
