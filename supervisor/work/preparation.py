@@ -47,7 +47,7 @@ class PreparationWork:
     def prepare(self) -> None:
         """Make project, pool, bridge and profile, where they are missing.
 
-        What is refused is refused before anything is made.
+        Another's bridge, and disks that would not fit, are refused before anything is made.
 
         Raises:
             PreparationRefused: it can't be made as it is configured.
