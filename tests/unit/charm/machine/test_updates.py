@@ -1,4 +1,4 @@
-"""What the background update runs: the script is real; apt and snap only note what they are told."""
+"""What the background update runs: the script is real, apt and snap only note their orders."""
 
 import os
 import subprocess
