@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 USER = 61234
 _LXD_GROUP = "0"  # that of a private LXD's socket
 _CAPABILITIES = ("--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin")
-_SHIELD = 'mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"'
+# A copy of what other tests have mounted would keep them from unmounting it.
+_SHIELD = """
+while read -r _ place _; do
+    case $place in
+        / | /proc* | /sys* | /dev* | /run* | "$0"*) ;;
+        *) umount -l "$place" 2>/dev/null ;;
+    esac
+done </proc/self/mounts
+mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"
+"""
 # As MemoryDenyWriteExecute= does; a kernel before 6.3 does not know of it.
 _NO_WRITTEN_CODE = "ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)"
 
@@ -60,13 +69,19 @@ def unit_directory(parent: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-def command(python: Path, program: str) -> list[str]:
-    """Make the command that runs a program of Python so."""
+def command(python: Path, program: str, directory: Path) -> list[str]:
+    """Make the command that runs a program of Python so.
+
+    Args:
+        python: one that any user can run.
+        program: its text.
+        directory: a private LXD's, with what is in it.
+    """
     # What it starts itself is to be run by the same Python.
     prelude = f"import ctypes, sys\n{_NO_WRITTEN_CODE}\nsys.executable = {str(python)!r}\n"
     user = (f"--reuid={USER}", f"--regid={USER}", f"--groups={_LXD_GROUP}", "--no-new-privs")
     return [
-        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, "sh"),
+        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, str(directory)),
         *("setpriv", *user, *_CAPABILITIES, "--bounding-set=-all,+net_admin"),
         *(str(python), "-I", "-c", prelude + program),
     ]

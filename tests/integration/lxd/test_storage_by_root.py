@@ -55,7 +55,8 @@ class Asked:
         return path
 
     def look(self) -> dict[str, Any]:
-        program = command(self.python, _LOOK.format(path=str(self.path)))
+        look = _LOOK.format(path=str(self.path))
+        program = command(self.python, look, Path(self.given["lxd"]["socket"]).parent)
         done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=50)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
