@@ -15,7 +15,6 @@ from supervisor.marks import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from random import Random
 
     from supervisor.config import Config
 
@@ -64,22 +63,23 @@ def fits_usual_bridge(config: Config) -> bool:
     return _prefix(config) == _USUAL_PREFIX
 
 
-def free_network(config: Config, routed: Iterable[IPv4Network], generator: Random) -> IPv4Interface:
+def free_network(config: Config, routed: Iterable[IPv4Network], first: int) -> IPv4Interface:
     """Choose a private network that the host knows no way to, and the host's address in it.
 
     Args:
         config: the installation's, which says how many addresses it must have.
         routed: what the host knows a way to.
-        generator: draws one, so that two hosts seldom have the same.
+        first: which of all is tried first: any number, by chance, so that two hosts seldom have
+            the same.
 
     Raises:
         PreparationRefused: there is none.
     """
     known, prefix = tuple(routed), _prefix(config)
-    starts = list(range(0, _PRIVATE.num_addresses, 2 ** (_PRIVATE.max_prefixlen - prefix)))
-    generator.shuffle(starts)
-    for start in starts:
-        network = IPv4Network((_PRIVATE[start], prefix))
+    size = 2 ** (_PRIVATE.max_prefixlen - prefix)
+    count = _PRIVATE.num_addresses // size
+    for number in range(first, first + count):
+        network = IPv4Network((_PRIVATE[number % count * size], prefix))
         if not any(network.overlaps(other) for other in known):
             return IPv4Interface((network[1], prefix))
     raise PreparationRefused(
@@ -137,21 +137,23 @@ def pool_size(config: Config) -> str:
     return f"{storage.fleet_bytes(config) // _MIB}MiB"
 
 
-def is_too_small(config: Config, found: Mapping[str, str]) -> bool:
-    """Tell whether a pool that was made for this installation is too small for it by now."""
-    try:
-        size = sizes.parse(found.get("size", ""))
-    except ValueError:
-        return False  # it has no size of its own, or one that somebody has thought about
-    return prepared_for(found) == config.name and size < storage.fleet_bytes(config)
+def has_size(config: Config, found: Mapping[str, str]) -> bool:
+    """Tell whether a pool was made for this installation, with a size that it may outgrow."""
+    return prepared_for(found) == config.name and "size" in found
 
 
-def refuse_growth(config: Config, found: Mapping[str, str]) -> PreparationRefused:
-    """Say that a pool is too small, and that this LXD makes none larger."""
+def refuse_growth(config: Config, total: int) -> PreparationRefused:
+    """Say that a pool is too small, and that this LXD makes none larger.
+
+    Args:
+        config: the installation's.
+        total: how large the pool is, in bytes.
+    """
+    needed = sizes.in_words(storage.fleet_bytes(config))
     return PreparationRefused(
-        f"lxd.pool: storage pool {config.lxd.pool} was made with {found['size']}, "
-        f"{config.virtual_machines} runners need {pool_size(config)}, and this LXD makes no pool "
-        "larger: lower virtual-machines or vm-disk, or name another pool"
+        f"lxd.pool: storage pool {config.lxd.pool} has {sizes.in_words(total)}, "
+        f"{_need(config)} {needed}, and this LXD makes no pool larger: "
+        "lower virtual-machines or vm-disk, or name another pool"
     )
 
 
@@ -172,7 +174,12 @@ def refuse_pool(config: Config, free: int) -> None:
         range(count), free, key=lambda number: storage.fleet_bytes(config, number)
     )
     raise PreparationRefused(
-        f"runner-storage: {count} runners need {sizes.in_words(needed)} of disk, and LXD's has "
+        f"runner-storage: {_need(config)} {sizes.in_words(needed)} of disk, and LXD's has "
         f"{sizes.in_words(free)}: {max(0, fitting - 1) or 'none'} would fit; lower "
         "virtual-machines or vm-disk"
     )
+
+
+def _need(config: Config) -> str:
+    count = config.virtual_machines
+    return "1 runner needs" if count == 1 else f"{count} runners need"

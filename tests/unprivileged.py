@@ -4,7 +4,9 @@ group may; a file system that is read-only but for what is mounted beside the ro
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 USER = 61234
 _LXD_GROUP = "0"  # that of a private LXD's socket
 _CAPABILITIES = ("--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin")
-_SHIELD = 'mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"'
+# A copy of what other tests have mounted would keep them from unmounting it.
+_SHIELD = """
+while read -r _ place _; do
+    case $place in
+        / | /proc* | /sys* | /dev* | /run* | "$0"*) ;;
+        *) umount -l "$place" 2>/dev/null ;;
+    esac
+done </proc/self/mounts
+mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"
+"""
 # As MemoryDenyWriteExecute= does; a kernel before 6.3 does not know of it.
 _NO_WRITTEN_CODE = "ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)"
 
@@ -34,13 +45,43 @@ def open_python() -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def command(python: Path, program: str) -> list[str]:
-    """Make the command that runs a program of Python so."""
+@contextmanager
+def unit_directory(parent: Path) -> Iterator[Path]:
+    """Give what systemd gives the unit: `state` and `run`, and mounts that it sees.
+
+    Args:
+        parent: a private LXD's directory, as what cleans up there unmounts what is below.
+    """
+    directory = Path(tempfile.mkdtemp(dir=parent, prefix="unit-"))
+    directory.chmod(0o755)
+    for name, mode in (("state", 0o700), ("run", 0o755)):
+        (directory / name).mkdir()
+        (directory / name).chmod(mode)
+        os.chown(directory / name, USER, USER)
+    # A host's mounts are shared where systemd has started it.
+    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
+    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+    assert str(directory) not in Path("/proc/self/mountinfo").read_text()
+    shutil.rmtree(directory)
+
+
+def command(python: Path, program: str, directory: Path) -> list[str]:
+    """Make the command that runs a program of Python so.
+
+    Args:
+        python: one that any user can run.
+        program: its text.
+        directory: a private LXD's, with what is in it.
+    """
     # What it starts itself is to be run by the same Python.
     prelude = f"import ctypes, sys\n{_NO_WRITTEN_CODE}\nsys.executable = {str(python)!r}\n"
     user = (f"--reuid={USER}", f"--regid={USER}", f"--groups={_LXD_GROUP}", "--no-new-privs")
     return [
-        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, "sh"),
+        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, str(directory)),
         *("setpriv", *user, *_CAPABILITIES, "--bounding-set=-all,+net_admin"),
         *(str(python), "-I", "-c", prelude + program),
     ]

@@ -81,7 +81,7 @@ def free_bytes(directory: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def may_mount() -> bool:
+def root_may_mount() -> bool:
     """Tell whether root may mount file systems here: not within most containers.
 
     By the numbers of users that root's namespace has, as LXD decides it too.
@@ -185,7 +185,7 @@ def discard(own: OwnPool) -> None:
         while place in _mounts():
             _unmount(place)
     try:
-        for file in map(_seen_by_host, (own.image, own.note)):
+        for file in map(_seen_by_host, (own.image, own.note, own.complaint)):
             if file.exists():
                 file.unlink()
         for place in map(_seen_by_host, (own.mounted, own.memory, own.home)):

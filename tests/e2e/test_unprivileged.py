@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ports import free_port
-from unprivileged import USER, command, open_python
+from unprivileged import USER, command, unit_directory
 
 from sandbox.private_lxd import PrivateLxd
 from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
 from supervisor.work.storage import PoolReady, StorageWork
-from tests.e2e.world import DaemonProcess, World, run_cli, wait_until
+from tests.e2e.world import DaemonProcess, World, run_cli, wait_until, walk
 
 MakeWorld = Callable[..., Any]
 _UNIT = "github-runner-supervisor-storage.service"
@@ -36,40 +34,19 @@ class UnprivilegedDaemon(DaemonProcess):
         self._python = python
 
     def _program(self) -> list[str]:
-        return command(self._python, "from supervisor.cli import main; main()")
-
-
-@pytest.fixture(scope="module")
-def python() -> Iterator[Path]:
-    with open_python() as made:
-        yield made
+        lxd = Path(self.config["lxd"]["socket"]).parent
+        return command(self._python, "from supervisor.cli import main; main()", lxd)
 
 
 @pytest.fixture
 def directory(real_lxd: PrivateLxd) -> Iterator[Path]:
-    """What systemd gives the unit, below LXD's directory: what cleans up there unmounts too."""
-    made = Path(tempfile.mkdtemp(dir=real_lxd.daemon.directory, prefix="unit-"))
-    made.chmod(0o755)
-    for name, mode in (("state", 0o700), ("run", 0o755)):
-        (made / name).mkdir()
-        (made / name).chmod(mode)
-        os.chown(made / name, USER, USER)
-    share(made)
-    yield made
-    subprocess.run(["umount", str(made)], check=True)
-    assert str(made) not in Path("/proc/self/mountinfo").read_text()
-    shutil.rmtree(made)
-
-
-def share(directory: Path) -> None:
-    """Have what is mounted here be seen by the unit, as on a host that systemd has started."""
-    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
-    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
+    with unit_directory(real_lxd.daemon.directory) as made:
+        yield made
 
 
 @pytest.fixture
 def world(
-    make_world: MakeWorld, policy_image: str, directory: Path, python: Path
+    make_world: MakeWorld, policy_image: str, directory: Path, python_for_all: Path
 ) -> Iterator[World]:
     """A daemon that wants one runner on a pool in memory, whose jobs the policy must let run."""
     settings = {
@@ -83,7 +60,7 @@ def world(
         config = made.daemon.config
         config["lxd"]["image"] = policy_image
         config["policy"] = {"mode": "builtin", "port": free_port(made.address)}
-        made.daemon = UnprivilegedDaemon(directory, config, python)
+        made.daemon = UnprivilegedDaemon(directory, config, python_for_all)
         made.github.set_repository("acme/demo")
         made.github.protect("acme/demo", "main")
         made.github.set_collaborator("acme/demo", "dora", role="maintain")
@@ -105,19 +82,32 @@ def remove_pools(world: World) -> None:
     assert not storage.homes(config).exists()
 
 
+def storage_shown(world: World) -> list[tuple[str, str]]:
+    """Return how the storage's actor shows itself; nothing before it is there."""
+    nodes = walk(world.daemon.ask("/v1/tree"))
+    return [(node["state"], node["reason"]) for node in nodes if node["id"] == "storage"]
+
+
 def meet_request(world: World, wish: str) -> None:
     """Do what systemd does when the daemon asks for something of its storage pool."""
     config = parse(world.daemon.config, "test")
     request, wish = storage.request(config), f"{wish} storage pool {storage.pool_name(config)}"
-    wait_until(
-        lambda: world.actor("storage")["reason"] == f"waits for {_UNIT} to {wish}",
-        f"the daemon waits for who will {wish}",
-    )
+    shown = ("waiting", f"waits for {_UNIT} to {wish}")
+    wait_until(lambda: shown in storage_shown(world), f"the daemon waits for who will {wish}")
     assert request.read_text() == f"{wish}\n"
-    assert world.actor("storage")["state"] == "waiting"
     done = run_cli("prepare-storage", "--config", str(world.daemon.config_path))
     assert done.returncode == 0, done.stderr
     assert f"storage pool {storage.pool_name(config)} is ready" in done.stdout
+
+
+def policy_service(world: World) -> set[str]:
+    """Return the numbers of the policy service's processes, which the daemon's log names."""
+    messages = [entry["message"] for entry in world.daemon.entries()]
+    found = re.search(r"the policy service is process (\d+)", "\n".join(messages))
+    assert found
+    workers = Path(f"/proc/{found[1]}/task/{found[1]}/children").read_text().split()
+    assert workers
+    return {found[1], *workers}
 
 
 def test_a_daemon_that_is_not_root_keeps_its_fleet(world: World) -> None:
@@ -127,6 +117,8 @@ def test_a_daemon_that_is_not_root_keeps_its_fleet(world: World) -> None:
     ids = Path(f"/proc/{world.daemon.pid}/status").read_text()
     assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}" in ids
     assert "CapEff:\t0000000000001000" in ids
+    for child in policy_service(world):
+        assert "CapEff:\t0000000000000000" in Path(f"/proc/{child}/status").read_text()
     assert world.daemon.cli("status").returncode == 0, world.daemon.cli("status").stdout
     assert world.daemon.cli("firewall").returncode == 0
     job = world.queue("echo hello")

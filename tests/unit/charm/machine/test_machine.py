@@ -3,11 +3,12 @@
 import json
 import stat
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from emulated_host import HostStand
-from machine import Applied, ConfigRefused, Fleet, MachineError
+from machine import Applied, ConfigRefused, Fleet, MachineError, removal
 from machine.commands import Done
 from machine.machine import Machine
 from machine.places import NAME
@@ -386,16 +387,19 @@ def test_a_fleet_without_upgrades_is_one_all_the_same(stand: HostStand) -> None:
     assert machine.fleet() == Fleet({"name": "fleet"}, {})
 
 
-def test_a_failed_unit_is_told_with_its_last_words(
-    stand: HostStand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_unit_is_told_with_its_last_words(stand: HostStand) -> None:
     machine = running(stand)
     assert machine.unit_state() == "active/running"
     stand.host.state = "failed/failed"
-    journal = Done(0, "config.yaml: path: is empty\n\nMain process exited\n")
-    monkeypatch.setattr(stand.host, "_journalctl", lambda *_: journal, raising=False)
-    said = "failed/failed: config.yaml: path: is empty; Main process exited"
-    assert machine.unit_state() == said
+    stand.host.journal["_SYSTEMD_INVOCATION_ID=4711"] = "config.yaml: path: is empty\n\nended\n"
+    assert machine.unit_state() == "failed/failed: config.yaml: path: is empty; ended"
+
+
+def test_one_that_never_began_is_told_with_systemd_s_words(stand: HostStand) -> None:
+    machine = running(stand)
+    stand.host.state = "failed/failed"
+    stand.host.journal[f"--unit={SERVICE}"] = "Failed to set up credentials\n"
+    assert machine.unit_state() == "failed/failed: Failed to set up credentials"
 
 
 def test_an_order_gives_the_command_s_own_end(stand: HostStand) -> None:
@@ -426,12 +430,18 @@ def test_a_daemon_that_is_down_is_not_drained(stand: HostStand) -> None:
 
 
 def test_an_update_is_started_in_the_background(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
+    machine = stand.machine(proxies={"http_proxy": 'http://user:pa"ss@proxy:3128'})
     machine.update(lxd_channel="5.21/stable")
     update = next(run for run in stand.host.runs if run[0] == "systemd-run")
     assert "--no-block" in update
     assert {"nftables", "btrfs-progs"} <= set(update)
     assert "lxd" not in update  # it was there before
+    told = stand.host.places.notes / "update.env"
+    assert f"--property=EnvironmentFile={told}" in update
+    assert 'http_proxy="http://user:pa\\"ss@proxy:3128"\n' in told.read_text()
+    assert "proxy:3128" not in str(stand.host.runs)
+    assert told.stat().st_mode & 0o077 == 0
     assert stand.host.runs[-1] == ("supervisor-cli", "upgrade", "--now")
 
 
@@ -492,7 +502,8 @@ def test_an_answer_that_can_t_be_read_reboots_nothing(
 def test_removing_leaves_nothing_of_ours(stand: HostStand) -> None:
     before = stand.tree()
     machine = running(stand)
-    stand.host.places.state.joinpath("runners").mkdir(parents=True)
+    for directory in (stand.host.places.state, stand.host.places.pools):
+        (directory / "own").mkdir(parents=True)
     apply(machine, script="x\n")
     assert machine.remove() == []
     assert {name: how for name, how in stand.tree().items() if NAME in name} == {}
@@ -532,6 +543,24 @@ def test_registrations_are_tried_twice_and_left_to_github_then(
     assert machine.remove() == []
     assert "registration of app-0-x at o: GitHub: 401" in caplog.text
     assert not stand.host.places.settings.exists()
+
+
+def test_a_file_system_that_is_mounted_in_its_state_is_not_emptied(
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = running(stand)
+    pools = stand.host.places.pools
+    (pools / "own").mkdir(parents=True)
+    (pools / "own/disk").write_text("somebody's")
+    monkeypatch.setattr(removal, "mount_points", lambda: [pools / "own"])
+    assert machine.remove() == [f"{pools}: can't be removed: {pools}/own is mounted"]
+    assert (pools / "own/disk").exists()
+    monkeypatch.setattr(removal, "mount_points", list)
+    assert machine.remove() == []
+
+
+def test_the_mount_points_are_the_kernel_s() -> None:
+    assert {Path("/"), Path("/proc")} <= set(removal.mount_points())
 
 
 def test_a_daemon_that_can_t_be_stopped_is_not_taken_its_files(stand: HostStand) -> None:
