@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from unprivileged import USER, command, unit_directory
+from unprivileged import USER, command, storage_command, unit_directory
 
 from supervisor import storage
 from supervisor.config import Config, parse
@@ -65,8 +64,9 @@ class Asked:
         return f"waits for {_UNIT} to {what} storage pool {storage.pool_name(self.config)}"
 
     def prepare(self) -> subprocess.CompletedProcess[str]:
+        arguments = ["prepare-storage", "--config", str(self.path)]
         return subprocess.run(
-            [sys.executable, "-m", "supervisor", "prepare-storage", "--config", str(self.path)],
+            storage_command(f"from supervisor.cli import main; main({arguments!r})"),
             capture_output=True,
             text=True,
             check=False,
