@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +52,52 @@ def image(real_lxd: PrivateLxd, tarball: Path, tmp_path_factory: pytest.TempPath
     return alias
 
 
+class Kept:
+    """What several tests use one after another, until somebody wants another world.
+
+    There is one at a time, as a bridge has one guard.
+    """
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._made: Any = None
+        self._open = ExitStack()
+
+    def get(self, key: object, make: Callable[[], AbstractContextManager[Any]]) -> Any:
+        """Return what was made for a key, made now if it isn't there."""
+        if key != self._key:
+            self.close()
+            with ExitStack() as opening:
+                self._made = opening.enter_context(make())
+                self._open, self._key = opening.pop_all(), key
+        return self._made
+
+    def close(self) -> None:
+        """End it."""
+        self._key = self._made = None
+        self._open.close()
+
+
+@pytest.fixture(scope="session")
+def kept(real_lxd: PrivateLxd) -> Iterator[Kept]:  # it ends before the LXD does
+    made = Kept()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def make_world(
-    real_lxd: PrivateLxd, image: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory
+    real_lxd: PrivateLxd,
+    image: str,
+    tarball: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    kept: Kept,
 ) -> MakeWorld:
     """Make worlds: with `make_world(virtual_machines=2) as world: …`."""
 
     @contextmanager
     def make(**settings: Any) -> Iterator[World]:
+        kept.close()
         address = str(Lxd(real_lxd.endpoint).bridge_address(real_lxd.network).ip)
         directory = tmp_path_factory.mktemp("world")
         port = free_port(address)
@@ -91,6 +129,30 @@ def world(make_world: MakeWorld) -> Iterator[World]:
     """Two runners wanted; nothing is started yet."""
     with make_world() as made:
         yield made
+
+
+@pytest.fixture
+def open_shared(make_world: MakeWorld) -> Callable[[], AbstractContextManager[World]]:
+    """How `running` is made, for files that want another."""
+    return make_world
+
+
+@pytest.fixture
+def running(
+    kept: Kept,
+    open_shared: Callable[[], AbstractContextManager[World]],
+    request: pytest.FixtureRequest,
+) -> Iterator[World]:
+    """Two runners, all well, by a daemon that a file's tests share: each leaves it to the next.
+
+    A start costs seconds. Who changes what can't be changed back in no time, or leaves jobs or
+    registrations behind, takes a `world` of its own; best after those that share one.
+    """
+    world: World = kept.get(request.path.name, open_shared)
+    world.bring_back()
+    yield world
+    # Shown by pytest with a test that failed.
+    print(f"The end of the daemon's log:\n{world.daemon.end_of_log()}")  # noqa: T201
 
 
 def configuration(

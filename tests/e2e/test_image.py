@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sandbox.private_lxd import PrivateLxd
+    from tests.e2e.conftest import Kept
 
     MakeWorld = Callable[..., AbstractContextManager[World]]
 
@@ -117,28 +119,52 @@ def base(real_lxd: PrivateLxd, tmp_path_factory: pytest.TempPathFactory) -> Iter
     lxd.delete_image(built.fingerprint)
 
 
-@pytest.fixture
-def images(make_world: MakeWorld, base: str, tmp_path: Path) -> Iterator[Images]:
+@contextmanager
+def open_images(make_world: MakeWorld, directory: Path) -> Iterator[Images]:
     with make_world() as world:
-        made = Images(world, tmp_path)
+        made = Images(world, directory)
         try:
             yield made
         finally:
             made.leave()
 
 
-def first_of(images: Images) -> str:
-    """Start the daemon; return the first image, which all runners start from then."""
-    images.world.daemon.start()
-    images.wait(images.verified, "the first image is built")
-    (first,) = images.verified()
-    images.wait_served_by(first)
-    return first
+@pytest.fixture
+def images(make_world: MakeWorld, base: str, tmp_path: Path) -> Iterator[Images]:
+    with open_images(make_world, tmp_path) as made:
+        yield made
 
 
-def test_from_the_first_image_to_the_next_one(images: Images) -> None:
-    world = images.world
-    first = first_of(images)
+@pytest.fixture
+def shared(
+    kept: Kept, make_world: MakeWorld, base: str, tmp_path_factory: pytest.TempPathFactory
+) -> Images:
+    """A fleet of several tests, as a first image costs ten seconds.
+
+    Each leaves it with one image; the last one stops the daemon.
+    """
+
+    @contextmanager
+    def make() -> Iterator[Images]:
+        with open_images(make_world, tmp_path_factory.mktemp("images")) as made:
+            made.world.daemon.start()
+            yield made
+
+    made: Images = kept.get("images", make)
+    return made
+
+
+def used_by(images: Images) -> str:
+    """Wait for the one image that all runners start from, and return it."""
+    images.wait(lambda: len(images.there()) == len(images.verified()) == 1, "there is one image")
+    (used,) = images.verified()
+    images.wait_served_by(used)
+    return used
+
+
+def test_from_the_first_image_to_the_next_one(shared: Images) -> None:
+    images, world = shared, shared.world
+    first = used_by(images)
     assert images.builders() == []
     job = world.queue("echo hello")
     world.wait_completed(job)
@@ -175,9 +201,9 @@ def test_from_the_first_image_to_the_next_one(images: Images) -> None:
     assert (listed["fingerprint"], listed["application_version"]) == (second, "2.999.0")
 
 
-def test_a_script_that_fails_keeps_the_image_and_its_log_says_why(images: Images) -> None:
-    world = images.world
-    first = first_of(images)
+def test_a_script_that_fails_keeps_the_image_and_its_log_says_why(shared: Images) -> None:
+    images, world = shared, shared.world
+    first = used_by(images)
     images.write_script("echo this line explains it\nexit 3")
     world.daemon.reload(image_script=str(images.script))
     images.wait(lambda: images.shown()["error"], "the build has failed")
@@ -197,24 +223,29 @@ def test_a_script_that_fails_keeps_the_image_and_its_log_says_why(images: Images
     images.write_script("echo all is well >/etc/well")
     done = world.daemon.cli("image", "build", "--wait", "--timeout", str(BUILD_LIMIT_S))
     assert done.returncode == 0, done.stderr
-    (second,) = images.verified() - {first}
-    images.wait_served_by(second)
+    assert used_by(images) != first
     assert images.shown()["error"] == ""
 
 
-def test_an_image_that_can_not_be_a_runner_is_never_used(images: Images) -> None:
-    first = first_of(images)
-    images.write_script("echo '#!/bin/nothing' >/opt/actions-runner/bin/Runner.Listener")
-    images.world.daemon.reload(image_script=str(images.script))
+def test_an_image_that_can_not_be_a_runner_is_never_used(shared: Images) -> None:
+    images, world = shared, shared.world
+    first, before = used_by(images), world.daemon.config.get("image-script")
+    script = images.directory / "harmful.sh"
+    script.write_text("#!/bin/sh\necho '#!/bin/nothing' >/opt/actions-runner/bin/Runner.Listener\n")
+    world.daemon.reload(image_script=str(script))
     images.wait(lambda: images.shown()["error"], "the build has failed")
     assert "the runner application can't be run in it: exit code 127" in images.shown()["error"]
     assert {image.fingerprint for image in images.there()} == {first}
     assert images.made_from() == {first}
+    # What is there is what is wanted again: nothing is built.
+    world.daemon.reload(image_script=before)
+    images.wait(lambda: not images.shown()["error"], "all is well again")
+    assert used_by(images) == first
 
 
-def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images: Images) -> None:
-    world = images.world
-    first = first_of(images)
+def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(shared: Images) -> None:
+    images, world = shared, shared.world
+    first = used_by(images)
     images.write_script(HELD)
     world.daemon.reload(image_script=str(images.script))
     half_made = images.wait_held()
@@ -233,9 +264,9 @@ def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(images:
     assert images.builders() == []
 
 
-def test_an_order_to_stop_ends_a_build_and_its_builder(images: Images) -> None:
-    world = images.world
-    first = first_of(images)
+def test_an_order_to_stop_ends_a_build_and_its_builder(shared: Images) -> None:
+    images, world = shared, shared.world
+    first = used_by(images)
     images.write_script(HELD)
     world.daemon.reload(image_script=str(images.script))
     builder = images.wait_held()

@@ -102,8 +102,22 @@ def test_guests_that_became_ready_while_it_was_dead_are_kept(world: World) -> No
     wait_until(lambda: world.names(frozenset({"idle"})) == before, "both are known to be idle")
 
 
-def test_killed_while_runners_are_idle_it_keeps_them(world: World) -> None:
+def test_killed_after_a_removal_has_failed(world: World) -> None:
+    world.daemon.config["lxd"]["timeout"] = "1s"
     world.start()
+    held = world.fail(**DELETE, delay_s=0.5)
+    world.daemon.reload(virtual_machines=1)
+    world.hits(held)
+    with world.lxd_paused():
+        wait_until(lambda: world.daemon.said("failed"), "a removal has failed")
+        assert any("removal failed" in problem for problem in world.status()["problems"])
+        world.daemon.kill()
+    world.github.faults.clear()
+    world.start()
+
+
+def test_killed_while_runners_are_idle_it_keeps_them(running: World) -> None:
+    world = running
     before = world.names()
     world.restart_after_kill()
     world.wait_whole()
@@ -112,8 +126,8 @@ def test_killed_while_runners_are_idle_it_keeps_them(world: World) -> None:
     world.wait_whole()
 
 
-def test_killed_while_a_job_runs_it_knows_the_job_and_lets_it_end(world: World) -> None:
-    world.start()
+def test_killed_while_a_job_runs_it_knows_the_job_and_lets_it_end(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script, workflow="nightly")
     name = world.wait_started(job)
@@ -127,8 +141,8 @@ def test_killed_while_a_job_runs_it_knows_the_job_and_lets_it_end(world: World) 
     world.wait_whole()
 
 
-def test_a_job_that_began_while_it_was_dead_is_left_to_end(world: World) -> None:
-    world.start()
+def test_a_job_that_began_while_it_was_dead_is_left_to_end(running: World) -> None:
+    world = running
     world.daemon.kill()
     gate = world.gate()
     job = world.queue(gate.script)
@@ -144,9 +158,9 @@ def test_a_job_that_began_while_it_was_dead_is_left_to_end(world: World) -> None
 
 
 def test_a_job_that_began_and_ended_while_it_was_dead_has_cost_its_runner_only(
-    world: World,
+    running: World,
 ) -> None:
-    world.start()
+    world = running
     before = world.names()
     world.daemon.kill()
     job = world.queue()
@@ -156,8 +170,8 @@ def test_a_job_that_began_and_ended_while_it_was_dead_has_cost_its_runner_only(
     assert world.names() & before == before - {done.runner_name}
 
 
-def test_killed_while_a_job_runs_that_ends_before_it_is_back(world: World) -> None:
-    world.start()
+def test_killed_while_a_job_runs_that_ends_before_it_is_back(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     name = world.wait_started(job)
@@ -168,18 +182,19 @@ def test_killed_while_a_job_runs_that_ends_before_it_is_back(world: World) -> No
     assert name not in world.names()
 
 
-def test_killed_while_a_guest_powers_off(world: World) -> None:
-    world.start()
+def test_killed_while_a_guest_powers_off(running: World) -> None:
+    world = running
+    here = world.daemon.now()
     job = world.queue()
-    wait_until(lambda: world.daemon.said("finished: its job ended"), "the job has ended")
+    wait_until(lambda: world.daemon.said("finished: its job ended", here), "the job has ended")
     with world.lxd_paused():
         world.wait_completed(job)
         world.daemon.kill()
     world.start()
 
 
-def test_killed_while_github_is_asked_to_let_a_runner_go(world: World) -> None:
-    world.start()
+def test_killed_while_github_is_asked_to_let_a_runner_go(running: World) -> None:
+    world = running
     held = world.fail(**DELETE, delay_s=LONGER_THAN_THE_TEST_S)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
@@ -188,8 +203,8 @@ def test_killed_while_github_is_asked_to_let_a_runner_go(world: World) -> None:
     world.start()
 
 
-def test_killed_after_github_let_a_runner_go_and_before_it_knew(world: World) -> None:
-    world.start()
+def test_killed_after_github_let_a_runner_go_and_before_it_knew(running: World) -> None:
+    world = running
     held = world.fail(**DELETE, delay_s=LONGER_THAN_THE_TEST_S, after_processing=True)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
@@ -199,35 +214,22 @@ def test_killed_after_github_let_a_runner_go_and_before_it_knew(world: World) ->
     world.start()
 
 
-def test_killed_while_lxd_has_the_order_to_delete_an_instance(world: World) -> None:
-    world.start()
+def test_killed_while_lxd_has_the_order_to_delete_an_instance(running: World) -> None:
+    world = running
+    here = world.daemon.now()
     held = world.fail(**DELETE, delay_s=0.5)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
     with world.lxd_paused():
         said = "finished: more runners than the 1 wanted"
-        wait_until(lambda: world.daemon.said(said), "an instance is to be deleted")
+        wait_until(lambda: world.daemon.said(said, here), "an instance is to be deleted")
         world.daemon.kill()
     world.github.faults.clear()
     world.start()
 
 
-def test_killed_after_a_removal_has_failed(world: World) -> None:
-    world.daemon.config["lxd"]["timeout"] = "1s"
-    world.start()
-    held = world.fail(**DELETE, delay_s=0.5)
-    world.daemon.reload(virtual_machines=1)
-    world.hits(held)
-    with world.lxd_paused():
-        wait_until(lambda: world.daemon.said("failed"), "a removal has failed")
-        assert any("removal failed" in problem for problem in world.status()["problems"])
-        world.daemon.kill()
-    world.github.faults.clear()
-    world.start()
-
-
-def test_everything_vanished_while_it_was_dead(world: World) -> None:
-    world.start()
+def test_everything_vanished_while_it_was_dead(running: World) -> None:
+    world = running
     before = world.names()
     world.daemon.kill()
     for name in world.instances():
@@ -240,9 +242,9 @@ def test_everything_vanished_while_it_was_dead(world: World) -> None:
 
 
 def test_instances_vanished_while_it_was_dead_and_their_registrations_did_not(
-    world: World,
+    running: World,
 ) -> None:
-    world.start()
+    world = running
     before = world.names()
     world.daemon.kill()
     for name in world.instances():

@@ -71,6 +71,7 @@ def world(make_world: MakeWorld, line: Line) -> Iterator[World]:
     address = str(line.address.ip)
     signals = {"address": address, "port": free_port(address)}
     with make_world(signals=signals) as made:
+        made.daemon.module = "tests.e2e.impatient_guests"
         yield made
 
 

@@ -28,8 +28,8 @@ def end(command: subprocess.Popen[str]) -> tuple[int, str, str]:
     return command.returncode, out, err
 
 
-def test_a_flush_replaces_the_idle_and_spares_the_busy(world: World) -> None:
-    world.start()
+def test_a_flush_replaces_the_idle_and_spares_the_busy(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     busy = world.wait_started(job)
@@ -45,8 +45,8 @@ def test_a_flush_replaces_the_idle_and_spares_the_busy(world: World) -> None:
     world.wait_whole()
 
 
-def test_a_flush_of_all_ends_when_the_jobs_have(world: World) -> None:
-    world.start()
+def test_a_flush_of_all_ends_when_the_jobs_have(running: World) -> None:
+    world = running
     before = world.names()
     gate = world.gate()
     job = world.queue(gate.script)
@@ -63,20 +63,8 @@ def test_a_flush_of_all_ends_when_the_jobs_have(world: World) -> None:
     assert not world.names() & before
 
 
-def test_a_flush_by_force_ends_a_busy_runner_and_its_job_fails(world: World) -> None:
-    world.start()
-    before = world.names()
-    job = world.queue(world.gate().script)
-    world.wait_started(job)
-    flushed = world.daemon.cli("flush", "--force", "--wait")
-    assert flushed.returncode == 0, flushed.stderr
-    assert not world.runners().keys() & before
-    # GitHub believes for a while that the runner is at work; two others are there all the same.
-    wait_until(lambda: len(world.names()) == 2, "others are there")
-
-
-def test_a_drain_finishes_the_jobs_stands_over_restarts_and_is_taken_back(world: World) -> None:
-    world.start()
+def test_a_drain_finishes_the_jobs_stands_over_restarts_and_is_taken_back(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     busy = world.wait_started(job)
@@ -101,17 +89,8 @@ def test_a_drain_finishes_the_jobs_stands_over_restarts_and_is_taken_back(world:
     world.wait_whole()
 
 
-def test_a_drain_that_takes_too_long_says_what_is_left(world: World) -> None:
-    world.start()
-    job = world.queue(world.gate().script)
-    world.wait_started(job)
-    drained = world.daemon.cli("drain", "--timeout", "1")
-    assert drained.returncode == 1
-    assert drained.stderr.splitlines()[-1].startswith("not done within 1 s: ")
-
-
-def test_a_runner_is_deleted_by_order_and_replaced(world: World) -> None:
-    world.start()
+def test_a_runner_is_deleted_by_order_and_replaced(running: World) -> None:
+    world = running
     name = min(world.names())
     deleted = world.daemon.cli("delete", name, "--wait")
     assert deleted.returncode == 0, deleted.stderr
@@ -122,6 +101,27 @@ def test_a_runner_is_deleted_by_order_and_replaced(world: World) -> None:
     assert again.stderr.splitlines() == [
         f"no runner is called {name}; see `supervisor-cli runners`"
     ]
+
+
+def test_a_flush_by_force_ends_a_busy_runner_and_its_job_fails(world: World) -> None:
+    world.start()
+    before = world.names()
+    job = world.queue(world.gate().script)
+    world.wait_started(job)
+    flushed = world.daemon.cli("flush", "--force", "--wait")
+    assert flushed.returncode == 0, flushed.stderr
+    assert not world.runners().keys() & before
+    # GitHub believes for a while that the runner is at work; two others are there all the same.
+    wait_until(lambda: len(world.names()) == 2, "others are there")
+
+
+def test_a_drain_that_takes_too_long_says_what_is_left(world: World) -> None:
+    world.start()
+    job = world.queue(world.gate().script)
+    world.wait_started(job)
+    drained = world.daemon.cli("drain", "--timeout", "1")
+    assert drained.returncode == 1
+    assert drained.stderr.splitlines()[-1].startswith("not done within 1 s: ")
 
 
 def test_a_busy_runner_is_deleted_by_force_only(world: World) -> None:

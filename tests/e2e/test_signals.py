@@ -19,9 +19,9 @@ PROMPTLY_S = 8.0
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_order_to_stop_ends_the_daemon_and_not_the_runners(
-    world: World, number: signal.Signals
+    running: World, number: signal.Signals
 ) -> None:
-    world.start()
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     busy = world.wait_started(job)
@@ -36,39 +36,20 @@ def test_an_order_to_stop_ends_the_daemon_and_not_the_runners(
     world.wait_whole()
 
 
-def test_it_stops_promptly_while_instances_are_being_created(world: World) -> None:
-    world.daemon.config["virtual-machines"] = 6
-    world.daemon.start()
-    wait_until(lambda: world.daemon.said("creating"), "instances are being created")
-    assert world.daemon.stop() < PROMPTLY_S
-    world.daemon.config["virtual-machines"] = 2
-    world.daemon.start()
-    wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
-
-
-def test_it_stops_promptly_while_lxd_hangs(world: World) -> None:
-    world.start()
+def test_it_stops_promptly_while_lxd_hangs(running: World) -> None:
+    world = running
+    here = world.daemon.now()
     with world.lxd_paused():
         world.daemon.send(signal.SIGUSR1)
         # A removal and a creation hang too.
         world.queue()
-        wait_until(lambda: world.daemon.said("finished"), "a job has ended")
+        wait_until(lambda: world.daemon.said("finished", here), "a job has ended")
         assert world.daemon.stop() < PROMPTLY_S
     world.start()
 
 
-def test_it_stops_promptly_while_github_hangs(world: World) -> None:
-    held = world.fail(delay_s=300, path_pattern="*/actions/runners*")
-    world.daemon.start()
-    world.hits(held)
-    assert world.daemon.stop() < PROMPTLY_S
-
-
-def test_a_second_daemon_on_the_same_socket_is_refused(world: World) -> None:
-    world.start()
+def test_a_second_daemon_on_the_same_socket_is_refused(running: World) -> None:
+    world = running
     before = world.names()
     refused = run_cli("run", "--config", str(world.daemon.config_path))
     assert refused.returncode == 1
@@ -78,8 +59,8 @@ def test_a_second_daemon_on_the_same_socket_is_refused(world: World) -> None:
     assert world.names() == before
 
 
-def test_sigusr1_removes_a_registration_that_nothing_stands_behind(world: World) -> None:
-    world.start()
+def test_sigusr1_removes_a_registration_that_nothing_stands_behind(running: World) -> None:
+    world = running
     orphan, alien = f"{world.installation}-00000000", f"{world.installation}-2-00000000"
     with world.github.hub.change() as state:
         scope = next(state.runners()).scope
@@ -93,16 +74,16 @@ def test_sigusr1_removes_a_registration_that_nothing_stands_behind(world: World)
     world.wait_whole()
 
 
-def test_an_instance_deleted_behind_its_back_is_replaced(world: World) -> None:
-    world.start()
+def test_an_instance_deleted_behind_its_back_is_replaced(running: World) -> None:
+    world = running
     victim = min(world.names())
     Lxd(world.lxd.endpoint).delete(victim, limit_s=60)
     world.wait_whole()
     assert victim not in world.names()
 
 
-def test_a_registration_deleted_behind_its_back_ends_its_runner(world: World) -> None:
-    world.start()
+def test_a_registration_deleted_behind_its_back_ends_its_runner(running: World) -> None:
+    world = running
     victim = min(world.names())
     with world.github.hub.change() as state:
         runner = next(runner for runner in state.runners() if runner.name == victim)
@@ -121,9 +102,9 @@ def test_a_registration_deleted_behind_its_back_ends_its_runner(world: World) ->
     ],
 )
 def test_a_bad_configuration_changes_nothing_and_is_reported(
-    world: World, text: str, blamed: str
+    running: World, text: str, blamed: str
 ) -> None:
-    world.start()
+    world = running
     before = world.names()
     world.daemon.write(text)
     world.daemon.send(signal.SIGHUP)
@@ -138,8 +119,8 @@ def test_a_bad_configuration_changes_nothing_and_is_reported(
     assert world.names() == before
 
 
-def test_what_only_a_restart_can_change_is_refused_with_that_reason(world: World) -> None:
-    world.start()
+def test_what_only_a_restart_can_change_is_refused_with_that_reason(running: World) -> None:
+    world = running
     before, kept = world.names(), world.installation
     world.daemon.reload(name="other", path="other")
     wait_until(lambda: world.status()["problems"], "the problem is shown")
@@ -151,8 +132,8 @@ def test_what_only_a_restart_can_change_is_refused_with_that_reason(world: World
     assert (world.status()["name"], world.status()["path"]) == (kept, "acme")
 
 
-def test_the_fleet_grows_and_shrinks_around_a_busy_runner(world: World) -> None:
-    world.start()
+def test_the_fleet_grows_and_shrinks_around_a_busy_runner(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     busy = world.wait_started(job)
@@ -168,6 +149,40 @@ def test_the_fleet_grows_and_shrinks_around_a_busy_runner(world: World) -> None:
     (done,) = world.wait_completed(job)
     assert done.runner_name == busy
     world.wait_empty()
+
+
+def test_sigusr2_writes_the_tree_into_the_log(running: World) -> None:
+    world = running
+    here = world.daemon.now()
+    world.daemon.send(signal.SIGUSR2)
+
+    def written() -> bool:
+        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
+        wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
+        wanted |= world.names()
+        return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
+
+    wait_until(written, "the tree is in the log")
+
+
+def test_it_stops_promptly_while_instances_are_being_created(world: World) -> None:
+    world.daemon.config["virtual-machines"] = 6
+    world.daemon.start()
+    wait_until(lambda: world.daemon.said("creating"), "instances are being created")
+    assert world.daemon.stop() < PROMPTLY_S
+    world.daemon.config["virtual-machines"] = 2
+    world.daemon.start()
+    wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
+    world.reconcile()
+    world.reconcile()
+    world.wait_whole()
+
+
+def test_it_stops_promptly_while_github_hangs(world: World) -> None:
+    held = world.fail(delay_s=300, path_pattern="*/actions/runners*")
+    world.daemon.start()
+    world.hits(held)
+    assert world.daemon.stop() < PROMPTLY_S
 
 
 @pytest.mark.parametrize("change", [{"labels": "gpu"}, {"vm_memory": "192MiB"}])
@@ -190,17 +205,3 @@ def test_changed_settings_replace_idle_runners_and_spare_the_busy_one(
     world.wait_whole()
     if "labels" in change:
         world.wait_completed(world.queue(labels=("self-hosted", "gpu")))
-
-
-def test_sigusr2_writes_the_tree_into_the_log(world: World) -> None:
-    world.start()
-    here = world.daemon.now()
-    world.daemon.send(signal.SIGUSR2)
-
-    def written() -> bool:
-        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
-        wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
-        wanted |= world.names()
-        return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)
-
-    wait_until(written, "the tree is in the log")

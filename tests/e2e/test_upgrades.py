@@ -42,7 +42,7 @@ _UNKNOWN = {"state": "", "installed": "", "error": ""}
 """What stands there before the actor has said anything."""
 TARBALLS = "/actions/runner/releases/*"
 API = "*/actions/runners*"
-KILLS = 8
+KILLS = 5
 LARGE = 400_000
 LASTS_S = 1.2
 """How long a slow download of a large release takes."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -80,6 +81,7 @@ class DaemonProcess:
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         self.config = config
+        self.first_config = deepcopy(config)
         self.config_path = directory / "config.yaml"
         self.socket = Path(config["control"]["socket"])
         self.log = directory / "daemon.log"
@@ -306,6 +308,17 @@ class World:
     def start(self) -> None:
         """Start the daemon and wait until the fleet is whole."""
         self.daemon.start()
+        self.wait_whole()
+
+    def bring_back(self) -> None:
+        """Have the daemon run with the settings of the beginning, and wait until all is well."""
+        daemon = self.daemon
+        if daemon.exit_code() is not None or not daemon.log.exists():
+            daemon.start()
+        if self.status()["problems"] or daemon.config != daemon.first_config:
+            daemon.config = deepcopy(daemon.first_config)
+            daemon.reload()
+            wait_until(lambda: not self.status()["problems"], "what was wrong is forgotten")
         self.wait_whole()
 
     def restart_after_kill(self) -> None:

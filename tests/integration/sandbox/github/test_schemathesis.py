@@ -167,7 +167,7 @@ def test_generated_requests_get_answers_as_described(
         )
         command = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run")
         options = ("--url", github.url, "--checks", ",".join(CHECKS), "--seed", "1")
-        options += ("--phases", "examples,coverage,fuzzing", "--max-examples", "20")
+        options += ("--phases", "examples,coverage,fuzzing", "--max-examples", "8")
         options += ("--generation-database", "none", "--no-color", "--continue-on-failure")
         done = subprocess.run(
             [*command, *options, str(document)],
