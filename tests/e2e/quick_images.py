@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from importlib.resources import files
 
-from supervisor.actors import image
+from supervisor.actors import image, image_errands
 from supervisor.cli import main
 from supervisor.work import image as image_work
 
@@ -38,4 +38,6 @@ def _quick() -> str:
 if __name__ == "__main__":
     image_work.provisioning_script = _quick
     image._MINUTE = timedelta(seconds=3)
+    # How long an image that was used a moment ago is kept.
+    image_errands._UNREAD = timedelta(seconds=4)
     sys.exit(main(sys.argv[1:], prog_name="supervisor-cli"))

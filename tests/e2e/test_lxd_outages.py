@@ -25,8 +25,8 @@ def lxd_is_missed(world: World) -> bool:
     return any("events" in problem for problem in world.status()["problems"])
 
 
-def test_lxd_killed_and_back_costs_neither_runners_nor_jobs(world: World) -> None:
-    world.start()
+def test_lxd_killed_and_back_costs_neither_runners_nor_jobs(running: World) -> None:
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     world.wait_started(job)
@@ -44,9 +44,9 @@ def test_lxd_killed_and_back_costs_neither_runners_nor_jobs(world: World) -> Non
 
 
 def test_a_job_that_ends_while_lxd_is_dead_succeeds_and_its_runner_is_replaced(
-    world: World,
+    running: World,
 ) -> None:
-    world.start()
+    world = running
     gate = world.gate()
     job = world.queue(gate.script)
     name = world.wait_started(job)
@@ -59,8 +59,8 @@ def test_a_job_that_ends_while_lxd_is_dead_succeeds_and_its_runner_is_replaced(
     assert name not in world.names()
 
 
-def test_a_guest_that_dies_while_lxd_is_dead_is_removed_and_replaced(world: World) -> None:
-    world.start()
+def test_a_guest_that_dies_while_lxd_is_dead_is_removed_and_replaced(running: World) -> None:
+    world = running
     victim = min(world.names())
     pid = world.guest_pid(victim)
     world.lxd.daemon.kill()
@@ -71,9 +71,9 @@ def test_a_guest_that_dies_while_lxd_is_dead_is_removed_and_replaced(world: Worl
 
 
 def test_a_guest_that_dies_while_lxd_and_the_daemon_are_dead_is_removed_and_replaced(
-    world: World,
+    running: World,
 ) -> None:
-    world.start()
+    world = running
     victim = min(world.names())
     pid = world.guest_pid(victim)
     world.daemon.kill()
@@ -85,8 +85,8 @@ def test_a_guest_that_dies_while_lxd_and_the_daemon_are_dead_is_removed_and_repl
     assert victim not in world.names()
 
 
-def test_an_instance_deleted_while_nobody_heard_is_replaced(world: World) -> None:
-    world.start()
+def test_an_instance_deleted_while_nobody_heard_is_replaced(running: World) -> None:
+    world = running
     victim = min(world.names())
     world.daemon.send(signal.SIGSTOP)
     world.lxd.daemon.kill()
@@ -97,12 +97,42 @@ def test_an_instance_deleted_while_nobody_heard_is_replaced(world: World) -> Non
     assert victim not in world.names()
 
 
-def test_a_guest_that_dies_is_replaced(world: World) -> None:
-    world.start()
+def test_a_guest_that_dies_is_replaced(running: World) -> None:
+    world = running
     victim = min(world.names())
     world.kill_process(world.guest_pid(victim))
     wait_until(lambda: victim not in world.names(), "it is gone")
     world.wait_whole()
+
+
+def test_lxd_restarted_in_order_as_by_an_upgrade_costs_neither_runners_nor_jobs(
+    running: World,
+) -> None:
+    world = running
+    gate = world.gate()
+    job = world.queue(gate.script)
+    world.wait_started(job)
+    before = world.names()
+    world.lxd.daemon.terminate()
+    world.lxd.daemon.start()
+    wait_until(lambda: world.actor("events")["state"] == "listening", "events arrive again")
+    world.wait_whole()
+    assert world.names() == before
+    gate.open()
+    world.wait_completed(job)
+    world.wait_whole()
+
+
+def test_after_the_hosts_orderly_restart_the_fleet_is_whole(running: World) -> None:
+    world = running
+    before = world.names()
+    world.daemon.stop()
+    world.lxd.daemon.shut_down(instances_limit_s=5)
+    world.lxd.daemon.start()
+    assert not world.instances()
+    world.start()
+    assert not world.names() & before
+    assert not world.status()["problems"]
 
 
 def test_a_guest_that_dies_with_its_job_is_replaced(world: World) -> None:
@@ -123,24 +153,6 @@ def test_the_daemon_comes_up_before_lxd_does(world: World) -> None:
     world.lxd.daemon.start()
     world.wait_whole()
     assert not world.status()["problems"]
-
-
-def test_lxd_restarted_in_order_as_by_an_upgrade_costs_neither_runners_nor_jobs(
-    world: World,
-) -> None:
-    world.start()
-    gate = world.gate()
-    job = world.queue(gate.script)
-    world.wait_started(job)
-    before = world.names()
-    world.lxd.daemon.terminate()
-    world.lxd.daemon.start()
-    wait_until(lambda: world.actor("events")["state"] == "listening", "events arrive again")
-    world.wait_whole()
-    assert world.names() == before
-    gate.open()
-    world.wait_completed(job)
-    world.wait_whole()
 
 
 def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_time(
@@ -165,18 +177,6 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     )
     assert not world.names() & before
     assert world.github.job(done).requeues == 0
-    assert not world.status()["problems"]
-
-
-def test_after_the_hosts_orderly_restart_the_fleet_is_whole(world: World) -> None:
-    world.start()
-    before = world.names()
-    world.daemon.stop()
-    world.lxd.daemon.shut_down(instances_limit_s=5)
-    world.lxd.daemon.start()
-    assert not world.instances()
-    world.start()
-    assert not world.names() & before
     assert not world.status()["problems"]
 
 
