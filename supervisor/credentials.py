@@ -12,7 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from supervisor.config import OTHERS, Config, ConfigError, without_waiting
+from supervisor.config import (
+    CREDENTIALS_DIRECTORY,
+    OTHERS,
+    Config,
+    ConfigError,
+    without_waiting,
+)
 from supervisor.github.credential import (
     TOKEN_RULE,
     AppKey,
@@ -22,6 +28,8 @@ from supervisor.github.credential import (
 )
 
 _LONGEST = 64 * 1024
+_BUT_AN_ACL = 0o037
+"""The part of a mode that is not the owner's, but for what the mask of an access list shows as."""
 _PEM_LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 _NO_KEYS = {
     "CERTIFICATE": "a certificate",
@@ -72,7 +80,9 @@ def stamp(config: Config) -> object:
     if file is None:
         return given
     try:
-        found = file.stat()
+        found = _place(file).stat()
+    except KeyError:
+        return given
     except OSError as error:
         return (*given, error.errno)
     return (*given, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
@@ -86,19 +96,40 @@ def _read_token(path: Path, key: str) -> str:
     return token
 
 
+def _is_systemds(path: Path) -> bool:
+    return path.parts[0] == CREDENTIALS_DIRECTORY
+
+
+def _place(path: Path) -> Path:
+    """Say where a secret is: what systemd keeps for us is where it says (systemd.exec(5)).
+
+    Raises:
+        KeyError: it says nothing.
+    """
+    if not _is_systemds(path):
+        return path
+    return Path(os.environ[CREDENTIALS_DIRECTORY.removeprefix("$")], path.name)
+
+
 def _read(path: Path, key: str) -> str:
     source = f"{key}: {path}"
     try:
         # Not to wait for a writer, should it be a named pipe.
-        with open(path, "rb", opener=without_waiting) as file:
+        with open(_place(path), "rb", opener=without_waiting) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigError(f"{source}: is not a regular file")
             content = file.read(_LONGEST + 1)
+    except KeyError as error:
+        raise ConfigError(
+            f"{source}: CREDENTIALS_DIRECTORY is not set in the environment: systemd sets it for a "
+            "unit with LoadCredential="
+        ) from error
     except OSError as error:
         raise ConfigError(f"{source}: can't be read: {error.strerror}") from error
     mode = stat.S_IMODE(found.st_mode)
-    if mode & OTHERS:
+    # systemd gives a service its credentials by an access list, where its file system has those.
+    if mode & (_BUT_AN_ACL if _is_systemds(path) else OTHERS):
         raise ConfigError(
             f"{source}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`"
         )

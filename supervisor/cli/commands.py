@@ -14,7 +14,7 @@ from rich.console import Console
 from supervisor import __version__
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
-from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError, load
+from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
 from supervisor.guest.logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
@@ -125,7 +125,13 @@ def run(config_path: Path, log_level: str) -> None:
 
 @main.command("check-config")
 @_config_option
-def check_config(config_path: Path) -> None:
+@click.option(
+    "--running",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What a daemon has in use: say what of it can change only by a restart.",
+)
+@_json_option
+def check_config(config_path: Path, running: Path | None, as_json: bool) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
     from supervisor import credentials  # noqa: PLC0415
@@ -138,9 +144,25 @@ def check_config(config_path: Path) -> None:
     storage_work.check(config)
     policy_work.check(config)
     image_upkeep.check(config)
-    wanted = config.virtual_machines
+    wanted, restart = config.virtual_machines, _fixed(running, config)
+    if as_json:
+        found = {"path": config.path, "virtual_machines": wanted, "restart": restart}
+        click.echo(json.dumps(found))
+        return
     runners = "1 runner" if wanted == 1 else f"{wanted} runners"
     click.echo(f"{config_path}: is right: {runners} for {config.path}")
+    if restart:
+        click.echo(f"{', '.join(restart)}: takes effect only after a restart of the daemon")
+
+
+def _fixed(running: Path | None, config: Config) -> list[str]:
+    """Name the keys that a daemon with a running configuration can't change."""
+    if running is None:
+        return []
+    try:
+        return list(load(running).needs_restart(config))
+    except ConfigError:  # what the daemon has nobody knows
+        return ["configuration"]
 
 
 @main.command()

@@ -11,9 +11,10 @@ from supervisor.config.file import (
     without_waiting,
 )
 from supervisor.config.model import DEFAULT_SOCKET, Config, LogsConfig
-from supervisor.config.values import share_of
+from supervisor.config.values import CREDENTIALS_DIRECTORY, share_of
 
 __all__ = [
+    "CREDENTIALS_DIRECTORY",
     "DEFAULT_PATH",
     "DEFAULT_SOCKET",
     "OTHERS",

@@ -29,6 +29,9 @@ _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
+CREDENTIALS_DIRECTORY = "$CREDENTIALS_DIRECTORY"
+"""What the path of a secret may begin with: where systemd has put a service's credentials."""
+
 
 def _parse_duration(value: Any) -> Any:
     if isinstance(value, timedelta):
@@ -174,6 +177,14 @@ def _check_file(value: Path) -> Path:
     if not fits or len(os.fsencode(value)) > _LONGEST_PATH:
         raise ValueError("must be the absolute path of a file")
     return value
+
+
+def _check_secret_file(value: Path) -> Path:
+    is_systemds = value.parts[:-1] == (CREDENTIALS_DIRECTORY,)
+    # A credential's name, by systemd.exec(5); what is looked for elsewhere has its whole path.
+    if is_systemds and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}", value.name):
+        return value
+    return _check_file(value)
 
 
 def _check_directory(value: Path) -> Path:
@@ -333,7 +344,7 @@ HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
 RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]
-SecretFile = Annotated[Path, AfterValidator(_check_file)]
+SecretFile = Annotated[Path, AfterValidator(_check_secret_file)]
 LxdName = Annotated[str, AfterValidator(_check_lxd_name)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
 ProxyAddress = Annotated[SecretStr | None, BeforeValidator(_parse_proxy)]

@@ -406,6 +406,11 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
         f"/{SECRET}\n",
         f"/{SECRET}\ud800",
         "/" + SECRET * 200,
+        f"$CREDENTIALS_DIRECTORY/{SECRET}\n",
+        f"$CREDENTIALS_DIRECTORY/../{SECRET}",
+        f"$CREDENTIALS_DIRECTORY/{SECRET}/token",
+        "$CREDENTIALS_DIRECTORY",
+        "$CREDENTIALS_DIRECTORY/..",
     ],
 )
 def test_a_secret_in_the_place_of_its_file_is_refused_and_not_quoted(given: str) -> None:

@@ -186,3 +186,58 @@ def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     config = parse({"name": "a", "path": "b", "token-file": str(tmp_path / "none")}, "x")
     with pytest.raises(ConfigError, match=r"^token-file: .*none: can't be read: No such file"):
         credentials.read(config)
+
+
+# What systemd gives a service.
+
+
+def at_systemds() -> Config:
+    return parse({"name": "a", "path": "b", "token-file": "$CREDENTIALS_DIRECTORY/token"}, "x")
+
+
+def test_a_credential_of_the_units_is_read_where_systemd_has_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    written(tmp_path / "token", "first", 0o400)
+    assert credentials.read(at_systemds()) == PersonalToken("first")
+    app = {"id": 1, "installation-id": 2, "private-key-file": "$CREDENTIALS_DIRECTORY/app.pem"}
+    written(tmp_path / "app.pem", pem(RSA), 0o400)
+    found = credentials.read(parse({"name": "a", "path": "b", "app": app}, "x"))
+    assert isinstance(found, AppKey)
+    keys = {"url": "https://policy.example.com", "token-file": "$CREDENTIALS_DIRECTORY/other"}
+    policy = {"policy": {"mode": "external", **keys}}
+    written(tmp_path / "other", "second", 0o400)
+    config = parse({"name": "a", "path": "b", "token": SECRET, **policy}, "x")
+    assert credentials.read_policy_token(config) == "second"
+
+
+def test_a_credential_that_systemd_gives_by_an_access_list_is_no_open_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    file = written(tmp_path / "token", "first", 0o440)
+    assert credentials.read(at_systemds()) == PersonalToken("first")
+    for mode in (0o444, 0o460):
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=r"^token-file: \$CRED.*: the file is open to others"):
+            credentials.read(at_systemds())
+
+
+def test_without_systemd_its_credentials_are_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    said = r"^token-file: \$CREDENTIALS_DIRECTORY/token: CREDENTIALS_DIRECTORY is not set"
+    with pytest.raises(ConfigError, match=said):
+        credentials.read(at_systemds())
+    assert credentials.stamp(at_systemds()) == credentials.stamp(at_systemds())
+
+
+def test_the_stamp_of_a_credential_of_the_units_changes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    before = credentials.stamp(at_systemds())
+    written(tmp_path / "token", "first")
+    assert credentials.stamp(at_systemds()) != before
