@@ -158,16 +158,21 @@ def pool_bytes(runners: int, disk: int, beside: int = 1) -> int:
 
 def wanted_bytes(config: Config) -> int:
     """Say how large the pool must be for a configuration; 0 for one whose size is not ours."""
-    if own_pool(config) is None:
-        return 0
-    return _pool_bytes(config, config.virtual_machines)
+    return fleet_bytes(config) if own_pool(config) else 0
 
 
-def _pool_bytes(config: Config, runners: int) -> int:
+def fleet_bytes(config: Config, runners: int | None = None) -> int:
+    """Say how large a pool must be that holds a configured fleet and its images.
+
+    Args:
+        config: what is configured.
+        runners: how many, if not as many as are configured.
+    """
     # Where images are built, the next one is there too, and the instance that it is built or
     # tried in.
     beside = 3 if config.lxd.image is None else 1
-    return pool_bytes(runners, sizes.parse(config.vm_disk), beside)
+    count = config.virtual_machines if runners is None else runners
+    return pool_bytes(count, sizes.parse(config.vm_disk), beside)
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ def shortage(config: Config, host: Host) -> str:
     builders = 1 if config.lxd.image is None else 0
 
     def needed(runners: int) -> int:
-        pool = _pool_bytes(config, runners)
+        pool = fleet_bytes(config, runners)
         if not own.in_memory:
             return pool
         return max(host.pool, pool) + (runners + builders) * (memory + _BESIDE_A_GUEST)

@@ -1,5 +1,6 @@
 """`supervisor-cli`: run the daemon, and look at it."""
 
+from supervisor.cli import host_commands
 from supervisor.cli.commands import main
 
-__all__ = ["main"]
+__all__ = ["host_commands", "main"]

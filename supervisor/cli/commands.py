@@ -370,28 +370,6 @@ def image_logs(socket: Path, name: str | None, as_json: bool) -> None:
     _show_logs(ControlClient(socket), "/v1/image/logs", name, as_json, of="BUILD")
 
 
-@main.command("remove-firewall")
-@_config_option
-def remove_firewall(config_path: Path) -> None:
-    """Delete the firewall of this installation, when no daemon of it is to run any more."""
-    from supervisor import daemon  # noqa: PLC0415
-    from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415
-    from supervisor.work import firewall as firewall_work  # noqa: PLC0415
-
-    config = load(config_path)
-    try:
-        with daemon.only_one(config.control.socket):
-            removed = firewall_work.remove(Nftables(), config.name)
-    except daemon.AlreadyRunning:
-        _fail("the daemon is running, and would put the firewall back: stop it first", FAILED)
-    except NftablesError as error:
-        _fail(str(error), FAILED)
-    for name in removed:
-        click.echo(f"deleted nft table inet {name}")
-    if not removed:
-        click.echo(f"there is no firewall of {config.name}")
-
-
 @main.command()
 @_socket_option
 @click.option(

@@ -69,6 +69,31 @@ def host(own: OwnPool) -> Host:
     return Host(memory, free=disk.f_bavail * disk.f_frsize + taken, pool=image)
 
 
+def free_bytes(directory: Path) -> int:
+    """Say how much may still be written to a directory's disk.
+
+    Raises:
+        StorageError: it can't be looked at.
+    """
+    try:
+        disk = os.statvfs(directory)
+    except OSError as error:
+        raise StorageError(f"{directory} can't be looked at: {error.strerror}") from error
+    return disk.f_bavail * disk.f_frsize
+
+
+def may_mount() -> bool:
+    """Tell whether root may mount file systems here: not within most containers.
+
+    By the numbers of users that root's namespace has, as LXD decides it too.
+    """
+    try:
+        numbers = (_SELF / "uid_map").read_text().split()
+    except OSError:
+        return True
+    return numbers == ["0", "0", str(2**32 - 1)]
+
+
 def image_bytes(own: OwnPool) -> int:
     """Say how large the image file is; 0 if there is none."""
     try:

@@ -109,6 +109,21 @@ class Resources(Connection):
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LxdError(f"could not {aim}: LXD says it in an unknown way") from error
 
+    def grow_pool(self, name: str, size: str) -> None:
+        """Make a pool larger that LXD has made in a file of its own.
+
+        Args:
+            name: its name.
+            size: how large, such as `50GiB`.
+
+        Raises:
+            LxdError: It can't be, as by a LXD without the API extension
+                `storage_pool_loop_resize`.
+        """
+        aim = f"make storage pool {name} larger"
+        answer = self._call(aim, "patch", "storage-pools", name, json={"config": {"size": size}})
+        self._finish(aim, answer, limit_s=_LIMIT_S)
+
     def ensure_network(self, name: str, config: Mapping[str, str] | None = None) -> bool:
         """Make a bridge, unless it is there; its name is that of an interface: 15 characters.
 

@@ -1,0 +1,120 @@
+"""The commands that make a host ready for the daemon, and leave it as it was: they need none."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from supervisor.cli.commands import FAILED, _config_option, _json_option, main
+from supervisor.cli.waiting import NotDone
+from supervisor.config import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from supervisor.config import Config
+    from supervisor.gateways.lxd import LxdEndpoint
+
+
+@main.command("prepare-lxd")
+@_config_option
+def prepare_lxd(config_path: Path) -> None:
+    """Make what the daemon needs in LXD, where it is missing: project, pool, bridge, profile.
+
+    For root, or a member of LXD's group. What is there stays as it is; what is made is marked, and
+    removed by `uninstall`. A line is printed for each thing that was made.
+    """
+    # The clients of LXD and GitHub are slow to import.
+    from supervisor.gateways.lxd import LxdError  # noqa: PLC0415
+    from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
+    from supervisor.gateways.storage import StorageError  # noqa: PLC0415
+    from supervisor.preparation import PreparationRefused  # noqa: PLC0415
+    from supervisor.work.preparation import PreparationWork  # noqa: PLC0415
+
+    config = load(config_path)
+    work = PreparationWork(_endpoint(config), config, Nftables(), click.echo)
+    try:
+        work.prepare()
+    except (LxdError, PreparationRefused, StorageError) as error:
+        raise NotDone(str(error)) from error
+
+
+@main.command()
+@_config_option
+@_json_option
+def uninstall(config_path: Path, as_json: bool) -> None:
+    """Remove all that this installation has, when no daemon of it is to run any more.
+
+    For root. That is its instances, its registrations at GitHub, the images and storage pools that
+    it has made, its firewall, what `prepare-lxd` has made, and what lies in its state directory.
+    Jobs that run are lost: `drain` first. Nothing of anybody else's is touched, nor the
+    configuration. What can't be removed is said, and the rest goes on; it may be run again.
+
+    Exits 0 only if nothing is left.
+    """
+    from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
+    from supervisor.work.removal import RemovalWork  # noqa: PLC0415
+
+    config = load(config_path)
+
+    def say(what: str, why: str) -> None:
+        if not as_json:
+            click.echo(f"left: {what}: {why}" if why else f"removed {what}", err=bool(why))
+
+    with _no_daemon(config, "would go on keeping runners"):
+        report = RemovalWork(_endpoint(config), config, Nftables(), say).remove()
+    if as_json:
+        left = [{"what": what, "why": why} for what, why in report.left.items()]
+        click.echo(json.dumps({"removed": report.removed, "left": left}, indent=2))
+    elif not (report.removed or report.left):
+        click.echo(f"there is nothing of {config.name}")
+    if report.left:
+        sys.exit(FAILED)
+
+
+@main.command("remove-firewall")
+@_config_option
+def remove_firewall(config_path: Path) -> None:
+    """Delete the firewall of this installation, when no daemon of it is to run any more."""
+    from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415
+    from supervisor.work import firewall as firewall_work  # noqa: PLC0415
+
+    config = load(config_path)
+    try:
+        with _no_daemon(config, "would put the firewall back"):
+            removed = firewall_work.remove(Nftables(), config.name)
+    except NftablesError as error:
+        raise NotDone(str(error)) from error
+    for name in removed:
+        click.echo(f"deleted nft table inet {name}")
+    if not removed:
+        click.echo(f"there is no firewall of {config.name}")
+
+
+@contextmanager
+def _no_daemon(config: Config, does: str) -> Iterator[None]:
+    """Hold the daemon's lock, so that none runs or starts meanwhile.
+
+    Args:
+        config: the installation's.
+        does: what a daemon would do against it.
+    """
+    from supervisor import daemon  # noqa: PLC0415
+
+    try:
+        with daemon.only_one(config.control.socket):
+            yield
+    except daemon.AlreadyRunning as error:
+        raise NotDone(f"the daemon is running, and {does}: stop it first") from error
+
+
+def _endpoint(config: Config) -> LxdEndpoint:
+    from supervisor.gateways.lxd import LxdEndpoint  # noqa: PLC0415
+
+    lxd = config.lxd
+    return LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())

@@ -1,0 +1,142 @@
+"""What is an installation's, of all that a host has: decided of each thing by what it says itself.
+
+Only what says that it is ours is touched. What is ours and of use to somebody else is kept, and
+named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from supervisor import marks, naming, preparation
+from supervisor.images import properties
+from supervisor.images.properties import BuiltImage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from supervisor.images.seal import Seal
+    from supervisor.planning import Registration
+
+STATE = (
+    "applications",
+    "drained",
+    "image-key",
+    "image-logs",
+    "logs",
+    "places",
+    "policy",
+    "policy-package",
+    "policy-secrets",
+    "pool",
+)
+"""What a daemon makes in its state directory."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that is ours.
+
+    Attributes:
+        what: in words.
+        obstacle: why it stays nevertheless; empty if it may be removed.
+    """
+
+    what: str
+    obstacle: str = ""
+
+
+def claim_instance(installation: str, name: str, config: Mapping[str, str]) -> Claim | None:
+    """Claim a runner's instance, or one that an image was built or tried in."""
+    is_runner = marks.are_of(installation, config)
+    if is_runner or marks.is_builder_of(installation, config):
+        return Claim(f"instance {name}")
+    return None
+
+
+def claim_registration(
+    installation: str, registration: Registration, numbers: Collection[int], place: str
+) -> Claim | None:
+    """Claim a registration: by its number, which instances of ours tell, or else by its name.
+
+    Args:
+        installation: whose.
+        registration: as GitHub lists it.
+        numbers: those that instances of ours say to have at that place.
+        place: in words.
+    """
+    is_named = registration.ephemeral and naming.belongs_to(installation, registration.name)
+    if is_named or registration.id in numbers:
+        return Claim(f"registration of {registration.name} at {place}")
+    return None
+
+
+def claim_image(
+    installation: str,
+    fingerprint: str,
+    said: Mapping[str, str],
+    aliases: tuple[str, ...],
+    seal: Seal,
+) -> Claim | None:
+    """Claim an image that was built, or pulled to build others from.
+
+    What somebody has given a name to is not ours alone any more.
+
+    Args:
+        installation: whose.
+        fingerprint: the image's.
+        said: its properties.
+        aliases: its names.
+        seal: the installation's.
+    """
+    what = " ".join(("image", fingerprint[:12], *aliases))
+    built = BuiltImage.read(fingerprint, said, seal, aliases=aliases)
+    if built and built.installation == installation:
+        return Claim(what, _named(set(aliases) - {built.alias}, fingerprint))
+    if properties.is_base_of(installation, fingerprint, said, seal):
+        return Claim(what, _named(set(aliases), fingerprint))
+    return None
+
+
+def claim_prepared(
+    installation: str,
+    what: str,
+    config: Mapping[str, str],
+    used_by: Iterable[str],
+    spared: Collection[str] = (),
+) -> Claim | None:
+    """Claim what was made for the installation in LXD before it began.
+
+    Args:
+        installation: whose.
+        what: in words.
+        config: its configuration.
+        used_by: addresses of what uses it.
+        spared: those of them that go with it.
+    """
+    if preparation.prepared_for(config) != installation:
+        return None
+    users = sorted(set(used_by) - set(spared))
+    return Claim(what, f"it is used by {', '.join(users)}" if users else "")
+
+
+def state_to_keep(*, registrations: bool, images: bool, pools: bool) -> frozenset[str]:
+    """Say what of the state is needed to remove what is left, when that is tried again.
+
+    Args:
+        registrations: whether some are left.
+        images: whether some are left.
+        pools: whether some are left.
+    """
+    needed = {"places": registrations, "image-key": images, "pool": pools}
+    return frozenset(name for name, is_needed in needed.items() if is_needed)
+
+
+def _named(names: Collection[str], fingerprint: str) -> str:
+    if not names:
+        return ""
+    return (
+        f"somebody has named it {' and '.join(sorted(names))}; if nobody needs it: "
+        f"lxc image delete {fingerprint[:12]}"
+    )
