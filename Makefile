@@ -7,7 +7,7 @@ MINUTES ?= 2
 # Most tests wait most of their time, but those with real LXDs want a processor when they want one.
 WORKERS ?= 2
 
-.PHONY: help run test lint types chaos bench lock
+.PHONY: help run test lint types chaos bench lock charm
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,8 @@ help:
 	@echo 'make types  mypy'
 	@echo 'make chaos  everything fails at once, by a seed: make chaos SEED="1 2 3" MINUTES=2'
 	@echo 'make bench  the measurements'
-	@echo 'make lock   requirements.lock anew, from pyproject.toml'
+	@echo 'make charm  the charm for the base of this machine, in dist/'
+	@echo 'make lock   the lock files anew, from pyproject.toml and charm/requirements.txt'
 
 run:
 	@scripts/setup.sh
@@ -48,3 +49,7 @@ bench:
 
 lock:
 	@scripts/lock.sh
+
+charm:
+	@scripts/setup.sh
+	@$(BIN)/python scripts/pack_charm.py $(ARGS)
