@@ -1,0 +1,151 @@
+"""The unit's status in one sentence, from what the daemon says of its fleet."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["active", "waiting", "maintenance", "blocked"]
+
+_LONGEST = 400
+_COMING = ("requested", "creating", "booting", "ready")
+_ENDING = ("retiring", "finished", "failed")
+_JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
+_UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A status: its kind as Juju calls it, and one line for people."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Runners:
+    """How many runners are how far.
+
+    Attributes:
+        online: take a job or run one, as GitHub sees them.
+        coming: on their way there; a guest that is ready, and not yet seen by GitHub, included.
+        ending: on their way out.
+    """
+
+    idle: int
+    busy: int
+    coming: int
+    ending: int
+
+    @property
+    def online(self) -> int:
+        """How many GitHub shows online."""
+        return self.idle + self.busy
+
+    @property
+    def left(self) -> int:
+        """How many there are in all."""
+        return self.online + self.coming + self.ending
+
+
+def count(stages: Mapping[str, int]) -> Runners:
+    """Sum up the stages that `supervisor-cli status` tells of."""
+
+    def of(names: Iterable[str]) -> int:
+        return sum(stages.get(name, 0) for name in names)
+
+    return Runners(of(("idle",)), of(("busy",)), of(_COMING), of(_ENDING))
+
+
+def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
+    """Say how the fleet is.
+
+    A fleet with a problem is told as waiting where the problem costs runners: they are fewer than
+    wanted. What costs none is told, too, and the unit stays active.
+
+    Args:
+        status: the answer of `supervisor-cli status --json`.
+        unit: whose action shows more.
+    """
+    runners = count(status.get("stages", {}))
+    wanted = status.get("wanted", 0)
+    if since := status.get("draining_since"):
+        return Sentence("maintenance", _one_line(_draining(runners, since)))
+    problems, warnings = status.get("problems", ()), status.get("warnings", ())
+    parts = [_numbers(runners, wanted)]
+    parts += [_first("problem", problems, unit)] if problems else []
+    parts += [_first("warning", warnings, unit)] if warnings and not problems else []
+    lacks = runners.online < wanted
+    waiting = lacks and (bool(problems) or not runners.online)
+    return Sentence("waiting" if waiting else "active", _one_line("; ".join(parts)))
+
+
+def of_silence(unit_state: str) -> Sentence:
+    """Say why no daemon answers.
+
+    Args:
+        unit_state: systemd's ActiveState and SubState of the daemon's unit, such as
+            `failed/failed`, and what its journal says last.
+    """
+    found = _UNIT_STATE.match(unit_state.strip())
+    active, sub, words = found.groups() if found else ("", "", "")
+    if active == "failed":
+        said = words or "it does not say why"
+        return Sentence(
+            "blocked", _one_line(f"the daemon has failed: {said}", len(_JOURNAL)) + _JOURNAL
+        )
+    if sub == "auto-restart":
+        return Sentence("waiting", f"the daemon has failed, and is started again{_JOURNAL}")
+    if active in {"activating", "active", "reloading"}:
+        return Sentence("waiting", "the daemon is starting")
+    return Sentence(
+        "blocked", _one_line(f"the daemon does not run: {unit_state}", len(_JOURNAL)) + _JOURNAL
+    )
+
+
+def refused(reason: str, *, keeps: bool) -> Sentence:
+    """Say what has to be set otherwise.
+
+    Args:
+        reason: what is wrong, and what mends it.
+        keeps: whether a daemon goes on with what was set before.
+    """
+    rest = "; the daemon keeps its last good configuration" if keeps else ""
+    return Sentence("blocked", _one_line(reason, len(rest)) + rest)
+
+
+def disabled(reason: str) -> Sentence:
+    """Say what the machine could not do, which is tried again with each event."""
+    rest = "; it is tried again within minutes"
+    return Sentence("blocked", _one_line(reason, len(rest)) + rest)
+
+
+def _numbers(runners: Runners, wanted: int) -> str:
+    if not wanted and not runners.left:
+        return "no runners are wanted"
+    found = {"idle": runners.idle, "busy": runners.busy}
+    now = ", ".join(f"{number} {what}" for what, number in found.items() if number)
+    text = f"{runners.online} of {wanted} runners online" + (f": {now}" if now else "")
+    return text + (f"; {runners.coming} coming" if runners.coming else "")
+
+
+def _draining(runners: Runners, since: str) -> str:
+    rest = "`supervisor-cli resume` on the machine keeps runners again"
+    if not runners.left:
+        return f"drained, no runner is left; {rest}"
+    busy = f", {runners.busy} busy" if runners.busy else ""
+    return f"draining since {since[:16].replace('T', ' ')} UTC, {runners.left} left{busy}; {rest}"
+
+
+def _first(what: str, sentences: Iterable[str], unit: str) -> str:
+    first, *others = sentences
+    more = f" (and {len(others)} more: `juju run {unit} tree`)" if others else ""
+    return _clipped(f"{what}: {' '.join(str(first).split())}", _LONGEST // 2) + more
+
+
+def _one_line(text: str, spare: int = 0) -> str:
+    return _clipped(" ".join(text.split()), _LONGEST - spare)
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
