@@ -1,0 +1,198 @@
+"""What the observability stack is given: in its format, and about metrics that there are."""
+
+from __future__ import annotations
+
+import base64
+import json
+import lzma
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cos
+import ops
+import pytest
+import yaml
+from cos import Topology
+from ops import testing
+
+CHARM = Path(__file__).parents[3] / "charm"
+METADATA = yaml.safe_load((CHARM / "charmcraft.yaml").read_text(encoding="utf-8"))
+META = {key: METADATA[key] for key in ("name", "requires", "provides")}
+UUID = "58b48ff0-608b-435f-83b9-ea643e0b98db"
+TOPOLOGY = Topology("ci", UUID, "large-runners", "github-runner-supervisor")
+MATCHERS = f'juju_model="ci", juju_model_uuid="{UUID}", juju_application="large-runners"'
+
+
+class Charm(ops.CharmBase):
+    """Provides, at every event."""
+
+    def __init__(self, framework: ops.Framework) -> None:
+        super().__init__(framework)
+        cos.provide(self)
+
+
+def config(topology: Topology = TOPOLOGY) -> dict[str, Any]:
+    databag = cos.databag(topology)
+    assert set(databag) == {"config"}
+    return json.loads(databag["config"])
+
+
+def rules(kind: str) -> Iterator[dict[str, Any]]:
+    for group in config()[kind]["groups"]:
+        yield from group["rules"]
+
+
+def dashboards() -> list[dict[str, Any]]:
+    packed = config()["dashboards"]
+    return [json.loads(lzma.decompress(base64.b64decode(one, validate=True))) for one in packed]
+
+
+def queries() -> Iterator[str]:
+    """Give every query of Prometheus."""
+    for rule in rules("metrics_alert_rules"):
+        yield rule["expr"]
+    for dashboard in dashboards():
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                if target["datasource"]["type"] == "prometheus":
+                    yield target["expr"]
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield variable["definition"]
+
+
+def test_the_databag_has_what_the_interface_asks_for() -> None:
+    assert {key: type(value) for key, value in config().items()} == {
+        "metrics_scrape_jobs": list,
+        "metrics_alert_rules": dict,
+        "log_alert_rules": dict,
+        "dashboards": list,
+        "log_slots": list,
+    }
+
+
+def test_the_metrics_page_is_scraped_on_the_machine_itself() -> None:
+    assert config()["metrics_scrape_jobs"] == [
+        {
+            "job_name": "large-runners_daemon",
+            "metrics_path": "/metrics",
+            "static_configs": [{"targets": ["localhost:9469"]}],
+        }
+    ]
+
+
+@pytest.mark.parametrize("kind", ["metrics_alert_rules", "log_alert_rules"])
+def test_an_alert_says_what_where_and_how_bad(kind: str) -> None:
+    alerts = list(rules(kind))
+    assert alerts
+    for rule in alerts:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert re.fullmatch(r"GitHubRunner[A-Za-z]+", rule["alert"])
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["labels"]["juju_model_uuid"] == UUID
+        assert rule["labels"]["juju_charm"] == "github-runner-supervisor"
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["annotations"]["description"].endswith(".")
+        assert re.fullmatch(r"[1-9][0-9]*m", rule.get("for", "1m"))
+    assert len({rule["alert"] for rule in alerts}) == len(alerts)
+
+
+def test_an_alert_of_metrics_is_about_this_application_and_no_other() -> None:
+    for rule in rules("metrics_alert_rules"):
+        selectors = re.findall(r"\{([^}]*)\}", rule["expr"])
+        assert selectors
+        assert set(selectors) == {MATCHERS}
+        assert rule["labels"]["juju_application"] == "large-runners"
+
+
+def test_an_alert_of_logs_is_about_the_model_as_logs_name_no_application() -> None:
+    for rule in rules("log_alert_rules"):
+        assert f'juju_model="ci", juju_model_uuid="{UUID}", job=~' in rule["expr"]
+        assert "juju_application" not in rule["expr"]
+        assert "juju_application" not in rule["labels"]
+
+
+@pytest.mark.parametrize("kind", ["metrics_alert_rules", "log_alert_rules"])
+def test_groups_of_different_applications_have_different_names(kind: str) -> None:
+    here = {group["name"] for group in config()[kind]["groups"]}
+    other = Topology("ci", UUID, "small-runners", "github-runner-supervisor")
+    assert here
+    assert not here & {group["name"] for group in config(other)[kind]["groups"]}
+
+
+def test_the_alert_of_logs_knows_the_daemons_errors() -> None:
+    (rule,) = rules("log_alert_rules")
+    pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
+    assert pattern
+    line = {"time": "2026-01-01T00:00:00", "level": "ERROR", "actor": "fleet", "message": "m"}
+    in_syslog = f"Jan  1 00:00:00 host supervisor-cli[7]: {json.dumps(line)}"
+    quoted = f"message={json.dumps(json.dumps(line))}"
+    for text in (json.dumps(line), in_syslog, quoted):
+        assert re.search(pattern[1], text)
+    assert not re.search(pattern[1], json.dumps({**line, "level": "INFO"}))
+
+
+def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
+    assert dashboards()
+    for dashboard in dashboards():
+        # Of another form Grafana's charm would replace it by the hash of a path of the collector's.
+        assert re.fullmatch(r"[0-9a-f]{40}", dashboard["uid"])
+        assert f"charm: {METADATA['name']}" in dashboard["tags"]
+        numbers = [panel["id"] for panel in dashboard["panels"]]
+        assert len(set(numbers)) == len(numbers)
+        names = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert set(re.findall(r"\$\{?([a-z_]+)\}?", json.dumps(dashboard["panels"]))) <= names
+
+
+def test_panels_do_not_overlap() -> None:
+    for dashboard in dashboards():
+        taken: set[tuple[int, int]] = set()
+        for panel in dashboard["panels"]:
+            at = panel["gridPos"]
+            assert at["x"] + at["w"] <= 24
+            cells = {
+                (x, y)
+                for x in range(at["x"], at["x"] + at["w"])
+                for y in range(at["y"], at["y"] + at["h"])
+            }
+            assert not taken & cells
+            taken |= cells
+
+
+def test_brackets_and_quotes_of_queries_are_closed() -> None:
+    for query in queries():
+        assert all(query.count(a) == query.count(b) for a, b in ("()", "{}", "[]"))
+        assert query.count('"') % 2 == 0
+        assert "%%" not in query
+
+
+def test_every_relation_is_told_when_it_differs_and_only_then() -> None:
+    context = testing.Context(Charm, meta=META, app_name="large-runners")
+    model = testing.Model("ci", uuid=UUID)
+    relations = [testing.Relation("cos-agent"), testing.Relation("cos-agent")]
+    state = testing.State(relations=relations, model=model)
+    after = context.run(context.on.relation_changed(relations[0]), state)
+    for relation in relations:
+        told = after.get_relation(relation.id).local_unit_data["config"]
+        assert json.loads(told) == config()
+    with context(context.on.update_status(), after) as running:
+        written: list[object] = []
+        running.charm.framework.model._backend.relation_set = (  # type: ignore[method-assign]
+            lambda *told, **named: written.append(told)
+        )
+        cos.provide(running.charm)
+        assert written == []
+
+
+def test_a_relation_that_is_not_joined_yet_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **named: object) -> None:
+        raise ops.ModelError('ERROR cannot read relation settings: unit "x/0": settings not found')
+
+    context = testing.Context(ops.CharmBase, meta=META)
+    state = testing.State(relations=[testing.Relation("cos-agent")])
+    with context(context.on.update_status(), state) as running:
+        monkeypatch.setattr(running.charm.framework.model._backend, "relation_get", refuse)
+        cos.provide(running.charm)
+    assert any("is not ready" in line.message for line in context.juju_log)
