@@ -1,11 +1,14 @@
-"""Logs: for people on a terminal, one JSON object a line for everyone else."""
+"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line."""
 
 import json
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from loguru import logger
+
+from supervisor.guest.logs import printable
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 _TERMINAL = (
     "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> {message}"
 )
+
+_PRIORITIES = ((40, 3), (30, 4), (20, 6))
+"""From which level on which of syslog's priorities: error, warning, information; else debug, 7."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -24,6 +30,8 @@ def configure(level: str = "INFO") -> None:
     # Neither shows the values of variables: one of them may be a secret.
     if sys.stderr.isatty():
         logger.add(sys.stderr, level=level, format=_TERMINAL, backtrace=False, diagnose=False)
+    elif _is_journal():
+        logger.add(_write_journal, level=level, format="{message}", backtrace=False, diagnose=False)
     else:
         logger.add(_write_json, level=level, format="{message}", backtrace=False, diagnose=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
@@ -34,6 +42,30 @@ def configure(level: str = "INFO") -> None:
 def _name_the_speaker(record: "Record") -> None:
     extra = record["extra"]
     extra["who"] = extra.get("runner") or extra.get("actor") or record["thread"].name
+
+
+def _is_journal() -> bool:
+    """Tell whether systemd's journal is at the other end, by JOURNAL_STREAM of systemd.exec(5)."""
+    named = os.environ.get("JOURNAL_STREAM")
+    if not named:
+        return False
+    found = os.fstat(sys.stderr.fileno())
+    return named == f"{found.st_dev}:{found.st_ino}"
+
+
+def _write_journal(message: "Message") -> None:
+    """Write for journald: it knows the time, and takes `<N>` before a line for its priority.
+
+    Each line is an entry of its own there. Those after the first are indented, so that none of
+    them can pass for another message.
+    """
+    record = message.record
+    number = record["level"].no
+    priority = next((given for least, given in _PRIORITIES if number >= least), 7)
+    first, *rest = printable(f"{record['extra']['who']}: {str(message).rstrip()}").split("\n")
+    lines = [first, *(f"  {line}" for line in rest)]
+    sys.stderr.write("".join(f"<{priority}>{line}\n" for line in lines))
+    sys.stderr.flush()
 
 
 def _write_json(message: "Message") -> None:

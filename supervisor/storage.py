@@ -135,8 +135,24 @@ def _own_pool(config: Config, name: str, medium: str) -> OwnPool:
 
 
 def homes(config: Config) -> Path:
-    """Say where all pools of our own have their directories."""
-    return config.state_directory / "pool"
+    """Say where all pools of our own have their directories.
+
+    It is root's, beside the state directory and not in it: root must not write where another user
+    could put a link, and systemd gives all that is in a state directory to its service's user,
+    who would then own what the guests' disks hold.
+    """
+    state = config.state_directory
+    return state.parent / f"{state.name}-pools"
+
+
+def request(config: Config) -> Path:
+    """Say which file the daemon writes to have done for it what it may not: systemd watches it."""
+    return config.state_directory / "storage-wanted"
+
+
+def complaint(config: Config) -> Path:
+    """Say in which file it is told why that could not be done."""
+    return homes(config) / f"{config.name}.failed"
 
 
 # How large.
@@ -234,6 +250,11 @@ class Move(Enum):
     REMAKE = "made anew"
     MOUNT = "mounted again"
     GROW = "made larger"
+
+    @property
+    def order(self) -> str:
+        """What is to be done, in words that the pool's name goes with."""
+        return {"made anew": "make", "mounted again": "mount"}.get(self.value, "enlarge")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from supervisor.workers import WorkFailed
 _LOOK_INTERVAL_S = 60.0
 _LOOK_AGAIN_S = 2.0
 """After a failure, doubled with each: to make a pool anew is no small thing."""
+_PATIENT_LOOKS = 4
+"""So often what was asked of another is only waited for."""
 
 
 class _Look:
@@ -70,7 +72,8 @@ class StorageActor(Actor):
         if not (failure.outage and self._told.pool):
             if failure.reason != self._told.reason:
                 logger.warning("{}", failure.reason)
-            self.publish("failing", failure.reason)
+            is_early = failure.asked and self._failures < _PATIENT_LOOKS
+            self.publish("waiting" if is_early else "failing", failure.reason)
             self._tell(StorageChanged(reason=failure.reason))
         self._failures += 1
         self._look_after(doubled(_LOOK_AGAIN_S, self._failures, _LOOK_INTERVAL_S))

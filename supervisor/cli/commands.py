@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
-from supervisor import __version__
+from supervisor import __version__, sizes
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
@@ -163,6 +163,26 @@ def _fixed(running: Path | None, config: Config) -> list[str]:
         return list(load(running).needs_restart(config))
     except ConfigError:  # what the daemon has nobody knows
         return ["configuration"]
+
+
+@main.command("prepare-storage")
+@_config_option
+def prepare_storage(config_path: Path) -> None:
+    """Make, mount, enlarge or remove storage pools of the daemon's own, as root.
+
+    A daemon that is not root has systemd run this when there is something to do.
+    """
+    from supervisor import daemon, log  # noqa: PLC0415
+    from supervisor.work.storage import PoolFailed  # noqa: PLC0415
+
+    log.configure()
+    found = daemon.prepare_storage(config_path)
+    if isinstance(found, PoolFailed):
+        _fail(found.reason, FAILED)
+    for warning in found.warnings:
+        click.echo(warning, err=True)
+    used, total = (sizes.in_words(one) for one in found.space)
+    click.echo(f"storage pool {found.pool} is ready: {used} of {total} are used")
 
 
 @main.command()

@@ -3,6 +3,8 @@
 All calls block and have time limits, and raise nothing but `StorageError`. What they mount, they
 mount where the host's first process sees it: LXD and a restarted daemon must find it, also if this
 process has a mount namespace of its own, as systemd gives to services that it shields.
+
+Only root may make anything. Any user may look, and ask that it be made.
 """
 
 from __future__ import annotations
@@ -53,19 +55,16 @@ def host(own: OwnPool) -> Host:
     image = image_bytes(own)
     if own.in_memory:
         return Host(memory, pool=image)
-    directory = Path(own.medium)
+    directory, taken = Path(own.medium), 0
     try:
         disk = os.statvfs(directory)
         if not directory.is_dir():
             raise StorageError(f"{directory} is not a directory")
-        distrusted = distrust(directory)
+        _trust(directory)
+        with suppress(FileNotFoundError):
+            taken = own.image.stat().st_blocks * 512
     except OSError as error:
         raise StorageError(f"{directory} can't be used: {error.strerror}") from error
-    if distrusted:
-        raise StorageError(f"runners' disks would be in others' hands: {distrusted}")
-    taken = 0
-    with suppress(OSError):
-        taken = own.image.stat().st_blocks * 512
     return Host(memory, free=disk.f_bavail * disk.f_frsize + taken, pool=image)
 
 
@@ -113,23 +112,29 @@ def mounted_bytes(own: OwnPool) -> int:
     return found.f_blocks * found.f_frsize
 
 
+def may_mount() -> bool:
+    """Tell whether this process may make what it finds wanting."""
+    return os.geteuid() == 0
+
+
 def make(own: OwnPool, size: int) -> None:
     """Make image file and file system anew, and mount it; what was there before is removed.
 
     Raises:
         StorageError: it can't be made.
     """
-    if os.geteuid() != 0:
-        raise StorageError("the daemon must be root to mount a file system for its storage pool")
     discard(own)
     try:
+        _ensure_directory(own.home.parent, 0o755)
+        _trust(own.home.parent)
+        # A daemon that is not root goes through, to see what is there.
         for place in (own.home, own.mounted, own.memory):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own.note.write_text(json.dumps(own.marks()))
+            _ensure_directory(place, 0o711)
+        _write(own.note, json.dumps(own.marks()))
     except OSError as error:
         raise StorageError(f"could not make {own.home}: {error.strerror}") from error
     if own.in_memory:
-        options = f"size={own.memory_bytes(size)},mode=700"
+        options = f"size={own.memory_bytes(size)},mode=711"
         _run("mount memory", "mount", "-t", "tmpfs", "-o", options, "runners", str(own.memory))
     _extend(own, size)
     # Mixed: where data and metadata have areas of their own, whoever asks for much room at once,
@@ -180,24 +185,92 @@ def discard(own: OwnPool) -> None:
         while place in _mounts():
             _unmount(place)
     try:
-        for file in (own.image, own.note):
+        for file in map(_seen_by_host, (own.image, own.note)):
             if file.exists():
                 file.unlink()
-        for place in (own.mounted, own.memory, own.home):
+        for place in map(_seen_by_host, (own.mounted, own.memory, own.home)):
             if place.exists():
                 place.rmdir()
     except OSError as error:
         raise StorageError(f"could not remove {error.filename}: {error.strerror}") from error
+    _leave(own.home.parent)
 
 
 def noted(homes: Path) -> dict[str, dict[str, str]]:
     """Read the marks of the pools that have directories here, by their names."""
     found = {}
-    for path in homes.glob("*/marks.json"):
+    for path in _seen_by_host(homes).glob("*/marks.json"):
         # One that was killed while it wrote has made no file system yet.
         with suppress(OSError, ValueError):
             found[path.parent.name] = json.loads(path.read_text())
     return found
+
+
+# What a daemon that may not mount says to systemd, and is told.
+
+
+def ask(request: Path, wish: str) -> None:
+    """Ask for what only root may do: systemd starts who does it when this file is written.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    try:
+        # In its place, as systemd watches the file and not its name.
+        request.write_text(f"{wish}\n")
+    except OSError as error:
+        raise StorageError(f"could not write {request}: {error.strerror}") from error
+
+
+def complain(complaint: Path, reason: str) -> None:
+    """Note for those who asked why it could not be done; an empty reason takes a note back.
+
+    Raises:
+        StorageError: it can't be noted.
+    """
+    try:
+        if reason:
+            _ensure_directory(complaint.parent, 0o755)
+            _trust(complaint.parent)
+            _write(complaint, reason)
+        else:
+            _seen_by_host(complaint).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not write {complaint}: {error.strerror}") from error
+    _leave(complaint.parent)
+
+
+def complained(complaint: Path) -> str:
+    """Read why what was asked for could not be done; empty if nothing is known."""
+    try:
+        return _seen_by_host(complaint).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _trust(directory: Path) -> None:
+    """Refuse a directory in which somebody else than root could put something in our way."""
+    if distrusted := distrust(directory, roots_alone=True):
+        raise StorageError(f"runners' disks would be in others' hands: {distrusted}")
+
+
+def _ensure_directory(place: Path, mode: int) -> None:
+    seen = _seen_by_host(place)
+    if not seen.exists():
+        seen.mkdir(parents=True)
+        seen.chmod(mode)
+
+
+def _write(file: Path, text: str) -> None:
+    seen = _seen_by_host(file)
+    seen.write_text(text)
+    seen.chmod(0o644)
+
+
+def _leave(homes: Path) -> None:
+    """Remove the directory of all pools, should nothing be in it any more."""
+    with suppress(OSError):
+        _seen_by_host(homes).rmdir()
 
 
 def _unmount(place: Path) -> None:
@@ -269,6 +342,7 @@ def _run(aim: str, *command: str) -> str:
             check=False,
             timeout=limit_s,
             env=child_environment.clean(),
+            umask=0o077,
         )
     except OSError as error:
         raise StorageError(f"could not {aim}: {command[0]}: {error.strerror}") from error

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from supervisor.gateways.lxd import Instance, Lxd, Resource
     from supervisor.storage import OwnPool
 
+_UNIT = "github-runner-supervisor-storage.service"
 _REMOVAL_LIMIT_S = 60.0
 _NEARLY_FULL = 0.95
 
@@ -70,15 +71,26 @@ class PoolFailed:
     Attributes:
         reason: for the operator.
         outage: LXD did not answer, which says nothing of the pool.
+        asked: it will be soon, as who may mount has been asked.
     """
 
     reason: str
     outage: bool = False
+    asked: bool = False
+
+
+class _Asked(Exception):
+    """Who may mount has been asked to do what is to be done."""
 
 
 @dataclass(frozen=True)
 class StorageWork:
-    """What is done for one configuration."""
+    """What is done for one configuration.
+
+    What mounts, and what is left of earlier pools, is root's. Who is not root asks for it, by
+    a file that systemd watches, and asks again at each look: a wish that comes while another
+    is being met is lost.
+    """
 
     lxd: Lxd
     config: Config
@@ -89,8 +101,22 @@ class StorageWork:
             return self._ensure()
         except LxdUnavailable as error:
             return PoolFailed(str(error), outage=True)
+        except _Asked as asked:
+            return PoolFailed(str(asked), asked=True)
         except (LxdError, StorageError, StorageRefused) as error:
             return PoolFailed(str(error))
+
+    def prepare(self) -> PoolReady | PoolFailed:
+        """Do what a daemon that is not root has asked for, and tell it why it can't be done."""
+        if not file_systems.may_mount():
+            return PoolFailed("only root may mount file systems for storage pools")
+        found = self.ensure()
+        try:
+            reason = found.reason if isinstance(found, PoolFailed) else ""
+            file_systems.complain(storage.complaint(self.config), reason)
+        except StorageError as error:
+            logger.warning("{}", error)
+        return found
 
     def _ensure(self) -> PoolReady:
         own, name = storage.own_pool(self.config), storage.pool_name(self.config)
@@ -116,13 +142,17 @@ class StorageWork:
         record = Record(found.config, found.available, found.used_by) if found else None
         if record is None and file_systems.image_bytes(own):
             self._refuse_if_there(own)
-        for move in storage.moves(
+        moves = storage.moves(
             own,
             record,
             mounted=file_systems.mounted_bytes(own),
             image=file_systems.image_bytes(own),
             wanted=wanted,
-        ):
+        )
+        if moves and not file_systems.may_mount():
+            wish = " and ".join(move.order for move in moves)
+            raise _Asked(self._ask(f"{wish} storage pool {own.name}"))
+        for move in moves:
             if move is Move.MOUNT:
                 file_systems.mount(own)
             elif move is Move.GROW:
@@ -130,6 +160,13 @@ class StorageWork:
             else:
                 self._remake(own, record, wanted)
             logger.info("storage pool {} has been {}", own.name, move.value)
+
+    def _ask(self, wish: str) -> str:
+        """Ask who may mount; say for what, or why it could not be done when it was asked last."""
+        file_systems.ask(storage.request(self.config), wish)
+        if why := file_systems.complained(storage.complaint(self.config)):
+            raise StorageError(f"{_UNIT} could not {wish}: {why}")
+        return f"waits for {_UNIT} to {wish}"
 
     def _refuse_if_there(self, own: OwnPool) -> None:
         """Believe no list that lacks the pool: what is made anew is removed first."""
@@ -202,8 +239,11 @@ class StorageWork:
             if pool and Record(pool.config, pool.available, pool.used_by).users():
                 left.append(f"storage pool {old.name} is of earlier settings, and still in use")
                 continue
-            logger.info("storage pool {} is of earlier settings: removing it", old.name)
             try:
+                if not file_systems.may_mount():
+                    left.append(self._ask(f"remove storage pool {old.name} of earlier settings"))
+                    continue
+                logger.info("storage pool {} is of earlier settings: removing it", old.name)
                 self.lxd.delete_pool(old.name)
                 file_systems.discard(old)
             except (LxdError, StorageError) as error:

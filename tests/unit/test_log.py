@@ -3,8 +3,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,3 +108,52 @@ def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch, lines
         logger.info("hello {}", "{people}")
     assert "root/fleet" in terminal.getvalue()
     assert "hello {people}" in terminal.getvalue()
+
+
+def journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_other: bool = False) -> Path:
+    """Have the journal at the other end of standard error, which is a file here."""
+    path = tmp_path / "journal"
+    stream = path.open("w")
+    found = os.fstat(stream.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + is_other}")
+    monkeypatch.setattr(sys, "stderr", stream)
+    log.configure("DEBUG")
+    return path
+
+
+def test_the_journal_is_given_the_priority_the_speaker_and_no_time(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = journal(monkeypatch, tmp_path)
+    with logger.contextualize(runner="fleet-a"):
+        logger.debug("one")
+        logger.info("two")
+    logger.warning("three")
+    logger.critical("four")
+    assert path.read_text() == (
+        "<7>fleet-a: one\n<6>fleet-a: two\n<4>MainThread: three\n<3>MainThread: four\n"
+    )
+
+
+def test_what_has_many_lines_can_not_pass_for_many_messages(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = journal(monkeypatch, tmp_path)
+    logger.info("one\n<0>two \x1b[31mred\x00")
+    try:
+        int("wrong")
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed")
+    first, second, third, *trace = path.read_text().splitlines()
+    assert (first, second) == ("<6>MainThread: one", "<6>  <0>two red\ufffd")
+    assert third == "<3>MainThread: it failed"
+    assert all(line.startswith("<3>  ") for line in trace)
+    assert trace[-1].startswith("<3>  ValueError: ")
+
+
+def test_where_standard_error_was_led_elsewhere_the_journal_is_not_written_for(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = journal(monkeypatch, tmp_path, is_other=True)
+    logger.info("one")
+    assert json.loads(path.read_text())["message"] == "one"

@@ -60,10 +60,13 @@ def test_juju_storage_is_the_directory_that_juju_mounts() -> None:
     assert not made.in_memory
 
 
-def test_everything_else_is_below_the_state_directory() -> None:
+def test_everything_else_is_roots_beside_the_state_directory() -> None:
     made = own(state_directory="/srv/state")
     for path in (made.image, made.mounted, made.memory):
-        assert Path("/srv/state/pool/fleet-memory") in path.parents
+        assert Path("/srv/state-pools/fleet-memory") in path.parents
+    configured = config(state_directory="/srv/state")
+    assert storage.complaint(configured) == Path("/srv/state-pools/fleet.failed")
+    assert storage.request(configured) == Path("/srv/state/storage-wanted")
 
 
 def test_a_pool_is_recognised_by_its_marks_alone() -> None:
@@ -208,7 +211,7 @@ def test_anothers_pool_of_the_same_name_is_not_touched() -> None:
 
 def test_a_pool_that_lies_elsewhere_is_not_touched() -> None:
     before = own(state_directory="/before")
-    with pytest.raises(StorageRefused, match=r"from /before/pool/.*: set state-directory back"):
+    with pytest.raises(StorageRefused, match=r"from /before-pools/.*: set state-directory back"):
         moves(record(before))
 
 

@@ -85,6 +85,20 @@ def test_a_failure_is_told_and_tried_again(make_world: MakeWorld, pool: Pool) ->
     assert world.shown("storage")[0] == "ready"
 
 
+def test_what_another_was_asked_for_is_waited_for_and_then_a_failure(
+    make_world: MakeWorld, pool: Pool
+) -> None:
+    pool.failure = PoolFailed("waits for another", asked=True)
+    world = make_world(runner_storage="memory")
+    told = start(world)
+    for looks in range(1, 5):
+        eventually(lambda looks=looks: len(pool.looks) == looks)  # type: ignore[misc]
+        eventually(lambda: world.shown("storage") == ("waiting", "waits for another"))
+        world.clock.advance(61)
+    eventually(lambda: world.shown("storage") == ("failing", "waits for another"))
+    assert told == [StorageChanged(reason="waits for another")]
+
+
 def test_while_lxd_is_away_a_pool_that_was_there_counts_as_there(
     make_world: MakeWorld, pool: Pool
 ) -> None:

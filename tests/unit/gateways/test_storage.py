@@ -98,13 +98,39 @@ def test_a_note_that_was_not_written_to_its_end_is_none(own: OwnPool) -> None:
     assert storage.noted(own.home.parent) == {}
 
 
-def test_who_may_not_mount_is_told_to_be_root(
+def test_nothing_is_made_where_somebody_else_could_put_a_link(own: OwnPool) -> None:
+    state = own.home.parent.parent
+    state.mkdir()
+    os.chown(state, 1000, 1000)
+    with pytest.raises(StorageError, match=f"in others' hands: {state} belongs to user 1000"):
+        storage.make(own, 2**28)
+    with pytest.raises(StorageError, match="in others' hands"):
+        storage.complain(own.home.parent / "fleet.failed", "no room")
+    assert not own.home.exists()
+
+
+def test_a_directory_for_disks_must_be_roots_also_for_a_daemon_that_is_not(
     own: OwnPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    os.chown(own.medium, 1000, 1000)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(StorageError, match="the daemon must be root to mount"):
-        storage.make(own, 2**28)
-    assert not own.home.exists()
+    with pytest.raises(StorageError, match=f"in others' hands: {own.medium} belongs to user 1000"):
+        storage.host(own)
+
+
+def test_what_could_not_be_done_is_told_to_any_user_and_taken_back(tmp_path: Path) -> None:
+    complaint = tmp_path / "pools" / "fleet.failed"
+    assert storage.complained(complaint) == ""
+    storage.complain(complaint, "no room")
+    assert storage.complained(complaint) == "no room"
+    assert (complaint.stat().st_mode & 0o777, complaint.parent.stat().st_mode & 0o777) == (
+        0o644,
+        0o755,
+    )
+    storage.complain(complaint, "")
+    assert storage.complained(complaint) == ""
+    assert not complaint.parent.exists()
+    storage.complain(complaint, "")
 
 
 def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from supervisor import marks, storage
 from supervisor.config import Config, ConfigError, parse
+from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, Resource, ServerInfo
 from supervisor.storage import Record, StorageRefused
 from supervisor.work import storage as storage_work
@@ -167,3 +168,115 @@ def test_a_directory_in_others_hands_is_an_error_of_the_configuration(tmp_path: 
     tmp_path.chmod(0o777)
     with pytest.raises(ConfigError, match=r"^runner-storage: runners' disks would be in others'"):
         storage_work.check(config(tmp_path, runner_storage=str(tmp_path)))
+
+
+# A daemon that may not mount.
+
+
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_systems, "may_mount", lambda: False)
+
+
+_UNIT = "github-runner-supervisor-storage.service"
+
+
+def wish(configured: Config) -> str:
+    path = storage.request(configured)
+    return path.read_text() if path.exists() else ""
+
+
+def state(tmp_path: Path, **given: Any) -> Config:
+    """Give a configuration whose state directory is there, with room for others beside it."""
+    directory = tmp_path / "state"
+    directory.mkdir(exist_ok=True)
+    return config(directory, **given)
+
+
+def test_who_may_not_mount_asks_for_it_and_makes_nothing(
+    tmp_path: Path, unprivileged: None
+) -> None:
+    configured = state(tmp_path, runner_storage="memory")
+    asked = f"waits for {_UNIT} to make storage pool fleet-memory"
+    assert ensure(FakeLxd(), configured) == PoolFailed(asked, asked=True)
+    assert wish(configured) == "make storage pool fleet-memory\n"
+    storage.request(configured).unlink()
+    ensure(FakeLxd(), configured)
+    assert wish(configured)
+
+
+def test_who_may_not_mount_asks_for_what_is_to_be_done_in_its_order(
+    tmp_path: Path, unprivileged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = state(tmp_path, runner_storage="memory")
+    own = storage.own_pool(configured)
+    assert own
+    made = Resource(
+        "storage-pools", own.name, {**own.marks(), "source": str(own.mounted)}, (), "btrfs"
+    )
+    monkeypatch.setattr(file_systems, "image_bytes", lambda _own: 1)
+    found = ensure(FakeLxd(made), configured)
+    wanted = f"waits for {_UNIT} to mount and enlarge storage pool fleet-memory"
+    assert found == PoolFailed(wanted, asked=True)
+
+
+def test_who_may_not_mount_asks_for_nothing_where_all_is_there(
+    tmp_path: Path, unprivileged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = state(tmp_path, runner_storage="memory")
+    own = storage.own_pool(configured)
+    assert own
+    made = Resource(
+        "storage-pools", own.name, {**own.marks(), "source": str(own.mounted)}, (), "btrfs"
+    )
+    monkeypatch.setattr(file_systems, "mounted_bytes", lambda _own: 2**50)
+    assert isinstance(ensure(FakeLxd(made), configured), PoolReady)
+    assert wish(configured) == ""
+
+
+def test_an_earlier_pool_is_roots_to_remove_when_nobody_uses_it(
+    tmp_path: Path, unprivileged: None
+) -> None:
+    own = storage.own_pool(state(tmp_path, runner_storage="memory"))
+    assert own
+    configured = state(tmp_path)
+    old = Resource("storage-pools", own.name, own.marks(), ("/1.0/instances/busy",), "btrfs")
+    found = ensure(FakeLxd(pool(), old), configured)
+    assert isinstance(found, PoolReady)
+    assert "still in use" in found.warnings[0]
+    assert wish(configured) == ""
+    old = Resource("storage-pools", own.name, own.marks(), (), "btrfs")
+    found = ensure(FakeLxd(pool(), old), configured)
+    assert isinstance(found, PoolReady)
+    waits = f"waits for {_UNIT} to remove storage pool fleet-memory of earlier settings"
+    assert found.warnings == (waits,)
+    assert wish(configured)
+
+
+def test_why_root_could_not_do_it_is_said_until_it_could(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured = state(tmp_path, runner_storage="memory")
+    failed = StorageWork(FakeLxd(), configured).prepare()  # type: ignore[arg-type]
+    assert isinstance(failed, PoolFailed)
+    with monkeypatch.context() as other:
+        other.setattr(file_systems, "may_mount", lambda: False)
+        why = f"{_UNIT} could not make storage pool fleet-memory: {failed.reason}"
+        assert ensure(FakeLxd(), configured) == PoolFailed(why)
+        assert wish(configured)
+    settled = state(tmp_path)
+    assert isinstance(StorageWork(FakeLxd(pool()), settled).prepare(), PoolReady)  # type: ignore[arg-type]
+    assert not storage.complaint(configured).exists()
+
+
+def test_only_root_prepares_storage(tmp_path: Path, unprivileged: None) -> None:
+    configured = state(tmp_path, runner_storage="memory")
+    found = StorageWork(FakeLxd(), configured).prepare()  # type: ignore[arg-type]
+    assert found == PoolFailed("only root may mount file systems for storage pools")
+    assert wish(configured) == ""
+
+
+def test_a_wish_that_can_not_be_written_is_said(tmp_path: Path, unprivileged: None) -> None:
+    configured = config(tmp_path / "none", runner_storage="memory")
+    said = reason(FakeLxd(), configured)
+    assert said == f"could not write {tmp_path}/none/storage-wanted: No such file or directory"
