@@ -90,15 +90,30 @@ def private_lxd(
         LxdDaemonError: There is no LXD, or it does not start; a test must fail then.
         LxdError: It doesn't do what it is asked.
     """
+    with fresh_lxd(memory=memory, path_entry=path_entry) as daemon, free_subnet() as subnet:
+        endpoint = LxdEndpoint(
+            daemon.socket, project or f"runners-{secrets.token_hex(4)}", timeout_s
+        )
+        yield _furnish(daemon, endpoint, subnet)
+
+
+@contextmanager
+def fresh_lxd(*, memory: str = "4G", path_entry: Path | None = None) -> Iterator[LxdDaemon]:
+    """Start a LXD in which nothing is made yet.
+
+    Args:
+        memory: The most it may take for all images and instances.
+        path_entry: A directory put first in the daemon's `PATH`.
+
+    Raises:
+        LxdDaemonError: There is no LXD, or it does not start; a test must fail then.
+    """
     directory = Path(tempfile.mkdtemp(prefix="private-lxd-", dir="/var/tmp"))
-    with _guardian(directory), free_subnet() as subnet:
+    with _guardian(directory):
         daemon = LxdDaemon(directory, memory=memory, path_entry=path_entry)
         try:
             daemon.start()
-            endpoint = LxdEndpoint(
-                daemon.socket, project or f"runners-{secrets.token_hex(4)}", timeout_s
-            )
-            yield _furnish(daemon, endpoint, subnet)
+            yield daemon
         finally:
             daemon.destroy()
 

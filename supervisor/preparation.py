@@ -7,19 +7,23 @@ else's: it is used as it is, and never changed or removed.
 from __future__ import annotations
 
 import bisect
+from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
 from supervisor import sizes, storage
 from supervisor.marks import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from random import Random
 
     from supervisor.config import Config
 
 _PREPARED_FOR = f"{PREFIX}prepared-for"
-# LXD finds a free network of 256 addresses: two are nobody's, and one is the host's.
-MOST_GUESTS = 253
+_PRIVATE = IPv4Network("10.0.0.0/8")
+_USUAL_PREFIX = 24
+# Two of a network's addresses are nobody's, one is the host's, and one that of a builder's.
+_NO_GUESTS = 4
 _MIB = 2**20
 
 
@@ -37,44 +41,76 @@ def prepared_for(config: Mapping[str, str]) -> str:
     return config.get(_PREPARED_FOR, "")
 
 
-def bridge(installation: str) -> dict[str, str]:
-    """Configure a bridge: DHCP and DNS by LXD, on an IPv4 network that LXD finds free.
+def bridge(installation: str, address: str) -> dict[str, str]:
+    """Configure a bridge: DHCP and DNS by LXD, and a way out by IPv4.
 
-    No IPv6: what few hosts could route would only be in the way of guests that try it first, and
-    LXD filters none without the kernel's br_netfilter.
+    No IPv6: hardly any host has a way out for it, guests that try it first would wait for nothing,
+    and LXD filters none without the kernel's br_netfilter.
+
+    Args:
+        installation: whose.
+        address: the host's, with the network; or `auto`, and LXD looks for one.
     """
     return {
         **mark(installation),
-        "ipv4.address": "auto",
+        "ipv4.address": address,
         "ipv4.nat": "true",
         "ipv6.address": "none",
     }
 
 
-def refuse_bridge(config: Config, found: Mapping[str, str] | None, guards: list[str]) -> None:
-    """Refuse a bridge that can't be this installation's.
+def fits_usual_bridge(config: Config) -> bool:
+    """Tell whether the network that LXD looks for has addresses enough."""
+    return _prefix(config) == _USUAL_PREFIX
+
+
+def free_network(config: Config, routed: Iterable[IPv4Network], generator: Random) -> IPv4Interface:
+    """Choose a private network that the host knows no way to, and the host's address in it.
+
+    Args:
+        config: the installation's, which says how many addresses it must have.
+        routed: what the host knows a way to.
+        generator: draws one, so that two hosts seldom have the same.
+
+    Raises:
+        PreparationRefused: there is none.
+    """
+    known, prefix = tuple(routed), _prefix(config)
+    starts = list(range(0, _PRIVATE.num_addresses, 2 ** (_PRIVATE.max_prefixlen - prefix)))
+    generator.shuffle(starts)
+    for start in starts:
+        network = IPv4Network((_PRIVATE[start], prefix))
+        if not any(network.overlaps(other) for other in known):
+            return IPv4Interface((network[1], prefix))
+    raise PreparationRefused(
+        f"lxd.network: no network is free in {_PRIVATE}: make bridge {config.lxd.network} by hand "
+        f"(lxc network create {config.lxd.network} ipv4.address=… ipv4.nat=true ipv6.address=none)"
+    )
+
+
+def _prefix(config: Config) -> int:
+    """Say how small a network may be: each runner may have its successor beside it."""
+    needed = 2 * config.virtual_machines + _NO_GUESTS
+    return min(_USUAL_PREFIX, _PRIVATE.max_prefixlen - (needed - 1).bit_length())
+
+
+def refuse_bridge(config: Config, found: Mapping[str, str], guards: list[str]) -> None:
+    """Refuse a bridge that is another installation's.
 
     Args:
         config: the installation's.
-        found: the configuration of the bridge; None if it is to be made.
+        found: the configuration of the bridge; empty if it is to be made.
         guards: the installations whose firewall is on it.
 
     Raises:
-        PreparationRefused: it is another's, or too small to be made.
+        PreparationRefused: it is.
     """
     network = config.lxd.network
-    owner = prepared_for(found or {})
-    others = sorted({owner, *guards} - {"", config.name})
+    others = sorted({prepared_for(found), *guards} - {"", config.name})
     if others:
         raise PreparationRefused(
             f"lxd.network: bridge {network} is that of installation {', '.join(others)}: each "
             "installation needs a bridge of its own, so name another"
-        )
-    if found is None and config.virtual_machines > MOST_GUESTS:
-        raise PreparationRefused(
-            f"lxd.network: a bridge that LXD finds a network for has {MOST_GUESTS} addresses, and "
-            f"virtual-machines is {config.virtual_machines}: make a larger one (lxc network create "
-            f"{network} ipv4.address=10.64.0.1/18 ipv4.nat=true ipv6.address=none)"
         )
 
 

@@ -33,6 +33,11 @@ STATE = (
 )
 """What a daemon makes in its state directory."""
 
+_UNSEALED = (
+    "it says that it is this installation's, which has not sealed it; if nobody needs it: "
+    "lxc image delete"
+)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -77,34 +82,43 @@ def claim_image(
     fingerprint: str,
     said: Mapping[str, str],
     aliases: tuple[str, ...],
-    seal: Seal,
+    seal: Seal | None,
 ) -> Claim | None:
     """Claim an image that was built, or pulled to build others from.
 
-    What somebody has given a name to is not ours alone any more.
+    What somebody has given a name to is not ours alone any more; and what is not sealed says so
+    only, as anybody's image may.
 
     Args:
         installation: whose.
         fingerprint: the image's.
         said: its properties.
         aliases: its names.
-        seal: the installation's.
+        seal: the installation's; None if it has none.
     """
     what = " ".join(("image", fingerprint[:12], *aliases))
+    if seal is None:
+        return Claim(what, _UNSEALED) if properties.names(installation, said) else None
     built = BuiltImage.read(fingerprint, said, seal, aliases=aliases)
     if built and built.installation == installation:
         return Claim(what, _named(set(aliases) - {built.alias}, fingerprint))
     if properties.is_base_of(installation, fingerprint, said, seal):
         return Claim(what, _named(set(aliases), fingerprint))
-    return None
+    return Claim(what, _UNSEALED) if properties.names(installation, said) else None
+
+
+def claim_pool(name: str, used_by: Iterable[str]) -> Claim:
+    """Claim a pool that the daemon has made.
+
+    Args:
+        name: of one that is known as ours.
+        used_by: addresses of what uses it.
+    """
+    return Claim(f"storage pool {name}", _used(used_by))
 
 
 def claim_prepared(
-    installation: str,
-    what: str,
-    config: Mapping[str, str],
-    used_by: Iterable[str],
-    spared: Collection[str] = (),
+    installation: str, what: str, config: Mapping[str, str], used_by: Iterable[str]
 ) -> Claim | None:
     """Claim what was made for the installation in LXD before it began.
 
@@ -113,12 +127,9 @@ def claim_prepared(
         what: in words.
         config: its configuration.
         used_by: addresses of what uses it.
-        spared: those of them that go with it.
     """
-    if preparation.prepared_for(config) != installation:
-        return None
-    users = sorted(set(used_by) - set(spared))
-    return Claim(what, f"it is used by {', '.join(users)}" if users else "")
+    is_ours = preparation.prepared_for(config) == installation
+    return Claim(what, _used(used_by)) if is_ours else None
 
 
 def state_to_keep(*, registrations: bool, images: bool, pools: bool) -> frozenset[str]:
@@ -131,6 +142,11 @@ def state_to_keep(*, registrations: bool, images: bool, pools: bool) -> frozense
     """
     needed = {"places": registrations, "image-key": images, "pool": pools}
     return frozenset(name for name, is_needed in needed.items() if is_needed)
+
+
+def _used(used_by: Iterable[str]) -> str:
+    users = sorted(used_by)
+    return f"it is used by {', '.join(users)}" if users else ""
 
 
 def _named(names: Collection[str], fingerprint: str) -> str:

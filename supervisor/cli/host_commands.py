@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import click
 
 from supervisor.cli.commands import FAILED, _config_option, _json_option, main
 from supervisor.cli.waiting import NotDone
-from supervisor.config import load
+from supervisor.config import DEFAULT_SOCKET, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def prepare_lxd(config_path: Path) -> None:
     work = PreparationWork(_endpoint(config), config, Nftables(), click.echo)
     try:
         work.prepare()
-    except (LxdError, PreparationRefused, StorageError) as error:
+    except (LxdError, OSError, PreparationRefused, StorageError) as error:
         raise NotDone(str(error)) from error
 
 
@@ -59,6 +59,7 @@ def uninstall(config_path: Path, as_json: bool) -> None:
     """
     from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
     from supervisor.work.removal import RemovalWork  # noqa: PLC0415
+    from supervisor.work.removal_report import Report  # noqa: PLC0415
 
     config = load(config_path)
 
@@ -66,8 +67,10 @@ def uninstall(config_path: Path, as_json: bool) -> None:
         if not as_json:
             click.echo(f"left: {what}: {why}" if why else f"removed {what}", err=bool(why))
 
+    report = Report(say)
     with _no_daemon(config, "would go on keeping runners"):
-        report = RemovalWork(_endpoint(config), config, Nftables(), say).remove()
+        RemovalWork(_endpoint(config), config, Nftables(), report).remove()
+        _remove_socket(config.control.socket)
     if as_json:
         left = [{"what": what, "why": why} for what, why in report.left.items()]
         click.echo(json.dumps({"removed": report.removed, "left": left}, indent=2))
@@ -111,6 +114,15 @@ def _no_daemon(config: Config, does: str) -> Iterator[None]:
             yield
     except daemon.AlreadyRunning as error:
         raise NotDone(f"the daemon is running, and {does}: stop it first") from error
+
+
+def _remove_socket(socket: Path) -> None:
+    """Remove the control socket and its lock, and their directory if it is the usual one."""
+    with suppress(OSError):
+        socket.unlink(missing_ok=True)
+        socket.with_suffix(".lock").unlink(missing_ok=True)
+        if socket == DEFAULT_SOCKET:
+            socket.parent.rmdir()
 
 
 def _endpoint(config: Config) -> LxdEndpoint:

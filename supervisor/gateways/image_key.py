@@ -23,20 +23,31 @@ def seal_of(path: Path) -> Seal:
     Raises:
         KeyUnusable: it can't be read, made or trusted.
     """
-    try:
-        text = _read(path)
-        if not text:
+    if not _read(path):
+        try:
             write_whole(path, f"{secrets.token_hex(32)}\n")
-            text = _read(path)
-    except OSError as error:
-        why = error.strerror or error
-        raise KeyUnusable(f"the key of images, {path}, can't be used: {why}") from error
-    except ValueError:
-        text = "no text"
+        except OSError as error:
+            raise _unusable(path, error) from error
+    return _seal(path, _read(path))
+
+
+def seal_if_any(path: Path) -> Seal | None:
+    """Read the secret; None if there is none, and so no image that was sealed with it.
+
+    Raises:
+        KeyUnusable: it can't be read or trusted.
+    """
+    text = _read(path)
+    return _seal(path, text) if text else None
+
+
+def _seal(path: Path, text: str) -> Seal:
     if not _KEY.fullmatch(text):
         raise KeyUnusable(f"the key of images, {path}, is none: delete it, and images are built")
-    found = path.lstat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    found, user = path.lstat(), os.geteuid()
+    # Root also reads that of a daemon which runs as the user who has the directory.
+    owners = {user} if user else {user, path.parent.stat().st_uid}
+    if found.st_uid not in owners or found.st_mode & 0o077:
         raise KeyUnusable(
             f"the key of images, {path}, may be known to others: delete it, and images are built"
         )
@@ -49,3 +60,11 @@ def _read(path: Path) -> str:
         return read_whole(path)
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise _unusable(path, error) from error
+    except ValueError:
+        return "no text"
+
+
+def _unusable(path: Path, error: OSError) -> KeyUnusable:
+    return KeyUnusable(f"the key of images, {path}, can't be used: {error.strerror or error}")

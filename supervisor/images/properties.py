@@ -135,3 +135,8 @@ def is_base_of(
     """Tell whether an image was pulled to build others from, for this installation."""
     is_said = properties.get(_BASE_OF) == installation
     return is_said and seal.holds(fingerprint, properties)
+
+
+def names(installation: str, properties: Mapping[str, str]) -> bool:
+    """Tell whether an image says that it is an installation's, whoever has written that."""
+    return installation in {properties.get(f"{PREFIX}installation"), properties.get(_BASE_OF)}

@@ -6,12 +6,14 @@ It may be killed at any point, and run again: what LXD makes it makes whole, wit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from supervisor import preparation
 from supervisor.firewall.names import installations
+from supervisor.gateways import routes
 from supervisor.gateways import storage as file_systems
-from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.lxd import Lxd, OperationFailed
 from supervisor.gateways.nftables import Nftables, NftablesError
 from supervisor.sizes import in_words
 from supervisor.storage import fleet_bytes
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from supervisor.gateways.lxd import LxdEndpoint, Resource
 
 _GROWS = "storage_pool_loop_resize"
+_NONE_FREE = "unused IPv4 subnet"
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,12 @@ class PreparationWork:
             PreparationRefused: it can't be made as it is configured.
             LxdError: LXD does not do it.
             StorageError: LXD's disk can't be looked at.
+            OSError: the kernel's routes can't.
         """
         lxd = Lxd(replace(self.endpoint, project="default"))
         pools = {one.name: one for one in lxd.resources("storage-pools")}
         bridges = {one.name: one.config for one in lxd.resources("networks")}
-        bridge = bridges.get(self.config.lxd.network)
+        bridge = bridges.get(self.config.lxd.network, {})
         preparation.refuse_bridge(self.config, bridge, self._guards())
         make_pool = self._pool(lxd, pools.get(self.config.lxd.pool))
         self._project(lxd)
@@ -111,8 +115,19 @@ class PreparationWork:
 
     def _bridge(self, lxd: Lxd) -> None:
         name = self.config.lxd.network
-        if lxd.ensure_network(name, preparation.bridge(self.config.name)):
+        if self._ensure_bridge(lxd, name):
             self.say(f"made bridge {name} ({lxd.bridge_address(name)})")
+
+    def _ensure_bridge(self, lxd: Lxd, name: str) -> bool:
+        if preparation.fits_usual_bridge(self.config):
+            try:
+                return lxd.ensure_network(name, preparation.bridge(self.config.name, "auto"))
+            except OperationFailed as error:
+                # LXD asks whether there is somebody, and some surroundings answer for everybody.
+                if _NONE_FREE not in str(error):
+                    raise
+        address = preparation.free_network(self.config, routes.routed(), SystemRandom())
+        return lxd.ensure_network(name, preparation.bridge(self.config.name, str(address)))
 
     def _profile(self) -> None:
         """Make a profile with nothing in it: an interface of its own would be unguarded."""

@@ -146,26 +146,28 @@ class Registrations:
         self.removed: list[str] = []
         self.left: dict[str, str] = {}
 
-    def delete(self, credential: Callable[[], Credential], *, limit_s: float) -> None:
-        """Delete them, as far as GitHub lets us within the limit.
+    def delete(
+        self, credential: Callable[[], Credential], *, limit_s: float, patience_s: float
+    ) -> None:
+        """Delete them, as far as GitHub lets us.
 
-        What is left is deleted by another call, perhaps: that of a runner at work, once its
-        instance is gone.
+        What is left another call may delete: that of a runner at work, once its instance is gone.
 
         Args:
             credential: reads the credential.
-            limit_s: for those that GitHub takes for busy; no request begins later.
+            limit_s: no request begins later.
+            patience_s: how long to wait for those that GitHub takes for busy.
         """
         self.left = {}
-        deadline = time.monotonic() + limit_s
+        began = time.monotonic()
         try:
-            with self._line(credential, deadline) as line:
+            with self._line(credential, began + limit_s) as line:
                 busy = self._delete(line, self._ours(line))
-                while busy and time.monotonic() + _BUSY_PAUSE_S < deadline:
+                while busy and time.monotonic() + _BUSY_PAUSE_S < began + patience_s:
                     time.sleep(_BUSY_PAUSE_S)
                     busy = self._delete(line, busy)
         except (GitHubError, ConfigError) as error:
-            self.left.setdefault(f"registrations at {self.place}", str(error))
+            self.left[f"registrations at {self.place}"] = str(error)
 
     @contextmanager
     def _line(self, credential: Callable[[], Credential], deadline: float) -> Iterator[Line]:
@@ -187,8 +189,7 @@ class Registrations:
 
     def _delete(self, line: Line, ours: dict[str, Registration]) -> dict[str, Registration]:
         """Delete each, and return those that GitHub takes for busy."""
-        busy = {}
-        self.left = dict.fromkeys(ours, "it was not come to")
+        busy, self.left = {}, {}
         for what, one in ours.items():
             try:
                 line.lead(conversations.delete(line.scope, one.id, one.name))
@@ -196,6 +197,5 @@ class Registrations:
                 busy[what] = one
                 self.left[what] = f"{error}; {_GOES_ITSELF}"
             else:
-                del self.left[what]
                 self.removed.append(what)
         return busy

@@ -1,0 +1,64 @@
+"""What was removed, and what is left: told as it goes, and kept for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from supervisor.gateways.lxd import LxdError
+from supervisor.gateways.nftables import NftablesError
+from supervisor.gateways.storage import StorageError
+
+if TYPE_CHECKING:
+    from supervisor.removal import Claim
+
+Say = Callable[[str, str], object]
+"""Told of each thing: what it is, and why it is left; the latter is empty if it is gone."""
+
+
+@dataclass
+class Report:
+    """What came of a removal.
+
+    Attributes:
+        say: told of each thing.
+        removed: in words.
+        left: in words, each with the reason.
+    """
+
+    say: Say
+    removed: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def gone(self, what: str) -> None:
+        """Note that something was removed."""
+        self.removed.append(what)
+        self.say(what, "")
+
+    def stays(self, what: str, why: object) -> None:
+        """Note that something is left."""
+        self.left[what] = str(why)
+        self.say(what, str(why))
+
+    def attempt(self, claim: Claim, remove: Callable[..., object], *arguments: object) -> bool:
+        """Remove what is claimed, and note what came of it.
+
+        Args:
+            claim: on it.
+            remove: does so; it returns False if there was nothing.
+            arguments: of that.
+
+        Returns:
+            Whether it is gone.
+        """
+        if claim.obstacle:
+            self.stays(claim.what, claim.obstacle)
+            return False
+        try:
+            if remove(*arguments) is not False:
+                self.gone(claim.what)
+        except (LxdError, StorageError, NftablesError, OSError) as error:
+            self.stays(claim.what, error)
+            return False
+        return True
