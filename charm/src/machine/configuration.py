@@ -1,0 +1,168 @@
+"""The daemon's configuration and credentials on the disk: a candidate first, then all at once.
+
+A candidate is written beside what is in use, where the daemon's own check reads it. What is in use
+is replaced only by one that was found to be right, in an order in which the service could be
+started at each moment: a hook that is killed in between leaves nothing that the next one would not
+complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import files
+from .files import Owner
+from .places import Places
+from .supervisor import Given
+
+_SCRIPT_KEY = "image-script"
+_UNFINISHED = ".writing"
+_LINE = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the daemon is to be told.
+
+    Attributes:
+        document: the configuration.
+        credentials: what a file of each name holds. They are in no representation of this.
+        image_script: the text of the operator's script; empty without one.
+    """
+
+    document: Mapping[str, Any]
+    credentials: Mapping[str, str] = field(repr=False)
+    image_script: str = ""
+
+
+class Configuration:
+    """That of one machine.
+
+    Args:
+        places: where it is.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._candidate = Given(
+            places.config.with_name("config.yaml.new"),
+            places.credentials.with_name("credentials.new"),
+        )
+        self._script = places.image_script.with_name("image.sh.new")
+
+    @property
+    def exists(self) -> bool:
+        """Whether the daemon has been told anything yet."""
+        return self._places.config.exists()
+
+    def holds(self, wanted: Wanted, owner: Owner) -> bool:
+        """Tell whether the files are what is wanted.
+
+        Args:
+            wanted: by the operator.
+            owner: the daemon's user.
+        """
+        at = self._places
+        return (
+            files.is_like(at.config, _text(wanted.document), owner=owner)
+            and files.names(at.credentials) == set(wanted.credentials)
+            and all(
+                files.is_like(at.credentials / name, text)
+                for name, text in wanted.credentials.items()
+            )
+            and self._holds_script(wanted.image_script)
+        )
+
+    @contextmanager
+    def candidate(self, wanted: Wanted, owner: Owner) -> Iterator[Given]:
+        """Write a candidate, which is gone again at the end.
+
+        Args:
+            wanted: by the operator.
+            owner: the daemon's user.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        new = self._candidate
+        document = dict(wanted.document)
+        files.make_directory(self._places.settings, 0o755)
+        self._discard_candidate()
+        try:
+            files.make_directory(new.credentials, 0o700)
+            for name, text in wanted.credentials.items():
+                files.write(new.credentials / name, text)
+            if not self._holds_script(wanted.image_script):
+                files.write(self._script, wanted.image_script, mode=0o644)
+                # It is read where the configuration says, and the one in use stays meanwhile.
+                document |= {_SCRIPT_KEY: str(self._script)} if wanted.image_script else {}
+            files.write(new.config, _text(document), owner=owner)
+            yield new
+        finally:
+            self._discard_candidate()
+
+    def switch(self, wanted: Wanted, owner: Owner, load: Callable[[Iterable[str]], object]) -> None:
+        """Have what is wanted be in use; it is, or is not yet, whenever this ends.
+
+        Args:
+            wanted: by the operator, and found to be right.
+            owner: the daemon's user.
+            load: has the service be given the credentials of these names.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        at = self._places
+        files.make_directory(at.credentials, 0o700)
+        for name, text in wanted.credentials.items():
+            files.ensure(at.credentials / name, text)
+        if wanted.image_script:
+            files.ensure(at.image_script, wanted.image_script, mode=0o644)
+        # As long as either configuration may be read it is given the credentials of both.
+        load({name for name in files.names(at.credentials) if not name.endswith(_UNFINISHED)})
+        files.ensure(at.config, _text(wanted.document), owner=owner)
+        load(wanted.credentials)
+        for name in files.names(at.credentials) - set(wanted.credentials):
+            (at.credentials / name).unlink()
+        if not wanted.image_script:
+            at.image_script.unlink(missing_ok=True)
+
+    def digest(self) -> str:
+        """Give a digest of what the daemon reads again by itself when it is told to."""
+        return _digest([self._places.config, self._places.image_script])
+
+    def credentials_digest(self) -> str:
+        """Give a digest of what the service is given when it is started."""
+        at = self._places.credentials
+        return _digest([at / name for name in files.names(at)])
+
+    def _holds_script(self, text: str) -> bool:
+        path = self._places.image_script
+        return files.is_like(path, text, mode=0o644) if text else not path.exists()
+
+    def _discard_candidate(self) -> None:
+        for path in (self._candidate.config, self._candidate.credentials, self._script):
+            files.discard(path)
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """Write a configuration for people to read, too."""
+    shown = yaml.safe_dump(
+        dict(document), sort_keys=False, allow_unicode=True, width=_LINE, default_flow_style=False
+    )
+    return f"# Written by the charm, and written over when its options change.\n{shown}"
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for path in sorted(paths):
+        found.update(path.name.encode() + b"\0")
+        found.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+    return found.hexdigest()

@@ -1,0 +1,134 @@
+"""Taking all of ours from the machine: what the daemon has made first, then what it is made of.
+
+Packages stay, and LXD with them: others may use them by now.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import files
+from .accounts import Accounts
+from .kernel import BridgeFiltering
+from .lxd import Lxd
+from .places import NAME, Places
+from .supervisor import Given, Leftover, Supervisor
+from .units import Units
+
+_REGISTRATION = "registration"
+"""What the daemon's own command calls what is left at GitHub."""
+
+_log = logging.getLogger(__name__)
+
+
+class Removal:
+    """That of one installation.
+
+    Args:
+        places: where things are.
+        prepared: the configuration that LXD was made ready for, should no daemon have had it yet.
+        supervisor: removes what the daemon has made.
+        units: are stopped first.
+        lxd: is let go.
+        bridge_filtering: is not set up any more.
+        accounts: the daemon's user.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        prepared: Path,
+        *,
+        supervisor: Supervisor,
+        units: Units,
+        lxd: Lxd,
+        bridge_filtering: BridgeFiltering,
+        accounts: Accounts,
+    ) -> None:
+        self._places = places
+        self._prepared = prepared
+        self._supervisor = supervisor
+        self._units = units
+        self._lxd = lxd
+        self._bridge_filtering = bridge_filtering
+        self._accounts = accounts
+        self._tried = places.notes / "removal-tried"
+
+    def remove(self) -> list[str]:
+        """Remove it; what is gone already is fine.
+
+        As long as the daemon's command leaves something on the machine, what it needs to be run
+        again stays, too.
+
+        Returns:
+            What could not be removed, and why; empty if nothing is left.
+        """
+        if fault := self._units.stop():
+            return [fault]
+        left = self._uninstall()
+        if any(self._keeps(one) for one in left):
+            files.write(self._tried, "")
+            return list(map(str, left))
+        for one in left:
+            _log.error("left, and removed by GitHub itself within days: %s", one)
+        if faults := list(filter(None, self._remove_files())):
+            return faults
+        fault = files.discard(self._places.notes)  # who has the machine: nobody now
+        return [fault] if fault else []
+
+    def _uninstall(self) -> list[Leftover]:
+        """Have the daemon's command remove what the daemon has made, if it ever could make any."""
+        at = self._places
+        known = (path for path in (at.config, self._prepared) if path.exists())
+        if (config := next(known, None)) is None:
+            return []
+        return self._supervisor.uninstall(Given(config, at.credentials))
+
+    def _keeps(self, left: Leftover) -> bool:
+        """Tell whether what is left is to be tried again, with all that this needs.
+
+        GitHub removes registrations of runners that are gone by itself, and may not know our
+        credential any more: they are tried twice.
+        https://docs.github.com/en/actions/reference/runners/self-hosted-runners
+        """
+        return not (left.what.startswith(_REGISTRATION) and self._tried.exists())
+
+    def _remove_files(self) -> Iterator[str]:
+        """Remove what the daemon is made of, and say what can't be.
+
+        The settings go before the software: as long as they are there it is asked to uninstall.
+        """
+        at = self._places
+        yield from self._units.remove()
+        yield from self._bridge_filtering.remove()
+        yield self._remove_state()
+        yield files.discard(at.root / "run" / NAME)
+        yield self._accounts.remove()
+        self._lxd.release()
+        yield files.discard(self._prepared)
+        yield files.discard(at.settings)
+        if at.cli_link.is_symlink() and at.cli_link.readlink() == at.cli:
+            yield files.discard(at.cli_link)
+        yield files.discard(at.software)
+
+    def _remove_state(self) -> str:
+        """Remove the daemon's state, unless a file system of somebody's is mounted in it."""
+        state = self._places.state
+        within = [point for point in mount_points() if point.is_relative_to(state)]
+        if within:
+            return f"{state}: can't be removed: {within[0]} is mounted"
+        return files.discard(state)
+
+
+def mount_points() -> list[Path]:
+    """Give where file systems are mounted: proc(5), which writes blanks as octal numbers."""
+    lines = files.read(Path("/proc/self/mountinfo")).splitlines()
+    fields = [line.split(" ") for line in lines]
+    return [
+        Path(os.fsdecode(one[4].encode().decode("unicode_escape").encode("latin-1")))
+        for one in fields
+        if len(one) > 4  # noqa: PLR2004 - the field of that number, from 0
+    ]

@@ -1,0 +1,247 @@
+"""The daemon's own command, asked within limits: what it answers is read with care."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .commands import Commands, Done
+from .errors import ConfigRefused, MachineError
+
+_ASK_LIMIT_S = 10.0
+_CHECK_LIMIT_S = 60.0
+_PREPARE_LIMIT_S = 180.0
+_UNINSTALL_LIMIT_S = 600.0
+_REFUSED = 2
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""As systemd tells a service of them: systemd.exec(5)."""
+
+_REBOOT = """
+import json
+from supervisor.gateways.host_packages import HostPackages
+from supervisor.upgrades.reboot import Running, decide, needed_for
+decision = decide(needed_for(HostPackages().kernel()), Running(0, 0, building=False, held=True))
+print(json.dumps({"when": decision.when, "reason": decision.reason}))
+"""
+"""The daemon's own decision, for a machine on which it does not run yet."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a command of the daemon's has ended.
+
+    Attributes:
+        code: its exit code: 0 done, 1 problems, 2 wrong use or configuration, 3 no daemon,
+            4 denied; 124 if it was not done in time.
+        out: what it has printed.
+        err: what it has said of errors.
+    """
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the daemon says of itself.
+
+    Attributes:
+        status: `supervisor-cli status --json`.
+        upgrades: `supervisor-cli upgrades --json`; empty if it does not say.
+    """
+
+    status: dict[str, Any]
+    upgrades: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command is to read.
+
+    Attributes:
+        config: the configuration.
+        credentials: the directory with those that it names as `$CREDENTIALS_DIRECTORY/…`.
+    """
+
+    config: Path
+    credentials: Path
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A configuration that the daemon takes.
+
+    Attributes:
+        restart: the keys whose change needs a restart; empty where a reload is enough.
+    """
+
+    restart: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that is left of an installation.
+
+    Attributes:
+        what: it is.
+        why: it could not be removed.
+    """
+
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        """Show it to people."""
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+class Supervisor:
+    """The daemon's command.
+
+    Args:
+        commands: run it.
+        cli: where it is.
+    """
+
+    def __init__(self, commands: Commands, cli: Path) -> None:
+        self._commands = commands
+        self._cli = cli
+
+    def by(self, cli: Path) -> Supervisor:
+        """Give another one, whose command is elsewhere."""
+        return Supervisor(self._commands, cli)
+
+    def order(
+        self, *words: str, limit_s: float, environment: Mapping[str, str] | None = None
+    ) -> Order:
+        """Run a command.
+
+        Args:
+            words: the command and its options.
+            limit_s: seconds.
+            environment: what it is told besides where programs are.
+        """
+        done = self._commands.run(self._cli, *words, limit_s=limit_s, environment=environment)
+        return Order(done.code, done.out, done.err)
+
+    def fleet(self) -> Fleet | None:
+        """Ask the daemon how things are; None if none answers."""
+        status = _object(self.order("status", "--json", limit_s=_ASK_LIMIT_S).out)
+        if status is None:
+            return None
+        upgrades = _object(self.order("upgrades", "--json", limit_s=_ASK_LIMIT_S).out)
+        return Fleet(status, upgrades or {})
+
+    def check(
+        self,
+        given: Given,
+        *,
+        running: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Checked:
+        """Have a configuration checked by what the daemon itself reads it with.
+
+        Args:
+            given: the candidate.
+            running: the one in use, to compare with.
+            environment: what the command is told besides.
+
+        Raises:
+            ConfigRefused: it is wrong.
+            MachineError: it can't be checked.
+        """
+        against = ("--running", str(running)) if running else ()
+        done = self._read(
+            *("check-config", *against, "--json"),
+            given=given,
+            limit_s=_CHECK_LIMIT_S,
+            environment=environment,
+        )
+        if done.code == _REFUSED:
+            raise ConfigRefused(done.err.strip() or done.reason)
+        answer = _object(done.out)
+        if done.code or answer is None:
+            raise MachineError(f"the configuration can't be checked: {done.reason}")
+        restart = answer.get("restart")
+        return Checked(tuple(map(str, restart)) if isinstance(restart, list) else ("?",))
+
+    def prepare_lxd(
+        self, given: Given, *, environment: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Have what a configuration names be made in LXD, where it is missing.
+
+        Args:
+            given: accepted already.
+            environment: what the command is told besides.
+
+        Returns:
+            A line for each thing that was made.
+
+        Raises:
+            MachineError: LXD can't.
+        """
+        done = self._read(
+            "prepare-lxd", given=given, limit_s=_PREPARE_LIMIT_S, environment=environment
+        )
+        if done.code:
+            raise MachineError(f"LXD can't be made ready: {done.reason}")
+        return done.out.splitlines()
+
+    def uninstall(self, given: Given) -> list[Leftover]:
+        """Have all be removed that the daemon has made outside of its own files.
+
+        Args:
+            given: the configuration that it had.
+
+        Returns:
+            What is left.
+        """
+        done = self._read("uninstall", "--json", given=given, limit_s=_UNINSTALL_LIMIT_S)
+        if done.code == 0:
+            return []
+        told = (_object(done.out) or {}).get("left")
+        left = [
+            Leftover(str(one.get("what", "?")), str(one.get("why", "")))
+            for one in (told if isinstance(told, list) else [])
+            if isinstance(one, dict)
+        ]
+        return left or [Leftover("supervisor-cli uninstall", done.reason)]
+
+    def reboot_before_first_start(self) -> dict[str, Any]:
+        """Ask whether the machine is to be rebooted, while no daemon runs and no runner is there.
+
+        Returns:
+            What the daemon would offer as `reboot`: `when` and `reason`; empty if it can't be told.
+        """
+        python = self._cli.with_name("python")
+        done = self._commands.run(python, "-I", "-c", _REBOOT, limit_s=_ASK_LIMIT_S)
+        return _object(done.out) or {}
+
+    def _read(
+        self,
+        *words: str,
+        given: Given,
+        limit_s: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run a command that reads a configuration."""
+        return self._commands.run(
+            self._cli,
+            *words,
+            f"--config={given.config}",
+            limit_s=limit_s,
+            environment={**(environment or {}), _CREDENTIALS: str(given.credentials)},
+        )
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """Read an answer in JSON; None if it is none, as where no daemon answers."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None

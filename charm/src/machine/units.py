@@ -1,0 +1,218 @@
+"""The systemd units: their files, the credentials that they load, and what systemctl does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import files
+from .commands import Commands, Done
+from .errors import MachineError
+from .places import NAME, Places
+from .told import Life
+
+SERVICE = f"{NAME}.service"
+_SYSTEMCTL = "/usr/bin/systemctl"
+_JOURNALCTL = "/usr/bin/journalctl"
+_ASK_LIMIT_S = 15.0
+_ACT_LIMIT_S = 90.0
+_KEPT_LINES = "5"
+_LATE = 124
+_LIVES: dict[str, Life] = {"active": "up", "reloading": "up", "activating": "coming"}
+
+
+class Units:
+    """Those of the daemon.
+
+    Args:
+        source: the directory that they come from.
+        places: where they go.
+        commands: run systemctl.
+    """
+
+    def __init__(self, source: Path, places: Places, commands: Commands) -> None:
+        self._source = source
+        self._places = places
+        self._commands = commands
+
+    def names(self) -> list[str]:
+        """Give the names of the units, the service first: systemd stops it first, too.
+
+        They are known by those that came along and by those on the machine: another revision may
+        have had others.
+        """
+        found = files.names(self._source) | files.names(self._places.units)
+        ours = {name for name in found if name.startswith(NAME) and not name.endswith(".d")}
+        return sorted(ours, key=lambda name: (name != SERVICE, name))
+
+    def write(self) -> bool:
+        """Write the units' files, and remove those that there are no more.
+
+        Returns:
+            Whether something was changed.
+
+        Raises:
+            MachineError: they did not come along.
+            OSError: they can't be written.
+        """
+        wanted = {name for name in files.names(self._source) if name.startswith(NAME)}
+        if SERVICE not in wanted:
+            raise MachineError(f"{self._source} has no {SERVICE}: the charm was not packed right")
+        files.make_directory(self._places.units, 0o755)
+        changed = False
+        for name in sorted(wanted):
+            text = (self._source / name).read_text("utf-8")
+            changed |= files.ensure(self._places.units / name, text, mode=0o644)
+        for name in set(self.names()) - wanted:
+            changed = True
+            self._act("disable", "--now", name)
+            self._places.units.joinpath(name).unlink()
+        return changed
+
+    def load_credentials(self, names: Iterable[str]) -> bool:
+        """Have the service be given credentials, and no others.
+
+        A credential that is named and not there would keep the service from being started:
+        systemd.exec(5).
+
+        Args:
+            names: of files in the directory of credentials.
+
+        Returns:
+            Whether that was changed.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        files.make_directory(self._drop_in.parent, 0o755)
+        at = self._places.credentials
+        loaded = "".join(f"LoadCredential={name}:{at / name}\n" for name in sorted(names))
+        text = (
+            "# Written by the charm, and written over when its configuration changes.\n"
+            f"[Service]\nLoadCredential=\n{loaded}"
+        )
+        return files.ensure(self._drop_in, text, mode=0o644)
+
+    def read_again(self) -> None:
+        """Have systemd read the units' files.
+
+        Raises:
+            MachineError: it does not.
+        """
+        self._must("daemon-reload")
+
+    def enable(self) -> None:
+        """Have the units be started at boot; those that nobody enables are started by others.
+
+        Raises:
+            MachineError: that can't be done.
+        """
+        wanted = [
+            name for name in self.names() if "[Install]" in files.read(self._places.units / name)
+        ]
+        self._must("enable", *wanted)
+        # What waits for the daemon's wishes must be there before it has one.
+        waiting = [name for name in wanted if name.endswith((".path", ".socket", ".timer"))]
+        if waiting:
+            self._must("restart", *waiting)
+
+    def start(self) -> None:
+        """Start the service, also one that had failed too often.
+
+        One that is slow is left to systemd.
+
+        Raises:
+            MachineError: it does not come up.
+        """
+        self._act("reset-failed", SERVICE)
+        self._change("start")
+
+    def restart(self) -> None:
+        """Start the service anew; runners and their jobs go on meanwhile.
+
+        Raises:
+            MachineError: it does not come up.
+        """
+        self._act("reset-failed", SERVICE)
+        self._change("restart")
+
+    def reload(self) -> None:
+        """Have the service read its configuration again.
+
+        Raises:
+            MachineError: it does not take it.
+        """
+        self._change("reload")
+
+    def state(self) -> str:
+        """Give systemd's words for the service, such as `active/running`; empty without systemd."""
+        done = self._commands.run(
+            *(_SYSTEMCTL, "show", "--property=ActiveState,SubState", SERVICE), limit_s=_ASK_LIMIT_S
+        )
+        shown = dict(line.partition("=")[::2] for line in done.out.splitlines())
+        return "/".join(filter(None, (shown.get("ActiveState"), shown.get("SubState"))))
+
+    def life(self) -> Life:
+        """Tell whether the service runs."""
+        active = self.state().partition("/")[0]
+        return _LIVES.get(active, "down")
+
+    def digest(self) -> str:
+        """Give a digest of the units' files, with what was added to them."""
+        paths = [self._places.units / name for name in self.names()]
+        texts = [files.read(path) for path in (*paths, self._drop_in)]
+        return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+    def last_words(self) -> str:
+        """Give the last lines of the service's journal, in one."""
+        done = self._commands.run(
+            *(_JOURNALCTL, "--no-pager", "--output=cat", f"--lines={_KEPT_LINES}", "-u", SERVICE),
+            limit_s=_ASK_LIMIT_S,
+        )
+        return "; ".join(line.strip() for line in done.out.splitlines() if line.strip())
+
+    def stop(self) -> str:
+        """Stop the units, and have them not be started any more.
+
+        Returns:
+            Why that failed; empty if they are stopped.
+        """
+        there = [name for name in self.names() if (self._places.units / name).exists()]
+        if not there:
+            return ""
+        # What starts others goes first.
+        order = sorted(there, key=lambda name: name.endswith(".service"))
+        self._act("disable", *order)
+        done = self._act("stop", *order)
+        return f"the daemon can't be stopped: {done.reason}" if done.code else ""
+
+    def remove(self) -> list[str]:
+        """Remove the units' files.
+
+        Returns:
+            What could not be removed, and why.
+        """
+        paths = [self._places.units / name for name in self.names()]
+        faults = [files.discard(path) for path in (*paths, self._drop_in.parent)]
+        self._act("daemon-reload")
+        self._act("reset-failed", SERVICE)
+        return list(filter(None, faults))
+
+    @property
+    def _drop_in(self) -> Path:
+        return self._places.units / f"{SERVICE}.d" / "charm.conf"
+
+    def _change(self, verb: str) -> None:
+        done = self._act(verb, SERVICE)
+        # systemd goes on with what takes longer; the state tells how that ends.
+        if done.code and done.code != _LATE:
+            raise MachineError(f"the daemon can't {verb}: {self.last_words() or done.reason}")
+
+    def _must(self, *words: str) -> None:
+        done = self._act(*words)
+        if done.code:
+            raise MachineError(f"systemctl {words[0]} failed: {done.reason}")
+
+    def _act(self, *words: str) -> Done:
+        return self._commands.run(_SYSTEMCTL, *words, limit_s=_ACT_LIMIT_S)
