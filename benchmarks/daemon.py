@@ -92,6 +92,7 @@ class Daemon:
             "lxd": lxd,
             "signals": {"address": place.address, "port": _free_port(place.address)},
             "control": {"socket": str(self.socket)},
+            "metrics": {"port": _free_port("127.0.0.1")},
             "state-directory": str(self.socket.parent / "state"),
             **more,
         }

@@ -262,6 +262,7 @@ class _Daemon:
             "signals": {"port": signals_port},
             "policy": {"port": policy_port},
             "control": {"socket": str(socket), "debug": True},
+            "metrics": {"port": _free_ports("127.0.0.1", 1)[0]},
             "state-directory": str(work / "state"),
         }
 

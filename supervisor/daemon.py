@@ -21,6 +21,7 @@ from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.image import ImageActor
+from supervisor.actors.metrics import MetricsActor
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
 from supervisor.actors.storage import StorageActor
@@ -249,7 +250,7 @@ def make_parts(config: Config) -> Parts:
 def root_spec(system: System, parts: Parts) -> SupervisorSpec:
     """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
 
-    The control socket needs nobody, and is most wanted when others fail.
+    The control socket and the page of metrics need nobody, and are most wanted when others fail.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(
@@ -259,6 +260,7 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
         backoff=_BACKOFF,
         children=[
             ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
+            ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
             ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
         ],
     )

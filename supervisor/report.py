@@ -79,7 +79,15 @@ def status_report(
         "problems": problems,
         "warnings": [
             warning
-            for actor in ("storage", "firewall", "filters", "upgrades", "image", "policy")
+            for actor in (
+                "storage",
+                "firewall",
+                "filters",
+                "upgrades",
+                "image",
+                "policy",
+                "metrics",
+            )
             for warning in _details_of(actor, root).get("warnings", ())
         ]
         + [decision.reason] * (decision.when != "no"),

@@ -297,6 +297,7 @@ def _configuration(
         },
         "signals": {"port": free_port()},
         "control": {"socket": str(directory / "control.sock")},
+        "metrics": {"port": free_port()},
         "state-directory": str(directory / "state"),
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What can be set: each key with its type, its default and an example."""
 
 from datetime import timedelta
-from ipaddress import IPv6Network
+from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from supervisor.config.values import (
     PackageIndex,
     PackageRequirement,
     Packages,
+    PageAddress,
     PolicyDocument,
     PolicyMode,
     PolicyUrl,
@@ -123,6 +124,13 @@ class SignalsConfig(_Section):
 
     address: HostAddress | None = Field(None, examples=["10.0.100.1"])
     port: Whole = Field(8642, ge=1, le=65535, examples=[8642])
+
+
+class MetricsConfig(_Section):
+    """Where Prometheus reads how the fleet is."""
+
+    address: PageAddress = Field(IPv4Address("127.0.0.1"), examples=["127.0.0.1"])
+    port: Whole = Field(9469, ge=1, le=65535, examples=[9469])
 
 
 class PolicyConfig(_Section):
@@ -295,6 +303,7 @@ class Config(_Section):
     signals: SignalsConfig = SignalsConfig()
     policy: PolicyConfig = PolicyConfig()
     control: ControlConfig = ControlConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     @model_validator(mode="after")
     def _has_one_credential(self) -> "Config":
@@ -358,6 +367,16 @@ class Config(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _page_is_not_for_guests(self) -> "Config":
+        address = self.metrics.address
+        if address == self.signals.address and not address.is_loopback:
+            raise ValueError(
+                f"metrics.address: guests report to {address}, as signals.address says, and the "
+                "page is not for them; for example `address: 127.0.0.1`"
+            )
+        return self
+
     @property
     def token_lifetime(self) -> timedelta:
         """How long a runner's token for the policy service is good."""
@@ -373,7 +392,7 @@ class Config(_Section):
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
         ours = ("state_directory", "runner_storage", "firewall")
         policy = ("policy.mode", "policy.port", "policy.user", "policy.url")
-        fixed = ("name", "signals", "control", *policy, *ours, *lxd)
+        fixed = ("name", "signals", "control", "metrics", *policy, *ours, *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

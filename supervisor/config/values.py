@@ -165,6 +165,13 @@ def _check_host_address(value: IPv4Address) -> IPv4Address:
     return value
 
 
+def _check_page_address(value: IPv4Address) -> IPv4Address:
+    # Behind 0.0.0.0 is the guests' bridge, too: the firewall alone would keep the page from them.
+    if value.is_unspecified or value.is_multicast or value.is_reserved:
+        raise ValueError("must be one address of this host, not one of all or of many")
+    return value
+
+
 def _check_socket(value: Path) -> Path:
     if not value.is_absolute() or len(os.fsencode(value)) > _LONGEST_SOCKET_PATH:
         raise ValueError(f"must be an absolute path of at most {_LONGEST_SOCKET_PATH} bytes")
@@ -341,6 +348,7 @@ Packages = Annotated[
 ScriptFile = Annotated[Path, AfterValidator(_check_file)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_words), AfterValidator(_check_labels)]
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
+PageAddress = Annotated[IPv4Address, AfterValidator(_check_page_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
 RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]

@@ -121,6 +121,7 @@ def configuration(
         "signals": {"port": free_port(address)},
         "policy": {"mode": "off"},
         "control": {"socket": str(directory / "control.sock"), "debug": True},
+        "metrics": {"port": free_port()},
         "state-directory": str(directory / "state"),
     }
 

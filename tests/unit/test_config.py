@@ -179,6 +179,9 @@ def test_a_wrong_value_is_refused_with_file_key_reason_and_example(key: str, val
         ("signals", "address", "0.0.0.0"),
         ("signals", "address", "224.0.0.1"),
         ("signals", "address", "255.255.255.255"),
+        ("metrics", "address", "0.0.0.0"),
+        ("metrics", "address", "::"),
+        ("metrics", "port", 0),
         ("signals", "port", 0),
         ("signals", "port", 65536),
         ("limits", "booting", "10 minutes"),
@@ -243,6 +246,13 @@ def test_a_key_that_a_server_lacks_or_has_too_much_is_named() -> None:
         "config.yaml: ssh-debug.0.user: unknown key; "
         "known here: ed25519-fingerprint, host, port, rsa-fingerprint"
     )
+
+
+def test_the_page_of_metrics_is_not_where_guests_report() -> None:
+    line = refusal(metrics={"address": "10.0.0.1"}, signals={"address": "10.0.0.1"})
+    assert line.startswith("config.yaml: metrics.address: guests report to 10.0.0.1")
+    config = parse({**MINIMUM, "signals": {"address": "127.0.0.1"}}, "x")
+    assert config.metrics.address == config.signals.address
 
 
 def test_a_network_that_is_wrong_is_named_with_its_position() -> None:
@@ -649,6 +659,7 @@ def test_what_is_built_can_not_be_set_where_nothing_is(key: str, value: str) -> 
         ({"github-url": "https://api.github.com/"}, ()),
         ({"signals": {"port": 1}}, ("signals",)),
         ({"control": {"debug": True}}, ("control",)),
+        ({"metrics": {"port": 1}}, ("metrics",)),
         ({"lxd": {"timeout": "1s", "network": "br0"}}, ("lxd.network", "lxd.timeout")),
         ({"runner-storage": "memory"}, ("runner-storage",)),
         ({"lxd": {"creations-at-once": 9}}, ("lxd.creations-at-once",)),

@@ -7,6 +7,7 @@ import json
 import lzma
 import re
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,22 @@ import ops
 import pytest
 import yaml
 from cos import Topology
+from loguru import logger
 from ops import testing
+from prometheus_client import ProcessCollector
+
+from supervisor import log, metrics_page
+from supervisor.config import parse
+from supervisor.parts import Settings
+from supervisor.report import status_report
+from supervisor.supervision import Kind, TreeNode
 
 CHARM = Path(__file__).parents[3] / "charm"
 METADATA = yaml.safe_load((CHARM / "charmcraft.yaml").read_text(encoding="utf-8"))
 META = {key: METADATA[key] for key in ("name", "requires", "provides")}
 UUID = "58b48ff0-608b-435f-83b9-ea643e0b98db"
 TOPOLOGY = Topology("ci", UUID, "large-runners", "github-runner-supervisor")
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 MATCHERS = f'juju_model="ci", juju_model_uuid="{UUID}", juju_application="large-runners"'
 
 
@@ -122,16 +132,20 @@ def test_groups_of_different_applications_have_different_names(kind: str) -> Non
     assert not here & {group["name"] for group in config(other)[kind]["groups"]}
 
 
-def test_the_alert_of_logs_knows_the_daemons_errors() -> None:
+def test_the_alert_of_logs_knows_the_daemons_errors(capsys: pytest.CaptureFixture[str]) -> None:
     (rule,) = rules("log_alert_rules")
     pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
     assert pattern
-    line = {"time": "2026-01-01T00:00:00", "level": "ERROR", "actor": "fleet", "message": "m"}
-    in_syslog = f"Jan  1 00:00:00 host supervisor-cli[7]: {json.dumps(line)}"
-    quoted = f"message={json.dumps(json.dumps(line))}"
-    for text in (json.dumps(line), in_syslog, quoted):
+    sink = logger.add(log._write_json, format="{message}")
+    logger.error("LXD is gone")
+    logger.info("an ERROR of an actor")
+    logger.remove(sink)
+    error, remark = capsys.readouterr().err.splitlines()
+    in_syslog = f"Jan  1 00:00:00 host supervisor-cli[7]: {error}"
+    quoted = f"message={json.dumps(error)}"
+    for text in (error, in_syslog, quoted):
         assert re.search(pattern[1], text)
-    assert not re.search(pattern[1], json.dumps({**line, "level": "INFO"}))
+    assert not re.search(pattern[1], remark)
 
 
 def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
@@ -159,6 +173,40 @@ def test_panels_do_not_overlap() -> None:
             }
             assert not taken & cells
             taken |= cells
+
+
+def page() -> dict[str, set[str]]:
+    """Give the names on the daemon's page, with their labels, and those of every page."""
+    settings = Settings(parse({"name": "fleet", "path": "acme", "token": "s"}, "test"))
+    status = status_report(None, [], settings, NOW)
+    limit = {"limit": 1, "remaining": 1, "reset_at": "2030-01-01T00:00:00+00:00"}
+    status["github"]["budget"] = {"core": limit}
+    actor = TreeNode("a", "root/a", Kind.WORKER, "A", alive=True, state="up", since=NOW)
+    found: dict[str, set[str]] = {"up": set()}
+    for family in (
+        *metrics_page.metrics("1", status, actor),
+        *ProcessCollector(registry=None).collect(),
+    ):
+        found |= {sample.name: set(sample.labels) for sample in family.samples}
+    return found
+
+
+FUNCTIONS = {
+    "absent", "and", "by", "increase", "label_values", "max", "min", "on", "rate", "sum",
+}  # fmt: skip
+JUJU = {"juju_model", "juju_model_uuid", "juju_application", "juju_unit"}
+
+
+def test_queries_name_only_metrics_and_labels_that_there_are() -> None:
+    known = page()
+    for query in queries():
+        outside = re.sub(r"\{[^}]*\}|\[[^]]*\]", " ", query)
+        words = set(re.findall(r"[A-Za-z_]\w*", outside)) - FUNCTIONS
+        selectors = " ".join(re.findall(r"\{([^}]*)\}", query))
+        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors)) | words - set(known)
+        metrics = words & set(known)
+        assert metrics
+        assert labels <= JUJU.union(*(known[name] for name in metrics)), query
 
 
 def test_brackets_and_quotes_of_queries_are_closed() -> None:

@@ -1,0 +1,128 @@
+"""What Prometheus is told: made when it asks, of what the actors have published.
+
+Names follow https://prometheus.io/docs/practices/naming/. No label is taken from jobs, runners or
+repositories: their number has no bound.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+from supervisor.lifecycle import Stage
+from supervisor.report import firewall_report, image_report, policy_report
+from supervisor.supervision import TreeNode
+
+_PREFIX = "github_runner_supervisor"
+_ONLINE = (Stage.IDLE, Stage.BUSY)
+_RUNNER = "runner"
+# GitHub names its limits in a header: an Enterprise Server, or who poses as one, may name any.
+_MOST_LIMITS, _LONGEST_NAME = 20, 40
+
+
+def metrics(version: str, status: Mapping[str, Any], root: TreeNode | None) -> Iterator[Metric]:
+    """Give every metric of the daemon's own.
+
+    Args:
+        version: the daemon's.
+        status: as `status_report` sums up.
+        root: of the tree, of the same moment.
+    """
+    yield InfoMetricFamily(f"{_PREFIX}_build", "The daemon's version.", {"version": version})
+    yield from _fleet(status)
+    yield _parts(root)
+    yield from _github(status["github"].get("budget", {}))
+    yield from _actors(root)
+
+
+def _fleet(status: Mapping[str, Any]) -> Iterator[Metric]:
+    stages = {stage: status["stages"].get(str(stage), 0) for stage in Stage}
+    runners = GaugeMetricFamily(
+        f"{_PREFIX}_runners", "Runners by the stage of their life.", labels=["stage"]
+    )
+    for stage, count in stages.items():
+        runners.add_metric([str(stage)], count)
+    yield runners
+    online = sum(stages[stage] for stage in _ONLINE)
+    yield _gauge("runners_online", "Runners that GitHub sees, at work or not.", online)
+    yield _gauge("runners_wanted", "Runners that are configured.", status["wanted"])
+    is_drained = status["draining_since"] is not None
+    yield _gauge("draining", "Whether the fleet was ordered to drain.", is_drained)
+    yield _gauge("problems", "What is wrong: the problems of `status`.", len(status["problems"]))
+    yield _gauge("warnings", "The warnings of `status`.", len(status["warnings"]))
+
+
+def _parts(root: TreeNode | None) -> Metric:
+    """Say which of the things are there that a runner needs."""
+    states = {node.id: node.state for node in _nodes(root)}
+    family = GaugeMetricFamily(
+        f"{_PREFIX}_part_in_place",
+        "Whether what each new runner needs is there.",
+        labels=["part"],
+    )
+    for part, is_there in {
+        "firewall": firewall_report(root)["in_place"],
+        "github": states.get("tokens") == "ready",
+        "image": bool(image_report(root)["image"]),
+        "policy": policy_report(root)["healthy"],
+        "signals": states.get("signals") == "listening",
+        "storage": states.get("storage") == "ready",
+    }.items():
+        family.add_metric([part], is_there)
+    return family
+
+
+def _github(budget: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    limit, remaining, reset = (
+        GaugeMetricFamily(f"{_PREFIX}_github_calls_{name}", words, labels=["resource"])
+        for name, words in (
+            ("limit", "Calls that GitHub allows in an hour, by its limits' names."),
+            ("remaining", "How many of them are left."),
+            ("reset_timestamp_seconds", "When all are there again, in seconds since 1970."),
+        )
+    )
+    by_label = {name[:_LONGEST_NAME]: told for name, told in budget.items()}
+    for name in sorted(by_label)[:_MOST_LIMITS]:
+        told, label = by_label[name], [name]
+        limit.add_metric(label, told["limit"])
+        remaining.add_metric(label, told["remaining"])
+        reset.add_metric(label, datetime.fromisoformat(told["reset_at"]).timestamp())
+    yield from (limit, remaining, reset)
+
+
+def _actors(root: TreeNode | None) -> Iterator[Metric]:
+    """Tell of the actors that are always there, and of all runners' as one.
+
+    Of runners' actors there are no restarts: they are forgotten with the runner, and a counter must
+    not fall.
+    """
+    restarts = CounterMetricFamily(
+        f"{_PREFIX}_actor_restarts", "Restarts since its supervisor began.", labels=["actor"]
+    )
+    mailbox = GaugeMetricFamily(
+        f"{_PREFIX}_actor_mailbox_messages",
+        "Messages that wait for an actor; of runners' actors, for the one with the most.",
+        labels=["actor"],
+    )
+    fullest = 0
+    for node in _nodes(root):
+        if "/runners/" in node.path:
+            fullest = max(fullest, node.mailbox)
+            continue
+        restarts.add_metric([node.id], node.restarts)
+        mailbox.add_metric([node.id], node.mailbox)
+    mailbox.add_metric([_RUNNER], fullest)
+    yield from (restarts, mailbox)
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{_PREFIX}_{name}", words, value=value)
+
+
+def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
+    if node:
+        yield node
+        for child in node.children:
+            yield from _nodes(child)
