@@ -19,6 +19,9 @@ minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 cache=$PWD/.cache/charm/$minor-$(uname -m)
 log=$cache/pip.log
 mkdir -p "$cache"
+# Two that run at a time would fill the same cache.
+exec 9>"$cache/lock"
+flock 9
 
 pip() {
     "$cache/builder/bin/python" -m pip --disable-pip-version-check --no-input "$@" \

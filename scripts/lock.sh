@@ -4,7 +4,8 @@
 #   requirements-runtime.lock  what the daemon runs with, from pyproject.toml
 #   requirements-build.lock    what builds our wheel: [build-system] of pyproject.toml
 #   charm/requirements.lock    what the charm runs with, from charm/requirements.txt
-# The first decides; the others have its versions, so that what is tested is what is shipped.
+#   charm/charmcraft.lock      what tests check the charm with; nothing of it is shipped
+# The first decides; the three that are shipped have its versions, so that what is tested is what is shipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tool=.cache/lock-venv
@@ -25,3 +26,4 @@ same=(--constraint requirements.lock)
 compile "${same[@]}" pyproject.toml -o requirements-runtime.lock
 echo hatchling | compile "${same[@]}" - -o requirements-build.lock
 compile "${same[@]}" charm/requirements.txt -o charm/requirements.lock
+echo charmcraft==4.5.0 | compile "$@" - -o charm/charmcraft.lock

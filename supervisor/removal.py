@@ -132,16 +132,14 @@ def claim_prepared(
     return Claim(what, _used(used_by)) if is_ours else None
 
 
-def state_to_keep(*, registrations: bool, images: bool, pools: bool) -> frozenset[str]:
+def state_to_keep(left: Collection[str]) -> frozenset[str]:
     """Say what of the state is needed to remove what is left, when that is tried again.
 
     Args:
-        registrations: whether some are left.
-        images: whether some are left.
-        pools: whether some are left.
+        left: kinds of things, of `registrations`, `images` and `pools`.
     """
-    needed = {"places": registrations, "image-key": images, "pool": pools}
-    return frozenset(name for name, is_needed in needed.items() if is_needed)
+    needs = {"registrations": "places", "images": "image-key", "pools": "pool"}
+    return frozenset(needs[kind] for kind in left)
 
 
 def _used(used_by: Iterable[str]) -> str:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import settings
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
+from scripts import pack_charm
 from supervisor.gateways.lxd import Lxd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # How long one example takes says nothing on a machine that does other things as well.
 settings.register_profile("untimed", deadline=None)
@@ -35,3 +37,9 @@ def lxd(real_lxd: PrivateLxd) -> Iterator[Lxd]:
     yield gateway
     for instance in gateway.instances():
         gateway.delete(instance.name, limit_s=30)
+
+
+@pytest.fixture(scope="session")
+def packed_charm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The charm of this tree, packed for this machine's base."""
+    return pack_charm.pack(tmp_path_factory.mktemp("packed"))

@@ -103,8 +103,10 @@ class Actions(ops.Object):
     def _runners(self) -> list[Mapping[str, Any]]:
         try:
             found = json.loads(self._ask("runners", "--json").out)
-        except ValueError as error:
-            raise Refused("the daemon's answer can't be read; `juju status` may say why") from error
+        except ValueError:
+            found = None
+        if not isinstance(found, list):
+            raise Refused("the daemon's answer can't be read; `juju status` may say why")
         return [one for one in found if isinstance(one, Mapping)]
 
     def _ask(

@@ -51,7 +51,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         self._machine = Machine(self.charm_dir / "payload", self.charm_dir / "systemd")
         self._proxies = ModelProxies.of(os.environ)
         self._found: Sentence | None = None
-        Actions(self, self._machine, self._lxd_channel)
+        self._actions = Actions(self, self._machine, self._lxd_channel)  # the framework keeps none
         self._observe()
 
     def _observe(self) -> None:
@@ -108,6 +108,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
     def _reconcile(self, _: ops.EventBase) -> None:
         """Bring the machine to the wanted state, and keep how it is for the status."""
         self._found = self._outcome()
+        self.unit.set_workload_version(self._machine.version())
         if self._found.kind == "blocked":
             logger.error("%s", self._found.text)
 
@@ -115,15 +116,13 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         try:
             self._machine.claim(self.unit.name)
         except MachineError as error:
-            return Sentence("blocked", str(error))
+            return wording.taken(str(error))
         try:
             return self._bring_about()
         except OptionsError as error:
             return wording.refused(str(error), keeps=self._machine.fleet() is not None)
         except MachineError as error:
             return wording.disabled(str(error))
-        finally:
-            self.unit.set_workload_version(self._machine.version())
 
     def _bring_about(self) -> Sentence:
         """Do what is to be done.
@@ -249,5 +248,12 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
             event.add_status(ops.StatusBase.from_name(self._found.kind, self._found.text))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Handle the event that Juju has started this program for."""
+    # What the machine fetches packages with reads the proxies there.
+    os.environ.update(ModelProxies.of(os.environ).environment())
     ops.main(GitHubRunnerSupervisorCharm)
+
+
+if __name__ == "__main__":
+    main()

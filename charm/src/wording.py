@@ -51,10 +51,10 @@ class Runners:
 def count(stages: Mapping[str, int]) -> Runners:
     """Sum up the stages that `supervisor-cli status` tells of."""
 
-    def of(names: Iterable[str]) -> int:
+    def of(*names: str) -> int:
         return sum(stages.get(name, 0) for name in names)
 
-    return Runners(of(("idle",)), of(("busy",)), of(_COMING), of(_ENDING))
+    return Runners(of("idle"), of("busy"), of(*_COMING), of(*_ENDING))
 
 
 def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
@@ -91,16 +91,12 @@ def of_silence(unit_state: str) -> Sentence:
     active, sub, words = found.groups() if found else ("", "", "")
     if active == "failed":
         said = words or "it does not say why"
-        return Sentence(
-            "blocked", _one_line(f"the daemon has failed: {said}", len(_JOURNAL)) + _JOURNAL
-        )
+        return _blocked(f"the daemon has failed: {said}", _JOURNAL)
     if sub == "auto-restart":
         return Sentence("waiting", f"the daemon has failed, and is started again{_JOURNAL}")
     if active in {"activating", "active", "reloading"}:
         return Sentence("waiting", "the daemon is starting")
-    return Sentence(
-        "blocked", _one_line(f"the daemon does not run: {unit_state}", len(_JOURNAL)) + _JOURNAL
-    )
+    return _blocked(f"the daemon does not run: {unit_state}", _JOURNAL)
 
 
 def refused(reason: str, *, keeps: bool) -> Sentence:
@@ -110,13 +106,21 @@ def refused(reason: str, *, keeps: bool) -> Sentence:
         reason: what is wrong, and what mends it.
         keeps: whether a daemon goes on with what was set before.
     """
-    rest = "; the daemon keeps its last good configuration" if keeps else ""
-    return Sentence("blocked", _one_line(reason, len(rest)) + rest)
+    return _blocked(reason, "; the daemon keeps its last good configuration" if keeps else "")
 
 
 def disabled(reason: str) -> Sentence:
     """Say what the machine could not do, which is tried again with each event."""
-    rest = "; it is tried again within minutes"
+    return _blocked(reason, "; it is tried again within minutes")
+
+
+def taken(reason: str) -> Sentence:
+    """Say that the machine is another's."""
+    return _blocked(reason, "")
+
+
+def _blocked(reason: str, rest: str) -> Sentence:
+    """Say what is wrong in one line, as long as fits before the rest."""
     return Sentence("blocked", _one_line(reason, len(rest)) + rest)
 
 
@@ -144,7 +148,8 @@ def _first(what: str, sentences: Iterable[str], unit: str) -> str:
 
 
 def _one_line(text: str, spare: int = 0) -> str:
-    return _clipped(" ".join(text.split()), _LONGEST - spare)
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return _clipped(" ".join(printable.split()), _LONGEST - spare)
 
 
 def _clipped(text: str, length: int) -> str:

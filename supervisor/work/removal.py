@@ -59,18 +59,11 @@ class RemovalWork:
         for one in registrations:
             for what, why in one.left.items():
                 self.report.stays(what, why)
-        no_images = is_there and lxd.remove_images()
-        no_pools = is_there and lxd.remove_pools()
         self._remove_firewall(no_guests=no_guests)
-        if is_there:
-            lxd.remove_prepared()
-        self._remove_state(
-            removal.state_to_keep(
-                registrations=any(one.left for one in registrations),
-                images=not no_images,
-                pools=not no_pools,
-            )
-        )
+        left = lxd.remove_rest() if is_there else frozenset({"images", "pools"})
+        if any(one.left for one in registrations):
+            left |= {"registrations"}
+        self._remove_state(removal.state_to_keep(left))
 
     def _registrations(self, instances: dict[str, list[Instance]]) -> Iterator[Registrations]:
         """Give the places where some may be: configured, noted on the disk, told by instances."""
@@ -102,7 +95,8 @@ class RemovalWork:
         try:
             tables = firewall_work.tables_of(self.config.name, self.nftables.tables())
         except NftablesError as error:
-            self.report.stays("the firewall", error)
+            if self.config.firewall == "managed":
+                self.report.stays("the firewall", error)
             return
         obstacle = "" if no_guests else "it guards the instances that are left"
         for name in tables:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from supervisor import preparation, removal, storage
 from supervisor.gateways import storage as file_systems
-from supervisor.gateways.image_key import seal_if_any
+from supervisor.gateways.image_key import KeyUnusable, seal_if_any
 from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable
+from supervisor.gateways.storage import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from supervisor.config import Config
     from supervisor.gateways.lxd import Instance, Kind, LxdEndpoint, Resource
-    from supervisor.images.seal import Seal
     from supervisor.storage import OwnPool
     from supervisor.work.removal_report import Report
 
@@ -95,51 +95,53 @@ class LxdRemoval:
                 self.report.stays(f"instance {name}", error)
         return not any(outcomes)
 
-    def remove_images(self) -> bool:
+    def remove_rest(self) -> frozenset[str]:
+        """Remove images, pools and what was made for us, and say which kinds are left."""
+        left = {"images", "pools"}
+        try:
+            if self._remove_images():
+                left.discard("images")
+            if self._remove_pools():
+                left.discard("pools")
+            self._remove_prepared()
+        except (LxdError, StorageError) as error:
+            self.report.stays("what else is in LXD", error)
+        return frozenset(left)
+
+    def _remove_images(self) -> bool:
         """Delete those that were built or pulled; tell whether none is left."""
+        name, before = self.config.name, len(self.report.left)
         try:
             seal = seal_if_any(self.config.state_directory / "image-key")
-            gone = [self._remove_images(project, seal) for project in self.instances]
-        except (LxdError, OSError) as error:
+        except KeyUnusable as error:
             self.report.stays("images", error)
             return False
-        return all(gone)
+        for lxd in map(self._at, self.instances):
+            for image in lxd.stored_images():
+                said, aliases = image.properties, image.aliases
+                claim = removal.claim_image(name, image.fingerprint, said, aliases, seal)
+                if claim:
+                    self.report.attempt(claim, lxd.delete_image, image.fingerprint)
+        return len(self.report.left) == before
 
-    def _remove_images(self, project: str, seal: Seal | None) -> bool:
-        lxd, name = self._at(project), self.config.name
-        claims = (
-            (removal.claim_image(name, one.fingerprint, one.properties, one.aliases, seal), one)
-            for one in lxd.stored_images()
-        )
-        gone = [
-            self.report.attempt(claim, lxd.delete_image, image.fingerprint)
-            for claim, image in claims
-            if claim
-        ]
-        return all(gone)
-
-    def remove_pools(self) -> bool:
+    def _remove_pools(self) -> bool:
         """Remove the pools of our own with their file systems; tell whether none is left."""
-        try:
-            known = {one.name: one for one in self._at(_DEFAULT).resources("storage-pools")}
-        except LxdError as error:
-            self.report.stays("storage pools", error)
-            return False
+        known = {one.name: one for one in self._at(_DEFAULT).resources("storage-pools")}
         marked = file_systems.noted(storage.homes(self.config))
         marked.update({one.name: dict(one.config) for one in known.values()})
-        ours = [storage.recognise(self.config, name, marked[name]) for name in sorted(marked)]
-        gone = [self._remove_pool(own, known.get(own.name)) for own in ours if own]
-        return all(gone)
+        ours = (storage.recognise(self.config, name, marked[name]) for name in sorted(marked))
+        before = len(self.report.left)
+        for own in filter(None, ours):
+            users = _users(known[own.name]) if own.name in known else ()
+            claim = removal.claim_pool(own.name, users)
+            self.report.attempt(claim, self._remove_pool, own)
+        return len(self.report.left) == before
 
-    def _remove_pool(self, own: OwnPool, found: Resource | None) -> bool:
-        def remove() -> None:
-            self._at(_DEFAULT).delete_pool(own.name)
-            file_systems.discard(own)
+    def _remove_pool(self, own: OwnPool) -> None:
+        self._at(_DEFAULT).delete_pool(own.name)
+        file_systems.discard(own)
 
-        claim = removal.claim_pool(own.name, _users(found) if found else ())
-        return self.report.attempt(claim, remove)
-
-    def remove_prepared(self) -> None:
+    def _remove_prepared(self) -> None:
         """Remove what was made for the installation before it began: first what uses the rest."""
         for project in self.instances:
             self._remove_marked(project, "profiles")
@@ -148,20 +150,15 @@ class LxdRemoval:
         self._remove_marked(_DEFAULT, "storage-pools")
 
     def _remove_marked(self, project: str, kind: Kind) -> None:
-        lxd, noun = self._at(project), _NOUNS[kind]
+        lxd, name = self._at(project), self.config.name
         delete = {
             "profiles": lxd.delete_profile,
             "projects": lxd.delete_project,
             "networks": lxd.delete_network,
             "storage-pools": lxd.delete_pool,
         }[kind]
-        try:
-            found = lxd.resources(kind)
-        except LxdError as error:
-            self.report.stays(f"each {noun} that was made for {self.config.name}", error)
-            return
-        for one in found:
-            what, name = f"{noun} {one.name}", self.config.name
+        for one in lxd.resources(kind):
+            what = f"{_NOUNS[kind]} {one.name}"
             if claim := removal.claim_prepared(name, what, one.config, _users(one)):
                 self.report.attempt(claim, delete, one.name)
 

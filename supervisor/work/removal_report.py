@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.gateways.lxd import LxdError
+from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.gateways.nftables import NftablesError
 from supervisor.gateways.storage import StorageError
 
@@ -51,6 +51,9 @@ class Report:
 
         Returns:
             Whether it is gone.
+
+        Raises:
+            LxdUnavailable: LXD can't be asked, for anything else either.
         """
         if claim.obstacle:
             self.stays(claim.what, claim.obstacle)
@@ -58,6 +61,9 @@ class Report:
         try:
             if remove(*arguments) is not False:
                 self.gone(claim.what)
+        except LxdUnavailable as error:
+            self.stays(claim.what, error)
+            raise
         except (LxdError, StorageError, NftablesError, OSError) as error:
             self.stays(claim.what, error)
             return False

@@ -53,6 +53,17 @@ def image(real_lxd: PrivateLxd, tarball: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
+def policy_image(
+    real_lxd: PrivateLxd, tarball: Path, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """Make an image whose guests can ask a policy."""
+    alias = "tiny-policy-runner"
+    built = build_image(tmp_path_factory.mktemp("policy-image"), tarball, policy_tools=True)
+    Lxd(real_lxd.endpoint).import_image(built.path, alias=alias)
+    return alias
+
+
+@pytest.fixture(scope="session")
 def make_world(
     real_lxd: PrivateLxd, image: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> MakeWorld:

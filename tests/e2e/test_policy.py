@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ports import free_port
 
-from sandbox.image import build_image
-from supervisor.gateways.lxd import Lxd
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox.github import Job
-    from sandbox.private_lxd import PrivateLxd
     from tests.e2e.conftest import MakeWorld
     from tests.e2e.world import World
 
@@ -31,17 +28,6 @@ ORDER = "/canonical/self-hosted-runners/run-workflows"
 RAN = "code of the job has run"
 COLLABORATORS = "*/collaborators"
 NOT_ANSWERED = "policy service (has broken off|has not answered within|can't be reached)"
-
-
-@pytest.fixture(scope="session")
-def policy_image(
-    real_lxd: PrivateLxd, tarball: Path, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """Make an image whose guests can ask a policy."""
-    alias = "tiny-policy-runner"
-    built = build_image(tmp_path_factory.mktemp("policy-image"), tarball, policy_tools=True)
-    Lxd(real_lxd.endpoint).import_image(built.path, alias=alias)
-    return alias
 
 
 @pytest.fixture

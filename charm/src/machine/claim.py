@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-
 from . import files
 from .errors import MachineError
 from .places import Places
@@ -34,21 +31,14 @@ class Claim:
         """
         if not self._note.exists():
             self._refuse_a_plain_installation()
-            self._write(unit)
+            # One hook runs on a machine at a time, so nobody writes another's meanwhile.
+            files.make_directory(self._places.notes, 0o700)
+            files.write(self._note, f"{unit}\n")
         owner = files.read(self._note).strip()
         if owner != unit:
             raise MachineError(
                 f"this machine is {owner}'s, and takes one unit: deploy to another machine"
             )
-
-    def _write(self, unit: str) -> None:
-        """Write the note, unless another unit has just done so."""
-        files.make_directory(self._places.notes, 0o700)
-        new = self._note.with_name(f"unit.{os.getpid()}")
-        files.write(new, f"{unit}\n")
-        with suppress(FileExistsError):
-            os.link(new, self._note)
-        new.unlink()
 
     def _refuse_a_plain_installation(self) -> None:
         for path in (self._places.units / SERVICE, self._places.config):

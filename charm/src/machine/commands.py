@@ -75,7 +75,7 @@ class Commands:
             out, err = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
             out, err = _end(process)
-            err += f"\nerror: it was not done within {limit_s:.0f} s".encode()
+            err += f"\nerror: it was not done within {limit_s:g} s".encode()
             return Done(124, out.decode(errors="replace"), err.decode(errors="replace"))
         return Done(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 

@@ -18,12 +18,12 @@ from typing import Any
 import yaml
 
 from . import files
+from .errors import MachineError
 from .files import Owner
 from .places import Places
 from .supervisor import Given
 
 _SCRIPT_KEY = "image-script"
-_UNFINISHED = ".writing"
 _LINE = 100
 
 
@@ -71,7 +71,7 @@ class Configuration:
         """
         at = self._places
         return (
-            files.is_like(at.config, _text(wanted.document), owner=owner)
+            files.is_like(at.config, text_of(wanted.document), owner=owner)
             and files.names(at.credentials) == set(wanted.credentials)
             and all(
                 files.is_like(at.credentials / name, text)
@@ -94,7 +94,7 @@ class Configuration:
         new = self._candidate
         document = dict(wanted.document)
         files.make_directory(self._places.settings, 0o755)
-        self._discard_candidate()
+        self.discard_candidate()
         try:
             files.make_directory(new.credentials, 0o700)
             for name, text in wanted.credentials.items():
@@ -103,10 +103,10 @@ class Configuration:
                 files.write(self._script, wanted.image_script, mode=0o644)
                 # It is read where the configuration says, and the one in use stays meanwhile.
                 document |= {_SCRIPT_KEY: str(self._script)} if wanted.image_script else {}
-            files.write(new.config, _text(document), owner=owner)
+            files.write(new.config, text_of(document), owner=owner)
             yield new
         finally:
-            self._discard_candidate()
+            self.discard_candidate()
 
     def switch(self, wanted: Wanted, owner: Owner, load: Callable[[Iterable[str]], object]) -> None:
         """Have what is wanted be in use; it is, or is not yet, whenever this ends.
@@ -117,6 +117,7 @@ class Configuration:
             load: has the service be given the credentials of these names.
 
         Raises:
+            MachineError: what is wanted no more can't be removed.
             OSError: it can't be written.
         """
         at = self._places
@@ -126,13 +127,13 @@ class Configuration:
         if wanted.image_script:
             files.ensure(at.image_script, wanted.image_script, mode=0o644)
         # As long as either configuration may be read it is given the credentials of both.
-        load({name for name in files.names(at.credentials) if not name.endswith(_UNFINISHED)})
-        files.ensure(at.config, _text(wanted.document), owner=owner)
+        load(files.names(at.credentials))
+        files.ensure(at.config, text_of(wanted.document), owner=owner)
         load(wanted.credentials)
         for name in files.names(at.credentials) - set(wanted.credentials):
-            (at.credentials / name).unlink()
+            _must_discard(at.credentials / name)
         if not wanted.image_script:
-            at.image_script.unlink(missing_ok=True)
+            _must_discard(at.image_script)
 
     def digest(self) -> str:
         """Give a digest of what the daemon reads again by itself when it is told to."""
@@ -147,17 +148,23 @@ class Configuration:
         path = self._places.image_script
         return files.is_like(path, text, mode=0o644) if text else not path.exists()
 
-    def _discard_candidate(self) -> None:
+    def discard_candidate(self) -> None:
+        """Remove a candidate of a hook that was killed: it has secrets that may be wrong by now."""
         for path in (self._candidate.config, self._candidate.credentials, self._script):
             files.discard(path)
 
 
-def _text(document: Mapping[str, Any]) -> str:
+def text_of(document: Mapping[str, Any]) -> str:
     """Write a configuration for people to read, too."""
     shown = yaml.safe_dump(
         dict(document), sort_keys=False, allow_unicode=True, width=_LINE, default_flow_style=False
     )
     return f"# Written by the charm, and written over when its options change.\n{shown}"
+
+
+def _must_discard(path: Path) -> None:
+    if fault := files.discard(path):
+        raise MachineError(fault)
 
 
 def _digest(paths: Iterable[Path]) -> str:

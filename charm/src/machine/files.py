@@ -9,6 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+UNFINISHED = ".writing"
+"""How a file's name ends that was not written to its end: it is to be taken for none."""
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -41,7 +44,7 @@ def write(path: Path, text: str, *, mode: int = 0o600, owner: Owner | None = Non
         OSError: it can't be written; what was there before is there still.
     """
     owner = owner or ours()
-    new = path.with_name(f"{path.name}.writing")
+    new = _unfinished(path)
     new.unlink(missing_ok=True)  # of one that was killed
     opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(opened, "wb") as file:
@@ -102,24 +105,27 @@ def link(path: Path, target: str) -> None:
     """Have a link point to something, from one moment to the next."""
     if path.is_symlink() and str(path.readlink()) == target:
         return
-    new = path.with_name(f"{path.name}.new")
+    new = _unfinished(path)
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(path)
 
 
 def discard(path: Path) -> str:
-    """Remove a file, a link or a directory with all in it; what is gone already is fine.
+    """Remove a file, a link or a directory with all in it, and what was to become it.
+
+    What is gone already is fine.
 
     Returns:
         Why it could not be removed; empty if it is gone.
     """
     try:
+        _unfinished(path).unlink(missing_ok=True)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         return f"{path}: can't be removed: {error.strerror}"
@@ -127,7 +133,11 @@ def discard(path: Path) -> str:
 
 
 def names(directory: Path) -> set[str]:
-    """Give the names of what is in a directory; none if it is not there."""
+    """Give the names of what is in a directory, and finished; none if it is not there."""
     with suppress(OSError):
-        return {path.name for path in directory.iterdir()}
+        return {path.name for path in directory.iterdir() if not path.name.endswith(UNFINISHED)}
     return set()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}{UNFINISHED}")

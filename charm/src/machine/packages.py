@@ -24,15 +24,13 @@ GOOD_TO_HAVE = (
 _QUERY_LIMIT_S = 30.0
 _INSTALL_LIMIT_S = 900.0
 _UPDATE_LIMIT_S = 180.0
-_LOCK_LIMIT_S = 120
+_LOCK_LIMIT_S = 120.0
 _LOCK_PAUSE_S = 5.0
 _OPTIONS = (
     "--yes",
     "--quiet",
     "--no-install-recommends",
     "--option=Dpkg::Options::=--force-confold",
-    # Unattended upgrades hold it for a while after a machine's first boot.
-    f"--option=DPkg::Lock::Timeout={_LOCK_LIMIT_S}",
 )
 _UNKNOWN = re.compile(r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation")
 
@@ -128,7 +126,7 @@ class Packages:
         return done
 
     def _when_free(self, *command: str, limit_s: float) -> Done:
-        """Run a program of apt's; it waits for some locks itself, and for others not."""
+        """Run a program of apt's; unattended upgrades hold its locks after a first boot."""
         environment = {**proxies(), "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
         waited = 0.0
         while True:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import files
-from .configuration import Configuration, Wanted
+from .configuration import Configuration, Wanted, text_of
 from .environment import Environments
 from .errors import ConfigRefused, MachineError
 from .files import Owner
@@ -74,6 +74,7 @@ class Service:
             MachineError: the machine can't.
             OSError: it can't be written.
         """
+        self._configuration.discard_candidate()
         before = self._on_disk()
         restart_keys: tuple[str, ...] = ()
         if not self._configuration.holds(wanted, owner):
@@ -129,7 +130,7 @@ class Service:
             try:
                 checked = self._supervisor.check(new, running=running, environment=environment)
                 # Noted first: what LXD was made ready for is to be removed some day in any case.
-                files.write(self.prepared, new.config.read_text("utf-8"))
+                files.ensure(self.prepared, text_of(wanted.document))
                 made = self._supervisor.prepare_lxd(new, environment=environment)
             except (ConfigRefused, MachineError):
                 self._keep_running()

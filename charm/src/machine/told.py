@@ -28,6 +28,11 @@ class Told:
     credentials: str = ""
     configuration: str = ""
 
+    @property
+    def at_start(self) -> tuple[str, str]:
+        """What is read when it is started, and never again."""
+        return self.software, self.credentials
+
 
 def step(
     *, told: Told, before: Told, now: Told, life: Life, restart_keys: tuple[str, ...] = ()
@@ -43,9 +48,10 @@ def step(
     """
     if life == "down":
         return "start"
-    if now == told:
+    if now == told == before:
         return "nothing"
-    if life == "coming" or (told.software, told.credentials) != (now.software, now.credentials):
+    # A daemon that is coming may have read what was there before, and can't be told to read anew.
+    if life == "coming" or any(one.at_start != now.at_start for one in (told, before)):
         return "restart"
     # Which keys differ is known against what was on the disk; not, if it was never told of that.
     return "restart" if restart_keys or told.configuration != before.configuration else "reload"

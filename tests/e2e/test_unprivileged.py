@@ -1,0 +1,144 @@
+"""The daemon as its unit runs it: not root, with one capability and a read-only file system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ports import free_port
+from unprivileged import USER, command, open_python
+
+from sandbox.private_lxd import PrivateLxd
+from supervisor import storage
+from supervisor.config import parse
+from supervisor.gateways.lxd import Lxd
+from supervisor.work.storage import PoolReady, StorageWork
+from tests.e2e.world import DaemonProcess, World, run_cli, wait_until
+
+MakeWorld = Callable[..., Any]
+_UNIT = "github-runner-supervisor-storage.service"
+
+
+class UnprivilegedDaemon(DaemonProcess):
+    """The daemon in what stands in for its unit."""
+
+    def __init__(self, directory: Path, config: dict[str, Any], python: Path) -> None:
+        super().__init__(directory, config)
+        self.config_path.touch(mode=0o600)
+        os.chown(self.config_path, USER, USER)
+        self._python = python
+
+    def _program(self) -> list[str]:
+        return command(self._python, "from supervisor.cli import main; main()")
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[Path]:
+    with open_python() as made:
+        yield made
+
+
+@pytest.fixture
+def directory(real_lxd: PrivateLxd) -> Iterator[Path]:
+    """What systemd gives the unit, below LXD's directory: what cleans up there unmounts too."""
+    made = Path(tempfile.mkdtemp(dir=real_lxd.daemon.directory, prefix="unit-"))
+    made.chmod(0o755)
+    for name, mode in (("state", 0o700), ("run", 0o755)):
+        (made / name).mkdir()
+        (made / name).chmod(mode)
+        os.chown(made / name, USER, USER)
+    share(made)
+    yield made
+    subprocess.run(["umount", str(made)], check=True)
+    assert str(made) not in Path("/proc/self/mountinfo").read_text()
+    shutil.rmtree(made)
+
+
+def share(directory: Path) -> None:
+    """Have what is mounted here be seen by the unit, as on a host that systemd has started."""
+    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
+    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
+
+
+@pytest.fixture
+def world(
+    make_world: MakeWorld, policy_image: str, directory: Path, python: Path
+) -> Iterator[World]:
+    """A daemon that wants one runner on a pool in memory, whose jobs the policy must let run."""
+    settings = {
+        "virtual_machines": 1,
+        "vm_disk": "96MiB",
+        "runner_storage": "memory",
+        "state_directory": str(directory / "state"),
+        "control": {"socket": str(directory / "run" / "control.sock"), "debug": True},
+    }
+    with make_world(**settings) as made:
+        config = made.daemon.config
+        config["lxd"]["image"] = policy_image
+        config["policy"] = {"mode": "builtin", "port": free_port(made.address)}
+        made.daemon = UnprivilegedDaemon(directory, config, python)
+        made.github.set_repository("acme/demo")
+        made.github.protect("acme/demo", "main")
+        made.github.set_collaborator("acme/demo", "dora", role="maintain")
+        try:
+            yield made
+        finally:
+            made.daemon.kill()
+            remove_pools(made)
+
+
+def remove_pools(world: World) -> None:
+    """Have root remove the pool, as for a daemon that is configured not to have one any more."""
+    lxd = Lxd(world.lxd.endpoint)
+    for name in world.instances():
+        lxd.delete(name, limit_s=60)
+    config = parse({**world.daemon.config, "runner-storage": "pool"}, "test")
+    found = StorageWork(lxd, config).prepare()
+    assert isinstance(found, PoolReady), found
+    assert not storage.homes(config).exists()
+
+
+def meet_request(world: World, wish: str) -> None:
+    """Do what systemd does when the daemon asks for something of its storage pool."""
+    config = parse(world.daemon.config, "test")
+    request, wish = storage.request(config), f"{wish} storage pool {storage.pool_name(config)}"
+    wait_until(
+        lambda: world.actor("storage")["reason"] == f"waits for {_UNIT} to {wish}",
+        f"the daemon waits for who will {wish}",
+    )
+    assert request.read_text() == f"{wish}\n"
+    assert world.actor("storage")["state"] == "waiting"
+    done = run_cli("prepare-storage", "--config", str(world.daemon.config_path))
+    assert done.returncode == 0, done.stderr
+    assert f"storage pool {storage.pool_name(config)} is ready" in done.stdout
+
+
+def test_a_daemon_that_is_not_root_keeps_its_fleet(world: World) -> None:
+    world.daemon.start()
+    meet_request(world, "make")
+    world.wait_whole()
+    ids = Path(f"/proc/{world.daemon.pid}/status").read_text()
+    assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}" in ids
+    assert "CapEff:\t0000000000001000" in ids
+    assert world.daemon.cli("status").returncode == 0, world.daemon.cli("status").stdout
+    assert world.daemon.cli("firewall").returncode == 0
+    job = world.queue("echo hello")
+    world.wait_completed(job)
+    assert "policy: this job may run" in world.github.job(job).log
+    world.wait_whole()
+    world.daemon.reload(virtual_machines=2)
+    meet_request(world, "enlarge")
+    world.wait_whole()
+    names = world.names()
+    world.daemon.stop(signal.SIGTERM)
+    world.daemon.start()
+    wait_until(lambda: world.names() == names, "the runners are taken over")
+    world.wait_whole()
+    assert not world.status()["problems"]

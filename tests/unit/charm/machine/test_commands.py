@@ -1,0 +1,67 @@
+"""Programs are run with a clean environment, and no longer than they may."""
+
+import sys
+import time
+
+import pytest
+from machine.commands import Commands, Done, proxies
+
+
+def python(text: str, limit_s: float = 20) -> Done:
+    return Commands().run(sys.executable, "-c", text, limit_s=limit_s)
+
+
+def test_a_program_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "JUJU_UNIT_NAME", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "leaks")
+    done = python("import os; print(sorted(os.environ))")
+    assert done.out.strip() == "['HOME', 'LC_ALL', 'PATH']"
+
+
+def test_a_program_is_told_what_it_is_told() -> None:
+    done = Commands().run("env", limit_s=20, environment={"PIP_CONFIG_FILE": "/dev/null"})
+    assert "PIP_CONFIG_FILE=/dev/null" in done.out
+
+
+def test_its_end_and_its_words_are_given() -> None:
+    done = python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    assert done == Done(3, "out\n", "err\n")
+
+
+def test_one_that_is_not_there_is_told() -> None:
+    done = Commands().run("/nowhere/at-all", limit_s=20)
+    assert done == Done(127, err="/nowhere/at-all: No such file or directory")
+
+
+def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> None:
+    began = time.monotonic()
+    # The child holds the pipe: were it left alive, its end would be waited for.
+    done = Commands().run("sh", "-c", "echo begun; sleep 50 & sleep 50", limit_s=0.5)
+    assert done.code == 124
+    assert done.out == "begun\n"
+    assert done.reason == "error: it was not done within 0.5 s"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("done", "reason"),
+    [
+        (Done(1, "out", "one\ntwo\n"), "two"),
+        (Done(1, "", "error: it is so\nmore words\n"), "error: it is so"),
+        (Done(1, "only out\n"), "only out"),
+        (Done(5), "it ended with 5 and said nothing"),
+        (Done(1, err="a\x1b[31mb\n"), "a [31mb"),
+        (Done(1, err="x" * 999), "x" * 400),
+    ],
+)
+def test_why_it_failed_is_one_line(done: Done, reason: str) -> None:
+    assert done.reason == reason
+
+
+def test_the_proxies_are_those_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTPS_PROXY", "FTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://capital:3128")
+    monkeypatch.setenv("http_proxy", "http://small:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
+    assert proxies() == {"http_proxy": "http://small:3128", "no_proxy": "10.0.0.0/8"}

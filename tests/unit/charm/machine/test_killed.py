@@ -1,0 +1,128 @@
+"""A hook may be killed at any moment: the next one ends where it would have ended."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulated_host import HostStand, Killed, killed_after
+from machine import Machine
+from machine.places import NAME
+
+MOST_CHANGES = 400
+BEFORE: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
+AFTER: dict[str, Any] = {"name": "app-0", "credentials": ["app.pem"], "virtual-machines": 2}
+
+Work = Callable[[Machine], object]
+
+
+def install(machine: Machine) -> None:
+    machine.claim("app/0")
+    machine.install(lxd_channel="5.21/stable", progress=lambda _: None)
+
+
+def configure(machine: Machine) -> None:
+    machine.apply(BEFORE, {"token": "ghp_first"}, environment={}, image_script="one\n")
+
+
+def reconfigure(machine: Machine) -> None:
+    machine.apply(AFTER, {"app.pem": "PRIVATE"}, environment={}, image_script="two\n")
+
+
+def grow(machine: Machine) -> None:
+    more = {**BEFORE, "virtual-machines": 5}
+    machine.apply(more, {"token": "ghp_first"}, environment={}, image_script="one\n")
+
+
+def upgrade(machine: Machine) -> None:
+    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+
+
+def remove(machine: Machine) -> None:
+    assert machine.remove() == []
+
+
+def prepared(directory: Path, *done: Work) -> HostStand:
+    directory.mkdir()
+    stand = HostStand.at(directory)
+    for work in done:
+        work(stand.machine())
+    return stand
+
+
+def each_moment(
+    directory: Path, before: tuple[Work, ...], work: Work, every: int = 1
+) -> list[HostStand]:
+    """Give a machine for each moment at which what works on it is killed, the last one whole."""
+    stands = []
+    for changes in range(0, MOST_CHANGES, every):
+        stand = prepared(directory / str(changes), *before)
+        stands.append(stand)
+        if work is upgrade:
+            stand.bring("0.2.0")
+        try:
+            with killed_after(changes):
+                work(stand.machine())
+        except Killed:
+            continue
+        return stands
+    raise AssertionError(f"it makes more than {MOST_CHANGES} changes")
+
+
+def comparable(stand: HostStand) -> dict[str, str]:
+    """Give its files without where they are, and without the notes of what was done when."""
+    root = str(stand.host.root)
+    tree = {name: how.replace(root, "") for name, how in stand.tree().items()}
+    return {name: how for name, how in tree.items() if not name.endswith("told.json")}
+
+
+@pytest.mark.parametrize(
+    ("before", "work"),
+    [
+        pytest.param((), install, id="install"),
+        pytest.param((install,), configure, id="configure"),
+        pytest.param((install, configure), reconfigure, id="reconfigure"),
+        pytest.param((install, configure), grow, id="grow"),
+        pytest.param((install, configure), upgrade, id="upgrade"),
+        pytest.param((install, configure), remove, id="remove"),
+    ],
+)
+def test_work_that_is_killed_at_any_moment_is_completed_by_the_next(
+    tmp_path: Path, before: tuple[Work, ...], work: Work
+) -> None:
+    *killed, whole = each_moment(tmp_path, before, work)
+    assert len(killed) > 5
+    for moment, stand in enumerate(killed):
+        if configure in before and work is not remove:
+            assert stand.host.reads(), f"{moment}: the service could not be started"
+        assert not secrets_open_to_others(stand), moment
+        work(stand.machine())
+        assert comparable(stand) == comparable(whole), moment
+        assert stand.host.users == whole.host.users
+        assert stand.host.in_lxd == whole.host.in_lxd
+        daemon = stand.host.reads() if stand.host.places.config.exists() else None
+        assert stand.host.daemon == daemon, moment
+
+
+@pytest.mark.parametrize(
+    ("before", "work"),
+    [
+        pytest.param((), install, id="install"),
+        pytest.param((install,), configure, id="configure"),
+        pytest.param((install, configure), upgrade, id="upgrade"),
+    ],
+)
+def test_what_was_killed_is_removed_whole(
+    tmp_path: Path, before: tuple[Work, ...], work: Work
+) -> None:
+    for moment, stand in enumerate(each_moment(tmp_path, before, work, every=3)):
+        remove(stand.machine())
+        assert [name for name in stand.tree() if NAME in name] == [], moment
+        assert not stand.host.in_lxd
+
+
+def secrets_open_to_others(stand: HostStand) -> list[Path]:
+    files = (path for path in stand.host.root.rglob("*") if path.is_file())
+    secret = (path for path in files if re.search("ghp_first|PRIVATE", path.read_text()))
+    return [path for path in secret if path.stat().st_mode & 0o077]

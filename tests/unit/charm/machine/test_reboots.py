@@ -1,0 +1,79 @@
+"""When the machine is rebooted: a kernel that never comes up must not have it reboot for ever."""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from machine.reboots import RebootNote, due, subject
+
+AT = datetime(2026, 11, 30, tzinfo=timezone.utc)
+KERNEL = "a reboot is needed, and no runner is there: kernel {} is installed, {} is running"
+PACKAGES = "a reboot is needed, and no runner is there: packages that were upgraded need it: libc6"
+moments = st.integers(0, 400).map(lambda days: AT + timedelta(days=days))
+kernels = st.sampled_from(["6.8.0-50-generic", "6.8.0-51-generic"])
+
+
+def now_for(reason: str) -> dict[str, str]:
+    return {"when": "now", "reason": reason}
+
+
+def test_the_first_time_it_is_due() -> None:
+    assert due(now_for(PACKAGES), {}, AT) == PACKAGES
+
+
+@given(when=st.sampled_from(["no", "after-drain", "", "later"]), at=moments)
+def test_it_is_due_only_when_nothing_would_be_ended(when: str, at: datetime) -> None:
+    assert due({"when": when, "reason": PACKAGES}, {}, at) == ""
+
+
+@given(wanted=kernels, before=st.text(), after=st.text(), at=moments)
+def test_for_the_same_kernel_it_is_never_due_again(
+    wanted: str, before: str, after: str, at: datetime
+) -> None:
+    first = KERNEL.format(wanted, before)
+    assert due(now_for(KERNEL.format(wanted, after)), {subject(first): AT}, at) == ""
+
+
+def test_for_another_kernel_it_is_due_again() -> None:
+    asked = {subject(KERNEL.format("6.8.0-50-generic", "6.8.0-49-generic")): AT}
+    newer = KERNEL.format("6.8.0-51-generic", "6.8.0-49-generic")
+    assert due(now_for(newer), asked, AT) == newer
+
+
+def test_for_the_same_packages_it_is_due_again_after_a_day() -> None:
+    asked = {subject(PACKAGES): AT}
+    assert due(now_for(PACKAGES), asked, AT + timedelta(hours=23)) == ""
+    assert due(now_for(PACKAGES), asked, AT + timedelta(hours=24)) == PACKAGES
+
+
+@given(
+    offer=st.dictionaries(
+        st.sampled_from(["when", "reason"]), st.one_of(st.none(), st.integers(), st.just("now"))
+    )
+)
+def test_an_offer_of_any_form_is_read(offer: dict[str, object]) -> None:
+    assert due(offer, {}, AT) in {"", "now"}
+
+
+def test_what_was_asked_for_is_remembered(tmp_path: Path) -> None:
+    note = RebootNote(tmp_path / "reboots.json")
+    note.add(PACKAGES, AT)
+    note.add(KERNEL.format("6.8.0-50-generic", "x"), AT)
+    assert RebootNote(tmp_path / "reboots.json").read() == {
+        PACKAGES: AT,
+        "kernel 6.8.0-50-generic": AT,
+    }
+
+
+def test_only_the_latest_are_remembered(tmp_path: Path) -> None:
+    note = RebootNote(tmp_path / "reboots.json")
+    for number in range(30):
+        note.add(f"reason {number}", AT + timedelta(days=number))
+    assert set(note.read()) == {f"reason {number}" for number in range(10, 30)}
+
+
+def test_a_damaged_note_is_none(tmp_path: Path) -> None:
+    for text in ("{", "[]", '{"x": 1}', '{"x": "yesterday"}'):
+        (tmp_path / "reboots.json").write_text(text)
+        assert RebootNote(tmp_path / "reboots.json").read() == {}
