@@ -202,18 +202,13 @@ class Daemon:
             sdnotify.notify("WATCHDOG=1", status)
 
 
-def lxd_of(config: Config) -> Lxd:
-    """Give the way to the LXD that a configuration names."""
-    lxd = config.lxd
-    return Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds()))
-
-
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
     lxd = config.lxd
+    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
-        lxd=lxd_of(config),
+        lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),
         logs=LogStore(config.state_directory / "logs"),
@@ -308,18 +303,6 @@ def run(config_path: Path) -> int:
     _ensure_state_directory(config.state_directory)
     with only_one(config.control.socket):
         return Daemon(config_path, config).run()
-
-
-def prepare_storage(config_path: Path) -> storage_work.PoolReady | storage_work.PoolFailed:
-    """Do what only root may to the pools that runners' disks are in.
-
-    Raises:
-        ConfigError: the configuration can't be used, or the host has not what it asks for.
-    """
-    os.umask(0o077)
-    config = load(config_path)
-    storage_work.check(config)
-    return storage_work.StorageWork(lxd_of(config), config).prepare()
 
 
 def _ensure_state_directory(path: Path) -> None:

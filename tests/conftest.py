@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from unprivileged import open_python
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from scripts import pack_charm
@@ -27,6 +28,13 @@ def real_lxd() -> Iterator[PrivateLxd]:
     Who asks for it fails, never skips, where there is no LXD.
     """
     with private_lxd() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def python_for_all() -> Iterator[Path]:
+    """A Python with the package that any user can run."""
+    with open_python() as made:
         yield made
 
 

@@ -4,7 +4,9 @@ group may; a file system that is read-only but for what is mounted beside the ro
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,30 @@ def open_python() -> Iterator[Path]:
         yield make_readable_python(directory)
     finally:
         shutil.rmtree(directory)
+
+
+@contextmanager
+def unit_directory(parent: Path) -> Iterator[Path]:
+    """Give what systemd gives the unit: `state` and `run`, and mounts that it sees.
+
+    Args:
+        parent: a private LXD's directory, as what cleans up there unmounts what is below.
+    """
+    directory = Path(tempfile.mkdtemp(dir=parent, prefix="unit-"))
+    directory.chmod(0o755)
+    for name, mode in (("state", 0o700), ("run", 0o755)):
+        (directory / name).mkdir()
+        (directory / name).chmod(mode)
+        os.chown(directory / name, USER, USER)
+    # A host's mounts are shared where systemd has started it.
+    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
+    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+    assert str(directory) not in Path("/proc/self/mountinfo").read_text()
+    shutil.rmtree(directory)
 
 
 def command(python: Path, program: str) -> list[str]:

@@ -172,12 +172,14 @@ def prepare_storage(config_path: Path) -> None:
 
     A daemon that is not root has systemd run this when there is something to do.
     """
-    from supervisor import daemon, log  # noqa: PLC0415
-    from supervisor.work.storage import PoolFailed  # noqa: PLC0415
+    from supervisor import log  # noqa: PLC0415
+    from supervisor.work import storage as storage_work  # noqa: PLC0415
 
     log.configure()
-    found = daemon.prepare_storage(config_path)
-    if isinstance(found, PoolFailed):
+    config = load(config_path)
+    storage_work.check(config)
+    found = storage_work.work_of(config).prepare()
+    if isinstance(found, storage_work.PoolFailed):
         _fail(found.reason, FAILED)
     for warning in found.warnings:
         click.echo(warning, err=True)

@@ -14,7 +14,7 @@ from loguru import logger
 from supervisor import marks, sizes, storage
 from supervisor.config import ConfigError
 from supervisor.gateways import storage as file_systems
-from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound
+from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.storage import StorageError
 from supervisor.storage import Move, Record, StorageRefused
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from supervisor.config import Config
-    from supervisor.gateways.lxd import Instance, Lxd, Resource
+    from supervisor.gateways.lxd import Instance, Resource
     from supervisor.storage import OwnPool
 
 _UNIT = "github-runner-supervisor-storage.service"
@@ -45,6 +45,14 @@ def check(config: Config) -> None:
         raise ConfigError(f"runner-storage: {error}") from error
     if lack:
         raise ConfigError(f"runner-storage: {lack}")
+
+
+def work_of(config: Config) -> StorageWork:
+    """Give the work for a configuration, with a way of its own to LXD."""
+    lxd = config.lxd
+    return StorageWork(
+        Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())), config
+    )
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ports import free_port
-from unprivileged import USER, command, open_python
+from unprivileged import USER, command, unit_directory
 
 from sandbox.private_lxd import PrivateLxd
 from supervisor import storage
@@ -39,37 +36,15 @@ class UnprivilegedDaemon(DaemonProcess):
         return command(self._python, "from supervisor.cli import main; main()")
 
 
-@pytest.fixture(scope="module")
-def python() -> Iterator[Path]:
-    with open_python() as made:
+@pytest.fixture
+def directory(real_lxd: PrivateLxd) -> Iterator[Path]:
+    with unit_directory(real_lxd.daemon.directory) as made:
         yield made
 
 
 @pytest.fixture
-def directory(real_lxd: PrivateLxd) -> Iterator[Path]:
-    """What systemd gives the unit, below LXD's directory: what cleans up there unmounts too."""
-    made = Path(tempfile.mkdtemp(dir=real_lxd.daemon.directory, prefix="unit-"))
-    made.chmod(0o755)
-    for name, mode in (("state", 0o700), ("run", 0o755)):
-        (made / name).mkdir()
-        (made / name).chmod(mode)
-        os.chown(made / name, USER, USER)
-    share(made)
-    yield made
-    subprocess.run(["umount", str(made)], check=True)
-    assert str(made) not in Path("/proc/self/mountinfo").read_text()
-    shutil.rmtree(made)
-
-
-def share(directory: Path) -> None:
-    """Have what is mounted here be seen by the unit, as on a host that systemd has started."""
-    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
-    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
-
-
-@pytest.fixture
 def world(
-    make_world: MakeWorld, policy_image: str, directory: Path, python: Path
+    make_world: MakeWorld, policy_image: str, directory: Path, python_for_all: Path
 ) -> Iterator[World]:
     """A daemon that wants one runner on a pool in memory, whose jobs the policy must let run."""
     settings = {
@@ -83,7 +58,7 @@ def world(
         config = made.daemon.config
         config["lxd"]["image"] = policy_image
         config["policy"] = {"mode": "builtin", "port": free_port(made.address)}
-        made.daemon = UnprivilegedDaemon(directory, config, python)
+        made.daemon = UnprivilegedDaemon(directory, config, python_for_all)
         made.github.set_repository("acme/demo")
         made.github.protect("acme/demo", "main")
         made.github.set_collaborator("acme/demo", "dora", role="maintain")
