@@ -15,7 +15,6 @@ from supervisor.marks import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from random import Random
 
     from supervisor.config import Config
 
@@ -64,22 +63,23 @@ def fits_usual_bridge(config: Config) -> bool:
     return _prefix(config) == _USUAL_PREFIX
 
 
-def free_network(config: Config, routed: Iterable[IPv4Network], generator: Random) -> IPv4Interface:
+def free_network(config: Config, routed: Iterable[IPv4Network], first: int) -> IPv4Interface:
     """Choose a private network that the host knows no way to, and the host's address in it.
 
     Args:
         config: the installation's, which says how many addresses it must have.
         routed: what the host knows a way to.
-        generator: draws one, so that two hosts seldom have the same.
+        first: which of all is tried first: any number, by chance, so that two hosts seldom have
+            the same.
 
     Raises:
         PreparationRefused: there is none.
     """
     known, prefix = tuple(routed), _prefix(config)
-    starts = list(range(0, _PRIVATE.num_addresses, 2 ** (_PRIVATE.max_prefixlen - prefix)))
-    generator.shuffle(starts)
-    for start in starts:
-        network = IPv4Network((_PRIVATE[start], prefix))
+    size = 2 ** (_PRIVATE.max_prefixlen - prefix)
+    count = _PRIVATE.num_addresses // size
+    for number in range(first, first + count):
+        network = IPv4Network((_PRIVATE[number % count * size], prefix))
         if not any(network.overlaps(other) for other in known):
             return IPv4Interface((network[1], prefix))
     raise PreparationRefused(

@@ -6,7 +6,7 @@ It may be killed at any point, and run again: what LXD makes it makes whole, wit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from random import SystemRandom
+from secrets import randbelow
 from typing import TYPE_CHECKING
 
 from supervisor import preparation
@@ -126,7 +126,7 @@ class PreparationWork:
                 # LXD asks whether there is somebody, and some surroundings answer for everybody.
                 if _NONE_FREE not in str(error):
                     raise
-        address = preparation.free_network(self.config, routes.routed(), SystemRandom())
+        address = preparation.free_network(self.config, routes.routed(), randbelow(2**32))
         return lxd.ensure_network(name, preparation.bridge(self.config.name, str(address)))
 
     def _profile(self) -> None:

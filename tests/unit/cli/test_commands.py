@@ -117,6 +117,8 @@ def test_every_command_has_help() -> None:
         "upgrade",
         "image",
         "remove-firewall",
+        "prepare-lxd",
+        "uninstall",
         "check-config",
         "tree",
         "status",
