@@ -15,6 +15,8 @@ UNIT = "runners/0"
 STORAGE = "/storage/juju"
 _JUJU = "/var/lib/juju"
 _DIRECTORY = f"{_JUJU}/agents"
+_MEDIUM = f"{_JUJU}/storage"
+_TABLE = "/etc/fstab"
 _HOOKS_LIMIT_S = 240.0
 """For one of them; they are killed before, by the emulator."""
 
@@ -35,16 +37,28 @@ class MachineUnit:
     def hook(self, event: str, method: str = "dispatch", *arguments: Any) -> dict[str, Any]:
         """Run a hook, which must not fail; return what came of it."""
         run: dict[str, Any] = self.call(method, event, *arguments)
-        assert run["code"] == 0, run["output"]
+        said = "\n".join(line for level, line in run["log"] if level != "DEBUG")
+        assert run["code"] == 0, f"{event}: {run['output']}{said}"
         return run
 
     def attach_storage(self) -> str:
         """Attach the storage, a file system, as Juju does before it installs."""
-        self._machine.run("mkdir", "-p", STORAGE)
-        self._machine.run("mount", "-t", "tmpfs", "-o", "mode=755", "storage", STORAGE)
+        self._machine.run("mkdir", "-p", STORAGE, _MEDIUM)
+        # Juju writes this line, too, so that it is mounted before the daemon starts.
+        table = self._machine.read(_TABLE)
+        self._machine.write(_TABLE, f"{table}{_MEDIUM} {STORAGE} none bind 0 0\n")
+        self._machine.run("mount", STORAGE)
         storage: str = self.call("attach_storage", "runner", STORAGE)
         self.hook(storage, "storage_event", "attached")
         return storage
+
+    def detach_storage(self, storage: str) -> None:
+        """Take the storage away, after its event: nobody may use it any more."""
+        self._machine.run("umount", STORAGE)
+        lines = self._machine.read(_TABLE).splitlines(keepends=True)
+        self._machine.write(_TABLE, "".join(line for line in lines if _MEDIUM not in line))
+        self._machine.run("rmdir", "--parents", STORAGE, check=False)
+        self.call("detach_storage", storage)
 
     def configure(self, **values: object) -> dict[str, Any]:
         """Set options (names with underscores), and run the hook that follows."""
