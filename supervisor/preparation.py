@@ -137,21 +137,23 @@ def pool_size(config: Config) -> str:
     return f"{storage.fleet_bytes(config) // _MIB}MiB"
 
 
-def is_too_small(config: Config, found: Mapping[str, str]) -> bool:
-    """Tell whether a pool that was made for this installation is too small for it by now."""
-    try:
-        size = sizes.parse(found.get("size", ""))
-    except ValueError:
-        return False  # it has no size of its own, or one that somebody has thought about
-    return prepared_for(found) == config.name and size < storage.fleet_bytes(config)
+def has_size(config: Config, found: Mapping[str, str]) -> bool:
+    """Tell whether a pool was made for this installation, with a size that it may outgrow."""
+    return prepared_for(found) == config.name and "size" in found
 
 
-def refuse_growth(config: Config, found: Mapping[str, str]) -> PreparationRefused:
-    """Say that a pool is too small, and that this LXD makes none larger."""
+def refuse_growth(config: Config, total: int) -> PreparationRefused:
+    """Say that a pool is too small, and that this LXD makes none larger.
+
+    Args:
+        config: the installation's.
+        total: how large the pool is, in bytes.
+    """
+    needed = sizes.in_words(storage.fleet_bytes(config))
     return PreparationRefused(
-        f"lxd.pool: storage pool {config.lxd.pool} was made with {found['size']}, "
-        f"{config.virtual_machines} runners need {pool_size(config)}, and this LXD makes no pool "
-        "larger: lower virtual-machines or vm-disk, or name another pool"
+        f"lxd.pool: storage pool {config.lxd.pool} has {sizes.in_words(total)}, "
+        f"{config.virtual_machines} runners need {needed}, and this LXD makes no pool larger: "
+        "lower virtual-machines or vm-disk, or name another pool"
     )
 
 

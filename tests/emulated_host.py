@@ -98,6 +98,7 @@ class EmulatedHost(Commands, Accounts):
     left: list[dict[str, str]] = field(default_factory=list)
     answers: dict[str, Done] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    journal: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
     enabled: set[str] = field(default_factory=set)
     runs: list[tuple[str, ...]] = field(default_factory=list)
@@ -221,7 +222,8 @@ class EmulatedHost(Commands, Accounts):
         if verb == "show":
             state = self.state or ("active/running" if self.daemon else "inactive/dead")
             active, _, sub = state.partition("/")
-            return Done(0, f"ActiveState={active}\nSubState={sub}\n")
+            shown = {"ActiveState": active, "SubState": sub, "InvocationID": "4711"}
+            return Done(0, "".join(f"{name}={value}\n" for name, value in shown.items()))
         if verb in {"enable", "disable"}:
             (self.enabled.update if verb == "enable" else self.enabled.difference_update)(names)
         if verb in {"start", "restart"} and SERVICE in names:
@@ -239,6 +241,9 @@ class EmulatedHost(Commands, Accounts):
         if verb == "stop":
             self.daemon, self.state = None, ""
         return Done(0)
+
+    def _journalctl(self, _at: Path, words: list[str], _told: Mapping[str, str]) -> Done:
+        return Done(0, self.journal.get(words[-1], ""))
 
     def reads(self) -> Running:
         """Give what a daemon would run with that is started now: it fails where it can't be."""
@@ -288,16 +293,18 @@ class HostStand:
         for name in (f"github_runner_supervisor-{version}", "pip-26.0", "pykka-4.4.0"):
             (self.payload / f"{name}-py3-none-any.whl").write_text(f"{name} of {version}")
 
-    def machine(self) -> Machine:
+    def machine(self, proxies: Mapping[str, str] | None = None) -> Machine:
         """Give a new one, as each hook is a new process."""
         host = self.host
-        return Machine(self.payload, self.units, host.root, commands=host, accounts=host)
+        return Machine(
+            self.payload, self.units, host.root, proxies=proxies, commands=host, accounts=host
+        )
 
-    def tree(self) -> dict[str, str]:
-        """Give every file with its mode, link and directory of the machine, but for logs."""
+    def tree(self, below: str = ".") -> dict[str, str]:
+        """Give every file, with its mode, every link and every directory of the machine."""
         return {
             str(path.relative_to(self.host.root)): _described(path)
-            for path in sorted(self.host.root.rglob("*"))
+            for path in sorted((self.host.root / below).rglob("*"))
         }
 
 

@@ -26,6 +26,7 @@ class FakeMachine:
         environment: the version of the daemon that is installed; empty without one.
         brought: the version that the charm has with it.
         document: the configuration in force.
+        installs_through: the proxies that packages come through.
         status: what the daemon says of its fleet, over what it says when all is well.
         reboot: what a reboot is needed for.
         done: what has been done to it, but for what only looks.
@@ -39,6 +40,7 @@ class FakeMachine:
     document: dict[str, Any] | None = None
     credentials: dict[str, str] = field(default_factory=dict)
     proxies: dict[str, str] = field(default_factory=dict)
+    installs_through: dict[str, str] = field(default_factory=dict)
     script: str = ""
     status: dict[str, Any] = field(default_factory=dict)
     state: str = "inactive/dead"

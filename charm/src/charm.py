@@ -48,8 +48,12 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
         self._stored.set_default(due="install", runner_storage="")
-        self._machine = Machine(self.charm_dir / "payload", self.charm_dir / "systemd")
         self._proxies = ModelProxies.of(os.environ)
+        self._machine = Machine(
+            self.charm_dir / "payload",
+            self.charm_dir / "systemd",
+            proxies=self._proxies.environment(),
+        )
         self._found: Sentence | None = None
         self._actions = Actions(self, self._machine, self._lxd_channel)  # the framework keeps none
         self._observe()

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from supervisor.gateways import capabilities
 from supervisor.gateways.private_file import read_whole, write_whole
 from supervisor.policy_package import Release
 
@@ -117,7 +118,7 @@ class PackageEnvironments:
         command = (sys.executable, "-I", "-m", "venv", "--without-pip", str(path))
         try:
             done = subprocess.run(
-                command,
+                capabilities.without(command),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_MAKE_LIMIT_S,

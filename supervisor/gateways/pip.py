@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import TYPE_CHECKING
 
+from supervisor.gateways import capabilities
 from supervisor.gateways.github_connection import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
 from supervisor.policy_package import GUNICORN, release_of
@@ -100,7 +101,7 @@ class Pip:
         )
         try:
             process = subprocess.Popen(
-                whole,
+                capabilities.without(whole),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from loguru import logger
 
 from supervisor.allowance import Bucket, Rate, take
+from supervisor.gateways import capabilities
 from supervisor.gateways.github_connection import CERTIFICATES
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _spawn(launch: Launch, listener: int, settings: int) -> subprocess.Popen[byt
     )
     try:
         return subprocess.Popen(
-            command,
+            capabilities.without(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -244,6 +245,8 @@ def _identity(user: str | None) -> dict[str, Any]:
     if user is None:
         return {}
     found = account(user)
+    if found.pw_uid == os.geteuid():  # to say so once more takes rights that it need not have
+        return {}
     return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": ()}
 
 

@@ -81,7 +81,7 @@ def free_bytes(directory: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def may_mount() -> bool:
+def root_may_mount() -> bool:
     """Tell whether root may mount file systems here: not within most containers.
 
     By the numbers of users that root's namespace has, as LXD decides it too.

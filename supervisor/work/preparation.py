@@ -47,7 +47,7 @@ class PreparationWork:
     def prepare(self) -> None:
         """Make project, pool, bridge and profile, where they are missing.
 
-        What is refused is refused before anything is made.
+        Another's bridge, and disks that would not fit, are refused before anything is made.
 
         Raises:
             PreparationRefused: it can't be made as it is configured.
@@ -85,11 +85,15 @@ class PreparationWork:
             return _nothing
         if found is None:
             return self._new_pool(lxd)
-        if not preparation.is_too_small(config, found.config):
+        if not preparation.has_size(config, found.config):
+            return _nothing
+        used, total = lxd.pool_space(name)
+        if total >= fleet_bytes(config):
             return _nothing
         if _GROWS not in lxd.server().api_extensions:
-            raise preparation.refuse_growth(config, found.config)
-        preparation.refuse_pool(config, self._free() + lxd.pool_space(name)[0])
+            # It would note another size, and leave the pool as it is.
+            raise preparation.refuse_growth(config, total)
+        preparation.refuse_pool(config, self._free() + used)
 
         def grow() -> None:
             lxd.grow_pool(name, preparation.pool_size(config))
@@ -101,7 +105,7 @@ class PreparationWork:
         config, name = self.config, self.config.lxd.pool
         preparation.refuse_pool(config, self._free())
         drivers = lxd.server().storage_drivers
-        driver = preparation.pool_driver(drivers, can_mount=file_systems.may_mount())
+        driver = preparation.pool_driver(drivers, can_mount=file_systems.root_may_mount())
 
         def make() -> None:
             if lxd.ensure_pool(name, driver, preparation.pool(config, driver)):

@@ -136,6 +136,12 @@ class Registrations:
         config: the installation's.
         place: as `places` names it.
         numbers: those that instances of ours say to have there.
+
+    Attributes:
+        place: in words.
+        removed: what was deleted, in words.
+        left: what was not in the last call, in words, each with the reason.
+        busy: what of that GitHub took for busy.
     """
 
     def __init__(self, config: Config, place: str, numbers: Collection[int]) -> None:
@@ -145,6 +151,7 @@ class Registrations:
         self.place = places.in_words(place, config)
         self.removed: list[str] = []
         self.left: dict[str, str] = {}
+        self.busy: frozenset[str] = frozenset()
 
     def delete(
         self, credential: Callable[[], Credential], *, limit_s: float, patience_s: float
@@ -158,7 +165,7 @@ class Registrations:
             limit_s: no request begins later.
             patience_s: how long to wait for those that GitHub takes for busy.
         """
-        self.left = {}
+        self.left, self.busy = {}, frozenset()
         began = time.monotonic()
         try:
             with self._line(credential, began + limit_s) as line:
@@ -198,4 +205,5 @@ class Registrations:
                 self.left[what] = f"{error}; {_GOES_ITSELF}"
             else:
                 self.removed.append(what)
+        self.busy = frozenset(busy)
         return busy

@@ -55,7 +55,7 @@ class RemovalWork:
         # First: so no job is given to a runner that is about to be deleted.
         self._leave(registrations, patience_s=0)
         no_guests = is_there and lxd.remove_instances()
-        self._leave([one for one in registrations if one.left], patience_s=_BUSY_LIMIT_S)
+        self._leave([one for one in registrations if one.busy], patience_s=_BUSY_LIMIT_S)
         for one in registrations:
             for what, why in one.left.items():
                 self.report.stays(what, why)

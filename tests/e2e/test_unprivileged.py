@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,6 +96,16 @@ def meet_request(world: World, wish: str) -> None:
     assert f"storage pool {storage.pool_name(config)} is ready" in done.stdout
 
 
+def policy_service(world: World) -> set[str]:
+    """Return the numbers of the policy service's processes, which the daemon's log names."""
+    messages = [entry["message"] for entry in world.daemon.entries()]
+    found = re.search(r"the policy service is process (\d+)", "\n".join(messages))
+    assert found
+    workers = Path(f"/proc/{found[1]}/task/{found[1]}/children").read_text().split()
+    assert workers
+    return {found[1], *workers}
+
+
 def test_a_daemon_that_is_not_root_keeps_its_fleet(world: World) -> None:
     world.daemon.start()
     meet_request(world, "make")
@@ -102,6 +113,8 @@ def test_a_daemon_that_is_not_root_keeps_its_fleet(world: World) -> None:
     ids = Path(f"/proc/{world.daemon.pid}/status").read_text()
     assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}" in ids
     assert "CapEff:\t0000000000001000" in ids
+    for child in policy_service(world):
+        assert "CapEff:\t0000000000000000" in Path(f"/proc/{child}/status").read_text()
     assert world.daemon.cli("status").returncode == 0, world.daemon.cli("status").stdout
     assert world.daemon.cli("firewall").returncode == 0
     job = world.queue("echo hello")

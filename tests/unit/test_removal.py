@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -154,3 +156,10 @@ def test_what_leads_to_what_is_left_is_kept() -> None:
     assert removal.state_to_keep({"registrations"}) == {"places"}
     assert removal.state_to_keep({"images", "pools"}) == {"image-key", "pool"}
     assert removal.state_to_keep({"registrations", "images", "pools"}) <= set(removal.STATE)
+
+
+def test_all_that_the_daemon_makes_in_its_state_directory_is_known() -> None:
+    product = Path(removal.__file__).parent
+    made = re.compile(r"config\.state_directory / \"([a-z-]+)\"")
+    found = {name for file in product.rglob("*.py") for name in made.findall(file.read_text())}
+    assert found == set(removal.STATE)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 _GRACE_S = 10.0
 _LONGEST = 400
 
@@ -83,12 +82,6 @@ class Commands:
 def clean() -> dict[str, str]:
     """Give the environment that programs are run with."""
     return {"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8"}
-
-
-def proxies() -> dict[str, str]:
-    """Give the proxies of our own environment, for programs that fetch something."""
-    told = {name: os.environ.get(name) or os.environ.get(name.upper(), "") for name in _PROXIES}
-    return {name: value for name, value in told.items() if value}
 
 
 def _end(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -45,6 +45,7 @@ class Machine:
         payload: the wheels of the daemon, of all that it needs, and of pip.
         units: the directory of its systemd units.
         root: of the machine's file system.
+        proxies: through which packages are fetched, as environment variables.
         commands: run programs.
         accounts: its users and groups.
     """
@@ -55,6 +56,7 @@ class Machine:
         units: Path,
         root: Path = Path("/"),
         *,
+        proxies: Mapping[str, str] | None = None,
         commands: Commands | None = None,
         accounts: Accounts | None = None,
     ) -> None:
@@ -63,14 +65,14 @@ class Machine:
         self._places = places
         self._accounts = accounts or Accounts()
         self._claim = Claim(places)
-        self._packages = Packages(commands)
+        self._packages = Packages(commands, proxies)
         self._lxd = Lxd(places, commands, self._packages)
         self._bridge_filtering = BridgeFiltering(places, commands)
         self._environments = Environments(places.software, payload, commands)
         self._units = Units(units, places, commands)
         self._supervisor = Supervisor(commands, places.cli)
         self._configuration = Configuration(places)
-        self._updates = Updates(commands, self._packages, self._lxd)
+        self._updates = Updates(places, commands, self._packages, self._lxd)
         self._reboots = RebootNote(places.notes / "reboots.json")
         self._kernel_upgraded = places.notes / "kernel-upgraded"
         self._service = Service(
@@ -203,7 +205,8 @@ class Machine:
             MachineError: it can't be started.
         """
         more = () if self._places.is_container else kernel_packages(os.uname().release)
-        self._updates.start(lxd_channel, more)
+        with _disk():
+            self._updates.start(lxd_channel, more)
         done = self._supervisor.order("upgrade", "--now", limit_s=_UPGRADE_LIMIT_S)
         if done.code not in {0, _NO_DAEMON, _NO_CLI}:
             raise MachineError(f"the daemon can't look for newer versions: {done.err.strip()}")

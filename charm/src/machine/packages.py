@@ -6,9 +6,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from .commands import Commands, Done, proxies
+from .commands import Commands, Done
 from .errors import MachineError
 
 NEEDED = ("nftables", "btrfs-progs")
@@ -21,6 +21,7 @@ GOOD_TO_HAVE = (
 )
 """For virtual machines: what says why there is no KVM, and what confines them."""
 
+_UNASKED = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 _QUERY_LIMIT_S = 30.0
 _INSTALL_LIMIT_S = 900.0
 _UPDATE_LIMIT_S = 180.0
@@ -42,11 +43,19 @@ class Packages:
 
     Args:
         commands: run apt and dpkg.
+        proxies: through which packages are fetched, as environment variables.
         pause: waits some seconds, while somebody else is at it.
     """
 
-    def __init__(self, commands: Commands, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        commands: Commands,
+        proxies: Mapping[str, str] | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._commands = commands
+        self.environment = {**(proxies or {}), **_UNASKED}
+        """What apt is told."""
         self._pause = pause
 
     def ensure(self, needed: Iterable[str], good_to_have: Iterable[str] = ()) -> bool:
@@ -127,10 +136,9 @@ class Packages:
 
     def _when_free(self, *command: str, limit_s: float) -> Done:
         """Run a program of apt's; unattended upgrades hold its locks after a first boot."""
-        environment = {**proxies(), "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
         waited = 0.0
         while True:
-            done = self._commands.run(*command, limit_s=limit_s, environment=environment)
+            done = self._commands.run(*command, limit_s=limit_s, environment=self.environment)
             if not done.code or not _is_locked(done) or waited >= _LOCK_LIMIT_S:
                 return done
             self._pause(_LOCK_PAUSE_S)

@@ -147,11 +147,7 @@ class Units:
 
     def state(self) -> str:
         """Give systemd's words for the service, such as `active/running`; empty without systemd."""
-        done = self._commands.run(
-            *(_SYSTEMCTL, "show", "--property=ActiveState,SubState", SERVICE), limit_s=_ASK_LIMIT_S
-        )
-        shown = dict(line.partition("=")[::2] for line in done.out.splitlines())
-        return "/".join(filter(None, (shown.get("ActiveState"), shown.get("SubState"))))
+        return "/".join(filter(None, self._show("ActiveState", "SubState")))
 
     def life(self) -> Life:
         """Tell whether the service runs."""
@@ -165,12 +161,13 @@ class Units:
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
     def last_words(self) -> str:
-        """Give the last lines of the service's journal, in one."""
-        done = self._commands.run(
-            *(_JOURNALCTL, "--no-pager", "--output=cat", f"--lines={_KEPT_LINES}", "-u", SERVICE),
-            limit_s=_ASK_LIMIT_S,
-        )
-        return "; ".join(line.strip() for line in done.out.splitlines() if line.strip())
+        """Give the last lines that the daemon has logged since its last start, in one.
+
+        Where it could not even be started, those of systemd about it.
+        """
+        (invocation,) = self._show("InvocationID")
+        said = self._journal(f"_SYSTEMD_INVOCATION_ID={invocation}") if invocation else ""
+        return said or self._journal(f"--unit={SERVICE}")
 
     def stop(self) -> str:
         """Stop the units, and have them not be started any more.
@@ -202,6 +199,22 @@ class Units:
     @property
     def _drop_in(self) -> Path:
         return self._places.units / f"{SERVICE}.d" / "charm.conf"
+
+    def _show(self, *names: str) -> list[str]:
+        """Give properties of the service; an empty one for what is not known."""
+        done = self._commands.run(
+            *(_SYSTEMCTL, "show", f"--property={','.join(names)}", SERVICE), limit_s=_ASK_LIMIT_S
+        )
+        shown = dict(line.partition("=")[::2] for line in done.out.splitlines())
+        return [shown.get(name, "") for name in names]
+
+    def _journal(self, match: str) -> str:
+        done = self._commands.run(
+            *(_JOURNALCTL, "--no-pager", "--boot", "--output=cat", f"--lines={_KEPT_LINES}", match),
+            limit_s=_ASK_LIMIT_S,
+        )
+        lines = (line.strip() for line in done.out.splitlines())
+        return "; ".join(filter(None, lines)) if not done.code else ""
 
     def _change(self, verb: str) -> None:
         done = self._act(verb, SERVICE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from .commands import Commands, proxies
+from . import files
+from .commands import Commands
 from .errors import MachineError
 from .lxd import Lxd
 from .packages import GOOD_TO_HAVE, NEEDED, Packages
-from .places import NAME
+from .places import NAME, Places
 
 UNIT = f"{NAME}-update"
 _LIMIT_S = 15.0
 _RUN_LIMIT_S = 1800
-_SCRIPT = """
+SCRIPT = """
 snap=$1 channel=$2; shift 2
 apt-get --quiet update
 [ $# -eq 0 ] || apt-get --yes --quiet --no-install-recommends --only-upgrade \
@@ -27,12 +28,14 @@ class Updates:
     """Those of one machine, by a unit of systemd's that is gone when it is done.
 
     Args:
+        places: where things are.
         commands: run systemd-run.
         packages: know what is installed.
         lxd: knows whether it is ours to refresh.
     """
 
-    def __init__(self, commands: Commands, packages: Packages, lxd: Lxd) -> None:
+    def __init__(self, places: Places, commands: Commands, packages: Packages, lxd: Lxd) -> None:
+        self._environment = places.notes / "update.env"
         self._commands = commands
         self._packages = packages
         self._lxd = lxd
@@ -46,18 +49,26 @@ class Updates:
 
         Raises:
             MachineError: it can't be started.
+            OSError: what it is told can't be written.
         """
         names = sorted(self._packages.installed((*NEEDED, *GOOD_TO_HAVE, *more)))
-        settings = {**proxies(), "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+        # A file of root's: arguments and a unit's settings everybody can read.
+        settings = self._packages.environment.items()
+        files.write(self._environment, "".join(f"{name}={_quoted(v)}\n" for name, v in settings))
         done = self._commands.run(
             *("/usr/bin/systemd-run", f"--unit={UNIT}", "--collect", "--no-block", "--quiet"),
             f"--property=RuntimeMaxSec={_RUN_LIMIT_S}",
-            *(f"--setenv={name}" for name in settings),  # its value is in no argument
-            *("/bin/sh", "-c", _SCRIPT, UNIT),
+            f"--property=EnvironmentFile={self._environment}",
+            *("/bin/sh", "-c", SCRIPT, UNIT),
             *(("lxd", channel) if self._lxd.is_ours else ("", "")),
             *names,
             limit_s=_LIMIT_S,
-            environment=settings,
         )
         if done.code and "already" not in done.err:
             raise MachineError(f"the update can't be started: {done.reason}")
+
+
+def _quoted(value: str) -> str:
+    """Write a value as systemd.exec(5) reads it from an EnvironmentFile."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

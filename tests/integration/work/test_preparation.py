@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox.namespaces import namespace
 from sandbox.private_lxd import fresh_lxd
-from supervisor.config import parse
+from supervisor import storage
+from supervisor.config import Config, parse
 from supervisor.firewall.names import table_name
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdUnavailable
 from supervisor.gateways.nftables import Nftables
@@ -41,6 +42,10 @@ class Host:
         self.given["lxd"] = lxd
 
     @property
+    def config(self) -> Config:
+        return parse(self.given, "test")
+
+    @property
     def lxd(self) -> Lxd:
         """The gateway, with no project of ours."""
         return Lxd(LxdEndpoint(self.daemon.socket))
@@ -52,9 +57,8 @@ class Host:
 
     def prepare(self) -> list[str]:
         """Prepare, and return what was said to be made."""
-        config = parse(self.given, "test")
         said: list[str] = []
-        PreparationWork(self.ours.endpoint, config, self.nftables, said.append).prepare()
+        PreparationWork(self.ours.endpoint, self.config, self.nftables, said.append).prepare()
         return said
 
     def everything(self) -> dict[str, dict[str, Any]]:
@@ -194,10 +198,31 @@ def test_a_pool_that_has_become_too_small_is_refused_by_a_lxd_that_makes_none_la
         host.prepare()
 
 
+def test_a_pool_that_has_become_too_small_is_made_larger_by_a_lxd_that_can(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.prepare()
+    server = replace(host.lxd.server(), api_extensions=frozenset({"storage_pool_loop_resize"}))
+    grown: list[tuple[str, str]] = []
+    monkeypatch.setattr(Lxd, "server", lambda _self: server)
+    monkeypatch.setattr(Lxd, "grow_pool", lambda _self, *arguments: grown.append(arguments))
+    host.configure(virtual_machines=4)
+    said = host.prepare()
+    assert grown == [("github-runners", f"{storage.fleet_bytes(host.config) >> 20}MiB")]
+    assert said == ["made storage pool github-runners larger: 1.2 GiB"]
+
+
+def test_a_fleet_that_needs_more_addresses_has_a_larger_network(host: Host) -> None:
+    host.configure(virtual_machines=1000, runner_storage="memory")
+    host.prepare()
+    (address,) = host.lxd.bridge_addresses(host.given["lxd"]["network"])
+    assert address.network.num_addresses == 2048
+
+
 def test_within_a_container_the_pool_is_a_directory(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation_work.file_systems, "may_mount", lambda: False)
+    monkeypatch.setattr(preparation_work.file_systems, "root_may_mount", lambda: False)
     assert "made storage pool github-runners (dir)" in host.prepare()
 
 

@@ -42,8 +42,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         testing.State(config=CONFIG, storages=[STORAGE]),
     )
 
-    def found(payload: Path, units: Path) -> FakeMachine:
+    def found(payload: Path, units: Path, *, proxies: dict[str, str]) -> FakeMachine:
         assert (payload.name, units.name) == ("payload", "systemd")
+        machine.installs_through = proxies
         return machine
 
     def provide(_: ops.CharmBase) -> None:

@@ -288,6 +288,7 @@ def test_the_model_s_proxies_are_passed_on(world: World, monkeypatch: pytest.Mon
     assert world.machine.document["http-proxy"] == "http://proxy.example.com:3128"
     assert world.machine.proxies["HTTP_PROXY"] == "http://proxy.example.com:3128"
     assert world.machine.proxies["no_proxy"] == "127.0.0.1,localhost,::1,.example.com"
+    assert world.machine.installs_through == world.machine.proxies
     assert isinstance(world.status, ActiveStatus)
 
 

@@ -1,10 +1,11 @@
 """The secret that images are sealed with, on disk."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from supervisor.gateways.image_key import KeyUnusable, seal_of
+from supervisor.gateways.image_key import KeyUnusable, seal_if_any, seal_of
 
 
 def test_it_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
@@ -45,3 +46,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(KeyUnusable, match="can't be used: Too many levels"):
         seal_of(path)
+
+
+def test_who_only_looks_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "image-key"
+    assert seal_if_any(path) is None
+    assert not path.exists()
+    assert seal_of(path) == seal_if_any(path)
+
+
+def test_root_takes_that_of_the_user_who_has_the_directory_and_of_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "image-key"
+    made = seal_of(path)
+    os.chown(path, 12345, -1)
+    with pytest.raises(KeyUnusable, match="may be known to others"):
+        seal_if_any(path)
+    os.chown(tmp_path, 12345, -1)
+    assert seal_if_any(path) == made

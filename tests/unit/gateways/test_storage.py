@@ -162,3 +162,21 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=root, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def test_the_room_on_a_disk_is_what_the_kernel_says_it_is(tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
+    assert 0 < storage.free_bytes(tmp_path) <= disk.f_blocks * disk.f_frsize
+    with pytest.raises(StorageError, match="none can't be looked at: No such file"):
+        storage.free_bytes(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "may"), [("0 0 4294967295\n", True), ("0 100000 65536\n", False)]
+)
+def test_within_a_container_no_file_system_is_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str, may: bool
+) -> None:
+    (tmp_path / "uid_map").write_text(f"         {numbers}")
+    monkeypatch.setattr(storage, "_SELF", tmp_path)
+    assert storage.may_mount() is may

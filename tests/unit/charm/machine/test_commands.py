@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from machine.commands import Commands, Done, proxies
+from machine.commands import Commands, Done
 
 
 def python(text: str, limit_s: float = 20) -> Done:
@@ -56,12 +56,3 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> None
 )
 def test_why_it_failed_is_one_line(done: Done, reason: str) -> None:
     assert done.reason == reason
-
-
-def test_the_proxies_are_those_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTPS_PROXY", "FTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HTTP_PROXY", "http://capital:3128")
-    monkeypatch.setenv("http_proxy", "http://small:3128")
-    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
-    assert proxies() == {"http_proxy": "http://small:3128", "no_proxy": "10.0.0.0/8"}

@@ -386,16 +386,19 @@ def test_a_fleet_without_upgrades_is_one_all_the_same(stand: HostStand) -> None:
     assert machine.fleet() == Fleet({"name": "fleet"}, {})
 
 
-def test_a_failed_unit_is_told_with_its_last_words(
-    stand: HostStand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_unit_is_told_with_its_last_words(stand: HostStand) -> None:
     machine = running(stand)
     assert machine.unit_state() == "active/running"
     stand.host.state = "failed/failed"
-    journal = Done(0, "config.yaml: path: is empty\n\nMain process exited\n")
-    monkeypatch.setattr(stand.host, "_journalctl", lambda *_: journal, raising=False)
-    said = "failed/failed: config.yaml: path: is empty; Main process exited"
-    assert machine.unit_state() == said
+    stand.host.journal["_SYSTEMD_INVOCATION_ID=4711"] = "config.yaml: path: is empty\n\nended\n"
+    assert machine.unit_state() == "failed/failed: config.yaml: path: is empty; ended"
+
+
+def test_one_that_never_began_is_told_with_systemd_s_words(stand: HostStand) -> None:
+    machine = running(stand)
+    stand.host.state = "failed/failed"
+    stand.host.journal[f"--unit={SERVICE}"] = "Failed to set up credentials\n"
+    assert machine.unit_state() == "failed/failed: Failed to set up credentials"
 
 
 def test_an_order_gives_the_command_s_own_end(stand: HostStand) -> None:
@@ -426,12 +429,18 @@ def test_a_daemon_that_is_down_is_not_drained(stand: HostStand) -> None:
 
 
 def test_an_update_is_started_in_the_background(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
+    machine = stand.machine(proxies={"http_proxy": 'http://user:pa"ss@proxy:3128'})
     machine.update(lxd_channel="5.21/stable")
     update = next(run for run in stand.host.runs if run[0] == "systemd-run")
     assert "--no-block" in update
     assert {"nftables", "btrfs-progs"} <= set(update)
     assert "lxd" not in update  # it was there before
+    told = stand.host.places.notes / "update.env"
+    assert f"--property=EnvironmentFile={told}" in update
+    assert 'http_proxy="http://user:pa\\"ss@proxy:3128"\n' in told.read_text()
+    assert "proxy:3128" not in str(stand.host.runs)
+    assert told.stat().st_mode & 0o077 == 0
     assert stand.host.runs[-1] == ("supervisor-cli", "upgrade", "--now")
 
 
