@@ -13,7 +13,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ workdir=$scratch/layers$directory/work" overlay "$directory"
 done
 mount -t tmpfs -o mode=0755 scratch /run
 mkdir -p /run/lock /run/systemd /var/lib/lxd
-# No kernel is upgraded, and nothing for virtual machines is installed: systemd.io/CONTAINER_INTERFACE
+# https://systemd.io/CONTAINER_INTERFACE: so no kernel is upgraded, nor KVM looked for.
 echo lxc >/run/systemd/container
 mount --bind "$scratch/lxd" /var/lib/lxd
 echo made
@@ -49,11 +49,11 @@ exec sleep infinity
 """
 # It plays the programs above: notes their arguments, and knows one service's state.
 RECORDER = """#!/usr/bin/python3 -S
-import json, pathlib, sys
+import json, os, pathlib, sys
 directory = pathlib.Path("%s")
 name, words = sys.argv[0].rpartition("/")[2], sys.argv[1:]
 with (directory / "calls").open("a") as calls:
-    calls.write(json.dumps([name, *words]) + chr(10))
+    calls.write(json.dumps({"words": [name, *words], "environment": dict(os.environ)}) + chr(10))
 state, words_of_service = directory / "state", directory / "journal"
 verb = words[0] if words else ""
 if name == "journalctl":
@@ -70,17 +70,19 @@ if name == "systemctl" and verb == "show":
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class ScratchMachine:
     """The machine, while it is there.
 
     Attributes:
         directory: What the recorder writes to.
         holder: The process whose namespaces are the machine.
+        seen: How many recorded calls `calls` leaves out, as they are old.
     """
 
     directory: Path
     holder: int
+    seen: int = 0
 
     @property
     def inside(self) -> tuple[str, ...]:
@@ -111,18 +113,26 @@ class ScratchMachine:
         return found - {*RECORDED}
 
     def calls(self, *programs: str) -> list[list[str]]:
-        """Give the recorded calls of some programs, all where none is named."""
-        lines = (self.directory / "calls").read_text().splitlines()
-        found: list[list[str]] = [json.loads(line) for line in lines]
+        """Give the new calls of some programs, all where none is named."""
+        found: list[list[str]] = [call["words"] for call in self._recorded()[self.seen :]]
         return [call for call in found if not programs or call[0] in programs]
 
+    def environments(self) -> list[dict[str, str]]:
+        """Give the environments of all recorded calls, old ones too."""
+        return [call["environment"] for call in self._recorded()]
+
+    def _recorded(self) -> list[dict[str, Any]]:
+        lines = (self.directory / "calls").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
     def forget(self) -> None:
-        """Forget the calls so far."""
-        (self.directory / "calls").write_text("")
+        """Take the calls so far for old."""
+        self.seen = len(self._recorded())
 
     def fail_to_start(self, last_words: str) -> None:
-        """Have the service fail to start from now on, with these words in its journal."""
+        """Have the service be down and fail to start, with these words in its journal."""
         (self.directory / "fails").touch()
+        (self.directory / "state").write_text("inactive dead")
         (self.directory / "journal").write_text(last_words)
 
     def start_again(self) -> None:

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -S
 """Juju's hook tools: one file under all their names. Each answers from the model, or refuses."""
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +19,7 @@ from charm_hooks import model as models
 from charm_hooks import tools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from charm_hooks.model import Model
 
@@ -70,6 +72,13 @@ class ActionRun(Run):
     results: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     messages: list[str] = field(default_factory=list)
+
+
+class Kill(NamedTuple):
+    """When a run is ended by force."""
+
+    limit_s: float
+    when: Callable[[], bool] | None = None
 
 
 class JujuUnit:
@@ -251,7 +260,12 @@ class JujuUnit:
     # What Juju's agent does.
 
     def dispatch(
-        self, event: str, *, limit_s: float = 600, environment: Mapping[str, str] | None = None
+        self,
+        event: str,
+        *,
+        limit_s: float = 600,
+        kill_when: Callable[[], bool] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Run:
         """Run a hook by the charm's own `dispatch`.
 
@@ -259,11 +273,12 @@ class JujuUnit:
 
         Args:
             event: The hook's name with dashes, such as `config-changed`.
-            limit_s: After so many seconds it is killed, with all that it started in its group.
+            limit_s: After so many seconds it is killed, with all that it has started.
+            kill_when: Asked all the time; when it says so, it is killed likewise.
             environment: What only this event has; see `storage_event` and the others.
         """
         hook = {"JUJU_DISPATCH_PATH": f"hooks/{event}", "JUJU_HOOK_NAME": event}
-        before, run = self._run({**hook, **(environment or {})}, event, limit_s)
+        before, run = self._run({**hook, **(environment or {})}, event, Kill(limit_s, kill_when))
         if run.code:
             with models.changing(self.path) as model:
                 model["relations"], model["ports"] = before["relations"], before["ports"]
@@ -324,7 +339,7 @@ class JujuUnit:
             "JUJU_ACTION_UUID": identity,
             "JUJU_ACTION_TAG": f"action-{identity}",
         }
-        _, run = self._run(environment, action, limit_s)
+        _, run = self._run(environment, action, Kill(limit_s))
         with models.changing(self.path) as model:
             done, model["action"] = model["action"], None
         failure = done["failure"] or (f"exit status {run.code}" if run.code else "")
@@ -365,35 +380,61 @@ class JujuUnit:
             "JUJU_VERSION": JUJU_VERSION,
         }
 
-    def _run(self, environment: dict[str, str], what: str, limit_s: float) -> tuple[Model, Run]:
+    def _run(self, environment: dict[str, str], what: str, kill: Kill) -> tuple[Model, Run]:
         context = f"{self.name}-{what}-{uuid.uuid4().hex[:16]}"
         with models.changing(self.path) as model:
             model["context"], model["reboot"] = context, ""
             before = json.loads(json.dumps(model))
-        with subprocess.Popen(
-            [*self.inside, self.charm_dir / "dispatch"],
-            cwd=self.charm_dir,
-            env={**self.environment(context), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-            errors="replace",
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=limit_s)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+        with (
+            (self.directory / "output").open("w+", errors="replace") as output,
+            subprocess.Popen(
+                [*self.inside, self.charm_dir / "dispatch"],
+                cwd=self.charm_dir,
+                env={**self.environment(context), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+            _wait(process, kill)
+            output.seek(0)
+            said = output.read()
         with models.changing(self.path) as model:
             model["context"] = ""
             after = json.loads(json.dumps(model))
         return before, Run(
             process.returncode,
-            output,
+            said,
             calls=after["calls"][len(before["calls"]) :],
             statuses=[Status(*one) for one in after["statuses"][len(before["statuses"]) :]],
             log=[(level, line) for level, line in after["log"][len(before["log"]) :]],
             reboot=after["reboot"],
         )
+
+
+def _wait(process: subprocess.Popen[bytes], kill: Kill) -> None:
+    """Wait for a run's end, or bring it about, as a machine does that loses its power."""
+    end = time.monotonic() + kill.limit_s
+    while process.poll() is None:
+        if time.monotonic() > end or (kill.when and kill.when()):
+            for pid in (process.pid, *_below(process.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+        time.sleep(0.02)
+
+
+def _below(parent: int) -> list[int]:
+    """Find all that a process has started, and what that has started."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # proc(5): the second number after the program's name, which may hold blanks.
+            of = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(of, []).append(int(entry.name))
+    found, new = [], [parent]
+    while new:
+        new = [child for one in new for child in children.get(one, [])]
+        found += new
+    return found
