@@ -74,7 +74,7 @@ def _check_choice(options: CharmOptions, app: str) -> None:
     missing = [name for name, there in app_options.items() if not there]
     if given["the GitHub App"] and missing:
         raise OptionsError(
-            f"{' and '.join(missing)}: the GitHub App can't do without; "
+            f"{' and '.join(missing)}: the GitHub App needs it, too; "
             + set_option(app, missing[0], "VALUE")
         )
 

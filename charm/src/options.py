@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import ops
-import yaml
 
+import policy_document
 from proxies import ModelProxies
 
 IMAGE_SCRIPT = "/etc/github-runner-supervisor/image.sh"
@@ -305,30 +305,8 @@ def _check_policy_token(mode: str, url: str, credentials: Credentials, app: str)
         )
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a later key silently win over an earlier one of the same name; we refuse it."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(problem="twice", problem_mark=mark)
-        return super().construct_mapping(node, deep)
-
-
 def _policy_document(text: str) -> dict[Any, Any] | None:
-    if not text:
-        return None
     try:
-        made = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        what = "has a key twice" if error.problem == "twice" else "is neither YAML nor JSON"
-        raise OptionsError(f"policy-document: {what}{where}") from error
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise OptionsError("policy-document: is neither YAML nor JSON") from error
-    if not isinstance(made, dict):
-        raise OptionsError("policy-document: must hold keys and values")
-    return made
+        return policy_document.parse(text) if text else None
+    except policy_document.NoDocument as error:
+        raise OptionsError(str(error)) from error

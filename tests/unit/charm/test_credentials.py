@@ -156,14 +156,14 @@ def test_a_secret_without_its_key_is_told_with_the_command(
             {"token": "", "github_app_client_id": "Iv23li"},
             (
                 "github-app-installation-id and github-app-private-key-secret-id: the GitHub App "
-                "can't do without; `juju config runners github-app-installation-id=VALUE`"
+                "needs it, too; `juju config runners github-app-installation-id=VALUE`"
             ),
         ),
         (
             {"token": " ", "github_app_private_key_secret_id": GRANTED},
             (
                 "github-app-client-id and github-app-installation-id: the GitHub App "
-                "can't do without; `juju config runners github-app-client-id=VALUE`"
+                "needs it, too; `juju config runners github-app-client-id=VALUE`"
             ),
         ),
         (

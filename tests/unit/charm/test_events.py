@@ -393,6 +393,15 @@ def test_a_unit_leaves_its_storage_before_that_goes_and_does_not_come_back(
     assert deployed.machine.owner == ""
 
 
+def test_a_unit_whose_storage_comes_back_is_installed_anew(deployed: World) -> None:
+    deployed.run(deployed.ctx.on.storage_detaching(STORAGE))
+    deployed.machine.done.clear()
+    deployed.run(deployed.ctx.on.storage_attached(STORAGE))
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.machine.done == ["install 5.21/stable", "apply"]
+    assert isinstance(deployed.status, ActiveStatus)
+
+
 @pytest.mark.parametrize("storage", ["memory", "pool"])
 def test_a_storage_that_is_not_used_is_let_go_without_a_word(world: World, storage: str) -> None:
     world.set(runner_storage=storage)
