@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from sandbox.application import VERSION
 from tests.e2e.world import run_cli, wait_until, walk
@@ -22,7 +23,7 @@ NOBODY = 65534
 FIXED = {
     "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
     "filters", "upgrades", "image",
-    "core", "control",
+    "core", "control", "metrics",
 }  # fmt: skip
 
 
@@ -55,6 +56,15 @@ def test_the_status_says_how_many_there_are(running: World) -> None:
     assert "2 of 2 runners are there" in shown.stdout
     answer = json.loads(running.daemon.cli("status", "--json").stdout)
     assert (answer["wanted"], answer["present"], answer["problems"]) == (2, 2, [])
+
+
+def test_prometheus_is_told_the_same(running: World) -> None:
+    port = running.daemon.config["metrics"]["port"]
+    lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines()
+    assert "github_runner_supervisor_runners_wanted 2.0" in lines
+    assert "github_runner_supervisor_problems 0.0" in lines
+    for part in ("firewall", "github", "image", "policy", "signals", "storage"):
+        assert f'github_runner_supervisor_part_in_place{{part="{part}"}} 1.0' in lines
 
 
 def test_the_runners_are_listed_with_their_stages(running: World) -> None:

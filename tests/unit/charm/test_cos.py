@@ -20,7 +20,7 @@ from loguru import logger
 from ops import testing
 from prometheus_client import ProcessCollector
 
-from supervisor import log, metrics_page
+from supervisor import metrics_page
 from supervisor.config import parse
 from supervisor.parts import Settings
 from supervisor.report import status_report
@@ -91,6 +91,8 @@ def test_the_metrics_page_is_scraped_on_the_machine_itself() -> None:
             "static_configs": [{"targets": ["localhost:9469"]}],
         }
     ]
+    page = parse({"name": "fleet", "path": "acme", "token": "s"}, "test").metrics
+    assert (str(page.address), page.port) == ("127.0.0.1", 9469)
 
 
 @pytest.mark.parametrize("kind", ["metrics_alert_rules", "log_alert_rules"])
@@ -119,7 +121,7 @@ def test_an_alert_of_metrics_is_about_this_application_and_no_other() -> None:
 
 def test_an_alert_of_logs_is_about_the_model_as_logs_name_no_application() -> None:
     for rule in rules("log_alert_rules"):
-        assert f'juju_model="ci", juju_model_uuid="{UUID}", job=~' in rule["expr"]
+        assert f'{{juju_model="ci", juju_model_uuid="{UUID}"}}' in rule["expr"]
         assert "juju_application" not in rule["expr"]
         assert "juju_application" not in rule["labels"]
 
@@ -132,20 +134,47 @@ def test_groups_of_different_applications_have_different_names(kind: str) -> Non
     assert not here & {group["name"] for group in config(other)[kind]["groups"]}
 
 
-def test_the_alert_of_logs_knows_the_daemons_errors(capsys: pytest.CaptureFixture[str]) -> None:
+def logged() -> list[str]:
+    """Give what the daemon logs of a crash, and of a day without one, as it stands in syslog."""
+    lines: list[str] = []
+    sink = logger.add(
+        lambda message: lines.extend(str(message).splitlines()),
+        format="{message}",
+        backtrace=False,
+        diagnose=False,
+    )
+    try:
+        int("Traceback")
+    except ValueError:
+        logger.exception("failed while handling Tick")
+    logger.info("fleet: the job of a runner has ended")
+    logger.remove(sink)
+    return [f"Jan  1 00:00:00 host github-runner-supervisor[7]:   {line}" for line in lines]
+
+
+def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
     (rule,) = rules("log_alert_rules")
     pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
     assert pattern
-    sink = logger.add(log._write_json, format="{message}")
-    logger.error("LXD is gone")
-    logger.info("an ERROR of an actor")
-    logger.remove(sink)
-    error, remark = capsys.readouterr().err.splitlines()
-    in_syslog = f"Jan  1 00:00:00 host supervisor-cli[7]: {error}"
-    quoted = f"message={json.dumps(error)}"
-    for text in (error, in_syslog, quoted):
-        assert re.search(pattern[1], text)
-    assert not re.search(pattern[1], remark)
+    found = [line for line in logged() if re.search(pattern[1], line)]
+    assert len(found) == 1
+    others = found[0].replace("github-runner-supervisor[", "another[")
+    assert not re.search(pattern[1], others)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "MainThread: the configuration stays as it was: name: takes effect only after a restart",
+        "MainThread: could not start: control: it did not start",
+        "MainThread: the tree has failed: core: too many restarts",
+    ],
+)
+def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str) -> None:
+    (rule,) = rules("log_alert_rules")
+    pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
+    assert pattern
+    assert re.search(pattern[1], f"Jan  1 00:00:00 host github-runner-supervisor[7]: {message}")
 
 
 def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
