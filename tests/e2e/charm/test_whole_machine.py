@@ -110,7 +110,7 @@ def test_runners_are_checked_and_reconciled(site: Site, deployment: Deployment) 
 def test_the_tree_shows_every_actor(site: Site, deployment: Deployment) -> None:
     (name,) = site.wait_whole(1)
     shown = results(deployment.unit.act("tree"))["tree"]
-    assert {"fleet", "firewall", "policy", name} <= {word for word in shown.split()}
+    assert {"fleet", "firewall", "policy", name} <= set(shown.split())
 
 
 def test_runners_are_flushed(site: Site, deployment: Deployment) -> None:
