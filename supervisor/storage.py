@@ -84,6 +84,11 @@ class OwnPool:
         return self.home / "marks.json"
 
     @property
+    def complaint(self) -> Path:
+        """Where it is told why root could not do what was asked for."""
+        return _complaint(self.home.parent, self.installation)
+
+    @property
     def mounted(self) -> Path:
         """Where the image file is mounted, which is the pool's source for LXD."""
         return self.home / "mounted"
@@ -152,7 +157,11 @@ def request(config: Config) -> Path:
 
 def complaint(config: Config) -> Path:
     """Say in which file it is told why that could not be done."""
-    return homes(config) / f"{config.name}.failed"
+    return _complaint(homes(config), config.name)
+
+
+def _complaint(homes: Path, installation: str) -> Path:
+    return homes / f"{installation}.failed"
 
 
 # How large.

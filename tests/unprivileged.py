@@ -1,12 +1,17 @@
-"""Processes as the daemon's unit makes them: a user of no name, one capability, and what LXD's
-group may; a file system that is read-only but for what is mounted beside the root.
+"""Processes as our units make them.
+
+The daemon: a user of no name, one capability, and what LXD's group may; a file system that is
+read-only but for what is mounted beside the root. The storage service: root with the capabilities
+that its unit names, a file system that is read-only, and no network.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +25,30 @@ if TYPE_CHECKING:
 USER = 61234
 _LXD_GROUP = "0"  # that of a private LXD's socket
 _CAPABILITIES = ("--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin")
-_SHIELD = 'mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"'
+# A copy of what other tests have mounted would keep them from unmounting it.
+_SHIELD = """
+while read -r _ place _; do
+    case $place in
+        / | /proc* | /sys* | /dev* | /run* | "$0"*) ;;
+        *) umount -l "$place" 2>/dev/null ;;
+    esac
+done </proc/self/mounts
+mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"
+"""
 # As MemoryDenyWriteExecute= does; a kernel before 6.3 does not know of it.
 _NO_WRITTEN_CODE = "ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)"
+
+
+_READ_ONLY = """
+while read -r _ place _; do
+    case $place in
+        /proc* | /sys* | /dev*) ;;
+        *) mount -o remount,bind,ro "$place" 2>/dev/null ;;
+    esac
+done </proc/self/mounts
+exec "$@"
+"""
+_UNIT = Path(__file__).parents[1] / "systemd" / "github-runner-supervisor-storage.service"
 
 
 @contextmanager
@@ -60,13 +86,33 @@ def unit_directory(parent: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-def command(python: Path, program: str) -> list[str]:
-    """Make the command that runs a program of Python so."""
+def command(python: Path, program: str, directory: Path) -> list[str]:
+    """Make the command that runs a program of Python so.
+
+    Args:
+        python: one that any user can run.
+        program: its text.
+        directory: a private LXD's, with what is in it.
+    """
     # What it starts itself is to be run by the same Python.
     prelude = f"import ctypes, sys\n{_NO_WRITTEN_CODE}\nsys.executable = {str(python)!r}\n"
     user = (f"--reuid={USER}", f"--regid={USER}", f"--groups={_LXD_GROUP}", "--no-new-privs")
     return [
-        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, "sh"),
+        *("unshare", "--mount", "--propagation=slave", "sh", "-c", _SHIELD, str(directory)),
         *("setpriv", *user, *_CAPABILITIES, "--bounding-set=-all,+net_admin"),
         *(str(python), "-I", "-c", prelude + program),
+    ]
+
+
+def storage_command(program: str) -> list[str]:
+    """Make the command that runs a program of Python as the storage service."""
+    (named,) = re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", _UNIT.read_text(encoding="utf-8"))
+    left = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in named.split())
+    # The first process may see other mounts than the tests do.
+    host = f"storage._HOST = pathlib.Path('/proc/{os.getpid()}')"
+    prelude = f"import pathlib\nfrom supervisor.gateways import storage\n{host}\n"
+    return [
+        *("unshare", "--mount", "--net", "--propagation=slave", "sh", "-c", _READ_ONLY, "sh"),
+        *("setpriv", f"--bounding-set=-all,{left}", "--no-new-privs"),
+        *(sys.executable, "-c", prelude + program),
     ]

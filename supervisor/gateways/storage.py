@@ -185,7 +185,7 @@ def discard(own: OwnPool) -> None:
         while place in _mounts():
             _unmount(place)
     try:
-        for file in map(_seen_by_host, (own.image, own.note)):
+        for file in map(_seen_by_host, (own.image, own.note, own.complaint)):
             if file.exists():
                 file.unlink()
         for place in map(_seen_by_host, (own.mounted, own.memory, own.home)):

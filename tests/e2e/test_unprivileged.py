@@ -18,7 +18,7 @@ from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
 from supervisor.work.storage import PoolReady, StorageWork
-from tests.e2e.world import DaemonProcess, World, run_cli, wait_until
+from tests.e2e.world import DaemonProcess, World, run_cli, wait_until, walk
 
 MakeWorld = Callable[..., Any]
 _UNIT = "github-runner-supervisor-storage.service"
@@ -34,7 +34,8 @@ class UnprivilegedDaemon(DaemonProcess):
         self._python = python
 
     def _program(self) -> list[str]:
-        return command(self._python, "from supervisor.cli import main; main()")
+        lxd = Path(self.config["lxd"]["socket"]).parent
+        return command(self._python, "from supervisor.cli import main; main()", lxd)
 
 
 @pytest.fixture
@@ -81,16 +82,19 @@ def remove_pools(world: World) -> None:
     assert not storage.homes(config).exists()
 
 
+def storage_shown(world: World) -> list[tuple[str, str]]:
+    """Return how the storage's actor shows itself; nothing before it is there."""
+    nodes = walk(world.daemon.ask("/v1/tree"))
+    return [(node["state"], node["reason"]) for node in nodes if node["id"] == "storage"]
+
+
 def meet_request(world: World, wish: str) -> None:
     """Do what systemd does when the daemon asks for something of its storage pool."""
     config = parse(world.daemon.config, "test")
     request, wish = storage.request(config), f"{wish} storage pool {storage.pool_name(config)}"
-    wait_until(
-        lambda: world.actor("storage")["reason"] == f"waits for {_UNIT} to {wish}",
-        f"the daemon waits for who will {wish}",
-    )
+    shown = ("waiting", f"waits for {_UNIT} to {wish}")
+    wait_until(lambda: shown in storage_shown(world), f"the daemon waits for who will {wish}")
     assert request.read_text() == f"{wish}\n"
-    assert world.actor("storage")["state"] == "waiting"
     done = run_cli("prepare-storage", "--config", str(world.daemon.config_path))
     assert done.returncode == 0, done.stderr
     assert f"storage pool {storage.pool_name(config)} is ready" in done.stdout

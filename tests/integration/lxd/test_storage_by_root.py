@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from unprivileged import USER, command, unit_directory
+from unprivileged import USER, command, storage_command, unit_directory
 
 from supervisor import storage
 from supervisor.config import Config, parse
@@ -55,7 +54,8 @@ class Asked:
         return path
 
     def look(self) -> dict[str, Any]:
-        program = command(self.python, _LOOK.format(path=str(self.path)))
+        look = _LOOK.format(path=str(self.path))
+        program = command(self.python, look, Path(self.given["lxd"]["socket"]).parent)
         done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=50)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -64,8 +64,9 @@ class Asked:
         return f"waits for {_UNIT} to {what} storage pool {storage.pool_name(self.config)}"
 
     def prepare(self) -> subprocess.CompletedProcess[str]:
+        arguments = ["prepare-storage", "--config", str(self.path)]
         return subprocess.run(
-            [sys.executable, "-m", "supervisor", "prepare-storage", "--config", str(self.path)],
+            storage_command(f"from supervisor.cli import main; main({arguments!r})"),
             capture_output=True,
             text=True,
             check=False,

@@ -133,6 +133,12 @@ def test_what_could_not_be_done_is_told_to_any_user_and_taken_back(tmp_path: Pat
     storage.complain(complaint, "")
 
 
+def test_with_a_pool_goes_what_was_complained_of(own: OwnPool) -> None:
+    storage.complain(own.complaint, "no room")
+    storage.discard(own)
+    assert not own.home.parent.exists()
+
+
 def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:
     program = (
         "import pathlib, sys; from supervisor.gateways import storage;"
