@@ -8,7 +8,7 @@ from typing import Any, Literal
 Kind = Literal["active", "waiting", "maintenance", "blocked"]
 
 _LONGEST = 400
-_COMING = ("requested", "creating", "booting", "ready")
+_COMING = ("requested", "creating", "booting")
 _ENDING = ("retiring", "finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
@@ -27,11 +27,14 @@ class Runners:
     """How many runners are how far.
 
     Attributes:
-        online: take a job or run one, as GitHub sees them.
-        coming: on their way there; a guest that is ready, and not yet seen by GitHub, included.
+        ready: can take a job; GitHub is asked every few minutes whether it sees them so, too.
+        idle: can take a job, as GitHub sees it.
+        busy: run one.
+        coming: on their way there.
         ending: on their way out.
     """
 
+    ready: int
     idle: int
     busy: int
     coming: int
@@ -39,8 +42,8 @@ class Runners:
 
     @property
     def online(self) -> int:
-        """How many GitHub shows online."""
-        return self.idle + self.busy
+        """How many can take a job or run one."""
+        return self.ready + self.idle + self.busy
 
     @property
     def left(self) -> int:
@@ -54,7 +57,7 @@ def count(stages: Mapping[str, int]) -> Runners:
     def of(*names: str) -> int:
         return sum(stages.get(name, 0) for name in names)
 
-    return Runners(of("idle"), of("busy"), of(*_COMING), of(*_ENDING))
+    return Runners(of("ready"), of("idle"), of("busy"), of(*_COMING), of(*_ENDING))
 
 
 def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
@@ -127,7 +130,7 @@ def _blocked(reason: str, rest: str) -> Sentence:
 def _numbers(runners: Runners, wanted: int) -> str:
     if not wanted and not runners.left:
         return "no runners are wanted"
-    found = {"idle": runners.idle, "busy": runners.busy}
+    found = {"ready": runners.ready, "idle": runners.idle, "busy": runners.busy}
     now = ", ".join(f"{number} {what}" for what, number in found.items() if number)
     text = f"{runners.online} of {wanted} runners online" + (f": {now}" if now else "")
     return text + (f"; {runners.coming} coming" if runners.coming else "")

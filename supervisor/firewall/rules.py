@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from supervisor.firewall.networks import Ports
 
 AS_SENT = "ct original "
-ERROR = "meta l4proto { icmp, ipv6-icmp } ct state related"
+ERROR = "meta l4proto { icmp, icmpv6 } ct state related"
 
 
 @dataclass(frozen=True)

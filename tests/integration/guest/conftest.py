@@ -116,8 +116,8 @@ def inbox(real_lxd: PrivateLxd) -> Iterator[Inbox]:
 @pytest.fixture(scope="session")
 def cloud_image(real_lxd: PrivateLxd) -> str:
     """Return the alias of an image with cloud-init, imported into the real LXD."""
-    if shutil.which("debootstrap") is None or shutil.which("mksquashfs") is None:
-        pytest.fail("debootstrap or squashfs-tools is not installed")
+    if shutil.which("mmdebstrap") is None or shutil.which("mksquashfs") is None:
+        pytest.fail("mmdebstrap or squashfs-tools is not installed")
     metadata, rootfs = build_cloud_image()
     Lxd(LxdEndpoint(real_lxd.endpoint.socket, real_lxd.project)).import_image(
         metadata, rootfs, alias=CLOUD_IMAGE

@@ -66,13 +66,14 @@ def test_a_service_is_exposed_by_three_of_ten_at_most(unit: str) -> None:
 def test_the_daemons_paths_are_where_everybody_looks_for_them() -> None:
     daemon = settings(DAEMON)
     assert daemon["ExecStart"] == [f"{CLI} run"]
-    assert daemon["ExecReload"] == [f"{CLI} check-config", "/bin/kill -HUP $MAINPID"]
+    credentials = DEFAULT_PATH.parent / "credentials"
+    check = f"+/usr/bin/env CREDENTIALS_DIRECTORY={credentials} {CLI} check-config"
+    assert daemon["ExecReload"] == [check, "/bin/kill -HUP $MAINPID"]
     assert daemon["AssertPathExists"] == [str(DEFAULT_PATH)]
     assert [f"/var/lib/{name}" for name in daemon["StateDirectory"]] == [
         str(CONFIG.state_directory)
     ]
     assert [f"/run/{name}" for name in daemon["RuntimeDirectory"]] == [str(DEFAULT_SOCKET.parent)]
-    credentials = DEFAULT_PATH.parent / "credentials"
     assert daemon["LoadCredential"] == [f"token:{credentials}/token"]
 
 

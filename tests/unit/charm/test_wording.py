@@ -30,7 +30,7 @@ def said(wanted: int = 3, **rest: Any) -> Sentence:
             "2 of 3 runners online: 1 idle, 1 busy; 1 coming",
         ),
         ({"creating": 2, "requested": 1}, "waiting", "0 of 3 runners online; 3 coming"),
-        ({"ready": 3}, "waiting", "0 of 3 runners online; 3 coming"),
+        ({"ready": 2, "idle": 1}, "active", "3 of 3 runners online: 2 ready, 1 idle"),
         ({}, "waiting", "0 of 3 runners online"),
         ({"busy": 5}, "active", "5 of 3 runners online: 5 busy"),
         ({"idle": 2, "finished": 1}, "active", "2 of 3 runners online: 2 idle"),
