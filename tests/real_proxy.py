@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from fake_world import eventually
+from mount_space import LET_GO
 from ports import free_port
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Tinyproxy:
         lines += ["LogLevel Connect", *([f"BasicAuth {USER} {PASSWORD}"] if login else [])]
         lines += [f"ConnectPort {only_port}"] if only_port else []
         settings.write_text("\n".join([*lines, ""]))
-        script = 'mount --bind "$0" /etc/hosts && exec tinyproxy -d -c "$1"'
+        script = LET_GO + 'let_go "$0"; mount --bind "$0" /etc/hosts && exec tinyproxy -d -c "$1"'
         self._command = ["unshare", "--mount", "sh", "-c", script, str(hosts), str(settings)]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mount_space import LET_GO
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,9 +30,10 @@ RECORDED = (
     "/usr/local/sbin/snap",
     "/usr/local/sbin/sysctl",
 )
-MOUNTS = """
+MOUNTS = f"""{LET_GO}
 set -eu
 scratch=$1; lxd=$2; shift 2
+let_go "$lxd"
 mount -t tmpfs -o mode=0755 scratch "$scratch"
 mkdir "$scratch/lxd"
 mount --bind "$lxd" "$scratch/lxd"

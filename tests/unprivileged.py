@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mount_space import LET_GO
 from readable_python import make_readable_python
 
 if TYPE_CHECKING:
@@ -25,14 +26,8 @@ if TYPE_CHECKING:
 USER = 61234
 _LXD_GROUP = "0"  # that of a private LXD's socket
 _CAPABILITIES = ("--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin")
-# A copy of what other tests have mounted would keep them from unmounting it.
-_SHIELD = """
-while read -r _ place _; do
-    case $place in
-        / | /proc* | /sys* | /dev* | /run* | "$0"*) ;;
-        *) umount -l "$place" 2>/dev/null ;;
-    esac
-done </proc/self/mounts
+_SHIELD = f"""{LET_GO}
+let_go "$0"
 mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec "$@"
 """
 # As MemoryDenyWriteExecute= does; a kernel before 6.3 does not know of it.
