@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_links_lead_to_what_is_there(document: Path) -> None:
     assert missing == []
 
 
+@cache
 def headings(document: Path) -> set[str]:
     """Give the names by which GitHub shows a document's headings."""
     lines = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -90,7 +92,8 @@ def statuses() -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", "".join(tables), re.MULTILINE)
 
 
-def sentences() -> list[str]:
+@cache
+def sentences() -> tuple[str, ...]:
     """Collect what the charm can say, with … in the place of what differs."""
     made = []
     for path in sorted((ROOT / "charm/src").glob("**/*.py")):
@@ -100,7 +103,7 @@ def sentences() -> list[str]:
                 made.append("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 made.append(node.value)
-    return [text.replace("`", "") for text in made]
+    return tuple(text.replace("`", "") for text in made)
 
 
 @pytest.mark.parametrize("status", statuses())
