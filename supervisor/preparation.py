@@ -152,7 +152,7 @@ def refuse_growth(config: Config, total: int) -> PreparationRefused:
     needed = sizes.in_words(storage.fleet_bytes(config))
     return PreparationRefused(
         f"lxd.pool: storage pool {config.lxd.pool} has {sizes.in_words(total)}, "
-        f"{config.virtual_machines} runners need {needed}, and this LXD makes no pool larger: "
+        f"{_need(config)} {needed}, and this LXD makes no pool larger: "
         "lower virtual-machines or vm-disk, or name another pool"
     )
 
@@ -174,7 +174,12 @@ def refuse_pool(config: Config, free: int) -> None:
         range(count), free, key=lambda number: storage.fleet_bytes(config, number)
     )
     raise PreparationRefused(
-        f"runner-storage: {count} runners need {sizes.in_words(needed)} of disk, and LXD's has "
+        f"runner-storage: {_need(config)} {sizes.in_words(needed)} of disk, and LXD's has "
         f"{sizes.in_words(free)}: {max(0, fitting - 1) or 'none'} would fit; lower "
         "virtual-machines or vm-disk"
     )
+
+
+def _need(config: Config) -> str:
+    count = config.virtual_machines
+    return "1 runner needs" if count == 1 else f"{count} runners need"

@@ -107,6 +107,12 @@ def test_a_directory_has_no_size() -> None:
     assert preparation.pool(config(vm_disk="1GiB"), "btrfs")["size"].endswith("MiB")
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "1 runner needs"), (2, "2 runners need")])
+def test_it_is_said_how_many_need_how_much(count: int, words: str) -> None:
+    with pytest.raises(PreparationRefused, match=f"runner-storage: {words} .* of disk"):
+        preparation.refuse_pool(config(virtual_machines=count), _GIB)
+
+
 @given(count=st.integers(0, 500), disk=st.integers(1, 200), free=st.integers(0, 1000))
 def test_what_is_refused_does_not_fit_and_what_would_fit_is_told(
     count: int, disk: int, free: int

@@ -65,6 +65,11 @@ class Places:
         return self.root / "var/lib" / NAME
 
     @property
+    def pools(self) -> Path:
+        """Where the daemon's own storage pools are mounted, and what holds them in memory."""
+        return self.root / "var/lib" / f"{NAME}-pools"
+
+    @property
     def notes(self) -> Path:
         """What is remembered from one event to the next."""
         return self.root / "var/lib" / f"{NAME}-charm"

@@ -104,7 +104,8 @@ class Removal:
         at = self._places
         yield from self._units.remove()
         yield from self._bridge_filtering.remove()
-        yield self._remove_state()
+        yield _discard_unmounted(at.state)
+        yield _discard_unmounted(at.pools)
         yield files.discard(at.root / "run" / NAME)
         yield self._accounts.remove()
         self._lxd.release()
@@ -114,13 +115,13 @@ class Removal:
             yield files.discard(at.cli_link)
         yield files.discard(at.software)
 
-    def _remove_state(self) -> str:
-        """Remove the daemon's state, unless a file system of somebody's is mounted in it."""
-        state = self._places.state
-        within = [point for point in mount_points() if point.is_relative_to(state)]
-        if within:
-            return f"{state}: can't be removed: {within[0]} is mounted"
-        return files.discard(state)
+
+def _discard_unmounted(directory: Path) -> str:
+    """Remove a directory, unless a file system of somebody's is mounted in it."""
+    within = [point for point in mount_points() if point.is_relative_to(directory)]
+    if within:
+        return f"{directory}: can't be removed: {within[0]} is mounted"
+    return files.discard(directory)
 
 
 def mount_points() -> list[Path]:

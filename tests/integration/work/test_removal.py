@@ -68,7 +68,7 @@ class Installation:
 
     @property
     def endpoint(self) -> LxdEndpoint:
-        return LxdEndpoint(self.host.daemon.socket, self.config.lxd.project, 5)
+        return LxdEndpoint(self.host.daemon.socket, self.config.lxd.project, 3)
 
     @property
     def lxd(self) -> Lxd:
@@ -195,6 +195,7 @@ def installed(real_lxd: PrivateLxd, image: Path) -> Iterator[Installation]:
         made.settle(image)
         nftables.apply(f"table inet {table_name(f'{name}-2', 'lxdbr0')} {{ }}")
         yield made
+        real_lxd.daemon.resume()
         real_lxd.daemon.start()
         github.faults.clear()
         report = made.remove()
@@ -239,8 +240,12 @@ def test_without_github_the_rest_goes_and_what_is_not_known_is_said(
     assert installed.registered() == set(installed.runners)
 
 
-def test_without_lxd_guests_stay_guarded_and_github_is_left(installed: Installation) -> None:
-    installed.host.daemon.kill()
+@pytest.mark.parametrize("hangs", [False, True], ids=["dead", "hanging"])
+def test_without_lxd_guests_stay_guarded_and_github_is_left(
+    installed: Installation, hangs: bool
+) -> None:
+    daemon = installed.host.daemon
+    daemon.pause() if hangs else daemon.kill()
     report = installed.remove()
     assert report.left.keys() == {"what is in LXD", f"nft table inet {installed.table}"}
     assert installed.registered() == set()

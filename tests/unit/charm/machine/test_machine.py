@@ -3,11 +3,12 @@
 import json
 import stat
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from emulated_host import HostStand
-from machine import Applied, ConfigRefused, Fleet, MachineError
+from machine import Applied, ConfigRefused, Fleet, MachineError, removal
 from machine.commands import Done
 from machine.machine import Machine
 from machine.places import NAME
@@ -501,7 +502,8 @@ def test_an_answer_that_can_t_be_read_reboots_nothing(
 def test_removing_leaves_nothing_of_ours(stand: HostStand) -> None:
     before = stand.tree()
     machine = running(stand)
-    stand.host.places.state.joinpath("runners").mkdir(parents=True)
+    for directory in (stand.host.places.state, stand.host.places.pools):
+        (directory / "own").mkdir(parents=True)
     apply(machine, script="x\n")
     assert machine.remove() == []
     assert {name: how for name, how in stand.tree().items() if NAME in name} == {}
@@ -541,6 +543,24 @@ def test_registrations_are_tried_twice_and_left_to_github_then(
     assert machine.remove() == []
     assert "registration of app-0-x at o: GitHub: 401" in caplog.text
     assert not stand.host.places.settings.exists()
+
+
+def test_a_file_system_that_is_mounted_in_its_state_is_not_emptied(
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = running(stand)
+    pools = stand.host.places.pools
+    (pools / "own").mkdir(parents=True)
+    (pools / "own/disk").write_text("somebody's")
+    monkeypatch.setattr(removal, "mount_points", lambda: [pools / "own"])
+    assert machine.remove() == [f"{pools}: can't be removed: {pools}/own is mounted"]
+    assert (pools / "own/disk").exists()
+    monkeypatch.setattr(removal, "mount_points", list)
+    assert machine.remove() == []
+
+
+def test_the_mount_points_are_the_kernel_s() -> None:
+    assert {Path("/"), Path("/proc")} <= set(removal.mount_points())
 
 
 def test_a_daemon_that_can_t_be_stopped_is_not_taken_its_files(stand: HostStand) -> None:
