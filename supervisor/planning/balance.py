@@ -14,7 +14,9 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     """Decide how many runners to make and which to let go, from the runners with an actor alone.
 
     Those that could take a job and are to be replaced go a few at a time, as others come up in
-    their stead: new settings that no runner comes up with cost a few of the old ones, not all.
+    their stead: new settings that no runner comes up with cost a few of the old ones, not all. Where
+    there is no room for as many as are wanted, it is those there is room for that a few may lack of:
+    else nobody would go for whom somebody could come.
 
     One that GitHub could not be asked to let go is not asked for again at once, nor is another in
     its stead: `retire_again` says when.
@@ -40,7 +42,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     going += [(r, why) for r, why in outdated if r.stage not in AVAILABLE]
     serving = sum(1 for r in runners if r.stage in AVAILABLE or r.stage is Stage.BUSY)
     spare = serving - len([r for r in excess if r.stage in AVAILABLE])
-    spare -= max(0, desired.count - desired.unavailable)
+    spare -= max(0, _at_once(desired) - desired.unavailable)
     replaced = [(r, why) for r, why in (*outdated, *stale) if r.stage in AVAILABLE]
     replaced.sort(key=lambda one: (_is_put_off(one[0], now), one[0].since))
     going += replaced[: max(0, spare)]
@@ -52,6 +54,11 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
         retire=tuple((r.name, why) for r, why in going if not _is_put_off(r, now)),
         retire_again=min(waiting) - now if waiting else None,
     )
+
+
+def _at_once(desired: Desired) -> int:
+    """Say how many runners there can be for now."""
+    return desired.count if desired.room is None else min(desired.count, desired.room)
 
 
 def _missing(desired: Desired, runners: Sequence[Runner]) -> int:

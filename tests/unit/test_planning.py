@@ -134,6 +134,18 @@ def test_where_room_is_short_a_busy_runner_of_older_settings_is_replaced_when_it
     assert balance(want, [replace(busy, stage=Stage.DELETED)], NOW).create == 2
 
 
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8))
+def test_where_there_is_room_for_the_fleet_of_before_one_of_another_size_replaces_it(
+    before: int, count: int, unavailable: int
+) -> None:
+    fleet = [runner(f"a{n}", Stage.IDLE, "old") for n in range(before)]
+    for step in range(2 * (before + count)):
+        are_old = any(r.generation == "old" for r in fleet)
+        room = min(before, count) if are_old else count
+        fleet = carried_out(replace(wanted(count), unavailable=unavailable, room=room), fleet, step)
+    assert [r.generation for r in fleet] == ["new"] * count
+
+
 @given(desired, runners, st.integers(0, 8))
 def test_there_are_never_more_instances_than_there_is_room_for(
     want: Desired, fleet: list[Runner], room: int

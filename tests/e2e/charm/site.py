@@ -105,7 +105,7 @@ class Site:
     def picture(self) -> str:
         """Describe all sides, for a failed test's message."""
         github = {runner.name: runner.online for runner in self.github.runners()}
-        said = self.machine.attempt("supervisor-cli", "status")
+        said = self.machine.attempt("sh", "-c", "supervisor-cli status; supervisor-cli tree")
         return (
             f"daemon: {self.runners()}\nLXD: {self.instances()}\nGitHub: {github}\n"
             f"{said.stdout}{said.stderr}\n{self.machine.journal('github-runner-supervisor*')}"

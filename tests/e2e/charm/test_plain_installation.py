@@ -47,10 +47,12 @@ def installed(site: Site, before: Picture, tmp_path_factory: pytest.TempPathFact
         console.commands(console.part(DOCUMENT, "## Install", "### Credentials")),
         {
             "usermod --append --groups github-runner-supervisor ALICE\n": "",
-            # No index is reached from here; what it would give has been brought.
-            "pip install --constraint $home/versions.txt .": (
-                f"pip install --constraint $home/versions.txt --no-index --find-links {WHEELS}"
-                " github-runner-supervisor"
+            # Neither Debian's mirror nor an index is reached from here: pip and what an index would
+            # give have been brought.
+            "python3 -m venv $home": "python3 -m venv --without-pip $home",
+            "$home/bin/pip install --constraint $home/versions.txt .": (
+                f"$home/bin/python {WHEELS}/pip-*.whl/pip install --constraint $home/versions.txt"
+                f" --no-index --find-links {WHEELS} github-runner-supervisor"
             ),
             "ghp_…": TOKEN,
             **configuration(site),
