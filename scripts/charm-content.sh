@@ -53,7 +53,9 @@ download_payload() {
 install_site_packages() {
     pip install --only-binary=:all: --require-hashes -r charm/requirements.lock \
         --no-compile --target "$1"
+    # Programs of packages, which hooks don't run; their first line tells where we were packed.
     rm -rf "${1:?}/bin"
+    sed -i '\|^\.\./\.\./bin/|d' "$1"/*.dist-info/RECORD
 }
 
 # A virtual environment does not survive a move: this one is made where it stays.

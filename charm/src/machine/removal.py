@@ -85,7 +85,11 @@ class Removal:
         known = (path for path in (at.config, self._prepared) if path.exists())
         if (config := next(known, None)) is None:
             return []
-        return self._supervisor.uninstall(Given(config, at.credentials))
+        left = self._supervisor.uninstall(Given(config, at.credentials))
+        if config == at.config:
+            return left
+        # No daemon has run yet: nothing is registered, nor is there a credential to ask with.
+        return [one for one in left if not one.what.startswith(_REGISTRATION)]
 
     def _keeps(self, left: Leftover) -> bool:
         """Tell whether what is left is to be tried again, with all that this needs.

@@ -9,9 +9,11 @@ It is one story of one unit. Each test stands alone on the fixtures, but the las
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import stat
+import tempfile
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +88,7 @@ def place(packed_charm: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A unit of which no hook has run yet; storage is attached to it."""
     directory = tmp_path_factory.mktemp("machine")
     with (
+        the_only_one(),
         fresh_lxd() as daemon,
         SandboxGitHub(org="acme", token=TOKEN) as github,
         contextmanager(scratch_machine)(directory, daemon.socket.parent) as machine,
@@ -94,6 +97,14 @@ def place(packed_charm: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         disk = directory / "disk"
         disk.mkdir()
         yield made(daemon, github, machine, unit, unit.attach_storage("runner", disk))
+
+
+@contextmanager
+def the_only_one() -> Iterator[None]:
+    """Wait until no other run has the charm's bridge: it has the same name everywhere."""
+    with (Path(tempfile.gettempdir()) / "github-runners.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def made(

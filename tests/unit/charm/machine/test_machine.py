@@ -582,6 +582,16 @@ def test_lxd_that_was_prepared_for_no_daemon_yet_is_cleaned_too(stand: HostStand
     assert not stand.host.in_lxd
 
 
+def test_what_never_ran_is_removed_without_a_credential_for_github(stand: HostStand) -> None:
+    machine = installed(stand)
+    stand.host.broken["supervisor-cli prepare-lxd"] = "no space\n"
+    with pytest.raises(MachineError):
+        apply(machine)
+    stand.host.left = [{"what": "registrations at o", "why": "token-file: can't be read"}]
+    assert machine.remove() == []
+    assert not stand.host.places.software.exists()
+
+
 def test_the_clock_of_a_reboot_is_told_with_its_zone(stand: HostStand) -> None:
     machine = running(stand)
     machine.reboot_due(Fleet({}, {"reboot": NOW}))
