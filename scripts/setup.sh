@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What the tests run beside Python: whatever is missing is installed, and nothing is skipped.
-test_packages=(btrfs-progs curl dash dpkg-dev iproute2 mmdebstrap netcat-openbsd
-    nftables python3-apt python3-venv systemd tinyproxy-bin wget)
+test_packages=(btrfs-progs curl dash dpkg-dev iproute2 mmdebstrap netcat-openbsd nftables
+    python3-apt python3-venv systemd tinyproxy-bin wget)
 debian_test_packages=(lxd lxd-client dnsmasq-base squashfs-tools
     qemu-system-x86 qemu-utils ovmf genisoimage)
 

@@ -29,7 +29,7 @@ STATE = (
     "policy",
     "policy-package",
     "policy-secrets",
-    "pool",
+    "storage-wanted",
 )
 """What a daemon makes in its state directory."""
 
@@ -138,8 +138,8 @@ def state_to_keep(left: Collection[str]) -> frozenset[str]:
     Args:
         left: kinds of things, of `registrations`, `images` and `pools`.
     """
-    needs = {"registrations": "places", "images": "image-key", "pools": "pool"}
-    return frozenset(needs[kind] for kind in left)
+    needs = {"registrations": "places", "images": "image-key"}
+    return frozenset(needs[kind] for kind in left if kind in needs)
 
 
 def _used(used_by: Iterable[str]) -> str:

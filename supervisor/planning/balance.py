@@ -14,9 +14,9 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     """Decide how many runners to make and which to let go, from the runners with an actor alone.
 
     Those that could take a job and are to be replaced go a few at a time, as others come up in
-    their stead: new settings that no runner comes up with cost a few of the old ones, not all. Where
-    there is no room for as many as are wanted, it is those there is room for that a few may lack of:
-    else nobody would go for whom somebody could come.
+    their stead: new settings that no runner comes up with cost a few of the old ones, not all.
+    Where there is no room for as many as are wanted, a few may lack of those that there is room
+    for: else nobody would go, and nobody could come.
 
     One that GitHub could not be asked to let go is not asked for again at once, nor is another in
     its stead: `retire_again` says when.

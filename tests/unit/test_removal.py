@@ -154,7 +154,7 @@ def test_what_somebody_uses_stays_and_he_is_named(used_by: list[str]) -> None:
 def test_what_leads_to_what_is_left_is_kept() -> None:
     assert removal.state_to_keep(()) == frozenset()
     assert removal.state_to_keep({"registrations"}) == {"places"}
-    assert removal.state_to_keep({"images", "pools"}) == {"image-key", "pool"}
+    assert removal.state_to_keep({"images", "pools"}) == {"image-key"}
     assert removal.state_to_keep({"registrations", "images", "pools"}) <= set(removal.STATE)
 
 

@@ -230,7 +230,9 @@ def updates(site: Site) -> str:
 
 
 def all_labelled(site: Site, labels: set[str]) -> bool:
-    return all(labels <= set(runner.labels) for runner in site.github.runners())
+    return all(
+        labels <= {label.name for label in runner.labels} for runner in site.github.runners()
+    )
 
 
 def running_program(site: Site) -> str:

@@ -185,4 +185,4 @@ def test_within_a_container_no_file_system_is_mounted(
 ) -> None:
     (tmp_path / "uid_map").write_text(f"         {numbers}")
     monkeypatch.setattr(storage, "_SELF", tmp_path)
-    assert storage.may_mount() is may
+    assert storage.root_may_mount() is may
