@@ -14,14 +14,18 @@ Picture = dict[str, list[str]]
 # Others write there all the time: logs, caches, LXD's database, what systemd notes, Juju's agent.
 _OTHERS = (
     *("/dev", "/proc", "/run", "/sys", "/tmp", "/var/tmp", "/storage", "/root"),
-    *("/var/cache", "/var/log", "/var/lib/juju", "/var/lib/lxd", "/var/lib/systemd"),
+    *("/var/cache", "/var/log", "/var/lib/apt", "/var/lib/juju", "/var/lib/lxd"),
+    "/var/lib/systemd",
 )
 _OURS = ("*github-runner*", "*supervisor*")
 _LXD = ("projects", "storage-pools", "networks", "images", "profiles", "instances")
 
 
 def picture(machine: Machine) -> Picture:
-    """Take it; the parts have names that a failed comparison shows."""
+    """Take it; the parts have names that a failed comparison shows.
+
+    Loop devices are the kernel's, and so every machine's: one of ours would be mounted.
+    """
     return {
         "files": _files(machine),
         "files of our name elsewhere": _named_files(machine),
@@ -29,7 +33,6 @@ def picture(machine: Machine) -> Picture:
         "units": _units(machine),
         "processes": _lines(machine, "pgrep", "--list-full", "--full", "supervisor"),
         "mounts": _lines(machine, "findmnt", "--noheadings", "--raw", "--output", "TARGET"),
-        "loop devices": _lines(machine, "losetup", "--list", "--noheadings", "--output", "NAME"),
         "interfaces": sorted(one["ifname"] for one in _json(machine, "ip", "-json", "link")),
         "packet filters": _filters(machine),
         "LXD": [f"{kind}: {_json(machine, 'lxc', 'query', f'/1.0/{kind}')}" for kind in _LXD],
@@ -80,8 +83,8 @@ def _units(machine: Machine) -> list[str]:
 
 def _filters(machine: Machine) -> list[str]:
     text = machine.run("nft", "list", "ruleset")
-    # LXD leaves its own table, empty.
-    return re.sub(r"table inet lxd \{\s*\}\n", "", text).splitlines()
+    # LXD leaves its own tables, empty.
+    return re.sub(r"table \w+ lxd \{\s*\}\n", "", text).splitlines()
 
 
 def _lines(machine: Machine, *command: str) -> list[str]:
