@@ -123,10 +123,10 @@ class Actions(ops.Object):
 def _summary(runners: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Count runners as github-runner, the charm, does.
 
-    Online is who GitHub shows so. Of one whose guest is ready, or that GitHub is asked to let go,
-    it is not known; those that come or go otherwise are offline.
+    Online is who can take a job or runs one, as in the unit's status. Of one that GitHub is asked
+    to let go it is not known; those that come or go otherwise are offline.
     """
-    words = {"idle": "online", "busy": "online", "ready": "unknown", "retiring": "unknown"}
+    words = {"idle": "online", "busy": "online", "ready": "online", "retiring": "unknown"}
     counts = Counter(words.get(str(one.get("stage")), "offline") for one in runners)
     names = ", ".join(sorted(str(one.get("name")) for one in runners))
     return {**{word: counts[word] for word in ("online", "offline", "unknown")}, "runners": names}

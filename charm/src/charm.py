@@ -135,10 +135,10 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
             OptionsError: the operator has to set something otherwise.
             MachineError: the machine can't; the next event tries again.
         """
+        cos.provide(self)  # first, as alerts are most wanted where the rest fails
         # Before anything is installed: this is also how a unit looks that is going away.
         self._check_storage()
         self._set_up()
-        cos.provide(self)
         self._configure(self.load_config(CharmOptions))
         fleet = self._machine.fleet()
         if fleet is None:
@@ -254,8 +254,6 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
 
 def main() -> None:
     """Handle the event that Juju has started this program for."""
-    # What the machine fetches packages with reads the proxies there.
-    os.environ.update(ModelProxies.of(os.environ).environment())
     ops.main(GitHubRunnerSupervisorCharm)
 
 

@@ -37,7 +37,8 @@ class Claim:
         owner = files.read(self._note).strip()
         if owner != unit:
             raise MachineError(
-                f"this machine is {owner}'s, and takes one unit: deploy to another machine"
+                f"this machine is {owner}'s, and takes one unit: deploy to another machine, or, "
+                f"if that unit is gone for good, delete {self._note}"
             )
 
     def _refuse_a_plain_installation(self) -> None:

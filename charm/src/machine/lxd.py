@@ -43,7 +43,7 @@ class Lxd:
         return self._note.exists()
 
     def ensure(self, channel: str) -> None:
-        """See to it that there is one, and that ours follows the channel.
+        """See to it that there is one; ours is followed along the channel by `Updates`.
 
         Raises:
             MachineError: it can't be installed, or does not come up.
@@ -61,6 +61,8 @@ class Lxd:
                 "LXD can't be installed: this machine has no snapd; install snapd, or LXD itself"
             ) from error
         except (snap.Error, ValueError) as error:
+            if not self._is_there():
+                self._note.unlink(missing_ok=True)  # who installs one now is its owner
             raise MachineError(f"LXD can't be installed from {channel}: {error}") from error
         done = self._commands.run(
             *("lxd", "waitready", f"--timeout={_READY_LIMIT_S:.0f}"), limit_s=_READY_LIMIT_S + 10

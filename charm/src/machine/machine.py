@@ -90,6 +90,8 @@ class Machine:
         """
         with _disk():
             self._claim.take(unit)
+            # Of a hook that was killed: it has secrets, and nobody else may come to remove it.
+            self._configuration.discard_candidate()
 
     def install(self, *, lxd_channel: str, progress: Callable[[str], None]) -> None:
         """Install all that the daemon needs, and itself.
@@ -101,11 +103,16 @@ class Machine:
         Raises:
             MachineError: something can't be installed.
         """
+        self._set_up(lxd_channel, progress, () if self._places.is_container else GOOD_TO_HAVE)
+
+    def _set_up(
+        self, lxd_channel: str, progress: Callable[[str], None], good_to_have: tuple[str, ...]
+    ) -> None:
         is_container = self._places.is_container
         with _disk():
             files.make_directory(self._places.notes, 0o700)
             progress("installing packages")
-            self._packages.ensure(NEEDED, () if is_container else GOOD_TO_HAVE)
+            self._packages.ensure(NEEDED, good_to_have)
             progress("installing LXD")
             self._lxd.ensure(lxd_channel)
             if not is_container and not self._kernel_upgraded.exists():
@@ -127,7 +134,9 @@ class Machine:
         Raises:
             MachineError: it can't be used; what was there stays in use.
         """
-        self.install(lxd_channel=lxd_channel, progress=progress)
+        # What is merely good to have was tried for already: a machine without a network need not
+        # wait for it again.
+        self._set_up(lxd_channel, progress, ())
         with _disk():
             self._service.take_software(progress)
 

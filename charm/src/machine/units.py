@@ -16,7 +16,8 @@ SERVICE = f"{NAME}.service"
 _SYSTEMCTL = "/usr/bin/systemctl"
 _JOURNALCTL = "/usr/bin/journalctl"
 _ASK_LIMIT_S = 15.0
-_ACT_LIMIT_S = 90.0
+# Less than what systemd grants the service for its start: who is slower is left to systemd.
+_ACT_LIMIT_S = 30.0
 _KEPT_LINES = "5"
 _LATE = 124
 _LIVES: dict[str, Life] = {"active": "up", "reloading": "up", "activating": "coming"}
@@ -35,43 +36,40 @@ class Units:
         self._source = source
         self._places = places
         self._commands = commands
+        self._note = places.notes / "units"
 
     def names(self) -> list[str]:
         """Give the names of the units, the service first: systemd stops it first, too.
 
-        They are known by those that came along and by those on the machine: another revision may
-        have had others.
+        They are known by those that came along and by those that were written before: another
+        revision may have had others.
         """
-        found = files.names(self._source) | files.names(self._places.units)
-        ours = {name for name in found if name.startswith(NAME) and not name.endswith(".d")}
-        return sorted(ours, key=lambda name: (name != SERVICE, name))
+        written = files.read(self._note).split()
+        return sorted({*self._offered(), *written}, key=lambda name: (name != SERVICE, name))
 
-    def write(self) -> bool:
+    def write(self) -> None:
         """Write the units' files, and remove those that there are no more.
-
-        Returns:
-            Whether something was changed.
 
         Raises:
             MachineError: they did not come along.
             OSError: they can't be written.
         """
-        wanted = {name for name in files.names(self._source) if name.startswith(NAME)}
+        wanted = self._offered()
         if SERVICE not in wanted:
             raise MachineError(f"{self._source} has no {SERVICE}: the charm was not packed right")
         files.make_directory(self._places.units, 0o755)
-        changed = False
+        names = self.names()
+        files.ensure(self._note, "\n".join(names))
         for name in sorted(wanted):
             text = (self._source / name).read_text("utf-8")
-            changed |= files.ensure(self._places.units / name, text, mode=0o644)
-        for name in set(self.names()) - wanted:
-            changed = True
+            files.ensure(self._places.units / name, text, mode=0o644)
+        for name in set(names) - wanted:
             self._act("disable", "--now", name)
-            self._places.units.joinpath(name).unlink()
-        return changed
+            self._places.units.joinpath(name).unlink(missing_ok=True)
+        files.ensure(self._note, "\n".join(sorted(wanted)))
 
-    def load_credentials(self, names: Iterable[str]) -> bool:
-        """Have the service be given credentials, and no others.
+    def load_credentials(self, names: Iterable[str]) -> None:
+        """Have the service be given credentials, and no others, whoever starts it.
 
         A credential that is named and not there would keep the service from being started:
         systemd.exec(5).
@@ -79,10 +77,8 @@ class Units:
         Args:
             names: of files in the directory of credentials.
 
-        Returns:
-            Whether that was changed.
-
         Raises:
+            MachineError: systemd does not read it.
             OSError: it can't be written.
         """
         files.make_directory(self._drop_in.parent, 0o755)
@@ -92,7 +88,8 @@ class Units:
             "# Written by the charm, and written over when its configuration changes.\n"
             f"[Service]\nLoadCredential=\n{loaded}"
         )
-        return files.ensure(self._drop_in, text, mode=0o644)
+        if files.ensure(self._drop_in, text, mode=0o644):
+            self.read_again()
 
     def read_again(self) -> None:
         """Have systemd read the units' files.
@@ -103,7 +100,7 @@ class Units:
         self._must("daemon-reload")
 
     def enable(self) -> None:
-        """Have the units be started at boot; those that nobody enables are started by others.
+        """Have the units be started at boot that say so; they bring up the others.
 
         Raises:
             MachineError: that can't be done.
@@ -112,10 +109,6 @@ class Units:
             name for name in self.names() if "[Install]" in files.read(self._places.units / name)
         ]
         self._must("enable", *wanted)
-        # What waits for the daemon's wishes must be there before it has one.
-        waiting = [name for name in wanted if name.endswith((".path", ".socket", ".timer"))]
-        if waiting:
-            self._must("restart", *waiting)
 
     def start(self) -> None:
         """Start the service, also one that had failed too often.
@@ -191,10 +184,14 @@ class Units:
             What could not be removed, and why.
         """
         paths = [self._places.units / name for name in self.names()]
-        faults = [files.discard(path) for path in (*paths, self._drop_in.parent)]
+        drop_ins = [path.with_name(f"{path.name}.d") for path in paths]
+        faults = [files.discard(path) for path in (*paths, *drop_ins)]
         self._act("daemon-reload")
         self._act("reset-failed", SERVICE)
         return list(filter(None, faults))
+
+    def _offered(self) -> set[str]:
+        return {name for name in files.names(self._source) if name.startswith(NAME)}
 
     @property
     def _drop_in(self) -> Path:

@@ -1,4 +1,8 @@
-"""Bringing packages and LXD up to date, in the background: no hook waits for it."""
+"""Bringing packages and LXD up to date, in the background: no hook waits for it.
+
+It has no limit in time, and is not ended when the unit is removed: a dpkg that is killed leaves a
+machine that somebody has to mend.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ from .places import NAME, Places
 
 UNIT = f"{NAME}-update"
 _LIMIT_S = 15.0
-_RUN_LIMIT_S = 1800
 SCRIPT = """
 snap=$1 channel=$2; shift 2
 apt-get --quiet update
@@ -57,7 +60,6 @@ class Updates:
         files.write(self._environment, "".join(f"{name}={_quoted(v)}\n" for name, v in settings))
         done = self._commands.run(
             *("/usr/bin/systemd-run", f"--unit={UNIT}", "--collect", "--no-block", "--quiet"),
-            f"--property=RuntimeMaxSec={_RUN_LIMIT_S}",
             f"--property=EnvironmentFile={self._environment}",
             *("/bin/sh", "-c", SCRIPT, UNIT),
             *(("lxd", channel) if self._lxd.is_ours else ("", "")),

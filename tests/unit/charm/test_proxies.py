@@ -1,12 +1,6 @@
 """The model's proxies, as hooks are told of them."""
 
-import os
-
-import ops
-import pytest
 from proxies import ModelProxies
-
-import charm
 
 
 def test_a_model_without_proxies_gives_none() -> None:
@@ -31,11 +25,3 @@ def test_proxies_are_given_in_both_spellings() -> None:
 
 def test_other_proxies_of_the_environment_are_not_the_model_s() -> None:
     assert not ModelProxies.of({"http_proxy": "http://proxy:3128"})
-
-
-def test_packages_are_fetched_through_the_model_s_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {}
-    monkeypatch.setattr(ops, "main", lambda _: seen.update(os.environ))
-    monkeypatch.setattr(os, "environ", {"JUJU_CHARM_HTTP_PROXY": "http://proxy:3128"})
-    charm.main()
-    assert seen["http_proxy"] == "http://proxy:3128"
