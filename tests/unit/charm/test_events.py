@@ -52,6 +52,13 @@ def test_each_event_tells_cos_what_to_look_at(deployed: World, event: Any) -> No
     assert deployed.provided == before + 1
 
 
+def test_cos_is_told_where_to_look_also_where_the_machine_can_not_be_set_up(world: World) -> None:
+    world.machine.failures["install"] = MachineError("no room")
+    world.run(world.ctx.on.install())
+    assert world.status.message.startswith("no room")
+    assert world.provided
+
+
 def test_a_wrong_option_is_told_by_each_event_until_it_is_mended(
     deployed: World, event: Any
 ) -> None:

@@ -309,6 +309,37 @@ def test_another_unit_file_restarts_it_and_one_that_is_no_more_goes(stand: HostS
     assert not (stand.host.places.units / f"{NAME}-storage.path").exists()
 
 
+def test_an_operator_s_own_unit_with_a_name_like_ours_stays(stand: HostStand) -> None:
+    theirs = stand.host.places.units / f"{NAME}-exporter.service"
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("[Service]\nExecStart=/bin/true\n")
+    machine = running(stand)
+    stand.bring("0.2.0")
+    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    assert machine.remove() == []
+    assert theirs.exists()
+    assert not [run for run in stand.host.runs if theirs.name in run]
+
+
+def test_an_upgrade_looks_for_nothing_that_is_merely_good_to_have(stand: HostStand) -> None:
+    machine = running(stand)
+    stand.bring("0.2.0")
+    stand.host.runs.clear()
+    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    asked = [run for run in stand.host.runs if run[0] == "dpkg-query"]
+    assert asked
+    assert not [run for run in asked if "cpu-checker" in run]
+
+
+def test_what_a_killed_hook_has_written_goes_with_the_next_event(stand: HostStand) -> None:
+    machine = running(stand)
+    candidate = stand.host.places.credentials.with_name("credentials.new")
+    candidate.mkdir(mode=0o700)
+    (candidate / "token").write_text("ghp_dropped")
+    machine.claim("app/0")
+    assert not candidate.exists()
+
+
 def test_a_version_that_does_not_start_is_not_used(stand: HostStand) -> None:
     machine = running(stand)
     stand.bring("0.2.0")
@@ -505,6 +536,9 @@ def test_removing_leaves_nothing_of_ours(stand: HostStand) -> None:
     for directory in (stand.host.places.state, stand.host.places.pools):
         (directory / "own").mkdir(parents=True)
     apply(machine, script="x\n")
+    operators = stand.host.places.units / f"{NAME}-storage.service.d" / "more.conf"
+    operators.parent.mkdir()
+    operators.write_text("[Service]\nMemoryMax=1G\n")
     assert machine.remove() == []
     assert {name: how for name, how in stand.tree().items() if NAME in name} == {}
     assert stand.tree().items() >= before.items()
