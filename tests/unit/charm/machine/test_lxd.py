@@ -65,6 +65,21 @@ def test_ours_follows_another_channel(host: EmulatedHost, snapd: Snapd) -> None:
     assert "install lxd 6/stable" in snapd.orders
 
 
+def test_after_an_installation_that_failed_one_of_the_operator_s_is_his(
+    host: EmulatedHost, snapd: Snapd
+) -> None:
+    snapd.error = snap.Error("no such channel")
+    with pytest.raises(MachineError, match="can't be installed from 5.21/stable"):
+        lxd_of(host).ensure(CHANNEL)
+    (host.root / "snap/lxd").mkdir(parents=True)
+    (host.root / "snap/lxd/current").symlink_to("29351")
+
+    snapd.error = None
+    lxd_of(host).ensure(CHANNEL)
+    assert snapd.orders == []
+    assert not lxd_of(host).is_ours
+
+
 def test_a_snap_that_was_there_is_left_as_it_is(host: EmulatedHost, snapd: Snapd) -> None:
     (host.root / "snap/lxd").mkdir(parents=True)
     (host.root / "snap/lxd/current").symlink_to("29351")
