@@ -69,7 +69,7 @@ def test_after_an_installation_that_failed_one_of_the_operator_s_is_his(
     host: EmulatedHost, snapd: Snapd
 ) -> None:
     snapd.error = snap.Error("no such channel")
-    with pytest.raises(MachineError, match="can't be installed from 5.21/stable"):
+    with pytest.raises(MachineError, match=r"can't be installed from 5\.21/stable"):
         lxd_of(host).ensure(CHANNEL)
     (host.root / "snap/lxd").mkdir(parents=True)
     (host.root / "snap/lxd/current").symlink_to("29351")
