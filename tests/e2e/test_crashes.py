@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from supervisor import marks
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def test_an_actor_that_crashes_is_restarted_and_the_job_goes_on(
 def test_a_runners_actor_that_crashes_finds_its_idle_runner_again(running: World) -> None:
     before = running.names()
     name = min(before)
+    # It is recorded a moment later, as others are on their way; without that GitHub is asked.
+    wait_until(lambda: f"{marks.PREFIX}stage" in running.configurations()[name], "it is recorded")
     crash(running, name)
     running.wait_whole()
     assert running.names() == before

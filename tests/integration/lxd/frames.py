@@ -108,9 +108,9 @@ class Listener:
         """Catch no more."""
         self._socket.close()
 
-    def waits_for(self, frame: bytes) -> bool:
+    def waits_for(self, frame: bytes, *, limit_s: float = _LIMIT_S) -> bool:
         """Wait until a frame has come; tell whether it has."""
-        deadline = time.monotonic() + _LIMIT_S
+        deadline = time.monotonic() + limit_s
         while not self.has_seen(frame):
             self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             try:

@@ -294,7 +294,8 @@ def test_nothing_gets_from_guest_to_guest_on_the_bridge(message: str, dual: Scen
             frames.send_from(guest.pid, sent, honest)
 
             assert port.waits_for(sent), "it left the guest"
-            if guest is dual.unfiltered:
+            if guest is dual.unfiltered and not others.waits_for(sent, limit_s=2):
+                frames.send_from(guest.pid, sent)  # a frame may be lost on a busy machine
                 assert others.waits_for(sent)
             assert bridge.waits_for(honest), "what is honest arrives"
             assert others.has_seen(sent) is (guest is dual.unfiltered)

@@ -70,6 +70,11 @@ class Play:
         eventually(lambda: not self.world.system.directory.alive(NAME))
         assert self.world.parts.roster.get(NAME) is None
 
+    def rests(self) -> None:
+        """Wait until the actor has done with its messages, and so has set its alarms."""
+        (node,) = [one for one in nodes(tree(self.world.system)) if one.id == NAME]
+        eventually(lambda: True)
+
     def life(self) -> Life:
         entry = self.world.parts.roster.get(NAME)
         assert entry is not None
@@ -205,9 +210,11 @@ def test_a_failed_removal_is_tried_again_and_counted(make_world: MakeWorld) -> N
     play = Play(world)
     eventually(lambda: play.life().removal_failures == 1)
     assert play.life().reason == "no address; removal failed: it is busy"
+    play.rests()
     world.clock.advance(15)
     eventually(lambda: play.life().removal_failures == 2)
     assert play.life().reason == "no address; removal failed: it is busy"
+    play.rests()
     world.clock.advance(29)
     assert world.lxd.count("delete") == 2
     world.clock.advance(1)
