@@ -72,8 +72,7 @@ class Play:
 
     def rests(self) -> None:
         """Wait until the actor has done with its messages, and so has set its alarms."""
-        (node,) = [one for one in nodes(tree(self.world.system)) if one.id == NAME]
-        eventually(lambda: True)
+        eventually(lambda: self.world.waiting(NAME) == 0)
 
     def life(self) -> Life:
         entry = self.world.parts.roster.get(NAME)
