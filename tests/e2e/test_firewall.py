@@ -251,9 +251,10 @@ def test_no_runner_starts_on_a_bridge_that_another_installation_guards(world: Wo
     try:
         world.daemon.start()
         wait_until(lambda: _says(world, "installation other guards"), "the refusal is shown")
-        assert world.status()["problems"] == [
-            f"firewall: failing: {shown(world)['reason']}",
-        ]
+        wait_until(
+            lambda: world.status()["problems"] == [f"firewall: failing: {shown(world)['reason']}"],
+            "nothing else is wrong",
+        )
         assert f"nft delete table inet {other}" in shown(world)["reason"]
         world.reconcile()
         looked = world.daemon.cli("firewall")
