@@ -294,9 +294,14 @@ class World:
         return not self.runners() and not self.registrations() and not self.instances()
 
     def actor(self, name: str) -> dict[str, Any]:
-        """Return an actor's place in the tree."""
-        (found,) = [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
-        return found
+        """Return an actor's place in the tree, once it has one: it answers while it grows."""
+
+        def found() -> list[dict[str, Any]]:
+            return [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
+
+        wait_until(found, f"the tree has {name}")
+        (node,) = found()
+        return node
 
     def status(self) -> dict[str, Any]:
         """Return the daemon's report."""
