@@ -28,6 +28,7 @@ from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.config import Config, ConfigError, load
+from supervisor.feed import Feed
 from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
@@ -208,6 +209,7 @@ def make_parts(config: Config) -> Parts:
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
+        feed=Feed(),
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.config import Config
+from supervisor.feed import Feed
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
@@ -58,6 +59,7 @@ class Parts:
 
     Attributes:
         settings: the configuration in force.
+        feed: what has happened, for those who watch.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -98,6 +100,7 @@ class Parts:
     """
 
     settings: Settings
+    feed: Feed
     lxd: Lxd
     roster: Roster
     trials: Trials

@@ -1,0 +1,78 @@
+"""What has happened, told once to each who watches: the journal, the counters, the traces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from loguru import logger
+
+
+class Kind(str, Enum):
+    """What a record is about."""
+
+    RUNNER = "runner"  # a runner's stage; `subject` is its name
+    ACTOR = "actor"  # an actor's state, crash or restart; `subject` is its id
+    ORDER = "order"  # an operator's; `subject` is what was ordered, such as `flush`
+    RECONCILE = "reconcile"  # one was done; `subject` is the installation
+    DECISION = "decision"  # on a job, by the policy; `subject` is the runner's name
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Record:
+    """One thing that has happened.
+
+    Attributes:
+        at: when; aware.
+        kind: what it is about.
+        subject: who.
+        state: what it is now.
+        before: what it was; empty at its beginning, or if that is not known. That of `state` says
+            that only what is known of it has changed.
+        reason: why, for people.
+        lasted_s: seconds that it was in the state before.
+        details: more, all of it expressible in JSON. Of a runner: `generation`, `runner_id`, and
+            `job` with the fields of `lifecycle.Job`, or None.
+    """
+
+    at: datetime
+    kind: Kind
+    subject: str
+    state: str
+    before: str = ""
+    reason: str = ""
+    lasted_s: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Watcher = Callable[[Record], None]
+"""Is called in the thread of whoever has something to tell: it must be quick, and wait for none."""
+
+
+class Feed:
+    """Passes records on. Nobody who tells it anything can be hurt by one who watches."""
+
+    def __init__(self) -> None:
+        self._watchers: tuple[Watcher, ...] = ()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have a watcher be told of all that happens from now on."""
+        self._watchers += (watcher,)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell it nothing more; one that does not watch is as good as that."""
+        self._watchers = tuple(one for one in self._watchers if one != watcher)
+
+    def tell(self, record: Record) -> None:
+        """Tell all who watch, in the thread at hand."""
+        for watcher in self._watchers:
+            try:
+                watcher(record)
+            except Exception as error:  # noqa: BLE001 - what is watched must go on
+                logger.opt(exception=error).error("a watcher of what happens has failed")
