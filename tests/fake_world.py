@@ -18,6 +18,7 @@ from loguru import logger
 from supervisor import lifecycle
 from supervisor.config import Config, parse
 from supervisor.firewall.intent import intent_of
+from supervisor.feed import Feed
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
@@ -496,6 +497,7 @@ class World:
         self.base["lxd"] = {"image": "github-runner", **config.get("lxd", {})}
         config_in_force = parse(self.base, "test")
         self.parts = Parts(
+            feed=Feed(),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
