@@ -17,8 +17,8 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.config import Config, parse
-from supervisor.firewall.intent import intent_of
 from supervisor.feed import Feed
+from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
