@@ -1179,6 +1179,34 @@ def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
     eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])
 
 
+def test_other_labels_and_more_runners_at_once_wait_for_no_job_in_a_pool_of_our_own(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=2, runner_storage="memory")
+    ready_pool = StorageChanged("fleet-memory", wanted_bytes(world.parts.settings.config))
+    start(world, storage=ready_pool)
+    eventually(lambda: world.stages() == {"booting": 2})
+    busy, idle = world.names()
+    world.tell(busy, Happened(JobStarted(Job(name="test"))))
+    world.tell(idle, Happened(GuestReady()))
+    eventually(lambda: world.stages() == {"busy": 1, "ready": 1})
+    world.reconfigure(labels="new", virtual_machines=4)
+    config = world.parts.settings.config
+    world.tell("fleet", ConfigChanged(config))
+    eventually(lambda: "the storage pool is being made ready" in world.shown("fleet")[1])
+    world.tell("fleet", StorageChanged("fleet-memory", wanted_bytes(config)))
+    eventually(lambda: len(world.names()) == 4)
+
+    def is_whole() -> bool:
+        ready(world)
+        return world.stages() == {"busy": 1, "ready": 3} and idle not in world.names()
+
+    eventually(is_whole)
+    _goes(world, busy)
+    eventually(lambda: len(world.names()) == 4 and busy not in world.names())
+    assert world.lxd.most_there <= 4
+
+
 def test_nothing_is_created_before_the_firewall_is_in_place(make_world: MakeWorld) -> None:
     missing = FirewallChanged(in_place=False, reason="the firewall is not in place: no nft")
     world = start(make_world(virtual_machines=2), firewall=missing)
