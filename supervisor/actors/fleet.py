@@ -44,6 +44,7 @@ from supervisor.messages import (
     RunnerChanged,
     SignalsListening,
     StorageChanged,
+    TakenOver,
 )
 from supervisor.outlook import Outlook
 from supervisor.parts import Parts
@@ -206,6 +207,10 @@ class FleetActor(Actor):
     def _instance_appeared(self, message: InstanceAppeared) -> None:
         if self._parts.roster.get(message.name) is None:
             self._reconcile_after(_SOON_S, f"instance {message.name} appeared")
+
+    @handles(TakenOver)
+    def _taken_over(self, message: TakenOver) -> None:
+        self._reconcile_after(_SOON_S, f"to learn what {message.name} is doing")
 
     def _start_reconcile(self, why: str) -> None:
         if self._survey.under_way:

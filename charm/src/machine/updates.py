@@ -55,8 +55,8 @@ class Updates:
             OSError: what it is told can't be written.
         """
         names = sorted(self._packages.installed((*NEEDED, *GOOD_TO_HAVE, *more)))
-        # A file of root's: arguments and a unit's settings everybody can read. It may hold a proxy's
-        # password, so it goes when the unit ends, however that ends.
+        # A file of root's: arguments and a unit's settings everybody can read. It may hold a
+        # proxy's password, so it goes when the unit ends, however that ends.
         settings = self._packages.environment.items()
         files.write(self._environment, "".join(f"{name}={_quoted(v)}\n" for name, v in settings))
         done = self._commands.run(
