@@ -44,6 +44,7 @@ from supervisor.messages import (
     RunnerChanged,
     SignalsListening,
     StorageChanged,
+    TakenOver,
 )
 from supervisor.outlook import Outlook
 from supervisor.parts import Parts
@@ -117,7 +118,7 @@ class FleetActor(Actor):
         self._next_due = 0.0
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
-        self._counts: dict[str, int] = {}
+        self._rooms: dict[str, storage.Room] = {}
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
@@ -208,6 +209,10 @@ class FleetActor(Actor):
     def _instance_appeared(self, message: InstanceAppeared) -> None:
         if self._parts.roster.get(message.name) is None:
             self._reconcile_after(_SOON_S, f"instance {message.name} appeared")
+
+    @handles(TakenOver)
+    def _taken_over(self, message: TakenOver) -> None:
+        self._reconcile_after(_SOON_S, f"to learn what {message.name} is doing")
 
     def _start_reconcile(self, why: str) -> None:
         if self._survey.under_way:
@@ -535,18 +540,14 @@ class FleetActor(Actor):
         )
 
     def _room(self, config: Config) -> int | None:
-        """Say how many instances there may be at once in a pool of our own.
-
-        While some of earlier settings are there, which may be larger, it is the least number of all
-        of their settings: none of these asks for more than the host has.
-        """
+        """Say how many instances there may be at once in a pool of our own."""
         room = storage.room(config)
         if room is None:
             return None
         here = {entry.generation for entry in self._parts.roster.all()}
-        kept = {g: count for g, count in self._counts.items() if g in here}
-        self._counts = {**kept, self._current_blueprint().generation: room}
-        return min(self._counts.values())
+        kept = {g: one for g, one in self._rooms.items() if g in here}
+        self._rooms = {**kept, self._current_blueprint().generation: room}
+        return storage.at_once(room, self._rooms.values())
 
     def _has_storage(self) -> bool:
         """Tell whether the pool is there, and large enough for the configuration in force."""

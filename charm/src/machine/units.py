@@ -133,8 +133,10 @@ class Units:
     def reload(self) -> None:
         """Have the service read its configuration again.
 
+        Whether it takes it, it says itself, in its status.
+
         Raises:
-            MachineError: it does not take it.
+            MachineError: it can't be told.
         """
         self._change("reload")
 

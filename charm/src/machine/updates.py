@@ -55,18 +55,21 @@ class Updates:
             OSError: what it is told can't be written.
         """
         names = sorted(self._packages.installed((*NEEDED, *GOOD_TO_HAVE, *more)))
-        # A file of root's: arguments and a unit's settings everybody can read.
+        # A file of root's: arguments and a unit's settings everybody can read. It may hold a
+        # proxy's password, so it goes when the unit ends, however that ends.
         settings = self._packages.environment.items()
         files.write(self._environment, "".join(f"{name}={_quoted(v)}\n" for name, v in settings))
         done = self._commands.run(
             *("/usr/bin/systemd-run", f"--unit={UNIT}", "--collect", "--no-block", "--quiet"),
             f"--property=EnvironmentFile={self._environment}",
+            f"--property=ExecStopPost=/bin/rm --force {self._environment}",
             *("/bin/sh", "-c", SCRIPT, UNIT),
             *(("lxd", channel) if self._lxd.is_ours else ("", "")),
             *names,
             limit_s=_LIMIT_S,
         )
         if done.code and "already" not in done.err:
+            files.discard(self._environment)
             raise MachineError(f"the update can't be started: {done.reason}")
 
 

@@ -470,6 +470,7 @@ def test_an_update_is_started_in_the_background(stand: HostStand) -> None:
     assert "lxd" not in update  # it was there before
     told = stand.host.places.notes / "update.env"
     assert f"--property=EnvironmentFile={told}" in update
+    assert f"--property=ExecStopPost=/bin/rm --force {told}" in update
     assert 'http_proxy="http://user:pa\\"ss@proxy:3128"\n' in told.read_text()
     assert "proxy:3128" not in str(stand.host.runs)
     assert told.stat().st_mode & 0o077 == 0
@@ -483,6 +484,7 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
     stand.host.broken["systemd-run"] = "Failed to connect to bus"
     with pytest.raises(MachineError, match="can't be started: Failed to connect to bus"):
         machine.update(lxd_channel="5.21/stable")
+    assert not (stand.host.places.notes / "update.env").exists()
 
 
 # Rebooting
