@@ -22,7 +22,8 @@ class VersionRefused(MachineError):
     """
 
     def __init__(self, version: str, stays: str, faults: str) -> None:
-        super().__init__(f"version {version} can't be used: {faults}; {stays} stays in use")
+        why = " ".join(faults.split())
+        super().__init__(f"version {version} can't be used: {why}; {stays} stays in use")
         self.version = version
         self.stays = stays
         self.faults = faults
