@@ -60,6 +60,7 @@ from supervisor.messages import (
     RequestJitConfig,
     StorageChanged,
 )
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
 from supervisor.policy_settings import decisions_in, directory_of
@@ -496,8 +497,10 @@ class World:
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
         self.base["lxd"] = {"image": "github-runner", **config.get("lxd", {})}
         config_in_force = parse(self.base, "test")
+        feed = Feed()
         self.parts = Parts(
-            feed=Feed(),
+            feed=feed,
+            counters=Counters(feed),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),

@@ -17,13 +17,13 @@ from prometheus_client.registry import Collector
 
 from supervisor.config import parse
 from supervisor.lifecycle import Job, Life, Stage
-from supervisor.metrics_page import metrics
+from supervisor.metrics.page import metrics
 from supervisor.parts import Settings
 from supervisor.report import status_report
 from supervisor.roster import Entry
 from supervisor.supervision import Kind, TreeNode
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 CONFIG = parse({"name": "fleet", "path": "acme", "token": "s", "virtual-machines": 3}, "x")
 PREFIX = "github_runner_supervisor_"
