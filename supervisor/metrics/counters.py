@@ -18,12 +18,14 @@ from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
+from supervisor.supervision import RESTARTED
 
 _STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 _NEXT_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
+_RUNNERS = "/runners/"
 _EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
 
 # When each began is of no use here, and would double the page.
@@ -41,7 +43,6 @@ class Counters:
         self._registry = CollectorRegistry()
         self._lock = Lock()
         self._vacancies = Vacancies()
-        self._known: set[str] = set()
         self._stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
@@ -102,12 +103,14 @@ class Counters:
         if record.kind is Kind.RUNNER:
             self._runner(record)
         elif record.kind is Kind.ACTOR:
-            if record.state == "restarted" and record.subject in self._known:
+            # Of the others the tree tells, as they are always there.
+            if record.state == RESTARTED and _RUNNERS in str(record.details.get("path")):
                 self._restarts.inc()
         elif record.kind is Kind.DECISION:
             verdict = record.state if record.state in classes.VERDICTS else "error"
             self._decisions.labels(verdict).inc()
-            self._decision_s.observe(record.details.get("seconds") or 0.0)
+            if (seconds := record.details.get("seconds")) is not None:
+                self._decision_s.observe(seconds)
         elif record.kind is Kind.RECONCILE:
             self._reconciled(record)
         elif record.kind is Kind.ORDER:
@@ -121,8 +124,6 @@ class Counters:
         if failure := _failure(record):
             self._failures.labels(*failure).inc()
         with self._lock:
-            known = self._known.discard if record.state == Stage.DELETED else self._known.add
-            known(record.subject)
             came = self._vacancies.take(record)
         if came.replaces:
             self._replacements.inc()
@@ -169,9 +170,10 @@ def _failure(record: Record) -> tuple[str, str] | None:
     One that ends by itself before it had a job has failed too, though nothing is left to remove.
     """
     if record.state == Stage.FAILED:
-        failed_in = str(record.details.get("failed_in") or record.before)
-        failed_in = failed_in if failed_in in _LIVING else str(Stage.BOOTING)
-        return failed_in, classes.failure_class(record.reason, failed_in)
+        failed_in = str(record.details.get("failed_in"))
+        # One that was found dead says nothing of runners made now.
+        known = failed_in in _LIVING
+        return (failed_in, classes.failure_class(record.reason, failed_in)) if known else None
     if record.before in _EARLY and not record.details.get("job"):
         if record.state == Stage.DELETED:
             return record.before, classes.GONE

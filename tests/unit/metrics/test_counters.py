@@ -127,10 +127,22 @@ def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Cou
 
 
 def test_runners_actors_restarts_are_counted_and_others_left_to_the_tree(counted: Counted) -> None:
-    counted.tell(runner("requested", name="fleet-1"))
-    counted.tell(*[record(Kind.ACTOR, id_, "restarted") for id_ in ("fleet-1", "tokens", "x")])
-    counted.tell(record(Kind.ACTOR, "fleet-1", "crashed"))
+    runners = {"path": "root/core/runners/fleet-1"}
+    counted.tell(record(Kind.ACTOR, "fleet-1", "crashed", details=runners))
+    counted.tell(record(Kind.ACTOR, "fleet-1", "restarted", details=runners))
+    counted.tell(record(Kind.ACTOR, "tokens", "restarted", details={"path": "root/core/tokens"}))
     assert counted.value("runner_actor_restarts_total") == 1
+
+
+def test_one_that_was_found_dead_says_nothing_of_runners_made_now(counted: Counted) -> None:
+    counted.tell(runner("failed", reason="was found stopped", failed_in="", adopted=True))
+    assert counted.over_zero("runner_failures_total") == []
+
+
+def test_a_guests_own_refusal_has_no_time(counted: Counted) -> None:
+    counted.tell(record(Kind.DECISION, "r", "refused", details={"seconds": None}))
+    assert counted.value("policy_decisions_total", verdict="refused") == 1
+    assert counted.value("policy_decision_duration_seconds_count") == 0
 
 
 def test_decisions_are_counted_by_verdict_with_their_time(counted: Counted) -> None:
