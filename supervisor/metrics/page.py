@@ -40,6 +40,7 @@ def metrics(
     yield from upkeep.upgrades(details.get("upgrades", {}).get("subjects", ()))
     yield from upkeep.image(image_report(root))
     yield from upkeep.pool(details.get("storage", {}))
+    yield from upkeep.journal(details.get("journal", {}))
     yield from upkeep.memory(memory)
 
 

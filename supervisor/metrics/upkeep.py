@@ -1,4 +1,4 @@
-"""What the page tells of what is kept: firewall, upgrades, image, pool, and the host's memory."""
+"""What the page tells of what is kept: firewall, upgrades, image, pool, journal, the host's memory."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -79,6 +79,16 @@ def pool(told: Mapping[str, Any]) -> Iterator[Metric]:
         if value is not None:
             family.add_metric([], value)
         yield family
+
+
+def journal(told: Mapping[str, Any]) -> Iterator[Metric]:
+    """Tell how much of what has happened the journal could not keep."""
+    family = CounterMetricFamily(
+        f"{PREFIX}_journal_lost_records", "Records that the journal of events could not keep."
+    )
+    if "lost" in told:
+        family.add_metric([], told["lost"])
+    yield family
 
 
 def memory(seen: Memory | None) -> Iterator[Metric]:

@@ -221,6 +221,11 @@ def test_memory_and_pool_are_told_in_bytes() -> None:
     assert value(samples, "pool_total_bytes") == 100
 
 
+def test_what_the_journal_has_lost_is_told() -> None:
+    samples = read(page(tree(node("journal", "recording", details={"lost": 3}))))
+    assert value(samples, "journal_lost_records_total") == 3
+
+
 def test_what_is_not_known_is_not_told() -> None:
     told = {name for name, _ in read(page(None, memory=None))}
     assert not told & {
