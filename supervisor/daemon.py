@@ -43,6 +43,7 @@ from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.report import status_report, tree_lines
@@ -222,6 +223,7 @@ def make_parts(config: Config) -> Parts:
     return Parts(
         settings=Settings(config),
         feed=feed,
+        counters=Counters(feed),
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),

@@ -60,6 +60,7 @@ from supervisor.messages import (
     RequestJitConfig,
     StorageChanged,
 )
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
 from supervisor.policy_settings import decisions_in, directory_of
@@ -502,6 +503,7 @@ class World:
         self.feed.watch(self.told.append)
         self.parts = Parts(
             feed=self.feed,
+            counters=Counters(self.feed),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),

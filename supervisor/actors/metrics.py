@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from supervisor import __version__
 from supervisor.actors.listening import ListeningActor
 from supervisor.allowance import Rate
-from supervisor.metrics_page import metrics
+from supervisor.gateways import host_memory
+from supervisor.metrics.page import metrics
 from supervisor.parts import Parts
 from supervisor.report import status_report
 from supervisor.strangers import Bounds
@@ -71,7 +72,8 @@ class _Daemon(Collector):
         status = status_report(
             root, parts.roster.all(), parts.settings, now, draining_since=draining_since
         )
-        return metrics(__version__, status, root)
+        yield from metrics(__version__, status, root, host_memory.read())
+        yield from parts.counters.collect()
 
 
 def make_app(system: System, parts: Parts) -> Flask:
