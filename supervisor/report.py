@@ -6,11 +6,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from supervisor import places
+from supervisor import health, places
 from supervisor.config import Config
 from supervisor.guest.logs import Kept
+from supervisor.last_failure import Failure
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
+from supervisor.remedies import remedy_of
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
@@ -39,6 +41,7 @@ def status_report(
     now: datetime,
     *,
     draining_since: datetime | None = None,
+    last_failure: Failure | None = None,
 ) -> dict[str, Any]:
     """Sum up.
 
@@ -48,18 +51,27 @@ def status_report(
         settings: the configuration in force.
         now: aware; against which the end of the credential is told.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
+        last_failure: the runner that failed last, as far as is known.
 
     Returns:
-        What is wanted, how many runners are in which stage, who asks GitHub and what is left of
-        its limits, what is still at places that were configured before, and what is wrong, each
-        with a reason; nothing is wrong where `problems` is empty. What is not as it should be and
-        costs no runner is in `warnings`.
+        How the fleet is in a word (`health`), what is wanted, how many runners are in which stage,
+        what each needs and whether it is there, who asks GitHub and what is left of its limits,
+        what is still at places that were configured before, and what is wrong, each with a reason
+        and, at the same place of `remedies`, with what to do; nothing is wrong where `problems` is
+        empty. What is not as it should be and costs no runner is in `warnings`.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
     present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
-    troubled = _troubled_actors(root) if root else ["the supervision tree is not up"]
-    problems = [*troubled, *_failed_runners(entries)]
+    troubled = dict(_troubled_actors(root)) if root else {}
+    problems = [*troubled.values()] if root else ["the supervision tree is not up"]
+    fleet = _details_of("fleet", root)
+    short_since = None if draining_since else _moment(fleet.get("short_since"))
+    is_short = health.is_short(short_since, now)
+    if is_short and "root/core/fleet" not in troubled:
+        minutes = int((now - (short_since or now)).total_seconds() // 60)
+        problems.append(f"fleet: fewer runners than wanted for {minutes} min: {{}}")
+    problems += _failed_runners(entries)
     if settings.error:
         problems.append(f"configuration: the last change was refused: {settings.error}")
     decision = _reboot(root, entries, settings.config, draining_since)
