@@ -29,8 +29,10 @@ REMEDIES = _remedies(
     (r"takes effect only after a restart of the daemon", _RESTART),
     (
         r"^configuration: ",
-        "set it right, see `supervisor-cli check-config`, then "
-        "`systemctl reload github-runner-supervisor`",
+        (
+            "set it right, see `supervisor-cli check-config`, then "
+            "`systemctl reload github-runner-supervisor`"
+        ),
     ),
     (
         r"^the supervision tree is not up",
@@ -47,7 +49,7 @@ REMEDIES = _remedies(
     # GitHub
     (
         r"(expires in|has expired).*set another",
-        "make another credential and put it in the place of the old one: docs/github.md#credentials",
+        "put another credential in the place of this one: docs/github.md#credentials",
     ),
     (
         r"hourly limit|asks for a pause",
@@ -63,8 +65,10 @@ REMEDIES = _remedies(
     ),
     (
         r"^tokens: |GitHub can't be reached|GitHub answered|github-url",
-        "see https://www.githubstatus.com and the way there; it is tried again by itself: "
-        "docs/github.md#when-github-fails",
+        (
+            "see https://www.githubstatus.com and the way there; it is tried again by itself: "
+            "docs/github.md#when-github-fails"
+        ),
     ),
     # LXD
     (r"^events: |LXD hangs|is LXD running|no such socket|could not list the instances", _LXD),
@@ -75,8 +79,10 @@ REMEDIES = _remedies(
     # The parts that a runner needs
     (
         r"^image: ",
-        "`supervisor-cli image logs` has what the last build said, `supervisor-cli image build` "
-        "tries again: docs/image.md#what-is-seen-of-it",
+        (
+            "`supervisor-cli image logs` has what the last build said, "
+            "`supervisor-cli image build` tries again: docs/image.md#what-is-seen-of-it"
+        ),
     ),
     (
         r"storage pool|out of disk space|no space left|^storage: |runner-storage",
@@ -93,8 +99,10 @@ REMEDIES = _remedies(
     ),
     (
         r"^upgrades: |no verified runner application",
-        "`supervisor-cli upgrades` says more, `supervisor-cli upgrade --now` tries again: "
-        "docs/upgrades.md#when-it-fails",
+        (
+            "`supervisor-cli upgrades` says more, `supervisor-cli upgrade --now` tries again: "
+            "docs/upgrades.md#when-it-fails"
+        ),
     ),
     (
         r"^signals: ",
@@ -103,24 +111,32 @@ REMEDIES = _remedies(
     # The fleet and its runners
     (
         r"^fleet: .*runners? (has|in a row have) failed",
-        "`supervisor-cli logs` has what their guests said; it is tried again by itself: "
-        "docs/operating.md#when-runners-fail-again-and-again",
+        (
+            "`supervisor-cli logs` has what their guests said; it is tried again by itself: "
+            "docs/operating.md#when-runners-fail-again-and-again"
+        ),
     ),
     (
         r"^fleet: ",
-        "`supervisor-cli runners` and `supervisor-cli tree` say who waits for what: "
-        "docs/operating.md#a-runners-stages",
+        (
+            "`supervisor-cli runners` and `supervisor-cli tree` say who waits for what: "
+            "docs/operating.md#a-runners-stages"
+        ),
     ),
     (
         r"removal failed",
-        "it is tried again by itself; LXD's own words say what hinders it: "
-        "docs/failures.md#lxd-creating-starting-deleting",
+        (
+            "it is tried again by itself; LXD's own words say what hinders it: "
+            "docs/failures.md#lxd-creating-starting-deleting"
+        ),
     ),
     (r"^(https?://|[\w.-]+/[\w.-]+: )", "see docs/github.md#moving-to-another-place"),
     (
         r"^(?P<runner>[\w.-]+): ",
-        "another takes its place by itself; `supervisor-cli logs {runner}` has what its guest "
-        "said, if it was kept: docs/failures.md#runners-stages",
+        (
+            "another takes its place by itself; `supervisor-cli logs {runner}` has what its guest "
+            "said, if it was kept: docs/failures.md#runners-stages"
+        ),
     ),
 )
 """The first one whose expression is found is it."""

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from supervisor import health, places
+from supervisor import health, places, problems
 from supervisor.config import Config
 from supervisor.guest.logs import Kept
 from supervisor.last_failure import Failure
@@ -17,21 +17,6 @@ from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
 from supervisor.upgrades.reboot import Reboot, Running
-
-_EXPIRES_SOON = timedelta(days=7)
-_SOUND = frozenset(
-    {
-        "ready",
-        "listening",
-        "keeping",
-        "waiting",
-        "connecting",
-        "running",
-        "draining",
-        "upgrading",
-        "building",
-    }
-)
 
 
 def status_report(
@@ -63,32 +48,46 @@ def status_report(
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
     present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
-    troubled = dict(_troubled_actors(root)) if root else {}
-    problems = [*troubled.values()] if root else ["the supervision tree is not up"]
-    fleet = _details_of("fleet", root)
-    short_since = None if draining_since else _moment(fleet.get("short_since"))
+    troubled = problems.of_actors(root)
+    fleet = _fleet(root)
+    short_since = fleet.pop("short_since")
     is_short = health.is_short(short_since, now)
-    if is_short and "root/core/fleet" not in troubled:
-        minutes = int((now - (short_since or now)).total_seconds() // 60)
-        problems.append(f"fleet: fewer runners than wanted for {minutes} min: {{}}")
-    problems += _failed_runners(entries)
+    found = [one.words for one in troubled]
+    if short_since and is_short and not any(one.actor == "fleet" for one in troubled):
+        found.append(problems.of_shortage(now - short_since, fleet["reason"]))
+    found += problems.of_runners(entries)
     if settings.error:
-        problems.append(f"configuration: the last change was refused: {settings.error}")
+        found.append(f"configuration: the last change was refused: {settings.error}")
     decision = _reboot(root, entries, settings.config, draining_since)
     github = _details_of("tokens", root)
-    problems += _credential_problems(github, now)
+    found += problems.of_credential(github, now)
     former = _former_places(entries, github.pop("former_places", {}), settings.config)
-    problems += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
+    found += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
+    facts = health.Facts(
+        wanted=0 if draining_since else settings.config.virtual_machines,
+        present=present,
+        short=is_short,
+        blocked=any(one.actor in health.NEEDED for one in troubled),
+        kept=problems.is_kept(root),
+        problems=found,
+    )
     return {
+        "health": str(health.judge(facts)),
         "name": settings.config.name,
         "path": settings.config.path,
         "wanted": settings.config.virtual_machines,
         "present": present,
         "draining_since": draining_since.isoformat() if draining_since else None,
         "stages": dict(sorted(stages.items())),
+        "fleet": fleet,
+        "short_since": short_since.isoformat() if short_since else None,
+        "parts": parts_report(root),
+        "upgrades": _in_short(_published_by("upgrades", root, {})),
+        "last_failure": _failure(last_failure),
         "github": {"url": settings.config.github_url, **github},
         "former_places": former,
-        "problems": problems,
+        "problems": found,
+        "remedies": [remedy_of(problem) for problem in found],
         "warnings": [
             warning
             for actor in (
@@ -103,6 +102,25 @@ def status_report(
             for warning in _details_of(actor, root).get("warnings", ())
         ]
         + [decision.reason] * (decision.when != "no"),
+    }
+
+
+def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
+    """Say of each thing that a new runner needs whether it is there, and how it is."""
+    firewall, image, policy = firewall_report(root), image_report(root), policy_report(root)
+    github, signals, storage = (
+        _published_by(actor, root, {}) for actor in ("tokens", "signals", "storage")
+    )
+    return {
+        part: {"in_place": bool(is_there), "state": told["state"], "reason": told["reason"]}
+        for part, told, is_there in (
+            ("firewall", firewall, firewall["in_place"]),
+            ("github", github, github["state"] == "ready"),
+            ("image", image, image["image"]),
+            ("policy", policy, policy["healthy"]),
+            ("signals", signals, signals["state"] == "listening"),
+            ("storage", storage, storage["state"] == "ready"),
+        )
     }
 
 
@@ -221,6 +239,31 @@ def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:
     return next((dict(node.details) for node in _nodes(root) if node.id == actor), {})
 
 
+def _fleet(root: TreeNode | None) -> dict[str, Any]:
+    """Give what the fleet's actor says of itself, and since when it is short of runners."""
+    told = _published_by("fleet", root, {"short_since": None})
+    node = next((node for node in _nodes(root) if node.id == "fleet"), None)
+    return {
+        **_in_short(told),
+        "since": node.since.isoformat(timespec="seconds") if node else None,
+        "short_since": _moment(told["short_since"]),
+    }
+
+
+def _in_short(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {"state": told["state"], "reason": told["reason"]}
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {**asdict(failure), "at": failure.at.isoformat(timespec="seconds")}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
 def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
     if node:
         yield node
@@ -244,31 +287,3 @@ def _former_places(
         }
         for place, found in sorted(stages.items())
     ]
-
-
-def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Warn of a credential that ends soon. An app's token is renewed by itself."""
-    if not github.get("expires_at") or github["renewed"]:
-        return
-    left = datetime.fromisoformat(github["expires_at"]) - now
-    if left < _EXPIRES_SOON:
-        when = "has expired" if left < timedelta(0) else f"expires in {left.days} days"
-        yield f"the {github['credential']} {when} ({github['expires_at']}): set another"
-
-
-def _troubled_actors(node: TreeNode) -> Iterator[str]:
-    is_runner = "/runners/" in node.path
-    if not is_runner and not node.alive:
-        yield f"{node.id}: is {node.state}: {node.reason}"
-    elif node.stuck and node.handling:
-        yield f"{node.id}: is stuck in {node.handling.type}"
-    elif not is_runner and node.state not in _SOUND:
-        yield f"{node.id}: {node.state}: {node.reason}"
-    for child in node.children:
-        yield from _troubled_actors(child)
-
-
-def _failed_runners(entries: Iterable[Entry]) -> Iterator[str]:
-    for entry in entries:
-        if entry.life.stage is Stage.FAILED:
-            yield f"{entry.name}: {entry.life.reason}"

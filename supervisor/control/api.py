@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
 from supervisor.control.orders import refuse, serve_orders
+from supervisor.control.status import serve_status
 from supervisor.gateways.log_store import LogStore
 from supervisor.parts import Parts
 from supervisor.report import (
@@ -18,7 +19,6 @@ from supervisor.report import (
     log_report,
     policy_report,
     runner_report,
-    status_report,
     upgrades_report,
 )
 from supervisor.supervision import Crash, System, tree
@@ -43,18 +43,6 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def get_tree() -> Response:
         return jsonify(to_jsonable_python(tree(system)))
 
-    @app.get("/v1/status")
-    def get_status() -> Response:
-        return jsonify(
-            status_report(
-                tree(system),
-                parts.roster.all(),
-                parts.settings,
-                system.clock.now(),
-                draining_since=parts.drain.since,
-            )
-        )
-
     @app.get("/v1/runners")
     def get_runners() -> Response:
         return jsonify([runner_report(entry) for entry in parts.roster.all()])
@@ -77,6 +65,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def get_image() -> Response:
         return jsonify(to_jsonable_python(image_report(tree(system))))
 
+    serve_status(app, system, parts)
     serve_orders(app, system, parts)
     _serve_logs(app, parts.logs, "/v1/logs", "supervisor-cli logs")
     _serve_logs(app, parts.build_logs, "/v1/image/logs", "supervisor-cli image logs")
