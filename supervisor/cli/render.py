@@ -133,32 +133,6 @@ def logs_table(
     return _fitting(table, width)
 
 
-def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """Say in words what is, and what is wrong.
-
-    Args:
-        status: the answer of `/v1/status`.
-    """
-    stages = ", ".join(f"{count} {stage}" for stage, count in status["stages"].items())
-    yield f"{status['name']} for {status['path']}"
-    yield f"{status['present']} of {status['wanted']} runners are there ({stages or 'none at all'})"
-    if status["draining_since"]:
-        yield (
-            f"draining since {_minute(status['draining_since'])}: no runner is created until "
-            "`supervisor-cli resume`"
-        )
-    yield from _github_lines(status["github"])
-    for place in status["former_places"]:
-        count = sum(place["stages"].values())
-        left = ", ".join(f"{number} {stage}" for stage, number in place["stages"].items())
-        runners = f"{count} runner{'' if count == 1 else 's'}" if count else "registrations"
-        yield f"{runners} still at {place['place']}" + (f": {left}" if left else "")
-    for problem in status["problems"]:
-        yield f"problem: {problem}"
-    for warning in status["warnings"]:
-        yield f"warning: {warning}"
-
-
 def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
     """Say in words whether the firewall is in place, and what it has done.
 
@@ -171,7 +145,7 @@ def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> 
     if firewall.get("table"):
         yield f"table inet {firewall['table']}, bridge {firewall['bridge']}"
     if firewall.get("in_place_since"):
-        yield f"in place since {_minute(firewall['in_place_since'])}"
+        yield f"in place since {minute(firewall['in_place_since'])}"
     if firewall.get("verified_at"):
         yield f"seen in the kernel as it should be {age(firewall['verified_at'], now)} ago"
     if firewall.get("table"):
@@ -216,12 +190,12 @@ def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
         version = f", version {policy['version']}" if policy["version"] else ""
         yield f"mode {policy['mode']}{version}"
     if policy.get("healthy_since"):
-        yield f"healthy since {_minute(policy['healthy_since'])}"
+        yield f"healthy since {minute(policy['healthy_since'])}"
     if policy.get("workers") is not None:
         yield f"workers: {policy['workers']}"
     if policy.get("counts"):
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in policy["counts"].items())
-        yield f"decisions since {_minute(policy['counted_since'])}: {counts}"
+        yield f"decisions since {minute(policy['counted_since'])}: {counts}"
     if guests := policy.get("guests"):
         yield f"guests on their own: {guests.get('refused', 0):,} refused"
         if guests.get("contradicted"):
@@ -276,7 +250,7 @@ def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
     """
     yield f"{image['state']}: {image['reason']}"
     if image.get("next_look"):
-        yield f"looked at next at {_minute(image['next_look'])}"
+        yield f"looked at next at {minute(image['next_look'])}"
     for warning in image["warnings"]:
         yield f"warning: {warning}"
 
@@ -356,7 +330,7 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
             words = f"{installed} {'was' if one['error'] else 'is'} the latest"
         else:
             words = f"{installed} is in use, the latest is {latest or 'unknown'}"
-        at = f", as of {_minute(one['checked_at'])}" if one["checked_at"] else ""
+        at = f", as of {minute(one['checked_at'])}" if one["checked_at"] else ""
         error = f": {one['error']}" if one["error"] else ""
         yield one_line(f"{one['what']}: {words}{at}{error}")
 
@@ -371,22 +345,6 @@ def _traffic(count: Mapping[str, int]) -> str:
 
 def _times(count: int) -> str:
     return "never" if not count else "once" if count == 1 else f"{count:,} times"
-
-
-def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:
-    if not github.get("credential"):
-        yield f"{github['url']}: not asked yet"
-        return
-    has = f", which has: {github['permissions']}" if github["permissions"] else ""
-    ends = f", until {_minute(github['expires_at'])}" if github["expires_at"] else ""
-    yield f"{github['url']}: asked with the {github['credential']}{has}{ends}"
-    for name, bucket in github["budget"].items():
-        yield (
-            f"{name}: {bucket['remaining']:,} of {bucket['limit']:,} calls left until "
-            f"{_minute(bucket['reset_at'])}"
-        )
-    if github["runners_per_hour"] is not None:
-        yield f"that is enough for {github['runners_per_hour']:,} runners an hour"
 
 
 def job_in_words(job: Mapping[str, str]) -> str:
@@ -404,7 +362,8 @@ def until(when: str, now: datetime) -> str:
     return _span((_moment(when) - now).total_seconds())
 
 
-def _minute(text: str) -> str:
+def minute(text: str) -> str:
+    """Write a moment to the minute."""
     return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
 
 
