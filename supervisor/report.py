@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -232,6 +232,14 @@ def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
     yield f"{'  ' * depth}{node.id}: {', '.join(facts)}"
     for child in node.children:
         yield from tree_lines(child, depth + 1)
+
+
+def without_runners(node: TreeNode | None) -> TreeNode | None:
+    """Give the tree with only those actors that are always there."""
+    if node is None:
+        return None
+    kept = () if node.path.endswith("/core/runners") else node.children
+    return replace(node, children=tuple(filter(None, map(without_runners, kept))))
 
 
 def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None)
         table.add_row(
             Text.assemble((guide, "dim"), (node["id"], "bold")),
             Text(node["kind"], "dim"),
-            _stage(node["state"]),
+            stage_text(node["state"]),
             age(node["since"], now),
             Text(str(node["restarts"]), "yellow" if node["restarts"] else "dim"),
             Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
@@ -102,7 +102,7 @@ def runners_table(
     for runner in sorted(runners, key=lambda r: str(r["name"])):
         table.add_row(
             Text(runner["name"], "bold"),
-            _stage(runner["stage"]),
+            stage_text(runner["stage"]),
             age(runner["since"], now),
             Text(job_in_words(runner["job"]) if runner["job"] else ""),
             Text(runner["reason"], "dim"),
@@ -264,7 +264,7 @@ def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) ->
             Text(one["fingerprint"][:12], "bold"),
             f"{age(one['built_at'], now)} ago",
             f"{one['size'] / 1024**2:,.0f} MiB",
-            _stage(state),
+            stage_text(state),
             Text(one_line(one["application_version"] or one["application"][:12])),
             Text(one_line(", ".join(one["aliases"])), "dim"),
         )
@@ -289,7 +289,7 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
             Text(one_line(one["installed"] or "none")),
             Text(one_line("-" if one["latest"] is None else one["latest"] or "unknown")),
             checked,
-            _stage(one["state"]),
+            stage_text(one["state"]),
             Text(one_line(_reason_of_upgrade(one)), "dim"),
         )
     return _fitting(table, width, shorten=("INSTALLED", "LATEST"))
@@ -427,5 +427,6 @@ def _width(column: Column) -> int:
     return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
-def _stage(word: str) -> Text:
+def stage_text(word: str) -> Text:
+    """Write a stage or state in its colour."""
     return Text(word, _COLOURS.get(word, "cyan"))

@@ -20,6 +20,7 @@ from supervisor.report import (
     policy_report,
     runner_report,
     upgrades_report,
+    without_runners,
 )
 from supervisor.supervision import Crash, System, tree
 
@@ -41,7 +42,10 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/tree")
     def get_tree() -> Response:
-        return jsonify(to_jsonable_python(tree(system)))
+        root = tree(system)
+        # There may be a thousand runners: who asks every second does without their actors.
+        is_whole = request.args.get("runners") != "no"
+        return jsonify(to_jsonable_python(root if is_whole else without_runners(root)))
 
     @app.get("/v1/runners")
     def get_runners() -> Response:
