@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from loguru import logger
-from pykka import ActorDeadError, ActorRef, Timeout
+from pykka import ActorRef
 
-from supervisor import credentials, records, sdnotify
+from supervisor import credentials, records, sdnotify, watchdog
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -42,6 +42,7 @@ from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
@@ -54,7 +55,6 @@ from supervisor.supervision import (
     Change,
     ChildSpec,
     ChildStartFailed,
-    CountChildren,
     Reason,
     Strategy,
     Supervisor,
@@ -75,7 +75,6 @@ from supervisor.workers import Workers
 _STOP_LIMIT_S = 4.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
-_ANSWER_LIMIT_S = 1.0
 _RUNNERS = "runners"
 _BACKOFF = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
 
@@ -198,7 +197,7 @@ class Daemon:
         self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
-        """Tell systemd that all is well, only if the tree's root truly answers."""
+        """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
         system, parts = self._system, self._parts
         report = status_report(
             tree(system),
@@ -208,22 +207,23 @@ class Daemon:
             draining_since=parts.drain.since,
         )
         status = f"STATUS={report['present']} of {report['wanted']} runners are there"
-        try:
-            root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)
-        except (ActorDeadError, Timeout) as error:
-            logger.error("the root does not answer: {}", error)
+        if found := watchdog.wedged(system, root):
+            logger.error("no sign of life is given: {}", "; ".join(found))
         else:
             sdnotify.notify("WATCHDOG=1", status)
 
 
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
-    lxd, feed = config.lxd, Feed()
+    lxd = config.lxd
+    feed, last_failure = Feed(), LastFailure()
+    feed.watch(last_failure.note)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
         feed=feed,
         counters=Counters(feed),
+        last_failure=last_failure,
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),

@@ -12,6 +12,7 @@ from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
 from supervisor.firewall.intent import intent_of
+from supervisor.health import short_since
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -119,6 +120,8 @@ class FleetActor(Actor):
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
         self._rooms: dict[str, storage.Room] = {}
+        self._counts: dict[str, int] = {}
+        self._short_since: datetime | None = None
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
@@ -482,7 +485,10 @@ class FleetActor(Actor):
             now=self._now(),
         )
         state, reason = outlook.in_words()
-        self.publish(state, reason, **self._history)
+        wanted = 0 if outlook.draining else outlook.wanted
+        self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
+        since = self._short_since.isoformat() if self._short_since else None
+        self.publish(state, reason, **self._history, short_since=since)
 
     def _lacks(self) -> str:
         """Say what is missing before a runner can be created, beside GitHub."""

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from supervisor import __version__, sizes
-from supervisor.cli import render, waiting
+from supervisor.cli import render, status_words, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
 from supervisor.guest.logs import one_line, printable
@@ -200,12 +200,15 @@ def tree(socket: Path, as_json: bool) -> None:
 @_socket_option
 @_json_option
 def status(socket: Path, as_json: bool) -> None:
-    """Say what is, and what is wrong."""
+    """Say what is, what is wrong, and what to do.
+
+    Exits 0 if all is well, 1 if something is wrong and there are runners nevertheless, 2 if none
+    can be had, or nobody looks after them.
+    """
     answer = ControlClient(socket).get("/v1/status")
-    lines = "\n".join(render.status_lines(answer))
+    lines = "\n".join(status_words.status_lines(answer))
     _show(answer, as_json, lambda _console: click.echo(lines))
-    if answer["problems"]:
-        sys.exit(FAILED)
+    sys.exit(status_words.EXIT_CODES[status_words.health_of(answer)])
 
 
 @main.command()
