@@ -14,7 +14,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, sdnotify
+from supervisor import credentials, log, sdnotify
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -142,6 +142,7 @@ class Daemon:
                 wish = self._wishes.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 self._give_sign_of_life(root)
+                log.tell_repeated()
                 due = time.monotonic() + interval
                 continue
             if wish is None:
@@ -158,8 +159,7 @@ class Daemon:
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
-            for line in tree_lines(tree(self._system)):
-                logger.info("{}", line)
+            logger.info("the tree:\n{}", "\n".join(tree_lines(tree(self._system))))
 
     def _reload(self) -> None:
         settings = self._parts.settings
@@ -179,7 +179,10 @@ class Daemon:
             settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
             logger.error("the configuration stays as it was: {}", settings.error)
             return
+        before = settings.config
         settings.accept(config)
+        if config.log_level != before.log_level:
+            log.set_level(config.log_level)
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
@@ -289,8 +292,12 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
     )
 
 
-def run(config_path: Path) -> int:
+def run(config_path: Path, log_level: str | None = None) -> int:
     """Run the daemon.
+
+    Args:
+        config_path: its configuration.
+        log_level: if given, it holds until another one is ordered, or the configured one changes.
 
     Raises:
         ConfigError: the configuration can't be used.
@@ -298,6 +305,8 @@ def run(config_path: Path) -> int:
     """
     os.umask(0o077)
     config = load(config_path)
+    if log_level is None:
+        log.set_level(config.log_level)
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)

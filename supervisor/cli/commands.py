@@ -106,8 +106,12 @@ def main() -> None:
 
 @main.command()
 @_config_option
-@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING"]))
-def run(config_path: Path, log_level: str) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    help="Instead of the configured one, until that changes or another one is ordered.",
+)
+def run(config_path: Path, log_level: str | None) -> None:
     """Run the daemon in the foreground.
 
     SIGUSR1 reconciles now, SIGHUP reads the configuration again, SIGUSR2 writes the tree to the
@@ -116,9 +120,9 @@ def run(config_path: Path, log_level: str) -> None:
     # Only the daemon needs these; the other commands answer sooner without.
     from supervisor import daemon, log  # noqa: PLC0415
 
-    log.configure(log_level)
+    log.configure(log_level or "INFO")
     try:
-        sys.exit(daemon.run(config_path))
+        sys.exit(daemon.run(config_path, log_level))
     except daemon.AlreadyRunning as error:
         _fail(str(error), FAILED)
 
@@ -175,7 +179,7 @@ def prepare_storage(config_path: Path) -> None:
     from supervisor import log  # noqa: PLC0415
     from supervisor.work import storage as storage_work  # noqa: PLC0415
 
-    log.configure()
+    log.configure(identifier="github-runner-supervisor-storage")
     config = load(config_path)
     storage_work.check(config)
     found = storage_work.work_of(config).prepare()

@@ -22,6 +22,7 @@ from supervisor.config.values import (
     Host,
     HostAddress,
     Labels,
+    LogLevel,
     LogSize,
     LxdName,
     MirrorUrl,
@@ -297,6 +298,7 @@ class Config(_Section):
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )
+    log_level: LogLevel = Field("INFO", examples=["DEBUG"])
     logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()

@@ -90,7 +90,8 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster) -> None
             return refuse(
                 HTTPStatus.CONFLICT, f"{name} runs a job; --force deletes it and loses the job"
             )
-        logger.info("deletion of {} ordered{}", name, ", by force" if force else "")
+        said = logger.bind(runner=name)
+        said.info("deletion of {} ordered{}", name, ", by force" if force else "")
         if not _let_go(system, name, "deleted by order", force=force):
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
         return jsonify(runners=[name]), HTTPStatus.ACCEPTED
