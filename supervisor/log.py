@@ -7,8 +7,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
@@ -93,7 +93,8 @@ def configure(level: str = "INFO", identifier: str = "github-runner-supervisor")
     _gate = _Gate(level)
     logger.remove()
     logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
-    sink, form = _write_json, "{message}"
+    sink: TextIO | Callable[[Message], None] = _write_json
+    form = "{message}"
     if sys.stderr.isatty():
         sink, form = sys.stderr, _TERMINAL
     elif journald.is_at_standard_error():

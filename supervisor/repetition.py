@@ -89,7 +89,7 @@ class Repetition:
 
     def due(self, now: float) -> list[Repeated]:
         """Forget the windows that are over, and those whose room is needed; give the counts."""
-        over = []
+        over: list[Line] = []
         for template, window in self._windows.items():
             has_room = len(self._windows) - len(over) < self._most
             if has_room and now - window.began_at < self._window_s:

@@ -15,6 +15,7 @@ from supervisor import __version__, sizes
 from supervisor.cli import render, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
+from supervisor.config.values import LOG_LEVELS
 from supervisor.guest.logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
@@ -221,15 +222,6 @@ def runners(socket: Path, as_json: bool) -> None:
     _show(
         answer, as_json, lambda console: console.print(render.runners_table(answer, console.width))
     )
-
-
-@main.command()
-@_socket_option
-@_json_option
-@click.argument("runner", required=False)
-def logs(socket: Path, runner: str | None, as_json: bool) -> None:
-    """List the logs that are kept of failed guests, or print RUNNER's."""
-    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
 
 
 def _show_logs(
