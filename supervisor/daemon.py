@@ -61,6 +61,7 @@ from supervisor.supervision import (
     tree,
 )
 from supervisor.token_desk import TokenDesk
+from supervisor.tracing import Tracing
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
@@ -97,6 +98,7 @@ class Daemon:
         self._config_path = config_path
         self._system = System()
         self._parts = make_parts(config)
+        self._tracing = Tracing(self._parts.feed)
         self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -109,6 +111,7 @@ class Daemon:
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+        self._tracing.use(self._parts.settings.config)
         try:
             root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
         except ChildStartFailed as error:
@@ -123,6 +126,7 @@ class Daemon:
             self._system.stop(_STOP_LIMIT_S)
             self._abandon_build()
             self._parts.policy.close()
+            self._tracing.close()
 
     def _abandon_build(self) -> None:
         """Leave no builder running that nobody waits for."""
@@ -183,6 +187,7 @@ class Daemon:
         settings.accept(config)
         if config.log_level != before.log_level:
             log.set_level(config.log_level)
+        self._tracing.use(config)
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))

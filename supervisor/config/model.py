@@ -13,6 +13,7 @@ from supervisor.config.values import (
     AppId,
     BaseImageName,
     BuildInterval,
+    CollectorUrl,
     Destinations,
     Directory,
     Duration,
@@ -299,6 +300,9 @@ class Config(_Section):
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )
     log_level: LogLevel = Field("INFO", examples=["DEBUG"])
+    otel_collector_endpoint: CollectorUrl | None = Field(
+        None, examples=["http://collector.example.com:4318"]
+    )
     logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
