@@ -14,7 +14,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, log, sdnotify
+from supervisor import credentials, log, records, sdnotify
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -50,6 +50,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import (
     INFINITY,
     Backoff,
+    Change,
     ChildSpec,
     ChildStartFailed,
     CountChildren,
@@ -58,6 +59,7 @@ from supervisor.supervision import (
     Supervisor,
     SupervisorSpec,
     System,
+    SystemClock,
     tree,
 )
 from supervisor.token_desk import TokenDesk
@@ -96,8 +98,8 @@ class Daemon:
 
     def __init__(self, config_path: Path, config: Config) -> None:
         self._config_path = config_path
-        self._system = System()
         self._parts = make_parts(config)
+        self._system = System(observer=self._observe)
         self._tracing = Tracing(self._parts.feed)
         self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
@@ -135,6 +137,11 @@ class Daemon:
             name = parts.settings.config.name
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
+    def _observe(self, change: Change) -> None:
+        record = records.of_actor(change, runners=_RUNNERS)
+        if record:
+            self._parts.feed.tell(record)
+
     def _ended(self, _reason: Reason) -> None:
         self._wishes.put(None)
 
@@ -160,6 +167,7 @@ class Daemon:
     def _obey(self, wish: signal.Signals) -> None:
         if wish is signal.SIGUSR1:
             self._system.directory.tell("fleet", Reconcile("SIGUSR1"))
+            self._note_order("reconcile", "SIGUSR1")
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
@@ -187,10 +195,14 @@ class Daemon:
         settings.accept(config)
         if config.log_level != before.log_level:
             log.set_level(config.log_level)
-        self._tracing.use(config)
+        self._note_order("reload", "the configuration has been read again")
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
+        self._tracing.use(config)  # last: a collector of before may be sent to for a moment
+
+    def _note_order(self, subject: str, reason: str) -> None:
+        self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if the tree's root truly answers."""
@@ -213,11 +225,11 @@ class Daemon:
 
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
-    lxd = config.lxd
+    lxd, feed = config.lxd, Feed()
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
-        feed=Feed(),
+        feed=feed,
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),
@@ -239,7 +251,7 @@ def make_parts(config: Config) -> Parts:
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config))),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
         installing=Workers("installing", 1),
         host=HostPackages(),

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from supervisor import lifecycle, naming, places, planning, storage
+from supervisor import lifecycle, naming, places, planning, records, storage
 from supervisor.actors import survey
 from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
@@ -93,6 +93,8 @@ class FleetActor(Actor):
         self._began = 0.0
         self._again = ""
         self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
+        self._failed: set[str] = set()
+        self._compared_at = system.clock.now()
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
@@ -232,14 +234,31 @@ class FleetActor(Actor):
         raise message.error
 
     def _compare(self, found: Found) -> None:
+        duration_s = self.system.clock.monotonic() - self._began
         self._history = {
             "reconciles": self._history["reconciles"] + 1,
-            "reconcile_ms": round(1000 * (self.system.clock.monotonic() - self._began)),
+            "reconcile_ms": round(1000 * duration_s),
         }
         self._trouble = found.trouble
         plan = None if found.lxd_error else self._repair_what_differs(found)
+        self._tell_of_reconcile(duration_s)
         self._plan_next(plan)
         self._show()
+
+    def _tell_of_reconcile(self, duration_s: float) -> None:
+        desired, now = self._desired(), self._now()
+        record = records.of_reconcile(
+            desired.installation,
+            now,
+            stages=[entry.life.stage for entry in self._parts.roster.all()],
+            wanted=desired.count,
+            crashed=len(self._failed),
+            duration_s=duration_s,
+            trouble=self._trouble,
+        )
+        self._failed.clear()
+        self._compared_at = now
+        self._parts.feed.tell(record)
 
     def _repair_what_differs(self, found: Found) -> Plan:
         self._may_create = True
@@ -317,6 +336,8 @@ class FleetActor(Actor):
         elif message.life.stage in _TO_BE_SUCCEEDED:
             why = "a runner will be succeeded by another"
             self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
+        if message.life.stage is Stage.FAILED and message.life.since >= self._compared_at:
+            self._failed.add(message.name)
         # Looking at all runners at each change of one would cost the square of their number: one
         # look comes after all the changes that wait here already.
         if not self._balance_is_due:

@@ -10,7 +10,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, marks, places
+from supervisor import lifecycle, marks, places, records
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instances import instance_request
@@ -291,6 +291,7 @@ class RunnerActor(Actor):
         self._entry = replace(self._entry, life=step.life)
         if event is None or step.life != before:
             self._show(before)
+            self._tell(before if event else None)
         if event is None or step.life.stage is not before.stage or isinstance(event, RemovalFailed):
             self._arm(step.life.stage, event)
         for effect in step.effects:
@@ -313,6 +314,15 @@ class RunnerActor(Actor):
             logger.log(level, "{}: {}", life.stage, life.reason)
         message = RunnerChanged(self._name, life)
         self.system.directory.tell("fleet", message)
+
+    def _tell(self, before: Life | None) -> None:
+        """Tell those who watch, what it was before or that this is its beginning."""
+        entry, now = self._entry, self._now()
+        if before is None:
+            adopted = self._order is None
+            self._parts.feed.tell(records.of_beginning(entry, now, adopted=adopted))
+        elif record := records.of_step(entry, before, now):
+            self._parts.feed.tell(record)
 
     def _arm(self, stage: Stage, event: Event | None) -> None:
         if self._alarm:

@@ -25,10 +25,12 @@ from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
 from supervisor.control import make_app
+from supervisor.feed import Kind
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import (
     Confirmed,
+    Failed,
     GuestFinished,
     GuestReady,
     InstanceGone,
@@ -1389,3 +1391,20 @@ def test_no_runner_is_created_before_what_is_configured_is_in_force(
     assert world.lxd.count("create") == 1
     world.tell("fleet", guarded(config))
     eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_each_reconcile_is_told_with_what_it_has_found(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2))
+    eventually(lambda: world.stages() == {"booting": 2})
+    world.tell(world.names()[0], Happened(Failed("no network")))
+    eventually(lambda: any(one.state == "failed" for one in world.told))
+    world.tell("fleet", Reconcile("test"))
+
+    def crashed() -> list[int]:
+        told = [one for one in world.told if one.kind is Kind.RECONCILE]
+        return [one.details["crashed"] for one in told if one.details["wanted"] == 2]
+
+    eventually(lambda: 1 in crashed())
+    world.tell("fleet", Reconcile("test"))
+    eventually(lambda: crashed()[-1] == 0)
+    assert crashed().count(1) == 1
