@@ -316,7 +316,8 @@ class FleetActor(Actor):
     def _repair(self, plan: Plan) -> None:
         directory = self.system.directory
         for registration in plan.unregister:
-            logger.info("registration {} has no instance: deleting it", registration.name)
+            said = logger.bind(runner=registration.name)
+            said.info("registration {} has no instance: deleting it", registration.name)
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
             order = DeleteRegistration(registration.id, registration.name, registration.place)
@@ -465,8 +466,8 @@ class FleetActor(Actor):
         if isinstance(message.error, (ChildAlreadyStarted, ChildAlreadyPresent)):
             return  # it has an actor, or will have it again: its supervisor sees to that
         if isinstance(message.operation, StartChild):
-            logger.error("a runner's actor did not start: {}", message.error)
             name = message.operation.spec.id
+            logger.bind(runner=name).error("a runner's actor did not start: {}", message.error)
             self._parts.roster.drop(name)
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
