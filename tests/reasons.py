@@ -228,6 +228,7 @@ NO_REASONS = {
     "slips of a programmer, in a part that is started anew": (
         "ask GitHub",
         "ask nothing",
+        "metadata keys must start with user., these don't: …",
         "no answer to …",
         "the thread of … is gone",
         "this system has a root that has not ended",
