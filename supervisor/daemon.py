@@ -14,7 +14,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorDeadError, ActorRef, Timeout
 
-from supervisor import credentials, sdnotify
+from supervisor import credentials, records, sdnotify
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -43,6 +43,7 @@ from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.report import status_report, tree_lines
@@ -50,6 +51,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import (
     INFINITY,
     Backoff,
+    Change,
     ChildSpec,
     ChildStartFailed,
     CountChildren,
@@ -58,6 +60,7 @@ from supervisor.supervision import (
     Supervisor,
     SupervisorSpec,
     System,
+    SystemClock,
     tree,
 )
 from supervisor.token_desk import TokenDesk
@@ -95,8 +98,8 @@ class Daemon:
 
     def __init__(self, config_path: Path, config: Config) -> None:
         self._config_path = config_path
-        self._system = System()
         self._parts = make_parts(config)
+        self._system = System(observer=self._observe)
         self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -131,6 +134,11 @@ class Daemon:
             name = parts.settings.config.name
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
+    def _observe(self, change: Change) -> None:
+        record = records.of_actor(change, runners=_RUNNERS)
+        if record:
+            self._parts.feed.tell(record)
+
     def _ended(self, _reason: Reason) -> None:
         self._wishes.put(None)
 
@@ -155,6 +163,7 @@ class Daemon:
     def _obey(self, wish: signal.Signals) -> None:
         if wish is signal.SIGUSR1:
             self._system.directory.tell("fleet", Reconcile("SIGUSR1"))
+            self._note_order("reconcile", "SIGUSR1")
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
@@ -180,9 +189,13 @@ class Daemon:
             logger.error("the configuration stays as it was: {}", settings.error)
             return
         settings.accept(config)
+        self._note_order("reload", "the configuration has been read again")
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
+
+    def _note_order(self, subject: str, reason: str) -> None:
+        self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if the tree's root truly answers."""
@@ -205,11 +218,12 @@ class Daemon:
 
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
-    lxd = config.lxd
+    lxd, feed = config.lxd, Feed()
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
-        feed=Feed(),
+        feed=feed,
+        counters=Counters(feed),
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),
@@ -231,7 +245,7 @@ def make_parts(config: Config) -> Parts:
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config))),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
         installing=Workers("installing", 1),
         host=HostPackages(),

@@ -17,6 +17,7 @@ from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
+from supervisor.metrics.counters import Counters
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
@@ -60,6 +61,7 @@ class Parts:
     Attributes:
         settings: the configuration in force.
         feed: what has happened, for those who watch.
+        counters: count it, for Prometheus.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -101,6 +103,7 @@ class Parts:
 
     settings: Settings
     feed: Feed
+    counters: Counters
     lxd: Lxd
     roster: Roster
     trials: Trials

@@ -6,9 +6,8 @@ sleeps.
 """
 
 from bisect import insort
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -21,6 +20,7 @@ from supervisor import credentials, places
 from supervisor.config import Config, ConfigError
 from supervisor.gateways.github import GitHub
 from supervisor.github.budget import Budget, Hold, Priority
+from supervisor.github.calls import Calls, Told
 from supervisor.github.errors import (
     Asker,
     GitHubError,
@@ -117,22 +117,6 @@ class Turn(Generic[T]):
         return (self.priority, self.number) < (other.priority, other.number)
 
 
-@dataclass
-class Calls:
-    """What has been asked since the start: for metrics."""
-
-    by_status: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def count(self, request: Request, outcome: Answer | Unavailable) -> None:
-        """Count one request."""
-        status = str(outcome.status) if isinstance(outcome, Answer) else "no answer"
-        self.by_status[request.verb, status] += 1
-
-    def report(self) -> dict[str, int]:
-        """Give the counts, as JSON takes them: `GET 200`, `POST 201`, `DELETE no answer`."""
-        return {" ".join(key): number for key, number in sorted(self.by_status.items())}
-
-
 class Line:
     """Leads conversations with GitHub.
 
@@ -141,6 +125,7 @@ class Line:
         ref: the actor's, which hands `Exchanged` and `Due` on to the line that they name.
         clock: tells the time.
         tell_after: the actor's.
+        told_of_calls: is told of each call.
     """
 
     def __init__(
@@ -149,6 +134,7 @@ class Line:
         ref: pykka.ActorRef[Any],
         clock: Clock,
         tell_after: TellAfter,
+        told_of_calls: Told,
     ) -> None:
         self._config = config
         self._ref = ref
@@ -159,7 +145,7 @@ class Line:
         self.scope = Scope.parse(config.path)
         self.budget = Budget(paced=self._place.has_published_limits)
         self.session: Session | None = None
-        self.calls = Calls()
+        self.calls = Calls(told_of_calls)
         self._workers = Workers("github", 1)
         self._proxies = config.proxies
         self._client = GitHub(self._place.api_url, self._proxies)

@@ -134,7 +134,8 @@ class TokensActor(Actor):
     # The lines: one to the configured place, and one to each former place.
 
     def _make_line(self, config: Config) -> Line:
-        return Line(config, self.actor_ref, self.system.clock, self.tell_after)
+        told = self._parts.counters.count_call
+        return Line(config, self.actor_ref, self.system.clock, self.tell_after, told)
 
     def _lines(self) -> Iterator[Line]:
         yield self._line

@@ -295,12 +295,21 @@ def policy(socket: Path, as_json: bool) -> None:
 
 @main.command()
 @_socket_option
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Ask no daemon: say from this host's kernel and packages alone whether to reboot it.",
+)
 @_json_option
-def upgrades(socket: Path, as_json: bool) -> None:
+def upgrades(socket: Path, offline: bool, as_json: bool) -> None:
     """Show what is kept current: what is installed, the latest there is, and what failed.
 
-    Exits 0 only if there is one of each that can be used, and the host has what it needs.
+    Exits 0 only if there is one of each that can be used, and the host has what it needs. With
+    --offline, which is for a host on which no runner is yet, it exits 0.
     """
+    if offline:
+        _show_reboot(as_json)
+        return
     answer = ControlClient(socket).get("/v1/upgrades")
     _show(
         answer,
@@ -308,6 +317,17 @@ def upgrades(socket: Path, as_json: bool) -> None:
         lambda console: render.draw_upgrades(console, answer),
     )
     _fail_if_failing(answer)
+
+
+def _show_reboot(as_json: bool) -> None:
+    """Say whether this host is to be rebooted, as long as no daemon keeps runners here."""
+    from supervisor.gateways.host_packages import HostPackages  # noqa: PLC0415
+    from supervisor.upgrades import reboot  # noqa: PLC0415
+
+    nothing = reboot.Running(runners=0, busy=0, building=False, held=True)
+    decision = reboot.decide(reboot.needed_for(HostPackages().kernel()), nothing)
+    answer = {"reboot": {"when": decision.when, "reason": decision.reason}}
+    click.echo(json.dumps(answer, indent=2) if as_json else one_line(decision.reason))
 
 
 @main.command()

@@ -264,6 +264,8 @@ class Supervisor(Actor):
     def _child_entered(self, spec: ChildSpec, incarnation: int, cell: Cell) -> None:
         """Show the incarnation, and limit its start, before its thread begins."""
         record = self._records[spec.id]
+        if record.cell is not None:
+            cell.follows(record.cell)
         record.cell = cell
         record.kind = cell.kind
         self._show(spec.id)
