@@ -23,7 +23,7 @@ from supervisor.guest.logs import one_line, printable
 _INTERVAL_S = 1.0
 _SHARE = 4
 """So many times as long as the daemon takes to answer it is left alone afterwards."""
-_EVENT_LINES = 5
+_EVENT_LINES = 4
 
 
 class Told(Message):
@@ -78,7 +78,7 @@ class Top(App[None]):
 
     def on_mount(self) -> None:
         """Begin to ask."""
-        self.query_one(RunnersTable).focus()
+        self._table.focus()
         threading.Thread(target=self._ask_on, name="asking", daemon=True).start()
 
     def on_unmount(self) -> None:
@@ -104,14 +104,18 @@ class Top(App[None]):
     @on(Told)
     def _told(self, message: Told) -> None:
         try:
-            if isinstance(message.answers, Silence):
-                self._say_silent(message.answers)
-            else:
-                now = datetime.now(timezone.utc)
-                self._told_at = f"{now:%H:%M:%S} UTC"
-                self._show(view_of(message.answers, now))
+            if self.is_running:  # and not being left, with half of the screen gone
+                self._show_answers(message.answers)
         finally:
             self._shown.set()
+
+    def _show_answers(self, answers: Answers | Silence) -> None:
+        if isinstance(answers, Silence):
+            self._say_silent(answers)
+            return
+        now = datetime.now(timezone.utc)
+        self._told_at = f"{now:%H:%M:%S} UTC"
+        self._show(view_of(answers, now))
 
     def _say_silent(self, silence: Silence) -> None:
         as_of = f"; what is shown is of {self._told_at}" if self._told_at else ""
@@ -130,14 +134,20 @@ class Top(App[None]):
 
     def _show_runners(self) -> None:
         if self._view:
-            text = self.query_one("#filter", Input).value
-            self.query_one(RunnersTable).show(matching(self._view.runners, text))
+            text = self.screen_stack[0].query_one("#filter", Input).value
+            self._table.show(matching(self._view.runners, text))
             self._show_selected()
 
     @on(DataTable.RowHighlighted)
     def _show_selected(self) -> None:
-        selected = self.query_one(RunnersTable).selected
+        if not self.is_running:
+            return
+        selected = self._table.selected
         self._write("selected", Text(str(selected) if selected else "no runner"))
+
+    @property
+    def _table(self) -> RunnersTable:
+        return self.screen_stack[0].query_one(RunnersTable)
 
     def _write(self, where: str, text: Text) -> None:
         place = self.screen_stack[0].query_one(f"#{where}", Static)
@@ -169,7 +179,7 @@ class Top(App[None]):
 
     def action_delete(self) -> None:
         """Have the selected runner deleted, after a question; the daemon refuses a busy one."""
-        if selected := self.query_one(RunnersTable).selected:
+        if selected := self._table.selected:
             path = f"/v1/runners/{quote(selected.name, safe='')}"
             self._ask_first(
                 f"Delete {selected.name}? Another takes its place.",
@@ -198,7 +208,7 @@ class Top(App[None]):
 
     def action_log(self) -> None:
         """Show what is known of the selected runner."""
-        if selected := self.query_one(RunnersTable).selected:
+        if selected := self._table.selected:
             self._read(selected.name, str(selected))
 
     @work(thread=True, group="reading", exclusive=True)
@@ -222,7 +232,7 @@ class Top(App[None]):
         sought = self.query_one("#filter", Input)
         sought.value = ""
         sought.remove_class("wanted")
-        self.query_one(RunnersTable).focus()
+        self._table.focus()
 
     @on(Input.Changed, "#filter")
     def _sought(self) -> None:
@@ -230,4 +240,4 @@ class Top(App[None]):
 
     @on(Input.Submitted, "#filter")
     def _found(self) -> None:
-        self.query_one(RunnersTable).focus()
+        self._table.focus()

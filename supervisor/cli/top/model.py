@@ -68,7 +68,7 @@ class View:
         trouble: the first problem or warning, and how many there are.
         draining: whether the fleet is being drained.
         runners: in the order in which they stand.
-        actors: in the tree's order.
+        actors: in the tree's order; of supervisors only those that are in trouble.
         events: the newest ones, oldest first.
     """
 
@@ -92,7 +92,10 @@ def view_of(answers: Answers, now: datetime) -> View:
     """
     status = answers.status
     github = status["github"]
-    budget = "; ".join(budget_lines(github)) or f"{github['url']}: sets no limit, or was not asked"
+    budget = (
+        "; ".join(sorted(budget_lines(github), key=_core_first))
+        or f"{github['url']}: sets no limit, or was not asked"
+    )
     return View(
         headline=one_line(headline(status)),
         health=one_line(status["health"]),
@@ -133,6 +136,11 @@ def _row(runner: Mapping[str, Any], now: datetime) -> RunnerRow:
     )
 
 
+def _core_first(line: str) -> bool:
+    """Order limits: the one that most calls count against stands where it is surely seen."""
+    return not line.startswith("core: ")
+
+
 def _trouble(status: Mapping[str, Any]) -> str:
     problems, warnings = status["problems"], status["warnings"]
     if problems:
@@ -153,10 +161,10 @@ def _actors(
     if node is None:
         return
     sound = not any(problem.startswith(f"{node['id']}: ") for problem in problems)
-    restarts = f" ({node['restarts']} restarts)" if node["restarts"] else ""
-    yield ActorWord(
-        one_line(f"{'' if sound else '! '}{node['id']} {node['state']}{restarts}"), sound
-    )
+    if not sound or node["kind"] != "supervisor":
+        restarts = f" ({node['restarts']} restarts)" if node["restarts"] else ""
+        words = f"{'' if sound else '! '}{node['id']} {node['state']}{restarts}"
+        yield ActorWord(one_line(words), sound)
     if node["id"] == "runners" and above == "core":
         return
     for child in node["children"]:
