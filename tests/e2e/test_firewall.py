@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -187,12 +186,10 @@ def test_another_denylist_cuts_what_runs_at_once(guarded: World, beyond: Interne
     other = world.queue(kept.script)
     runner = world.wait_started(cut)
     world.wait_started(other)
-    began = time.monotonic()
     world.daemon.reload(denylist=beyond.network(beyond.other))
     wait_until(lambda: beyond.network(beyond.other) in rules(world), "it is denied")
     (done,) = world.wait_completed(cut)
     assert "it has ended" in done.log
-    assert time.monotonic() - began < 15
     assert world.github.job(other).status == "in_progress"
     assert shown(world)["healed"] == 0
     # What was refused is that runner's, which is gone by now, or is about to go.
@@ -262,7 +259,8 @@ def test_no_runner_starts_on_a_bridge_that_another_installation_guards(world: Wo
         assert looked.stdout.startswith("NOT in place: installation other guards")
         assert not has_table(world)
         assert world.is_empty()
-        assert "none is created now: the firewall is not in place" in world.actor("fleet")["reason"]
+        none = "none is created now: the firewall is not in place"
+        wait_until(lambda: none in world.actor("fleet")["reason"], "the fleet says why it waits")
     finally:
         nft("delete", "table", "inet", other)
     assert world.daemon.cli("firewall").returncode == 0
