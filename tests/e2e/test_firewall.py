@@ -230,7 +230,7 @@ def test_what_others_do_to_it_is_undone_within_a_second_while_jobs_run(guarded: 
             timedelta(seconds=HEALED_S)
         ), name
         assert rules(world) == right, name
-    assert not world.status()["problems"]
+    world.wait_sound()
     gate.open()
     world.wait_completed(*jobs)
     world.wait_whole()
@@ -315,7 +315,7 @@ def test_a_denylist_that_nft_refuses_leaves_the_old_one_in_force(
     world.wait_whole(3)
     assert "203.0.113.0/24" in rules(world)
     assert before < world.names()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_it_outlives_the_daemon_and_is_taken_over(guarded: World) -> None:
@@ -355,7 +355,7 @@ def test_a_firewall_that_others_keep_is_left_to_them(make_world: MakeWorld) -> N
         world.start()
         assert not has_table(world)
         assert any("firewall: external" in warning for warning in world.status()["warnings"])
-        assert not world.status()["problems"]
+        world.wait_sound()
         looked = world.daemon.cli("firewall")
         assert looked.returncode == 0
         assert looked.stdout.startswith("in place: firewall: external: it is left to others\n")
@@ -436,7 +436,7 @@ def test_what_a_flush_takes_of_lxds_rules_is_put_back_too_while_jobs_run(guarded
     wait_until(lambda: world.actor("filters")["state"] == "ready", "all is well")
     looked = world.daemon.cli("firewall")
     assert (looked.returncode, looked.stdout.startswith("in place: ")) == (0, True)
-    assert not world.status()["problems"]
+    world.wait_sound()
     gate.open()
     world.wait_completed(*jobs)
     world.wait_whole()
