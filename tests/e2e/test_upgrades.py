@@ -231,6 +231,7 @@ def test_without_a_checksum_at_the_first_start_no_runner_comes_and_then_all_by_t
     why = "GitHub gives no SHA-256 for actions-runner-linux-x64-2.402.0.tar.gz"
     world.daemon.start()
     wait_until(lambda: why in world.actor("fleet")["reason"], "the fleet says what it waits for")
+    wait_until(lambda: releases.standing()["state"] == "failing", "there is none")
     status = world.daemon.cli("status")
     assert status.returncode == 1
     assert f"upgrades: failing: runner application: none can be used: {why}" in status.stdout
