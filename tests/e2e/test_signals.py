@@ -108,7 +108,7 @@ def test_a_bad_configuration_changes_nothing_and_is_reported(
     before = world.names()
     world.daemon.write(text)
     world.daemon.send(signal.SIGHUP)
-    wait_until(lambda: world.status()["problems"], "the problem is shown")
+    assert blamed in world.only_problem()
     shown = world.daemon.cli("status")
     assert shown.returncode == 1
     assert blamed in shown.stdout
