@@ -9,6 +9,7 @@ import yaml
 from fake_machine import CANDIDATE, with_directory
 from hypothesis import given
 from hypothesis import strategies as st
+from machine.places import Places
 from options import CharmOptions, Credentials, OptionsError, document
 from proxies import ModelProxies
 
