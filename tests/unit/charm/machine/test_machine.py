@@ -310,14 +310,14 @@ def test_an_upgrade_restarts_a_daemon_that_runs_and_keeps_the_version_before(
 
 
 def test_an_upgrade_to_the_same_restarts_nothing(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     stand.host.runs.clear()
     upgrade(stand)
     assert stand.host.ran("systemctl", "restart", SERVICE) == 0
 
 
 def test_another_unit_file_restarts_it_and_one_that_is_no_more_goes(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     (stand.units / SERVICE).write_text(f"{(stand.units / SERVICE).read_text()}# another\n")
     (stand.units / f"{NAME}-storage.path").unlink()
     upgrade(stand)
@@ -339,7 +339,7 @@ def test_an_operator_s_own_unit_with_a_name_like_ours_stays(stand: HostStand) ->
 
 
 def test_an_upgrade_looks_for_nothing_that_is_merely_good_to_have(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     stand.bring("0.2.0")
     stand.host.runs.clear()
     upgrade(stand)
