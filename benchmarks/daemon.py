@@ -148,6 +148,11 @@ class Daemon:
         stages: dict[str, int] = self.client.get("/v1/status")["stages"]
         return stages
 
+    def present(self) -> int:
+        """Return how many runners can take a job, or have one."""
+        present: int = self.client.get("/v1/status")["present"]
+        return present
+
     def usage(self) -> Usage:
         """Return what it has used so far."""
         assert self._process is not None
@@ -171,11 +176,21 @@ class Daemon:
     def _is_listening(self) -> bool:
         """Tell whether it hears LXD and has looked at everything once."""
         try:
-            nodes = self.client.get("/v1/tree")["children"]
+            return (
+                self.actor("events").get("state") == "listening"
+                and self.actor("fleet").get("state") == "keeping"
+            )
         except ControlError:
             return False
-        states = {node["id"]: node["state"] for node in nodes}
-        return states.get("events") == "listening" and states.get("fleet") == "keeping"
+
+    def actor(self, name: str) -> dict[str, Any]:
+        """Return an actor's place in the tree; empty if it has none yet."""
+        nodes = [self.client.get("/v1/tree")]
+        for node in nodes:
+            if node["id"] == name:
+                return dict(node)
+            nodes += node["children"]
+        return {}
 
     def _end_of_log(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])

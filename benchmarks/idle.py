@@ -29,9 +29,7 @@ def run(*, runners: int = 100, seconds: float = 60, rounds: int = 1) -> dict[str
     ):
         empty = daemon.usage()
         daemon.resize(runners)
-        daemon.wait_until(
-            lambda: daemon.stages().get("ready", 0) == runners, _LIMIT_S, "have them ready"
-        )
+        daemon.wait_until(lambda: daemon.present() == runners, _LIMIT_S, "have them ready")
         daemon.reconcile()
         daemon.wait_until(
             lambda: daemon.stages().get("idle", 0) == runners, _LIMIT_S, "have them idle"

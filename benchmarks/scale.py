@@ -48,7 +48,7 @@ def run(
     ):
         began = time.monotonic()
         daemon.resize(runners)
-        daemon.wait_until(lambda: _present(daemon) >= runners, _FILL_LIMIT_S, "fill the fleet")
+        daemon.wait_until(lambda: daemon.present() >= runners, _FILL_LIMIT_S, "fill the fleet")
         filled_s, filled = time.monotonic() - began, daemon.usage()
         quiet_ms = _reconcile_ms(daemon)
         with _probe(daemon.socket, directory / "idle.json") as idle:
@@ -60,7 +60,7 @@ def run(
         took_s, done = time.monotonic() - began, daemon.usage()
         churned_ms = _reconcile_ms(daemon)
         failed = sum(1 for job in server.jobs() if job.conclusion != "success")
-        daemon.wait_until(lambda: _present(daemon) >= runners, _FILL_LIMIT_S, "be whole again")
+        daemon.wait_until(lambda: daemon.present() >= runners, _FILL_LIMIT_S, "be whole again")
     total = jobs * rounds
     rows = [
         ("filled, runners per second", f"{runners / filled_s:.1f}"),
@@ -108,11 +108,6 @@ def _do_jobs(server: SandboxGitHub, count: int) -> None:
         time.sleep(0.5)
 
 
-def _present(daemon: Daemon) -> int:
-    present: int = daemon.client.get("/v1/status")["present"]
-    return present
-
-
 def _reconcile_ms(daemon: Daemon) -> float:
     """Return how long a reconcile takes, from the order until the fleet has its next plan."""
     before = _reconciles(daemon)
@@ -123,10 +118,7 @@ def _reconcile_ms(daemon: Daemon) -> float:
 
 
 def _reconciles(daemon: Daemon) -> int:
-    for node in daemon.client.get("/v1/tree")["children"]:
-        if node["id"] == "fleet":
-            return int(node["details"].get("reconciles", 0))
-    return 0
+    return int(daemon.actor("fleet").get("details", {}).get("reconciles", 0))
 
 
 def _cpu_ms(before: Any, after: Any, jobs: int) -> float:

@@ -116,9 +116,32 @@ install_for_tests() {
     install_debian "${missing[@]}"
 }
 
+download_prometheus() {
+    (cd "$1" && apt-get download -q prometheus) ||
+        { as_root apt-get update -q && (cd "$1" && apt-get download -q prometheus); }
+}
+
+# unpack_prometheus: its programs, without the package's service, which would start.
+unpack_prometheus() {
+    local place=.cache/prometheus
+    # The chain ends at the first that fails: `step` takes no part in "set -e".
+    rm -rf "$place" && mkdir -p "$place/download" && download_prometheus "$place/download" &&
+        dpkg-deb -x "$place"/download/prometheus_*.deb "$place/unpacked" &&
+        mv "$place/unpacked/usr/share/prometheus" "$place/share" &&
+        mv "$place/unpacked/usr/bin" "$place/bin" &&
+        rm -r "$place/unpacked" "$place/download"
+}
+
+get_prometheus() {
+    [ ! -x .cache/prometheus/bin/promtool ] || return 0
+    command -v apt-get >/dev/null || die "promtool is missing, and there is no apt-get to get it"
+    step "getting prometheus" unpack_prometheus
+}
+
 mkdir -p .cache
 check_python
 make_environment
 if [ "${1:-}" = test ]; then
     install_for_tests
+    get_prometheus
 fi

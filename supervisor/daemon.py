@@ -14,7 +14,7 @@ from pathlib import Path
 from loguru import logger
 from pykka import ActorRef
 
-from supervisor import credentials, sdnotify, watchdog
+from supervisor import credentials, log, records, sdnotify, watchdog
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
@@ -44,6 +44,7 @@ from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
 from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.report import status_report, tree_lines
@@ -51,6 +52,7 @@ from supervisor.roster import Roster
 from supervisor.supervision import (
     INFINITY,
     Backoff,
+    Change,
     ChildSpec,
     ChildStartFailed,
     Reason,
@@ -58,9 +60,11 @@ from supervisor.supervision import (
     Supervisor,
     SupervisorSpec,
     System,
+    SystemClock,
     tree,
 )
 from supervisor.token_desk import TokenDesk
+from supervisor.tracing import Tracing
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
@@ -94,8 +98,9 @@ class Daemon:
 
     def __init__(self, config_path: Path, config: Config) -> None:
         self._config_path = config_path
-        self._system = System()
         self._parts = make_parts(config)
+        self._system = System(observer=self._observe)
+        self._tracing = Tracing(self._parts.feed)
         self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -108,6 +113,7 @@ class Daemon:
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+        self._tracing.use(self._parts.settings.config)
         try:
             root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
         except ChildStartFailed as error:
@@ -122,6 +128,7 @@ class Daemon:
             self._system.stop(_STOP_LIMIT_S)
             self._abandon_build()
             self._parts.policy.close()
+            self._tracing.close()
 
     def _abandon_build(self) -> None:
         """Leave no builder running that nobody waits for."""
@@ -129,6 +136,11 @@ class Daemon:
         if parts.building.is_busy:
             name = parts.settings.config.name
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
+
+    def _observe(self, change: Change) -> None:
+        record = records.of_actor(change, runners=_RUNNERS)
+        if record:
+            self._parts.feed.tell(record)
 
     def _ended(self, _reason: Reason) -> None:
         self._wishes.put(None)
@@ -141,6 +153,7 @@ class Daemon:
                 wish = self._wishes.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 self._give_sign_of_life(root)
+                log.tell_repeated()
                 due = time.monotonic() + interval
                 continue
             if wish is None:
@@ -154,11 +167,11 @@ class Daemon:
     def _obey(self, wish: signal.Signals) -> None:
         if wish is signal.SIGUSR1:
             self._system.directory.tell("fleet", Reconcile("SIGUSR1"))
+            self._note_order("reconcile", "SIGUSR1")
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
-            for line in tree_lines(tree(self._system)):
-                logger.info("{}", line)
+            logger.info("the tree:\n{}", "\n".join(tree_lines(tree(self._system))))
 
     def _reload(self) -> None:
         settings = self._parts.settings
@@ -178,10 +191,18 @@ class Daemon:
             settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
             logger.error("the configuration stays as it was: {}", settings.error)
             return
+        before = settings.config
         settings.accept(config)
+        if config.log_level != before.log_level:
+            log.set_level(config.log_level)
+        self._note_order("reload", "the configuration has been read again")
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
+        self._tracing.use(config)  # last: a collector of before may be sent to for a moment
+
+    def _note_order(self, subject: str, reason: str) -> None:
+        self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
@@ -209,6 +230,7 @@ def make_parts(config: Config) -> Parts:
     return Parts(
         settings=Settings(config),
         feed=feed,
+        counters=Counters(feed),
         last_failure=last_failure,
         lxd=Lxd(endpoint),
         roster=Roster(),
@@ -231,7 +253,7 @@ def make_parts(config: Config) -> Parts:
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config))),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
         installing=Workers("installing", 1),
         host=HostPackages(),
@@ -289,8 +311,12 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
     )
 
 
-def run(config_path: Path) -> int:
+def run(config_path: Path, log_level: str | None = None) -> int:
     """Run the daemon.
+
+    Args:
+        config_path: its configuration.
+        log_level: if given, it holds until another one is ordered, or the configured one changes.
 
     Raises:
         ConfigError: the configuration can't be used.
@@ -298,6 +324,8 @@ def run(config_path: Path) -> int:
     """
     os.umask(0o077)
     config = load(config_path)
+    if log_level is None:
+        log.set_level(config.log_level)
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)

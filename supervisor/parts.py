@@ -18,6 +18,7 @@ from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
+from supervisor.metrics.counters import Counters
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
@@ -61,6 +62,7 @@ class Parts:
     Attributes:
         settings: the configuration in force.
         feed: what has happened, for those who watch.
+        counters: count it, for Prometheus.
         last_failure: the runner that failed last.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
@@ -103,6 +105,7 @@ class Parts:
 
     settings: Settings
     feed: Feed
+    counters: Counters
     last_failure: LastFailure
     lxd: Lxd
     roster: Roster

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from supervisor import records
+from supervisor.feed import Feed
 from supervisor.gateways import decision_log
 from supervisor.gateways.decision_log import Tally
 from supervisor.lifecycle import Job
@@ -19,6 +21,7 @@ REFUSED = "refused"
 CONTRADICTED = "contradicted"
 _SHOWN = 20
 _REMEMBERED = 1000
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _UNBELIEVED = "not believed, as the service has let it run: "
 
 
@@ -30,10 +33,14 @@ class Verdicts:
 
     Args:
         log: the policy service's, if it is this host's.
+        feed: is told of each decision once.
+        since: those from before were told by an earlier daemon.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, feed: Feed, since: datetime = _LONG_AGO) -> None:
         self._log = log
+        self._feed = feed
+        self._told_since = since
         self._tally = Tally()
         self._is_fresh = False
         self._counts: Counter[str] = Counter()
@@ -66,7 +73,9 @@ class Verdicts:
             self._is_fresh = False
             self._tally = decision_log.follow(self._log, self._tally, now)
             self._is_fresh = True
-            return self._tally
+            read = self._tally
+        self._tell(read.news)
+        return read
 
     def has_passed(self, runner: str) -> bool:
         """Tell whether the service has let a runner's job run, as far as was read."""
@@ -116,3 +125,11 @@ class Verdicts:
                 "by": "guest",
             }
             self._last.append(said)
+        if believed:
+            self._tell((said,))
+
+    def _tell(self, decisions: Iterable[Mapping[str, Any]]) -> None:
+        for said in decisions:
+            record = records.of_decision(said)
+            if record and record.at >= self._told_since:
+                self._feed.tell(record)

@@ -17,7 +17,7 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.config import Config, parse
-from supervisor.feed import Feed
+from supervisor.feed import Feed, Record
 from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
@@ -61,6 +61,7 @@ from supervisor.messages import (
     RequestJitConfig,
     StorageChanged,
 )
+from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.planning import Registration
 from supervisor.policy_settings import decisions_in, directory_of
@@ -497,8 +498,13 @@ class World:
         self.base |= {"state-directory": str(state), "policy": {"mode": "off"}, **config}
         self.base["lxd"] = {"image": "github-runner", **config.get("lxd", {})}
         config_in_force = parse(self.base, "test")
+        self.feed = Feed()
+        self.told: list[Record] = []
+        """Each record that the feed was told."""
+        self.feed.watch(self.told.append)
         self.parts = Parts(
-            feed=Feed(),
+            feed=self.feed,
+            counters=Counters(self.feed),
             last_failure=LastFailure(),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
@@ -522,7 +528,7 @@ class World:
             upgrading=Workers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
-            verdicts=Verdicts(decisions_in(directory_of(config_in_force))),
+            verdicts=Verdicts(decisions_in(directory_of(config_in_force)), self.feed),
             packages=PackageEnvironments(self.state / "policy-package"),
             installing=Workers("installing", 1),
             host=self.host,  # type: ignore[arg-type]

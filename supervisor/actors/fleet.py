@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from supervisor import lifecycle, naming, places, planning, storage
+from supervisor import lifecycle, naming, places, planning, records, storage
 from supervisor.actors import survey
 from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
@@ -45,6 +45,7 @@ from supervisor.messages import (
     RunnerChanged,
     SignalsListening,
     StorageChanged,
+    TakenOver,
 )
 from supervisor.outlook import Outlook
 from supervisor.parts import Parts
@@ -94,6 +95,8 @@ class FleetActor(Actor):
         self._began = 0.0
         self._again = ""
         self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
+        self._failed: set[str] = set()
+        self._compared_at = system.clock.now()
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
@@ -116,6 +119,7 @@ class FleetActor(Actor):
         self._next_due = 0.0
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
+        self._rooms: dict[str, storage.Room] = {}
         self._counts: dict[str, int] = {}
         self._short_since: datetime | None = None
 
@@ -209,6 +213,10 @@ class FleetActor(Actor):
         if self._parts.roster.get(message.name) is None:
             self._reconcile_after(_SOON_S, f"instance {message.name} appeared")
 
+    @handles(TakenOver)
+    def _taken_over(self, message: TakenOver) -> None:
+        self._reconcile_after(_SOON_S, f"to learn what {message.name} is doing")
+
     def _start_reconcile(self, why: str) -> None:
         if self._survey.under_way:
             self._again = why
@@ -234,14 +242,31 @@ class FleetActor(Actor):
         raise message.error
 
     def _compare(self, found: Found) -> None:
+        duration_s = self.system.clock.monotonic() - self._began
         self._history = {
             "reconciles": self._history["reconciles"] + 1,
-            "reconcile_ms": round(1000 * (self.system.clock.monotonic() - self._began)),
+            "reconcile_ms": round(1000 * duration_s),
         }
         self._trouble = found.trouble
         plan = None if found.lxd_error else self._repair_what_differs(found)
+        self._tell_of_reconcile(duration_s)
         self._plan_next(plan)
         self._show()
+
+    def _tell_of_reconcile(self, duration_s: float) -> None:
+        desired, now = self._desired(), self._now()
+        record = records.of_reconcile(
+            desired.installation,
+            now,
+            stages=[entry.life.stage for entry in self._parts.roster.all()],
+            wanted=desired.count,
+            crashed=len(self._failed),
+            duration_s=duration_s,
+            trouble=self._trouble,
+        )
+        self._failed.clear()
+        self._compared_at = now
+        self._parts.feed.tell(record)
 
     def _repair_what_differs(self, found: Found) -> Plan:
         self._may_create = True
@@ -291,7 +316,8 @@ class FleetActor(Actor):
     def _repair(self, plan: Plan) -> None:
         directory = self.system.directory
         for registration in plan.unregister:
-            logger.info("registration {} has no instance: deleting it", registration.name)
+            said = logger.bind(runner=registration.name)
+            said.info("registration {} has no instance: deleting it", registration.name)
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
             order = DeleteRegistration(registration.id, registration.name, registration.place)
@@ -318,6 +344,8 @@ class FleetActor(Actor):
         elif message.life.stage in _TO_BE_SUCCEEDED:
             why = "a runner will be succeeded by another"
             self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
+        if message.life.stage is Stage.FAILED and message.life.since >= self._compared_at:
+            self._failed.add(message.name)
         # Looking at all runners at each change of one would cost the square of their number: one
         # look comes after all the changes that wait here already.
         if not self._balance_is_due:
@@ -438,8 +466,8 @@ class FleetActor(Actor):
         if isinstance(message.error, (ChildAlreadyStarted, ChildAlreadyPresent)):
             return  # it has an actor, or will have it again: its supervisor sees to that
         if isinstance(message.operation, StartChild):
-            logger.error("a runner's actor did not start: {}", message.error)
             name = message.operation.spec.id
+            logger.bind(runner=name).error("a runner's actor did not start: {}", message.error)
             self._parts.roster.drop(name)
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
@@ -519,18 +547,14 @@ class FleetActor(Actor):
         )
 
     def _room(self, config: Config) -> int | None:
-        """Say how many instances there may be at once in a pool of our own.
-
-        While some of earlier settings are there, which may be larger, it is the least number of all
-        of their settings: none of these asks for more than the host has.
-        """
+        """Say how many instances there may be at once in a pool of our own."""
         room = storage.room(config)
         if room is None:
             return None
         here = {entry.generation for entry in self._parts.roster.all()}
-        kept = {g: count for g, count in self._counts.items() if g in here}
-        self._counts = {**kept, self._current_blueprint().generation: room}
-        return min(self._counts.values())
+        kept = {g: one for g, one in self._rooms.items() if g in here}
+        self._rooms = {**kept, self._current_blueprint().generation: room}
+        return storage.at_once(room, self._rooms.values())
 
     def _has_storage(self) -> bool:
         """Tell whether the pool is there, and large enough for the configuration in force."""

@@ -6,9 +6,8 @@ sleeps.
 """
 
 from bisect import insort
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -21,6 +20,7 @@ from supervisor import credentials, places
 from supervisor.config import Config, ConfigError
 from supervisor.gateways.github import GitHub
 from supervisor.github.budget import Budget, Hold, Priority
+from supervisor.github.calls import Calls, Told
 from supervisor.github.errors import (
     Asker,
     GitHubError,
@@ -100,6 +100,7 @@ class Turn(Generic[T]):
         repeated: it was sent again with another token.
         since: when it began to wait (monotonic, seconds).
         committed: it may have changed something on GitHub, and must see what became of it.
+        runner: whom it is about, for the log; empty if not one alone.
     """
 
     talk: Talk[T]
@@ -112,25 +113,10 @@ class Turn(Generic[T]):
     repeated: bool = False
     since: float = 0.0
     committed: bool = False
+    runner: str = ""
 
     def __lt__(self, other: "Turn[Any]") -> bool:
         return (self.priority, self.number) < (other.priority, other.number)
-
-
-@dataclass
-class Calls:
-    """What has been asked since the start: for metrics."""
-
-    by_status: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def count(self, request: Request, outcome: Answer | Unavailable) -> None:
-        """Count one request."""
-        status = str(outcome.status) if isinstance(outcome, Answer) else "no answer"
-        self.by_status[request.verb, status] += 1
-
-    def report(self) -> dict[str, int]:
-        """Give the counts, as JSON takes them: `GET 200`, `POST 201`, `DELETE no answer`."""
-        return {" ".join(key): number for key, number in sorted(self.by_status.items())}
 
 
 class Line:
@@ -141,6 +127,7 @@ class Line:
         ref: the actor's, which hands `Exchanged` and `Due` on to the line that they name.
         clock: tells the time.
         tell_after: the actor's.
+        told_of_calls: is told of each call.
     """
 
     def __init__(
@@ -149,6 +136,7 @@ class Line:
         ref: pykka.ActorRef[Any],
         clock: Clock,
         tell_after: TellAfter,
+        told_of_calls: Told,
     ) -> None:
         self._config = config
         self._ref = ref
@@ -159,7 +147,7 @@ class Line:
         self.scope = Scope.parse(config.path)
         self.budget = Budget(paced=self._place.has_published_limits)
         self.session: Session | None = None
-        self.calls = Calls()
+        self.calls = Calls(told_of_calls)
         self._workers = Workers("github", 1)
         self._proxies = config.proxies
         self._client = GitHub(self._place.api_url, self._proxies)
@@ -177,9 +165,11 @@ class Line:
 
     # What the actor asks for.
 
-    def begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> "Turn[T]":
+    def begin(
+        self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = ""
+    ) -> "Turn[T]":
         """Begin a conversation; `done` is called with its result, or with the error it ended in."""
-        turn = Turn(talk, priority, next(self._numbers), done, _NOTHING)
+        turn = Turn(talk, priority, next(self._numbers), done, _NOTHING, runner=runner)
         self._go_on(turn, lambda: next(talk))
         self.pump()
         return turn
@@ -344,7 +334,8 @@ class Line:
         self.budget = self.budget.sent(turn.request, self.asking_since)
         turn.committed = turn.committed or not turn.request.is_idempotent
         work = partial(_exchange, self, self._client, turn.request, token, self.asking_since)
-        self._workers.submit(work, self._ref)
+        with logger.contextualize(runner=turn.runner):
+            self._workers.submit(work, self._ref)
 
     # Who asks.
 

@@ -10,7 +10,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, marks, places
+from supervisor import lifecycle, marks, places, records
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instances import instance_request
@@ -35,6 +35,7 @@ from supervisor.messages import (
     Look,
     RequestJitConfig,
     RunnerChanged,
+    TakenOver,
 )
 from supervisor.parts import Parts
 from supervisor.roster import Entry, digest
@@ -193,14 +194,10 @@ class RunnerActor(Actor):
     @handles(_Done)
     def _done(self, message: _Done) -> None:
         outcome = message.outcome
-        if isinstance(outcome, Looked):
-            self._looking = False
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
-        elif isinstance(outcome, Looked) and self._known:
-            self._compare(outcome.marks)
         elif isinstance(outcome, Looked):
-            self._adopt(outcome.marks)
+            self._looked(outcome)
         elif isinstance(outcome, LookFailed):
             if not self._known:
                 self.publish("unknown", outcome.reason)
@@ -214,6 +211,15 @@ class RunnerActor(Actor):
             # as it is not recorded, the instance's configuration holds secrets.
             logger.warning("could not record the stage: {}", outcome.error)
             self._record_after(_RECORD_AGAIN_S)
+
+    def _looked(self, outcome: Looked) -> None:
+        self._looking = False
+        if self._known:
+            self._compare(outcome.marks)
+            return
+        self._adopt(outcome.marks)
+        if self._entry.life.stage is Stage.BOOTING:
+            self.system.directory.tell("fleet", TakenOver(self._name))
 
     def _inspected(self, outcome: Inspected) -> None:
         if outcome.job_begun is not None:
@@ -291,6 +297,7 @@ class RunnerActor(Actor):
         self._entry = replace(self._entry, life=step.life)
         if event is None or step.life != before:
             self._show(before)
+            self._tell(before if event else None)
         if event is None or step.life.stage is not before.stage or isinstance(event, RemovalFailed):
             self._arm(step.life.stage, event)
         for effect in step.effects:
@@ -313,6 +320,15 @@ class RunnerActor(Actor):
             logger.log(level, "{}: {}", life.stage, life.reason)
         message = RunnerChanged(self._name, life)
         self.system.directory.tell("fleet", message)
+
+    def _tell(self, before: Life | None) -> None:
+        """Tell those who watch, what it was before or that this is its beginning."""
+        entry, now = self._entry, self._now()
+        if before is None:
+            adopted = self._order is None
+            self._parts.feed.tell(records.of_beginning(entry, now, adopted=adopted))
+        elif record := records.of_step(entry, before, now):
+            self._parts.feed.tell(record)
 
     def _arm(self, stage: Stage, event: Event | None) -> None:
         if self._alarm:

@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, request
 from loguru import logger
 from pykka import ActorDeadError, Timeout
 
-from supervisor import orders
+from supervisor import orders, records
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
 from supervisor.messages import (
@@ -29,18 +29,37 @@ from supervisor.supervision import System
 _ANSWER_LIMIT_S = 5.0
 
 
+class _Notes:
+    """Passes on to those who watch what was ordered."""
+
+    def __init__(self, system: System, parts: Parts) -> None:
+        self._clock = system.clock
+        self._feed = parts.feed
+
+    def take(self, subject: str, reason: str = "", **details: object) -> None:
+        """Tell that something was ordered, and has been accepted."""
+        self._feed.tell(records.of_order(subject, self._clock.now(), reason, **details))
+
+
 def serve_orders(app: Flask, system: System, parts: Parts) -> None:
     """Take orders; each is given to whom it concerns, and nobody here waits for its end."""
+    notes = _Notes(system, parts)
 
     @app.post("/v1/reconcile")
     def reconcile() -> Any:
         done_by = _ask(system, "fleet", Reconcile("ordered on the control socket"))
-        return _being_restarted("fleet") if done_by is None else _accepted(done_by=done_by)
+        if done_by is None:
+            return _being_restarted("fleet")
+        notes.take("reconcile")
+        return _accepted(done_by=done_by)
 
     @app.post("/v1/firewall")
     def check_firewall() -> Any:
         ordered = _ask(system, "firewall", CheckFirewall(with_runners=True))
-        return _being_restarted("firewall") if ordered is None else _accepted(**asdict(ordered))
+        if ordered is None:
+            return _being_restarted("firewall")
+        notes.take("firewall")
+        return _accepted(**asdict(ordered))
 
     @app.post("/v1/upgrades")
     def check_upgrades() -> Any:
@@ -48,6 +67,7 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
         ordered = _ask(system, "upgrades", order)
         if ordered is None:
             return _being_restarted("actor of upgrades")
+        notes.take("upgrade")
         return _accepted(**asdict(ordered))
 
     @app.post("/v1/image/build")
@@ -57,13 +77,14 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
             return refuse(HTTPStatus.CONFLICT, ordered.reason)
         if ordered is None:
             return _being_restarted("actor of the image")
+        notes.take("build")
         return _accepted(**asdict(ordered))
 
-    _serve_orders_to_runners(app, system, parts.roster)
-    _serve_drain(app, system, parts.drain)
+    _serve_orders_to_runners(app, system, parts.roster, notes)
+    _serve_drain(app, system, parts.drain, notes)
 
 
-def _serve_orders_to_runners(app: Flask, system: System, roster: Roster) -> None:
+def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: _Notes) -> None:
     @app.post("/v1/flush")
     def flush() -> Any:
         try:
@@ -74,6 +95,7 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster) -> None
         entries = roster.all()
         names = orders.to_let_go(entries, whom)
         logger.info("flush ordered, {}: {} runners", whom.value, len(names))
+        notes.take("flush", f"{whom.value}: {len(names)} runners", whom=whom.value, runners=names)
         for name in names:
             _let_go(system, name, "flushed by order", force=whom is Whom.FORCE)
         return jsonify(runners=orders.to_wait_for(entries, whom)), HTTPStatus.ACCEPTED
@@ -90,13 +112,15 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster) -> None
             return refuse(
                 HTTPStatus.CONFLICT, f"{name} runs a job; --force deletes it and loses the job"
             )
-        logger.info("deletion of {} ordered{}", name, ", by force" if force else "")
+        said = logger.bind(runner=name)
+        said.info("deletion of {} ordered{}", name, ", by force" if force else "")
         if not _let_go(system, name, "deleted by order", force=force):
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
+        notes.take("delete", f"{name}, by force" if force else name, runner=name, force=force)
         return jsonify(runners=[name]), HTTPStatus.ACCEPTED
 
 
-def _serve_drain(app: Flask, system: System, mark: DrainMark) -> None:
+def _serve_drain(app: Flask, system: System, mark: DrainMark, notes: _Notes) -> None:
     def give(order: Drain | Resume) -> Any:
         try:
             if isinstance(order, Drain):
@@ -107,7 +131,9 @@ def _serve_drain(app: Flask, system: System, mark: DrainMark) -> None:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             text = f"the order can't be noted, so nothing is changed: {what}"
             return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, text)
-        logger.info("{} ordered", type(order).__name__.lower())
+        subject = type(order).__name__.lower()
+        logger.info("{} ordered", subject)
+        notes.take(subject)
         # A fleet that is being restarted sees the mark for itself.
         system.directory.tell("fleet", order)
         return "", HTTPStatus.ACCEPTED

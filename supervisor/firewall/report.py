@@ -8,7 +8,7 @@ from supervisor.firewall.live import Counted, LiveTable
 from supervisor.firewall.policy import Policy
 
 _NOTHING = Counted(0, 0)
-_DROPPED = {
+DROPPED = {
     names.SPOOFED: "from an address that is not the guest's",
     names.UNHEARD: "to everybody",
     names.ROUTED: "by a way of the sender's choice",
@@ -47,7 +47,7 @@ def details(policy: Policy, live: LiveTable, runners: Mapping[str, str]) -> dict
             Counted(sum(one.packets for one in gone), sum(one.bytes for one in gone))
         ),
         "dropped": {
-            words: _count(live.counters.get(name, _NOTHING)) for name, words in _DROPPED.items()
+            words: _count(live.counters.get(name, _NOTHING)) for name, words in DROPPED.items()
         },
     }
 

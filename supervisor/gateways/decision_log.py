@@ -49,6 +49,7 @@ class Tally:
         file: number of the file that was read last.
         offset: how far.
         end: what stands right before there.
+        news: what the last reading has added.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Tally:
     file: int = 0
     offset: int = 0
     end: bytes = b""
+    news: tuple[Mapping[str, Any], ...] = ()
 
 
 class _Gap(Enum):
@@ -82,7 +84,7 @@ def follow(path: Path, tally: Tally, now: datetime) -> Tally:
         OSError: it can't be read.
     """
     gaps: set[_Gap] = set()
-    read = tally
+    read = replace(tally, news=())
     with ExitStack() as stack:
         files = _since(tally.file, path, stack)
         if tally.file and (not files or os.fstat(files[-1].fileno()).st_ino != tally.file):
@@ -175,6 +177,7 @@ def _with(tally: Tally, decisions: list[Mapping[str, Any]]) -> Tally:
         last=(*tally.last, *decisions)[-_LAST:],
         since=tally.since or str(decisions[0]["time"]),
         decided=decided,
+        news=(*tally.news, *decisions),
     )
 
 

@@ -37,6 +37,7 @@ from supervisor.supervision.messages import (
     TerminateChild,
     WhichChildren,
 )
+from supervisor.supervision.observer import CRASHED, RESTARTED, Change, Observer
 from supervisor.supervision.reasons import (
     IGNORED,
     NORMAL,
@@ -65,14 +66,17 @@ from supervisor.supervision.tree import Handling, TreeNode, tree
 
 __all__ = [
     "BRUTAL_KILL",
+    "CRASHED",
     "IGNORE",
     "IGNORED",
     "INFINITY",
     "NORMAL",
+    "RESTARTED",
     "SHUTDOWN",
     "Actor",
     "AutoShutdown",
     "Backoff",
+    "Change",
     "ChildAlreadyPresent",
     "ChildAlreadyStarted",
     "ChildCounts",
@@ -96,6 +100,7 @@ __all__ = [
     "Kind",
     "MonitorRef",
     "NameTaken",
+    "Observer",
     "OperationFailed",
     "Reason",
     "ReasonKind",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pykka import ActorDeadError, ActorRef, ActorRegistry
 
 from supervisor.supervision.mailbox import Mailbox
+from supervisor.supervision.observer import CRASHED, RESTARTED, Change
 from supervisor.supervision.reasons import Reason
 from supervisor.supervision.reply import Reply
 from supervisor.supervision.specs import Kind
@@ -191,6 +192,8 @@ class Cell:
         last = self.snapshot
         since = last.since if last.state == state else self.system.clock.now()
         self.snapshot = Snapshot(state, since, reason, MappingProxyType(details))
+        if last.state != state:
+            self._observe(since, state, last.state, reason, last.since)
 
     def started(self) -> None:
         """Report that `on_start` has finished."""
@@ -225,6 +228,10 @@ class Cell:
         self.mailbox.close()
         for reply in list(self.owed):
             reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
+        if reason.is_abnormal:
+            # Before its supervisor hears of it, who may start the next one at once.
+            last = self.snapshot
+            self._observe(self.ended_at, CRASHED, last.state, str(reason), last.since)
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)
@@ -273,6 +280,17 @@ class Cell:
         """Forget a watcher."""
         with self._lock:
             self._watchers.pop(key, None)
+
+    def follows(self, last: Cell) -> None:
+        """Note that it is started in place of an incarnation that has ended."""
+        ended = last.ended
+        crashed = ended is not None and ended.is_abnormal
+        before = CRASHED if crashed else last.snapshot.state
+        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), last.ended_at)
+
+    def _observe(self, at: datetime, state: str, before: str, reason: str, since: datetime) -> None:
+        lasted_s = max(0.0, (at - since).total_seconds())
+        self.system.observe(Change(at, self.path, self.id, state, before, reason, lasted_s))
 
     def _adopt(self, child: Cell) -> bool:
         with self._lock:

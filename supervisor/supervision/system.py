@@ -15,6 +15,7 @@ from supervisor.supervision.clock import Clock, SystemClock
 from supervisor.supervision.directory import Directory
 from supervisor.supervision.errors import ChildStartFailed, ThreadLost, TooManyAbandoned
 from supervisor.supervision.messages import Fail
+from supervisor.supervision.observer import Change, Observer, observe_nothing
 from supervisor.supervision.reasons import SHUTDOWN, Reason
 from supervisor.supervision.supervisor import Supervisor
 from supervisor.supervision.timers import Timers
@@ -42,6 +43,7 @@ class System:
         abandoned_limit: with more abandoned actors than this whose threads still run, the root
             fails, so that the process can end and begin anew.
         random: returns a number from 0 up to 1, for jitter.
+        observer: is told when an actor's state changes, when it crashes and is started again.
         root: the root supervisor's cell, also after its end.
         root_ended: set when the root has ended.
         root_reason: why it ended.
@@ -55,6 +57,7 @@ class System:
         abandoned_limit: int = 10,
         sweep_every: float = 5.0,
         random: Callable[[], float] = random_module.random,
+        observer: Observer = observe_nothing,
     ) -> None:
         self.clock: Clock = SystemClock() if clock is None else clock
         self.timers = Timers(self.clock)
@@ -62,6 +65,7 @@ class System:
         self.stuck_limit = stuck_limit
         self.abandoned_limit = abandoned_limit
         self.random = random
+        self.observer = observer
         self.root: Cell | None = None
         self.root_ended = threading.Event()
         self.root_reason: Reason | None = None
@@ -158,7 +162,15 @@ class System:
 
     def note_abandoned(self, cell: Cell, why: str) -> None:
         """Tell people that an incarnation was given up on."""
-        logger.warning("abandoned {}: {}{}", cell.path, why, self._busy(cell))
+        said = logger.bind(**cell.log_context)
+        said.warning("abandoned {}: {}{}", cell.path, why, self._busy(cell))
+
+    def observe(self, change: Change) -> None:
+        """Tell the observer, whose failure is nobody else's."""
+        try:
+            self.observer(change)
+        except Exception as error:  # noqa: BLE001 - what is observed must go on
+            logger.opt(exception=error).error("the observer failed")
 
     def _sweep(self) -> None:
         """Look at every thread: stuck in one message? gone without a word? abandoned for long?"""
@@ -182,7 +194,8 @@ class System:
         if handling is None or cell.stuck or cell.fenced or now - handling[1] < cell.stuck_limit:
             return
         cell.found_stuck_in = handling
-        logger.warning("{} is stuck{}", cell.path, self._busy(cell))
+        said = logger.bind(**cell.log_context)
+        said.warning("{} is stuck{}", cell.path, self._busy(cell))
 
     def _check_abandoned(self, now: float) -> None:
         lost = [cell for cell in self.abandoned() if now - cell.abandoned_at >= _GRACE_S]

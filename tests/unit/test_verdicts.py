@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.feed import Feed, Record
 from supervisor.lifecycle import Job
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.verdicts import Verdicts
@@ -22,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def verdicts(path: Path) -> Verdicts:
-    return Verdicts(path)
+    return Verdicts(path, Feed())
 
 
 def decide(path: Path, verdict: str, runner: str = "fleet-a", at: datetime = NOW) -> None:
@@ -77,3 +78,44 @@ def test_however_many_guests_refuse_the_last_are_kept(verdicts: Verdicts) -> Non
     assert verdicts.guests == {"refused": 2000}
     assert len(verdicts.last()) == 20
     assert len(verdicts._heard) == 1000
+
+
+def told_by(path: Path, since: datetime = NOW) -> tuple[Verdicts, list[Record]]:
+    feed, told = Feed(), []
+    feed.watch(told.append)
+    return Verdicts(path, feed, since), told
+
+
+def test_each_decision_is_told_once(path: Path) -> None:
+    verdicts, told = told_by(path)
+    decide(path, "pass")
+    verdicts.read(NOW)
+    decide(path, "fail", "fleet-b")
+    verdicts.read(NOW)
+    verdicts.read(NOW)
+    assert [(one.subject, one.state) for one in told] == [
+        ("fleet-a", "allowed"),
+        ("fleet-b", "refused"),
+    ]
+    assert told[0].details == {
+        "repository": "acme/demo", "event": "push", "seconds": 0.012, "by": "service",
+    }  # fmt: skip
+
+
+def test_what_an_earlier_daemon_has_told_is_not_told_again(path: Path) -> None:
+    decide(path, "pass", at=NOW - timedelta(seconds=1))
+    verdicts, told = told_by(path)
+    verdicts.read(NOW)
+    assert told == []
+
+
+def test_a_refusal_of_the_guest_alone_is_told_if_it_is_believed(path: Path) -> None:
+    verdicts, told = told_by(path)
+    verdicts.hear("fleet-a", JOB, "no event", NOW)
+    verdicts.hear("fleet-a", JOB, "no event", NOW)
+    decide(path, "pass", "fleet-b")
+    assert not verdicts.hear("fleet-b", JOB, "no event", NOW)
+    assert [(one.subject, one.state, one.details["by"]) for one in told] == [
+        ("fleet-a", "refused", "guest"),
+        ("fleet-b", "allowed", "service"),
+    ]

@@ -666,3 +666,38 @@ def test_a_runner_that_is_ordered_away_leaves_no_logs(make_world: MakeWorld) -> 
     play.happens(lifecycle.DeletionOrdered("too many", force=True))
     play.ends()
     assert world.parts.logs.listing() == []
+
+
+def test_each_stage_of_a_runner_is_told_to_those_who_watch(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.Confirmed(busy=False))
+    play.happens(lifecycle.JobStarted(Job("acme/demo", name="test")), lifecycle.JobFinished())
+    play.happens(lifecycle.GuestFinished("0", "Succeeded"))
+    play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
+    play.ends()
+    told = [one for one in play.world.told if one.before != one.state]
+    assert [one.before for one in told] == [
+        "", "requested", "creating", "booting", "ready", "idle", "busy", "finished",
+    ]  # fmt: skip
+    assert [one.state for one in told[:-1]] == [one.before for one in told[1:]]
+    assert (told[-1].state, told[-1].subject) == ("deleted", NAME)
+    assert told[-1].details["job"]["result"] == "Succeeded"
+    assert told[0].details["adopted"] is False
+
+
+def test_a_runner_that_was_taken_over_is_told_as_such(make_world: MakeWorld) -> None:
+    play = Play(make_world(), found("ready"))
+    play.comes_to("ready")
+    eventually(lambda: play.world.told)
+    first = play.world.told[0]
+    assert (first.before, first.state, first.details["adopted"]) == ("", "ready", True)
+
+
+def test_a_failed_runner_is_told_with_the_stage_it_failed_in(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.Failed("no network"))
+    play.ends()
+    failed = next(one for one in play.world.told if one.state == "failed")
+    assert (failed.reason, failed.details["failed_in"]) == ("no network", "booting")

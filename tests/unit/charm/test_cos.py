@@ -7,31 +7,28 @@ import json
 import lzma
 import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import cos
 import ops
+import promql_parser
 import pytest
 import yaml
 from cos import Topology
 from loguru import logger
+from metrics_page import whole_page
 from ops import testing
-from prometheus_client import ProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor import metrics_page
 from supervisor.config import parse
-from supervisor.parts import Settings
-from supervisor.report import status_report
-from supervisor.supervision import Kind, TreeNode
 
 CHARM = Path(__file__).parents[3] / "charm"
 METADATA = yaml.safe_load((CHARM / "charmcraft.yaml").read_text(encoding="utf-8"))
 META = {key: METADATA[key] for key in ("name", "requires", "provides")}
 UUID = "58b48ff0-608b-435f-83b9-ea643e0b98db"
 TOPOLOGY = Topology("ci", UUID, "large-runners", "github-runner-supervisor")
-NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+RUNBOOK = f"{METADATA['links']['documentation']}/runbook.md#".replace("/tree/", "/blob/")
 MATCHERS = f'juju_model="ci", juju_model_uuid="{UUID}", juju_application="large-runners"'
 
 
@@ -64,13 +61,22 @@ def queries() -> Iterator[str]:
     for rule in rules("metrics_alert_rules"):
         yield rule["expr"]
     for dashboard in dashboards():
-        for panel in dashboard["panels"]:
-            for target in panel["targets"]:
-                if target["datasource"]["type"] == "prometheus":
-                    yield target["expr"]
-        for variable in dashboard["templating"]["list"]:
-            if variable["type"] == "query":
-                yield variable["definition"]
+        yield from (target["expr"] for target in targets(dashboard, "prometheus"))
+        for variable in variables(dashboard):
+            yield variable["definition"]
+
+
+def targets(dashboard: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", ()):
+            if target["datasource"]["type"] == kind:
+                yield target
+
+
+def variables(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable
 
 
 def test_the_databag_has_what_the_interface_asks_for() -> None:
@@ -107,6 +113,7 @@ def test_an_alert_says_what_where_and_how_bad(kind: str) -> None:
         assert rule["labels"]["juju_charm"] == "github-runner-supervisor"
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["annotations"]["description"].endswith(".")
+        assert rule["annotations"]["runbook_url"] == RUNBOOK + rule["alert"].lower()
         assert re.fullmatch(r"[1-9][0-9]*m", rule.get("for", "1m"))
     assert len({rule["alert"] for rule in alerts}) == len(alerts)
 
@@ -115,7 +122,7 @@ def test_an_alert_of_metrics_is_about_this_application_and_no_other() -> None:
     for rule in rules("metrics_alert_rules"):
         selectors = re.findall(r"\{([^}]*)\}", rule["expr"])
         assert selectors
-        assert set(selectors) == {MATCHERS}
+        assert all(selector.startswith(MATCHERS) for selector in selectors)
         assert rule["labels"]["juju_application"] == "large-runners"
 
 
@@ -152,14 +159,37 @@ def logged() -> list[str]:
     return [f"Jan  1 00:00:00 host github-runner-supervisor[7]:   {line}" for line in lines]
 
 
+def pattern_of(alert: str) -> re.Pattern[str]:
+    (rule,) = (rule for rule in rules("log_alert_rules") if rule["alert"] == alert)
+    found = re.search(r"\|~ `([^`]*)`", rule["expr"])
+    assert found
+    return re.compile(found[1])
+
+
+@pytest.mark.parametrize(
+    ("alert", "line"),
+    [
+        (
+            "GitHubRunnerConfigurationRefused",
+            "github-runner-supervisor[7]: MainThread: the configuration stays as it was: name: x",
+        ),
+        (
+            "GitHubRunnerServiceFailed",
+            "systemd[1]: github-runner-supervisor.service: Failed with result 'watchdog'.",
+        ),
+    ],
+)
+def test_an_alert_of_logs_knows_its_line_and_no_other(alert: str, line: str) -> None:
+    assert pattern_of(alert).search(f"Jan  1 00:00:00 host {line}")
+    assert not pattern_of(alert).search(f"Jan  1 00:00:00 host another: {line}"[:60])
+
+
 def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
-    (rule,) = rules("log_alert_rules")
-    pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
-    assert pattern
-    found = [line for line in logged() if re.search(pattern[1], line)]
+    pattern = pattern_of("GitHubRunnerDaemonErrors")
+    found = [line for line in logged() if pattern.search(line)]
     assert len(found) == 1
     others = found[0].replace("github-runner-supervisor[", "another[")
-    assert not re.search(pattern[1], others)
+    assert not pattern.search(others)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +201,8 @@ def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
     ],
 )
 def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str) -> None:
-    (rule,) = rules("log_alert_rules")
-    pattern = re.search(r"\|~ `([^`]*)`", rule["expr"])
-    assert pattern
-    assert re.search(pattern[1], f"Jan  1 00:00:00 host github-runner-supervisor[7]: {message}")
+    pattern = pattern_of("GitHubRunnerDaemonErrors")
+    assert pattern.search(f"Jan  1 00:00:00 host github-runner-supervisor[7]: {message}")
 
 
 def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
@@ -186,6 +214,7 @@ def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
         numbers = [panel["id"] for panel in dashboard["panels"]]
         assert len(set(numbers)) == len(numbers)
         names = {variable["name"] for variable in dashboard["templating"]["list"]}
+        names.add("__range")  # Grafana's own
         assert set(re.findall(r"\$\{?([a-z_]+)\}?", json.dumps(dashboard["panels"]))) <= names
 
 
@@ -204,38 +233,76 @@ def test_panels_do_not_overlap() -> None:
             taken |= cells
 
 
-def page() -> dict[str, set[str]]:
-    """Give the names on the daemon's page, with their labels, and those of every page."""
-    settings = Settings(parse({"name": "fleet", "path": "acme", "token": "s"}, "test"))
-    status = status_report(None, [], settings, NOW)
-    limit = {"limit": 1, "remaining": 1, "reset_at": "2030-01-01T00:00:00+00:00"}
-    status["github"]["budget"] = {"core": limit}
-    actor = TreeNode("a", "root/a", Kind.WORKER, "A", alive=True, state="up", since=NOW)
+def offered() -> dict[str, set[str]]:
+    """Give the names on the daemon's page, with their labels, and that of the scrape itself."""
     found: dict[str, set[str]] = {"up": set()}
-    for family in (
-        *metrics_page.metrics("1", status, actor),
-        *ProcessCollector(registry=None).collect(),
-    ):
-        found |= {sample.name: set(sample.labels) for sample in family.samples}
+    for family in text_string_to_metric_families(whole_page()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
     return found
 
 
-FUNCTIONS = {
-    "absent", "and", "by", "increase", "label_values", "max", "min", "on", "rate", "sum",
-}  # fmt: skip
 JUJU = {"juju_model", "juju_model_uuid", "juju_application", "juju_unit"}
 
 
+def parts_of(expression: Any) -> Iterator[Any]:
+    """Give an expression of PromQL and all that it is made of."""
+    yield expression
+    for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
+        part = getattr(expression, name, None)
+        if part is not None and not isinstance(part, str):
+            yield from parts_of(part)
+    for part in getattr(expression, "args", ()):
+        yield from parts_of(part)
+
+
+def labels_in(part: Any) -> set[str]:
+    """Give the labels that a part of an expression names."""
+    if isinstance(part, promql_parser.VectorSelector):
+        return {matcher.name for matcher in part.matchers.matchers}
+    named = set()
+    for modifier in (getattr(part, "modifier", None), getattr(part, "matching", None)):
+        for holder in (modifier, getattr(modifier, "matching", None)):
+            named |= set(getattr(holder, "labels", None) or ())
+    return named
+
+
+def parsed(query: str) -> tuple[set[str], set[str]]:
+    """Give the metrics and the labels that a query names."""
+    if match := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
+        metrics, labels = parsed(match[1])
+        return metrics, labels | {match[2]}
+    expression = promql_parser.parse(query.replace("$__range", "6h"))
+    metrics, labels = set(), set()
+    for part in parts_of(expression):
+        labels |= labels_in(part)
+        if isinstance(part, promql_parser.VectorSelector):
+            metrics.add(part.name)
+    return metrics, labels - {"__name__"}
+
+
+def test_a_query_is_read_whole() -> None:
+    assert parsed('sum by (a) (rate(m_total{b=~"x", c!="y"}[5m])) > on (d) 0.1 * max(n) or up') == (
+        {"m_total", "n", "up"},
+        {"a", "b", "c", "d"},
+    )
+
+
 def test_queries_name_only_metrics_and_labels_that_there_are() -> None:
-    known = page()
+    known = offered()
     for query in queries():
-        outside = re.sub(r"\{[^}]*\}|\[[^]]*\]", " ", query)
-        words = set(re.findall(r"[A-Za-z_]\w*", outside)) - FUNCTIONS
-        selectors = " ".join(re.findall(r"\{([^}]*)\}", query))
-        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors)) | words - set(known)
-        metrics = words & set(known)
+        metrics, labels = parsed(query)
         assert metrics
+        assert metrics <= set(known), query
         assert labels <= JUJU.union(*(known[name] for name in metrics)), query
+
+
+def test_legends_name_only_labels_that_the_query_keeps() -> None:
+    for dashboard in dashboards():
+        for target in targets(dashboard, "prometheus"):
+            named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            _, labels = parsed(target["expr"])
+            assert named <= labels | JUJU, target
 
 
 def test_brackets_and_quotes_of_queries_are_closed() -> None:

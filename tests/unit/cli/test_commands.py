@@ -19,6 +19,8 @@ from click.testing import CliRunner, Result
 
 from supervisor import __version__
 from supervisor.cli import main
+from supervisor.gateways.host_packages import HostPackages
+from supervisor.upgrades.reboot import KernelSeen
 
 SINCE = "2020-01-01T00:00:00Z"
 Serve = Callable[..., Path]
@@ -538,6 +540,25 @@ def test_a_reboot_that_is_needed_is_said_below_them(serve: Serve) -> None:
     answer = upgrades("ready", subject()) | {"reboot": {"when": "now", "reason": reason}}
     shown = call("upgrades", "--socket", serve(answer)).stdout.splitlines()
     assert shown[2] == "a reboot is needed, and no runner is there: a\ufffdkernel"
+
+
+@pytest.mark.parametrize(
+    ("seen", "when"),
+    [
+        (KernelSeen("6.8.0-49-generic"), "no"),
+        (KernelSeen("6.8.0-49-generic", ("6.8.0-50-generic",)), "now"),
+        (KernelSeen("6.8.0-49-generic", required=True, for_packages=("libc6",)), "now"),
+    ],
+)
+def test_without_a_daemon_the_host_alone_says_whether_to_reboot_it(
+    seen: KernelSeen, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HostPackages, "kernel", lambda _: seen)
+    nowhere = ("--socket", "/nowhere/control.sock")
+    offer = json.loads(call("upgrades", "--offline", "--json", *nowhere).stdout)["reboot"]
+    assert offer["when"] == when
+    done = call("upgrades", "--offline", *nowhere)
+    assert (done.exit_code, done.stdout) == (0, f"{offer['reason']}\n")
 
 
 def test_what_is_tried_again_is_listed_with_how_far_it_is_and_not_with_why_it_has_failed(

@@ -216,3 +216,25 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
     assert answer.json == {"error": "the actor of upgrades is being restarted; try again"}
     shown = fleet.client.get("/v1/upgrades").json
     assert (shown["subjects"], shown["state"]) == ([], "down")
+
+
+def test_what_is_ordered_is_told_to_those_who_watch(fleet: Fleet) -> None:
+    fleet.run("fleet", "one", answer=7).has("one", Stage.IDLE)
+    fleet.client.post("/v1/reconcile")
+    fleet.client.post("/v1/flush")
+    fleet.client.delete("/v1/runners/one?force")
+    fleet.client.post("/v1/drain")
+    fleet.client.post("/v1/resume")
+    assert [(one.subject, one.state, one.reason) for one in fleet.world.told] == [
+        ("reconcile", "ordered", ""),
+        ("flush", "ordered", "idle: 1 runners"),
+        ("delete", "ordered", "one, by force"),
+        ("drain", "ordered", ""),
+        ("resume", "ordered", ""),
+    ]
+
+
+def test_an_order_that_is_refused_is_not_told(fleet: Fleet) -> None:
+    fleet.client.delete("/v1/runners/nobody")
+    fleet.client.post("/v1/reconcile")
+    assert fleet.world.told == []

@@ -15,6 +15,7 @@ from pykka import ActorRef
 
 from supervisor.supervision import (
     Actor,
+    Change,
     ChildInfo,
     ChildSpec,
     FakeClock,
@@ -84,6 +85,7 @@ class Stage:
         says: what probes did, in order: `start a`, `stop a`, `fail a`.
         at_start: what a probe does in on_start, by name; likewise at_stop.
         logged: the log's lines, each with its `extra`.
+        observed: what the system's observer was told.
     """
 
     Probe = Probe
@@ -92,7 +94,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.system = System(self.clock, random=lambda: 0.0)
+        self.observed: list[Change] = []
+        self.system = System(self.clock, random=lambda: 0.0, observer=self.observed.append)
         self.says: list[str] = []
         self.at_start: dict[str, Callable[[Probe], Any]] = {}
         self.at_stop: dict[str, Callable[[Probe], Any]] = {}

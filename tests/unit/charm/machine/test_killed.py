@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from emulated_host import HostStand, Killed, killed_after
-from machine import Machine
+from machine import Machine, Wanted
 from machine.places import NAME
 
 MOST_CHANGES = 400
 BEFORE: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 AFTER: dict[str, Any] = {"name": "app-0", "credentials": ["app.pem"], "virtual-machines": 2}
+
+LATER = Wanted(AFTER, {"app.pem": "PRIVATE"}, "two\n")
 
 Work = Callable[[Machine], object]
 
@@ -23,16 +25,16 @@ def install(machine: Machine) -> None:
 
 
 def configure(machine: Machine) -> None:
-    machine.apply(BEFORE, {"token": "ghp_first"}, environment={}, image_script="one\n")
+    machine.apply(Wanted(BEFORE, {"token": "ghp_first"}, "one\n"), environment={})
 
 
 def reconfigure(machine: Machine) -> None:
-    machine.apply(AFTER, {"app.pem": "PRIVATE"}, environment={}, image_script="two\n")
+    machine.apply(LATER, environment={})
 
 
 def grow(machine: Machine) -> None:
     more = {**BEFORE, "virtual-machines": 5}
-    machine.apply(more, {"token": "ghp_first"}, environment={}, image_script="one\n")
+    machine.apply(Wanted(more, {"token": "ghp_first"}, "one\n"), environment={})
 
 
 def upgrade(machine: Machine) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from emulated_host import HostStand
-from machine import Applied, ConfigRefused, Fleet, MachineError, removal
+from machine import (
+    Applied,
+    ConfigRefused,
+    Fleet,
+    MachineError,
+    Wanted,
+    removal,
+)
 from machine.commands import Done
 from machine.machine import Machine
 from machine.places import NAME
@@ -16,6 +23,7 @@ from machine.units import SERVICE
 
 DOCUMENT: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 TOKEN = {"token": "ghp_first"}
+PRESENT = Wanted(DOCUMENT, TOKEN)
 
 
 def installed(stand: HostStand) -> Machine:
@@ -37,9 +45,16 @@ def apply(
     credentials: dict[str, str] | None = None,
     script: str = "",
 ) -> Applied:
-    return machine.apply(
-        document or DOCUMENT, credentials or TOKEN, environment={}, image_script=script
+    wanted = Wanted(document or DOCUMENT, credentials or TOKEN, script)
+    return machine.apply(wanted, environment={})
+
+
+def upgrade(stand: HostStand, wanted: Wanted | None = PRESENT) -> Machine:
+    machine = stand.machine()
+    machine.upgrade(
+        lxd_channel="5.21/stable", wanted=wanted, environment={}, progress=lambda _: None
     )
+    return machine
 
 
 # Who has the machine
@@ -284,8 +299,7 @@ def test_an_upgrade_restarts_a_daemon_that_runs_and_keeps_the_version_before(
     before = stand.host.daemon
     for version in ("0.2.0", "0.3.0"):
         stand.bring(version)
-        machine = stand.machine()
-        machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+        machine = upgrade(stand)
         assert machine.version() == version
         assert stand.host.daemon == stand.host.reads() != before
     kept = {path.name.split("-")[0] for path in (stand.host.places.software / "versions").iterdir()}
@@ -295,7 +309,7 @@ def test_an_upgrade_restarts_a_daemon_that_runs_and_keeps_the_version_before(
 def test_an_upgrade_to_the_same_restarts_nothing(stand: HostStand) -> None:
     machine = running(stand)
     stand.host.runs.clear()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert stand.host.ran("systemctl", "restart", SERVICE) == 0
 
 
@@ -303,7 +317,7 @@ def test_another_unit_file_restarts_it_and_one_that_is_no_more_goes(stand: HostS
     machine = running(stand)
     (stand.units / SERVICE).write_text(f"{(stand.units / SERVICE).read_text()}# another\n")
     (stand.units / f"{NAME}-storage.path").unlink()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert stand.host.ran("systemctl", "restart", SERVICE) == 1
     assert stand.host.ran("systemctl", "disable", "--now", f"{NAME}-storage.path") == 1
     assert not (stand.host.places.units / f"{NAME}-storage.path").exists()
@@ -315,7 +329,7 @@ def test_an_operator_s_own_unit_with_a_name_like_ours_stays(stand: HostStand) ->
     theirs.write_text("[Service]\nExecStart=/bin/true\n")
     machine = running(stand)
     stand.bring("0.2.0")
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.remove() == []
     assert theirs.exists()
     assert not [run for run in stand.host.runs if theirs.name in run]
@@ -325,7 +339,7 @@ def test_an_upgrade_looks_for_nothing_that_is_merely_good_to_have(stand: HostSta
     machine = running(stand)
     stand.bring("0.2.0")
     stand.host.runs.clear()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     asked = [run for run in stand.host.runs if run[0] == "dpkg-query"]
     assert asked
     assert not [run for run in asked if "cpu-checker" in run]
@@ -345,10 +359,10 @@ def test_a_version_that_does_not_start_is_not_used(stand: HostStand) -> None:
     stand.bring("0.2.0")
     stand.host.broken["supervisor-cli --version"] = "ImportError: no\n"
     with pytest.raises(MachineError, match="does not start: ImportError: no"):
-        stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+        upgrade(stand)
     assert machine.version() == "0.1.0"
     stand.host.broken.clear()
-    stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.version() == "0.2.0"
 
 
@@ -366,7 +380,7 @@ def test_a_version_that_refuses_the_present_configuration_is_not_used(
 
     monkeypatch.setattr(stand.host, "_supervisor_cli", pickier)
     with pytest.raises(MachineError, match=r"port: is needed; 0\.1\.0-\w+ stays in use"):
-        stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+        upgrade(stand)
     assert machine.version() == "0.1.0"
 
 
@@ -377,7 +391,7 @@ def test_a_version_is_used_where_the_one_before_refuses_the_configuration_too(
     config = stand.host.places.config
     config.write_text(f"{config.read_text()}wrong: 1\n")
     stand.bring("0.2.0")
-    stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.version() == "0.2.0"
 
 
@@ -470,6 +484,7 @@ def test_an_update_is_started_in_the_background(stand: HostStand) -> None:
     assert "lxd" not in update  # it was there before
     told = stand.host.places.notes / "update.env"
     assert f"--property=EnvironmentFile={told}" in update
+    assert f"--property=ExecStopPost=/bin/rm --force {told}" in update
     assert 'http_proxy="http://user:pa\\"ss@proxy:3128"\n' in told.read_text()
     assert "proxy:3128" not in str(stand.host.runs)
     assert told.stat().st_mode & 0o077 == 0
@@ -483,6 +498,7 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
     stand.host.broken["systemd-run"] = "Failed to connect to bus"
     with pytest.raises(MachineError, match="can't be started: Failed to connect to bus"):
         machine.update(lxd_channel="5.21/stable")
+    assert not (stand.host.places.notes / "update.env").exists()
 
 
 # Rebooting
@@ -501,14 +517,14 @@ def test_a_reboot_is_said_once(stand: HostStand) -> None:
 def test_before_the_first_start_the_daemon_s_code_says_whether_to_reboot(stand: HostStand) -> None:
     machine = installed(stand)
     assert machine.reboot_due(None) == ""
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == NOW["reason"]
     assert machine.reboot_due(None) == ""
 
 
 def test_a_daemon_that_is_down_may_have_runners_that_go_on(stand: HostStand) -> None:
     machine = running(stand)
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == ""
 
 
@@ -516,7 +532,7 @@ def test_a_container_is_never_rebooted_for_its_host_s_kernel(stand: HostStand) -
     (stand.host.root / "run/systemd").mkdir()
     (stand.host.root / "run/systemd/container").write_text("lxc")
     machine = installed(stand)
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == ""
 
 

@@ -1,8 +1,4 @@
-"""What Prometheus is told: made when it asks, of what the actors have published.
-
-Names follow https://prometheus.io/docs/practices/naming/. No label is taken from jobs, runners or
-repositories: their number has no bound.
-"""
+"""What the page tells of the present, made of what the actors have published."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -11,36 +7,47 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
+from supervisor.gateways.host_memory import Memory
 from supervisor.lifecycle import Stage
+from supervisor.metrics import PREFIX, upkeep
 from supervisor.report import firewall_report, image_report, policy_report
 from supervisor.supervision import TreeNode
 
-_PREFIX = "github_runner_supervisor"
 _ONLINE = (Stage.IDLE, Stage.BUSY)
 _RUNNER = "runner"
 # GitHub names its limits in a header: an Enterprise Server, or who poses as one, may name any.
 _MOST_LIMITS, _LONGEST_NAME = 20, 40
 
 
-def metrics(version: str, status: Mapping[str, Any], root: TreeNode | None) -> Iterator[Metric]:
-    """Give every metric of the daemon's own.
+def metrics(
+    version: str, status: Mapping[str, Any], root: TreeNode | None, memory: Memory | None
+) -> Iterator[Metric]:
+    """Give every metric of the daemon's own that is of the present.
 
     Args:
         version: the daemon's.
         status: as `status_report` sums up.
         root: of the tree, of the same moment.
+        memory: of the host; None if that is not known.
     """
-    yield InfoMetricFamily(f"{_PREFIX}_build", "The daemon's version.", {"version": version})
+    details = {node.id: node.details for node in _nodes(root) if not _is_runner(node)}
+    yield InfoMetricFamily(f"{PREFIX}_build", "The daemon's version.", {"version": version})
     yield from _fleet(status)
     yield _parts(root)
     yield from _github(status["github"].get("budget", {}))
     yield from _actors(root)
+    yield from upkeep.firewall(details.get("firewall", {}))
+    yield from upkeep.upgrades(details.get("upgrades", {}).get("subjects", ()))
+    yield from upkeep.image(image_report(root))
+    yield from upkeep.pool(details.get("storage", {}))
+    yield from upkeep.journal(details.get("journal", {}))
+    yield from upkeep.memory(memory)
 
 
 def _fleet(status: Mapping[str, Any]) -> Iterator[Metric]:
     stages = {stage: status["stages"].get(str(stage), 0) for stage in Stage}
     runners = GaugeMetricFamily(
-        f"{_PREFIX}_runners", "Runners by the stage of their life.", labels=["stage"]
+        f"{PREFIX}_runners", "Runners by the stage of their life.", labels=["stage"]
     )
     for stage, count in stages.items():
         runners.add_metric([str(stage)], count)
@@ -58,7 +65,7 @@ def _parts(root: TreeNode | None) -> Metric:
     """Say which of the things are there that a runner needs."""
     states = {node.id: node.state for node in _nodes(root)}
     family = GaugeMetricFamily(
-        f"{_PREFIX}_part_in_place",
+        f"{PREFIX}_part_in_place",
         "Whether what each new runner needs is there.",
         labels=["part"],
     )
@@ -76,7 +83,7 @@ def _parts(root: TreeNode | None) -> Metric:
 
 def _github(budget: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     limit, remaining, reset = (
-        GaugeMetricFamily(f"{_PREFIX}_github_calls_{name}", words, labels=["resource"])
+        GaugeMetricFamily(f"{PREFIX}_github_calls_{name}", words, labels=["resource"])
         for name, words in (
             ("limit", "Calls that GitHub allows in an hour, by its limits' names."),
             ("remaining", "How many of them are left."),
@@ -99,16 +106,16 @@ def _actors(root: TreeNode | None) -> Iterator[Metric]:
     not fall.
     """
     restarts = CounterMetricFamily(
-        f"{_PREFIX}_actor_restarts", "Restarts since its supervisor began.", labels=["actor"]
+        f"{PREFIX}_actor_restarts", "Restarts since its supervisor began.", labels=["actor"]
     )
     mailbox = GaugeMetricFamily(
-        f"{_PREFIX}_actor_mailbox_messages",
+        f"{PREFIX}_actor_mailbox_messages",
         "Messages that wait for an actor; of runners' actors, for the one with the most.",
         labels=["actor"],
     )
     fullest = 0
     for node in _nodes(root):
-        if "/runners/" in node.path:
+        if _is_runner(node):
             fullest = max(fullest, node.mailbox)
             continue
         restarts.add_metric([node.id], node.restarts)
@@ -118,7 +125,11 @@ def _actors(root: TreeNode | None) -> Iterator[Metric]:
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"{_PREFIX}_{name}", words, value=value)
+    return GaugeMetricFamily(f"{PREFIX}_{name}", words, value=value)
+
+
+def _is_runner(node: TreeNode) -> bool:
+    return "/runners/" in node.path
 
 
 def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:

@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from metrics_page import (
+    COUNT,
+    LIMIT,
+    MEMORY,
+    NOW,
+    all_calls,
+    firewall,
+    image,
+    node,
+    page,
+    runner,
+    standing,
+    storage,
+    tokens,
+    tree,
+    upgrades,
+    whole_page,
+    whole_tree,
+)  # fmt: skip
+from prometheus import promtool
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 
-from supervisor.config import parse
+from supervisor.feed import Feed
+from supervisor.firewall import names
 from supervisor.lifecycle import Job, Life, Stage
-from supervisor.metrics_page import metrics
-from supervisor.parts import Settings
-from supervisor.report import status_report
+from supervisor.metrics import PREFIX
+from supervisor.metrics.counters import Counters
 from supervisor.roster import Entry
-from supervisor.supervision import Kind, TreeNode
+from supervisor.supervision import TreeNode
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
-NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
-CONFIG = parse({"name": "fleet", "path": "acme", "token": "s", "virtual-machines": 3}, "x")
-PREFIX = "github_runner_supervisor_"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+MOST_SERIES = 650
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-class Given(Collector):
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-def node(id_: str, state: str = "ready", *children: TreeNode, **more: Any) -> TreeNode:
-    given_ = {"path": f"root/{id_}", "kind": Kind.WORKER, "actor": "A", "alive": True, **more}
-    return TreeNode(id=id_, state=state, since=NOW, children=children, **given_)
 
 
 def entry(name: str, stage: Stage) -> Entry:
@@ -49,21 +51,12 @@ def entry(name: str, stage: Stage) -> Entry:
     return Entry(name, "g", Life(stage, NOW, "", 7, job))
 
 
-def page(
-    root: TreeNode | None = None, *entries: Entry, draining_since: datetime | None = None
-) -> str:
-    status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
-    registry = CollectorRegistry()
-    registry.register(Given(metrics("1.2.3", status, root)))
-    return generate_latest(registry).decode()
-
-
 def read(text: str) -> Samples:
     """Read a page as Prometheus does, which refuses the whole page for one line that is twice."""
     found: Samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            key = (sample.name.removeprefix(PREFIX), tuple(sorted(sample.labels.items())))
+            key = (sample.name.removeprefix(f"{PREFIX}_"), tuple(sorted(sample.labels.items())))
             assert key not in found
             found[key] = sample.value
     return found
@@ -71,18 +64,6 @@ def read(text: str) -> Samples:
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, tuple(sorted(labels.items()))]
-
-
-def tokens(**budget: Any) -> TreeNode:
-    details = {"credential": "a token", "renewed": False, "expires_at": None, "budget": budget}
-    return node("tokens", "ready", details=details)
-
-
-def tree(*children: TreeNode) -> TreeNode:
-    return node("root", "running", *children, path="root", kind=Kind.SUPERVISOR)
-
-
-LIMIT = {"limit": 5000, "remaining": 4321, "reset_at": "2030-01-01T00:30:00+00:00"}
 
 
 def test_the_fleet_is_counted_by_stage_and_no_stage_is_ever_absent() -> None:
@@ -201,18 +182,103 @@ def test_no_line_is_about_one_runner_or_one_job() -> None:
     assert not re.search(r"a-name|secret-project|build\b(?!_info)", many.replace("_build_", ""))
 
 
+def test_what_guests_were_refused_is_told_by_its_reason() -> None:
+    samples = read(page(tree(firewall())))
+    for reason in names.COUNTERS:
+        assert value(samples, "firewall_rejected_packets_total", reason=reason) == COUNT["packets"]
+        assert value(samples, "firewall_rejected_bytes_total", reason=reason) == COUNT["bytes"]
+    assert value(samples, "firewall_repairs_total") == 2
+
+
+def test_what_is_kept_current_tells_when_it_was_looked_at_and_how_it_is() -> None:
+    old = standing("policy package", latest="2.2", warning="no newer one can be had")
+    host = standing("host", latest=None, checked_at=None, error="a kernel")
+    samples = read(page(tree(upgrades(standing(), old, host))))
+    shown = {
+        name: {labels[0][1]: number for (one, labels), number in samples.items() if one == name}
+        for name in ("upgrade_check_timestamp_seconds", "upgrade_current", "upgrade_failing")
+    }
+    assert shown == {
+        "upgrade_check_timestamp_seconds": {
+            "runner_application": NOW.timestamp(), "policy_package": NOW.timestamp(),
+        },
+        "upgrade_current": {"runner_application": 1, "policy_package": 0},
+        "upgrade_failing": {"runner_application": 0, "policy_package": 1, "host": 1},
+    }  # fmt: skip
+
+
+def test_the_image_in_use_tells_when_it_was_built() -> None:
+    samples = read(page(tree(image("2029-12-31T00:00:00+00:00"))))
+    told = value(samples, "image_build_timestamp_seconds")
+    assert told == (NOW - timedelta(days=1)).timestamp()
+
+
+def test_memory_and_pool_are_told_in_bytes() -> None:
+    samples = read(page(tree(storage(10, 100))))
+    assert value(samples, "host_memory_total_bytes") == MEMORY.total
+    assert value(samples, "host_memory_available_bytes") == MEMORY.available
+    assert value(samples, "pool_used_bytes") == 10
+    assert value(samples, "pool_total_bytes") == 100
+
+
+def test_what_the_journal_has_lost_is_told() -> None:
+    samples = read(page(tree(node("journal", "recording", details={"lost": 3}))))
+    assert value(samples, "journal_lost_records_total") == 3
+
+
+def test_what_is_not_known_is_not_told() -> None:
+    told = {name for name, _ in read(page(None, memory=None))}
+    assert not told & {
+        "firewall_rejected_packets_total", "host_memory_total_bytes", "pool_total_bytes",
+        "image_build_timestamp_seconds", "upgrade_failing",
+    }  # fmt: skip
+
+
+def test_promtool_has_no_complaint_of_the_whole_page() -> None:
+    assert promtool("check", "metrics", told=whole_page()) == ""
+
+
+def test_promtool_complains_where_there_is_cause() -> None:
+    assert "counter" in promtool("check", "metrics", told="# HELP a B.\n# TYPE a counter\na 1\n")
+
+
+@given(st.lists(st.tuples(*[st.text(max_size=50)] * 6), max_size=20))
+def test_whatever_jobs_and_runners_say_the_page_has_no_more_series(
+    said: list[tuple[str, ...]],
+) -> None:
+    feed = Feed()
+    counters = Counters(feed)
+    all_calls(counters)
+    before = len(read(page(whole_tree(), counters=counters)))
+    for name, stage, reason, result, event, repository in said:
+        job = {"result": result, "event": event, "repository": repository}
+        feed.tell(runner("failed", stage, name, reason=reason, failed_in=stage))
+        feed.tell(runner("deleted", "busy", name, job=job))
+    assert len(read(page(whole_tree(), counters=counters))) == before < MOST_SERIES
+
+
 def test_names_keep_to_prometheus_conventions() -> None:
-    for family in text_string_to_metric_families(page(tree(tokens(core=LIMIT)))):
-        assert family.name.startswith(PREFIX)
+    for family in text_string_to_metric_families(whole_page()):
+        if family.name.startswith("process_"):
+            continue
+        assert family.name.startswith(f"{PREFIX}_")
         assert family.documentation.endswith(".")
         for sample in family.samples:
             assert sample.name.endswith("_total") == (family.type == "counter")
 
 
 def test_the_document_tells_of_every_metric_with_its_labels_and_of_no_other() -> None:
-    samples = read(page(tree(tokens(core=LIMIT))))
     told = {}
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        if match := re.match(rf"\| `{PREFIX}(\w+)` \| ([^|]*)\|", line):
+        if match := re.match(rf"\| `{PREFIX}_(\w+)` \| ([^|]*)\|", line):
             told[match[1]] = set(re.findall(r"`(\w+)`", match[2]))
-    assert told == {name: {key for key, _ in labels} for name, labels in samples}
+    shown: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(whole_page()):
+        is_histogram = family.type == "histogram"
+        for sample in family.samples:
+            name = family.name if is_histogram else sample.name
+            if name.startswith(PREFIX):
+                shown.setdefault(name.removeprefix(f"{PREFIX}_"), set()).update(
+                    set(sample.labels) - {"le"}
+                )
+    assert told == shown

@@ -1,0 +1,182 @@
+"""What has happened, counted: fed by the feed, and by the line to GitHub.
+
+The counters are made once and outlive every actor, as a counter must not fall.
+"""
+
+from collections.abc import Iterable
+from threading import Lock
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+)
+
+from supervisor.feed import Feed, Kind, Record
+from supervisor.lifecycle import Stage
+from supervisor.metrics import PREFIX, classes
+from supervisor.metrics.vacancies import Vacancies
+from supervisor.supervision import RESTARTED
+
+_STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
+_NEXT_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+_MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+_LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
+_RUNNERS = "/runners/"
+_EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
+
+# When each began is of no use here, and would double the page.
+disable_created_metrics()
+
+
+class Counters:
+    """Counters and histograms, which any thread may feed and read.
+
+    Args:
+        feed: is watched from now on.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._registry = CollectorRegistry()
+        self._lock = Lock()
+        self._vacancies = Vacancies()
+        self._stage_s = self._histogram(
+            "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
+        )
+        self._next_s = self._histogram(
+            "runner_replacement_duration_seconds",
+            "From the end of a job until another runner could take one.",
+            _NEXT_S,
+        )
+        self._replacements = self._counter(
+            "runner_replacements", "Runners that were made in the place of one that had ended."
+        )
+        self._failures = self._counter(
+            "runner_failures",
+            "Runners that failed, by stage and class of reason.",
+            "stage",
+            "reason",
+        )
+        self._jobs = self._counter(
+            "jobs", "Jobs that have ended, by result and by the event that caused them.",
+            "result", "event",
+        )  # fmt: skip
+        self._restarts = self._counter(
+            "runner_actor_restarts", "Restarts of runners' actors after a crash."
+        )
+        self._decisions = self._counter(
+            "policy_decisions", "Decisions on jobs, by the policy.", "verdict"
+        )
+        self._decision_s = self._histogram(
+            "policy_decision_duration_seconds", "How long a decision on a job took.", _MOMENT_S
+        )
+        self._reconcile_s = self._histogram(
+            "reconcile_duration_seconds", "How long a reconcile took.", _MOMENT_S
+        )
+        self._orders = self._counter("orders", "Orders of operators.")
+        self._calls = self._counter(
+            "github_calls", "Calls to GitHub, by what was asked and the class of the answer.",
+            "method", "endpoint", "status",
+        )  # fmt: skip
+        self._begin_at_zero()
+        feed.watch(self.take)
+
+    def collect(self) -> Iterable[Metric]:
+        """Give all of them, as they are now."""
+        return self._registry.collect()
+
+    def count_call(self, verb: str, route: str, status: str) -> None:
+        """Count a call to GitHub.
+
+        Args:
+            verb: HTTP's.
+            route: one of `github.calls.ROUTES`.
+            status: of its answer, or the words for the absence of one.
+        """
+        self._calls.labels(verb, route, classes.status_class(status)).inc()
+
+    def take(self, record: Record) -> None:
+        """Count what has happened."""
+        if record.kind is Kind.RUNNER:
+            self._runner(record)
+        elif record.kind is Kind.ACTOR:
+            # Of the others the tree tells, as they are always there.
+            if record.state == RESTARTED and _RUNNERS in str(record.details.get("path")):
+                self._restarts.inc()
+        elif record.kind is Kind.DECISION:
+            verdict = record.state if record.state in classes.VERDICTS else "error"
+            self._decisions.labels(verdict).inc()
+            if (seconds := record.details.get("seconds")) is not None:
+                self._decision_s.observe(seconds)
+        elif record.kind is Kind.RECONCILE:
+            self._reconciled(record)
+        elif record.kind is Kind.ORDER:
+            self._orders.inc()
+
+    def _runner(self, record: Record) -> None:
+        if record.state == record.before:
+            return  # only more is known of it
+        if record.before in _LIVING:
+            self._stage_s.labels(record.before).observe(record.lasted_s)
+        if failure := _failure(record):
+            self._failures.labels(*failure).inc()
+        with self._lock:
+            came = self._vacancies.take(record)
+        if came.replaces:
+            self._replacements.inc()
+        if came.after_s is not None:
+            self._next_s.observe(came.after_s)
+        job = record.details.get("job")
+        if record.state == Stage.DELETED and job is not None:
+            result, event = str(job.get("result") or ""), str(job.get("event") or "")
+            self._jobs.labels(classes.result_class(result), classes.event_class(event)).inc()
+
+    def _reconciled(self, record: Record) -> None:
+        told = record.details
+        self._reconcile_s.observe(told.get("duration_s") or 0.0)
+        if told.get("idle", 0) + told.get("active", 0) >= told.get("wanted", 0):
+            with self._lock:
+                self._vacancies.fill(record.at, told.get("duration_s") or 0.0)
+
+    def _begin_at_zero(self) -> None:
+        """Show what has not happened yet, so that its first time is an increase."""
+        for stage in _LIVING:
+            self._stage_s.labels(stage)
+            for reason in classes.FAILURES:
+                self._failures.labels(stage, reason)
+        for result in (*classes.RESULTS.values(), classes.OTHER):
+            for event in (*classes.EVENTS, classes.OTHER, classes.UNKNOWN):
+                self._jobs.labels(result, event)
+        for verdict in classes.VERDICTS:
+            self._decisions.labels(verdict)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", words, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, words: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"{PREFIX}_{name}", words, labels, buckets=buckets, registry=self._registry
+        )
+
+
+def _failure(record: Record) -> tuple[str, str] | None:
+    """Say in which stage a runner has failed with this, and the class of reason; None if not.
+
+    One that ends by itself before it had a job has failed too, though nothing is left to remove.
+    """
+    if record.state == Stage.FAILED:
+        failed_in = str(record.details.get("failed_in"))
+        # One that was found dead says nothing of runners made now.
+        known = failed_in in _LIVING
+        return (failed_in, classes.failure_class(record.reason, failed_in)) if known else None
+    if record.before in _EARLY and not record.details.get("job"):
+        if record.state == Stage.DELETED:
+            return record.before, classes.GONE
+        if record.state == Stage.FINISHED and classes.is_own_end(record.reason):
+            return record.before, classes.STOPPED
+    return None

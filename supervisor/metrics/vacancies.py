@@ -1,0 +1,61 @@
+"""Which places of runners that have ended are still empty, and for how long."""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from supervisor.feed import Record
+from supervisor.lifecycle import Stage
+
+_COMING = frozenset({"", *map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY))})
+_ENDED = frozenset(map(str, (Stage.FINISHED, Stage.FAILED, Stage.DELETED)))
+_ONLINE = frozenset(map(str, (Stage.IDLE, Stage.BUSY)))
+_MOST = 10_000
+"""More than a fleet has runners: places that are never filled are forgotten."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """What a record says of the places.
+
+    Attributes:
+        replaces: a runner was ordered for a place that another has left.
+        after_s: so long after the end of a job, in seconds, another runner can take one; None if
+            the record is of nothing like that.
+    """
+
+    replaces: bool = False
+    after_s: float | None = None
+
+
+class Vacancies:
+    """Places that runners have left. The one that was left first is filled first."""
+
+    def __init__(self) -> None:
+        self._left: deque[datetime] = deque(maxlen=_MOST)
+        self._without_job: deque[datetime] = deque(maxlen=_MOST)
+
+    def take(self, record: Record) -> Came:
+        """Take in what has become of a runner."""
+        ends = record.state in _ENDED and record.before not in _ENDED
+        if ends:
+            self._left.append(record.at)
+            if record.before == Stage.BUSY:
+                self._without_job.append(record.at)
+            return Came()
+        if not record.before:
+            is_new = not record.details.get("adopted") and bool(self._left)
+            if is_new:
+                self._left.popleft()
+            return Came(replaces=is_new)
+        if record.state in _ONLINE and record.before in _COMING and self._without_job:
+            since = self._without_job.popleft()
+            return Came(after_s=max(0.0, (record.at - since).total_seconds()))
+        return Came()
+
+    def fill(self, at: datetime, duration_s: float) -> None:
+        """Forget what was left before a reconcile that has found as many runners as are wanted."""
+        begun = at - timedelta(seconds=duration_s)
+        for places in (self._left, self._without_job):
+            while places and places[0] <= begun:
+                places.popleft()

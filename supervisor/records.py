@@ -1,0 +1,147 @@
+"""What the feed is told of runners, actors, orders, reconciles and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from supervisor import moments
+from supervisor.feed import Kind, Record
+from supervisor.lifecycle import AVAILABLE, Life, Stage
+from supervisor.roster import Entry
+from supervisor.supervision import CRASHED, RESTARTED, Change
+
+_VERDICTS = {"pass": "allowed", "fail": "refused", "refused": "refused"}
+
+
+def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
+    """Tell that a runner was ordered, or taken over.
+
+    Args:
+        entry: what is known of it.
+        now: the time.
+        adopted: it was there before its actor.
+    """
+    life = entry.life
+    more = {"adopted": adopted, "since": life.since.isoformat()}
+    details = {**_details(entry), **more, **_failure(life, None)}
+    return Record(now, Kind.RUNNER, entry.name, str(life.stage), "", life.reason, 0.0, details)
+
+
+def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
+    """Tell what has changed of a runner; None if it is nothing that is told."""
+    life = entry.life
+    if _told(life) == _told(before):
+        return None
+    moved = life.stage is not before.stage
+    lasted_s = max(0.0, (now - before.since).total_seconds()) if moved else 0.0
+    details = {**_details(entry), **_failure(life, before)}
+    return Record(
+        now,
+        Kind.RUNNER,
+        entry.name,
+        str(life.stage),
+        str(before.stage),
+        life.reason,
+        lasted_s,
+        details,
+    )
+
+
+def of_actor(change: Change, *, runners: str) -> Record | None:
+    """Tell of an actor's change; None for what is told as a runner's.
+
+    Args:
+        change: as the supervision has seen it.
+        runners: the id of the supervisor whose children are runners.
+    """
+    parent = change.path.split("/")[-2:-1]
+    if parent == [runners] and change.state not in {CRASHED, RESTARTED}:
+        return None
+    return Record(
+        change.at,
+        Kind.ACTOR,
+        change.id,
+        change.state,
+        change.before,
+        change.reason,
+        change.lasted_s,
+        {"path": change.path},
+    )
+
+
+def of_order(subject: str, now: datetime, reason: str = "", **details: Any) -> Record:
+    """Tell that an operator has ordered something."""
+    return Record(now, Kind.ORDER, subject, "ordered", reason=reason, details=details)
+
+
+def of_reconcile(
+    installation: str,
+    now: datetime,
+    *,
+    stages: Iterable[Stage],
+    wanted: int,
+    crashed: int,
+    duration_s: float,
+    trouble: str,
+) -> Record:
+    """Tell that both sides were compared.
+
+    Args:
+        installation: whose.
+        now: the time.
+        stages: those of all runners.
+        wanted: how many there should be.
+        crashed: how many have failed since the one before.
+        duration_s: how long it took.
+        trouble: what could not be listed, and why.
+    """
+    found = list(stages)
+    details = {
+        "wanted": wanted,
+        "idle": sum(stage in AVAILABLE for stage in found),
+        "active": found.count(Stage.BUSY),
+        "crashed": crashed,
+        "duration_s": round(duration_s, 3),
+    }
+    state = "incomplete" if trouble else "done"
+    return Record(now, Kind.RECONCILE, installation, state, reason=trouble, details=details)
+
+
+def of_decision(said: Mapping[str, Any]) -> Record | None:
+    """Tell what was decided of a job, as the decisions' log says; None if it does not say when."""
+    at = moments.read(str(said["time"]))
+    if at is None:
+        return None
+    duration_ms = said["duration_ms"]
+    details = {
+        "repository": said["repository"],
+        "event": said["event"],
+        "seconds": None if duration_ms is None else duration_ms / 1000,
+        "by": said.get("by", "service"),
+    }
+    state = _VERDICTS.get(str(said["verdict"]), "error")
+    return Record(at, Kind.DECISION, said["runner"], state, reason=said["reason"], details=details)
+
+
+def _told(life: Life) -> tuple[object, ...]:
+    return life.stage, life.reason, life.runner_id, life.job
+
+
+def _details(entry: Entry) -> dict[str, Any]:
+    life = entry.life
+    return {
+        "generation": entry.generation,
+        "runner_id": life.runner_id,
+        "job": asdict(life.job) if life.job else None,
+    }
+
+
+def _failure(life: Life, before: Life | None) -> dict[str, str]:
+    """Say in which stage one has failed, if it has and that is known."""
+    if life.stage is not Stage.FAILED:
+        return {}
+    came_from = before.stage if before and before.stage is not Stage.FAILED else ""
+    return {"failed_in": str(life.failed_in or came_from)}

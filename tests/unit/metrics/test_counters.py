@@ -1,0 +1,181 @@
+"""What has happened is counted, once, under names of which there are few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from metrics_page import NOW, record, runner
+
+from supervisor.feed import Feed, Kind
+from supervisor.metrics import PREFIX
+from supervisor.metrics.counters import Counters
+
+
+class Counted:
+    """Counters and their feed."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+        self.counters = Counters(self.feed)
+
+    def tell(self, *records: Any) -> None:
+        for one in records:
+            self.feed.tell(one)
+
+    def samples(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
+        for family in self.counters.collect():
+            for sample in family.samples:
+                if sample.name == f"{PREFIX}_{name}":
+                    yield sample.labels, sample.value
+
+    def value(self, name: str, **labels: str) -> float:
+        (found,) = [number for has, number in self.samples(name) if has == labels]
+        return found
+
+    def over_zero(self, name: str) -> list[tuple[set[str], float]]:
+        return [(set(has.values()), number) for has, number in self.samples(name) if number]
+
+
+@pytest.fixture
+def counted() -> Counted:
+    return Counted()
+
+
+def test_how_long_a_stage_lasted_is_known_when_it_is_left(counted: Counted) -> None:
+    counted.tell(runner("requested"), runner("creating", "requested", lasted_s=2))
+    counted.tell(runner("booting", "creating", lasted_s=5))
+    name = "runner_stage_duration_seconds"
+    assert counted.value(f"{name}_sum", stage="requested") == 2
+    assert counted.value(f"{name}_count", stage="creating") == 1
+    assert counted.value(f"{name}_bucket", stage="creating", le="5.0") == 1
+    assert counted.value(f"{name}_bucket", stage="creating", le="2.5") == 0
+    assert counted.value(f"{name}_count", stage="booting") == 0
+
+
+def test_that_more_is_known_of_a_stage_counts_nothing(counted: Counted) -> None:
+    counted.tell(runner("busy", "busy", job={"result": ""}, lasted_s=9))
+    assert counted.value("runner_stage_duration_seconds_count", stage="busy") == 0
+
+
+def test_a_failure_is_counted_where_it_happened_and_once(counted: Counted) -> None:
+    counted.tell(
+        runner("retiring", "booting", reason="took too long: waits"),
+        runner("failed", "retiring", reason="took too long: waits", failed_in="booting"),
+        runner("failed", "failed", reason="took too long: waits; removal failed: x"),
+        runner("deleted", "failed", reason="took too long: waits"),
+    )
+    assert counted.over_zero("runner_failures_total") == [({"booting", "timeout"}, 1)]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        ("finished", "stopped while booting; waits for LXD", [({"booting", "stopped"}, 1)]),
+        ("deleted", "waits for the guest's ready signal", [({"booting", "gone"}, 1)]),
+        ("finished", "an operator has ordered it", []),
+    ],
+)
+def test_one_that_ends_by_itself_before_its_job_has_failed(
+    counted: Counted, state: str, reason: str, expected: list[Any]
+) -> None:
+    counted.tell(runner(state, "booting", reason=reason))
+    assert counted.over_zero("runner_failures_total") == expected
+
+
+def test_one_that_ran_its_job_has_not_failed(counted: Counted) -> None:
+    job = {"result": "Failed", "event": "push"}
+    reason = "the runner application ended with exit code 0; waits"
+    counted.tell(runner("finished", "idle", reason=reason, job=job))
+    assert counted.over_zero("runner_failures_total") == []
+
+
+def test_a_job_is_counted_at_its_runners_end_by_result_and_event(counted: Counted) -> None:
+    job = {"result": "Succeeded", "event": "schedule", "repository": "acme/secret"}
+    counted.tell(
+        runner("busy", "idle", job={**job, "result": ""}),
+        runner("finished", "busy", job={**job, "result": ""}),
+        runner("finished", "finished", job=job),
+        runner("deleted", "finished", job=job),
+        runner("deleted", "idle", "other", job=None),
+    )
+    assert counted.over_zero("jobs_total") == [({"succeeded", "schedule"}, 1)]
+
+
+def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
+    counted.tell(
+        runner("finished", "busy"),
+        runner("requested", name="next", after_s=1),
+        runner("idle", "ready", "next", after_s=25),
+    )
+    assert counted.value("runner_replacements_total") == 1
+    assert counted.value("runner_replacement_duration_seconds_sum") == 25
+
+
+def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Counted) -> None:
+    counted.tell(runner("finished", "busy"))
+    full = {"wanted": 2, "idle": 1, "active": 1, "crashed": 0, "duration_s": 0.3}
+    later = NOW + timedelta(minutes=1)
+    counted.tell(record(Kind.RECONCILE, "fleet", "done", at=later, details=full))
+    counted.tell(runner("requested", name="next"), runner("idle", "ready", "next", after_s=9999))
+    assert counted.value("runner_replacements_total") == 0
+    assert counted.value("runner_replacement_duration_seconds_count") == 0
+    assert counted.value("reconcile_duration_seconds_sum") == 0.3
+
+
+def test_runners_actors_restarts_are_counted_and_others_left_to_the_tree(counted: Counted) -> None:
+    runners = {"path": "root/core/runners/fleet-1"}
+    counted.tell(record(Kind.ACTOR, "fleet-1", "crashed", details=runners))
+    counted.tell(record(Kind.ACTOR, "fleet-1", "restarted", details=runners))
+    counted.tell(record(Kind.ACTOR, "tokens", "restarted", details={"path": "root/core/tokens"}))
+    assert counted.value("runner_actor_restarts_total") == 1
+
+
+def test_one_that_was_found_dead_says_nothing_of_runners_made_now(counted: Counted) -> None:
+    counted.tell(runner("failed", reason="was found stopped", failed_in="", adopted=True))
+    assert counted.over_zero("runner_failures_total") == []
+
+
+def test_a_guests_own_refusal_has_no_time(counted: Counted) -> None:
+    counted.tell(record(Kind.DECISION, "r", "refused", details={"seconds": None}))
+    assert counted.value("policy_decisions_total", verdict="refused") == 1
+    assert counted.value("policy_decision_duration_seconds_count") == 0
+
+
+def test_decisions_are_counted_by_verdict_with_their_time(counted: Counted) -> None:
+    for verdict in ("allowed", "refused", "error", "something new"):
+        counted.tell(record(Kind.DECISION, "r", verdict, details={"seconds": 0.2}))
+    assert {**{tuple(has.values()): n for has, n in counted.samples("policy_decisions_total")}} == {
+        ("allowed",): 1, ("refused",): 1, ("error",): 2,
+    }  # fmt: skip
+    assert counted.value("policy_decision_duration_seconds_count") == 4
+
+
+def test_orders_are_counted(counted: Counted) -> None:
+    counted.tell(record(Kind.ORDER, "flush", "ordered"))
+    assert counted.value("orders_total") == 1
+
+
+def test_calls_are_counted_by_what_was_asked_and_how_it_was_answered(counted: Counted) -> None:
+    counted.counters.count_call("GET", "/actions/runners", "304")
+    counted.counters.count_call("GET", "/actions/runners", "no answer")
+    assert {tuple(has.values()) for has, _ in counted.samples("github_calls_total")} == {
+        ("GET", "/actions/runners", "3xx"), ("GET", "/actions/runners", "none"),
+    }  # fmt: skip
+
+
+def test_threads_lose_no_count(counted: Counted) -> None:
+    def live(name: str) -> None:
+        for _ in range(200):
+            counted.tell(runner("finished", "busy", name), runner("requested", name=name))
+
+    threads = [Thread(target=live, args=(f"r{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counted.value("runner_stage_duration_seconds_count", stage="busy") == 800
+    assert counted.value("runner_replacements_total") == 800
