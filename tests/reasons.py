@@ -168,6 +168,11 @@ NO_REASONS = {
         "… is being restarted; try again",
         "… runs a job; --force deletes it and loses the job",
     ),
+    "notes of an order, which `supervisor-cli events` has": (
+        "the configuration has been read again",
+        "…, by force",
+        "…: … runners",
+    ),
     "why both sides are compared, or newer versions looked for, as the log says at level DEBUG": (
         "a runner will be succeeded by another",
         "GitHub can be asked again",
@@ -179,6 +184,7 @@ NO_REASONS = {
         "the interval",
         "to confirm what the last one suspected",
         "to learn what those taken over are doing",
+        "to learn what … is doing",
         "to see whether it is online",
     ),
     "lines of an image's build log": (
