@@ -11,6 +11,7 @@ What differs from case to case, which an f-string puts in, is `…`.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "supervisor"
@@ -243,15 +244,18 @@ NO_REASONS = {
 }
 """Texts that are no reasons by themselves, by why."""
 
+_SQL = re.compile(r"[A-Z]{4,} ")
 _WORD = re.compile(rf"[^\W\d_][\w'/.:-]*|{HOLE}")
 
 
+@cache
 def collect(package: Path = PACKAGE) -> dict[str, str]:
     """Find all reasons, each with a place where it is written."""
     left_out = {text for texts in NO_REASONS.values() for text in texts}
     return {text: place for text, place in texts_of(package).items() if text not in left_out}
 
 
+@cache
 def texts_of(package: Path) -> dict[str, str]:
     """Find all texts of words of modules that have reasons, each with a place."""
     found: dict[str, str] = {}
@@ -282,10 +286,11 @@ def _template(node: ast.expr) -> str:
 
 
 def _is_of_words(text: str) -> bool:
-    """Tell what stands for itself from names, patterns, and what is appended to another text."""
+    """Tell sentences, and parts that they are made of, from names, queries, and what is appended."""
     words = _WORD.findall(text)
     is_of_several = len(words) > 1 and set(words) != {HOLE} and " " in text
-    return is_of_several and (text[0].isalnum() or text[0] == HOLE) and "\n" not in text
+    begins_a_sentence = text[:1].isalnum() or text.startswith(HOLE)
+    return is_of_several and begins_a_sentence and "\n" not in text and not _SQL.match(text)
 
 
 def _texts(node: ast.AST) -> Iterator[ast.expr]:

@@ -159,6 +159,7 @@ class TestTheCollector:
             'name = f"{installation}-{suffix}"',
             'text += f"; the next try is in {delay} s"',
             'script = "set -e\\ndf -h\\n"',
+            'sql = "SELECT * FROM runners WHERE name = ?"',
         ],
     )
     def test_what_is_no_reason_is_not_found(self, source: str) -> None:
