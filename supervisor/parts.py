@@ -17,6 +17,7 @@ from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
@@ -62,6 +63,7 @@ class Parts:
         settings: the configuration in force.
         feed: what has happened, for those who watch.
         counters: count it, for Prometheus.
+        last_failure: the runner that failed last.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -104,6 +106,7 @@ class Parts:
     settings: Settings
     feed: Feed
     counters: Counters
+    last_failure: LastFailure
     lxd: Lxd
     roster: Roster
     trials: Trials

@@ -3,6 +3,8 @@
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import pykka
@@ -17,6 +19,11 @@ Then = Callable[[], None]
 
 def _nothing() -> None:
     pass
+
+
+def for_speaker(work: Work) -> Work:
+    """Have the log lines of work name those who give it now, whichever thread does it."""
+    return partial(copy_context().run, work)
 
 
 class WorkFailed:
@@ -67,7 +74,7 @@ class Workers:
             if self._started < self._size:
                 self._start_one()
             self._given += 1
-        self._queue.put((work, ref, then))
+        self._queue.put((for_speaker(work), ref, then))
 
     def _start_one(self) -> None:
         name = f"{self._name}-{self._started + 1}"

@@ -35,6 +35,7 @@ from supervisor.gateways.names import Names
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.marks import PREFIX
 from supervisor.messages import (
     AnnounceApplication,
@@ -504,6 +505,7 @@ class World:
         self.parts = Parts(
             feed=self.feed,
             counters=Counters(self.feed),
+            last_failure=LastFailure(),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),

@@ -72,6 +72,7 @@ class CharmOptions:
     aproxy_exclude_addresses: str = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"
     aproxy_redirect_ports: str = "80, 443, 11371"
     dockerhub_mirror: str = ""
+    otel_collector_endpoint: str = field(default="", repr=False)
     policy_mode: str = "builtin"
     policy_document: str = ""
     policy_package: str = ""
@@ -141,6 +142,7 @@ def document(
         "reconcile-interval": _interval(options.reconcile_interval, app),
         **_image(options, app),
         **_network(options, proxies, app),
+        "otel-collector-endpoint": options.otel_collector_endpoint,
         "ssh-debug": [dict(server) for server in debug_servers],
         "lxd": _given(
             {

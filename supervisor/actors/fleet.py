@@ -12,6 +12,7 @@ from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
 from supervisor.firewall.intent import intent_of
+from supervisor.health import short_since
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -119,6 +120,8 @@ class FleetActor(Actor):
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
         self._rooms: dict[str, storage.Room] = {}
+        self._counts: dict[str, int] = {}
+        self._short_since: datetime | None = None
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
@@ -313,7 +316,8 @@ class FleetActor(Actor):
     def _repair(self, plan: Plan) -> None:
         directory = self.system.directory
         for registration in plan.unregister:
-            logger.info("registration {} has no instance: deleting it", registration.name)
+            said = logger.bind(runner=registration.name)
+            said.info("registration {} has no instance: deleting it", registration.name)
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
             order = DeleteRegistration(registration.id, registration.name, registration.place)
@@ -462,8 +466,8 @@ class FleetActor(Actor):
         if isinstance(message.error, (ChildAlreadyStarted, ChildAlreadyPresent)):
             return  # it has an actor, or will have it again: its supervisor sees to that
         if isinstance(message.operation, StartChild):
-            logger.error("a runner's actor did not start: {}", message.error)
             name = message.operation.spec.id
+            logger.bind(runner=name).error("a runner's actor did not start: {}", message.error)
             self._parts.roster.drop(name)
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
@@ -482,7 +486,10 @@ class FleetActor(Actor):
             now=self._now(),
         )
         state, reason = outlook.in_words()
-        self.publish(state, reason, **self._history)
+        wanted = 0 if outlook.draining else outlook.wanted
+        self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
+        since = self._short_since.isoformat() if self._short_since else None
+        self.publish(state, reason, **self._history, short_since=since)
 
     def _lacks(self) -> str:
         """Say what is missing before a runner can be created, beside GitHub."""

@@ -154,7 +154,7 @@ def _hear(parts: Parts, directory: Directory, clock: Clock, name: str, event: Ev
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
     is_so = not isinstance(event, JobRefused) or _is_refused(parts, name, event, clock)
     if is_so and not directory.tell(name, Happened(event)):
-        logger.info("{} signals while nobody answers for it", name)
+        logger.bind(runner=name).info("{} signals while nobody answers for it", name)
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
     return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
 

@@ -13,6 +13,7 @@ from supervisor.config.values import (
     AppId,
     BaseImageName,
     BuildInterval,
+    CollectorUrl,
     Destinations,
     Directory,
     Duration,
@@ -22,6 +23,7 @@ from supervisor.config.values import (
     Host,
     HostAddress,
     Labels,
+    LogLevel,
     LogSize,
     LxdName,
     MirrorUrl,
@@ -296,6 +298,10 @@ class Config(_Section):
     upgrade_interval: Duration = Field(timedelta(minutes=10), examples=["10m"])
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
+    )
+    log_level: LogLevel = Field("INFO", examples=["DEBUG"])
+    otel_collector_endpoint: CollectorUrl | None = Field(
+        None, examples=["http://collector.example.com:4318"]
     )
     logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -27,6 +27,9 @@ _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
+_COLLECTOR = re.compile(
+    r"https?://(?:[A-Za-z0-9._~%+-]+(?::[A-Za-z0-9._~%+-]*)?@)?[A-Za-z0-9._~:/\[\]-]+"
+)
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 CREDENTIALS_DIRECTORY = "$CREDENTIALS_DIRECTORY"
@@ -257,6 +260,22 @@ def _check_mirror(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_collector(value: SecretStr) -> SecretStr:
+    given = value.get_secret_value().strip()
+    try:
+        parts = urlsplit(given)
+        fits = parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not _COLLECTOR.fullmatch(given):
+        # It is not quoted: it may hold a password.
+        raise ValueError(
+            "must be the http or https address of a collector that takes OTLP over HTTP, not "
+            "gRPC, with USER:PASSWORD@ before the host if it wants them"
+        )
+    return SecretStr(given)
+
+
 def _check_base_image(value: str) -> str:
     BaseImage.parse(value)
     return value
@@ -361,7 +380,10 @@ Networks = Annotated[tuple[Any, ...], BeforeValidator(_parse_networks)]
 Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
 PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
 MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
+CollectorUrl = Annotated[SecretStr, AfterValidator(_check_collector)]
 PolicyMode = Annotated[Literal["builtin", "package", "external", "off"], BeforeValidator(_yaml_off)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
 POLICY_MODES: frozenset[str] = frozenset(get_args(get_args(PolicyMode)[0]))
 PolicyDocument = Annotated[Any, BeforeValidator(_check_document)]
 PolicyUrl = Annotated[str, AfterValidator(_check_policy_url)]

@@ -157,7 +157,8 @@ def test_sigusr2_writes_the_tree_into_the_log(running: World) -> None:
     world.daemon.send(signal.SIGUSR2)
 
     def written() -> bool:
-        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
+        entries = world.daemon.entries(here)
+        lines = [line.strip() for entry in entries for line in entry["message"].splitlines()]
         wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
         wanted |= world.names()
         return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)

@@ -232,7 +232,7 @@ def test_without_a_checksum_at_the_first_start_no_runner_comes_and_then_all_by_t
     world.daemon.start()
     wait_until(lambda: why in world.actor("fleet")["reason"], "the fleet says what it waits for")
     status = world.daemon.cli("status")
-    assert status.returncode == 1
+    assert status.returncode == 2  # and there is no runner
     assert f"upgrades: failing: runner application: none can be used: {why}" in status.stdout
     shown = world.daemon.cli("upgrades")
     assert (shown.returncode, "failing" in shown.stdout) == (1, True)

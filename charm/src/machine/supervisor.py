@@ -27,8 +27,8 @@ class Order:
     """How a command of the daemon's has ended.
 
     Attributes:
-        code: its exit code: 0 done, 1 problems, 2 wrong use or configuration, 3 no daemon,
-            4 denied; 124 if it was not done in time.
+        code: its exit code: 0 done, 1 problems, 2 wrong use or configuration, and of `status` that
+            no runner can be had, 3 no daemon, 4 denied; 124 if it was not done in time.
         out: what it has printed.
         err: what it has said of errors.
     """

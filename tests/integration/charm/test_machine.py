@@ -79,9 +79,9 @@ def stand(content: Path, tmp_path_factory: pytest.TempPathFactory) -> HostStand:
         content / "systemd",
     )
     versions = stand.host.places.software / "versions"
-    half = versions / Environments(
-        versions.parent, stand.payload, stand.units, Commands()
-    ).offered()
+    half = (
+        versions / Environments(versions.parent, stand.payload, stand.units, Commands()).offered()
+    )
     half.mkdir(parents=True)
     (half / HALF_MADE).write_text("of a hook that was killed")
     machine = stand.machine()

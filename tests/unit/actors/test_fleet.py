@@ -140,6 +140,17 @@ def test_nothing_is_created_before_guests_can_report(make_world: MakeWorld) -> N
     eventually(lambda: world.stages() == {"booting": 2})
 
 
+def test_it_is_told_since_when_there_are_fewer_runners_than_wanted(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2), signals=False)
+    eventually(lambda: world.details("fleet").get("short_since") == NOW.isoformat())
+    world.clock.advance(30)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.details("fleet")["reconciles"] == 2)
+    assert world.details("fleet")["short_since"] == NOW.isoformat()
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.details("fleet")["short_since"] is None)
+
+
 def test_nothing_is_created_before_lxd_was_listed(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=2)
     world.lxd.fail("instances", LxdUnavailable("LXD is not running"))

@@ -83,7 +83,9 @@ def test_what_users_of_the_existing_charm_write_is_taken() -> None:
         denylist=" 10.0.0.0/8 , 192.168.0.0/16,",
         dockerhub_mirror="https://mirror.example.com:5000",
         base_image="jammy",
+        otel_collector_endpoint="http://10.0.0.5:4318",
     )
+    assert config.otel_collector_endpoint is not None
     assert config.labels == ("runners", "large", "gpu_a100")
     assert [str(network) for network in config.denylist] == [
         "169.254.0.0/16", "10.0.0.0/8", "192.168.0.0/16"
@@ -333,6 +335,7 @@ VALID = {
     "allowlist": st.sampled_from(["", "10.1.2.3:443, 10.4.0.0/16"]),
     "use_aproxy": st.booleans(),
     "dockerhub_mirror": st.sampled_from(["", "https://mirror.example.com"]),
+    "otel_collector_endpoint": st.sampled_from(["", "https://collector.example.com/otlp"]),
     "policy_mode": st.sampled_from(["builtin", "off", ""]),
 }
 

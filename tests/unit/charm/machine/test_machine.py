@@ -13,7 +13,6 @@ from machine import (
     ConfigRefused,
     Fleet,
     MachineError,
-    VersionRefused,
     Wanted,
     removal,
 )
