@@ -50,6 +50,7 @@ MODULES_WITHOUT = {
     "policy_service/__main__.py": _COMMAND_LINE,
     "policy_service/settings.py": _COMMAND_LINE,
     "proxies.py": _CONFIGURATION,
+    "remedies.py": "what helps, which `status` says beside each problem",
     "removal.py": _REMOVAL,
     "scope.py": _CONFIGURATION,
     "sizes.py": _CONFIGURATION,
@@ -165,6 +166,7 @@ NO_REASONS = {
         "no runner is called …; see `supervisor-cli runners`",
         "the daemon refuses … …: …",
         "the … is being restarted; try again",
+        "level: must be one of …",
         "whom: must be one of …",
         "… is being restarted; try again",
         "… runs a job; --force deletes it and loses the job",
@@ -187,6 +189,13 @@ NO_REASONS = {
         "to learn what those taken over are doing",
         "to learn what … is doing",
         "to see whether it is online",
+    ),
+    "lines of the log that tell what is done": (
+        "child {} failed to start",
+        "deletion of {} ordered{}",
+        "once more",
+        "registration {} has no instance: deleting it",
+        "… times more",
     ),
     "lines of an image's build log": (
         "built … in … s",
@@ -286,7 +295,7 @@ def _template(node: ast.expr) -> str:
 
 
 def _is_of_words(text: str) -> bool:
-    """Tell sentences, and parts that they are made of, from names, queries, and what is appended."""
+    """Tell sentences and their parts from names, queries, and what is only appended."""
     words = _WORD.findall(text)
     is_of_several = len(words) > 1 and set(words) != {HOLE} and " " in text
     begins_a_sentence = text[:1].isalnum() or text.startswith(HOLE)
