@@ -3,9 +3,10 @@
 A reason is a text of words that stands in the source: what an actor publishes, what an exception
 says, why a runner is where it is. Most travel through variables, functions and messages before
 anybody sees them, so they are collected where they are written. A text of words that is no reason
-is found, too; those are left out by name, here, with why.
+is found, too; those are left out by name, here, with why. Of the scripts that run in guests it is
+what they fail or refuse a job with: the host shows that as the guest's words.
 
-What differs from case to case, which an f-string puts in, is `…`.
+What differs from case to case, which an f-string or the shell puts in, is `…`.
 """
 
 import ast
@@ -41,7 +42,8 @@ MODULES_WITHOUT = {
     "firewall/verdict.py": _RULES,
     "firewall/world.py": _RULES,
     "github/credential.py": _CONFIGURATION,
-    "guest/": "said inside a guest, to its own log",
+    "guest/document.py": "slips of whoever makes a guest's document: the daemon itself",
+    "guest/network.py": "scripts and files for guests",
     "hosted_policy/__main__.py": _COMMAND_LINE,
     "images/base.py": _CONFIGURATION,
     "log.py": "how lines of the log look",
@@ -253,6 +255,14 @@ NO_REASONS = {
 }
 """Texts that are no reasons by themselves, by why."""
 
+_END_OF_SCRIPT = re.compile(
+    r"""(?:\b(?:fail|refuse)\ +|\b(?:reason=|error\())  # how it begins
+    (?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)+)""",
+    re.VERBOSE,
+)
+_QUOTE = "\0"
+"""For a quote within quotes, which is four characters in a script."""
+_VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\w+)")
 _SQL = re.compile(r"[A-Z]{4,} ")
 _WORD = re.compile(rf"[^\W\d_][\w'/.:-]*|{HOLE}")
 
@@ -268,12 +278,23 @@ def collect(package: Path = PACKAGE) -> dict[str, str]:
 def texts_of(package: Path) -> dict[str, str]:
     """Find all texts of words of modules that have reasons, each with a place."""
     found: dict[str, str] = {}
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        if not name.startswith(tuple(MODULES_WITHOUT)):
-            for line, text in texts_in(path.read_text(encoding="utf-8")):
-                found.setdefault(text, f"{name}:{line}")
+    for read, suffix in ((texts_in, "py"), (texts_in_script, "sh")):
+        for path in sorted(package.rglob(f"*.{suffix}")):
+            name = path.relative_to(package).as_posix()
+            if not name.startswith(tuple(MODULES_WITHOUT)):
+                for line, text in read(path.read_text(encoding="utf-8")):
+                    found.setdefault(text, f"{name}:{line}")
     return found
+
+
+def texts_in_script(source: str) -> Iterator[tuple[int, str]]:
+    """Find what a shell script, or a query of jq's in it, ends with, each with its line."""
+    source = source.replace(r"'\''", _QUOTE)
+    for end in _END_OF_SCRIPT.finditer(source):
+        text = re.sub(f"{HOLE}+", HOLE, _VARIABLE.sub(HOLE, end["text"])).rstrip()
+        text = text.replace(_QUOTE, "'")
+        if _is_of_words(text):
+            yield source.count("\n", 0, end.start()) + 1, text
 
 
 def texts_in(source: str) -> Iterator[tuple[int, str]]:

@@ -165,6 +165,27 @@ class TestTheCollector:
     def test_what_is_no_reason_is_not_found(self, source: str) -> None:
         assert collected(source) == []
 
+    @pytest.mark.parametrize(
+        ("source", "found"),
+        [
+            (
+                '[ -x run.sh ] || fail "the application has no run.sh"',
+                "the application has no run.sh",
+            ),
+            ("    refuse 'the event is not text' \"$REMEDY\"", "the event is not text"),
+            ('fail "the host has ${refused:-gone} within $limit s"', "the host has … within … s"),
+            ("reason='the script ended early'", "the script ended early"),
+            ('then error("the event has none") else . end', "the event has none"),
+            (r"error('it is another'\''s event')", "it is another's event"),
+        ],
+    )
+    def test_what_a_script_ends_with_is_found(self, source: str, found: str) -> None:
+        assert list(reasons.texts_in_script(f"#!/bin/sh\n{source}\n")) == [(2, found)]
+
+    @pytest.mark.parametrize("source", ["fail $reason", 'echo "all is well"', "# fail: it ends"])
+    def test_what_else_a_script_says_is_not_found(self, source: str) -> None:
+        assert list(reasons.texts_in_script(source)) == []
+
     def test_a_reason_has_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "work").mkdir()
         (tmp_path / "work" / "disk.py").write_text('\nraise DiskError("the disk is full")\n')
