@@ -6,7 +6,7 @@ anybody sees them, so they are collected where they are written. A text of words
 is found, too; those are left out by name, here, with why. Of the scripts that run in guests it is
 what they fail or refuse a job with: the host shows that as the guest's words.
 
-What differs from case to case, which an f-string or the shell puts in, is `…`.
+What differs from case to case, which an f-string, the log or the shell puts in, is `…`.
 """
 
 import ast
@@ -193,10 +193,7 @@ NO_REASONS = {
         "to see whether it is online",
     ),
     "lines of the log that tell what is done": (
-        "child {} failed to start",
-        "deletion of {} ordered{}",
         "once more",
-        "registration {} has no instance: deleting it",
         "… times more",
     ),
     "lines of an image's build log": (
@@ -256,10 +253,12 @@ NO_REASONS = {
 """Texts that are no reasons by themselves, by why."""
 
 _END_OF_SCRIPT = re.compile(
-    r"""(?:\b(?:fail|refuse)\ +|\b(?:reason=|error\())  # how it begins
+    r"""(?:\b(?:fail|refuse|signal_line\ reason)\ +|\b(?:reason=|refused=|error\())  # how it begins
     (?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)+)""",
     re.VERBOSE,
 )
+_PLACEHOLDER = re.compile(r"\{\}|%s")
+"""Where the log puts something in."""
 _QUOTE = "\0"
 """For a quote within quotes, which is four characters in a script."""
 _VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\w+)")
@@ -291,7 +290,7 @@ def texts_in_script(source: str) -> Iterator[tuple[int, str]]:
     """Find what a shell script, or a query of jq's in it, ends with, each with its line."""
     source = source.replace(r"'\''", _QUOTE)
     for end in _END_OF_SCRIPT.finditer(source):
-        text = re.sub(f"{HOLE}+", HOLE, _VARIABLE.sub(HOLE, end["text"])).rstrip()
+        text = _one_hole(_VARIABLE.sub(HOLE, end["text"])).rstrip()
         text = text.replace(_QUOTE, "'")
         if _is_of_words(text):
             yield source.count("\n", 0, end.start()) + 1, text
@@ -300,7 +299,7 @@ def texts_in_script(source: str) -> Iterator[tuple[int, str]]:
 def texts_in(source: str) -> Iterator[tuple[int, str]]:
     """Find the texts of words in a module's source, each with its line."""
     for node in _texts(ast.parse(source)):
-        text = _template(node).rstrip()
+        text = _one_hole(_template(node)).rstrip()
         if _is_of_words(text):
             yield node.lineno, text
 
@@ -309,10 +308,15 @@ def _template(node: ast.expr) -> str:
     """Write a text with `…` for all that is put in."""
     match node:
         case ast.Constant(value=str(text)):
-            return text
+            return _PLACEHOLDER.sub(HOLE, text)
         case ast.JoinedStr(values=parts):
-            return re.sub(f"{HOLE}+", HOLE, "".join(map(_template, parts)))
+            return "".join(map(_template, parts))
     return HOLE
+
+
+def _one_hole(text: str) -> str:
+    """Write what is put in side by side as one."""
+    return re.sub(f"{HOLE}+", HOLE, text)
 
 
 def _is_of_words(text: str) -> bool:
@@ -334,14 +338,9 @@ def _texts(node: ast.AST) -> Iterator[ast.expr]:
         case ast.JoinedStr(values=parts):
             yield node
             children = (part for part in parts if isinstance(part, ast.FormattedValue))
-        case ast.Call(func=function) if _begins_with(function) in {"logger", "_log", "re"}:
-            return  # lines of the log, and patterns
+        case ast.Call(func=ast.Attribute(attr="debug" | "info")):
+            return  # lines of the log that tell what is done, and not what is wrong
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
+            return  # patterns
     for child in children:
         yield from _texts(child)
-
-
-def _begins_with(function: ast.expr) -> str:
-    """Give the name that an expression such as `logger.bind(…).info` begins with."""
-    while isinstance(function, (ast.Attribute, ast.Call)):
-        function = function.value if isinstance(function, ast.Attribute) else function.func
-    return function.id if isinstance(function, ast.Name) else ""
