@@ -28,8 +28,11 @@ _SOUND = frozenset(
         "draining",
         "upgrading",
         "building",
+        "recording",
     }
 )
+_OBSERVERS = frozenset({"journal"})
+"""What they can't do costs no runner: it is warned of."""
 
 
 def status_report(
@@ -87,6 +90,7 @@ def status_report(
                 "image",
                 "policy",
                 "metrics",
+                "journal",
             )
             for warning in _details_of(actor, root).get("warnings", ())
         ]
@@ -250,7 +254,7 @@ def _troubled_actors(node: TreeNode) -> Iterator[str]:
         yield f"{node.id}: is {node.state}: {node.reason}"
     elif node.stuck and node.handling:
         yield f"{node.id}: is stuck in {node.handling.type}"
-    elif not is_runner and node.state not in _SOUND:
+    elif not is_runner and node.state not in _SOUND and node.id not in _OBSERVERS:
         yield f"{node.id}: {node.state}: {node.reason}"
     for child in node.children:
         yield from _troubled_actors(child)

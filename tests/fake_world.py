@@ -22,6 +22,7 @@ from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import (
     Instance,
@@ -502,6 +503,7 @@ class World:
         self.feed.watch(self.told.append)
         self.parts = Parts(
             feed=self.feed,
+            journal=JournalInbox(self.state / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),

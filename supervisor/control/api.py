@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
+from supervisor.control.journal import serve_journal
 from supervisor.control.orders import refuse, serve_orders
 from supervisor.gateways.log_store import LogStore
 from supervisor.parts import Parts
@@ -77,6 +78,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def get_image() -> Response:
         return jsonify(to_jsonable_python(image_report(tree(system))))
 
+    serve_journal(app, parts.journal)
     serve_orders(app, system, parts)
     _serve_logs(app, parts.logs, "/v1/logs", "supervisor-cli logs")
     _serve_logs(app, parts.build_logs, "/v1/image/logs", "supervisor-cli image logs")
