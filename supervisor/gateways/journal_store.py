@@ -146,7 +146,8 @@ class JournalStore:
             if not gone and _used_bytes(connection) > keeping.most_bytes:
                 gone = _delete_oldest(connection)
         with self._translated() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+            # `execute` would do the first step of it alone, which frees one page.
+            connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
         return gone > 0
 
     def check(self) -> None:
