@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from supervisor.feed import Kind
 _POLL_S = 1.0
 _SILENCE_S = 60.0
 _MOST = 1000
+_INTERRUPTED = 130
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -75,19 +77,31 @@ def events(
     answer = client.get(f"/v1/events?{urlencode({**asked, 'limit': limit})}")
     _print(answer["events"], as_json)
     lost = _warn_of_lost(answer["lost"], 0)
-    last, heard = answer["last"], time.monotonic()
-    while follow:
-        time.sleep(_POLL_S)
-        query = urlencode({**asked, "after": last, "limit": _MOST})
+    if follow:
         try:
-            answer = client.get(f"/v1/events?{query}")
-        except ControlError:  # it is being restarted
+            _follow(client, {**asked, "limit": str(_MOST)}, answer["last"], lost, as_json)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+
+def _follow(
+    client: ControlClient, asked: dict[str, str], last: int, lost: int, as_json: bool
+) -> None:
+    """Print what comes, until interrupted; a daemon that is being restarted is waited for."""
+    heard = time.monotonic()
+    while True:
+        time.sleep(_POLL_S)
+        try:
+            answer = client.get(f"/v1/events?{urlencode({**asked, 'after': last})}")
+        except ControlError:
             if time.monotonic() - heard > _SILENCE_S:
                 raise
             continue
         heard = time.monotonic()
         _print(answer["events"], as_json)
-        last, lost = answer["last"], _warn_of_lost(answer["lost"], lost)
+        last = answer["last"]
+        # A daemon that has been restarted counts from nothing.
+        lost = _warn_of_lost(answer["lost"], min(lost, answer["lost"]))
 
 
 @main.command()

@@ -84,7 +84,7 @@ class JournalStore:
     """The file, opened when it is first needed, and again after it has failed. For one thread.
 
     Args:
-        path: of the file; its directory is this user's.
+        path: of the file; its directory is made with it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,6 +226,7 @@ def read(path: Path, ask: Callable[[sqlite3.Connection], list[rows.Row]]) -> lis
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # For this user alone, whatever the umask; SQLite gives its other files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)

@@ -264,6 +264,7 @@ def test_a_journal_of_a_later_version_is_set_aside_whole(path: Path) -> None:
 
 
 def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").touch()
     with running(tmp_path / "nowhere" / "journal.sqlite", room=1) as stand:
         stand.tell("one")
         wait_until(stand.fault)
@@ -371,6 +372,7 @@ def test_a_hundred_thousand_events_are_soon_written_and_soon_read(path: Path) ->
 
 def test_metric_events_are_written_though_the_journal_can_not_be(tmp_path: Path) -> None:
     log = tmp_path / "metrics.log"
+    (tmp_path / "nowhere").touch()
     metric_log = MetricLog(log, 1 << 20)
     with running(tmp_path / "nowhere" / "journal.sqlite", metric_log=metric_log) as stand:
         details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
