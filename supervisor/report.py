@@ -98,6 +98,7 @@ def status_report(
                 "image",
                 "policy",
                 "metrics",
+                "journal",
             )
             for warning in _details_of(actor, root).get("warnings", ())
         ]

@@ -22,6 +22,7 @@ from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import (
     Instance,
@@ -506,6 +507,7 @@ class World:
             feed=self.feed,
             counters=Counters(self.feed),
             last_failure=LastFailure(),
+            journal=JournalInbox(self.state / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
