@@ -15,6 +15,7 @@ from machine import (
     ConfigRefused,
     Fleet,
     MachineError,
+    VersionRefused,
     Wanted,
     removal,
 )
