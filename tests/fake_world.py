@@ -593,7 +593,17 @@ class World:
     def waiting(self, name: str) -> int:
         """Return how many messages wait for an actor, the one it is in included."""
         cell = next(cell for cell in self.system.cells() if cell.id == name)
-        return cell.mailbox.depth() + (cell.handling is not None)
+        mailbox = cell.mailbox
+
+        def count() -> int:
+            return mailbox.depth() + (cell.handling is not None)
+
+        if not count():
+            # One that has just been taken out stands in neither. It has been handled when what is
+            # put there after it is taken out, too.
+            mailbox.wake_up()
+            eventually(lambda: not mailbox.depth() or cell.handling or cell.ended)
+        return 0 if cell.ended else count()
 
     def details(self, name: str) -> Mapping[str, Any]:
         """Return the details that an actor has published."""
