@@ -21,6 +21,7 @@ from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.image import ImageActor
+from supervisor.actors.journal import JournalActor
 from supervisor.actors.metrics import MetricsActor
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
@@ -34,6 +35,7 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
@@ -226,12 +228,15 @@ def make_parts(config: Config) -> Parts:
     lxd = config.lxd
     feed, last_failure = Feed(), LastFailure()
     feed.watch(last_failure.note)
+    journal = JournalInbox(config.state_directory / "journal.sqlite")
+    feed.watch(journal.take)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
         feed=feed,
         counters=Counters(feed),
         last_failure=last_failure,
+        journal=journal,
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),
@@ -269,7 +274,8 @@ def make_parts(config: Config) -> Parts:
 def root_spec(system: System, parts: Parts) -> SupervisorSpec:
     """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
 
-    The control socket and the page of metrics need nobody, and are most wanted when others fail.
+    The control socket, the page of metrics and the journal need nobody, and are most wanted when
+    others fail.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(
@@ -280,6 +286,7 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
         children=[
             ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
             ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
+            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
             ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
         ],
     )

@@ -8,7 +8,8 @@ from typing import Any
 
 import pykka
 
-from supervisor.workers import Work, Workers, for_speaker
+from supervisor.speaker import for_speaker
+from supervisor.workers import Work, Workers
 
 
 @dataclass(frozen=True)

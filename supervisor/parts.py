@@ -10,6 +10,7 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
@@ -64,6 +65,7 @@ class Parts:
         feed: what has happened, for those who watch.
         counters: count it, for Prometheus.
         last_failure: the runner that failed last.
+        journal: what of it is yet to be written down, and where that is kept.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -107,6 +109,7 @@ class Parts:
     feed: Feed
     counters: Counters
     last_failure: LastFailure
+    journal: JournalInbox
     lxd: Lxd
     roster: Roster
     trials: Trials

@@ -22,8 +22,11 @@ _SOUND = frozenset(
         "draining",
         "upgrading",
         "building",
+        "recording",
     }
 )
+_OBSERVERS = frozenset({"journal"})
+"""What they can't do costs no runner: it is warned of."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def _trouble(node: TreeNode) -> str:
         return f"{node.id}: is {node.state}: {node.reason}"
     if node.stuck and node.handling:
         return f"{node.id}: is stuck in {node.handling.type}"
-    if not is_runner and node.state not in _SOUND:
+    if not is_runner and node.state not in _SOUND and node.id not in _OBSERVERS:
         return f"{node.id}: {node.state}: {node.reason}"
     return ""
 

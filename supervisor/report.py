@@ -99,6 +99,7 @@ def status_report(
                 "image",
                 "policy",
                 "metrics",
+                "journal",
             )
             for warning in _details_of(actor, root).get("warnings", ())
         ]

@@ -7,7 +7,7 @@ over goes on with the trace that another one has begun.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,7 @@ _NAMES = {
 }
 """How a stage's span is called, where that is not the stage's own name."""
 
+_RESULT = "github.job.result"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
 """How the names of those attributes begin that are of a job, and not of its runner."""
 
@@ -67,6 +68,7 @@ class _Open:
     began_at: datetime
     attributes: dict[str, Value]
     error: str = ""
+    job: Span | None = None  # it is over, and how it ended is not known yet
 
 
 class Spans:
@@ -86,15 +88,21 @@ class Spans:
             del self._open[next(iter(self._open))]
         runner.began_at = min(runner.began_at, began_at)
         runner.attributes |= _attributes(record)
-        ended = []
+        ended: list[Span | None] = []
         if record.before not in {"", record.state}:
-            ended.append(_of_stage(record, began_at, runner.attributes))
+            span: Span | None = _of_stage(record, began_at)
+            if record.before == Stage.BUSY:
+                span, runner.job = runner.job, span
+            ended.append(span)
+        is_gone = record.state == Stage.DELETED
+        if is_gone or _RESULT in runner.attributes:
+            ended.append(_with_result(runner))
         if record.state == Stage.FAILED:
             runner.error = record.reason or "failed"
-        if record.state == Stage.DELETED:
+        if is_gone:
             del self._open[name]
             ended.append(_of_runner(record, runner))
-        return ended
+        return [span for span in ended if span]
 
 
 def trace_id_of(runner: str) -> int:
@@ -102,9 +110,8 @@ def trace_id_of(runner: str) -> int:
     return _number(128, runner)
 
 
-def _of_stage(record: Record, began_at: datetime, known: Mapping[str, Value]) -> Span:
+def _of_stage(record: Record, began_at: datetime) -> Span:
     stage = record.before
-    is_job = stage == Stage.BUSY
     has_failed = record.state == Stage.FAILED
     return Span(
         name=_NAMES.get(Stage(stage), stage),
@@ -117,10 +124,18 @@ def _of_stage(record: Record, began_at: datetime, known: Mapping[str, Value]) ->
             "cicd.worker.name": record.subject,
             "supervisor.stage": stage,
             "supervisor.ended_by": record.reason,
-            **{key: value for key, value in known.items() if is_job and key.startswith(_OF_JOBS)},
         },
         error=(record.reason or "failed") if has_failed else "",
     )
+
+
+def _with_result(runner: _Open) -> Span | None:
+    """Give the job's span, if it is over, with all that is known of the job."""
+    span, runner.job = runner.job, None
+    if span is None:
+        return None
+    known = {key: value for key, value in runner.attributes.items() if key.startswith(_OF_JOBS)}
+    return replace(span, attributes={**span.attributes, **known})
 
 
 def _of_runner(record: Record, runner: _Open) -> Span:
@@ -152,7 +167,7 @@ def _attributes(record: Record) -> dict[str, Value]:
         "cicd.pipeline.run.id": job.get("run_id"),
         "cicd.pipeline.task.name": job.get("name"),
         "github.event_name": job.get("event"),
-        "github.job.result": job.get("result"),
+        _RESULT: job.get("result"),
     }
     return {key: value for key, value in found.items() if value}
 

@@ -10,6 +10,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from supervisor.speaker import for_speaker
 from supervisor.strangers import Bounds, StrangersServer
 
 
@@ -43,6 +44,8 @@ class WebServer:
         **options: Any,
     ) -> None:
         self._sockets: dict[int, Any] = {}
+        # What is logged while it answers is its actor's.
+        app.wsgi_app = for_speaker(app.wsgi_app)  # type: ignore[method-assign]
         answering = ThreadedTaskDispatcher()
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
         options = {"ident": None, "asyncore_use_poll": True, **options}

@@ -3,12 +3,12 @@
 import queue
 import threading
 from collections.abc import Callable
-from contextvars import copy_context
-from functools import partial
 from typing import Any
 
 import pykka
 from loguru import logger
+
+from supervisor.speaker import for_speaker
 
 Work = Callable[[], Any]
 """Something slow, which returns the message that tells of its outcome; None if there is none."""
@@ -19,11 +19,6 @@ Then = Callable[[], None]
 
 def _nothing() -> None:
     pass
-
-
-def for_speaker(work: Work) -> Work:
-    """Have the log lines of work name those who give it now, whichever thread does it."""
-    return partial(copy_context().run, work)
 
 
 class WorkFailed:

@@ -36,6 +36,10 @@ _CHANGES = frozenset(
         "os.symlink",
     }
 )
+_ANSWERS = {
+    "--version": Done(0, "supervisor-cli, version 0.1.0"),
+    "offline": Done(0, '{"reboot": {"when": "no", "reason": ""}}'),
+}
 
 
 class Killed(BaseException):
@@ -101,7 +105,7 @@ class EmulatedHost(Commands, Accounts):
     unknown: set[str] = field(default_factory=set)
     in_lxd: set[str] = field(default_factory=set)
     left: list[dict[str, str]] = field(default_factory=list)
-    answers: dict[str, Done] = field(default_factory=dict)
+    answers: dict[str, Done] = field(default_factory=lambda: dict(_ANSWERS))
     broken: dict[str, str] = field(default_factory=dict)
     refusing: dict[str, str] = field(default_factory=dict)
     stillborn: dict[str, str] = field(default_factory=dict)
@@ -188,13 +192,9 @@ class EmulatedHost(Commands, Accounts):
             credentials = Path(told["CREDENTIALS_DIRECTORY"])
             version = at.parent.parent.resolve().name
             return self._read(words[0], config, words, credentials, version)
-        if words == ["--version"]:
-            return Done(0, "supervisor-cli, version 0.1.0")
-        if words == ["upgrades", "--offline", "--json"]:
-            offer = json.dumps({"reboot": {"when": "no", "reason": ""}})
-            return self.answers.get("offline", Done(0, offer))
-        if words[0] in self.answers:
-            return self.answers[words[0]]
+        asked = "offline" if "--offline" in words else words[0]
+        if asked in self.answers:
+            return self.answers[asked]
         if self.daemon is None:
             return Done(3, err="no daemon")
         return Done(0, json.dumps({"name": "fleet"}))
@@ -215,9 +215,8 @@ class EmulatedHost(Commands, Accounts):
                 return Done(1, json.dumps({"removed": [], "left": self.left}))
             self.in_lxd.clear()
             return Done(0, json.dumps({"removed": [], "left": []}))
-        if refused := _of_version(self.refusing, version):
-            if refused in text:
-                return Done(2, err=f"{config.name}: {refused}: is no key\n")
+        if (refused := _of_version(self.refusing, version)) and refused in text:
+            return Done(2, err=f"{config.name}: {refused}: is no key\n")
         return self._check(document, words, credentials)
 
     def _check(self, document: dict[str, Any], words: list[str], credentials: Path) -> Done:

@@ -3,14 +3,16 @@
 A reason is a text of words that stands in the source: what an actor publishes, what an exception
 says, why a runner is where it is. Most travel through variables, functions and messages before
 anybody sees them, so they are collected where they are written. A text of words that is no reason
-is found, too; those are left out by name, here, with why.
+is found, too; those are left out by name, here, with why. Of the scripts that run in guests it is
+what they fail or refuse a job with: the host shows that as the guest's words.
 
-What differs from case to case, which an f-string puts in, is `…`.
+What differs from case to case, which an f-string, the log or the shell puts in, is `…`.
 """
 
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "supervisor"
@@ -40,7 +42,8 @@ MODULES_WITHOUT = {
     "firewall/verdict.py": _RULES,
     "firewall/world.py": _RULES,
     "github/credential.py": _CONFIGURATION,
-    "guest/": "said inside a guest, to its own log",
+    "guest/document.py": "slips of whoever makes a guest's document: the daemon itself",
+    "guest/network.py": "scripts and files for guests",
     "hosted_policy/__main__.py": _COMMAND_LINE,
     "images/base.py": _CONFIGURATION,
     "log.py": "how lines of the log look",
@@ -49,6 +52,7 @@ MODULES_WITHOUT = {
     "policy_service/__main__.py": _COMMAND_LINE,
     "policy_service/settings.py": _COMMAND_LINE,
     "proxies.py": _CONFIGURATION,
+    "remedies.py": "what helps, which `status` says beside each problem",
     "removal.py": _REMOVAL,
     "scope.py": _CONFIGURATION,
     "sizes.py": _CONFIGURATION,
@@ -164,9 +168,15 @@ NO_REASONS = {
         "no runner is called …; see `supervisor-cli runners`",
         "the daemon refuses … …: …",
         "the … is being restarted; try again",
+        "level: must be one of …",
         "whom: must be one of …",
         "… is being restarted; try again",
         "… runs a job; --force deletes it and loses the job",
+    ),
+    "notes of an order, which `supervisor-cli events` has": (
+        "the configuration has been read again",
+        "…, by force",
+        "…: … runners",
     ),
     "why both sides are compared, or newer versions looked for, as the log says at level DEBUG": (
         "a runner will be succeeded by another",
@@ -179,7 +189,12 @@ NO_REASONS = {
         "the interval",
         "to confirm what the last one suspected",
         "to learn what those taken over are doing",
+        "to learn what … is doing",
         "to see whether it is online",
+    ),
+    "lines of the log that tell what is done": (
+        "once more",
+        "… times more",
     ),
     "lines of an image's build log": (
         "built … in … s",
@@ -237,30 +252,54 @@ NO_REASONS = {
 }
 """Texts that are no reasons by themselves, by why."""
 
+_END_OF_SCRIPT = re.compile(
+    r"""(?:\b(?:fail|refuse|signal_line\ reason)\ +|\b(?:reason=|refused=|error\())  # how it begins
+    (?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)+)""",
+    re.VERBOSE,
+)
+_PLACEHOLDER = re.compile(r"\{\}|%s")
+"""Where the log puts something in."""
+_QUOTE = "\0"
+"""For a quote within quotes, which is four characters in a script."""
+_VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\w+)")
+_SQL = re.compile(r"[A-Z]{4,} ")
 _WORD = re.compile(rf"[^\W\d_][\w'/.:-]*|{HOLE}")
 
 
+@cache
 def collect(package: Path = PACKAGE) -> dict[str, str]:
     """Find all reasons, each with a place where it is written."""
     left_out = {text for texts in NO_REASONS.values() for text in texts}
     return {text: place for text, place in texts_of(package).items() if text not in left_out}
 
 
+@cache
 def texts_of(package: Path) -> dict[str, str]:
     """Find all texts of words of modules that have reasons, each with a place."""
     found: dict[str, str] = {}
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        if not name.startswith(tuple(MODULES_WITHOUT)):
-            for line, text in texts_in(path.read_text(encoding="utf-8")):
-                found.setdefault(text, f"{name}:{line}")
+    for read, suffix in ((texts_in, "py"), (texts_in_script, "sh")):
+        for path in sorted(package.rglob(f"*.{suffix}")):
+            name = path.relative_to(package).as_posix()
+            if not name.startswith(tuple(MODULES_WITHOUT)):
+                for line, text in read(path.read_text(encoding="utf-8")):
+                    found.setdefault(text, f"{name}:{line}")
     return found
+
+
+def texts_in_script(source: str) -> Iterator[tuple[int, str]]:
+    """Find what a shell script, or a query of jq's in it, ends with, each with its line."""
+    source = source.replace(r"'\''", _QUOTE)
+    for end in _END_OF_SCRIPT.finditer(source):
+        text = _one_hole(_VARIABLE.sub(HOLE, end["text"])).rstrip()
+        text = text.replace(_QUOTE, "'")
+        if _is_of_words(text):
+            yield source.count("\n", 0, end.start()) + 1, text
 
 
 def texts_in(source: str) -> Iterator[tuple[int, str]]:
     """Find the texts of words in a module's source, each with its line."""
     for node in _texts(ast.parse(source)):
-        text = _template(node).rstrip()
+        text = _one_hole(_template(node)).rstrip()
         if _is_of_words(text):
             yield node.lineno, text
 
@@ -269,17 +308,23 @@ def _template(node: ast.expr) -> str:
     """Write a text with `…` for all that is put in."""
     match node:
         case ast.Constant(value=str(text)):
-            return text
+            return _PLACEHOLDER.sub(HOLE, text)
         case ast.JoinedStr(values=parts):
-            return re.sub(f"{HOLE}+", HOLE, "".join(map(_template, parts)))
+            return "".join(map(_template, parts))
     return HOLE
 
 
+def _one_hole(text: str) -> str:
+    """Write what is put in side by side as one."""
+    return re.sub(f"{HOLE}+", HOLE, text)
+
+
 def _is_of_words(text: str) -> bool:
-    """Tell what stands for itself from names, patterns, and what is appended to another text."""
+    """Tell sentences and their parts from names, queries, and what is only appended."""
     words = _WORD.findall(text)
     is_of_several = len(words) > 1 and set(words) != {HOLE} and " " in text
-    return is_of_several and (text[0].isalnum() or text[0] == HOLE) and "\n" not in text
+    begins_a_sentence = text[:1].isalnum() or text.startswith(HOLE)
+    return is_of_several and begins_a_sentence and "\n" not in text and not _SQL.match(text)
 
 
 def _texts(node: ast.AST) -> Iterator[ast.expr]:
@@ -293,14 +338,9 @@ def _texts(node: ast.AST) -> Iterator[ast.expr]:
         case ast.JoinedStr(values=parts):
             yield node
             children = (part for part in parts if isinstance(part, ast.FormattedValue))
-        case ast.Call(func=function) if _begins_with(function) in {"logger", "_log", "re"}:
-            return  # lines of the log, and patterns
+        case ast.Call(func=ast.Attribute(attr="debug" | "info")):
+            return  # lines of the log that tell what is done, and not what is wrong
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
+            return  # patterns
     for child in children:
         yield from _texts(child)
-
-
-def _begins_with(function: ast.expr) -> str:
-    """Give the name that an expression such as `logger.bind(…).info` begins with."""
-    while isinstance(function, (ast.Attribute, ast.Call)):
-        function = function.value if isinstance(function, ast.Attribute) else function.func
-    return function.id if isinstance(function, ast.Name) else ""

@@ -24,6 +24,7 @@ _SHORTEST_BUILD_INTERVAL = timedelta(minutes=10)
 _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
+_SMALLEST_JOURNAL = 1 << 20
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
@@ -75,6 +76,12 @@ def _check_size(value: str) -> str:
 def _check_log_size(value: str) -> str:
     if not _SMALLEST_LOG <= sizes.parse(value) <= _LARGEST_LOG:
         raise ValueError("must be at least 16KiB and at most 16MiB")
+    return value
+
+
+def _check_journal_size(value: str) -> str:
+    if sizes.parse(value) < _SMALLEST_JOURNAL:
+        raise ValueError("must be at least 1MiB")
     return value
 
 
@@ -359,12 +366,14 @@ AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 LogSize = Annotated[str, AfterValidator(_check_log_size)]
+JournalSize = Annotated[str, AfterValidator(_check_journal_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 BaseImageName = Annotated[str, BeforeValidator(_base_image), AfterValidator(_check_base_image)]
 Packages = Annotated[
     tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_packages)
 ]
 ScriptFile = Annotated[Path, AfterValidator(_check_file)]
+File = Annotated[Path, AfterValidator(_check_file)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_words), AfterValidator(_check_labels)]
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 PageAddress = Annotated[IPv4Address, AfterValidator(_check_page_address)]

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
+from supervisor.control.journal import serve_journal
 from supervisor.control.log_level import serve_log_level
 from supervisor.control.orders import refuse, serve_orders
 from supervisor.control.status import serve_status
@@ -71,6 +72,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
         return jsonify(to_jsonable_python(image_report(tree(system))))
 
     serve_status(app, system, parts)
+    serve_journal(app, parts.journal)
     serve_orders(app, system, parts)
     serve_log_level(app)
     _serve_logs(app, parts.logs, "/v1/logs", "supervisor-cli logs")

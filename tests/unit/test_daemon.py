@@ -150,4 +150,4 @@ def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
 def test_what_shows_the_fleet_needs_nobody(path: Path) -> None:
     spec = root_spec(System(), make_parts(load(path)))
     assert spec.strategy is Strategy.ONE_FOR_ONE
-    assert [child.id for child in spec.children] == ["control", "metrics", "core"]
+    assert [child.id for child in spec.children] == ["control", "metrics", "journal", "core"]

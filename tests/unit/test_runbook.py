@@ -139,6 +139,8 @@ class TestTheCollector:
             ('def lacks(self):\n    return "" if ok else "no disk is there"', "no disk is there"),
             ('yield f"image: {self.remark} ({size:.1f} MiB)"', "image: … (… MiB)"),
             ('Standing(warnings=(f"{a}{b} is old",))', "… is old"),
+            ('logger.opt(exception=e).error("no {} {} is there", a, b)', "no … … is there"),
+            ('_log.warning("the disk %s is full", name)', "the disk … is full"),
             ('TEXTS = {Stage.BUSY: "runs its job"}', "runs its job"),
             ('class Fault(Enum):\n    FULL = "the disk is full"', "the disk is full"),
             ("say(f\"{'is full' if full else 'no'}\")", "is full"),
@@ -152,17 +154,39 @@ class TestTheCollector:
         [
             '"""What the module does."""',
             'def look(self):\n    """Look at the disk."""',
-            'logger.warning("the disk is full")',
-            'logger.opt(exception=error).warning("the disk {} is full", name)',
+            'logger.info("the disk is mounted")',
+            'said = logger.bind(runner=name)\nsaid.debug("{} has a disk, {}", name, "a new one")',
             '_WORDS = re.compile("is full|is gone")',
             'state = "failing"',
             'name = f"{installation}-{suffix}"',
             'text += f"; the next try is in {delay} s"',
             'script = "set -e\\ndf -h\\n"',
+            'sql = "SELECT * FROM runners WHERE name = ?"',
         ],
     )
     def test_what_is_no_reason_is_not_found(self, source: str) -> None:
         assert collected(source) == []
+
+    @pytest.mark.parametrize(
+        ("source", "found"),
+        [
+            (
+                '[ -x run.sh ] || fail "the application has no run.sh"',
+                "the application has no run.sh",
+            ),
+            ("    refuse 'the event is not text' \"$REMEDY\"", "the event is not text"),
+            ('fail "the host has ${refused:-gone} within $limit s"', "the host has … within … s"),
+            ("reason='the script ended early'", "the script ended early"),
+            ('then error("the event has none") else . end', "the event has none"),
+            (r"error('it is another'\''s event')", "it is another's event"),
+        ],
+    )
+    def test_what_a_script_ends_with_is_found(self, source: str, found: str) -> None:
+        assert list(reasons.texts_in_script(f"#!/bin/sh\n{source}\n")) == [(2, found)]
+
+    @pytest.mark.parametrize("source", ["fail $reason", 'echo "all is well"', "# fail: it ends"])
+    def test_what_else_a_script_says_is_not_found(self, source: str) -> None:
+        assert list(reasons.texts_in_script(source)) == []
 
     def test_a_reason_has_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "work").mkdir()

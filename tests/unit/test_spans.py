@@ -121,6 +121,17 @@ def test_what_is_only_learned_of_a_runner_ends_no_stage() -> None:
     assert spans[-1].attributes["github.job.result"] == "success"
 
 
+def test_a_job_s_span_waits_for_its_result_and_no_longer_than_its_runner_is_there() -> None:
+    spans = Spans()
+    assert spans.hear(record("busy", details={"job": JOB})) == []
+    assert spans.hear(record("finished", "busy", lasted_s=3, details={"job": JOB})) == []
+    late = record("finished", "finished", details={"job": {**JOB, "result": "Failed"}})
+    (job,) = spans.hear(late)
+    assert (job.name, job.attributes["github.job.result"]) == ("job", "Failed")
+    never = [record("finished", "busy", details={"job": JOB}), record("deleted", "finished")]
+    assert [span.name for span in heard(never)] == ["delete", "job", ROOT]
+
+
 def test_a_runner_that_is_taken_over_goes_on_with_its_trace() -> None:
     whole = life()
     before, after = Spans(), Spans()

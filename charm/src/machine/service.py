@@ -99,10 +99,10 @@ class Service:
         self._put_back(owner)
         self._setback.forget()
         former = self._environments.in_use
-        if version == former:
-            return
         if not self._configuration.exists:
             self._take(version)
+            return
+        if version == former:
             return
         fault = ""
         if wanted is not None:
@@ -193,14 +193,13 @@ class Service:
 
     def _take(self, version: str) -> None:
         """Have another version on the disk, with its units; what is in use is kept meanwhile."""
-        told = self._told.read().version
-        if version == self._environments.in_use:
-            return
-        # What never came up is nothing to go back to.
-        if told and told == self._environments.in_use:
-            self._configuration.keep()
-        self._environments.use(version)
-        self._environments.prune([told])
+        told, former = self._told.read().version, self._environments.in_use
+        if version != former:
+            # What never came up is nothing to go back to.
+            if told and told == former:
+                self._configuration.keep()
+            self._environments.use(version)
+            self._environments.prune([told])
         self._units.write()
 
     def _keep_running(self) -> None:

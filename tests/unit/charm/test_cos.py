@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from supervisor.config import parse
 
 CHARM = Path(__file__).parents[3] / "charm"
+DOCUMENT = CHARM.parent / "docs" / "metrics.md"
 METADATA = yaml.safe_load((CHARM / "charmcraft.yaml").read_text(encoding="utf-8"))
 META = {key: METADATA[key] for key in ("name", "requires", "provides")}
 UUID = "58b48ff0-608b-435f-83b9-ea643e0b98db"
@@ -116,6 +117,19 @@ def test_an_alert_says_what_where_and_how_bad(kind: str) -> None:
         assert rule["annotations"]["runbook_url"] == RUNBOOK + rule["alert"].lower()
         assert re.fullmatch(r"[1-9][0-9]*m", rule.get("for", "1m"))
     assert len({rule["alert"] for rule in alerts}) == len(alerts)
+
+
+def test_the_document_tells_of_every_alert_and_of_no_other() -> None:
+    told = re.findall(r"^\| `(GitHub\w+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    alerts = [*rules("metrics_alert_rules"), *rules("log_alert_rules")]
+    assert sorted(told) == sorted(rule["alert"] for rule in alerts)
+
+
+def test_the_document_tells_of_every_dashboard() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert len(dashboards()) == 3
+    for dashboard in dashboards():
+        assert f"| {dashboard['title']} |" in text
 
 
 def test_an_alert_of_metrics_is_about_this_application_and_no_other() -> None:

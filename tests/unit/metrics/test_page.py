@@ -36,6 +36,7 @@ from supervisor.feed import Feed
 from supervisor.firewall import names
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.metrics import PREFIX
+from supervisor.metrics.classes import FAILURES
 from supervisor.metrics.counters import Counters
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
@@ -282,3 +283,8 @@ def test_the_document_tells_of_every_metric_with_its_labels_and_of_no_other() ->
                     set(sample.labels) - {"le"}
                 )
     assert told == shown
+
+
+def test_the_document_tells_of_every_class_of_reasons() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").partition("### Reasons")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == sorted(FAILURES)
