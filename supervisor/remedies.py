@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 _RESTART = "`systemctl restart github-runner-supervisor`; runners and their jobs stay"
-_LXD = "see whether `lxc list` answers; if not, restart LXD: docs/failures.md#lxd-as-a-whole"
+_LXD = "see whether `lxc list` answers; if not, restart LXD: docs/runbook.md#lxd"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ REMEDIES = _remedies(
     # GitHub
     (
         r"(expires in|has expired).*set another",
-        "put another credential in the place of this one: docs/github.md#credentials",
+        "put another credential in the place of this one: docs/runbook.md#github",
     ),
     (
         r"hourly limit|asks for a pause",
@@ -57,77 +57,77 @@ REMEDIES = _remedies(
     ),
     (
         r"wrong, expired or revoked|needs the permission|can't be read: .*token|^token-file: ",
-        "give the daemon a credential that may do this: docs/github.md#credentials",
+        "give the daemon a credential that may do this: docs/runbook.md#github",
     ),
     (
         r"https?-proxy|through the proxy",
-        "set the proxy right: docs/proxies.md#proxies-by-the-environment",
+        "set the proxy right: docs/runbook.md#github",
     ),
     (
         r"^tokens: |GitHub can't be reached|GitHub answered|github-url",
         (
             "see https://www.githubstatus.com and the way there; it is tried again by itself: "
-            "docs/github.md#when-github-fails"
+            "docs/runbook.md#github"
         ),
     ),
     # LXD
     (r"^events: |LXD hangs|is LXD running|no such socket|could not list the instances", _LXD),
     (
         r"LXD has no image|Image not provided|[Ii]mage alias",
-        "give LXD that image, or name another one as lxd.image: docs/image.md#which-image-is-used",
+        "give LXD that image, or name another one as lxd.image: docs/runbook.md#image",
     ),
     # The parts that a runner needs
     (
         r"^image: ",
         (
             "`supervisor-cli image logs` has what the last build said, "
-            "`supervisor-cli image build` tries again: docs/image.md#what-is-seen-of-it"
+            "`supervisor-cli image build` tries again: docs/runbook.md#image"
         ),
     ),
     (
         r"storage pool|out of disk space|no space left|^storage: |runner-storage",
-        "make room, or name another pool: docs/storage.md#what-happens-when",
+        "make room, or name another pool: docs/runbook.md#storage",
     ),
     (r"install nftables", "`apt-get install nftables`; it is used by itself then"),
     (
         r"^(firewall|filters): |firewall",
-        "`supervisor-cli firewall` looks again and says more: docs/network.md#when-it-cant",
+        "`supervisor-cli firewall` looks again and says more: docs/runbook.md#firewall",
     ),
     (
         r"^policy: |policy service",
-        "`supervisor-cli policy` says more: docs/policy.md#run-by-the-daemon",
+        "`supervisor-cli policy` says more: docs/runbook.md#policy",
     ),
     (
         r"^upgrades: |no verified runner application",
         (
             "`supervisor-cli upgrades` says more, `supervisor-cli upgrade --now` tries again: "
-            "docs/upgrades.md#when-it-fails"
+            "docs/runbook.md#upgrades"
         ),
     ),
     (
         r"^signals: ",
-        "free the address, or see to the network's: docs/failures.md#guests-signals",
+        "free the address, or see to the network's: docs/runbook.md#signals",
     ),
     # The fleet and its runners
     (
         r"^fleet: .*runners? (has|in a row have) failed",
         (
             "`supervisor-cli logs` has what their guests said; it is tried again by itself: "
-            "docs/operating.md#when-runners-fail-again-and-again"
+            "docs/runbook.md#fleet"
         ),
     ),
     (
         r"^fleet: ",
         (
             "`supervisor-cli runners` and `supervisor-cli tree` say who waits for what: "
-            "docs/operating.md#a-runners-stages"
+            "docs/runbook.md#fleet"
         ),
     ),
     (
         r"removal failed",
         (
             "it is tried again by itself; LXD's own words say what hinders it: "
-            "docs/failures.md#lxd-creating-starting-deleting"
+            "docs/runbook.md#runners"
         ),
     ),
     (r"^(https?://|[\w.-]+/[\w.-]+: )", "see docs/github.md#moving-to-another-place"),
@@ -135,13 +135,13 @@ REMEDIES = _remedies(
         r"^(?P<runner>[\w.-]+): ",
         (
             "another takes its place by itself; `supervisor-cli logs {runner}` has what its guest "
-            "said, if it was kept: docs/failures.md#runners-stages"
+            "said, if it was kept: docs/runbook.md#runners"
         ),
     ),
 )
 """The first one whose expression is found is it."""
 
-_OTHERWISE = "docs/failures.md tells of all that can fail"
+_OTHERWISE = "look for the words in docs/runbook.md#reasons"
 
 
 def remedy_of(problem: str) -> str:

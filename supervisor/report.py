@@ -49,6 +49,7 @@ def status_report(
     stages = Counter(str(entry.life.stage) for entry in entries)
     present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
     troubled = problems.of_actors(root)
+    root = without_runners(root)  # all that is looked up from here on is always there
     fleet = _fleet(root)
     short_since = fleet.pop("short_since")
     is_short = health.is_short(short_since, now)

@@ -224,15 +224,16 @@ class Top(App[None]):
     def action_filter(self) -> None:
         """Ask for a text that runners are to have."""
         sought = self.query_one("#filter", Input)
-        sought.add_class("wanted")
-        sought.focus()
+        sought.display = True
+        # At once: what is typed next is no order.
+        self.screen.set_focus(sought)
 
     def action_unfilter(self) -> None:
         """Show all runners again."""
         sought = self.query_one("#filter", Input)
         sought.value = ""
-        sought.remove_class("wanted")
-        self._table.focus()
+        self.screen.set_focus(self._table)
+        sought.display = False
 
     @on(Input.Changed, "#filter")
     def _sought(self) -> None:
@@ -240,4 +241,4 @@ class Top(App[None]):
 
     @on(Input.Submitted, "#filter")
     def _found(self) -> None:
-        self._table.focus()
+        self.screen.set_focus(self._table)
