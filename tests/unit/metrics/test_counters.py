@@ -109,7 +109,7 @@ def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
     counted.tell(
         runner("finished", "busy"),
         runner("requested", name="next", after_s=1),
-        runner("idle", "ready", "next", after_s=25),
+        runner("ready", "booting", "next", after_s=25),
     )
     assert counted.value("runner_replacements_total") == 1
     assert counted.value("runner_replacement_duration_seconds_sum") == 25
