@@ -265,12 +265,8 @@ class Machine:
     def _install_software(self) -> None:
         self._environments.ensure(self._service.fault_of)
         self._units.write()
-        link = self._places.cli_link
-        files.make_directory(link.parent, 0o755)
-        if link.is_symlink() or not link.exists():
-            files.link(link, str(self._places.cli))
-        else:
-            _log.warning("%s is somebody else's: it stays as it is", link)
+        _link(self._places.cli_link, self._places.cli)
+        _link(self._places.metric_log_link, self._places.metric_log)
         self._environments.prune()
 
     def _reboot_offered(self, fleet: Fleet | None) -> Mapping[str, Any]:
@@ -280,6 +276,15 @@ class Machine:
         if self._configuration.exists or self._places.is_container:
             return {}
         return self._supervisor.reboot_before_first_start()
+
+
+def _link(link: Path, target: Path) -> None:
+    """Have a link lead to what is ours, unless something else is there."""
+    files.make_directory(link.parent, 0o755)
+    if link.is_symlink() or not link.exists():
+        files.link(link, str(target))
+    else:
+        _log.warning("%s is somebody else's: it stays as it is", link)
 
 
 @contextmanager
