@@ -220,7 +220,7 @@ class Daemon:
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
     lxd, feed = config.lxd, Feed()
-    journal = JournalInbox(config.state_directory / "journal.sqlite")
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
     feed.watch(journal.take)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(

@@ -503,7 +503,7 @@ class World:
         self.feed.watch(self.told.append)
         self.parts = Parts(
             feed=self.feed,
-            journal=JournalInbox(self.state / "journal.sqlite"),
+            journal=JournalInbox(self.state / "journal" / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
