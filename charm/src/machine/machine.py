@@ -177,7 +177,8 @@ class Machine:
             self._accounts.ensure(self._places.state)
             progress("installing the daemon")
             version = self._environments.make()
-            self._link_cli()
+            _link(self._places.cli_link, self._places.cli)
+            _link(self._places.metric_log_link, self._places.metric_log)
         return version
 
     def _upgrade(self, version: str, wanted: Wanted | None, environment: Mapping[str, str]) -> None:
@@ -315,13 +316,6 @@ class Machine:
         """Give the version of the daemon in use; empty if there is none."""
         return self._environments.in_use.rpartition("-")[0]
 
-    def _link_cli(self) -> None:
-        link = self._places.cli_link
-        files.make_directory(link.parent, 0o755)
-        if link.is_symlink() or not link.exists():
-            files.link(link, str(self._places.cli))
-        else:
-            _log.warning("%s is somebody else's: it stays as it is", link)
 
     def _reboot_offered(self, fleet: Fleet | None) -> Mapping[str, Any]:
         if fleet is not None:
@@ -330,6 +324,15 @@ class Machine:
         if self._configuration.exists or self._places.is_container:
             return {}
         return self._supervisor.reboot_before_first_start()
+
+
+def _link(link: Path, target: Path) -> None:
+    """Have a link lead to what is ours, unless something else is there."""
+    files.make_directory(link.parent, 0o755)
+    if link.is_symlink() or not link.exists():
+        files.link(link, str(target))
+    else:
+        _log.warning("%s is somebody else's: it stays as it is", link)
 
 
 @contextmanager
