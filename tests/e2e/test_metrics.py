@@ -106,7 +106,7 @@ def test_prometheus_sees_the_jobs_that_github_has_recorded(
             has_seen(server, f"sum({_PREFIX}_runner_replacement_duration_seconds_count)", ended)
             has_seen(server, f"sum({_PREFIX}_runner_replacements_total)", ended)
             has_seen(server, f"sum({_PREFIX}_runner_failures_total)", {})
-            has_seen(server, f"sum({_PREFIX}_runners_online)", {"": 3})
+            has_seen(server, f'sum({_PREFIX}_runners{{stage=~"ready|idle"}})', {"": 3})
             registered = f'{_PREFIX}_github_calls_total{{endpoint=~".*jitconfig",status="2xx"}}'
             assert server.query(f"sum({registered})")[""] >= len(jobs) + 3
 
