@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from loguru import logger
-from pykka import ActorDeadError, ActorRef, Timeout
+from pykka import ActorRef
 
-from supervisor import credentials, records, sdnotify
+from supervisor import credentials, log, records, sdnotify, watchdog
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
 from supervisor.actors.filters import FiltersActor
 from supervisor.actors.firewall import FirewallActor
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.image import ImageActor
+from supervisor.actors.journal import JournalActor
 from supervisor.actors.metrics import MetricsActor
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.signals import SignalsActor
@@ -34,6 +35,7 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
@@ -42,6 +44,7 @@ from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
@@ -54,7 +57,6 @@ from supervisor.supervision import (
     Change,
     ChildSpec,
     ChildStartFailed,
-    CountChildren,
     Reason,
     Strategy,
     Supervisor,
@@ -64,6 +66,7 @@ from supervisor.supervision import (
     tree,
 )
 from supervisor.token_desk import TokenDesk
+from supervisor.tracing import Tracing
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
@@ -75,7 +78,6 @@ from supervisor.workers import Workers
 _STOP_LIMIT_S = 4.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
-_ANSWER_LIMIT_S = 1.0
 _RUNNERS = "runners"
 _BACKOFF = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
 
@@ -100,6 +102,7 @@ class Daemon:
         self._config_path = config_path
         self._parts = make_parts(config)
         self._system = System(observer=self._observe)
+        self._tracing = Tracing(self._parts.feed)
         self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -112,6 +115,7 @@ class Daemon:
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+        self._tracing.use(self._parts.settings.config)
         try:
             root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
         except ChildStartFailed as error:
@@ -126,6 +130,7 @@ class Daemon:
             self._system.stop(_STOP_LIMIT_S)
             self._abandon_build()
             self._parts.policy.close()
+            self._tracing.close()
 
     def _abandon_build(self) -> None:
         """Leave no builder running that nobody waits for."""
@@ -150,6 +155,7 @@ class Daemon:
                 wish = self._wishes.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 self._give_sign_of_life(root)
+                log.tell_repeated()
                 due = time.monotonic() + interval
                 continue
             if wish is None:
@@ -167,8 +173,7 @@ class Daemon:
         elif wish is signal.SIGHUP:
             self._reload()
         elif wish is signal.SIGUSR2:
-            for line in tree_lines(tree(self._system)):
-                logger.info("{}", line)
+            logger.info("the tree:\n{}", "\n".join(tree_lines(tree(self._system))))
 
     def _reload(self) -> None:
         settings = self._parts.settings
@@ -188,17 +193,21 @@ class Daemon:
             settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
             logger.error("the configuration stays as it was: {}", settings.error)
             return
+        before = settings.config
         settings.accept(config)
+        if config.log_level != before.log_level:
+            log.set_level(config.log_level)
         self._note_order("reload", "the configuration has been read again")
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
+        self._tracing.use(config)  # last: a collector of before may be sent to for a moment
 
     def _note_order(self, subject: str, reason: str) -> None:
         self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
-        """Tell systemd that all is well, only if the tree's root truly answers."""
+        """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
         system, parts = self._system, self._parts
         report = status_report(
             tree(system),
@@ -208,22 +217,26 @@ class Daemon:
             draining_since=parts.drain.since,
         )
         status = f"STATUS={report['present']} of {report['wanted']} runners are there"
-        try:
-            root.ask(CountChildren(), timeout=_ANSWER_LIMIT_S)
-        except (ActorDeadError, Timeout) as error:
-            logger.error("the root does not answer: {}", error)
+        if found := watchdog.wedged(system, root):
+            logger.error("no sign of life is given: {}", "; ".join(found))
         else:
             sdnotify.notify("WATCHDOG=1", status)
 
 
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
-    lxd, feed = config.lxd, Feed()
+    lxd = config.lxd
+    feed, last_failure = Feed(), LastFailure()
+    feed.watch(last_failure.note)
+    journal = JournalInbox(config.state_directory / "journal.sqlite")
+    feed.watch(journal.take)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(
         settings=Settings(config),
         feed=feed,
         counters=Counters(feed),
+        last_failure=last_failure,
+        journal=journal,
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),
@@ -261,7 +274,8 @@ def make_parts(config: Config) -> Parts:
 def root_spec(system: System, parts: Parts) -> SupervisorSpec:
     """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
 
-    The control socket and the page of metrics need nobody, and are most wanted when others fail.
+    The control socket, the page of metrics and the journal need nobody, and are most wanted when
+    others fail.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(
@@ -272,6 +286,7 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
         children=[
             ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
             ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
+            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
             ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
         ],
     )
@@ -303,8 +318,12 @@ def core_spec(system: System, parts: Parts) -> SupervisorSpec:
     )
 
 
-def run(config_path: Path) -> int:
+def run(config_path: Path, log_level: str | None = None) -> int:
     """Run the daemon.
+
+    Args:
+        config_path: its configuration.
+        log_level: if given, it holds until another one is ordered, or the configured one changes.
 
     Raises:
         ConfigError: the configuration can't be used.
@@ -312,6 +331,8 @@ def run(config_path: Path) -> int:
     """
     os.umask(0o077)
     config = load(config_path)
+    if log_level is None:
+        log.set_level(config.log_level)
     credentials.read(config)
     storage_work.check(config)
     policy_work.check(config)

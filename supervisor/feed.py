@@ -8,8 +8,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from loguru import logger
-
 
 class Kind(str, Enum):
     """What a record is about."""
@@ -75,4 +73,7 @@ class Feed:
             try:
                 watcher(record)
             except Exception as error:  # noqa: BLE001 - what is watched must go on
+                # Commands that know the kinds start sooner without.
+                from loguru import logger  # noqa: PLC0415
+
                 logger.opt(exception=error).error("a watcher of what happens has failed")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pykka
 
+from supervisor.speaker import for_speaker
 from supervisor.workers import Work, Workers
 
 
@@ -32,7 +33,8 @@ class Lanes:
 
     def submit(self, name: str, workers: Workers, work: Work, ref: pykka.ActorRef[Any]) -> None:
         """Have `work` done by `workers` after all that was given for `name` before."""
-        piece = _Piece(workers, work, ref)
+        # It may be begun by the thread of the piece before it.
+        piece = _Piece(workers, for_speaker(work), ref)
         with self._lock:
             waiting = self._waiting.get(name)
             if waiting is not None:

@@ -1,14 +1,20 @@
 """Logs: for people on a terminal, for systemd's journal, or one JSON object a line."""
 
+import atexit
+import inspect
 import json
 import logging
-import os
 import sys
-from typing import TYPE_CHECKING
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
+from supervisor.gateways import journald
 from supervisor.guest.logs import printable
+from supervisor.repetition import Line, Repeated, Repetition
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -22,21 +28,118 @@ _PRIORITIES = ((40, 3), (30, 4), (20, 6))
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+_LONGEST_REMEMBERED = 1000  # characters of a line that may be repeated
 
-def configure(level: str = "INFO") -> None:
-    """Send every log line of the process to standard error, the libraries' included."""
+_QUIET = {
+    # waitress says so at each request that waits for a thread: guests could fill the log with it.
+    "waitress.queue": logging.ERROR,
+    # What the exporter has to say quotes the collector's address, and comes from our own, once.
+    "opentelemetry": logging.CRITICAL + 1,
+}
+
+
+class _Gate:
+    """Decides which lines are written: those of a level, but not each of many that are the same."""
+
+    def __init__(self, level: str) -> None:
+        self.level = level
+        self._repetition = Repetition()
+        self._lock = threading.Lock()
+
+    def lets_through(self, record: "Record") -> bool:
+        """Decide on a line; loguru's filter."""
+        if record["level"].no < logger.level(self.level).no:
+            return False
+        extra = record["extra"]
+        if extra.get("is_count"):
+            return True
+        line = Line(
+            extra.get("actor", ""),
+            extra.get("runner", ""),
+            record["level"].name,
+            record["message"][:_LONGEST_REMEMBERED],
+        )
+        now = time.monotonic()
+        with self._lock:
+            counts, is_shown = self._repetition.due(now), self._repetition.hear(line, now)
+        _say(counts)
+        return is_shown
+
+    def tell_repeated(self) -> None:
+        """Say how often was said what was held back, where that is due."""
+        with self._lock:
+            counts = self._repetition.due(time.monotonic())
+        _say(counts)
+
+    def tell_all_repeated(self) -> None:
+        """Say it of all that was held back."""
+        with self._lock:
+            counts = self._repetition.end(time.monotonic())
+        _say(counts)
+
+
+_gate = _Gate("INFO")
+
+
+def configure(level: str = "INFO", identifier: str = "github-runner-supervisor") -> None:
+    """Send every log line of the process to standard error, the libraries' included.
+
+    Args:
+        level: the least one that is written.
+        identifier: the program's name in systemd's journal.
+    """
+    global _gate  # noqa: PLW0603 - as loguru's logger, it is the process's
+    atexit.unregister(_gate.tell_all_repeated)
+    _gate = _Gate(level)
     logger.remove()
     logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
-    # Neither shows the values of variables: one of them may be a secret.
+    sink: TextIO | Callable[[Message], None] = _write_json
+    form = "{message}"
     if sys.stderr.isatty():
-        logger.add(sys.stderr, level=level, format=_TERMINAL, backtrace=False, diagnose=False)
-    elif _is_journal():
-        logger.add(_write_journal, level=level, format="{message}", backtrace=False, diagnose=False)
-    else:
-        logger.add(_write_json, level=level, format="{message}", backtrace=False, diagnose=False)
+        sink, form = sys.stderr, _TERMINAL
+    elif journald.is_at_standard_error():
+        sink = _Journal(identifier).write
+    logger.add(
+        sink,
+        level=0,
+        format=form,
+        filter=_gate.lets_through,
+        # Neither shows the values of variables: one of them may be a secret.
+        backtrace=False,
+        diagnose=False,
+    )
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
-    # waitress says so at each request that waits for a thread: guests could fill the log with it.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+    atexit.register(_gate.tell_all_repeated)
+
+
+def current_level() -> str:
+    """Give the least level that is written."""
+    return _gate.level
+
+
+def set_level(name: str) -> None:
+    """Write the lines from another level on, from now on."""
+    before = _gate.level
+    if name == before:
+        return
+    # Said while the more talkative of both holds.
+    _gate.level = min(name, before, key=lambda one: logger.level(one).no)
+    logger.info("the log's level is {} now, and was {}", name, before)
+    _gate.level = name
+
+
+def tell_repeated() -> None:
+    """Say how often was repeated what was held back; to be called every few seconds."""
+    _gate.tell_repeated()
+
+
+def _say(counts: Sequence[Repeated]) -> None:
+    for count in counts:
+        line = count.line
+        said = logger.bind(actor=line.actor, runner=line.runner, is_count=True)
+        said.log(line.level, "{}", count)
 
 
 def _name_the_speaker(record: "Record") -> None:
@@ -44,28 +147,42 @@ def _name_the_speaker(record: "Record") -> None:
     extra["who"] = extra.get("runner") or extra.get("actor") or record["thread"].name
 
 
-def _is_journal() -> bool:
-    """Tell whether systemd's journal is at the other end, by JOURNAL_STREAM of systemd.exec(5)."""
-    named = os.environ.get("JOURNAL_STREAM")
-    if not named:
-        return False
-    found = os.fstat(sys.stderr.fileno())
-    return named == f"{found.st_dev}:{found.st_ino}"
+class _Journal:
+    """Writes for systemd's journal, which knows the time.
 
-
-def _write_journal(message: "Message") -> None:
-    """Write for journald: it knows the time, and takes `<N>` before a line for its priority.
-
-    Each line is an entry of its own there. Those after the first are indented, so that none of
-    them can pass for another message.
+    Where journald does not take an entry, it goes to standard error, where `<N>` before a line is
+    its priority. Each line is an entry of its own there. Those after the first are indented, so
+    that none of them can pass for another message.
     """
-    record = message.record
-    number = record["level"].no
-    priority = next((given for least, given in _PRIORITIES if number >= least), 7)
-    first, *rest = printable(f"{record['extra']['who']}: {str(message).rstrip()}").split("\n")
-    lines = [first, *(f"  {line}" for line in rest)]
-    sys.stderr.write("".join(f"<{priority}>{line}\n" for line in lines))
-    sys.stderr.flush()
+
+    def __init__(self, identifier: str) -> None:
+        self._identifier = identifier
+        self._journald = journald.Journald()
+
+    def write(self, message: "Message") -> None:
+        """Write one message; loguru's sink."""
+        record = message.record
+        extra, number = record["extra"], record["level"].no
+        priority = next((given for least, given in _PRIORITIES if number >= least), 7)
+        text = printable(f"{extra['who']}: {str(message).rstrip()}")
+        is_written = self._journald.write(
+            {
+                "MESSAGE": text,
+                "PRIORITY": priority,
+                "SYSLOG_IDENTIFIER": self._identifier,
+                "ACTOR": extra.get("actor", ""),
+                "RUNNER": extra.get("runner", ""),
+                "THREAD": record["thread"].name,
+                "CODE_FILE": record["file"].path,
+                "CODE_LINE": record["line"],
+                "CODE_FUNC": record["function"],
+            }
+        )
+        if not is_written:
+            first, *rest = text.split("\n")
+            lines = [first, *(f"  {line}" for line in rest)]
+            sys.stderr.write("".join(f"<{priority}>{line}\n" for line in lines))
+            sys.stderr.flush()
 
 
 def _write_json(message: "Message") -> None:
@@ -95,7 +212,16 @@ class _ToLoguru(logging.Handler):
         except Exception:  # noqa: BLE001 - the library's mistake must not become ours
             text = f"{record.name}: {record.msg!r}"
         # By number: libraries have levels of their own, whose names loguru would refuse.
-        logger.opt(exception=record.exc_info).log(_level_of(record.levelno), text)
+        said = logger.opt(exception=record.exc_info, depth=_depth_of_speaker())
+        said.log(_level_of(record.levelno), text)
+
+
+def _depth_of_speaker() -> int:
+    """Count the calls from here back to the one that has something to say."""
+    frame, depth = inspect.currentframe(), -1
+    while frame and (depth < 1 or frame.f_code.co_filename == logging.__file__):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _level_of(number: int) -> str:

@@ -61,6 +61,13 @@ class InstanceAppeared:
 
 
 @dataclass(frozen=True)
+class TakenOver:
+    """A runner's actor has begun anew, and its instance does not say how far the runner is."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class ConfigChanged:
     """A new configuration has been loaded and is in force."""
 
@@ -526,8 +533,8 @@ class InstancesListed:
         ticket: of the reconcile that it is for.
         instances: by name.
         error: why there is no list.
-        asked: the names that were asked for one by one, as the list did not show them; where there
-            is no list, as not all could be asked for, those that LXD has not.
+        asked: the names that were asked for one by one, as the list was not believed of them; where
+            there is no list, as not all could be asked for, those that LXD has not.
     """
 
     ticket: int

@@ -10,6 +10,7 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.names import Names
@@ -17,6 +18,7 @@ from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
 from supervisor.roster import Roster
 from supervisor.token_desk import TokenDesk
@@ -62,6 +64,8 @@ class Parts:
         settings: the configuration in force.
         feed: what has happened, for those who watch.
         counters: count it, for Prometheus.
+        last_failure: the runner that failed last.
+        journal: what of it is yet to be written down, and where that is kept.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -104,6 +108,8 @@ class Parts:
     settings: Settings
     feed: Feed
     counters: Counters
+    last_failure: LastFailure
+    journal: JournalInbox
     lxd: Lxd
     roster: Roster
     trials: Trials

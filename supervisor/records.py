@@ -25,7 +25,8 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
         adopted: it was there before its actor.
     """
     life = entry.life
-    more = {"adopted": adopted, "since": life.since.isoformat()}
+    made_at = entry.made_at.isoformat() if entry.made_at else None
+    more = {"adopted": adopted, "since": life.since.isoformat(), "made_at": made_at}
     details = {**_details(entry), **more, **_failure(life, None)}
     return Record(now, Kind.RUNNER, entry.name, str(life.stage), "", life.reason, 0.0, details)
 

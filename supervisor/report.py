@@ -2,34 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
-from supervisor import places
+from supervisor import health, places, problems
 from supervisor.config import Config
 from supervisor.guest.logs import Kept
+from supervisor.last_failure import Failure
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.parts import Settings
+from supervisor.remedies import remedy_of
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
 from supervisor.upgrades.reboot import Reboot, Running
-
-_EXPIRES_SOON = timedelta(days=7)
-_SOUND = frozenset(
-    {
-        "ready",
-        "listening",
-        "keeping",
-        "waiting",
-        "connecting",
-        "running",
-        "draining",
-        "upgrading",
-        "building",
-    }
-)
 
 
 def status_report(
@@ -39,6 +26,7 @@ def status_report(
     now: datetime,
     *,
     draining_since: datetime | None = None,
+    last_failure: Failure | None = None,
 ) -> dict[str, Any]:
     """Sum up.
 
@@ -48,35 +36,59 @@ def status_report(
         settings: the configuration in force.
         now: aware; against which the end of the credential is told.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
+        last_failure: the runner that failed last, as far as is known.
 
     Returns:
-        What is wanted, how many runners are in which stage, who asks GitHub and what is left of
-        its limits, what is still at places that were configured before, and what is wrong, each
-        with a reason; nothing is wrong where `problems` is empty. What is not as it should be and
-        costs no runner is in `warnings`.
+        How the fleet is in a word (`health`), what is wanted, how many runners are in which stage,
+        what each needs and whether it is there, who asks GitHub and what is left of its limits,
+        what is still at places that were configured before, and what is wrong, each with a reason
+        and, at the same place of `remedies`, with what to do; nothing is wrong where `problems` is
+        empty. What is not as it should be and costs no runner is in `warnings`.
     """
     entries = list(entries)
     stages = Counter(str(entry.life.stage) for entry in entries)
     present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
-    troubled = _troubled_actors(root) if root else ["the supervision tree is not up"]
-    problems = [*troubled, *_failed_runners(entries)]
+    troubled = problems.of_actors(root)
+    root = without_runners(root)  # all that is looked up from here on is always there
+    fleet = _fleet(root)
+    short_since = fleet.pop("short_since")
+    is_short = health.is_short(short_since, now)
+    found = [one.words for one in troubled]
+    if short_since and is_short and not any(one.actor == "fleet" for one in troubled):
+        found.append(problems.of_shortage(now - short_since, fleet["reason"]))
+    found += problems.of_runners(entries)
     if settings.error:
-        problems.append(f"configuration: the last change was refused: {settings.error}")
+        found.append(f"configuration: the last change was refused: {settings.error}")
     decision = _reboot(root, entries, settings.config, draining_since)
     github = _details_of("tokens", root)
-    problems += _credential_problems(github, now)
+    found += problems.of_credential(github, now)
     former = _former_places(entries, github.pop("former_places", {}), settings.config)
-    problems += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
+    found += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
+    facts = health.Facts(
+        wanted=0 if draining_since else settings.config.virtual_machines,
+        present=present,
+        short=is_short,
+        blocked=any(one.actor in health.NEEDED for one in troubled),
+        kept=problems.is_kept(root),
+        problems=found,
+    )
     return {
+        "health": str(health.judge(facts)),
         "name": settings.config.name,
         "path": settings.config.path,
         "wanted": settings.config.virtual_machines,
         "present": present,
         "draining_since": draining_since.isoformat() if draining_since else None,
         "stages": dict(sorted(stages.items())),
+        "fleet": fleet,
+        "short_since": short_since.isoformat() if short_since else None,
+        "parts": parts_report(root),
+        "upgrades": _in_short(_published_by("upgrades", root, {})),
+        "last_failure": _failure(last_failure),
         "github": {"url": settings.config.github_url, **github},
         "former_places": former,
-        "problems": problems,
+        "problems": found,
+        "remedies": [remedy_of(problem) for problem in found],
         "warnings": [
             warning
             for actor in (
@@ -87,10 +99,30 @@ def status_report(
                 "image",
                 "policy",
                 "metrics",
+                "journal",
             )
             for warning in _details_of(actor, root).get("warnings", ())
         ]
         + [decision.reason] * (decision.when != "no"),
+    }
+
+
+def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
+    """Say of each thing that a new runner needs whether it is there, and how it is."""
+    firewall, image, policy = firewall_report(root), image_report(root), policy_report(root)
+    github, signals, storage = (
+        _published_by(actor, root, {}) for actor in ("tokens", "signals", "storage")
+    )
+    return {
+        part: {"in_place": bool(is_there), "state": told["state"], "reason": told["reason"]}
+        for part, told, is_there in (
+            ("firewall", firewall, firewall["in_place"]),
+            ("github", github, github["state"] == "ready"),
+            ("image", image, image["image"]),
+            ("policy", policy, policy["healthy"]),
+            ("signals", signals, signals["state"] == "listening"),
+            ("storage", storage, storage["state"] == "ready"),
+        )
     }
 
 
@@ -204,9 +236,42 @@ def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
         yield from tree_lines(child, depth + 1)
 
 
+def without_runners(node: TreeNode | None) -> TreeNode | None:
+    """Give the tree with only those actors that are always there."""
+    if node is None:
+        return None
+    kept = () if node.path.endswith("/core/runners") else node.children
+    return replace(node, children=tuple(filter(None, map(without_runners, kept))))
+
+
 def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:
     """Give what an actor has published besides its state."""
     return next((dict(node.details) for node in _nodes(root) if node.id == actor), {})
+
+
+def _fleet(root: TreeNode | None) -> dict[str, Any]:
+    """Give what the fleet's actor says of itself, and since when it is short of runners."""
+    told = _published_by("fleet", root, {"short_since": None})
+    node = next((node for node in _nodes(root) if node.id == "fleet"), None)
+    return {
+        **_in_short(told),
+        "since": node.since.isoformat(timespec="seconds") if node else None,
+        "short_since": _moment(told["short_since"]),
+    }
+
+
+def _in_short(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {"state": told["state"], "reason": told["reason"]}
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {**asdict(failure), "at": failure.at.isoformat(timespec="seconds")}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
@@ -232,31 +297,3 @@ def _former_places(
         }
         for place, found in sorted(stages.items())
     ]
-
-
-def _credential_problems(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Warn of a credential that ends soon. An app's token is renewed by itself."""
-    if not github.get("expires_at") or github["renewed"]:
-        return
-    left = datetime.fromisoformat(github["expires_at"]) - now
-    if left < _EXPIRES_SOON:
-        when = "has expired" if left < timedelta(0) else f"expires in {left.days} days"
-        yield f"the {github['credential']} {when} ({github['expires_at']}): set another"
-
-
-def _troubled_actors(node: TreeNode) -> Iterator[str]:
-    is_runner = "/runners/" in node.path
-    if not is_runner and not node.alive:
-        yield f"{node.id}: is {node.state}: {node.reason}"
-    elif node.stuck and node.handling:
-        yield f"{node.id}: is stuck in {node.handling.type}"
-    elif not is_runner and node.state not in _SOUND:
-        yield f"{node.id}: {node.state}: {node.reason}"
-    for child in node.children:
-        yield from _troubled_actors(child)
-
-
-def _failed_runners(entries: Iterable[Entry]) -> Iterator[str]:
-    for entry in entries:
-        if entry.life.stage is Stage.FAILED:
-            yield f"{entry.name}: {entry.life.reason}"

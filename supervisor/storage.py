@@ -17,7 +17,7 @@ from supervisor import sizes
 from supervisor.marks import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from supervisor.config import Config
 
@@ -119,12 +119,37 @@ def pool_name(config: Config) -> str:
     return own.name if own else config.lxd.pool
 
 
-def room(config: Config) -> int | None:
-    """Say how many instances may be there at once, those included that finish under older settings.
+@dataclass(frozen=True)
+class Room:
+    """What a pool of our own, and the host, must have room for by one configuration.
 
-    A pool of our own has room for so many; None where the size of the pool is not ours to know.
+    Attributes:
+        runners: how many.
+        disk: of each, in bytes.
+        memory: of each, in bytes.
     """
-    return config.virtual_machines if own_pool(config) else None
+
+    runners: int
+    disk: int
+    memory: int
+
+
+def room(config: Config) -> Room | None:
+    """Say what there is room for; None where the size of the pool is not ours to know."""
+    if not own_pool(config):
+        return None
+    disk, memory = sizes.parse(config.vm_disk), sizes.parse(config.vm_memory)
+    return Room(config.virtual_machines, disk, memory)
+
+
+def at_once(now: Room, earlier: Iterable[Room]) -> int:
+    """Say how many instances may be there at once, those included that are of earlier settings.
+
+    While some of these are larger it is the least number of all their settings: none of them asks
+    for more than the host has.
+    """
+    larger = [one for one in earlier if one.disk > now.disk or one.memory > now.memory]
+    return min(one.runners for one in (now, *larger))
 
 
 def recognise(config: Config, name: str, marks: Mapping[str, str]) -> OwnPool | None:

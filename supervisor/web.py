@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -9,6 +10,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from supervisor.speaker import for_speaker
 from supervisor.strangers import Bounds, StrangersServer
 
 
@@ -42,6 +44,8 @@ class WebServer:
         **options: Any,
     ) -> None:
         self._sockets: dict[int, Any] = {}
+        # What is logged while it answers is its actor's.
+        app.wsgi_app = for_speaker(app.wsgi_app)  # type: ignore[method-assign]
         answering = ThreadedTaskDispatcher()
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
         options = {"ident": None, "asyncore_use_poll": True, **options}
@@ -54,19 +58,22 @@ class WebServer:
             wasyncore.close_all(self._sockets)  # or each try at a taken address would leave some
             raise
         answering.set_thread_count(threads)
+        self._file = Path(options["unix_socket"]) if "unix_socket" in options else None
         self._lost = lost
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Let go of the address, and of who is still connected."""
+        """Let go of the address, and of who is still connected; a socket's file is removed."""
         self._closing = True
         # First those that answer: they wake the loop through a descriptor that is closed after.
         self._server.task_dispatcher.shutdown(timeout=1)
         # The sockets are the loop's: it is the loop that closes them, and ends when none is left.
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._thread.join(timeout=1)
+        if self._file:
+            self._file.unlink(missing_ok=True)
 
     def _run(self) -> None:
         try:

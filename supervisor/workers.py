@@ -8,6 +8,8 @@ from typing import Any
 import pykka
 from loguru import logger
 
+from supervisor.speaker import for_speaker
+
 Work = Callable[[], Any]
 """Something slow, which returns the message that tells of its outcome; None if there is none."""
 
@@ -67,7 +69,7 @@ class Workers:
             if self._started < self._size:
                 self._start_one()
             self._given += 1
-        self._queue.put((work, ref, then))
+        self._queue.put((for_speaker(work), ref, then))
 
     def _start_one(self) -> None:
         name = f"{self._name}-{self._started + 1}"

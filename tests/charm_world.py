@@ -62,7 +62,6 @@ class World:
         for event in (
             self.ctx.on.storage_attached(STORAGE),
             self.ctx.on.install(),
-            self.ctx.on.leader_elected(),
             self.ctx.on.config_changed(),
             self.ctx.on.start(),
         ):
@@ -102,7 +101,6 @@ EVENTS: dict[str, Callable[[World], Any]] = {
     "upgrade-charm": _plain("upgrade_charm"),
     "start": _plain("start"),
     "update-status": _plain("update_status"),
-    "leader-elected": _plain("leader_elected"),
     "secret-changed": _secret_changed,
     "debug-ssh-relation-changed": _of_relation("changed", "debug-ssh"),
     "debug-ssh-relation-departed": _of_relation("departed", "debug-ssh"),

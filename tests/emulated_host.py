@@ -36,6 +36,10 @@ _CHANGES = frozenset(
         "os.symlink",
     }
 )
+_ANSWERS = {
+    "--version": Done(0, "supervisor-cli, version 0.1.0"),
+    "offline": Done(0, '{"reboot": {"when": "no", "reason": ""}}'),
+}
 
 
 class Killed(BaseException):
@@ -87,7 +91,12 @@ class Running:
 
 @dataclass
 class EmulatedHost(Commands, Accounts):
-    """The programs and accounts of a machine, and what became of it."""
+    """The programs and accounts of a machine, and what became of it.
+
+    Attributes:
+        refusing: the words that a version refuses in a configuration, by how its name begins.
+        stillborn: the last words of versions that never come up, likewise.
+    """
 
     root: Path
     daemon: Running | None = None
@@ -96,8 +105,10 @@ class EmulatedHost(Commands, Accounts):
     unknown: set[str] = field(default_factory=set)
     in_lxd: set[str] = field(default_factory=set)
     left: list[dict[str, str]] = field(default_factory=list)
-    answers: dict[str, Done] = field(default_factory=dict)
+    answers: dict[str, Done] = field(default_factory=lambda: dict(_ANSWERS))
     broken: dict[str, str] = field(default_factory=dict)
+    refusing: dict[str, str] = field(default_factory=dict)
+    stillborn: dict[str, str] = field(default_factory=dict)
     journal: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
     enabled: set[str] = field(default_factory=set)
@@ -167,8 +178,6 @@ class EmulatedHost(Commands, Accounts):
         return Done(0)
 
     def _python(self, at: Path, words: list[str], _told: Mapping[str, str]) -> Done:
-        if "-c" in words:
-            return self.answers.get("reboot", Done(0, json.dumps({"when": "no", "reason": ""})))
         at.with_name("half-installed").write_text("")
         _executioner.strike()
         at.with_name("supervisor-cli").write_text("")
@@ -180,16 +189,19 @@ class EmulatedHost(Commands, Accounts):
             return Done(127, err=f"{at}: No such file or directory")
         if given := next((word for word in words if word.startswith("--config=")), None):
             config = Path(given.removeprefix("--config="))
-            return self._read(words[0], config, words, Path(told["CREDENTIALS_DIRECTORY"]))
-        if words == ["--version"]:
-            return Done(0, "supervisor-cli, version 0.1.0")
-        if words[0] in self.answers:
-            return self.answers[words[0]]
+            credentials = Path(told["CREDENTIALS_DIRECTORY"])
+            version = at.parent.parent.resolve().name
+            return self._read(words[0], config, words, credentials, version)
+        asked = "offline" if "--offline" in words else words[0]
+        if asked in self.answers:
+            return self.answers[asked]
         if self.daemon is None:
             return Done(3, err="no daemon")
         return Done(0, json.dumps({"name": "fleet"}))
 
-    def _read(self, verb: str, config: Path, words: list[str], credentials: Path) -> Done:
+    def _read(
+        self, verb: str, config: Path, words: list[str], credentials: Path, version: str
+    ) -> Done:
         text = config.read_text()
         document = yaml.safe_load(text)
         if verb == "prepare-lxd":
@@ -203,6 +215,8 @@ class EmulatedHost(Commands, Accounts):
                 return Done(1, json.dumps({"removed": [], "left": self.left}))
             self.in_lxd.clear()
             return Done(0, json.dumps({"removed": [], "left": []}))
+        if (refused := _of_version(self.refusing, version)) and refused in text:
+            return Done(2, err=f"{config.name}: {refused}: is no key\n")
         return self._check(document, words, credentials)
 
     def _check(self, document: dict[str, Any], words: list[str], credentials: Path) -> Done:
@@ -228,7 +242,12 @@ class EmulatedHost(Commands, Accounts):
             (self.enabled.update if verb == "enable" else self.enabled.difference_update)(names)
         if verb in {"start", "restart"} and SERVICE in names:
             if self.daemon is None or verb == "restart":
-                self.daemon = self.reads()
+                begun = self.reads()
+                if said := _of_version(self.stillborn, begun.software):
+                    self.daemon, self.state = None, "activating/auto-restart"
+                    self.journal["_SYSTEMD_INVOCATION_ID=4711"] = said
+                    return Done(1, err="Job failed.")
+                self.daemon = begun
             self.state = ""
         if verb == "reload":
             assert self.daemon is not None
@@ -313,6 +332,10 @@ def _described(path: Path) -> str:
         return f"-> {path.readlink()}"
     mode = f"{path.stat().st_mode:o}"
     return mode if path.is_dir() else f"{mode} {path.read_text()}"
+
+
+def _of_version(told: Mapping[str, str], version: str) -> str:
+    return next((words for begin, words in told.items() if version.startswith(begin)), "")
 
 
 def _text(path: Path) -> str:

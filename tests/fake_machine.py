@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from machine import Applied, ConfigRefused, Fleet, MachineError, Order
+from machine import Applied, ConfigRefused, Fleet, MachineError, Order, Setback, Wanted
 
 from supervisor.config import ConfigError, parse
 
@@ -25,6 +25,7 @@ class FakeMachine:
         owner: which unit has claimed it.
         environment: the version of the daemon that is installed; empty without one.
         brought: the version that the charm has with it.
+        stillborn: versions that do not come up.
         document: the configuration in force.
         installs_through: the proxies that packages come through.
         status: what the daemon says of its fleet, over what it says when all is well.
@@ -36,6 +37,9 @@ class FakeMachine:
     owner: str = ""
     environment: str = ""
     brought: str = "1.0"
+    stillborn: tuple[str, ...] = ()
+    set_back: Setback | None = None
+    update_failed: str = ""
     running: bool = False
     document: dict[str, Any] | None = None
     credentials: dict[str, str] = field(default_factory=dict)
@@ -61,34 +65,48 @@ class FakeMachine:
     def install(self, *, lxd_channel: str, progress: Callable[[str], None]) -> None:
         progress("installing LXD")
         self._do("install", lxd_channel)
-        self.environment = self.brought
+        self.environment = self.environment or self.brought
 
-    def upgrade(self, *, lxd_channel: str, progress: Callable[[str], None]) -> None:
+    def is_outdated(self) -> bool:
+        set_back = self.set_back and self.set_back.version == self.brought
+        return self.environment != self.brought and not set_back
+
+    def upgrade(
+        self,
+        *,
+        lxd_channel: str,
+        wanted: Wanted | None,
+        environment: Mapping[str, str],
+        progress: Callable[[str], None],
+    ) -> None:
         progress("upgrading")
         self._do("upgrade", lxd_channel)
+        former, self.set_back = self.environment, None
+        if self.brought in self.stillborn:
+            self.set_back = Setback(self.brought, former, "no socket")
+            return
         self.environment = self.brought
+        if wanted is not None and self._takes(wanted):
+            self._take(wanted, environment)
 
-    def apply(
-        self,
-        document: Mapping[str, Any],
-        credentials: Mapping[str, str],
-        *,
-        environment: Mapping[str, str],
-        image_script: str = "",
-    ) -> Applied:
+    def setback(self) -> Setback | None:
+        return self.set_back
+
+    def apply(self, wanted: Wanted, *, environment: Mapping[str, str]) -> Applied:
         assert self.environment, "the daemon is configured before it is installed"
         self._fail("apply")
-        self._check(document)
-        given = (dict(document), dict(credentials), dict(environment), image_script)
-        if self.running and given == (
-            self.document, self.credentials, self.proxies, self.script
-        ):  # fmt: skip
+        self._check(wanted.document)
+        before = (self.document, self.credentials, self.proxies, self.script)
+        if self.running and before == _given(wanted, environment):
             return Applied(changed=False, restarted=False)
-        restarted = self.running and self.credentials != dict(credentials)
-        self.document, self.credentials, self.proxies, self.script = given
-        self.running = True
+        restarted = self.running and self.credentials != dict(wanted.credentials)
+        self._take(wanted, environment)
         self.done.append("apply")
         return Applied(changed=True, restarted=restarted)
+
+    def prepare_lxd(self, *, environment: Mapping[str, str]) -> None:
+        assert dict(environment) == self.proxies
+        self._do("prepare-lxd")
 
     def fleet(self) -> Fleet | None:
         if not self.running or self.document is None:
@@ -122,6 +140,9 @@ class FakeMachine:
     def update(self, *, lxd_channel: str) -> None:
         self._do("update", lxd_channel)
 
+    def update_fault(self) -> str:
+        return self.update_failed
+
     def drain(self, *, limit_s: float) -> str:
         assert limit_s <= 60
         self._do("drain")
@@ -144,11 +165,30 @@ class FakeMachine:
         if error := self.failures.pop(method, None):
             raise error
 
+    def _take(self, wanted: Wanted, environment: Mapping[str, str]) -> None:
+        given = _given(wanted, environment)
+        self.document, self.credentials, self.proxies, self.script = given
+        self.running = True
+
+    def _takes(self, wanted: Wanted) -> bool:
+        try:
+            self._check(wanted.document)
+        except ConfigRefused:
+            return False
+        return True
+
     def _check(self, document: Mapping[str, Any]) -> None:
         try:
             parse(with_directory(document), CANDIDATE)
         except ConfigError as error:
             raise ConfigRefused(str(error)) from error
+
+
+def _given(
+    wanted: Wanted, environment: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, str], str]:
+    document, credentials = dict(wanted.document), dict(wanted.credentials)
+    return document, credentials, dict(environment), wanted.image_script
 
 
 def with_directory(document: Any) -> Any:

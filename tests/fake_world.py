@@ -22,6 +22,7 @@ from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
+from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import (
     Instance,
@@ -35,6 +36,7 @@ from supervisor.gateways.names import Names
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.lanes import Lanes
+from supervisor.last_failure import LastFailure
 from supervisor.marks import PREFIX
 from supervisor.messages import (
     AnnounceApplication,
@@ -504,6 +506,8 @@ class World:
         self.parts = Parts(
             feed=self.feed,
             counters=Counters(self.feed),
+            last_failure=LastFailure(),
+            journal=JournalInbox(self.state / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
@@ -591,7 +595,17 @@ class World:
     def waiting(self, name: str) -> int:
         """Return how many messages wait for an actor, the one it is in included."""
         cell = next(cell for cell in self.system.cells() if cell.id == name)
-        return cell.mailbox.depth() + (cell.handling is not None)
+        mailbox = cell.mailbox
+
+        def count() -> int:
+            return mailbox.depth() + (cell.handling is not None)
+
+        if not count():
+            # One that has just been taken out stands in neither. It has been handled when what is
+            # put there after it is taken out, too.
+            mailbox.wake_up()
+            eventually(lambda: not mailbox.depth() or cell.handling or cell.ended)
+        return 0 if cell.ended else count()
 
     def details(self, name: str) -> Mapping[str, Any]:
         """Return the details that an actor has published."""

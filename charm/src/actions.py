@@ -11,7 +11,9 @@ from typing import Any
 
 import ops
 
+import wording
 from machine import Machine, MachineError, Order
+from options import OptionsError
 
 _ASKING_LIMIT_S = 15.0
 _RECONCILE_LIMIT_S = 20.0
@@ -78,7 +80,7 @@ class Actions(ops.Object):
             # Another unit's daemon may be what answers on this machine.
             self._machine.claim(self._unit)
             event.set_results(make())
-        except (Refused, MachineError) as error:
+        except (Refused, MachineError, OptionsError) as error:
             event.fail(str(error))
 
     def _reconcile(self) -> dict[str, Any]:
@@ -126,7 +128,11 @@ def _summary(runners: list[Mapping[str, Any]]) -> dict[str, Any]:
     Online is who can take a job or runs one, as in the unit's status. Of one that GitHub is asked
     to let go it is not known; those that come or go otherwise are offline.
     """
-    words = {"idle": "online", "busy": "online", "ready": "online", "retiring": "unknown"}
-    counts = Counter(words.get(str(one.get("stage")), "offline") for one in runners)
+    stages = wording.count(Counter(str(one.get("stage")) for one in runners))
     names = ", ".join(sorted(str(one.get("name")) for one in runners))
-    return {**{word: counts[word] for word in ("online", "offline", "unknown")}, "runners": names}
+    return {
+        "online": stages.online,
+        "offline": len(runners) - stages.online - stages.retiring,
+        "unknown": stages.retiring,
+        "runners": names,
+    }

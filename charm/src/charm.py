@@ -20,7 +20,14 @@ import faults
 import options
 import wording
 from actions import Actions
-from machine import ConfigRefused, Fleet, Machine, MachineError
+from machine import (
+    ConfigRefused,
+    Fleet,
+    Machine,
+    MachineError,
+    VersionRefused,
+    Wanted,
+)
 from options import CharmOptions, OptionsError
 from proxies import ModelProxies
 from wording import Sentence
@@ -65,7 +72,6 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
             on.config_changed,
             on.start,
             on.update_status,
-            on.leader_elected,
             on.secret_changed,
             on.debug_ssh_relation_changed,
             on.debug_ssh_relation_departed,
@@ -109,27 +115,31 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         if self._is_ours():
             self._remove()
 
-    def _reconcile(self, _: ops.EventBase) -> None:
+    def _reconcile(self, event: ops.EventBase) -> None:
         """Bring the machine to the wanted state, and keep how it is for the status."""
-        self._found = self._outcome()
+        looks_anew = isinstance(event, ops.StartEvent | ops.UpgradeCharmEvent)
+        self._found = self._outcome(looks_anew=looks_anew)
         self.unit.set_workload_version(self._machine.version())
         if self._found.kind == "blocked":
             logger.error("%s", self._found.text)
 
-    def _outcome(self) -> Sentence:
+    def _outcome(self, *, looks_anew: bool) -> Sentence:
         try:
             self._machine.claim(self.unit.name)
         except MachineError as error:
             return wording.taken(str(error))
         try:
-            return self._bring_about()
+            return self._bring_about(looks_anew=looks_anew)
         except OptionsError as error:
             return wording.refused(str(error), keeps=self._machine.fleet() is not None)
         except MachineError as error:
             return wording.disabled(str(error))
 
-    def _bring_about(self) -> Sentence:
+    def _bring_about(self, *, looks_anew: bool) -> Sentence:
         """Do what is to be done.
+
+        Args:
+            looks_anew: what LXD must have is looked for, although nothing says that it lacks.
 
         Raises:
             OptionsError: the operator has to set something otherwise.
@@ -138,13 +148,23 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         cos.provide(self)  # first, as alerts are most wanted where the rest fails
         # Before anything is installed: this is also how a unit looks that is going away.
         self._check_storage()
-        self._set_up()
-        self._configure(self.load_config(CharmOptions))
+        channel = self._lxd_channel()
+        self._install(channel)
+        fault = self._upgrade(channel)
+        refusal = self._configure(looks_anew=looks_anew)
         fleet = self._machine.fleet()
+        if fleet is not None:
+            if fleet.lacks_in_lxd:
+                self._machine.prepare_lxd(environment=self._proxies.environment())
+            self._reboot_if_due(fleet)
+        if setback := self._machine.setback():
+            return wording.set_back(setback.version, setback.words, setback.former, refusal)
+        if fault:
+            raise fault
         if fleet is None:
             return wording.of_silence(self._machine.unit_state())
-        self._reboot_if_due(fleet)
-        return wording.of_fleet(fleet.status, self.unit.name)
+        found = wording.of_fleet(fleet.status, self.unit.name)
+        return wording.with_warning(found, self._update_warning())
 
     def _check_storage(self) -> None:
         if self._runner_storage() == _JUJU_STORAGE and not self.model.storages["runner"]:
@@ -162,39 +182,96 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
                 f"{command}, or deploy another application"
             )
 
-    def _set_up(self) -> None:
-        """Install or upgrade what the charm brings, where that is due."""
-        if not self._stored.due:
+    def _install(self, channel: str) -> None:
+        """Install what the charm brings, where that is due."""
+        if self._stored.due != "install":
             return
-        channel = self._lxd_channel()
-        if self._stored.due == "install":
-            self._machine.install(lxd_channel=channel, progress=self._say)
-            # The kernel may be a new one: now nothing runs yet that a reboot would end.
-            self._reboot_if_due(self._machine.fleet())
-        else:
-            self._machine.upgrade(lxd_channel=channel, progress=self._say)
+        self._machine.install(lxd_channel=channel, progress=self._say)
+        # The kernel may be a new one: now nothing runs yet that a reboot would end.
+        self._reboot_if_due(self._machine.fleet())
         self._stored.due = ""
         logger.info("the daemon %s is installed", self._machine.version())
 
-    def _configure(self, chosen: CharmOptions) -> None:
+    def _upgrade(self, channel: str) -> MachineError | None:
+        """Have the daemon be used that the charm brings, with what the options say, if that is due.
+
+        Returns:
+            Why that failed: what is set reaches the daemon that is there all the same.
+        """
+        if not self._stored.due and not self._machine.is_outdated():
+            return None
+        try:
+            wanted = self._wanted()
+        except OptionsError:
+            wanted = None  # told when it is to be applied; a new daemon may run meanwhile
+        try:
+            self._machine.upgrade(
+                lxd_channel=channel,
+                wanted=wanted,
+                environment=self._proxies.environment(),
+                progress=self._say,
+            )
+        except VersionRefused as error:
+            why = faults.in_options(error.faults, self.app.name)
+            stays = f"{error.stays} stays in use"
+            return MachineError(f"version {error.version} can't be used: {why}; {stays}")
+        except MachineError as error:
+            return error
+        self._stored.due = ""
+        logger.info("the daemon %s is in use", self._machine.version())
+        return None
+
+    def _wanted(self) -> Wanted:
+        """Make what the daemon is to be told.
+
+        Raises:
+            OptionsError: it can't be made of the options.
+        """
+        chosen = self.load_config(CharmOptions)
         self._check_storage_stays(chosen)
         found = credentials.read(chosen, self.app.name)
         document = options.document(
             chosen, self.unit.name, found, self._proxies, debug_ssh.servers(self.model)
         )
         script = chosen.image_script if "image-script" in document else ""
+        return Wanted(document, found.files(), script)
+
+    def _configure(self, *, looks_anew: bool) -> str:
+        """Have the daemon run with what the options say.
+
+        Returns:
+            Why it would not take that; only where it is not the one that the options are for.
+        """
+        wanted = self._wanted()
+        environment = self._proxies.environment()
         try:
-            applied = self._machine.apply(
-                document,
-                found.files(),
-                environment=self._proxies.environment(),
-                image_script=script,
-            )
+            applied = self._machine.apply(wanted, environment=environment)
         except ConfigRefused as error:
-            raise OptionsError(faults.in_options(str(error), self.app.name)) from error
-        self._stored.runner_storage = options.storage_of(chosen)
+            refusal = faults.in_options(str(error), self.app.name)
+            if self._machine.setback():
+                return refusal
+            raise OptionsError(refusal) from error
+        self._stored.runner_storage = str(wanted.document["runner-storage"])
         if applied.changed:
             logger.info("the daemon %s", "was restarted" if applied.restarted else "is configured")
+        elif looks_anew:
+            self._look_into_lxd()
+        return ""
+
+    def _look_into_lxd(self) -> None:
+        """Have what somebody has deleted in LXD be made again.
+
+        Right after a boot LXD may not answer yet: the daemon tells of that, and of what it lacks.
+        """
+        try:
+            self._machine.prepare_lxd(environment=self._proxies.environment())
+        except MachineError as error:
+            logger.warning("%s", error)
+
+    def _update_warning(self) -> str:
+        fault = self._machine.update_fault()
+        again = f"`juju run {self.unit.name} update-dependencies` tries again"
+        return f"update-dependencies failed: {fault}; {again}" if fault else ""
 
     def _reboot_if_due(self, fleet: Fleet | None) -> None:
         """Reboot the machine if that is due; Juju runs the event again after it."""
@@ -209,7 +286,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         )
 
     def _lxd_channel(self) -> str:
-        return self.load_config(CharmOptions).lxd_channel.strip() or CharmOptions.lxd_channel
+        return options.lxd_channel_of(self.load_config(CharmOptions), self.app.name)
 
     def _is_ours(self) -> bool:
         """Tell whether this unit has the machine; another's daemon is not to be touched."""

@@ -8,6 +8,7 @@ What a server says of itself stands in its unit's databag: `host`, `port`, `rsa_
 import logging
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
 
 import ops
 
@@ -62,9 +63,30 @@ def server(said: Mapping[str, str]) -> dict[str, str | int]:
     port = int(said["port"])
     if port > _LAST_PORT:
         raise ServerError("its port is none")
+    if not _elsewhere(said["host"]):
+        raise ServerError("its host is no address that runners could reach")
     return {
         "host": said["host"],
         "port": port,
         "rsa-fingerprint": said["rsa_fingerprint"],
         "ed25519-fingerprint": said["ed25519_fingerprint"],
     }
+
+
+def _elsewhere(host: str) -> bool:
+    """Tell whether a host is no address that means each machine itself, its link, or many.
+
+    What a name stands for the daemon looks at, each time before it opens anything.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return True
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return not (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+    )

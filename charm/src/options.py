@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -17,6 +18,9 @@ _IN_LXD = "github-runners"
 _LINK_LOCAL = "169.254.0.0/16"
 _LONGEST_NAME = 40
 _LONGEST_INTERVAL = 365 * 24 * 60
+_WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_CHANNEL = re.compile(rf"(?:{_WORD}/)?(?:stable|candidate|beta|edge)(?:/{_WORD})?|{_WORD}")
+"""A track, a risk, or both, and a branch: https://snapcraft.io/docs/channels."""
 
 _POLICY_MODES_OF = {
     "repo-policy-compliance-url": ("external",),
@@ -25,6 +29,10 @@ _POLICY_MODES_OF = {
     "policy-document": ("builtin", "package", "off"),
 }
 """With which values of `policy-mode` an option has an effect."""
+
+
+_OF_BUILDS = ("base_image", "image_extra_packages", "image_script")
+"""The options that say what an image is built of."""
 
 
 class OptionsError(Exception):
@@ -64,6 +72,7 @@ class CharmOptions:
     aproxy_exclude_addresses: str = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"
     aproxy_redirect_ports: str = "80, 443, 11371"
     dockerhub_mirror: str = ""
+    otel_collector_endpoint: str = field(default="", repr=False)
     policy_mode: str = "builtin"
     policy_document: str = ""
     policy_package: str = ""
@@ -131,8 +140,9 @@ def document(
         "vm-disk": options.vm_disk,
         "runner-storage": storage_of(options),
         "reconcile-interval": _interval(options.reconcile_interval, app),
-        **_image(options),
+        **_image(options, app),
         **_network(options, proxies, app),
+        "otel-collector-endpoint": options.otel_collector_endpoint,
         "ssh-debug": [dict(server) for server in debug_servers],
         "lxd": _given(
             {
@@ -149,6 +159,25 @@ def document(
 def storage_of(options: CharmOptions) -> str:
     """Say where runners' disks are to be."""
     return options.runner_storage.strip() or CharmOptions.runner_storage
+
+
+def lxd_channel_of(options: CharmOptions, app: str) -> str:
+    """Say which channel an LXD of ours follows.
+
+    Args:
+        options: as they are set.
+        app: the application's name, for the command that errors name.
+
+    Raises:
+        OptionsError: there can't be such a channel.
+    """
+    channel = options.lxd_channel.strip() or CharmOptions.lxd_channel
+    if not _CHANNEL.fullmatch(channel):
+        command = set_option(app, "lxd-channel", CharmOptions.lxd_channel)
+        raise OptionsError(
+            f"lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; {command}"
+        )
+    return channel
 
 
 def set_option(app: str, option: str, value: str) -> str:
@@ -219,8 +248,16 @@ def _interval(minutes: int, app: str) -> str:
     return f"{minutes}m"
 
 
-def _image(options: CharmOptions) -> dict[str, Any]:
+def _image(options: CharmOptions, app: str) -> dict[str, Any]:
     if options.lxd_image.strip():
+        unused = [name for name in _OF_BUILDS if _is_set(options, name)]
+        if unused:
+            names = [name.replace("_", "-") for name in unused]
+            raise OptionsError(
+                f"{' and '.join(names)}: only for images that are built, and lxd-image names one "
+                f"that is prepared; {reset_option(app, *names)}, or "
+                + reset_option(app, "lxd-image")
+            )
         return {}
     return {
         "base-image": options.base_image,
@@ -228,6 +265,12 @@ def _image(options: CharmOptions) -> dict[str, Any]:
         "image-extra-packages": options.image_extra_packages,
         "image-script": IMAGE_SCRIPT if options.image_script.strip() else "",
     }
+
+
+def _is_set(options: CharmOptions, name: str) -> bool:
+    """Tell whether an option is other than by default; what is empty is as by default."""
+    value = str(getattr(options, name)).strip()
+    return value not in {"", getattr(CharmOptions, name)}
 
 
 def _network(options: CharmOptions, proxies: ModelProxies, app: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Kind = Literal["active", "waiting", "maintenance", "blocked"]
 
 _LONGEST = 400
 _COMING = ("requested", "creating", "booting")
-_ENDING = ("retiring", "finished", "failed")
+_ENDING = ("finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
 
@@ -31,6 +31,7 @@ class Runners:
         idle: can take a job, as GitHub sees it.
         busy: run one.
         coming: on their way there.
+        retiring: GitHub is asked to let them go, and may give them a job yet.
         ending: on their way out.
     """
 
@@ -38,6 +39,7 @@ class Runners:
     idle: int
     busy: int
     coming: int
+    retiring: int
     ending: int
 
     @property
@@ -48,7 +50,7 @@ class Runners:
     @property
     def left(self) -> int:
         """How many there are in all."""
-        return self.online + self.coming + self.ending
+        return self.online + self.coming + self.retiring + self.ending
 
 
 def count(stages: Mapping[str, int]) -> Runners:
@@ -57,7 +59,8 @@ def count(stages: Mapping[str, int]) -> Runners:
     def of(*names: str) -> int:
         return sum(stages.get(name, 0) for name in names)
 
-    return Runners(of("ready"), of("idle"), of("busy"), of(*_COMING), of(*_ENDING))
+    coming, retiring, ending = of(*_COMING), of("retiring"), of(*_ENDING)
+    return Runners(of("ready"), of("idle"), of("busy"), coming, retiring, ending)
 
 
 def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
@@ -115,6 +118,27 @@ def refused(reason: str, *, keeps: bool) -> Sentence:
 def disabled(reason: str) -> Sentence:
     """Say what the machine could not do, which is tried again with each event."""
     return _blocked(reason, "; it is tried again within minutes")
+
+
+def set_back(version: str, words: str, former: str, rest: str = "") -> Sentence:
+    """Say that a version did not come up, and which runs on in its stead.
+
+    Args:
+        version: that did not.
+        words: the last that its journal says.
+        former: that runs on.
+        rest: what else is wrong; empty if nothing is.
+    """
+    ends = f"; {former} runs on, until `juju refresh` brings another revision"
+    reason = f"version {version} did not come up: {_clipped(words, _LONGEST // 2)}{ends}"
+    return _blocked(reason, f"; {_one_line(rest, _LONGEST * 3 // 4)}" if rest else "")
+
+
+def with_warning(found: Sentence, warning: str) -> Sentence:
+    """Add a warning to a status, where there is one and nothing worse is told."""
+    if not warning or found.kind == "blocked":
+        return found
+    return Sentence(found.kind, _one_line(f"{found.text}; warning: {warning}"))
 
 
 def taken(reason: str) -> Sentence:

@@ -10,6 +10,7 @@ from supervisor import lifecycle, naming
 from supervisor.gateways.lxd import EventStream, LifecycleEvent, Lxd, LxdError
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
 from supervisor.parts import Parts
+from supervisor.speaker import for_speaker
 from supervisor.supervision import Actor, System, handles
 from supervisor.workers import WorkFailed
 
@@ -59,7 +60,7 @@ class _Ear:
         self._stream: EventStream | None = None
         self._closed = False
         self._lock = threading.Lock()
-        threading.Thread(target=self._run, name="events", daemon=True).start()
+        threading.Thread(target=for_speaker(self._run), name="events", daemon=True).start()
 
     def close(self) -> None:
         """End the stream, also one that is only being connected."""

@@ -12,6 +12,7 @@ from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
 from supervisor.firewall.intent import intent_of
+from supervisor.health import short_since
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -44,6 +45,7 @@ from supervisor.messages import (
     RunnerChanged,
     SignalsListening,
     StorageChanged,
+    TakenOver,
 )
 from supervisor.outlook import Outlook
 from supervisor.parts import Parts
@@ -117,7 +119,9 @@ class FleetActor(Actor):
         self._next_due = 0.0
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
+        self._rooms: dict[str, storage.Room] = {}
         self._counts: dict[str, int] = {}
+        self._short_since: datetime | None = None
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
@@ -208,6 +212,10 @@ class FleetActor(Actor):
     def _instance_appeared(self, message: InstanceAppeared) -> None:
         if self._parts.roster.get(message.name) is None:
             self._reconcile_after(_SOON_S, f"instance {message.name} appeared")
+
+    @handles(TakenOver)
+    def _taken_over(self, message: TakenOver) -> None:
+        self._reconcile_after(_SOON_S, f"to learn what {message.name} is doing")
 
     def _start_reconcile(self, why: str) -> None:
         if self._survey.under_way:
@@ -308,7 +316,8 @@ class FleetActor(Actor):
     def _repair(self, plan: Plan) -> None:
         directory = self.system.directory
         for registration in plan.unregister:
-            logger.info("registration {} has no instance: deleting it", registration.name)
+            said = logger.bind(runner=registration.name)
+            said.info("registration {} has no instance: deleting it", registration.name)
             if registration.name in self._registered_ahead:
                 self._registered_ahead.remove(registration.name)
             order = DeleteRegistration(registration.id, registration.name, registration.place)
@@ -457,8 +466,8 @@ class FleetActor(Actor):
         if isinstance(message.error, (ChildAlreadyStarted, ChildAlreadyPresent)):
             return  # it has an actor, or will have it again: its supervisor sees to that
         if isinstance(message.operation, StartChild):
-            logger.error("a runner's actor did not start: {}", message.error)
             name = message.operation.spec.id
+            logger.bind(runner=name).error("a runner's actor did not start: {}", message.error)
             self._parts.roster.drop(name)
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
@@ -477,7 +486,10 @@ class FleetActor(Actor):
             now=self._now(),
         )
         state, reason = outlook.in_words()
-        self.publish(state, reason, **self._history)
+        wanted = 0 if outlook.draining else outlook.wanted
+        self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
+        since = self._short_since.isoformat() if self._short_since else None
+        self.publish(state, reason, **self._history, short_since=since)
 
     def _lacks(self) -> str:
         """Say what is missing before a runner can be created, beside GitHub."""
@@ -535,18 +547,14 @@ class FleetActor(Actor):
         )
 
     def _room(self, config: Config) -> int | None:
-        """Say how many instances there may be at once in a pool of our own.
-
-        While some of earlier settings are there, which may be larger, it is the least number of all
-        of their settings: none of these asks for more than the host has.
-        """
+        """Say how many instances there may be at once in a pool of our own."""
         room = storage.room(config)
         if room is None:
             return None
         here = {entry.generation for entry in self._parts.roster.all()}
-        kept = {g: count for g, count in self._counts.items() if g in here}
-        self._counts = {**kept, self._current_blueprint().generation: room}
-        return min(self._counts.values())
+        kept = {g: one for g, one in self._rooms.items() if g in here}
+        self._rooms = {**kept, self._current_blueprint().generation: room}
+        return storage.at_once(room, self._rooms.values())
 
     def _has_storage(self) -> bool:
         """Tell whether the pool is there, and large enough for the configuration in force."""

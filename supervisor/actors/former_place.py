@@ -78,7 +78,10 @@ class FormerPlace:
     def delete(self, runner_id: int, name: str, done: Done[None]) -> None:
         """Delete a registration."""
         self._begin(
-            lambda line: conversations.delete(line.scope, runner_id, name), Priority.DELETE, done
+            lambda line: conversations.delete(line.scope, runner_id, name),
+            Priority.DELETE,
+            done,
+            runner=name,
         )
 
     def list(self, done: Done[tuple[Registration, ...]]) -> None:
@@ -87,7 +90,14 @@ class FormerPlace:
             lambda line: conversations.registrations(line.scope, self._cache), Priority.LIST, done
         )
 
-    def _begin(self, talk: Callable[[Line], Talk[T]], priority: Priority, done: Done[T]) -> None:
+    def _begin(
+        self,
+        talk: Callable[[Line], Talk[T]],
+        priority: Priority,
+        done: Done[T],
+        *,
+        runner: str = "",
+    ) -> None:
         line = self.line
         if line is None:
             done(Rejected(self.reason))
@@ -99,12 +109,12 @@ class FormerPlace:
 
         def ended(outcome: T | GitHubError) -> None:
             if _is_no_good(outcome) and self._has_another(line, asked_as):
-                self._begin(talk, priority, done)
+                self._begin(talk, priority, done, runner=runner)
                 return
             self._learn(outcome)
             done(outcome)
 
-        line.begin(talk(line), priority, ended)
+        line.begin(talk(line), priority, ended, runner=runner)
 
     def _has_another(self, line: Line, asked_as: int) -> bool:
         """Tell whether there is another credential than the one that was refused."""

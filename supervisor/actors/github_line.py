@@ -100,6 +100,7 @@ class Turn(Generic[T]):
         repeated: it was sent again with another token.
         since: when it began to wait (monotonic, seconds).
         committed: it may have changed something on GitHub, and must see what became of it.
+        runner: whom it is about, for the log; empty if not one alone.
     """
 
     talk: Talk[T]
@@ -112,6 +113,7 @@ class Turn(Generic[T]):
     repeated: bool = False
     since: float = 0.0
     committed: bool = False
+    runner: str = ""
 
     def __lt__(self, other: "Turn[Any]") -> bool:
         return (self.priority, self.number) < (other.priority, other.number)
@@ -163,9 +165,11 @@ class Line:
 
     # What the actor asks for.
 
-    def begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> "Turn[T]":
+    def begin(
+        self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = ""
+    ) -> "Turn[T]":
         """Begin a conversation; `done` is called with its result, or with the error it ended in."""
-        turn = Turn(talk, priority, next(self._numbers), done, _NOTHING)
+        turn = Turn(talk, priority, next(self._numbers), done, _NOTHING, runner=runner)
         self._go_on(turn, lambda: next(talk))
         self.pump()
         return turn
@@ -330,7 +334,8 @@ class Line:
         self.budget = self.budget.sent(turn.request, self.asking_since)
         turn.committed = turn.committed or not turn.request.is_idempotent
         work = partial(_exchange, self, self._client, turn.request, token, self.asking_since)
-        self._workers.submit(work, self._ref)
+        with logger.contextualize(runner=turn.runner):
+            self._workers.submit(work, self._ref)
 
     # Who asks.
 

@@ -1,7 +1,6 @@
 """The page that Prometheus reads."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -9,16 +8,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from supervisor import __version__
+from supervisor.actors.listening import ListeningActor
 from supervisor.allowance import Rate
 from supervisor.gateways import host_memory
 from supervisor.metrics.page import metrics
 from supervisor.parts import Parts
 from supervisor.report import status_report
 from supervisor.strangers import Bounds
-from supervisor.supervision import Actor, System, handles, tree
-from supervisor.web import ServerLost, WebServer
+from supervisor.supervision import System, tree
 
-_LISTEN_AGAIN_S = 10.0
 BOUNDS = Bounds(
     connections=64,
     share=16,
@@ -30,31 +28,23 @@ BOUNDS = Bounds(
 """What its readers may take: by its configuration the page may be for a whole network."""
 
 
-class _Listen:
-    """It is time to take the address."""
-
-
-class MetricsActor(Actor):
+class MetricsActor(ListeningActor):
     """Keeps the page up. It needs nobody: it shows what the actors have published."""
+
+    again_s = 10.0
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        self._server: WebServer | None = None
 
-    def on_start(self) -> None:
+    def listen(self) -> None:
         """Take the address."""
-        self._listen(_Listen())
-
-    @handles(_Listen)
-    def _listen(self, _message: _Listen) -> None:
         settings = self._parts.settings.config.metrics
         place = f"{settings.address}:{settings.port}"
         try:
-            self._server = WebServer(
+            self.serve(
                 make_app(self.system, self._parts),
                 "metrics",
-                lost=partial(self.actor_ref.tell, ServerLost()),
                 threads=2,
                 bounds=BOUNDS,
                 host=str(settings.address),
@@ -63,27 +53,9 @@ class MetricsActor(Actor):
         except OSError as error:
             # No runner needs it: it warns, where others would have failed.
             reason = f"can't listen at {place}: {error.strerror}"
-            self.publish("waiting", reason, warnings=(f"metrics: {reason}",))
-            self.tell_after(_LISTEN_AGAIN_S, _Listen())
+            self.fail("waiting", reason, warnings=(f"metrics: {reason}",))
             return
         self.publish("listening", f"Prometheus reads http://{place}/metrics")
-
-    @handles(ServerLost)
-    def _server_lost(self, _message: ServerLost) -> None:
-        raise RuntimeError("the server's loop has ended")
-
-    def on_stop(self) -> None:
-        """Let go of the address."""
-        self._close()
-
-    def on_failure(self, *_error: object) -> None:
-        """Let go of the address, so that the next incarnation can have it."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._server:
-            self._server.close()
-        self._server = None
 
 
 class _Daemon(Collector):

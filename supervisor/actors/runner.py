@@ -35,6 +35,7 @@ from supervisor.messages import (
     Look,
     RequestJitConfig,
     RunnerChanged,
+    TakenOver,
 )
 from supervisor.parts import Parts
 from supervisor.roster import Entry, digest
@@ -193,14 +194,10 @@ class RunnerActor(Actor):
     @handles(_Done)
     def _done(self, message: _Done) -> None:
         outcome = message.outcome
-        if isinstance(outcome, Looked):
-            self._looking = False
         if isinstance(outcome, Happened):
             self._happen(outcome.event)
-        elif isinstance(outcome, Looked) and self._known:
-            self._compare(outcome.marks)
         elif isinstance(outcome, Looked):
-            self._adopt(outcome.marks)
+            self._looked(outcome)
         elif isinstance(outcome, LookFailed):
             if not self._known:
                 self.publish("unknown", outcome.reason)
@@ -214,6 +211,15 @@ class RunnerActor(Actor):
             # as it is not recorded, the instance's configuration holds secrets.
             logger.warning("could not record the stage: {}", outcome.error)
             self._record_after(_RECORD_AGAIN_S)
+
+    def _looked(self, outcome: Looked) -> None:
+        self._looking = False
+        if self._known:
+            self._compare(outcome.marks)
+            return
+        self._adopt(outcome.marks)
+        if self._entry.life.stage is Stage.BOOTING:
+            self.system.directory.tell("fleet", TakenOver(self._name))
 
     def _inspected(self, outcome: Inspected) -> None:
         if outcome.job_begun is not None:

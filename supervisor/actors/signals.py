@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 from loguru import logger
 
 from supervisor import signals
+from supervisor.actors.listening import ListeningActor
 from supervisor.allowance import Allowances, Rate
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import Event, GuestReady, JobRefused, Stage
@@ -15,11 +16,9 @@ from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
 from supervisor.roster import Entry
 from supervisor.strangers import Bounds
-from supervisor.supervision import Actor, Clock, Directory, System, handles
-from supervisor.web import ServerLost, WebServer
+from supervisor.supervision import Clock, Directory, System, handles
 from supervisor.workers import WorkFailed
 
-_LISTEN_AGAIN_S = 2.0
 BOUNDS = Bounds(
     # Below the 1024 descriptors that a process commonly may have.
     connections=500,
@@ -36,10 +35,6 @@ SIGNALS = Rate(burst=20, per_s=0.1)
 _TOKEN_STAGES = frozenset({Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.RETIRING})
 
 
-class _Listen:
-    """It is time to take the address."""
-
-
 @dataclass(frozen=True)
 class _Address:
     """The worker's message: where to listen, or why that is not known."""
@@ -48,27 +43,26 @@ class _Address:
     error: str = ""
 
 
-class SignalsActor(Actor):
+class SignalsActor(ListeningActor):
     """Keeps the service up; the service itself tells the runners, from its own threads."""
 
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        self._server: WebServer | None = None
         self._base = ""
 
     def on_start(self) -> None:
         """Take the address."""
         self.publish("waiting", "asks LXD for the address that guests report to")
-        self._listen(_Listen())
+        super().on_start()
 
     @handles(AnnounceSignals)
     def _announce(self, _message: AnnounceSignals) -> None:
         for name in ("image", "fleet") if self._base else ():
             self.system.directory.tell(name, SignalsListening(self._base))
 
-    @handles(_Listen)
-    def _listen(self, _message: _Listen) -> None:
+    def listen(self) -> None:
+        """Find out where to listen, if the operator has not said it."""
         config = self._parts.settings.config
         if config.signals.address:
             self._take(_Address(str(config.signals.address)))
@@ -82,12 +76,21 @@ class SignalsActor(Actor):
         port = self._parts.settings.config.signals.port
         if found.error:
             # LXD may come up after us. No runner starts meanwhile.
-            self._fail(found.error)
+            self.fail("failing", found.error)
             return
         try:
-            self._server = self._serve(found.address, port)
+            self.serve(
+                make_app(self._parts, self.system.directory, self.system.clock),
+                "signals",
+                bounds=BOUNDS,
+                host=found.address,
+                port=port,
+                max_request_body_size=signals.MAX_BYTES,
+                max_request_header_size=signals.MAX_BYTES,
+                inbuf_overflow=2 * signals.MAX_BYTES,
+            )
         except OSError as error:
-            self._fail(f"can't listen at {found.address}:{port}: {error.strerror}")
+            self.fail("failing", f"can't listen at {found.address}:{port}: {error.strerror}")
             return
         self._base = f"http://{found.address}:{port}"
         self.publish("listening", f"guests report to {self._base}")
@@ -96,40 +99,6 @@ class SignalsActor(Actor):
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
-
-    def _fail(self, reason: str) -> None:
-        self.publish("failing", reason)
-        self.tell_after(_LISTEN_AGAIN_S, _Listen())
-
-    def _serve(self, address: str, port: int) -> WebServer:
-        return WebServer(
-            make_app(self._parts, self.system.directory, self.system.clock),
-            "signals",
-            lost=partial(self.actor_ref.tell, ServerLost()),
-            bounds=BOUNDS,
-            host=address,
-            port=port,
-            max_request_body_size=signals.MAX_BYTES,
-            max_request_header_size=signals.MAX_BYTES,
-            inbuf_overflow=2 * signals.MAX_BYTES,
-        )
-
-    @handles(ServerLost)
-    def _server_lost(self, _message: ServerLost) -> None:
-        raise RuntimeError("the server's loop has ended")
-
-    def on_stop(self) -> None:
-        """Let go of the address."""
-        self._close()
-
-    def on_failure(self, *_error: object) -> None:
-        """Let go of the address, so that the next incarnation can have it."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._server:
-            self._server.close()
-        self._server = None
 
 
 def _find_address(lxd: Lxd, network: str) -> _Address:
@@ -185,7 +154,7 @@ def _hear(parts: Parts, directory: Directory, clock: Clock, name: str, event: Ev
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "no token can be had; try again")
     is_so = not isinstance(event, JobRefused) or _is_refused(parts, name, event, clock)
     if is_so and not directory.tell(name, Happened(event)):
-        logger.info("{} signals while nobody answers for it", name)
+        logger.bind(runner=name).info("{} signals while nobody answers for it", name)
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again")
     return _answer(HTTPStatus.OK, token) if token else _answer(HTTPStatus.NO_CONTENT)
 

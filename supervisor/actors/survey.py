@@ -78,6 +78,7 @@ class Survey:
         self._listing: InstancesListed | None = None
         self._registered: RegistrationsListed | None = None
         self._had_actor: set[str] = set()
+        self._ended: set[str] = set()
         self._absent: frozenset[str] = frozenset()
         self.under_way = False
 
@@ -90,7 +91,9 @@ class Survey:
         self.under_way = True
         self._ticket += 1
         self._listing = self._registered = None
-        self._had_actor = {entry.name for entry in self._parts.roster.all()}
+        here = {entry.name for entry in self._parts.roster.all()}
+        self._ended = (self._ended | self._had_actor) - here
+        self._had_actor = here
         installation = self._parts.settings.config.name
         work = partial(list_instances, self._parts.lxd, installation, self._ticket)
         self._parts.listing.submit(work, self._ref)
@@ -117,18 +120,24 @@ class Survey:
             )
 
     def result(self, desired: Desired, runners: Sequence[Runner]) -> Found | None:
-        """End the survey if both answers are there, and LXD was asked for all that GitHub shows."""
+        """End the survey if both answers are there, and LXD was asked where its list may be wrong.
+
+        It may lack what GitHub shows; and it may show still whose actor has ended, or again: LXD
+        may make late what it was asked for before.
+        """
         listing, registered = self._listing, self._registered
         if not self.under_way or listing is None or registered is None:
             return None
         if not listing.error:
             listed = registered.registrations
-            unseen = planning.unseen(desired, runners, listing.instances, listed)
-            if unasked := unseen - listing.asked - self._absent:
+            unseen = planning.unseen(desired, runners, listing.instances, listed) - self._absent
+            doubtful = self._ended & listing.instances.keys()
+            if unasked := (unseen | doubtful) - listing.asked:
                 self._listing = None
                 work = partial(look_closer, self._parts.lxd, desired.installation, listing, unasked)
                 self._parts.listing.submit(work, self._ref)
                 return None
+            self._ended &= listing.instances.keys() | listing.asked
         # Where there are too many for one survey, the next one goes on with those that are left.
         goes_on = bool(listing.error and listing.asked)
         self._absent = self._absent | listing.asked if goes_on else frozenset()
@@ -153,7 +162,7 @@ def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
 def look_closer(
     lxd: Lxd, installation: str, listed: InstancesListed, names: frozenset[str]
 ) -> InstancesListed:
-    """Ask for instances by name, and add to a list what it did not show.
+    """Ask for instances by name, and have a list show of them what there is.
 
     A list without those that there was no time to ask for is none.
     """
@@ -163,7 +172,7 @@ def look_closer(
         try:
             if done and time.monotonic() >= deadline:
                 raise TimedOut(
-                    f"GitHub shows {len(names)} runners that LXD's list does not; LXD was asked "
+                    f"{len(names)} runners seem to be other than LXD lists them; LXD was asked "
                     f"for {done} of them in {_LOOKS_S:g} s, and is asked for the others next time"
                 )
             found.append(lxd.instance(name, limit_s=_LOOK_S))
@@ -171,7 +180,8 @@ def look_closer(
             absent.add(name)
         except LxdError as error:
             return InstancesListed(listed.ticket, error=str(error), asked=frozenset(absent))
-    instances = {**listed.instances, **_ours(found, installation)}
+    others = {name: marks for name, marks in listed.instances.items() if name not in names}
+    instances = {**others, **_ours(found, installation)}
     return replace(listed, instances=instances, asked=listed.asked | names)
 
 

@@ -203,7 +203,7 @@ class TokensActor(Actor):
             return
         line = self._line
         done = partial(self._registration_ended, line, order.name)
-        turn = self._begin(self._registration(line, order), priority, done)
+        turn = self._begin(self._registration(line, order), priority, done, runner=order.name)
         if order.name in self._registering:
             self._turns[order.name] = turn
 
@@ -246,7 +246,8 @@ class TokensActor(Actor):
 
     def _hand_out(self, name: str, made: JitConfigMade) -> None:
         if not self.system.directory.tell(name, made):
-            logger.info("{} did not wait for its registration: deleting it", name)
+            said = logger.bind(runner=name)
+            said.info("{} did not wait for its registration: deleting it", name)
             self._delete(DeleteRegistration(made.runner_id, name, made.place))
 
     # Deletions and listings.
@@ -269,7 +270,7 @@ class TokensActor(Actor):
             done(Cancelled(self._gate.reason))
             return
         talk = conversations.delete(self._line.scope, message.runner_id, message.name)
-        self._begin(talk, Priority.DELETE, done)
+        self._begin(talk, Priority.DELETE, done, runner=message.name)
 
     def _deletion_ended(self, message: DeleteRegistration, outcome: GitHubError | None) -> None:
         self._deleting.discard((message.place, message.runner_id))
@@ -482,8 +483,10 @@ class TokensActor(Actor):
             self.system.directory.tell("upgrades", GitHubReachable())
         self._told = change
 
-    def _begin(self, talk: Talk[T], priority: Priority, done: Done[T]) -> Turn[T]:
-        turn = self._line.begin(talk, priority, done)
+    def _begin(
+        self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = ""
+    ) -> Turn[T]:
+        turn = self._line.begin(talk, priority, done, runner=runner)
         self._watch_call()
         return turn
 

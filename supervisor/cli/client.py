@@ -61,10 +61,18 @@ class ControlClient:
         """Have something removed; raises as `get` does."""
         return self._call("DELETE", path)
 
-    def _call(self, method: str, path: str) -> Any:
+    def put(self, path: str, document: Any) -> Any:
+        """Set something; raises as `get` does."""
+        return self._call("PUT", path, document)
+
+    def _call(self, method: str, path: str, document: Any = None) -> Any:
         connection = _UnixConnection(self.socket)
         try:
-            connection.request(method, path)
+            if document is None:
+                connection.request(method, path)
+            else:
+                headers = {"Content-Type": "application/json"}
+                connection.request(method, path, json.dumps(document), headers)
             response = connection.getresponse()
             body = response.read()
         except PermissionError as error:

@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 
 from supervisor import __version__, sizes
-from supervisor.cli import render, waiting
+from supervisor.cli import render, status_words, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
+from supervisor.config.values import LOG_LEVELS
 from supervisor.guest.logs import one_line, printable
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
@@ -106,8 +107,12 @@ def main() -> None:
 
 @main.command()
 @_config_option
-@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING"]))
-def run(config_path: Path, log_level: str) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    help="Instead of the configured one, until that changes or another one is ordered.",
+)
+def run(config_path: Path, log_level: str | None) -> None:
     """Run the daemon in the foreground.
 
     SIGUSR1 reconciles now, SIGHUP reads the configuration again, SIGUSR2 writes the tree to the
@@ -116,9 +121,9 @@ def run(config_path: Path, log_level: str) -> None:
     # Only the daemon needs these; the other commands answer sooner without.
     from supervisor import daemon, log  # noqa: PLC0415
 
-    log.configure(log_level)
+    log.configure(log_level or "INFO")
     try:
-        sys.exit(daemon.run(config_path))
+        sys.exit(daemon.run(config_path, log_level))
     except daemon.AlreadyRunning as error:
         _fail(str(error), FAILED)
 
@@ -175,7 +180,7 @@ def prepare_storage(config_path: Path) -> None:
     from supervisor import log  # noqa: PLC0415
     from supervisor.work import storage as storage_work  # noqa: PLC0415
 
-    log.configure()
+    log.configure(identifier="github-runner-supervisor-storage")
     config = load(config_path)
     storage_work.check(config)
     found = storage_work.work_of(config).prepare()
@@ -200,12 +205,15 @@ def tree(socket: Path, as_json: bool) -> None:
 @_socket_option
 @_json_option
 def status(socket: Path, as_json: bool) -> None:
-    """Say what is, and what is wrong."""
+    """Say what is, what is wrong, and what to do.
+
+    Exits 0 if all is well, 1 if something is wrong and there are runners nevertheless, 2 if none
+    can be had, or nobody looks after them.
+    """
     answer = ControlClient(socket).get("/v1/status")
-    lines = "\n".join(render.status_lines(answer))
+    lines = "\n".join(status_words.status_lines(answer))
     _show(answer, as_json, lambda _console: click.echo(lines))
-    if answer["problems"]:
-        sys.exit(FAILED)
+    sys.exit(status_words.EXIT_CODES[status_words.health_of(answer)])
 
 
 @main.command()
@@ -217,15 +225,6 @@ def runners(socket: Path, as_json: bool) -> None:
     _show(
         answer, as_json, lambda console: console.print(render.runners_table(answer, console.width))
     )
-
-
-@main.command()
-@_socket_option
-@_json_option
-@click.argument("runner", required=False)
-def logs(socket: Path, runner: str | None, as_json: bool) -> None:
-    """List the logs that are kept of failed guests, or print RUNNER's."""
-    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
 
 
 def _show_logs(
@@ -295,12 +294,21 @@ def policy(socket: Path, as_json: bool) -> None:
 
 @main.command()
 @_socket_option
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Ask no daemon: say from this host's kernel and packages alone whether to reboot it.",
+)
 @_json_option
-def upgrades(socket: Path, as_json: bool) -> None:
+def upgrades(socket: Path, offline: bool, as_json: bool) -> None:
     """Show what is kept current: what is installed, the latest there is, and what failed.
 
-    Exits 0 only if there is one of each that can be used, and the host has what it needs.
+    Exits 0 only if there is one of each that can be used, and the host has what it needs. With
+    --offline, which is for a host on which no runner is yet, it exits 0.
     """
+    if offline:
+        _show_reboot(as_json)
+        return
     answer = ControlClient(socket).get("/v1/upgrades")
     _show(
         answer,
@@ -308,6 +316,17 @@ def upgrades(socket: Path, as_json: bool) -> None:
         lambda console: render.draw_upgrades(console, answer),
     )
     _fail_if_failing(answer)
+
+
+def _show_reboot(as_json: bool) -> None:
+    """Say whether this host is to be rebooted, as long as no daemon keeps runners here."""
+    from supervisor.gateways.host_packages import HostPackages  # noqa: PLC0415
+    from supervisor.upgrades import reboot  # noqa: PLC0415
+
+    nothing = reboot.Running(runners=0, busy=0, building=False, held=True)
+    decision = reboot.decide(reboot.needed_for(HostPackages().kernel()), nothing)
+    answer = {"reboot": {"when": decision.when, "reason": decision.reason}}
+    click.echo(json.dumps(answer, indent=2) if as_json else one_line(decision.reason))
 
 
 @main.command()

@@ -47,7 +47,7 @@ def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None)
         table.add_row(
             Text.assemble((guide, "dim"), (node["id"], "bold")),
             Text(node["kind"], "dim"),
-            _stage(node["state"]),
+            stage_text(node["state"]),
             age(node["since"], now),
             Text(str(node["restarts"]), "yellow" if node["restarts"] else "dim"),
             Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
@@ -102,7 +102,7 @@ def runners_table(
     for runner in sorted(runners, key=lambda r: str(r["name"])):
         table.add_row(
             Text(runner["name"], "bold"),
-            _stage(runner["stage"]),
+            stage_text(runner["stage"]),
             age(runner["since"], now),
             Text(job_in_words(runner["job"]) if runner["job"] else ""),
             Text(runner["reason"], "dim"),
@@ -133,32 +133,6 @@ def logs_table(
     return _fitting(table, width)
 
 
-def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """Say in words what is, and what is wrong.
-
-    Args:
-        status: the answer of `/v1/status`.
-    """
-    stages = ", ".join(f"{count} {stage}" for stage, count in status["stages"].items())
-    yield f"{status['name']} for {status['path']}"
-    yield f"{status['present']} of {status['wanted']} runners are there ({stages or 'none at all'})"
-    if status["draining_since"]:
-        yield (
-            f"draining since {_minute(status['draining_since'])}: no runner is created until "
-            "`supervisor-cli resume`"
-        )
-    yield from _github_lines(status["github"])
-    for place in status["former_places"]:
-        count = sum(place["stages"].values())
-        left = ", ".join(f"{number} {stage}" for stage, number in place["stages"].items())
-        runners = f"{count} runner{'' if count == 1 else 's'}" if count else "registrations"
-        yield f"{runners} still at {place['place']}" + (f": {left}" if left else "")
-    for problem in status["problems"]:
-        yield f"problem: {problem}"
-    for warning in status["warnings"]:
-        yield f"warning: {warning}"
-
-
 def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
     """Say in words whether the firewall is in place, and what it has done.
 
@@ -171,7 +145,7 @@ def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> 
     if firewall.get("table"):
         yield f"table inet {firewall['table']}, bridge {firewall['bridge']}"
     if firewall.get("in_place_since"):
-        yield f"in place since {_minute(firewall['in_place_since'])}"
+        yield f"in place since {minute(firewall['in_place_since'])}"
     if firewall.get("verified_at"):
         yield f"seen in the kernel as it should be {age(firewall['verified_at'], now)} ago"
     if firewall.get("table"):
@@ -216,12 +190,12 @@ def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
         version = f", version {policy['version']}" if policy["version"] else ""
         yield f"mode {policy['mode']}{version}"
     if policy.get("healthy_since"):
-        yield f"healthy since {_minute(policy['healthy_since'])}"
+        yield f"healthy since {minute(policy['healthy_since'])}"
     if policy.get("workers") is not None:
         yield f"workers: {policy['workers']}"
     if policy.get("counts"):
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in policy["counts"].items())
-        yield f"decisions since {_minute(policy['counted_since'])}: {counts}"
+        yield f"decisions since {minute(policy['counted_since'])}: {counts}"
     if guests := policy.get("guests"):
         yield f"guests on their own: {guests.get('refused', 0):,} refused"
         if guests.get("contradicted"):
@@ -276,7 +250,7 @@ def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
     """
     yield f"{image['state']}: {image['reason']}"
     if image.get("next_look"):
-        yield f"looked at next at {_minute(image['next_look'])}"
+        yield f"looked at next at {minute(image['next_look'])}"
     for warning in image["warnings"]:
         yield f"warning: {warning}"
 
@@ -290,7 +264,7 @@ def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) ->
             Text(one["fingerprint"][:12], "bold"),
             f"{age(one['built_at'], now)} ago",
             f"{one['size'] / 1024**2:,.0f} MiB",
-            _stage(state),
+            stage_text(state),
             Text(one_line(one["application_version"] or one["application"][:12])),
             Text(one_line(", ".join(one["aliases"])), "dim"),
         )
@@ -315,7 +289,7 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
             Text(one_line(one["installed"] or "none")),
             Text(one_line("-" if one["latest"] is None else one["latest"] or "unknown")),
             checked,
-            _stage(one["state"]),
+            stage_text(one["state"]),
             Text(one_line(_reason_of_upgrade(one)), "dim"),
         )
     return _fitting(table, width, shorten=("INSTALLED", "LATEST"))
@@ -356,7 +330,7 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
             words = f"{installed} {'was' if one['error'] else 'is'} the latest"
         else:
             words = f"{installed} is in use, the latest is {latest or 'unknown'}"
-        at = f", as of {_minute(one['checked_at'])}" if one["checked_at"] else ""
+        at = f", as of {minute(one['checked_at'])}" if one["checked_at"] else ""
         error = f": {one['error']}" if one["error"] else ""
         yield one_line(f"{one['what']}: {words}{at}{error}")
 
@@ -371,22 +345,6 @@ def _traffic(count: Mapping[str, int]) -> str:
 
 def _times(count: int) -> str:
     return "never" if not count else "once" if count == 1 else f"{count:,} times"
-
-
-def _github_lines(github: Mapping[str, Any]) -> Iterator[str]:
-    if not github.get("credential"):
-        yield f"{github['url']}: not asked yet"
-        return
-    has = f", which has: {github['permissions']}" if github["permissions"] else ""
-    ends = f", until {_minute(github['expires_at'])}" if github["expires_at"] else ""
-    yield f"{github['url']}: asked with the {github['credential']}{has}{ends}"
-    for name, bucket in github["budget"].items():
-        yield (
-            f"{name}: {bucket['remaining']:,} of {bucket['limit']:,} calls left until "
-            f"{_minute(bucket['reset_at'])}"
-        )
-    if github["runners_per_hour"] is not None:
-        yield f"that is enough for {github['runners_per_hour']:,} runners an hour"
 
 
 def job_in_words(job: Mapping[str, str]) -> str:
@@ -404,7 +362,8 @@ def until(when: str, now: datetime) -> str:
     return _span((_moment(when) - now).total_seconds())
 
 
-def _minute(text: str) -> str:
+def minute(text: str) -> str:
+    """Write a moment to the minute."""
     return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
 
 
@@ -468,5 +427,6 @@ def _width(column: Column) -> int:
     return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
-def _stage(word: str) -> Text:
+def stage_text(word: str) -> Text:
+    """Write a stage or state in its colour."""
     return Text(word, _COLOURS.get(word, "cyan"))

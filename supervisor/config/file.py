@@ -112,11 +112,11 @@ def _secret_in(data: Mapping[str, Any]) -> str:
     if isinstance(policy, Mapping):
         if "token" in policy:
             return "policy.token"
-        addresses = ("package", "package-index")
-        if key := next((key for key in addresses if has_credentials(str(policy.get(key)))), ""):
+        sources = ("package", "package-index")
+        if key := next((key for key in sources if has_credentials(str(policy.get(key)))), ""):
             return f"policy.{key}"
-    proxies = ("http-proxy", "https-proxy")
-    return next((key for key in proxies if "@" in str(data.get(key, ""))), "")
+    addresses = ("http-proxy", "https-proxy", "otel-collector-endpoint")
+    return next((key for key in addresses if "@" in str(data.get(key, ""))), "")
 
 
 def parse(data: Mapping[str, Any], source: str) -> Config:

@@ -13,15 +13,19 @@ from supervisor.config.values import (
     AppId,
     BaseImageName,
     BuildInterval,
+    CollectorUrl,
     Destinations,
     Directory,
     Duration,
+    File,
     Fingerprint,
     GitHubUrl,
     Group,
     Host,
     HostAddress,
+    JournalSize,
     Labels,
+    LogLevel,
     LogSize,
     LxdName,
     MirrorUrl,
@@ -217,6 +221,31 @@ class LogsConfig(_Section):
         return sizes.parse(self.size)
 
 
+class JournalConfig(_Section):
+    """How much is kept of what has happened."""
+
+    retention_days: Whole = Field(30, ge=1, le=3650, examples=[30])
+    max_size: JournalSize = Field("256MiB", examples=["256MiB"])
+
+    @property
+    def most_bytes(self) -> int:
+        """How large it may be."""
+        return sizes.parse(self.max_size)
+
+
+class MetricLogConfig(_Section):
+    """Where metric events go that others have queries for."""
+
+    path: File | None = Field(None, examples=["/var/log/github-runner-supervisor/metrics.log"])
+    max_size: JournalSize = Field("16MiB", examples=["16MiB"])
+    keep: Whole = Field(5, ge=1, le=100, examples=[5])
+
+    @property
+    def most_bytes(self) -> int:
+        """How large one file may be."""
+        return sizes.parse(self.max_size)
+
+
 class AppConfig(_Section):
     """A GitHub App that asks for us, by one of its installations."""
 
@@ -297,6 +326,10 @@ class Config(_Section):
     state_directory: Directory = Field(
         DEFAULT_STATE_DIRECTORY, examples=[str(DEFAULT_STATE_DIRECTORY)]
     )
+    log_level: LogLevel = Field("INFO", examples=["DEBUG"])
+    otel_collector_endpoint: CollectorUrl | None = Field(
+        None, examples=["http://collector.example.com:4318"]
+    )
     logs: LogsConfig = LogsConfig()
     limits: LimitsConfig = LimitsConfig()
     lxd: LxdConfig = LxdConfig()
@@ -304,6 +337,8 @@ class Config(_Section):
     policy: PolicyConfig = PolicyConfig()
     control: ControlConfig = ControlConfig()
     metrics: MetricsConfig = MetricsConfig()
+    journal: JournalConfig = JournalConfig()
+    metric_log: MetricLogConfig = MetricLogConfig()
 
     @model_validator(mode="after")
     def _has_one_credential(self) -> "Config":
@@ -392,7 +427,7 @@ class Config(_Section):
         lxd = ("lxd.socket", "lxd.project", "lxd.network", "lxd.timeout", "lxd.creations_at_once")
         ours = ("state_directory", "runner_storage", "firewall")
         policy = ("policy.mode", "policy.port", "policy.user", "policy.url")
-        fixed = ("name", "signals", "control", "metrics", *policy, *ours, *lxd)
+        fixed = ("name", "signals", "control", "metrics", "metric_log", *policy, *ours, *lxd)
         return tuple(kebab(key) for key in fixed if _get(self, key) != _get(other, key))
 
 

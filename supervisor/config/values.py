@@ -24,9 +24,13 @@ _SHORTEST_BUILD_INTERVAL = timedelta(minutes=10)
 _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
+_SMALLEST_JOURNAL = 1 << 20
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
+_COLLECTOR = re.compile(
+    r"https?://(?:[A-Za-z0-9._~%+-]+(?::[A-Za-z0-9._~%+-]*)?@)?[A-Za-z0-9._~:/\[\]-]+"
+)
 _LONGEST_PATH = 4095  # bytes, by PATH_MAX of limits.h
 
 CREDENTIALS_DIRECTORY = "$CREDENTIALS_DIRECTORY"
@@ -72,6 +76,12 @@ def _check_size(value: str) -> str:
 def _check_log_size(value: str) -> str:
     if not _SMALLEST_LOG <= sizes.parse(value) <= _LARGEST_LOG:
         raise ValueError("must be at least 16KiB and at most 16MiB")
+    return value
+
+
+def _check_journal_size(value: str) -> str:
+    if sizes.parse(value) < _SMALLEST_JOURNAL:
+        raise ValueError("must be at least 1MiB")
     return value
 
 
@@ -257,6 +267,22 @@ def _check_mirror(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_collector(value: SecretStr) -> SecretStr:
+    given = value.get_secret_value().strip()
+    try:
+        parts = urlsplit(given)
+        fits = parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not _COLLECTOR.fullmatch(given):
+        # It is not quoted: it may hold a password.
+        raise ValueError(
+            "must be the http or https address of a collector that takes OTLP over HTTP, not "
+            "gRPC, with USER:PASSWORD@ before the host if it wants them"
+        )
+    return SecretStr(given)
+
+
 def _check_base_image(value: str) -> str:
     BaseImage.parse(value)
     return value
@@ -340,12 +366,14 @@ AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Share = Annotated[str, BeforeValidator(_check_share)]
 Size = Annotated[str, AfterValidator(_check_size)]
 LogSize = Annotated[str, AfterValidator(_check_log_size)]
+JournalSize = Annotated[str, AfterValidator(_check_journal_size)]
 Label = Annotated[str, AfterValidator(_check_label)]
 BaseImageName = Annotated[str, BeforeValidator(_base_image), AfterValidator(_check_base_image)]
 Packages = Annotated[
     tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_packages)
 ]
 ScriptFile = Annotated[Path, AfterValidator(_check_file)]
+File = Annotated[Path, AfterValidator(_check_file)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_words), AfterValidator(_check_labels)]
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
 PageAddress = Annotated[IPv4Address, AfterValidator(_check_page_address)]
@@ -361,7 +389,10 @@ Networks = Annotated[tuple[Any, ...], BeforeValidator(_parse_networks)]
 Destinations = Annotated[tuple[Any, ...], BeforeValidator(_parse_destinations)]
 PortSet = Annotated[tuple[int, ...], BeforeValidator(_parse_ports)]
 MirrorUrl = Annotated[str, AfterValidator(_check_mirror)]
+CollectorUrl = Annotated[SecretStr, AfterValidator(_check_collector)]
 PolicyMode = Annotated[Literal["builtin", "package", "external", "off"], BeforeValidator(_yaml_off)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LOG_LEVELS: tuple[str, ...] = get_args(LogLevel)
 POLICY_MODES: frozenset[str] = frozenset(get_args(get_args(PolicyMode)[0]))
 PolicyDocument = Annotated[Any, BeforeValidator(_check_document)]
 PolicyUrl = Annotated[str, AfterValidator(_check_policy_url)]

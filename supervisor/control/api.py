@@ -9,7 +9,10 @@ from pydantic_core import to_jsonable_python
 from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
+from supervisor.control.journal import serve_journal
+from supervisor.control.log_level import serve_log_level
 from supervisor.control.orders import refuse, serve_orders
+from supervisor.control.status import serve_status
 from supervisor.gateways.log_store import LogStore
 from supervisor.parts import Parts
 from supervisor.report import (
@@ -18,8 +21,8 @@ from supervisor.report import (
     log_report,
     policy_report,
     runner_report,
-    status_report,
     upgrades_report,
+    without_runners,
 )
 from supervisor.supervision import Crash, System, tree
 
@@ -41,19 +44,10 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/tree")
     def get_tree() -> Response:
-        return jsonify(to_jsonable_python(tree(system)))
-
-    @app.get("/v1/status")
-    def get_status() -> Response:
-        return jsonify(
-            status_report(
-                tree(system),
-                parts.roster.all(),
-                parts.settings,
-                system.clock.now(),
-                draining_since=parts.drain.since,
-            )
-        )
+        root = tree(system)
+        # There may be a thousand runners: who asks every second does without their actors.
+        is_whole = request.args.get("runners") != "no"
+        return jsonify(to_jsonable_python(root if is_whole else without_runners(root)))
 
     @app.get("/v1/runners")
     def get_runners() -> Response:
@@ -77,7 +71,10 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     def get_image() -> Response:
         return jsonify(to_jsonable_python(image_report(tree(system))))
 
+    serve_status(app, system, parts)
+    serve_journal(app, parts.journal)
     serve_orders(app, system, parts)
+    serve_log_level(app)
     _serve_logs(app, parts.logs, "/v1/logs", "supervisor-cli logs")
     _serve_logs(app, parts.build_logs, "/v1/image/logs", "supervisor-cli image logs")
     if debug:

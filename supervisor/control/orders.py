@@ -112,7 +112,8 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
             return refuse(
                 HTTPStatus.CONFLICT, f"{name} runs a job; --force deletes it and loses the job"
             )
-        logger.info("deletion of {} ordered{}", name, ", by force" if force else "")
+        said = logger.bind(runner=name)
+        said.info("deletion of {} ordered{}", name, ", by force" if force else "")
         if not _let_go(system, name, "deleted by order", force=force):
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
         notes.take("delete", f"{name}, by force" if force else name, runner=name, force=force)

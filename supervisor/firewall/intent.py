@@ -12,6 +12,17 @@ from supervisor.scope import GitHubPlace
 
 Interface = IPv4Interface | IPv6Interface
 """An address of this host's on the bridge, with the network there."""
+_NEVER_OPENED = tuple(
+    ip_network(network)
+    for network in (
+        # Each host has its own behind them (RFC 6890): this network, loopback, link-local.
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/128", "::1/128", "fe80::/10"),
+        # Many hosts, or none: multicast, reserved and broadcast, and IPv4 that is spelt as IPv6.
+        *("224.0.0.0/4", "240.0.0.0/4", "ff00::/8", "::ffff:0:0/96"),
+        # Metadata services elsewhere: Alibaba's, Azure's, and by IPv6 those of AWS and of Google.
+        *("100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -115,8 +126,12 @@ def policy_of(
 
 
 def reachable(address: Address) -> bool:
-    """Tell whether an address can mean the same to a guest as to the host."""
-    return not (address.is_loopback or address.is_unspecified or address.is_multicast)
+    """Tell whether an address can mean the same to a guest as to the host.
+
+    What a name stands for is another's to change, and is opened whatever the denylist says: none
+    may open what a host has for itself alone, such as a cloud's metadata service.
+    """
+    return not any(address in network for network in _NEVER_OPENED)
 
 
 def _open(config: Config, known: Mapping[str, tuple[Address, ...]]) -> Iterator[Destination]:

@@ -14,6 +14,7 @@ from threading import Event, Thread
 
 from loguru import logger
 
+from supervisor.speaker import for_speaker
 from supervisor.waits import doubled
 
 Listen = Callable[[], socket.socket]
@@ -66,7 +67,10 @@ class Monitor:
         self._awake, self._waker = socket.socketpair()
         self._failures = 0
         self._thread = Thread(
-            target=self._watch, args=(self._open(),), name="nftables-notices", daemon=True
+            target=for_speaker(self._watch),
+            args=(self._open(),),
+            name="nftables-notices",
+            daemon=True,
         )
         self._thread.start()
 

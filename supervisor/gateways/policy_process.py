@@ -24,6 +24,7 @@ from loguru import logger
 from supervisor.allowance import Bucket, Rate, take
 from supervisor.gateways import capabilities
 from supervisor.gateways.github_connection import CERTIFICATES
+from supervisor.speaker import for_speaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,9 +113,9 @@ class PolicyProcess:
         # In a thread: a pipe holds less than settings may have, and it may never read them.
         telling = (writing, launch.settings)
         Thread(target=_write, args=telling, name="policy-told", daemon=True).start()
-        self._reader = Thread(target=self._read, name="policy-log", daemon=True)
+        self._reader = Thread(target=for_speaker(self._read), name="policy-log", daemon=True)
         self._reader.start()
-        Thread(target=self._watch, name="policy-watch", daemon=True).start()
+        Thread(target=for_speaker(self._watch), name="policy-watch", daemon=True).start()
 
     @property
     def alive(self) -> bool:

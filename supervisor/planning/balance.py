@@ -42,7 +42,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     going += [(r, why) for r, why in outdated if r.stage not in AVAILABLE]
     serving = sum(1 for r in runners if r.stage in AVAILABLE or r.stage is Stage.BUSY)
     spare = serving - len([r for r in excess if r.stage in AVAILABLE])
-    spare -= max(0, _at_once(desired) - desired.unavailable)
+    spare -= max(0, _at_once(desired, runners) - desired.unavailable)
     replaced = [(r, why) for r, why in (*outdated, *stale) if r.stage in AVAILABLE]
     replaced.sort(key=lambda one: (_is_put_off(one[0], now), one[0].since))
     going += replaced[: max(0, spare)]
@@ -56,9 +56,12 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     )
 
 
-def _at_once(desired: Desired) -> int:
-    """Say how many runners there can be for now."""
-    return desired.count if desired.room is None else min(desired.count, desired.room)
+def _at_once(desired: Desired, runners: Sequence[Runner]) -> int:
+    """Say how many runners there can be for now, beside the instances that LXD fails to delete."""
+    most = desired.count - _surplus(desired, runners)
+    if desired.room is None:
+        return most
+    return min(most, desired.room - sum(1 for r in runners if _is_stuck(r)))
 
 
 def _missing(desired: Desired, runners: Sequence[Runner]) -> int:
@@ -88,14 +91,19 @@ def to_register_ahead(desired: Desired, runners: Sequence[Runner]) -> int:
 
 
 def _occupied(runners: Sequence[Runner], desired: Desired) -> int:
-    """Count the places that are taken.
+    """Count the places that are taken."""
+    occupied = sum(1 for r in runners if _occupies_a_place(r, desired))
+    return _surplus(desired, runners) + occupied
 
-    An instance that LXD fails to delete takes none: it must not cost the fleet a runner for ever.
-    But when a tenth of the fleet is such, LXD deletes nothing, and each more would fill the host.
+
+def _surplus(desired: Desired, runners: Sequence[Runner]) -> int:
+    """Count the places that are taken by instances which LXD fails to delete.
+
+    One takes none: it must not cost the fleet a runner for ever. But when a tenth of the fleet is
+    such, LXD deletes nothing, and each more would fill the host.
     """
     stuck = sum(1 for r in runners if _is_stuck(r))
-    surplus = max(0, stuck - max(1, desired.count // 10))
-    return surplus + sum(1 for r in runners if _occupies_a_place(r, desired))
+    return max(0, stuck - max(1, desired.count // 10))
 
 
 def _is_stuck(runner: Runner) -> bool:

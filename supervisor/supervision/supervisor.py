@@ -252,7 +252,8 @@ class Supervisor(Actor):
         try:
             is_ignoring = _is_ignoring(place, start_at(place, spec.start))
         except BaseException as error:  # noqa: BLE001 - reported as the reason
-            logger.opt(exception=error).error("child {} failed to start", child_id)
+            said = logger.bind(**(spec.log_context or {})).opt(exception=error)
+            said.error("child {} failed to start", child_id)
             if place.cell is not None:
                 place.cell.abandon("its start failed")
             self._drop_limit(child_id)
@@ -292,7 +293,8 @@ class Supervisor(Actor):
         )
 
     def _note_restart(self, effect: do.RestartDecided) -> None:
-        logger.info(
+        spec = self._core.children[effect.id].spec
+        logger.bind(**(spec.log_context or {})).info(
             "restarting child {} in {:.1f} s, restart {}",
             effect.id,
             effect.seconds,

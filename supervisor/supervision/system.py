@@ -162,7 +162,8 @@ class System:
 
     def note_abandoned(self, cell: Cell, why: str) -> None:
         """Tell people that an incarnation was given up on."""
-        logger.warning("abandoned {}: {}{}", cell.path, why, self._busy(cell))
+        said = logger.bind(**cell.log_context)
+        said.warning("abandoned {}: {}{}", cell.path, why, self._busy(cell))
 
     def observe(self, change: Change) -> None:
         """Tell the observer, whose failure is nobody else's."""
@@ -193,7 +194,8 @@ class System:
         if handling is None or cell.stuck or cell.fenced or now - handling[1] < cell.stuck_limit:
             return
         cell.found_stuck_in = handling
-        logger.warning("{} is stuck{}", cell.path, self._busy(cell))
+        said = logger.bind(**cell.log_context)
+        said.warning("{} is stuck{}", cell.path, self._busy(cell))
 
     def _check_abandoned(self, now: float) -> None:
         lost = [cell for cell in self.abandoned() if now - cell.abandoned_at >= _GRACE_S]

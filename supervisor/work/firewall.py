@@ -124,7 +124,7 @@ def _unresolved(config: Config, answers: Mapping[str, Answer]) -> Iterator[str]:
             if not reachable(address):
                 yield (
                     f"{one.key}: {one.host} is {address} to this host, which is nothing that "
-                    "guests could reach: name an address of this host that they can"
+                    "guests could reach, and is not opened: name an address that they can"
                 )
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from importlib.resources import files
 
+from supervisor import daemon
 from supervisor.actors import image, image_errands
 from supervisor.cli import main
 from supervisor.work import image as image_work
@@ -40,4 +41,6 @@ if __name__ == "__main__":
     image._MINUTE = timedelta(seconds=3)
     # How long an image that was used a moment ago is kept.
     image_errands._UNREAD = timedelta(seconds=4)
+    # A LXD on a machine with much else to do takes its time to remove a builder.
+    daemon._ABANDON_LIMIT = timedelta(seconds=30)
     sys.exit(main(sys.argv[1:], prog_name="supervisor-cli"))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -56,6 +65,39 @@ def test_the_status_says_how_many_there_are(running: World) -> None:
     assert "2 of 2 runners are there" in shown.stdout
     answer = json.loads(running.daemon.cli("status", "--json").stdout)
     assert (answer["wanted"], answer["present"], answer["problems"]) == (2, 2, [])
+
+
+def test_monitoring_is_told_in_a_word_that_all_is_well(running: World) -> None:
+    assert running.daemon.ask("/v1/health") == {"state": "ok", "problems": []}
+
+
+def test_the_fleet_is_shown_on_a_terminal_without_colours_until_it_is_left(running: World) -> None:
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "supervisor", "top", "--socket", str(running.daemon.socket)]
+    environment = {**os.environ, "TERM": "vt100"}
+    shown = bytearray()
+
+    def shows(words: str) -> bool:
+        if select.select([leader], [], [], 0)[0]:
+            shown.extend(os.read(leader, 65536))
+        return words.encode() in shown
+
+    with subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, env=environment
+    ) as top:
+        try:
+            wait_until(lambda: shows("2 of 2 runners are there"), "the fleet is shown")
+            wait_until(lambda: all(shows(name) for name in running.names()), "its runners are")
+            os.write(leader, b"q")
+            # What it still writes must be read, or it waits for that.
+            wait_until(lambda: shows("?1049l") and top.poll() is not None, "it is left")
+        finally:
+            top.kill()
+            os.close(follower)
+            os.close(leader)
+    assert top.returncode == 0
+    assert not re.search(rb"\x1b\[[0-9;]*[34]8;", shown)
 
 
 def test_prometheus_is_told_the_same(running: World) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor import marks
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
@@ -60,14 +59,13 @@ def test_an_actor_that_crashes_is_restarted_and_the_job_goes_on(
     world.wait_whole()
     world.wait_completed(world.queue())
     world.wait_whole()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_a_runners_actor_that_crashes_finds_its_idle_runner_again(running: World) -> None:
     before = running.names()
     name = min(before)
-    # It is recorded a moment later, as others are on their way; without that GitHub is asked.
-    wait_until(lambda: f"{marks.PREFIX}stage" in running.configurations()[name], "it is recorded")
+    # Whether it is recorded already how far it is or not: without that GitHub is asked soon.
     crash(running, name)
     running.wait_whole()
     assert running.names() == before
@@ -134,7 +132,7 @@ def crash(world: World, name: str) -> None:
 
     def is_restarted() -> bool:
         node = world.actor(name)
-        return bool(node["restarts"] == restarts + 1 and node["alive"])
+        return bool(node["restarts"] > restarts and node["alive"])
 
     world.daemon.crash(name)
     wait_until(is_restarted, f"{name} is restarted")

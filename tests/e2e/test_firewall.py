@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -187,12 +186,10 @@ def test_another_denylist_cuts_what_runs_at_once(guarded: World, beyond: Interne
     other = world.queue(kept.script)
     runner = world.wait_started(cut)
     world.wait_started(other)
-    began = time.monotonic()
     world.daemon.reload(denylist=beyond.network(beyond.other))
     wait_until(lambda: beyond.network(beyond.other) in rules(world), "it is denied")
     (done,) = world.wait_completed(cut)
     assert "it has ended" in done.log
-    assert time.monotonic() - began < 15
     assert world.github.job(other).status == "in_progress"
     assert shown(world)["healed"] == 0
     # What was refused is that runner's, which is gone by now, or is about to go.
@@ -233,7 +230,7 @@ def test_what_others_do_to_it_is_undone_within_a_second_while_jobs_run(guarded: 
             timedelta(seconds=HEALED_S)
         ), name
         assert rules(world) == right, name
-    assert not world.status()["problems"]
+    world.wait_sound()
     gate.open()
     world.wait_completed(*jobs)
     world.wait_whole()
@@ -262,7 +259,8 @@ def test_no_runner_starts_on_a_bridge_that_another_installation_guards(world: Wo
         assert looked.stdout.startswith("NOT in place: installation other guards")
         assert not has_table(world)
         assert world.is_empty()
-        assert "none is created now: the firewall is not in place" in world.actor("fleet")["reason"]
+        none = "none is created now: the firewall is not in place"
+        wait_until(lambda: none in world.actor("fleet")["reason"], "the fleet says why it waits")
     finally:
         nft("delete", "table", "inet", other)
     assert world.daemon.cli("firewall").returncode == 0
@@ -317,7 +315,7 @@ def test_a_denylist_that_nft_refuses_leaves_the_old_one_in_force(
     world.wait_whole(3)
     assert "203.0.113.0/24" in rules(world)
     assert before < world.names()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_it_outlives_the_daemon_and_is_taken_over(guarded: World) -> None:
@@ -357,7 +355,7 @@ def test_a_firewall_that_others_keep_is_left_to_them(make_world: MakeWorld) -> N
         world.start()
         assert not has_table(world)
         assert any("firewall: external" in warning for warning in world.status()["warnings"])
-        assert not world.status()["problems"]
+        world.wait_sound()
         looked = world.daemon.cli("firewall")
         assert looked.returncode == 0
         assert looked.stdout.startswith("in place: firewall: external: it is left to others\n")
@@ -438,7 +436,7 @@ def test_what_a_flush_takes_of_lxds_rules_is_put_back_too_while_jobs_run(guarded
     wait_until(lambda: world.actor("filters")["state"] == "ready", "all is well")
     looked = world.daemon.cli("firewall")
     assert (looked.returncode, looked.stdout.startswith("in place: ")) == (0, True)
-    assert not world.status()["problems"]
+    world.wait_sound()
     gate.open()
     world.wait_completed(*jobs)
     world.wait_whole()

@@ -45,7 +45,7 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
     assert world.names() == before - {busy}
     world.github.faults.clear()
     world.wait_whole()
-    wait_until(lambda: not world.status()["problems"], "nothing is wrong any more")
+    world.wait_sound()
     assert world.names() & before == before - {busy}
 
 
@@ -84,7 +84,7 @@ def test_a_wrong_token_is_named_and_another_one_is_taken_from_its_file(world: Wo
     assert world.github.faults.hits(calls) <= 10
     token_file.write_text(f"{right}\n")  # and nobody tells the daemon
     world.wait_whole()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_registrations_whose_answers_were_lost_leave_no_orphans(world: World) -> None:

@@ -47,7 +47,7 @@ def test_a_failing_job_costs_its_runner_and_nothing_else(world: World) -> None:
     assert world.github.job(job).conclusion == "failure"
     wait_until(lambda: world.daemon.said("finished: its job ended: Failed"), "the result is told")
     world.wait_whole()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_the_daemon_shows_what_a_runner_runs(world: World) -> None:

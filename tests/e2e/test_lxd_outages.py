@@ -40,7 +40,7 @@ def test_lxd_killed_and_back_costs_neither_runners_nor_jobs(running: World) -> N
     gate.open()
     world.wait_completed(job)
     world.wait_whole()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_a_job_that_ends_while_lxd_is_dead_succeeds_and_its_runner_is_replaced(
@@ -132,7 +132,7 @@ def test_after_the_hosts_orderly_restart_the_fleet_is_whole(running: World) -> N
     assert not world.instances()
     world.start()
     assert not world.names() & before
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_a_guest_that_dies_with_its_job_is_replaced(world: World) -> None:
@@ -152,7 +152,7 @@ def test_the_daemon_comes_up_before_lxd_does(world: World) -> None:
     wait_until(lambda: lxd_is_missed(world), "the lack is shown")
     world.lxd.daemon.start()
     world.wait_whole()
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_time(
@@ -177,7 +177,7 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     )
     assert not world.names() & before
     assert world.github.job(done).requeues == 0
-    assert not world.status()["problems"]
+    world.wait_sound()
 
 
 def test_jobs_start_and_end_while_lxd_hangs_for_longer_than_its_time_limit(world: World) -> None:
@@ -198,7 +198,7 @@ def test_jobs_start_and_end_while_lxd_hangs_for_longer_than_its_time_limit(world
         wait_until(lambda: problem(world, "no answer within 2 s; LXD hangs"), "the reason is shown")
     world.wait_whole()
     assert not world.names() & before
-    wait_until(lambda: not world.status()["problems"], "nothing is wrong any more")
+    world.wait_sound()
 
 
 def test_a_full_disk_is_shown_and_the_fleet_is_whole_when_there_is_space_again(

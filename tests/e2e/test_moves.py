@@ -140,7 +140,7 @@ def test_an_idle_runner_goes_though_nobody_may_ask_at_the_former_place(working: 
     world.daemon.start()
     wait_until(lambda: working.idle not in world.instances(), "it has been let go")
     wait_until(lambda: len(working.at("other")) == 2, "the fleet has moved")
-    (problem,) = world.status()["problems"]
+    problem = world.only_problem()
     assert problem.startswith("acme: could not ")
     assert world.runners()[working.busy]["stage"] == "busy"
     working.job_ends_well()

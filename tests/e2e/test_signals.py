@@ -108,13 +108,13 @@ def test_a_bad_configuration_changes_nothing_and_is_reported(
     before = world.names()
     world.daemon.write(text)
     world.daemon.send(signal.SIGHUP)
-    wait_until(lambda: world.status()["problems"], "the problem is shown")
+    assert blamed in world.only_problem()
     shown = world.daemon.cli("status")
     assert shown.returncode == 1
     assert blamed in shown.stdout
     assert world.names() == before
     world.daemon.reload()
-    wait_until(lambda: not world.status()["problems"], "the problem is forgotten")
+    world.wait_sound()
     assert world.daemon.cli("status").returncode == 0
     assert world.names() == before
 
@@ -123,8 +123,7 @@ def test_what_only_a_restart_can_change_is_refused_with_that_reason(running: Wor
     world = running
     before, kept = world.names(), world.installation
     world.daemon.reload(name="other", path="other")
-    wait_until(lambda: world.status()["problems"], "the problem is shown")
-    (problem,) = world.status()["problems"]
+    problem = world.only_problem()
     assert "name" in problem
     assert "restart" in problem
     world.daemon.config["name"] = kept
@@ -157,7 +156,8 @@ def test_sigusr2_writes_the_tree_into_the_log(running: World) -> None:
     world.daemon.send(signal.SIGUSR2)
 
     def written() -> bool:
-        lines = [entry["message"].strip() for entry in world.daemon.entries(here)]
+        entries = world.daemon.entries(here)
+        lines = [line.strip() for entry in entries for line in entry["message"].splitlines()]
         wanted = {"root", "tokens", "runners", "signals", "storage", "fleet", "events", "control"}
         wanted |= world.names()
         return all(any(line.startswith(f"{name}: ") for line in lines) for name in wanted)

@@ -95,7 +95,7 @@ def test_a_job_that_fills_its_disk_costs_no_other_job_anything(
         gate.open()
         world.wait_completed(modest)
         world.wait_whole()
-        assert not world.status()["problems"]
+        world.wait_sound()
         assert not storage_warnings(world)
 
 
@@ -131,7 +131,7 @@ def test_after_a_start_of_the_host_the_fleet_is_whole_again(make_stored: MakeSto
         world.lxd.daemon.start()
         world.start()
         assert not before & world.names()
-        assert not world.status()["problems"]
+        world.wait_sound()
 
 
 def test_a_crash_of_its_actor_costs_no_runner(make_stored: MakeStored) -> None:
@@ -161,7 +161,7 @@ def test_more_than_the_host_has_is_refused_while_it_runs_and_changes_nothing(
         assert world.status()["wanted"] == 2
         assert world.names() == before
         world.daemon.reload(virtual_machines=2)
-        wait_until(lambda: not world.status()["problems"], "all is well again")
+        world.wait_sound()
 
 
 def test_more_than_the_host_has_keeps_the_daemon_from_starting(make_stored: MakeStored) -> None:

@@ -323,7 +323,7 @@ class World:
         if self.status()["problems"] or daemon.config != daemon.first_config:
             daemon.config = deepcopy(daemon.first_config)
             daemon.reload()
-            wait_until(lambda: not self.status()["problems"], "what was wrong is forgotten")
+            self.wait_sound()
         self.wait_whole()
 
     def restart_after_kill(self) -> None:
@@ -337,6 +337,27 @@ class World:
             wait_until(lambda: self.is_whole(count), "the fleet is whole")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.picture()}") from None
+
+    def wait_sound(self) -> None:
+        """Wait until nothing is wrong in the operator's eyes."""
+        self._wait_for_problems(0)
+
+    def only_problem(self) -> str:
+        """Wait until one thing alone is wrong, and say what."""
+        return self._wait_for_problems(1)[0]
+
+    def _wait_for_problems(self, count: int) -> list[str]:
+        shown: list[str] = []
+
+        def are_so_many() -> bool:
+            shown[:] = self.status()["problems"]
+            return len(shown) == count
+
+        try:
+            wait_until(are_so_many, f"{count} problems are shown")
+        except AssertionError as error:
+            raise AssertionError(f"{error}, but {shown}\n{self.picture()}") from None
+        return shown
 
     def wait_empty(self) -> None:
         """Wait until nothing is left."""

@@ -131,6 +131,17 @@ def test_three_keys_are_enough() -> None:
         ("dockerhub-mirror", "https://me:pass@mirror.example.com"),
         ("dockerhub-mirror", "https://mirror.example.com?x=1"),
         ("dockerhub-mirror", 'https://mirror.example.com/"'),
+        ("log-level", "debug"),
+        ("log-level", "TRACE"),
+        ("log-level", 10),
+        ("otel-collector-endpoint", ""),
+        ("otel-collector-endpoint", "collector.example.com:4318"),
+        ("otel-collector-endpoint", "grpc://collector.example.com:4317"),
+        ("otel-collector-endpoint", "http://"),
+        ("otel-collector-endpoint", "http://collector.example.com:0"),
+        ("otel-collector-endpoint", "http://collector.example.com:99999"),
+        ("otel-collector-endpoint", "http://collector.example.com?token=x"),
+        ("otel-collector-endpoint", "http://a b@collector.example.com"),
         ("ssh-debug", "10.5.0.7"),
         ("ssh-debug", {"host": "10.5.0.7"}),
         ("reconcile-interval", "10"),
@@ -290,6 +301,38 @@ def test_an_empty_proxy_is_none(nothing: str | None) -> None:
 def test_hosts_without_a_proxy_are_a_list_or_words_with_commas(given_: object) -> None:
     config = parse({**MINIMUM, "no-proxy": given_}, "x")
     assert config.no_proxy == ("a.example", ".b.example", "10.0.0.0/8")
+
+
+# Traces.
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://10.0.0.5:4318",
+        "https://[2001:db8::1]:4318/",
+        "https://me:pass%21word@otlp.example.com/otlp/v1/traces",
+    ],
+)
+def test_a_collector_is_an_address_with_or_without_a_login(address: str) -> None:
+    config = parse({**MINIMUM, "otel-collector-endpoint": address}, "x")
+    assert config.otel_collector_endpoint is not None
+    assert config.otel_collector_endpoint.get_secret_value() == address
+
+
+def test_a_collectors_password_is_shown_to_nobody(tmp_path: Path) -> None:
+    address = f"http://me:{SECRET}@collector.example.com"
+    assert SECRET not in repr(parse({**MINIMUM, "otel-collector-endpoint": address}, "x"))
+    refusal(otel_collector_endpoint=f"{address}?x")
+    given_ = {
+        "name": "fleet",
+        "path": "acme",
+        "token-file": "/x",
+        "otel-collector-endpoint": address,
+    }
+    path = written(tmp_path / "c.yaml", yaml.safe_dump(given_), mode=0o644)
+    with pytest.raises(ConfigError, match="otel-collector-endpoint"):
+        load(path)
 
 
 # aproxy.

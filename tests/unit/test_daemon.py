@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import daemon
+from supervisor import daemon, log
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon, core_spec, make_parts, root_spec
 from supervisor.supervision import Strategy, System
@@ -58,6 +58,18 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     running._obey(signal.SIGHUP)
     assert running._parts.settings.config is before
     assert error in running._parts.settings.error
+
+
+def test_a_reload_puts_another_log_level_in_force_and_only_another(
+    running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_gate", log._Gate("INFO"))
+    path.write_text(f"{GOOD.format(count=1)}log-level: WARNING\n")
+    running._obey(signal.SIGHUP)
+    assert log.current_level() == "WARNING"
+    log.set_level("DEBUG")
+    running._obey(signal.SIGHUP)
+    assert log.current_level() == "DEBUG"
 
 
 def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
@@ -138,4 +150,4 @@ def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
 def test_what_shows_the_fleet_needs_nobody(path: Path) -> None:
     spec = root_spec(System(), make_parts(load(path)))
     assert spec.strategy is Strategy.ONE_FOR_ONE
-    assert [child.id for child in spec.children] == ["control", "metrics", "core"]
+    assert [child.id for child in spec.children] == ["control", "metrics", "journal", "core"]

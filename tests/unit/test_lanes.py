@@ -5,6 +5,7 @@ from typing import Any
 
 import pykka
 import pytest
+from loguru import logger
 
 from supervisor.lanes import Lanes
 from supervisor.workers import Workers
@@ -78,6 +79,20 @@ def test_what_is_under_way_is_done_before_a_successors_work_and_what_waited_is_n
     held.may_end.set()
     eventually(lambda: not lanes.names())
     assert done == ["of the successor"]
+
+
+def test_what_work_logs_names_who_gave_it_whichever_thread_begins_it(workers: Workers) -> None:
+    lanes, ref, held, said = Lanes(), Ref(), Held(), list[str]()
+    sink = logger.add(lambda message: said.append(message.record["extra"].get("actor", "")))
+    for actor in ("first", "second"):
+        with logger.contextualize(actor=actor):
+            submit(lanes, "a", workers, held if actor == "first" else lambda: None, ref)
+            submit(lanes, "a", workers, lambda: logger.info("at work"), ref)
+    submit(lanes, "a", workers, lambda: "done", ref)
+    held.may_end.set()
+    eventually(lambda: "done" in ref.told)
+    logger.remove(sink)
+    assert said == ["first", "second"]
 
 
 def test_work_that_raises_does_not_block_its_lane(workers: Workers) -> None:

@@ -4,12 +4,16 @@ import io
 import json
 import logging
 import os
+import socket
+import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from logging_journald import JournaldTransport
 from loguru import logger
 
 from supervisor import log
@@ -110,6 +114,18 @@ def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch, lines
     assert "hello {people}" in terminal.getvalue()
 
 
+@pytest.fixture
+def journald(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[socket.socket]:
+    """A socket in place of journald's, at the path where it is looked for."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.settimeout(10)
+        made.bind(str(tmp_path / "socket"))
+        monkeypatch.setattr(JournaldTransport, "SOCKET_PATH", tmp_path / "socket")
+        yield made
+
+
 def journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_other: bool = False) -> Path:
     """Have the journal at the other end of standard error, which is a file here."""
     path = tmp_path / "journal"
@@ -121,9 +137,84 @@ def journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_other: bool =
     return path
 
 
-def test_the_journal_is_given_the_priority_the_speaker_and_no_time(
+def entry(journald: socket.socket) -> dict[str, str]:
+    """Read one entry, as journald would: short, or in a sealed file."""
+    data, passed, _flags, _address = socket.recv_fds(journald, 1 << 20, 1)
+    if passed:
+        with os.fdopen(passed[0], "rb") as file:
+            file.seek(0)
+            data = file.read()
+    fields = {}
+    while data:
+        line, _, data = data.partition(b"\n")
+        name, is_short, value = line.partition(b"=")
+        if not is_short:
+            (size,) = struct.unpack("<Q", data[:8])
+            value, data = data[8 : 8 + size], data[9 + size :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+def test_the_journal_is_given_fields_to_look_for(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = journal(monkeypatch, tmp_path)
+    with logger.contextualize(actor="root/runners/fleet-a", runner="fleet-a"):
+        logger.warning("two\n<0>lines \x1b[31mred\x00")
+    found = entry(journald)
+    assert found["MESSAGE"] == "fleet-a: two\n<0>lines red\ufffd"
+    assert (found["PRIORITY"], found["SYSLOG_IDENTIFIER"]) == ("4", "github-runner-supervisor")
+    assert (found["ACTOR"], found["RUNNER"]) == ("root/runners/fleet-a", "fleet-a")
+    assert (found["CODE_FILE"], found["THREAD"]) == (__file__, "MainThread")
+    assert found["CODE_FUNC"] == "test_the_journal_is_given_fields_to_look_for"
+    assert path.read_text() == ""
+
+
+def test_who_is_no_actor_has_no_field_of_one(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal(monkeypatch, tmp_path)
+    logger.debug("one")
+    found = entry(journald)
+    assert (found["MESSAGE"], found["PRIORITY"]) == ("MainThread: one", "7")
+    assert not {"ACTOR", "RUNNER"} & set(found)
+
+
+def test_an_exception_is_one_entry_of_the_journal(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal(monkeypatch, tmp_path)
+    try:
+        int("wrong")
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed")
+    logger.info("next")
+    message = entry(journald)["MESSAGE"]
+    assert message.startswith("MainThread: it failed\nTraceback")
+    assert "\nValueError: " in message
+    assert entry(journald)["MESSAGE"] == "MainThread: next"
+
+
+def test_a_message_too_large_for_a_datagram_reaches_the_journal_whole(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal(monkeypatch, tmp_path)
+    logger.info("x" * 3_000_000)
+    assert entry(journald)["MESSAGE"] == "MainThread: " + "x" * 3_000_000
+
+
+def test_what_a_library_says_names_the_librarys_own_line(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal(monkeypatch, tmp_path)
+    logging.getLogger("some.library").warning("hello")
+    assert entry(journald)["CODE_FILE"] == __file__
+
+
+def test_without_journald_lines_go_to_standard_error_with_their_priority(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(JournaldTransport, "SOCKET_PATH", tmp_path / "none")
     path = journal(monkeypatch, tmp_path)
     with logger.contextualize(runner="fleet-a"):
         logger.debug("one")
@@ -135,9 +226,10 @@ def test_the_journal_is_given_the_priority_the_speaker_and_no_time(
     )
 
 
-def test_what_has_many_lines_can_not_pass_for_many_messages(
+def test_there_what_has_many_lines_can_not_pass_for_many_messages(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(JournaldTransport, "SOCKET_PATH", tmp_path / "none")
     path = journal(monkeypatch, tmp_path)
     logger.info("one\n<0>two \x1b[31mred\x00")
     try:
@@ -157,3 +249,48 @@ def test_where_standard_error_was_led_elsewhere_the_journal_is_not_written_for(
     path = journal(monkeypatch, tmp_path, is_other=True)
     logger.info("one")
     assert json.loads(path.read_text())["message"] == "one"
+
+
+def test_the_level_can_be_changed_and_the_change_is_said(lines: Lines) -> None:
+    log.set_level("ERROR")
+    logger.warning("quiet")
+    assert log.current_level() == "ERROR"
+    log.set_level("DEBUG")
+    logger.debug("loud")
+    assert [line["message"] for line in lines()] == [
+        "the log's level is ERROR now, and was DEBUG",
+        "the log's level is DEBUG now, and was ERROR",
+        "loud",
+    ]
+
+
+def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(lines: Lines) -> None:
+    for number in range(240):
+        with logger.contextualize(actor="root/runners/a", runner="a"):
+            logger.warning("try {} failed", number)
+    with logger.contextualize(actor="root/runners/b", runner="b"):
+        logger.warning("try 1 failed")
+    shown = lines()
+    assert [line["message"] for line in shown if line["runner"] == "a"] == [
+        f"try {number} failed" for number in range(5)
+    ]
+    assert [line["message"] for line in shown if line["runner"] == "b"] == ["try 1 failed"]
+    log._gate.tell_all_repeated()
+    (told,) = lines()
+    assert told["message"] == "repeated 235 times more within 0 s: try 239 failed"
+    assert (told["runner"], told["level"]) == ("a", "WARNING")
+
+
+def test_a_process_that_ends_tells_what_it_held_back() -> None:
+    program = """
+from loguru import logger
+from supervisor import log
+log.configure()
+for _ in range(9):
+    logger.info("again")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50
+    )
+    said = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert said == ["again"] * 5 + ["repeated 4 times more within 0 s: again"]

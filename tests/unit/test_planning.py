@@ -146,6 +146,52 @@ def test_where_there_is_room_for_the_fleet_of_before_one_of_another_size_replace
     assert [r.generation for r in fleet] == ["new"] * count
 
 
+def ended(before: Runner) -> list[Runner]:
+    """Have a job end, and what was on its way out be gone, unless LXD fails to delete it."""
+    if before.stage is Stage.BUSY:
+        return [replace(before, stage=Stage.FINISHED, has_job=True)]
+    return [] if before.stage in ENDING and not is_stuck(before) else [before]
+
+
+def is_stuck(one: Runner) -> bool:
+    return one.stage is Stage.FAILED and one.removal_failures >= 3
+
+
+@given(
+    runners.map(lambda some: [replace(r, removal_failures=3 * r.removal_failures) for r in some]),
+    st.integers(0, 8),
+    st.integers(1, 8),
+    st.none() | st.integers(0, 8),
+)
+def test_whatever_was_there_the_fleet_is_whole_when_jobs_have_ended(
+    fleet: list[Runner], count: int, unavailable: int, room_before: int | None
+) -> None:
+    room = None
+    for step in range(4 * (len(fleet) + count + 1)):
+        if room_before is not None:
+            room = min([room_before] * any(r.generation == "old" for r in fleet) + [count])
+        fleet = [left for one in fleet for left in ended(one)]
+        want = replace(wanted(count), unavailable=unavailable, room=room)
+        fleet = carried_out(want, fleet, step)
+    stuck = [r for r in fleet if is_stuck(r)]
+    serving = [r for r in fleet if r not in stuck]
+    possible = count - max(0, len(stuck) - 1)
+    if room is not None:
+        possible = min(possible, room - len(stuck))
+    assert all(r.generation == "new" and r.stage in AVAILABLE for r in serving)
+    assert max(0, possible) <= len(serving) <= count
+
+
+@pytest.mark.parametrize(("room", "stuck"), [(None, 2), (2, 1)])
+def test_instances_that_cannot_be_deleted_keep_no_older_runner_from_being_replaced(
+    room: int | None, stuck: int
+) -> None:
+    left = [replace(runner(f"s{n}", Stage.FAILED), removal_failures=3) for n in range(stuck)]
+    want, old = replace(wanted(2), room=room), runner("a", Stage.IDLE, "old")
+    assert [name for name, _ in balance(want, [*left, old], NOW).retire] == [old.name]
+    assert balance(want, left, NOW).create == 1
+
+
 @given(desired, runners, st.integers(0, 8))
 def test_there_are_never_more_instances_than_there_is_room_for(
     want: Desired, fleet: list[Runner], room: int

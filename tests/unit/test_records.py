@@ -37,6 +37,7 @@ def test_a_new_runner_begins_without_a_stage_before() -> None:
         "job": None,
         "adopted": False,
         "since": NOW.isoformat(),
+        "made_at": None,
     }
 
 

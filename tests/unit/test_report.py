@@ -1,10 +1,11 @@
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from supervisor.config import parse
+from supervisor.last_failure import Failure
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.parts import Settings
 from supervisor.report import (
@@ -58,22 +59,92 @@ def test_a_warning_of_the_storage_is_no_problem() -> None:
 
 
 def test_a_sound_fleet_has_no_problems() -> None:
+    parts = {"policy": {"healthy": True}, "firewall": {"in_place": True}, "image": {"image": "1a"}}
     tree = root(
-        node("tokens", details=GITHUB), node("fleet", "keeping"), node("events", "listening")
-    )
+        node("tokens", details=GITHUB), node("fleet", "keeping"), node("events", "listening"),
+        node("signals", "listening"), node("storage"), node("filters"), node("upgrades"),
+        *(node(part, details={"checks": 1, **told}) for part, told in parts.items()),
+    )  # fmt: skip
     entries = [entry(Stage.IDLE, "a"), entry(Stage.BUSY, "b"), entry(Stage.BOOTING, "c")]
+    sound = {"in_place": True, "state": "ready", "reason": ""}
     assert report(tree, *entries) == {
+        "health": "ok",
         "name": "fleet",
         "path": "acme",
         "wanted": 3,
         "present": 2,
         "draining_since": None,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
+        "fleet": {"state": "keeping", "reason": "", "since": "2030-01-01T00:00:00+00:00"},
+        "short_since": None,
+        "parts": {
+            **dict.fromkeys(("firewall", "github", "image", "policy", "storage"), sound),
+            "signals": {**sound, "state": "listening"},
+        },
+        "upgrades": {"state": "ready", "reason": ""},
+        "last_failure": None,
         "github": {"url": "https://github.com", **GITHUB},
         "former_places": [],
         "problems": [],
+        "remedies": [],
         "warnings": [],
     }
+
+
+SHORT = {"short_since": (NOW - timedelta(minutes=12)).isoformat()}
+
+
+def test_fewer_runners_than_wanted_for_longer_than_normal_are_a_problem() -> None:
+    fleet = node("fleet", "keeping", reason="2 of 3 runners are there", details=SHORT)
+    found = report(root(fleet), entry(Stage.IDLE))
+    told = "fleet: fewer runners than wanted for 12 min: 2 of 3 runners are there"
+    assert (found["problems"], found["health"]) == ([told], "degraded")
+    assert report(root(fleet))["health"] == "failing"
+
+
+def test_a_fleet_in_trouble_is_not_told_twice_to_be_short_of_runners() -> None:
+    assert problems(root(node("fleet", "degraded", reason="x", details=SHORT))) == [
+        "fleet: degraded: x"
+    ]
+
+
+def test_a_drained_fleet_is_not_short_of_runners() -> None:
+    tree = root(node("fleet", "draining", details={"short_since": None}))
+    found = status_report(tree, [], Settings(CONFIG), NOW, draining_since=NOW)
+    assert (found["problems"], found["health"]) == ([], "ok")
+
+
+def test_each_problem_has_a_remedy_at_the_same_place() -> None:
+    failing = root(node("image", "failing", reason="no"), node("policy", "failing", reason="no"))
+    found = report(failing)
+    assert len(found["remedies"]) == len(found["problems"]) == 2
+    assert "supervisor-cli image build" in found["remedies"][0]
+    assert "supervisor-cli policy" in found["remedies"][1]
+
+
+def test_a_fleet_that_nobody_looks_after_is_failing_though_its_runners_are_there() -> None:
+    down = node("core", "waiting", alive=False, kind=Kind.SUPERVISOR)
+    stuck = node("fleet", stuck=True, handling=Handling("Reconcile", NOW))
+    for tree in (None, root(down), root(stuck)):
+        assert report(tree, entry(Stage.BUSY))["health"] == "failing"
+
+
+def test_a_fleet_that_is_being_started_again_is_degraded_while_its_runners_are_there() -> None:
+    again = root(node("fleet", "waiting", alive=False, reason="RuntimeError: x"))
+    assert report(again, entry(Stage.BUSY))["health"] == "degraded"
+
+
+def test_the_runner_that_failed_last_is_told() -> None:
+    failure = Failure("a", NOW, "no disk", "creating")
+    found = status_report(root(), [], Settings(CONFIG), NOW, last_failure=failure)
+    assert found["last_failure"] == {
+        "runner": "a", "at": "2030-01-01T00:00:00+00:00", "reason": "no disk", "stage": "creating",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["firewall", "github", "image", "policy", "signals", "storage"])
+def test_a_part_that_nobody_looks_after_counts_as_not_in_place(part: str) -> None:
+    assert not report(None)["parts"][part]["in_place"]
 
 
 def test_what_is_still_at_a_former_place_is_told_with_why_it_can_not_be_asked() -> None:

@@ -158,7 +158,29 @@ def test_where_images_are_built_there_is_room_for_the_next_and_for_who_tries_it(
 
 
 def test_a_pool_of_our_own_has_room_for_the_runners_wanted_and_no_more() -> None:
-    assert storage.room(config(runner_storage="memory", virtual_machines=7)) == 7
+    now = storage.room(config(runner_storage="memory", virtual_machines=7))
+    assert now is not None
+    assert storage.at_once(now, ()) == 7
+
+
+@pytest.mark.parametrize(
+    ("earlier", "most"),
+    [
+        ({}, 7),
+        ({"vm_disk": "11GiB"}, 3),
+        ({"vm_memory": "9GiB"}, 3),
+        ({"vm_disk": "9GiB", "vm_memory": "7GiB"}, 7),
+    ],
+)
+def test_larger_runners_of_earlier_settings_keep_a_pool_to_the_number_of_these(
+    earlier: dict[str, str], most: int
+) -> None:
+    sizes = {"vm_disk": "10GiB", "vm_memory": "8GiB"}
+    now = storage.room(config(runner_storage="memory", virtual_machines=7, **sizes))
+    before = storage.room(config(runner_storage="memory", virtual_machines=3, **sizes | earlier))
+    assert now is not None
+    assert before is not None
+    assert storage.at_once(now, [before]) == most
 
 
 # What is to be done.

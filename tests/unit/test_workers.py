@@ -7,6 +7,7 @@ from typing import Any
 import pykka
 import pytest
 from fake_world import eventually
+from loguru import logger
 
 from supervisor.workers import Workers, WorkFailed
 
@@ -134,3 +135,16 @@ def test_a_thread_that_could_not_be_started_is_started_the_next_time(
 
 def _no_more_threads(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_what_work_logs_names_who_gave_it(actor: pykka.ActorRef[Any], got: list[Any]) -> None:
+    workers, said = Workers("w", 1), list[str]()
+    sink = logger.add(lambda message: said.append(message.record["extra"].get("runner", "")))
+    for name in ("a", "b"):
+        with logger.contextualize(runner=name):
+            workers.submit(lambda: logger.info("at work"), actor)
+    workers.submit(lambda: logger.info("for nobody"), actor)
+    workers.submit(lambda: "done", actor)
+    eventually(lambda: got == ["done"])
+    logger.remove(sink)
+    assert said == ["a", "b", ""]

@@ -24,6 +24,7 @@ from .places import Places
 from .supervisor import Given
 
 _SCRIPT_KEY = "image-script"
+_CONFIG, _CREDENTIALS, _SCRIPT = "config.yaml", "credentials", "image.sh"
 _LINE = 100
 
 
@@ -33,13 +34,19 @@ class Wanted:
 
     Attributes:
         document: the configuration.
-        credentials: what a file of each name holds. They are in no representation of this.
+        credentials: what a file of each name holds, for `$CREDENTIALS_DIRECTORY`. They are in no
+            representation of this.
         image_script: the text of the operator's script; empty without one.
     """
 
     document: Mapping[str, Any]
     credentials: Mapping[str, str] = field(repr=False)
     image_script: str = ""
+
+    @property
+    def text(self) -> str:
+        """The configuration as it is written."""
+        return text_of(self.document)
 
 
 class Configuration:
@@ -62,6 +69,16 @@ class Configuration:
         """Whether the daemon has been told anything yet."""
         return self._places.config.exists()
 
+    @property
+    def in_use(self) -> Given:
+        """What the daemon has, as root knows it."""
+        return Given(self._places.own_config, self._places.credentials)
+
+    @property
+    def has_former(self) -> bool:
+        """Whether something is kept that can be put back."""
+        return self._places.former.exists()
+
     def holds(self, wanted: Wanted, owner: Owner) -> bool:
         """Tell whether the files are what is wanted.
 
@@ -71,7 +88,8 @@ class Configuration:
         """
         at = self._places
         return (
-            files.is_like(at.config, text_of(wanted.document), owner=owner)
+            files.is_like(at.config, wanted.text, owner=owner)
+            and files.is_like(at.own_config, wanted.text)
             and files.names(at.credentials) == set(wanted.credentials)
             and all(
                 files.is_like(at.credentials / name, text)
@@ -120,19 +138,79 @@ class Configuration:
             MachineError: what is wanted no more can't be removed.
             OSError: it can't be written.
         """
+        self._put(wanted.text, wanted.credentials, wanted.image_script, owner, load)
+
+    def keep(self) -> None:
+        """Keep what is in use, to be put back should another version not come up.
+
+        Raises:
+            MachineError: what was kept before can't be removed.
+            OSError: it can't be written.
+        """
+        at, new = self._places, self._places.former.with_name("former.new")
+        self.forget_former()
+        files.make_directory(new, 0o700)
+        files.make_directory(new / _CREDENTIALS, 0o700)
+        for name in files.names(at.credentials):
+            files.write(new / _CREDENTIALS / name, files.read(at.credentials / name))
+        if at.image_script.exists():
+            files.write(new / _SCRIPT, files.read(at.image_script))
+        files.write(new / _CONFIG, files.read(at.own_config))
+        new.rename(at.former)
+
+    def put_back(self, owner: Owner, load: Callable[[Iterable[str]], object]) -> None:
+        """Have what was kept be in use again; it is, or is kept still, whenever this ends.
+
+        Args:
+            owner: the daemon's user.
+            load: has the service be given the credentials of these names.
+
+        Raises:
+            MachineError: what is not part of it can't be removed.
+            OSError: it can't be written.
+        """
+        kept = self._places.former
+        names = files.names(kept / _CREDENTIALS)
+        credentials = {name: files.read(kept / _CREDENTIALS / name) for name in names}
+        text, script = files.read(kept / _CONFIG), files.read(kept / _SCRIPT)
+        self._put(text, credentials, script, owner, load)
+        self.forget_former()
+
+    def forget_former(self) -> None:
+        """Remove what was kept, whole or not: it has secrets.
+
+        Raises:
+            MachineError: it can't be removed.
+        """
+        # At no moment it is there in part: what is put back must be whole.
+        half = self._places.former.with_name("former.new")
+        _must_discard(half)
+        if self.has_former:
+            self._places.former.rename(half)
+            _must_discard(half)
+
+    def _put(
+        self,
+        text: str,
+        credentials: Mapping[str, str],
+        script: str,
+        owner: Owner,
+        load: Callable[[Iterable[str]], object],
+    ) -> None:
         at = self._places
         files.make_directory(at.credentials, 0o700)
-        for name, text in wanted.credentials.items():
-            files.ensure(at.credentials / name, text)
-        if wanted.image_script:
-            files.ensure(at.image_script, wanted.image_script, mode=0o644)
+        for name, secret in credentials.items():
+            files.ensure(at.credentials / name, secret)
+        if script:
+            files.ensure(at.image_script, script, mode=0o644)
         # As long as either configuration may be read it is given the credentials of both.
         load(files.names(at.credentials))
-        files.ensure(at.config, text_of(wanted.document), owner=owner)
-        load(wanted.credentials)
-        for name in files.names(at.credentials) - set(wanted.credentials):
+        files.ensure(at.own_config, text)
+        files.ensure(at.config, text, owner=owner)
+        load(credentials)
+        for name in files.names(at.credentials) - set(credentials):
             _must_discard(at.credentials / name)
-        if not wanted.image_script:
+        if not script:
             _must_discard(at.image_script)
 
     def digest(self) -> str:

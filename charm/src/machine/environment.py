@@ -1,28 +1,27 @@
 """The daemon's Python environments, made of the wheels that came along: one a version.
 
 `versions/<version>` is made in its final place, as an environment can't be moved, and good when its
-last file, `.complete`, is there. `current` is a link to the one in use, `previous` to the one
-before. The daemon that runs keeps its own until it is started anew, whatever `current` means then.
+last file, `.complete`, is there. With it are the units that belong to this version. `current` is a
+link to the one in use, `previous` to the one before. The daemon that runs keeps its own until it is
+started anew, whatever `current` means then.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import files
 from .commands import Commands
 from .errors import MachineError
+from .places import NAME, UNITS
 
 _PROJECT = "github_runner_supervisor"
 _COMPLETE = ".complete"
 _MAKE_LIMIT_S = 60.0
 _INSTALL_LIMIT_S = 300.0
 _CHECK_LIMIT_S = 60.0
-
-Check = Callable[[Path], str]
-"""Says why the environment in a directory can't be used; empty if it can."""
 
 
 class Environments:
@@ -31,6 +30,7 @@ class Environments:
     Args:
         directory: theirs alone.
         payload: the wheels: the daemon's, those of all that it needs, and pip's.
+        units: the directory of the systemd units that came along.
         commands: run Python.
         python: the machine's own.
     """
@@ -39,12 +39,14 @@ class Environments:
         self,
         directory: Path,
         payload: Path,
+        units: Path,
         commands: Commands,
         python: Path = Path("/usr/bin/python3"),
     ) -> None:
         self._directory = directory
         self._versions = directory / "versions"
         self._payload = payload
+        self._units = units
         self._commands = commands
         self._python = python
 
@@ -54,11 +56,16 @@ class Environments:
         return self._linked("current")
 
     def offered(self) -> str:
-        """Give the version that the wheels make: the daemon's own, and a digest of all of them.
+        """Give the version that came along: the daemon's own, and a digest of wheels and units.
 
         Raises:
-            MachineError: the wheels are not there.
+            MachineError: it is not there whole.
         """
+        units = sorted(self._units.glob(f"{NAME}*"))
+        if f"{NAME}.service" not in {unit.name for unit in units}:
+            raise MachineError(
+                f"{self._units} has no {NAME}.service: the charm was not packed right"
+            )
         wheels = sorted(self._payload.glob("*.whl"))
         ours = [wheel for wheel in wheels if wheel.name.startswith(f"{_PROJECT}-")]
         if len(ours) != 1:
@@ -68,40 +75,50 @@ class Environments:
             )
         # Of another Python they make another environment, as after an upgrade of the machine.
         digest = hashlib.sha256(str(self._python.resolve()).encode())
-        for wheel in wheels:
-            digest.update(wheel.name.encode() + b"\0")
-            digest.update(hashlib.sha256(wheel.read_bytes()).digest())
+        for path in (*wheels, *units):
+            digest.update(path.name.encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return f"{ours[0].name.split('-')[1]}-{digest.hexdigest()[:12]}"
 
-    def ensure(self, check: Check) -> bool:
-        """Have what the wheels make be in use, if it can be.
-
-        Args:
-            check: looks at the new one before it is used.
-
-        Returns:
-            Whether another one is in use now.
+    def make(self) -> str:
+        """Have the version be there that came along; it is not used by that. Return its name.
 
         Raises:
-            MachineError: it can't be made or used; the one before stays in use.
+            MachineError: it can't be made.
         """
         version = self.offered()
-        path = self._versions / version
-        if not (path / _COMPLETE).exists():
-            self._make(path)
-        if self.in_use == version:
-            return False
-        if fault := check(path):
-            stays = f"; {self.in_use} stays in use" if self.in_use else ""
-            raise MachineError(f"version {version} can't be used: {fault}{stays}")
-        if self.in_use:
-            files.link(self._directory / "previous", f"versions/{self.in_use}")
-        files.link(self._directory / "current", f"versions/{version}")
-        return True
+        if not self.has(version):
+            self._make(self._versions / version)
+        return version
 
-    def prune(self) -> None:
-        """Remove all but the one in use and the one before it, which may run until the restart."""
-        kept = {self.in_use, self._linked("previous")}
+    def has(self, version: str) -> bool:
+        """Tell whether a version is there, and whole."""
+        return bool(version) and (self._versions / version / _COMPLETE).exists()
+
+    def cli(self, version: str) -> Path:
+        """Give the command of a version."""
+        return self._versions / version / "bin/supervisor-cli"
+
+    def use(self, version: str) -> None:
+        """Have a version that is there be the one in use.
+
+        Raises:
+            OSError: the links can't be turned.
+        """
+        before = self.in_use
+        if before == version:
+            return
+        if before:
+            files.link(self._directory / "previous", f"versions/{before}")
+        files.link(self._directory / "current", f"versions/{version}")
+
+    def prune(self, needed: Iterable[str] = ()) -> None:
+        """Remove all but the one in use and the one before it, which may run until the restart.
+
+        Args:
+            needed: versions that are to stay, too.
+        """
+        kept = {self.in_use, self._linked("previous"), *needed}
         for name in files.names(self._versions) - kept:
             self._discard(self._versions / name)
 
@@ -128,6 +145,9 @@ class Environments:
         done = self._commands.run(path / "bin/supervisor-cli", "--version", limit_s=_CHECK_LIMIT_S)
         if done.code:
             raise MachineError(f"the daemon in {path} does not start: {done.reason}")
+        files.make_directory(path / UNITS, 0o755)
+        for unit in self._units.glob(f"{NAME}*"):
+            files.write(path / UNITS / unit.name, unit.read_text("utf-8"), mode=0o644)
         files.write(path / _COMPLETE, "", mode=0o644)
 
     def _pip(self) -> Path:

@@ -10,3 +10,20 @@ class ConfigRefused(Exception):
 
     The one that it has is untouched, files and all.
     """
+
+
+class VersionRefused(MachineError):
+    """A new version of the daemon would not take what it is to run with; the former one stays.
+
+    Attributes:
+        version: the new one.
+        stays: the one in use.
+        faults: its own words, a line a fault.
+    """
+
+    def __init__(self, version: str, stays: str, faults: str) -> None:
+        why = " ".join(faults.split())
+        super().__init__(f"version {version} can't be used: {why}; {stays} stays in use")
+        self.version = version
+        self.stays = stays
+        self.faults = faults

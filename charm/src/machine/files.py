@@ -47,12 +47,16 @@ def write(path: Path, text: str, *, mode: int = 0o600, owner: Owner | None = Non
     new = _unfinished(path)
     new.unlink(missing_ok=True)  # of one that was killed
     opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(opened, "wb") as file:
-        file.write(text.encode())
-        os.fchmod(opened, mode)
-        os.fchown(opened, owner.uid, owner.gid)
-        file.flush()
-        os.fsync(opened)  # a machine that loses its power must not find it empty
+    try:
+        with os.fdopen(opened, "wb") as file:
+            file.write(text.encode())
+            os.fchmod(opened, mode)
+            os.fchown(opened, owner.uid, owner.gid)
+            file.flush()
+            os.fsync(opened)  # a machine that loses its power must not find it empty
+    except OSError as error:
+        error.filename = str(path)  # the kernel knows only the number, such as where a disk is full
+        raise
     new.replace(path)
 
 

@@ -20,10 +20,11 @@ from .errors import MachineError
 from .kernel import BridgeFiltering
 from .lxd import Lxd
 from .packages import GOOD_TO_HAVE, NEEDED, Packages, kernel_packages
-from .places import Places
-from .reboots import RebootNote, due
+from .places import UNITS, Places
+from .reboots import Asked, RebootNote, due
 from .removal import Removal
 from .service import Applied, Service
+from .setback import Setback
 from .supervisor import Fleet, Order, Supervisor
 from .units import Units
 from .updates import Updates
@@ -68,12 +69,13 @@ class Machine:
         self._packages = Packages(commands, proxies)
         self._lxd = Lxd(places, commands, self._packages)
         self._bridge_filtering = BridgeFiltering(places, commands)
-        self._environments = Environments(places.software, payload, commands)
-        self._units = Units(units, places, commands)
+        self._environments = Environments(places.software, payload, units, commands)
+        self._units = Units(places.current / UNITS, places, commands)
         self._supervisor = Supervisor(commands, places.cli)
         self._configuration = Configuration(places)
         self._updates = Updates(places, commands, self._packages, self._lxd)
         self._reboots = RebootNote(places.notes / "reboots.json")
+        self._boot = files.read(places.boot_id).strip()
         self._kernel_upgraded = places.notes / "kernel-upgraded"
         self._service = Service(
             places, self._configuration, self._environments, self._units, self._supervisor
@@ -96,6 +98,8 @@ class Machine:
     def install(self, *, lxd_channel: str, progress: Callable[[str], None]) -> None:
         """Install all that the daemon needs, and itself.
 
+        A daemon that is configured already keeps its version: that is what `upgrade` is for.
+
         Args:
             lxd_channel: the snap channel of an LXD of ours.
             progress: is told what is being done.
@@ -103,11 +107,61 @@ class Machine:
         Raises:
             MachineError: something can't be installed.
         """
-        self._set_up(lxd_channel, progress, () if self._places.is_container else GOOD_TO_HAVE)
+        good_to_have = () if self._places.is_container else GOOD_TO_HAVE
+        version = self._set_up(lxd_channel, progress, good_to_have)
+        if not self._configuration.exists:
+            self._upgrade(version, None, {})
+
+    def is_outdated(self) -> bool:
+        """Tell whether another version came along than is in use, and is to be tried.
+
+        One that did not come up is not, until `upgrade` is called for it.
+
+        Raises:
+            MachineError: none came along.
+        """
+        with _disk():
+            offered, setback = self._environments.offered(), self._service.setback()
+        return offered != self._environments.in_use and not (setback and setback.version == offered)
+
+    def upgrade(
+        self,
+        *,
+        lxd_channel: str,
+        wanted: Wanted | None,
+        environment: Mapping[str, str],
+        progress: Callable[[str], None],
+    ) -> None:
+        """Install what another revision brings, and configure it; jobs go on.
+
+        The daemon is started anew once, with both. If it does not come up then, the former version
+        runs on with what it had, and `setback` tells of it.
+
+        Args:
+            lxd_channel: the snap channel of an LXD of ours.
+            wanted: by the operator; None if the options can't be used.
+            environment: as for `apply`.
+            progress: is told what is being done.
+
+        Raises:
+            VersionRefused: it would not take what is wanted; what was there stays in use.
+            MachineError: it can't be used; what was there stays in use.
+        """
+        # What is merely good to have was tried for already: a machine without a network need not
+        # wait for it again.
+        version = self._set_up(lxd_channel, progress, ())
+        if version != self._environments.in_use:
+            progress("starting the daemon anew")
+        self._upgrade(version, wanted, environment)
+
+    def setback(self) -> Setback | None:
+        """Give the version that came along and did not come up; None if all is well."""
+        return self._service.setback()
 
     def _set_up(
         self, lxd_channel: str, progress: Callable[[str], None], good_to_have: tuple[str, ...]
-    ) -> None:
+    ) -> str:
+        """Have all be there that the daemon needs, and itself; return the version to use."""
         is_container = self._places.is_container
         with _disk():
             files.make_directory(self._places.notes, 0o700)
@@ -122,49 +176,42 @@ class Machine:
             self._bridge_filtering.ensure()
             self._accounts.ensure(self._places.state)
             progress("installing the daemon")
-            self._install_software()
+            version = self._environments.make()
+            self._link_cli()
+        return version
 
-    def upgrade(self, *, lxd_channel: str, progress: Callable[[str], None]) -> None:
-        """Install what another revision brings; a daemon that runs is started anew, jobs go on.
-
-        Args:
-            lxd_channel: the snap channel of an LXD of ours.
-            progress: is told what is being done.
-
-        Raises:
-            MachineError: it can't be used; what was there stays in use.
-        """
-        # What is merely good to have was tried for already: a machine without a network need not
-        # wait for it again.
-        self._set_up(lxd_channel, progress, ())
+    def _upgrade(self, version: str, wanted: Wanted | None, environment: Mapping[str, str]) -> None:
         with _disk():
-            self._service.take_software(progress)
+            self._service.upgrade(version, wanted, self._accounts.owner(), environment)
 
-    def apply(
-        self,
-        document: Mapping[str, Any],
-        credentials: Mapping[str, str],
-        *,
-        environment: Mapping[str, str],
-        image_script: str = "",
-    ) -> Applied:
+    def apply(self, wanted: Wanted, *, environment: Mapping[str, str]) -> Applied:
         """Have the daemon run with a configuration; nothing is done where it does already.
 
         Args:
-            document: the configuration.
-            credentials: what a file of each name holds, for `$CREDENTIALS_DIRECTORY`.
+            wanted: by the operator.
             environment: what the commands are told that check it and prepare LXD, such as proxies.
                 The daemon itself is told by its configuration alone: what systemd gives a service
                 in its environment can be read by everybody.
-            image_script: the text of the operator's script for the image.
 
         Raises:
             ConfigRefused: the daemon would not take it, and keeps the last good one.
             MachineError: the machine can't; the next call completes it.
         """
-        wanted = Wanted(document, credentials, image_script)
         with _disk():
             return self._service.apply(wanted, self._accounts.owner(), environment)
+
+    def prepare_lxd(self, *, environment: Mapping[str, str]) -> None:
+        """Have what the configuration names be made in LXD again, where somebody has deleted it.
+
+        Args:
+            environment: as for `apply`.
+
+        Raises:
+            MachineError: LXD can't.
+        """
+        with _disk():
+            for line in self._service.prepare_lxd(environment):
+                _log.warning("it was missing in LXD: %s", line)
 
     def fleet(self) -> Fleet | None:
         """Ask the daemon how things are; None if none answers within seconds."""
@@ -188,7 +235,9 @@ class Machine:
         return self._supervisor.order(*arguments, limit_s=limit_s)
 
     def reboot_due(self, fleet: Fleet | None) -> str:
-        """Say why the machine is to be rebooted now, once; it is remembered that it was said.
+        """Say why the machine is to be rebooted now; it is remembered that it was said.
+
+        For the same reason only once, unless the machine has not gone down since.
 
         Args:
             fleet: what the daemon says; without one it is only to be rebooted before the first
@@ -199,9 +248,9 @@ class Machine:
         """
         now = datetime.now(timezone.utc)
         with _disk():
-            reason = due(self._reboot_offered(fleet), self._reboots.read(), now)
+            reason = due(self._reboot_offered(fleet), self._reboots.read(), Asked(now, self._boot))
             if reason:
-                self._reboots.add(reason, now)
+                self._reboots.add(reason, Asked(now, self._boot))
         return reason
 
     def update(self, *, lxd_channel: str) -> None:
@@ -219,6 +268,10 @@ class Machine:
         done = self._supervisor.order("upgrade", "--now", limit_s=_UPGRADE_LIMIT_S)
         if done.code not in {0, _NO_DAEMON, _NO_CLI}:
             raise MachineError(f"the daemon can't look for newer versions: {done.err.strip()}")
+
+    def update_fault(self) -> str:
+        """Say why the last `update` has failed; empty if it went well."""
+        return self._updates.fault()
 
     def drain(self, *, limit_s: float) -> str:
         """Order the daemon to end its runners after their jobs, and wait a while for that.
@@ -262,16 +315,13 @@ class Machine:
         """Give the version of the daemon in use; empty if there is none."""
         return self._environments.in_use.rpartition("-")[0]
 
-    def _install_software(self) -> None:
-        self._environments.ensure(self._service.fault_of)
-        self._units.write()
+    def _link_cli(self) -> None:
         link = self._places.cli_link
         files.make_directory(link.parent, 0o755)
         if link.is_symlink() or not link.exists():
             files.link(link, str(self._places.cli))
         else:
             _log.warning("%s is somebody else's: it stays as it is", link)
-        self._environments.prune()
 
     def _reboot_offered(self, fleet: Fleet | None) -> Mapping[str, Any]:
         if fleet is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 NAME = "github-runner-supervisor"
 """Of the user, the service and the directories."""
+UNITS = "systemd"
+"""Where in an environment its units are."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,24 @@ class Places:
     def notes(self) -> Path:
         """What is remembered from one event to the next."""
         return self.root / "var/lib" / f"{NAME}-charm"
+
+    @property
+    def own_config(self) -> Path:
+        """Root's own copy of the configuration in use.
+
+        What root acts on is not to be the daemon's user's file, which that user could write.
+        """
+        return self.notes / "config.yaml"
+
+    @property
+    def former(self) -> Path:
+        """What was in use before another version, until that one has come up."""
+        return self.notes / "former"
+
+    @property
+    def boot_id(self) -> Path:
+        """What the kernel names each boot by: random(4)."""
+        return self.root / "proc/sys/kernel/random/boot_id"
 
     @property
     def units(self) -> Path:

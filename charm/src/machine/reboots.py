@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,31 @@ _AGAIN = timedelta(days=1)
 _KEPT = 20
 
 
-def due(offer: Mapping[str, Any], asked: Mapping[str, datetime], now: datetime) -> str:
+@dataclass(frozen=True)
+class Asked:
+    """When a reboot was asked for.
+
+    Attributes:
+        at: aware.
+        boot: what the kernel names the boot by during which it was; empty if that is not known.
+    """
+
+    at: datetime
+    boot: str
+
+
+def due(offer: Mapping[str, Any], asked: Mapping[str, Asked], now: Asked) -> str:
     """Decide whether to reboot for what the daemon offers.
 
     A kernel that a reboot does not bring up would have a machine reboot for ever: for the same one
     it is never asked for again. What packages need may be the same words months later: that counts
-    for a day.
+    for a day. A machine that has not gone down since was never rebooted, such as where the hook was
+    killed that asked for it: it is asked again.
 
     Args:
         offer: the daemon's own decision: `when` and `reason`.
-        asked: what was asked for before, as `subject` names it, and when.
-        now: aware.
+        asked: what was asked for before, as `subject` names it.
+        now: how it would be noted.
 
     Returns:
         The reason; empty if it is not to be rebooted.
@@ -36,9 +51,9 @@ def due(offer: Mapping[str, Any], asked: Mapping[str, datetime], now: datetime) 
     if offer.get("when") != "now" or not isinstance(reason, str) or not reason:
         return ""
     before = asked.get(subject(reason))
-    if before is None:
+    if before is None or (now.boot and before.boot == now.boot):
         return reason
-    return "" if _KERNEL.search(reason) or now - before < _AGAIN else reason
+    return "" if _KERNEL.search(reason) or now.at - before.at < _AGAIN else reason
 
 
 def subject(reason: str) -> str:
@@ -57,22 +72,23 @@ class RebootNote:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> dict[str, datetime]:
+    def read(self) -> dict[str, Asked]:
         """Give what it was asked for, and when."""
         try:
             return {
-                str(what): datetime.fromisoformat(at)
-                for what, at in json.loads(files.read(self._path) or "{}").items()
+                str(what): Asked(datetime.fromisoformat(one["at"]), str(one["boot"]))
+                for what, one in json.loads(files.read(self._path) or "{}").items()
             }
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             return {}
 
-    def add(self, reason: str, now: datetime) -> None:
+    def add(self, reason: str, now: Asked) -> None:
         """Note that it was asked for.
 
         Raises:
             OSError: that can't be noted.
         """
         asked = {**self.read(), subject(reason): now}
-        latest = sorted(asked.items(), key=lambda item: item[1])[-_KEPT:]
-        files.write(self._path, json.dumps({what: at.isoformat() for what, at in latest}))
+        latest = sorted(asked.items(), key=lambda item: item[1].at)[-_KEPT:]
+        shown = {what: {"at": one.at.isoformat(), "boot": one.boot} for what, one in latest}
+        files.write(self._path, json.dumps(shown))

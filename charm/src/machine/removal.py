@@ -82,11 +82,12 @@ class Removal:
     def _uninstall(self) -> list[Leftover]:
         """Have the daemon's command remove what the daemon has made, if it ever could make any."""
         at = self._places
-        known = (path for path in (at.config, self._prepared) if path.exists())
+        # Root's own: the daemon's user could have written in the daemon's.
+        known = (path for path in (at.own_config, self._prepared) if path.exists())
         if (config := next(known, None)) is None:
             return []
         left = self._supervisor.uninstall(Given(config, at.credentials))
-        if config == at.config:
+        if config == at.own_config:
             return left
         # No daemon has run yet: nothing is registered, nor is there a credential to ask with.
         return [one for one in left if not one.what.startswith(_REGISTRATION)]
@@ -114,6 +115,7 @@ class Removal:
         yield self._accounts.remove()
         self._lxd.release()
         yield files.discard(self._prepared)
+        yield files.discard(at.own_config)
         yield files.discard(at.settings)
         if at.cli_link.is_symlink() and at.cli_link.readlink() == at.cli:
             yield files.discard(at.cli_link)

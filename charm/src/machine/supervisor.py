@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,9 @@ _CHECK_LIMIT_S = 60.0
 _PREPARE_LIMIT_S = 180.0
 _UNINSTALL_LIMIT_S = 600.0
 _REFUSED = 2
+_LACKS = re.compile(r"LXD says: .*(?:not found|n[o']t exist)", re.IGNORECASE | re.DOTALL)
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """As systemd tells a service of them: systemd.exec(5)."""
-
-_REBOOT = """
-import json
-from supervisor.gateways.host_packages import HostPackages
-from supervisor.upgrades.reboot import Running, decide, needed_for
-decision = decide(needed_for(HostPackages().kernel()), Running(0, 0, building=False, held=True))
-print(json.dumps({"when": decision.when, "reason": decision.reason}))
-"""
-"""The daemon's own decision, for a machine on which it does not run yet."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +27,8 @@ class Order:
     """How a command of the daemon's has ended.
 
     Attributes:
-        code: its exit code: 0 done, 1 problems, 2 wrong use or configuration, 3 no daemon,
-            4 denied; 124 if it was not done in time.
+        code: its exit code: 0 done, 1 problems, 2 wrong use or configuration, and of `status` that
+            no runner can be had, 3 no daemon, 4 denied; 124 if it was not done in time.
         out: what it has printed.
         err: what it has said of errors.
     """
@@ -56,6 +49,12 @@ class Fleet:
 
     status: dict[str, Any]
     upgrades: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lacks_in_lxd(self) -> bool:
+        """Whether a problem is that LXD has not something, such as the project or the bridge."""
+        problems = self.status.get("problems")
+        return any(_LACKS.search(str(one)) for one in problems or ())
 
 
 @dataclass(frozen=True)
@@ -217,9 +216,9 @@ class Supervisor:
         Returns:
             What the daemon would offer as `reboot`: `when` and `reason`; empty if it can't be told.
         """
-        python = self._cli.with_name("python")
-        done = self._commands.run(python, "-I", "-c", _REBOOT, limit_s=_ASK_LIMIT_S)
-        return _object(done.out) or {}
+        answer = _object(self.order("upgrades", "--offline", "--json", limit_s=_ASK_LIMIT_S).out)
+        offer = (answer or {}).get("reboot")
+        return offer if isinstance(offer, dict) else {}
 
     def _read(
         self,

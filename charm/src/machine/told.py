@@ -19,19 +19,21 @@ class Told:
     """Digests of what is on the disk.
 
     Attributes:
-        software: the environment and the units.
+        version: of the daemon, as its environment is named.
+        units: what systemd is told of it.
         credentials: what the service is given when it is started.
         configuration: what it reads again when it is told to.
     """
 
-    software: str = ""
+    version: str = ""
+    units: str = ""
     credentials: str = ""
     configuration: str = ""
 
     @property
-    def at_start(self) -> tuple[str, str]:
+    def at_start(self) -> tuple[str, str, str]:
         """What is read when it is started, and never again."""
-        return self.software, self.credentials
+        return self.version, self.units, self.credentials
 
 
 def step(

@@ -18,6 +18,8 @@ _JOURNALCTL = "/usr/bin/journalctl"
 _ASK_LIMIT_S = 15.0
 # Less than what systemd grants the service for its start: who is slower is left to systemd.
 _ACT_LIMIT_S = 30.0
+# More than that: of a version that is new it is to be known whether it comes up.
+_TRIAL_LIMIT_S = 100.0
 _KEPT_LINES = "5"
 _LATE = 124
 _LIVES: dict[str, Life] = {"active": "up", "reloading": "up", "activating": "coming"}
@@ -27,7 +29,7 @@ class Units:
     """Those of the daemon.
 
     Args:
-        source: the directory that they come from.
+        source: the directory that they come from: that of the version in use.
         places: where they go.
         commands: run systemctl.
     """
@@ -51,12 +53,9 @@ class Units:
         """Write the units' files, and remove those that there are no more.
 
         Raises:
-            MachineError: they did not come along.
             OSError: they can't be written.
         """
         wanted = self._offered()
-        if SERVICE not in wanted:
-            raise MachineError(f"{self._source} has no {SERVICE}: the charm was not packed right")
         files.make_directory(self._places.units, 0o755)
         names = self.names()
         files.ensure(self._note, "\n".join(names))
@@ -110,31 +109,38 @@ class Units:
         ]
         self._must("enable", *wanted)
 
-    def start(self) -> None:
+    def start(self, *, on_trial: bool = False) -> None:
         """Start the service, also one that had failed too often.
 
-        One that is slow is left to systemd.
+        Args:
+            on_trial: wait until it is known whether it comes up; else one that is slow is left to
+                systemd.
 
         Raises:
             MachineError: it does not come up.
         """
         self._act("reset-failed", SERVICE)
-        self._change("start")
+        self._change("start", on_trial=on_trial)
 
-    def restart(self) -> None:
+    def restart(self, *, on_trial: bool = False) -> None:
         """Start the service anew; runners and their jobs go on meanwhile.
 
+        Args:
+            on_trial: as for `start`.
+
         Raises:
             MachineError: it does not come up.
         """
         self._act("reset-failed", SERVICE)
-        self._change("restart")
+        self._change("restart", on_trial=on_trial)
 
     def reload(self) -> None:
         """Have the service read its configuration again.
 
+        Whether it takes it, it says itself, in its status.
+
         Raises:
-            MachineError: it does not take it.
+            MachineError: it can't be told.
         """
         self._change("reload")
 
@@ -213,10 +219,10 @@ class Units:
         lines = (line.strip() for line in done.out.splitlines())
         return "; ".join(filter(None, lines)) if not done.code else ""
 
-    def _change(self, verb: str) -> None:
-        done = self._act(verb, SERVICE)
+    def _change(self, verb: str, *, on_trial: bool = False) -> None:
+        done = self._act(verb, SERVICE, limit_s=_TRIAL_LIMIT_S if on_trial else _ACT_LIMIT_S)
         # systemd goes on with what takes longer; the state tells how that ends.
-        if done.code and done.code != _LATE:
+        if done.code and (on_trial or done.code != _LATE):
             raise MachineError(f"the daemon can't {verb}: {self.last_words() or done.reason}")
 
     def _must(self, *words: str) -> None:
@@ -224,5 +230,5 @@ class Units:
         if done.code:
             raise MachineError(f"systemctl {words[0]} failed: {done.reason}")
 
-    def _act(self, *words: str) -> Done:
-        return self._commands.run(_SYSTEMCTL, *words, limit_s=_ACT_LIMIT_S)
+    def _act(self, *words: str, limit_s: float = _ACT_LIMIT_S) -> Done:
+        return self._commands.run(_SYSTEMCTL, *words, limit_s=limit_s)

@@ -127,6 +127,7 @@ def test_dependencies_are_brought_up_to_date_in_the_background(
     assert results(deployment.unit.act("update-dependencies")) == {"flush": "false"}
     # No mirror is reached from here: it ends, and nothing of it stays.
     wait_until(lambda: not updates(site), "the update has ended")
+    assert "update.env" not in site.machine.run("ls", "/var/lib/github-runner-supervisor-charm")
     site.wait_whole(1)
 
 

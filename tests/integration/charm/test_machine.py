@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated_host import EmulatedHost, HostStand
-from machine import Applied, ConfigRefused, Machine, MachineError
+from machine import Applied, ConfigRefused, Machine, MachineError, Wanted
 from machine import accounts as accounts_module
 from machine.accounts import Accounts
 from machine.commands import Commands
@@ -79,7 +79,9 @@ def stand(content: Path, tmp_path_factory: pytest.TempPathFactory) -> HostStand:
         content / "systemd",
     )
     versions = stand.host.places.software / "versions"
-    half = versions / Environments(versions.parent, stand.payload, Commands()).offered()
+    half = (
+        versions / Environments(versions.parent, stand.payload, stand.units, Commands()).offered()
+    )
     half.mkdir(parents=True)
     (half / HALF_MADE).write_text("of a hook that was killed")
     machine = stand.machine()
@@ -95,7 +97,7 @@ def machine(stand: HostStand) -> Machine:
 
 def apply(machine: Machine, **changes: Any) -> Applied:
     token = changes.pop("token", TOKEN)
-    return machine.apply({**DOCUMENT, **changes}, {"token": token}, environment={})
+    return machine.apply(Wanted({**DOCUMENT, **changes}, {"token": token}), environment={})
 
 
 def test_the_daemon_is_installed_from_the_wheels_that_came_along(
@@ -140,9 +142,9 @@ def test_a_wheel_that_is_lacking_is_named(content: Path, tmp_path: Path) -> None
     for wheel in (content / "payload").iterdir():
         if not wheel.name.startswith("pykka-"):
             (payload / wheel.name).symlink_to(wheel)
-    environments = Environments(tmp_path / "opt", payload, Commands())
+    environments = Environments(tmp_path / "opt", payload, content / "systemd", Commands())
     with pytest.raises(MachineError, match=r"the daemon can't be installed in .*: ERROR:.*pykka"):
-        environments.ensure(lambda _: "")
+        environments.make()
     assert environments.in_use == ""
 
 

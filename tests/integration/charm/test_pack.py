@@ -41,7 +41,7 @@ json.dump(found, sys.stdout)
 """
 SPLIT_TO = ("metadata", "config", "actions")
 UBUNTU = f"ubuntu@24.04:{pack_charm.base()['architectures'][0]}"
-IMPORTS = "import ops, yaml; from charmlibs import apt, passwd, snap, systemd"
+IMPORTS = "import ops, yaml; from charmlibs import passwd, snap"
 OPTION_TYPES = {"string": str, "int": int, "float": float, "boolean": bool}
 
 

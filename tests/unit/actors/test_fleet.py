@@ -41,6 +41,7 @@ from supervisor.lifecycle import (
     Life,
     Stage,
 )
+from supervisor.marks import PREFIX
 from supervisor.messages import (
     Application,
     ApplicationChanged,
@@ -137,6 +138,17 @@ def test_nothing_is_created_before_guests_can_report(make_world: MakeWorld) -> N
     assert world.github.asked == []
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     eventually(lambda: world.stages() == {"booting": 2})
+
+
+def test_it_is_told_since_when_there_are_fewer_runners_than_wanted(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=2), signals=False)
+    eventually(lambda: world.details("fleet").get("short_since") == NOW.isoformat())
+    world.clock.advance(30)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: world.details("fleet")["reconciles"] == 2)
+    assert world.details("fleet")["short_since"] == NOW.isoformat()
+    world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
+    eventually(lambda: world.details("fleet")["short_since"] is None)
 
 
 def test_nothing_is_created_before_lxd_was_listed(make_world: MakeWorld) -> None:
@@ -1091,6 +1103,72 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     assert world.lxd.count("instance") == asked
 
 
+def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    world.tell(name, Happened(JobStarted(Job(name="test"))))
+    key = f"{PREFIX}stage"
+    eventually(lambda: world.lxd.there[name].config.get(key) == "busy")
+    old = world.lxd.instances()
+    world.reconfigure(virtual_machines=0)
+    _goes(world, name)
+    eventually(lambda: world.names() == [])
+    _settle(world)
+    monkeypatch.setattr(world.lxd, "instances", lambda: old)
+    for _ in range(3):
+        asked, listings = world.lxd.count("instance"), world.github.listings
+        world.tell("fleet", Reconcile("a test"))
+        eventually(lambda before=listings: world.github.listings > before)
+        eventually(lambda before=asked: world.lxd.count("instance") > before)
+        _settle(world)
+        assert world.names() == []
+
+
+def test_who_has_ended_and_is_made_late_is_taken_over_all_the_same(make_world: MakeWorld) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    late = world.lxd.there[name]
+    world.reconfigure(virtual_machines=0)
+    _goes(world, name)
+    eventually(lambda: world.names() == [])
+    _settle(world)
+    world.lxd.there[name] = late
+    world.tell("fleet", Reconcile("a test"))
+    # It is one too many, and removed.
+    eventually(lambda: world.lxd.count("delete") and name not in world.lxd.there)
+
+
+def test_one_that_is_taken_over_after_a_crash_is_soon_known_for_what_it_is(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1, reconcile_interval="1h")
+    world.lxd.fail("update_config", *[LxdUnavailable("LXD is away")] * 3)
+    start(world)
+    eventually(lambda: world.stages() == {"booting": 1})
+    (name,) = world.names()
+    _settle(world)
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    ((number, registration),) = world.github.registered.items()
+    world.github.registered[number] = replace(registration, online=True)
+    eventually(lambda: world.lxd.count("update_config"))
+    world.tell(name, Crash("a test"))
+    eventually(lambda: world.stages() == {"booting": 1})
+
+    def moves_on() -> bool:
+        _settle(world)
+        world.clock.advance(1)
+        return world.stages() == {"idle": 1}
+
+    began = world.clock.monotonic()
+    eventually(moves_on)
+    assert world.clock.monotonic() - began <= 5
+
+
 def test_nothing_is_created_before_there_is_a_pool(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=2), storage=StorageChanged(reason="no btrfs-progs"))
     why = "0 of 2 runners are there; none is created now: no btrfs-progs"
@@ -1179,6 +1257,34 @@ def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
     assert world.names() == [first]
     _goes(world, first)
     eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])
+
+
+def test_other_labels_and_more_runners_at_once_wait_for_no_job_in_a_pool_of_our_own(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=2, runner_storage="memory")
+    ready_pool = StorageChanged("fleet-memory", wanted_bytes(world.parts.settings.config))
+    start(world, storage=ready_pool)
+    eventually(lambda: world.stages() == {"booting": 2})
+    busy, idle = world.names()
+    world.tell(busy, Happened(JobStarted(Job(name="test"))))
+    world.tell(idle, Happened(GuestReady()))
+    eventually(lambda: world.stages() == {"busy": 1, "ready": 1})
+    world.reconfigure(labels="new", virtual_machines=4)
+    config = world.parts.settings.config
+    world.tell("fleet", ConfigChanged(config))
+    eventually(lambda: "the storage pool is being made ready" in world.shown("fleet")[1])
+    world.tell("fleet", StorageChanged("fleet-memory", wanted_bytes(config)))
+    eventually(lambda: len(world.names()) == 4)
+
+    def is_whole() -> bool:
+        ready(world)
+        return world.stages() == {"busy": 1, "ready": 3} and idle not in world.names()
+
+    eventually(is_whole)
+    _goes(world, busy)
+    eventually(lambda: len(world.names()) == 4 and busy not in world.names())
+    assert world.lxd.most_there <= 4
 
 
 def test_nothing_is_created_before_the_firewall_is_in_place(make_world: MakeWorld) -> None:

@@ -55,6 +55,12 @@ def test_no_runners_are_counted_too(deployed: World) -> None:
     assert found == {"online": 0, "offline": 0, "unknown": 0, "runners": ""}
 
 
+def test_an_update_along_a_channel_that_can_be_none_is_refused(deployed: World) -> None:
+    deployed.set(lxd_channel="a b")
+    assert refusal(deployed, "update-dependencies").startswith("lxd-channel: must be a channel")
+    assert deployed.machine.done == []
+
+
 def test_a_reconcile_tells_what_has_changed(
     deployed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,16 @@ def test_what_can_not_be_is_left_out_and_not_repeated_in_the_log(
     assert told == [f"debug-ssh: tmate/0 is left out: its {key} is none"]
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::", "::1", "fe80::1",
+     "ff02::1", "::ffff:7f00:1", "::ffff:a9fe:a9fe"],
+)  # fmt: skip
+def test_a_host_that_is_each_machine_itself_its_link_or_many_is_left_out(host: str) -> None:
+    with pytest.raises(debug_ssh.ServerError, match="no address that runners could reach"):
+        debug_ssh.server(said(host))
+
+
 FORMS = [st.from_regex(form, fullmatch=True) for form in debug_ssh._FORMS.values()]
 
 

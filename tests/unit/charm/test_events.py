@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from charm_world import STORAGE, Killed, Rebooted, World
-from machine import MachineError
+from machine import MachineError, Setback, VersionRefused
 from ops import testing
 from ops.testing import ActiveStatus, BlockedStatus, MaintenanceStatus, WaitingStatus
 
@@ -21,9 +21,9 @@ def test_a_deployment_installs_once_and_configures_once(world: World) -> None:
     assert world.machine.done == ["install 5.21/stable", "apply"]
     assert world.ctx.unit_status_history[-1] == MaintenanceStatus("installing LXD")
 
-    for event in (world.ctx.on.leader_elected, world.ctx.on.config_changed, world.ctx.on.start):
+    for event in (world.ctx.on.config_changed, world.ctx.on.start):
         world.run(event())
-    assert world.machine.done == ["install 5.21/stable", "apply"]
+    assert world.machine.done == ["install 5.21/stable", "apply", "prepare-lxd"]
     assert world.status == ActiveStatus("1 of 1 runners online: 1 idle")
     assert world.state.workload_version == "1.0"
     assert world.machine.owner == "runners/0"
@@ -35,7 +35,7 @@ def test_a_machine_that_is_as_wanted_is_left_alone_by_each_event(
     for _ in range(2):
         deployed.run(event(deployed))
         changing = [one for one in deployed.machine.done if not one.startswith("upgrade")]
-        assert changing == []
+        assert set(changing) <= {"prepare-lxd"}
         assert deployed.status == ActiveStatus("1 of 1 runners online: 1 idle")
 
 
@@ -210,8 +210,128 @@ def test_an_upgrade_of_the_charm_upgrades_the_daemon_once(deployed: World) -> No
     deployed.run(deployed.ctx.on.upgrade_charm())
     deployed.run(deployed.ctx.on.config_changed())
     deployed.run(deployed.ctx.on.update_status())
-    assert deployed.machine.done == ["upgrade 5.21/stable"]
+    assert deployed.machine.done == ["upgrade 5.21/stable", "prepare-lxd"]
     assert deployed.state.workload_version == "1.1"
+
+
+def test_an_upgrade_takes_what_was_set_with_it_by_one_start(deployed: World) -> None:
+    deployed.machine.brought = "1.1"
+    deployed.set(virtual_machines=3)
+    deployed.run(deployed.ctx.on.upgrade_charm())
+    assert "apply" not in deployed.machine.done
+    assert deployed.machine.document["virtual-machines"] == 3
+
+
+def test_each_event_does_what_a_killed_upgrade_has_left(deployed: World, event: Any) -> None:
+    deployed.machine.brought = "1.1"
+    deployed.run(event(deployed))
+    assert deployed.machine.done[0] == "upgrade 5.21/stable"
+    assert deployed.state.workload_version == "1.1"
+
+
+@pytest.mark.parametrize("wrong", [{"path": ""}, {"vm_memory": "much"}])
+def test_options_that_are_wrong_keep_no_upgrade_back(
+    deployed: World, wrong: dict[str, str]
+) -> None:
+    deployed.machine.brought = "1.1"
+    deployed.set(**wrong)
+    deployed.run(deployed.ctx.on.upgrade_charm())
+    assert deployed.state.workload_version == "1.1"
+    assert isinstance(deployed.status, BlockedStatus)
+    assert deployed.status.message.startswith(next(iter(wrong)).replace("_", "-"))
+
+
+def test_a_version_that_refuses_the_options_is_told_in_their_words_and_they_reach_the_former(
+    deployed: World, event: Any
+) -> None:
+    deployed.machine.brought = "1.1"
+    deployed.set(virtual_machines=3)
+    faults = "config.yaml.new: vm-cpu: must be 4 or more; for example `vm-cpu: 4`\n"
+    deployed.machine.failures["upgrade"] = VersionRefused("1.1", "1.0", faults)
+    deployed.run(event(deployed))
+    assert deployed.status == BlockedStatus(
+        "version 1.1 can't be used: vm-cpu: must be 4 or more; `juju config runners vm-cpu=4`; "
+        "1.0 stays in use; it is tried again within minutes"
+    )
+    assert deployed.machine.document["virtual-machines"] == 3
+
+
+def test_a_version_that_does_not_come_up_is_told_and_not_tried_again_until_another_revision(
+    deployed: World,
+) -> None:
+    deployed.machine.brought = "1.1"
+    deployed.machine.stillborn = ("1.1",)
+    deployed.run(deployed.ctx.on.upgrade_charm())
+    deployed.set(virtual_machines=3)
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status == BlockedStatus(
+        "version 1.1 did not come up: no socket; 1.0 runs on, "
+        "until `juju refresh` brings another revision"
+    )
+    assert deployed.machine.done.count("upgrade 5.21/stable") == 1
+    assert deployed.machine.document["virtual-machines"] == 3
+
+    deployed.machine.brought = "1.2"
+    deployed.run(deployed.ctx.on.upgrade_charm())
+    assert deployed.state.workload_version == "1.2"
+    assert isinstance(deployed.status, ActiveStatus)
+
+
+def test_what_the_former_version_refuses_is_told_after_what_did_not_come_up(
+    deployed: World,
+) -> None:
+    deployed.machine.set_back = Setback("1.1", "1.0", "no socket")
+    deployed.machine.brought = "1.1"
+    deployed.set(vm_memory="much")
+    deployed.run(deployed.ctx.on.update_status())
+    assert isinstance(deployed.status, BlockedStatus)
+    assert deployed.status.message.startswith("version 1.1 did not come up: no socket; 1.0 runs on")
+    assert "; vm-memory: must be a whole number" in deployed.status.message
+
+
+@pytest.mark.parametrize("name", ["start", "upgrade_charm"])
+def test_what_lxd_must_have_is_looked_for_when_the_machine_or_the_charm_begins_anew(
+    deployed: World, name: str
+) -> None:
+    deployed.run(getattr(deployed.ctx.on, name)())
+    assert deployed.machine.done[-1] == "prepare-lxd"
+
+    deployed.machine.failures["prepare-lxd"] = MachineError("LXD does not answer")
+    deployed.run(getattr(deployed.ctx.on, name)())
+    assert isinstance(deployed.status, ActiveStatus)
+
+
+def test_each_event_makes_again_what_the_daemon_misses_in_lxd(deployed: World, event: Any) -> None:
+    missing = "fleet: failing: could not list instances: LXD says: Project not found"
+    deployed.machine.status = {"problems": [missing]}
+    deployed.run(event(deployed))
+    assert deployed.machine.done[-1] == "prepare-lxd"
+
+    deployed.machine.failures["prepare-lxd"] = MachineError("the disk is full")
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status == BlockedStatus("the disk is full; it is tried again within minutes")
+
+
+def test_a_failed_update_is_told_until_one_goes_well(deployed: World, event: Any) -> None:
+    deployed.machine.update_failed = "E: no route to the archive"
+    deployed.run(event(deployed))
+    assert deployed.status == ActiveStatus(
+        "1 of 1 runners online: 1 idle; warning: update-dependencies failed: E: no route to the "
+        "archive; `juju run runners/0 update-dependencies` tries again"
+    )
+    deployed.machine.update_failed = ""
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status == ActiveStatus("1 of 1 runners online: 1 idle")
+
+
+def test_a_channel_that_can_be_none_is_told_and_nothing_is_installed(world: World) -> None:
+    world.set(lxd_channel="5.21/unstable")
+    world.run(world.ctx.on.install())
+    assert world.machine.done == []
+    assert world.status == BlockedStatus(
+        "lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; "
+        "`juju config runners lxd-channel=5.21/stable`"
+    )
 
 
 def test_an_upgrade_that_failed_is_tried_again_and_told_until_it_succeeds(
@@ -224,7 +344,7 @@ def test_an_upgrade_that_failed_is_tried_again_and_told_until_it_succeeds(
     )
 
     deployed.run(deployed.ctx.on.update_status())
-    assert deployed.machine.done == ["upgrade 5.21/stable"]
+    assert deployed.machine.done == ["prepare-lxd", "upgrade 5.21/stable"]
     assert isinstance(deployed.status, ActiveStatus)
 
 
@@ -239,7 +359,7 @@ def test_the_channel_of_lxd_is_the_option(world: World) -> None:
     world.set(lxd_channel="6/stable")
     world.run(world.ctx.on.install())
     world.run(world.ctx.on.upgrade_charm())
-    assert world.machine.done == ["install 6/stable", "apply", "upgrade 6/stable"]
+    assert world.machine.done == ["install 6/stable", "apply", "upgrade 6/stable", "prepare-lxd"]
 
 
 @pytest.mark.parametrize("storage", ["memory", "pool"])
@@ -320,7 +440,7 @@ def test_the_text_of_the_image_s_script_is_handed_over(deployed: World) -> None:
     deployed.run(deployed.ctx.on.config_changed())
     assert deployed.machine.script == "#!/bin/sh\napt-get install -y cmake\n"
 
-    deployed.set(lxd_image="prepared")
+    deployed.set(image_script=None)
     deployed.run(deployed.ctx.on.config_changed())
     assert deployed.machine.script == ""
 

@@ -71,6 +71,15 @@ def refusal(proxies: ModelProxies = ModelProxies(), **options: Any) -> str:  # n
             ),
         ),
         (
+            {"otel_collector_endpoint": "collector.example.com:4317"},
+            (
+                "otel-collector-endpoint: must be the http or https address of a collector that "
+                "takes OTLP over HTTP, not gRPC, with USER:PASSWORD@ before the host if it wants "
+                "them; `juju config runners "
+                "otel-collector-endpoint=http://collector.example.com:4318`"
+            ),
+        ),
+        (
             {"image_build_interval": "1m"},
             (
                 "image-build-interval: must be at least 10m: each time an instance is made to ask "
@@ -131,7 +140,7 @@ def test_whatever_is_said_is_told_in_one_line(text: str) -> None:
         ["github_url", "max_unavailable", "labels", "group", "vm_memory", "vm_disk",
          "runner_storage", "instance_type", "base_image", "image_build_interval", "lxd_image",
          "image_extra_packages", "denylist", "allowlist", "aproxy_exclude_addresses",
-         "aproxy_redirect_ports", "dockerhub_mirror", "policy_mode"]
+         "aproxy_redirect_ports", "dockerhub_mirror", "otel_collector_endpoint", "policy_mode"]
     ),
     value=st.text(alphabet="abc/:.,%0123456789 \u00e9\x00", max_size=20),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import yaml
 from fake_machine import CANDIDATE, with_directory
 from hypothesis import given
 from hypothesis import strategies as st
+from machine.places import Places
 from options import CharmOptions, Credentials, OptionsError, document
 from proxies import ModelProxies
 
@@ -83,7 +84,9 @@ def test_what_users_of_the_existing_charm_write_is_taken() -> None:
         denylist=" 10.0.0.0/8 , 192.168.0.0/16,",
         dockerhub_mirror="https://mirror.example.com:5000",
         base_image="jammy",
+        otel_collector_endpoint="http://10.0.0.5:4318",
     )
+    assert config.otel_collector_endpoint is not None
     assert config.labels == ("runners", "large", "gpu_a100")
     assert [str(network) for network in config.denylist] == [
         "169.254.0.0/16", "10.0.0.0/8", "192.168.0.0/16"
@@ -131,16 +134,53 @@ def test_what_juju_excepts_by_default_is_taken() -> None:
     assert taken(proxies=proxies).no_proxy == ("127.0.0.1", "localhost", "::1")
 
 
-def test_a_prepared_image_leaves_the_options_of_builds_without_effect() -> None:
-    config = taken(
-        lxd_image="prepared", image_extra_packages="cmake", image_script="#!/bin/sh\ntrue"
-    )
+def test_a_prepared_image_is_taken_as_it_is() -> None:
+    config = taken(lxd_image="prepared", base_image="noble", image_build_interval="1h")
     assert config.lxd.image == "prepared"
-    assert config.image_script is None
+
+
+@pytest.mark.parametrize(
+    ("given_", "names", "reset"),
+    [
+        ({"base_image": "jammy"}, "base-image", "base-image"),
+        ({"image_script": "#!/bin/sh"}, "image-script", "image-script"),
+        (
+            {"base_image": "jammy", "image_extra_packages": "cmake"},
+            "base-image and image-extra-packages",
+            "base-image,image-extra-packages",
+        ),
+    ],
+)
+def test_what_only_a_build_could_use_is_refused_for_a_prepared_image(
+    given_: dict[str, str], names: str, reset: str
+) -> None:
+    assert refusal(lxd_image="prepared", **given_) == (
+        f"{names}: only for images that are built, and lxd-image names one that is prepared; "
+        f"`juju config runners --reset {reset}`, or `juju config runners --reset lxd-image`"
+    )
+
+
+@pytest.mark.parametrize(
+    "channel",
+    ["5.21/stable", "latest/edge", "5.0", "edge", "6/stable/fix-1234", " 5.21/candidate ", ""],
+)
+def test_channels_of_the_snap_are_taken(channel: str) -> None:
+    found = options.lxd_channel_of(CharmOptions(lxd_channel=channel), "runners")
+    assert found == (channel.strip() or "5.21/stable")
+
+
+@pytest.mark.parametrize("channel", ["5.21/unstable", "a b", "5.21/", "/stable", "--edge", "1/2/3"])
+def test_what_can_be_no_channel_is_refused(channel: str) -> None:
+    with pytest.raises(OptionsError) as raised:
+        options.lxd_channel_of(CharmOptions(lxd_channel=channel), "runners")
+    assert str(raised.value) == (
+        "lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; "
+        "`juju config runners lxd-channel=5.21/stable`"
+    )
 
 
 def test_a_script_of_the_image_is_named_by_its_file() -> None:
-    assert made(image_script="#!/bin/sh\ntrue\n")["image-script"] == options.IMAGE_SCRIPT
+    assert made(image_script="#!/bin/sh\ntrue\n")["image-script"] == str(Places().image_script)
     assert "image-script" not in made(image_script=" \n")
 
 
@@ -325,18 +365,29 @@ VALID = {
     "vm_memory": st.sampled_from(["7GiB", "512MiB", " 1TiB "]),
     "runner_storage": st.sampled_from(["juju-storage", "memory", "pool"]),
     "instance_type": st.sampled_from(["virtual-machine", "container"]),
-    "base_image": st.sampled_from(["jammy", "noble", "22.04", "24.04", "images:debian/12"]),
-    "image_extra_packages": st.sampled_from(["", "cmake, libpq-dev"]),
-    "image_script": st.sampled_from(["", "#!/bin/sh\ntrue\n"]),
-    "lxd_image": st.sampled_from(["", "prepared"]),
     "denylist": st.sampled_from(["", "10.0.0.0/8, 2001:db8::/32", " 192.168.0.0/16 ,"]),
     "allowlist": st.sampled_from(["", "10.1.2.3:443, 10.4.0.0/16"]),
     "use_aproxy": st.booleans(),
     "dockerhub_mirror": st.sampled_from(["", "https://mirror.example.com"]),
+    "otel_collector_endpoint": st.sampled_from(["", "https://collector.example.com/otlp"]),
     "policy_mode": st.sampled_from(["builtin", "off", ""]),
 }
 
 
-@given(values=st.fixed_dictionaries(VALID))
-def test_valid_options_give_a_configuration_that_the_daemon_takes(values: dict[str, Any]) -> None:
-    taken(proxies=PROXIES, **values)
+IMAGES = st.one_of(
+    st.just({"lxd_image": "prepared"}),
+    st.fixed_dictionaries(
+        {
+            "base_image": st.sampled_from(["jammy", "noble", "22.04", "24.04", "images:debian/12"]),
+            "image_extra_packages": st.sampled_from(["", "cmake, libpq-dev"]),
+            "image_script": st.sampled_from(["", "#!/bin/sh\ntrue\n"]),
+        }
+    ),
+)
+
+
+@given(values=st.fixed_dictionaries(VALID), image=IMAGES)
+def test_valid_options_give_a_configuration_that_the_daemon_takes(
+    values: dict[str, Any], image: dict[str, str]
+) -> None:
+    taken(proxies=PROXIES, **values, **image)

@@ -122,6 +122,14 @@ def test_whatever_is_wrong_becomes_one_short_line(words: str, keeps: bool) -> No
         wording.disabled(words),
         wording.of_silence(words),
         wording.of_silence(f"failed/failed: {words}"),
+        wording.set_back("0.2.0", words, "0.1.0", words),
+        wording.with_warning(Sentence("active", "well"), f"warning {words}"),
     ):
         assert found.text.isprintable()
         assert len(found.text) <= 400
+
+
+def test_a_warning_is_left_out_where_something_worse_is_told() -> None:
+    blocked = wording.disabled("no room")
+    assert wording.with_warning(blocked, "old") == blocked
+    assert wording.with_warning(Sentence("active", "well"), "") == Sentence("active", "well")

@@ -19,6 +19,8 @@ from click.testing import CliRunner, Result
 
 from supervisor import __version__
 from supervisor.cli import main
+from supervisor.gateways.host_packages import HostPackages
+from supervisor.upgrades.reboot import KernelSeen
 
 SINCE = "2020-01-01T00:00:00Z"
 Serve = Callable[..., Path]
@@ -164,17 +166,31 @@ def test_a_refusal_is_one(serve: Serve) -> None:
     assert (done.exit_code, done.stderr) == (1, "the fleet is being restarted\n")
 
 
-def test_a_sound_status_is_zero_and_trouble_is_one(serve: Serve) -> None:
-    done = call("status", "--socket", serve({**STATUS, "problems": ["fleet: :bug: [b]x[/c]"]}))
-    assert done.exit_code == 1
+def test_a_status_says_what_is_what_is_wrong_and_what_to_do(serve: Serve) -> None:
+    wrong = {"problems": ["fleet: :bug: [b]x[/c]\x1b[2J"], "remedies": ["`supervisor-cli tree`"]}
+    done = call("status", "--socket", serve({**STATUS, **wrong, "health": "degraded"}))
     assert done.stdout.splitlines() == [
-        "fleet for acme",
+        "fleet for acme: degraded",
         "3 of 3 runners are there (3 idle)",
         "https://github.com: asked with the App, which has: admin:org, until 2030-06-01 00:00 UTC",
         "core: 4,812 of 5,000 calls left until 2030-01-01 12:34 UTC",
         "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",
+        "  what to do: `supervisor-cli tree`",
     ]
+
+
+@pytest.mark.parametrize(("health", "code"), [("ok", 0), ("degraded", 1), ("failing", 2)])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_exit_code_of_a_status_says_how_the_fleet_is(
+    serve: Serve, options: tuple[str, ...], health: str, code: int
+) -> None:
+    socket = serve({**STATUS, "health": health})
+    assert call("status", *options, "--socket", socket).exit_code == code
+
+
+def test_of_a_daemon_that_has_no_word_for_it_a_problem_is_one(serve: Serve) -> None:
+    assert call("status", "--socket", serve({**STATUS, "problems": ["x: y"]})).exit_code == 1
 
 
 def test_what_is_still_at_a_former_place_has_a_line_of_its_own(serve: Serve) -> None:
@@ -184,7 +200,7 @@ def test_what_is_still_at_a_former_place_has_a_line_of_its_own(serve: Serve) -> 
         {"place": "https://github.example.com/acme", "stages": {}, "reason": ""},
     ]
     done = call("status", "--socket", serve({**STATUS, "former_places": former}))
-    assert done.stdout.splitlines()[-3:] == [
+    assert done.stdout.splitlines()[-4:-1] == [
         "2 runners still at acme: 1 busy, 1 retiring",
         "1 runner still at acme/demo: 1 busy",
         "registrations still at https://github.example.com/acme",
@@ -524,6 +540,25 @@ def test_a_reboot_that_is_needed_is_said_below_them(serve: Serve) -> None:
     answer = upgrades("ready", subject()) | {"reboot": {"when": "now", "reason": reason}}
     shown = call("upgrades", "--socket", serve(answer)).stdout.splitlines()
     assert shown[2] == "a reboot is needed, and no runner is there: a\ufffdkernel"
+
+
+@pytest.mark.parametrize(
+    ("seen", "when"),
+    [
+        (KernelSeen("6.8.0-49-generic"), "no"),
+        (KernelSeen("6.8.0-49-generic", ("6.8.0-50-generic",)), "now"),
+        (KernelSeen("6.8.0-49-generic", required=True, for_packages=("libc6",)), "now"),
+    ],
+)
+def test_without_a_daemon_the_host_alone_says_whether_to_reboot_it(
+    seen: KernelSeen, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HostPackages, "kernel", lambda _: seen)
+    nowhere = ("--socket", "/nowhere/control.sock")
+    offer = json.loads(call("upgrades", "--offline", "--json", *nowhere).stdout)["reboot"]
+    assert offer["when"] == when
+    done = call("upgrades", "--offline", *nowhere)
+    assert (done.exit_code, done.stdout) == (0, f"{offer['reason']}\n")
 
 
 def test_what_is_tried_again_is_listed_with_how_far_it_is_and_not_with_why_it_has_failed(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import Config, parse
-from supervisor.firewall.intent import Endpoint, endpoints, policy_of
+from supervisor.firewall.intent import Endpoint, endpoints, policy_of, reachable
+from supervisor.firewall.networks import Address
 
 BRIDGE = (ip_interface("10.9.0.1/24"), ip_interface("fd42::1/64"))
 FINGERPRINT = "SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s"
@@ -124,13 +125,63 @@ def test_githubs_clouds_and_a_github_on_trial_need_no_exception(url: str) -> Non
     assert endpoints(configured(github_url=url)) == ()
 
 
-def test_what_only_the_host_itself_reaches_is_not_opened() -> None:
-    config = configured(http_proxy="http://proxy.example:3128")
-    known = {"proxy.example": (ip_address("127.0.1.1"), ip_address("::1"), ip_address("0.0.0.0"))}
-    assert policy_of(config, BRIDGE, known).allowed == ()
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.1.1", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "ff02::1", "::ffff:169.254.169.254", "::ffff:10.0.0.1",
+        "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [
+        ({"http_proxy": "http://name.example:3128"}, 3128),
+        ({"https_proxy": "http://name.example:3128"}, 3128),
+        ({"dockerhub_mirror": "https://name.example:80"}, 80),
+        ({"github_url": "https://name.example"}, 443),
+        ({"policy": {"mode": "external", "url": "https://name.example", "token": "s"}}, 443),
+        ({"ssh_debug": [debug("name.example", 80)]}, 80),
+    ],
+)
+def test_no_name_opens_what_a_host_has_for_itself(
+    settings: dict[str, Any], port: int, address: str
+) -> None:
+    known = {"name.example": (ip_address(address), ip_address("10.7.0.2"))}
+    (opened,) = policy_of(configured(**settings), BRIDGE, known).allowed
+    assert str(opened) == f"10.7.0.2:{port}"
 
 
-@given(st.lists(st.integers(1, 2**32 - 1).map(IPv4Address), unique=True), st.randoms())
+ADDRESSES = st.one_of(
+    st.ip_addresses(),
+    *(st.ip_addresses(network=network) for network in ("169.254.0.0/16", "fe80::/10", "fc00::/7")),
+    st.ip_addresses(v=4).map(lambda address: IPv6Address(f"::ffff:{address}")),
+)
+
+
+@given(ADDRESSES)
+def test_what_can_be_reached_is_another_hosts_and_one_hosts(address: Address) -> None:
+    meant = getattr(address, "ipv4_mapped", None) or address
+    is_special = (
+        meant.is_loopback
+        or meant.is_link_local
+        or meant.is_multicast
+        or meant.is_unspecified
+        or (meant.version == 4 and meant.is_reserved)
+    )
+    assert not (is_special and reachable(address))
+
+
+@given(
+    st.sampled_from(["10.0.0.0/8", "192.168.0.0/16", "8.0.0.0/8", "2000::/3", "fd42::/16"]).flatmap(
+        lambda network: st.ip_addresses(network=network)
+    )
+)
+def test_private_and_public_addresses_can_be_reached(address: Address) -> None:
+    assert reachable(address)
+
+
+@given(st.lists(st.ip_addresses(v=4), unique=True), st.randoms())
 def test_the_order_in_which_a_resolver_answers_makes_no_other_policy(
     addresses: list[IPv4Address], random: Any
 ) -> None:

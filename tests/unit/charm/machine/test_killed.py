@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 from emulated_host import HostStand, Killed, killed_after
-from machine import Machine
+from machine import Machine, Wanted
 from machine.places import NAME
+
+# On a machine that has other work, too.
+pytestmark = pytest.mark.timeout(180)
 
 MOST_CHANGES = 400
 BEFORE: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 AFTER: dict[str, Any] = {"name": "app-0", "credentials": ["app.pem"], "virtual-machines": 2}
+
+LATER = Wanted(AFTER, {"app.pem": "PRIVATE"}, "two\n")
 
 Work = Callable[[Machine], object]
 
@@ -23,20 +28,32 @@ def install(machine: Machine) -> None:
 
 
 def configure(machine: Machine) -> None:
-    machine.apply(BEFORE, {"token": "ghp_first"}, environment={}, image_script="one\n")
+    machine.apply(Wanted(BEFORE, {"token": "ghp_first"}, "one\n"), environment={})
 
 
 def reconfigure(machine: Machine) -> None:
-    machine.apply(AFTER, {"app.pem": "PRIVATE"}, environment={}, image_script="two\n")
+    machine.apply(LATER, environment={})
 
 
 def grow(machine: Machine) -> None:
     more = {**BEFORE, "virtual-machines": 5}
-    machine.apply(more, {"token": "ghp_first"}, environment={}, image_script="one\n")
+    machine.apply(Wanted(more, {"token": "ghp_first"}, "one\n"), environment={})
 
 
 def upgrade(machine: Machine) -> None:
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    machine.upgrade(
+        lxd_channel="5.21/stable", wanted=LATER, environment={}, progress=lambda _: None
+    )
+    machine.apply(LATER, environment={})
+
+
+def try_stillborn(machine: Machine) -> None:
+    if machine.is_outdated():
+        machine.upgrade(
+            lxd_channel="5.21/stable", wanted=LATER, environment={}, progress=lambda _: None
+        )
+    else:
+        machine.apply(LATER, environment={})
 
 
 def remove(machine: Machine) -> None:
@@ -59,8 +76,11 @@ def each_moment(
     for changes in range(0, MOST_CHANGES, every):
         stand = prepared(directory / str(changes), *before)
         stands.append(stand)
-        if work is upgrade:
+        if work in {upgrade, try_stillborn}:
             stand.bring("0.2.0")
+        if work is try_stillborn:
+            stand.host.stillborn["0.2.0"] = "no socket"
+            stand.machine()._environments.make()  # killed in that it was above
         try:
             with killed_after(changes):
                 work(stand.machine())
@@ -91,7 +111,7 @@ def comparable(stand: HostStand) -> dict[str, str]:
 def test_work_that_is_killed_at_any_moment_is_completed_by_the_next(
     tmp_path: Path, before: tuple[Work, ...], work: Work
 ) -> None:
-    *killed, whole = each_moment(tmp_path, before, work)
+    *killed, whole = each_moment(tmp_path, before, work, every=3 if work is upgrade else 1)
     assert len(killed) > 5
     for moment, stand in enumerate(killed):
         if configure in before and work is not remove:
@@ -103,6 +123,22 @@ def test_work_that_is_killed_at_any_moment_is_completed_by_the_next(
         assert stand.host.in_lxd == whole.host.in_lxd
         daemon = stand.host.reads() if stand.host.places.config.exists() else None
         assert stand.host.daemon == daemon, moment
+
+
+def test_going_back_that_is_killed_at_any_moment_is_completed_by_the_next_events(
+    tmp_path: Path,
+) -> None:
+    *killed, whole = each_moment(tmp_path, (install, configure), try_stillborn, every=3)
+    assert len(killed) > 50
+    reconfigure(whole.machine())
+    for moment, stand in enumerate(killed):
+        assert stand.host.reads(), f"{moment}: the service could not be started"
+        assert not secrets_open_to_others(stand), moment
+        for _ in range(2):  # one may only have gone back
+            try_stillborn(stand.machine())
+        assert comparable(stand) == comparable(whole), moment
+        assert stand.host.daemon == stand.host.reads() == whole.host.daemon, moment
+        assert stand.host.daemon.software.startswith("0.1.0")
 
 
 @pytest.mark.parametrize(

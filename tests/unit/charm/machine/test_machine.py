@@ -1,6 +1,8 @@
 """What the charm does to a machine: its files are real, its programs emulated."""
 
+import errno
 import json
+import os
 import stat
 from datetime import datetime, timezone
 from pathlib import Path
@@ -8,7 +10,15 @@ from typing import Any
 
 import pytest
 from emulated_host import HostStand
-from machine import Applied, ConfigRefused, Fleet, MachineError, removal
+from machine import (
+    Applied,
+    ConfigRefused,
+    Fleet,
+    MachineError,
+    VersionRefused,
+    Wanted,
+    removal,
+)
 from machine.commands import Done
 from machine.machine import Machine
 from machine.places import NAME
@@ -16,6 +26,7 @@ from machine.units import SERVICE
 
 DOCUMENT: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 TOKEN = {"token": "ghp_first"}
+PRESENT = Wanted(DOCUMENT, TOKEN)
 
 
 def installed(stand: HostStand) -> Machine:
@@ -37,9 +48,16 @@ def apply(
     credentials: dict[str, str] | None = None,
     script: str = "",
 ) -> Applied:
-    return machine.apply(
-        document or DOCUMENT, credentials or TOKEN, environment={}, image_script=script
+    wanted = Wanted(document or DOCUMENT, credentials or TOKEN, script)
+    return machine.apply(wanted, environment={})
+
+
+def upgrade(stand: HostStand, wanted: Wanted | None = PRESENT) -> Machine:
+    machine = stand.machine()
+    machine.upgrade(
+        lxd_channel="5.21/stable", wanted=wanted, environment={}, progress=lambda _: None
     )
+    return machine
 
 
 # Who has the machine
@@ -284,8 +302,7 @@ def test_an_upgrade_restarts_a_daemon_that_runs_and_keeps_the_version_before(
     before = stand.host.daemon
     for version in ("0.2.0", "0.3.0"):
         stand.bring(version)
-        machine = stand.machine()
-        machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+        machine = upgrade(stand)
         assert machine.version() == version
         assert stand.host.daemon == stand.host.reads() != before
     kept = {path.name.split("-")[0] for path in (stand.host.places.software / "versions").iterdir()}
@@ -293,17 +310,17 @@ def test_an_upgrade_restarts_a_daemon_that_runs_and_keeps_the_version_before(
 
 
 def test_an_upgrade_to_the_same_restarts_nothing(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     stand.host.runs.clear()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert stand.host.ran("systemctl", "restart", SERVICE) == 0
 
 
 def test_another_unit_file_restarts_it_and_one_that_is_no_more_goes(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     (stand.units / SERVICE).write_text(f"{(stand.units / SERVICE).read_text()}# another\n")
     (stand.units / f"{NAME}-storage.path").unlink()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert stand.host.ran("systemctl", "restart", SERVICE) == 1
     assert stand.host.ran("systemctl", "disable", "--now", f"{NAME}-storage.path") == 1
     assert not (stand.host.places.units / f"{NAME}-storage.path").exists()
@@ -315,17 +332,17 @@ def test_an_operator_s_own_unit_with_a_name_like_ours_stays(stand: HostStand) ->
     theirs.write_text("[Service]\nExecStart=/bin/true\n")
     machine = running(stand)
     stand.bring("0.2.0")
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.remove() == []
     assert theirs.exists()
     assert not [run for run in stand.host.runs if theirs.name in run]
 
 
 def test_an_upgrade_looks_for_nothing_that_is_merely_good_to_have(stand: HostStand) -> None:
-    machine = running(stand)
+    running(stand)
     stand.bring("0.2.0")
     stand.host.runs.clear()
-    machine.upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     asked = [run for run in stand.host.runs if run[0] == "dpkg-query"]
     assert asked
     assert not [run for run in asked if "cpu-checker" in run]
@@ -345,40 +362,23 @@ def test_a_version_that_does_not_start_is_not_used(stand: HostStand) -> None:
     stand.bring("0.2.0")
     stand.host.broken["supervisor-cli --version"] = "ImportError: no\n"
     with pytest.raises(MachineError, match="does not start: ImportError: no"):
-        stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+        upgrade(stand)
     assert machine.version() == "0.1.0"
     stand.host.broken.clear()
-    stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.version() == "0.2.0"
 
 
-def test_a_version_that_refuses_the_present_configuration_is_not_used(
-    stand: HostStand, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine = running(stand)
-    stand.bring("0.2.0")
-    check = stand.host._supervisor_cli
-
-    def pickier(at: Any, words: list[str], told: Any) -> Done:
-        if words[0] == "check-config" and "0.2.0" in str(at):
-            return Done(2, err="config.yaml: port: is needed\n")
-        return check(at, words, told)
-
-    monkeypatch.setattr(stand.host, "_supervisor_cli", pickier)
-    with pytest.raises(MachineError, match=r"port: is needed; 0\.1\.0-\w+ stays in use"):
-        stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
-    assert machine.version() == "0.1.0"
-
-
-def test_a_version_is_used_where_the_one_before_refuses_the_configuration_too(
+def test_a_version_is_used_that_takes_what_is_wanted_and_not_what_somebody_has_written(
     stand: HostStand,
 ) -> None:
     machine = running(stand)
     config = stand.host.places.config
     config.write_text(f"{config.read_text()}wrong: 1\n")
     stand.bring("0.2.0")
-    stand.machine().upgrade(lxd_channel="5.21/stable", progress=lambda _: None)
+    upgrade(stand)
     assert machine.version() == "0.2.0"
+    assert "wrong" not in config.read_text()
 
 
 @pytest.mark.parametrize("name", ["github_runner_supervisor", "pip"])
@@ -386,6 +386,168 @@ def test_a_charm_without_its_wheels_is_told_so(stand: HostStand, name: str) -> N
     next(stand.payload.glob(f"{name}-*")).unlink()
     with pytest.raises(MachineError, match="the charm was not packed right"):
         installed(stand)
+
+
+def test_software_and_configuration_change_by_one_start(stand: HostStand) -> None:
+    running(stand)
+    stand.bring("0.2.0")
+    stand.host.refusing["0.2.0"] = "virtual-machines: 1"  # the present one
+    stand.host.runs.clear()
+    machine = upgrade(stand, Wanted({**DOCUMENT, "virtual-machines": 2}, {"token": "ghp_second"}))
+    assert machine.version() == "0.2.0"
+    assert stand.host.daemon == stand.host.reads()
+    assert "virtual-machines: 2" in stand.host.daemon.configuration
+    assert stand.host.daemon.credentials == {"token": "ghp_second"}
+    assert stand.host.ran("systemctl", "restart", SERVICE) == 1
+    assert stand.host.ran("systemctl", "start", SERVICE) == 0
+    assert not machine.is_outdated()
+    assert not stand.host.places.former.exists()
+
+
+def test_what_came_along_and_is_not_in_use_is_told_as_outdated(stand: HostStand) -> None:
+    machine = running(stand)
+    assert not machine.is_outdated()
+    stand.bring("0.2.0")
+    assert machine.is_outdated()
+    upgrade(stand)
+    assert not machine.is_outdated()
+    (stand.units / SERVICE).write_text(f"{(stand.units / SERVICE).read_text()}# another\n")
+    assert machine.is_outdated()
+
+
+def test_a_version_that_refuses_what_is_wanted_keeps_it_not_from_the_one_in_use(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    stand.bring("0.2.0")
+    stand.host.refusing["0.2.0"] = "gpu"
+    wanted = Wanted({**DOCUMENT, "labels": "gpu"}, TOKEN)
+    with pytest.raises(VersionRefused) as refused:
+        upgrade(stand, wanted)
+    assert refused.value.faults == "config.yaml.new: gpu: is no key"
+    assert refused.value.stays.startswith("0.1.0-")
+    assert machine.version() == "0.1.0"
+    assert machine.is_outdated()
+    assert machine.apply(wanted, environment={}).changed
+    assert stand.host.daemon == stand.host.reads()
+    assert "gpu" in stand.host.daemon.configuration
+
+
+@pytest.mark.parametrize("wanted", [None, Wanted({**DOCUMENT, "wrong": 1}, TOKEN)])
+def test_options_that_are_wrong_keep_no_version_back_that_takes_what_is_in_use(
+    stand: HostStand, wanted: Wanted | None
+) -> None:
+    running(stand)
+    before = stand.host.places.config.read_text()
+    stand.bring("0.2.0")
+    machine = upgrade(stand, wanted)
+    assert machine.version() == "0.2.0"
+    assert stand.host.daemon == stand.host.reads()
+    assert stand.host.places.config.read_text() == before
+
+
+def test_a_version_that_can_be_used_with_nothing_is_told_with_its_own_words(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    stand.bring("0.2.0")
+    stand.host.refusing["0.2.0"] = "name"
+    with pytest.raises(VersionRefused, match="name: is no key"):
+        upgrade(stand, None)
+    assert machine.version() == "0.1.0"
+    assert stand.host.daemon == stand.host.reads()
+
+
+def test_a_version_that_does_not_come_up_gives_way_to_the_former_with_what_that_had(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    apply(machine, script="one\n")
+    before, daemon = stand.tree("etc"), stand.host.daemon
+    stand.bring("0.2.0")
+    (stand.units / f"{NAME}-more.service").write_text("[Service]\n")
+    stand.host.stillborn["0.2.0"] = "ImportError: no\n"
+    machine = upgrade(stand, Wanted({**DOCUMENT, "new": 1}, {"token": "ghp_second"}, "two\n"))
+    setback = machine.setback()
+    assert setback is not None
+    assert setback.version.startswith("0.2.0-")
+    assert setback.former == daemon.software  # type: ignore[union-attr]
+    assert setback.words == "ImportError: no"
+    assert stand.tree("etc") == before
+    assert stand.host.daemon == daemon
+    assert not stand.host.places.former.exists()
+
+
+def test_a_version_that_did_not_come_up_is_not_tried_again_but_the_next_one_is(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    stand.bring("0.2.0")
+    stand.host.stillborn["0.2.0"] = "no socket"
+    upgrade(stand)
+    stand.host.runs.clear()
+    assert not machine.is_outdated()
+    assert apply(machine, {**DOCUMENT, "virtual-machines": 4}).changed
+    assert stand.host.ran("systemctl", "restart", SERVICE) == 0
+    assert machine.setback() is not None
+
+    stand.bring("0.3.0")
+    assert machine.is_outdated()
+    upgrade(stand)
+    assert machine.version() == "0.3.0"
+    assert machine.setback() is None
+
+
+def test_a_further_revision_with_the_same_version_tries_it_again(stand: HostStand) -> None:
+    running(stand)
+    stand.bring("0.2.0")
+    stand.host.stillborn["0.2.0"] = "no socket"
+    upgrade(stand)
+    stand.host.stillborn.clear()
+    machine = upgrade(stand)
+    assert machine.version() == "0.2.0"
+    assert machine.setback() is None
+
+
+def test_where_the_former_does_not_come_up_either_that_is_told(stand: HostStand) -> None:
+    machine = running(stand)
+    stand.bring("0.2.0")
+    stand.host.stillborn |= {"0.2.0": "no socket", "0.1.0": "no port"}
+    with pytest.raises(MachineError, match="can't restart: no port"):
+        upgrade(stand)
+    stand.host.stillborn.clear()
+    assert apply(machine).changed
+    assert machine.version() == "0.1.0"
+    assert stand.host.daemon == stand.host.reads()
+
+
+def test_what_somebody_has_deleted_in_lxd_is_made_again(
+    stand: HostStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = running(stand)
+    stand.host.in_lxd.remove("bridge")
+    machine.prepare_lxd(environment={})
+    assert stand.host.in_lxd == {"project", "bridge"}
+    assert "it was missing in LXD: made bridge" in caplog.text
+
+
+def test_nothing_is_made_in_lxd_before_there_is_a_configuration(stand: HostStand) -> None:
+    installed(stand).prepare_lxd(environment={})
+    assert not stand.host.in_lxd
+
+
+@pytest.mark.parametrize(
+    ("problem", "lacks"),
+    [
+        ("fleet: degraded: could not list instances: LXD says: Project not found", True),
+        ("firewall: failing: could not find …: LXD says: Network not found; make it (lxc …)", True),
+        ("events: reconnecting: LXD at /unix.socket: nothing listens there", False),
+        ("tokens: the runner group was not found", False),
+    ],
+)
+def test_what_lxd_lacks_is_known_by_the_problems(problem: str, lacks: bool) -> None:
+    assert Fleet({"problems": ["other", problem]}).lacks_in_lxd is lacks
+    assert not Fleet({}).lacks_in_lxd
 
 
 # Looking and ordering
@@ -470,10 +632,14 @@ def test_an_update_is_started_in_the_background(stand: HostStand) -> None:
     assert "lxd" not in update  # it was there before
     told = stand.host.places.notes / "update.env"
     assert f"--property=EnvironmentFile={told}" in update
+    assert f"--property=ExecStopPost=/bin/rm --force {told}" in update
     assert 'http_proxy="http://user:pa\\"ss@proxy:3128"\n' in told.read_text()
     assert "proxy:3128" not in str(stand.host.runs)
     assert told.stat().st_mode & 0o077 == 0
     assert stand.host.runs[-1] == ("supervisor-cli", "upgrade", "--now")
+    assert machine.update_fault() == ""
+    (stand.host.places.notes / "update-failed").write_text("Err:1 x\nE: no route\n\n")
+    assert machine.update_fault() == "E: no route"
 
 
 def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
@@ -483,6 +649,7 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
     stand.host.broken["systemd-run"] = "Failed to connect to bus"
     with pytest.raises(MachineError, match="can't be started: Failed to connect to bus"):
         machine.update(lxd_channel="5.21/stable")
+    assert not (stand.host.places.notes / "update.env").exists()
 
 
 # Rebooting
@@ -491,24 +658,35 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
 NOW = {"when": "now", "reason": "a reboot is needed: kernel 6.8.0-50-generic is installed, x runs"}
 
 
-def test_a_reboot_is_said_once(stand: HostStand) -> None:
+def boot(stand: HostStand, name: str) -> None:
+    at = stand.host.places.boot_id
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.write_text(f"{name}\n")
+
+
+def test_a_reboot_is_said_until_the_machine_has_gone_down_and_never_again(
+    stand: HostStand,
+) -> None:
+    boot(stand, "first")
     machine = running(stand)
     fleet = Fleet({}, {"reboot": NOW})
     assert machine.reboot_due(fleet) == NOW["reason"]
+    assert stand.machine().reboot_due(fleet) == NOW["reason"]  # that hook was killed
+    boot(stand, "second")
     assert stand.machine().reboot_due(fleet) == ""
 
 
 def test_before_the_first_start_the_daemon_s_code_says_whether_to_reboot(stand: HostStand) -> None:
     machine = installed(stand)
     assert machine.reboot_due(None) == ""
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == NOW["reason"]
     assert machine.reboot_due(None) == ""
 
 
 def test_a_daemon_that_is_down_may_have_runners_that_go_on(stand: HostStand) -> None:
     machine = running(stand)
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == ""
 
 
@@ -516,7 +694,7 @@ def test_a_container_is_never_rebooted_for_its_host_s_kernel(stand: HostStand) -
     (stand.host.root / "run/systemd").mkdir()
     (stand.host.root / "run/systemd/container").write_text("lxc")
     machine = installed(stand)
-    stand.host.answers["reboot"] = Done(0, json.dumps(NOW))
+    stand.host.answers["offline"] = Done(0, json.dumps({"reboot": NOW}))
     assert machine.reboot_due(None) == ""
 
 
@@ -604,6 +782,28 @@ def test_a_daemon_that_can_t_be_stopped_is_not_taken_its_files(stand: HostStand)
     assert stand.host.places.config.exists()
 
 
+def test_root_does_not_act_on_a_file_that_the_daemon_could_have_written(stand: HostStand) -> None:
+    machine = running(stand)
+    stand.host.places.config.write_text("lxd: {project: somebody-elses}\n")
+    stand.host.runs.clear()
+    assert machine.remove() == []
+    (uninstall,) = [run for run in stand.host.runs if run[1:2] == ("uninstall",)]
+    assert f"--config={stand.host.places.own_config}" in uninstall
+
+
+def test_a_full_disk_is_told_with_the_file(
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = installed(stand)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MachineError, match=r"/etc/\S+/token: No space left on device"):
+        apply(machine)
+
+
 def test_lxd_that_was_prepared_for_no_daemon_yet_is_cleaned_too(stand: HostStand) -> None:
     machine = installed(stand)
     stand.host.in_lxd.add("project")
@@ -630,5 +830,5 @@ def test_the_clock_of_a_reboot_is_told_with_its_zone(stand: HostStand) -> None:
     machine = running(stand)
     machine.reboot_due(Fleet({}, {"reboot": NOW}))
     noted = json.loads((stand.host.places.notes / "reboots.json").read_text())
-    at = datetime.fromisoformat(noted["kernel 6.8.0-50-generic"])
+    at = datetime.fromisoformat(noted["kernel 6.8.0-50-generic"]["at"])
     assert abs((datetime.now(timezone.utc) - at).total_seconds()) < 60

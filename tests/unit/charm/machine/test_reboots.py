@@ -5,9 +5,11 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from machine.reboots import RebootNote, due, subject
+from machine.reboots import Asked, RebootNote, due, subject
 
 AT = datetime(2026, 11, 30, tzinfo=timezone.utc)
+BOOT, NEXT_BOOT = "3f2a91c0", "b7e4d112"
+ASKED = Asked(AT, BOOT)
 KERNEL = "a reboot is needed, and no runner is there: kernel {} is installed, {} is running"
 PACKAGES = "a reboot is needed, and no runner is there: packages that were upgraded need it: libc6"
 moments = st.integers(0, 400).map(lambda days: AT + timedelta(days=days))
@@ -18,33 +20,48 @@ def now_for(reason: str) -> dict[str, str]:
     return {"when": "now", "reason": reason}
 
 
+def later(at: datetime = AT) -> Asked:
+    """Give a moment after the machine has gone down."""
+    return Asked(at, NEXT_BOOT)
+
+
 def test_the_first_time_it_is_due() -> None:
-    assert due(now_for(PACKAGES), {}, AT) == PACKAGES
+    assert due(now_for(PACKAGES), {}, ASKED) == PACKAGES
 
 
 @given(when=st.sampled_from(["no", "after-drain", "", "later"]), at=moments)
 def test_it_is_due_only_when_nothing_would_be_ended(when: str, at: datetime) -> None:
-    assert due({"when": when, "reason": PACKAGES}, {}, at) == ""
+    assert due({"when": when, "reason": PACKAGES}, {}, later(at)) == ""
 
 
 @given(wanted=kernels, before=st.text(), after=st.text(), at=moments)
 def test_for_the_same_kernel_it_is_never_due_again(
     wanted: str, before: str, after: str, at: datetime
 ) -> None:
-    first = KERNEL.format(wanted, before)
-    assert due(now_for(KERNEL.format(wanted, after)), {subject(first): AT}, at) == ""
+    asked = {subject(KERNEL.format(wanted, before)): ASKED}
+    assert due(now_for(KERNEL.format(wanted, after)), asked, later(at)) == ""
+
+
+@given(reason=st.sampled_from([PACKAGES, KERNEL.format("6.8.0-50-generic", "x")]), at=moments)
+def test_as_long_as_the_machine_has_not_gone_down_it_is_due(reason: str, at: datetime) -> None:
+    assert due(now_for(reason), {subject(reason): ASKED}, Asked(at, BOOT)) == reason
+
+
+def test_where_boots_have_no_name_it_is_asked_for_once() -> None:
+    reason = KERNEL.format("6.8.0-50-generic", "x")
+    assert due(now_for(reason), {subject(reason): Asked(AT, "")}, Asked(AT, "")) == ""
 
 
 def test_for_another_kernel_it_is_due_again() -> None:
-    asked = {subject(KERNEL.format("6.8.0-50-generic", "6.8.0-49-generic")): AT}
+    asked = {subject(KERNEL.format("6.8.0-50-generic", "6.8.0-49-generic")): ASKED}
     newer = KERNEL.format("6.8.0-51-generic", "6.8.0-49-generic")
-    assert due(now_for(newer), asked, AT) == newer
+    assert due(now_for(newer), asked, later()) == newer
 
 
 def test_for_the_same_packages_it_is_due_again_after_a_day() -> None:
-    asked = {subject(PACKAGES): AT}
-    assert due(now_for(PACKAGES), asked, AT + timedelta(hours=23)) == ""
-    assert due(now_for(PACKAGES), asked, AT + timedelta(hours=24)) == PACKAGES
+    asked = {subject(PACKAGES): ASKED}
+    assert due(now_for(PACKAGES), asked, later(AT + timedelta(hours=23))) == ""
+    assert due(now_for(PACKAGES), asked, later(AT + timedelta(hours=24))) == PACKAGES
 
 
 @given(
@@ -53,27 +70,27 @@ def test_for_the_same_packages_it_is_due_again_after_a_day() -> None:
     )
 )
 def test_an_offer_of_any_form_is_read(offer: dict[str, object]) -> None:
-    assert due(offer, {}, AT) in {"", "now"}
+    assert due(offer, {}, ASKED) in {"", "now"}
 
 
 def test_what_was_asked_for_is_remembered(tmp_path: Path) -> None:
     note = RebootNote(tmp_path / "reboots.json")
-    note.add(PACKAGES, AT)
-    note.add(KERNEL.format("6.8.0-50-generic", "x"), AT)
+    note.add(PACKAGES, ASKED)
+    note.add(KERNEL.format("6.8.0-50-generic", "x"), later())
     assert RebootNote(tmp_path / "reboots.json").read() == {
-        PACKAGES: AT,
-        "kernel 6.8.0-50-generic": AT,
+        PACKAGES: ASKED,
+        "kernel 6.8.0-50-generic": later(),
     }
 
 
 def test_only_the_latest_are_remembered(tmp_path: Path) -> None:
     note = RebootNote(tmp_path / "reboots.json")
     for number in range(30):
-        note.add(f"reason {number}", AT + timedelta(days=number))
+        note.add(f"reason {number}", Asked(AT + timedelta(days=number), BOOT))
     assert set(note.read()) == {f"reason {number}" for number in range(10, 30)}
 
 
 def test_a_damaged_note_is_none(tmp_path: Path) -> None:
-    for text in ("{", "[]", '{"x": 1}', '{"x": "yesterday"}'):
+    for text in ("{", "[]", '{"x": 1}', '{"x": {"at": "yesterday", "boot": ""}}', '{"x": {}}'):
         (tmp_path / "reboots.json").write_text(text)
         assert RebootNote(tmp_path / "reboots.json").read() == {}

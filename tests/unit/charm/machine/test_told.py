@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from machine.told import Told, ToldNote, step
 
 words = st.sampled_from("ab")
-tolds = st.builds(Told, words, words, words)
+tolds = st.builds(Told, words, words, words, words)
 lives = st.sampled_from(["down", "coming", "up"])
 keys = st.sampled_from([(), ("port",)])
 
@@ -42,7 +42,7 @@ def test_whatever_differs_is_told(
 
 
 def test_a_change_of_what_is_read_while_it_runs_is_reloaded() -> None:
-    told, now = Told("s", "c", "one"), Told("s", "c", "two")
+    told, now = Told("v", "u", "c", "one"), Told("v", "u", "c", "two")
     assert step(told=told, before=told, now=now, life="up") == "reload"
 
 
@@ -51,5 +51,5 @@ def test_a_note_that_cant_be_read_is_as_if_nothing_was_told(tmp_path: Path) -> N
     for text in ("{", "[1]", '{"other": 1}'):
         (tmp_path / "told.json").write_text(text)
         assert note.read() == Told()
-    note.write(Told("s", "c", "x"))
-    assert note.read() == Told("s", "c", "x")
+    note.write(Told("v", "u", "c", "x"))
+    assert note.read() == Told("v", "u", "c", "x")

@@ -13,6 +13,7 @@ class Background:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.note = directory / "update-failed"
         self.fails: set[str] = set()
 
     def run(self, *arguments: str) -> int:
@@ -20,12 +21,17 @@ class Background:
             path = self.directory / program
             code = 1 if program in self.fails else 0
             path.write_text(
-                f'#!/bin/sh\necho "{program} $*" >>"{self.directory}/said"\nexit {code}\n'
+                f'#!/bin/sh\necho "{program} $*" >>"{self.directory}/said"\n'
+                f'echo "E: {program} speaks" >&2\nexit {code}\n'
             )
             path.chmod(0o755)
         path = f"{self.directory}:{os.defpath}"
-        command = ("/bin/sh", "-c", SCRIPT, UNIT, *arguments)
-        return subprocess.run(command, check=False, env={"PATH": path}).returncode
+        command = ("/bin/sh", "-c", SCRIPT, UNIT, str(self.note), *arguments)
+        done = subprocess.run(
+            command, check=False, env={"PATH": path}, capture_output=True, text=True
+        )
+        self.journal = done.stdout
+        return done.returncode
 
     def said(self) -> list[str]:
         return (self.directory / "said").read_text().splitlines()
@@ -62,3 +68,23 @@ def test_one_that_fails_keeps_not_the_other_from_being_tried(
     background.fails = {fails}
     assert background.run("lxd", "5.21/stable", "nftables") == 1
     assert len(background.said()) == 3
+    assert background.journal.count("apt-get speaks") == 2
+    said = background.note.read_text().splitlines()
+    assert said[-1] == f"E: {fails} speaks"
+
+
+def test_what_failed_is_noted_for_root_alone_until_it_goes_well(background: Background) -> None:
+    background.fails = {"snap"}
+    background.run("lxd", "5.21/stable")
+    assert background.note.stat().st_mode & 0o077 == 0
+    background.fails = set()
+    background.run("lxd", "5.21/stable")
+    assert {path.name for path in background.directory.iterdir()} == {"apt-get", "snap", "said"}
+
+
+def test_lists_that_cant_be_read_anew_are_no_failure_where_all_is_new_enough(
+    background: Background,
+) -> None:
+    background.fails = {"apt-get"}
+    assert background.run("", "") == 0
+    assert not background.note.exists()

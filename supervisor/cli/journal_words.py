@@ -1,0 +1,124 @@
+"""How the journal looks to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from supervisor.cli.render import _fitting, _table
+from supervisor.guest.logs import one_line
+
+_DURATIONS = {
+    "install_s": "install: from the order until it could take a job",
+    "idle_s": "idle: from then until its job",
+    "job_s": "job",
+    "queue_s": "queue: from GitHub's queue to the runner",
+}
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """Tell an event in one line: time, who, what it was and is, how long that took, why.
+
+    What is in it may be others' words: they come through as printable characters of one line.
+    """
+    before, state = event["before"], event["state"]
+    change = f"{before} → {state}" if before not in {"", state} else state
+    lasted = f"({span(event['lasted_s'])})" if event["lasted_s"] else ""
+    parts = (_time(event["at"]), event["subject"], change, lasted, *_what(event))
+    return "  ".join(one_line(part) for part in parts if part)
+
+
+def _what(event: Mapping[str, Any]) -> Iterator[str]:
+    details = event["details"]
+    job = details.get("job")
+    if job:
+        yield " ".join(filter(None, (job["repository"], job["workflow"], job["name"])))
+        if job["result"]:
+            yield job["result"]
+    if event["kind"] == "reconcile":
+        yield (
+            f"{details['idle']} idle, {details['active']} busy of {details['wanted']} wanted, "
+            f"{details['crashed']} failed, in {details['duration_s']:.1f}s"
+        )
+    if event["kind"] == "decision":
+        yield f"{details['repository']} {details['event']}"
+    yield event["reason"]
+
+
+def draw_history(console: Console, answer: Mapping[str, Any]) -> None:
+    """Draw jobs, runners and percentiles.
+
+    Args:
+        console: where.
+        answer: of `/v1/history`.
+    """
+    for name, title in (("jobs", _jobs), ("runners", _runners)):
+        if answer[name]:
+            console.print(title(answer[name], console.width))
+        else:
+            console.print(f"no {name} yet")
+        console.print()
+    console.print(_percentiles(answer["percentiles"], console.width))
+
+
+def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
+    table = _table("STARTED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
+    for job in jobs:
+        words = (job["repository"], job["workflow"], job["name"], job["event"])
+        table.add_row(
+            _time(job["started_at"]),
+            span(job["job_s"]),
+            span(job["idle_s"]),
+            one_line(job["result"]) or ("" if job["ended_at"] else "runs"),
+            job["runner"],
+            Text(one_line(" ".join(filter(None, words)))),
+        )
+    return _fitting(table, width, spare=("WAITED", "RUNNER"))
+
+
+def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
+    table = _table("RUNNER", "CREATED", "INSTALL", "IDLE", "JOB", "OUTCOME", "REASON")
+    for runner in runners:
+        table.add_row(
+            Text(runner["name"], "bold"),
+            _time(runner["created_at"]),
+            span(runner["install_s"]),
+            span(runner["idle_s"]),
+            span(runner["job_s"]),
+            runner["outcome"] or "is there",
+            Text(one_line(runner["reason"]), "dim"),
+        )
+    return _fitting(table, width, spare=("IDLE", "INSTALL"))
+
+
+def _percentiles(found: Mapping[str, Mapping[str, Any]], width: int) -> Any:
+    table = _table("HALF", "9 OF 10", "99 OF 100", "OF", "TOOK AT MOST")
+    for key, title in _DURATIONS.items():
+        one = found[key]
+        shares = (span(one[share]) for share in ("p50", "p90", "p99"))
+        table.add_row(*shares, str(one["count"]), Text(title))
+    return _fitting(table, width)
+
+
+def span(seconds: float | None) -> str:
+    """Say how long something took: `0.3s`, `42s`, `5m12s`, `3h05m`, `4d02h`; a dash if unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:  # noqa: PLR2004 - where a tenth still says something
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for unit, smaller, length, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60)):
+        if whole >= length:
+            return f"{whole // length}{unit}{whole % length // part:02}{smaller}"
+    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"  # noqa: PLR2004
+
+
+def _time(text: str | None) -> str:
+    """Say a moment in the reader's own time, to the second."""
+    if text is None:
+        return "-"
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,94 @@
+"""What the daemon answers, all that the screen needs at a time."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from supervisor.cli.client import AccessDenied, ControlError, NotRunning
+
+_EVENTS_SHOWN = 20
+_EVENTS_OF_ONE = 200
+
+
+class Client(Protocol):
+    """Asks a daemon, as `ControlClient` does."""
+
+    def get(self, path: str) -> Any:
+        """Read something."""
+
+    def post(self, path: str) -> Any:
+        """Order something."""
+
+    def delete(self, path: str) -> Any:
+        """Have something removed."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a daemon has said.
+
+    Attributes:
+        status: the answer of `/v1/status`.
+        tree: that of `/v1/tree`, without the runners' actors.
+        runners: that of `/v1/runners`.
+        events: those of `/v1/events`, oldest first; None of a daemon that has no journal.
+    """
+
+    status: dict[str, Any]
+    tree: dict[str, Any] | None
+    runners: list[dict[str, Any]]
+    events: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No daemon has answered.
+
+    Attributes:
+        reason: why.
+    """
+
+    reason: str
+
+
+def ask(client: Client) -> Answers | Silence:
+    """Ask the daemon how things are."""
+    try:
+        return Answers(
+            status=client.get("/v1/status"),
+            tree=client.get("/v1/tree?runners=no"),
+            runners=client.get("/v1/runners"),
+            events=_events(client, f"limit={_EVENTS_SHOWN}"),
+        )
+    except ControlError as error:
+        return Silence(str(error))
+
+
+def read_runner(client: Client, name: str) -> tuple[list[dict[str, Any]] | None, str]:
+    """Ask what has become of a runner.
+
+    Returns:
+        Its events, None of a daemon that has no journal; and the logs that are kept of its guest,
+        or why there are none.
+
+    Raises:
+        ControlError: the daemon does not answer.
+    """
+    name = quote(name, safe="")
+    events = _events(client, f"runner={name}&limit={_EVENTS_OF_ONE}")
+    try:
+        return events, str(client.get(f"/v1/logs/{name}")["text"])
+    except (NotRunning, AccessDenied):
+        raise
+    except ControlError as error:
+        return events, str(error)
+
+
+def _events(client: Client, query: str) -> list[dict[str, Any]] | None:
+    try:
+        events: list[dict[str, Any]] = client.get(f"/v1/events?{query}")["events"]
+    except (NotRunning, AccessDenied):
+        raise
+    except ControlError:
+        return None
+    return events

@@ -1,0 +1,142 @@
+"""The pieces of the screen."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import DataTable, Label, Log, Static
+
+from supervisor.cli.render import stage_text
+from supervisor.cli.top.model import RunnerRow
+
+_COLUMNS = (("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", 20), ("REASON", 60))
+_MANY_GONE = 50
+
+
+class RunnersTable(DataTable[Text]):
+    """The runners, a row each. Only what has changed is drawn anew: there may be a thousand."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, cursor_type="row", cell_padding=1)
+        self._rows: dict[str, RunnerRow] = {}
+        for heading, width in _COLUMNS:
+            self.add_column(heading, key=heading, width=width)
+
+    @property
+    def selected(self) -> RunnerRow | None:
+        """The runner under the cursor."""
+        if not self.is_valid_row_index(self.cursor_row):
+            return None
+        name = self.ordered_rows[self.cursor_row].key.value
+        return self._rows.get(name or "")
+
+    def show(self, rows: Sequence[RunnerRow]) -> None:
+        """Show these runners, in this order; the cursor stays at its runner.
+
+        Args:
+            rows: each of another name.
+        """
+        wanted = {row.name: row for row in rows}
+        if wanted == self._rows and list(wanted) == list(self._rows):
+            return
+        selected, at = self.selected, self.cursor_row
+        gone = self._rows.keys() - wanted.keys()
+        if len(gone) > _MANY_GONE:
+            # Removing rows one by one costs the square of their number.
+            self.clear()
+            self._rows, gone = {}, set()
+        for name in gone:
+            self.remove_row(name)
+        for name, row in wanted.items():
+            self._put(name, row, self._rows.get(name))
+        if list(wanted) != [name for name in self._rows if name in wanted]:
+            places = {name: place for place, name in enumerate(wanted)}
+            self.sort("RUNNER", key=lambda name: places[str(name)])
+        self._rows = wanted
+        self._restore_cursor(selected, at)
+
+    def _put(self, name: str, row: RunnerRow, before: RunnerRow | None) -> None:
+        if before is None:
+            self.add_row(*_cells(row), key=name)
+        elif before != row:
+            cells = zip(_COLUMNS, _cells(before), _cells(row), strict=True)
+            for (heading, _), old, new in cells:
+                if old != new:
+                    self.update_cell(name, heading, new)
+
+    def _restore_cursor(self, selected: RunnerRow | None, at: int) -> None:
+        if not self._rows:
+            return
+        if selected and selected.name in self._rows:
+            at = self.get_row_index(selected.name)
+        at = min(at, len(self._rows) - 1)
+        if at != self.cursor_row:
+            self.move_cursor(row=at, animate=False)
+
+
+def _cells(row: RunnerRow) -> tuple[Text, ...]:
+    return (
+        Text(row.name, "bold"),
+        stage_text(row.stage),
+        Text(row.age, justify="right"),
+        Text(row.job),
+        Text(row.reason),
+    )
+
+
+class Question(ModalScreen[bool]):
+    """Asks before something is done.
+
+    Args:
+        question: what would be done.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes"),
+        Binding("n,escape,q", "answer(False)", "no"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """Make the box."""
+        with Vertical(id="question"):
+            yield Label(self._question, markup=False)
+            yield Label("y: yes   n: no", markup=False)
+
+    def action_answer(self, answer: bool) -> None:
+        """Give the answer to whoever has asked."""
+        self.dismiss(answer)
+
+
+class Reader(ModalScreen[None]):
+    """Shows a text that may be long.
+
+    Args:
+        title: what it is.
+        text: printable already.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,l", "dismiss", "back")]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """Make the page."""
+        yield Static(f"{self._title}   (escape: back)", id="title", markup=False)
+        yield Log(id="text")
+
+    def on_mount(self) -> None:
+        """Write the text."""
+        log = self.query_one(Log)
+        log.write(self._text)
+        log.focus()

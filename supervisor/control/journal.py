@@ -1,0 +1,51 @@
+"""What the journal answers on the control socket: a part of the control API."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, jsonify, request
+
+from supervisor.control.orders import refuse
+from supervisor.gateways import journal_reader
+from supervisor.gateways.journal import JournalInbox
+from supervisor.gateways.journal_store import JournalCorrupt, JournalError
+from supervisor.journal import EventsQuestion, History, HistoryQuestion
+
+
+def serve_journal(app: Flask, inbox: JournalInbox) -> None:
+    """Answer from the journal's file, whether anybody writes it just now or not."""
+
+    @app.get("/v1/events")
+    def get_events() -> Any:
+        return _answer(inbox, _events)
+
+    @app.get("/v1/history")
+    def get_history() -> Any:
+        return _answer(inbox, _history)
+
+
+def _events(inbox: JournalInbox) -> dict[str, Any]:
+    question = EventsQuestion.parse(request.args)
+    found = journal_reader.events(inbox.path, question)
+    return {
+        "events": [event.as_json() for event in found],
+        "last": found[-1].id if found else question.after or 0,
+        "lost": inbox.lost,
+    }
+
+
+def _history(inbox: JournalInbox) -> dict[str, Any]:
+    question = HistoryQuestion.parse(request.args)
+    return History(journal_reader.courses(inbox.path, question), question.limit).as_json()
+
+
+def _answer(inbox: JournalInbox, answer: Callable[[JournalInbox], dict[str, Any]]) -> Any:
+    try:
+        return jsonify(answer(inbox))
+    except ValueError as error:
+        return refuse(HTTPStatus.BAD_REQUEST, str(error))
+    except JournalError as error:
+        if isinstance(error, JournalCorrupt):
+            inbox.suspect.set()  # whoever writes it looks, and begins a new one
+        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the journal can't be read: {error}")

@@ -1,0 +1,36 @@
+"""How the fleet is, for people and for monitoring: a part of the control API."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from supervisor.health import Health
+from supervisor.parts import Parts
+from supervisor.report import status_report
+from supervisor.supervision import System, tree
+
+
+def serve_status(app: Flask, system: System, parts: Parts) -> None:
+    """Say how the fleet is: all that is known, or a word with a code for who reads no JSON."""
+
+    def status() -> dict[str, Any]:
+        return status_report(
+            tree(system),
+            parts.roster.all(),
+            parts.settings,
+            system.clock.now(),
+            draining_since=parts.drain.since,
+            last_failure=parts.last_failure.known,
+        )
+
+    @app.get("/v1/status")
+    def get_status() -> Response:
+        return jsonify(status())
+
+    @app.get("/v1/health")
+    def get_health() -> tuple[Response, HTTPStatus]:
+        found = status()
+        answer = jsonify(state=found["health"], problems=found["problems"])
+        is_failing = found["health"] == Health.FAILING
+        return answer, HTTPStatus.SERVICE_UNAVAILABLE if is_failing else HTTPStatus.OK

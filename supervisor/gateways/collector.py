@@ -1,0 +1,221 @@
+"""An OpenTelemetry collector, which is sent spans by OTLP over HTTP, in a thread of their own.
+
+Only who sends spans imports this: the libraries are large.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+from loguru import logger
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
+from opentelemetry.util.types import AttributeValue
+
+from supervisor import __version__
+from supervisor.gateways import silence
+from supervisor.gateways.github_connection import lead, trusted
+from supervisor.proxies import Proxies, Proxy
+from supervisor.proxy_choice import proxy_for
+from supervisor.spans import Span
+
+_KEY = "otel-collector-endpoint"
+_PATH = "/v1/traces"
+_TIMEOUT_S = 10
+_MOST_WAITING = 2048
+_MOST_AT_ONCE = 512
+_DELAY_MS = 5000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a collector is: what the operator has set, which may hold a password."""
+
+    url: str = field(repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where spans are sent, without user and password."""
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        return (
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path.removesuffix(_PATH)}{_PATH}"
+        )
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password, if there are any."""
+        parts = urlsplit(self.url)
+        return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+
+class Collector:
+    """Sends spans in batches; what it can't send, or has no room for, is lost.
+
+    For one thread at a time.
+
+    Args:
+        address: where the collector is.
+        proxies: those that are configured.
+        instance: which daemon sends.
+    """
+
+    def __init__(self, address: Address, proxies: Proxies, instance: str) -> None:
+        self._numbers = _GivenNumbers()
+        self._exporter = _Exporter(address, proxies)
+        self._provider = TracerProvider(
+            sampler=ALWAYS_ON,
+            resource=Resource.create(
+                {
+                    "service.name": "github-runner-supervisor",
+                    "service.version": __version__,
+                    "service.instance.id": instance,
+                    "host.name": socket.gethostname(),
+                }
+            ),
+            id_generator=self._numbers,
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(
+            BatchSpanProcessor(
+                self._exporter,
+                max_queue_size=_MOST_WAITING,
+                max_export_batch_size=_MOST_AT_ONCE,
+                schedule_delay_millis=_DELAY_MS,
+                export_timeout_millis=_TIMEOUT_S * 1000,
+            )
+        )
+        self._tracer = self._provider.get_tracer("github-runner-supervisor", __version__)
+
+    def send(self, spans: Sequence[Span]) -> None:
+        """Have spans sent soon, without waiting."""
+        for span in spans:
+            self._send(span)
+
+    def _send(self, span: Span) -> None:
+        self._numbers.trace_id, self._numbers.span_id = span.trace_id, span.span_id
+        parent = SpanContext(
+            span.trace_id, span.parent_id, is_remote=False, trace_flags=TraceFlags.get_default()
+        )
+        sent = self._tracer.start_span(
+            span.name,
+            context=set_span_in_context(NonRecordingSpan(parent)),
+            start_time=_nanoseconds(span.began_at),
+            attributes=_values(span),
+        )
+        if span.error:
+            sent.set_status(StatusCode.ERROR, span.error)
+        sent.end(_nanoseconds(span.ended_at))
+
+    def close(self, limit: timedelta) -> None:
+        """Send what waits, for as long as that; then let the rest go."""
+        closing = threading.Thread(target=self._provider.shutdown, name="traces-end", daemon=True)
+        closing.start()
+        closing.join(limit.total_seconds())
+        self._exporter.shutdown()  # who tries again and again gives up
+
+
+class _GivenNumbers(IdGenerator):
+    """Gives the next span the numbers that it is to have."""
+
+    def __init__(self) -> None:
+        self.trace_id = self.span_id = 0
+
+    def generate_trace_id(self) -> int:
+        return self.trace_id
+
+    def generate_span_id(self) -> int:
+        return self.span_id
+
+
+class _Exporter(SpanExporter):
+    """Sends batches, and says once when that begins to fail, and when it succeeds again."""
+
+    def __init__(self, address: Address, proxies: Proxies) -> None:
+        self._place = address.place
+        self._session = _Session(address, proxy_for(address.place, proxies))
+        certificates = trusted()
+        self._exporter = OTLPSpanExporter(
+            address.place,
+            certificate_file=certificates if isinstance(certificates, str) else None,
+            timeout=_TIMEOUT_S,
+            compression=Compression.Gzip,
+            session=self._session,
+        )
+        self._lost = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            if not self._lost:
+                logger.warning(
+                    "traces can't be sent to {}, and are lost, which harms nothing else: {}",
+                    self._place,
+                    self._session.fault,
+                )
+            self._lost += len(spans)
+        elif self._lost:
+            logger.info("traces are sent to {} again; {} spans are lost", self._place, self._lost)
+            self._lost = 0
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+class _Session(requests.Session):
+    """Asks as the configuration says, and remembers in words why the last try has failed."""
+
+    def __init__(self, address: Address, proxy: Proxy | None) -> None:
+        super().__init__()
+        self.fault = "it can't be said why"
+        self._target = urlsplit(address.place)
+        self._proxy = proxy
+        lead(self, self._target.scheme, proxy)
+        self.auth = address.login
+
+    def request(self, *given: Any, **options: Any) -> requests.Response:
+        try:
+            answer = super().request(*given, **options)
+        except requests.RequestException as error:
+            self.fault = self._in_words(error)
+            raise
+        self.fault = f"it answers {answer.status_code}; is {_KEY} right?"
+        return answer
+
+    def _in_words(self, error: requests.RequestException) -> str:
+        if self._proxy is None or isinstance(error, requests.exceptions.SSLError):
+            return silence.reason(error, _TIMEOUT_S)
+        key, target = f"{self._target.scheme}-proxy", self._target.netloc
+        why = silence.reason_at_proxy(
+            error, self._proxy, target=target, key=key, timeout_s=_TIMEOUT_S
+        )
+        return f"the proxy {self._proxy}: {why}"
+
+
+def _values(span: Span) -> dict[str, AttributeValue]:
+    return dict(span.attributes)
+
+
+def _nanoseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000

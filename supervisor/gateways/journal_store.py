@@ -1,0 +1,295 @@
+"""The journal's file: SQLite, written by one thread, read by others on connections of their own.
+
+A kill at any point loses what was not committed yet, and nothing else: SQLite's write-ahead log
+sees to that. After a power cut the last seconds may be missing: commits do not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from supervisor.feed import Record
+from supervisor.journal import rows
+from supervisor.journal.courses import Course
+
+VERSION = 1
+_PATIENCE_S = 0.5
+_STEP = 500
+_PAGES = 256
+_WAL_BYTES = 4 << 20
+_SIBLINGS = ("", "-wal", "-shm")
+_COMMITTING = "COMMIT"
+
+_SCHEMA = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    state TEXT NOT NULL,
+    before TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    lasted_s REAL NOT NULL,
+    details TEXT NOT NULL
+);
+INSERT INTO sqlite_sequence (name, seq)
+SELECT 'events', CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+CREATE INDEX events_at ON events (at);
+CREATE INDEX events_subject ON events (subject, id);
+CREATE TABLE courses (
+    name TEXT PRIMARY KEY,
+    created_at INTEGER,
+    installed_at INTEGER,
+    left_at INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    ended_at INTEGER,
+    stage TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    job TEXT,
+    verdict TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX courses_ended ON courses (ended_at);
+"""
+"""Numbers begin above those of an earlier file that was set aside: followers miss nothing."""
+
+_MIGRATIONS: tuple[str, ...] = (_SCHEMA,)
+"""What brings a file from each version to the next."""
+
+
+class JournalError(Exception):
+    """The journal can't be written or read now; the message says why."""
+
+
+class JournalCorrupt(JournalError):
+    """What is in the file is no journal, or not any more."""
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How much is kept: what is older goes, and the oldest of what is too much."""
+
+    retention: timedelta
+    most_bytes: int
+
+
+class JournalStore:
+    """The file, opened when it is first needed, and again after it has failed. For one thread.
+
+    Args:
+        path: of the file; its directory is made with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file = 0
+
+    def write(self, records: Sequence[Record], courses: Iterable[Course]) -> None:
+        """Add records and replace courses: all of them, or none.
+
+        Raises:
+            JournalError: they can't be written now; nothing has changed.
+        """
+        events = [rows.of_record(record) for record in records]
+        changed = [rows.of_course(course) for course in courses]
+        with self._transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO events ({', '.join(rows.EVENT_COLUMNS)}) "  # noqa: S608 - constants
+                f"VALUES ({_marks(rows.EVENT_COLUMNS)})",
+                events,
+            )
+            connection.executemany(
+                f"INSERT OR REPLACE INTO courses "  # noqa: S608 - constants
+                f"VALUES ({_marks(rows.COURSE_COLUMNS)})",
+                changed,
+            )
+
+    def open_courses(self) -> list[Course]:
+        """Give the courses that have not ended.
+
+        Raises:
+            JournalError: they can't be read.
+        """
+        with self._transaction() as connection:
+            found = connection.execute("SELECT * FROM courses WHERE ended_at IS NULL").fetchall()
+            return [rows.course_of(row) for row in found]
+
+    def prune(self, keeping: Keeping, now: datetime) -> bool:
+        """Let go of some of what is too old or too much, and give its room back.
+
+        Returns:
+            Whether there is more to let go of: each step is short, so that writing never waits.
+
+        Raises:
+            JournalError: it can't be done now.
+        """
+        before = rows.of_moment(now - keeping.retention)
+        with self._transaction() as connection:
+            gone = connection.execute(
+                "DELETE FROM events WHERE id IN "
+                "(SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)",
+                (before, _STEP),
+            ).rowcount
+            gone += connection.execute(
+                "DELETE FROM courses WHERE name IN "
+                "(SELECT name FROM courses WHERE ended_at < ? LIMIT ?)",
+                (before, _STEP),
+            ).rowcount
+            if not gone and _used_bytes(connection) > keeping.most_bytes:
+                gone = _delete_oldest(connection)
+        with self._translated() as connection:
+            # `execute` would do the first step of it alone, which frees one page.
+            connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+        return gone > 0
+
+    def check(self) -> None:
+        """Read the whole file, as a reader has found a fault in it.
+
+        Raises:
+            JournalCorrupt: it has one.
+            JournalError: it can't be read now.
+        """
+        with self._translated() as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise JournalCorrupt(f"{self._path} is damaged: {found}")
+
+    def set_aside(self) -> Path:
+        """Put a file that is no journal out of the way, in place of an earlier one like it.
+
+        Raises:
+            OSError: it can't be.
+        """
+        self.close()
+        aside = self._path.with_name(f"{self._path.name}.set-aside")
+        for sibling in _SIBLINGS:
+            with suppress(FileNotFoundError):
+                Path(f"{self._path}{sibling}").replace(f"{aside}{sibling}")
+        return aside
+
+    def close(self) -> None:
+        """Let go of the file."""
+        connection, self._connection = self._connection, None
+        if connection:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._translated() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute(_COMMITTING)
+
+    @contextmanager
+    def _translated(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection; one that has failed in any way is not used again."""
+        try:
+            yield self._opened()
+        except (sqlite3.Error, OSError, ValueError) as error:
+            self.close()
+            raise _in_words(self._path, error) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection and _number(self._path) != self._file:
+            self.close()  # somebody has removed the file, or put another there
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            self._file = _number(self._path)
+        return self._connection
+
+
+def read(path: Path, ask: Callable[[sqlite3.Connection], list[rows.Row]]) -> list[rows.Row]:
+    """Ask a journal something, on a connection of its own; one that is not there holds nothing.
+
+    Raises:
+        JournalError: it can't be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
+        ) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            return ask(connection) if version else []
+    except (sqlite3.Error, ValueError) as error:
+        raise _in_words(path, error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # For this user alone, whatever the umask; SQLite gives its other files the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
+    try:
+        # Can only be set in a file without tables, and before anything else is.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}").fetchall()
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise ValueError(f"{path} is of a later version, {version}, than this one knows: {VERSION}")
+    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        statements = [one for one in script.split(";") if one.strip()]
+        for statement in ("BEGIN IMMEDIATE", *statements, f"PRAGMA user_version={number}"):
+            connection.execute(statement)
+        connection.execute(_COMMITTING)
+
+
+def _delete_oldest(connection: sqlite3.Connection) -> int:
+    """Delete some of the oldest events, and ended courses of a time of which none is left."""
+    events = connection.execute(
+        "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)", (_STEP,)
+    ).rowcount
+    courses = connection.execute(
+        "DELETE FROM courses WHERE name IN (SELECT name FROM courses "
+        "WHERE ended_at < coalesce((SELECT min(at) FROM events), 9e18) LIMIT ?)",
+        (_STEP,),
+    ).rowcount
+    return events + courses
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    """Say how large the file is, without what is free in it."""
+    names = ("page_count", "freelist_count", "page_size")
+    count, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+    return int((count - free) * size)
+
+
+def _marks(columns: Sequence[str]) -> str:
+    return ", ".join("?" for _ in columns)
+
+
+def _number(path: Path) -> int:
+    """Give the number of the file, or 0 if there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _in_words(path: Path, error: Exception) -> JournalError:
+    if isinstance(error, OSError):
+        return JournalError(f"{path}: {error.strerror}")
+    # SQLite's other errors, of the disk, locks or rights, are of classes derived from this one.
+    if type(error) is sqlite3.DatabaseError or isinstance(error, ValueError):
+        return JournalCorrupt(f"{path} is damaged: {error}")
+    return JournalError(f"{path}: {error}")

@@ -1,0 +1,190 @@
+"""The course of each runner's life, summed up from the records of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from supervisor import moments
+from supervisor.feed import Kind, Record
+from supervisor.lifecycle import AVAILABLE, Job, Stage
+
+DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
+_UNWATCHED = "ended while no daemon watched"
+_WAITING = frozenset(map(str, AVAILABLE))
+_SURVEYS = 2
+"""Complete reconciles after a start until who was not heard of is gone: the first takes over."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one runner has come through so far. Moments are aware; None is not yet, or not known.
+
+    Attributes:
+        name: of the runner.
+        created_at: when it was ordered.
+        installed_at: when it could first take a job.
+        left_at: when it last ceased to wait for one.
+        started_at: when its job began.
+        finished_at: when that ended.
+        ended_at: when nothing was left of it.
+        stage: the last one.
+        outcome: `done`, `removed` without a job, `failed`, or `gone` unseen; empty before its end.
+        reason: why it failed or ended.
+        job: what it runs or ran.
+        verdict: of the policy on that: `allowed`, `refused` or `error`; empty if none is known.
+    """
+
+    name: str
+    created_at: datetime | None = None
+    installed_at: datetime | None = None
+    left_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    ended_at: datetime | None = None
+    stage: str = ""
+    outcome: str = ""
+    reason: str = ""
+    job: Job | None = None
+    verdict: str = ""
+
+    @property
+    def install_s(self) -> float | None:
+        """Seconds from its order until it could take a job."""
+        return _between(self.created_at, self.installed_at)
+
+    @property
+    def idle_s(self) -> float | None:
+        """Seconds that it waited for a job, or in vain."""
+        return _between(self.installed_at, self.started_at or self.left_at)
+
+    @property
+    def job_s(self) -> float | None:
+        """Seconds that its job took."""
+        return _between(self.started_at, self.finished_at)
+
+    def advance(self, record: Record) -> Course:
+        """Take a record of this runner into account."""
+        if record.kind is Kind.DECISION:
+            return replace(self, verdict=record.state)
+        stage, before = record.state, record.before
+        course = replace(self, stage=stage, job=_job(record.details.get("job")))
+        if stage == before:
+            return course
+        if not before:
+            course = _taken_up(course, record)
+        elif stage in _WAITING:
+            course = _waiting(course, record.at)
+        elif before in _WAITING:
+            course = replace(course, left_at=record.at)
+        if stage == Stage.BUSY and before:
+            course = _at_work(course, record.at)
+        elif before == Stage.BUSY and course.started_at:
+            course = replace(course, finished_at=record.at)
+        if stage == Stage.FAILED:
+            course = replace(course, outcome=FAILED, reason=record.reason)
+        return _ended(course, record) if stage == Stage.DELETED else course
+
+    def vanish(self, at: datetime) -> Course:
+        """Note that it is not there any more, and nobody knows since when."""
+        return replace(self, ended_at=at, outcome=self.outcome or GONE, reason=_UNWATCHED)
+
+
+class Courses:
+    """Those of all runners that have not ended, as the records go by. For one thread.
+
+    Args:
+        known: what an earlier daemon has left.
+    """
+
+    def __init__(self, known: Iterable[Course] = ()) -> None:
+        self._open = {course.name: course for course in known}
+        self._unseen = set(self._open)
+        self._surveys = 0
+
+    def of(self, name: str) -> Course | None:
+        """Give the course of a runner that has not ended; None if there is none."""
+        return self._open.get(name)
+
+    def take(self, record: Record) -> list[Course]:
+        """Take a record into account, and return the courses that it has changed."""
+        if record.kind is Kind.RECONCILE:
+            return self._survey(record)
+        course = self._next(record)
+        if course is None:
+            return []
+        self._unseen.discard(course.name)
+        if course.ended_at:
+            self._open.pop(course.name, None)
+        else:
+            self._open[course.name] = course
+        return [course]
+
+    def _next(self, record: Record) -> Course | None:
+        known = self._open.get(record.subject)
+        if record.kind is Kind.RUNNER:
+            return (known or Course(record.subject, _ordered_at(record))).advance(record)
+        if record.kind is Kind.DECISION and known:
+            return known.advance(record)
+        return None
+
+    def _survey(self, record: Record) -> list[Course]:
+        if record.reason or not self._unseen:
+            return []
+        self._surveys += 1
+        if self._surveys < _SURVEYS:
+            return []
+        gone, self._unseen = self._unseen, set()
+        return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
+
+
+def _taken_up(course: Course, record: Record) -> Course:
+    """Begin, or go on with what another daemon has seen; it says since when it is so."""
+    since = _since(record)
+    if record.state == Stage.BUSY:
+        return replace(course, started_at=course.started_at or since)
+    if record.state in _WAITING:
+        return replace(course, installed_at=course.installed_at or since)
+    return course
+
+
+def _waiting(course: Course, at: datetime) -> Course:
+    """Let it wait for a job; one that was thought to be at work has had none."""
+    installed_at = course.installed_at or at
+    return replace(course, installed_at=installed_at, left_at=None, started_at=None, verdict="")
+
+
+def _at_work(course: Course, at: datetime) -> Course:
+    installed_at, started_at = course.installed_at or at, course.started_at or at
+    return replace(course, installed_at=installed_at, started_at=started_at)
+
+
+def _ended(course: Course, record: Record) -> Course:
+    outcome = course.outcome or (DONE if course.job else REMOVED)
+    reason = course.reason or record.reason
+    return replace(course, ended_at=record.at, outcome=outcome, reason=reason)
+
+
+def _ordered_at(record: Record) -> datetime | None:
+    """Say when a runner was ordered, by its first record; None if that is not known."""
+    if record.before:
+        return None  # the beginning was lost
+    if not record.details.get("adopted"):
+        return record.at
+    return moments.read(str(record.details.get("made_at")))
+
+
+def _since(record: Record) -> datetime:
+    """Say since when a runner is where its first record shows it."""
+    known = moments.read(str(record.details.get("since")))
+    return min(known, record.at) if known else record.at
+
+
+def _job(given: Mapping[str, Any] | None) -> Job | None:
+    return Job(**given) if given is not None else None
+
+
+def _between(begin: datetime | None, end: datetime | None) -> float | None:
+    return max(0.0, (end - begin).total_seconds()) if begin and end else None

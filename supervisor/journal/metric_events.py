@@ -1,0 +1,104 @@
+"""Metric events by the names and fields of the GitHub runner charm, for queries that know them.
+
+https://github.com/canonical/github-runner-operator, github_runner_manager/metrics/events.py.
+A field that is not known is left out, as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.feed import Kind, Record
+from supervisor.journal.courses import FAILED, Course
+from supervisor.lifecycle import Job, Stage
+
+_CONCLUSIONS = {"Succeeded": "success", "Failed": "failure", "Canceled": "cancelled"}
+"""The runner application's word, and GitHub's for the same."""
+_REFUSALS = {"refused": 403, "error": 500}
+"""What the policy service answers a guest, by what is told of the decision."""
+
+
+def of_record(
+    flavor: str, record: Record, before: Course | None, after: Course | None
+) -> list[dict[str, Any]]:
+    """Make the metric events of a record: mostly none.
+
+    Args:
+        flavor: what the charm calls so: here the installation's name.
+        record: what has happened.
+        before: the course of the runner that it is about, if any; None at its beginning.
+        after: the same with this record.
+    """
+    if record.kind is Kind.RECONCILE:
+        return [_reconciliation(flavor, record)]
+    if record.kind is not Kind.RUNNER or before is None or after is None:
+        return []  # of one that was taken over, the beginning was told by an earlier daemon
+    events = []
+    if after.installed_at and not before.installed_at:
+        events.append(_installed(flavor, after))
+    if after.started_at and not before.started_at:
+        events.append(_start(flavor, after))
+    if record.state == Stage.DELETED and after.started_at:
+        events.append(_stop(flavor, after))
+    return events
+
+
+def _installed(flavor: str, course: Course) -> dict[str, Any]:
+    assert course.installed_at is not None  # noqa: S101 - this is why it is told
+    return {
+        "timestamp": course.installed_at.timestamp(),
+        "event": "runner_installed",
+        "flavor": flavor,
+        "duration": course.install_s or 0.0,
+    }
+
+
+def _start(flavor: str, course: Course) -> dict[str, Any]:
+    assert course.started_at is not None  # noqa: S101 - this is why it is told
+    return {
+        "timestamp": course.started_at.timestamp(),
+        "event": "runner_start",
+        "flavor": flavor,
+        **_job(course),
+        "idle": course.idle_s or 0.0,
+    }
+
+
+def _stop(flavor: str, course: Course) -> dict[str, Any]:
+    ended = course.finished_at or course.ended_at
+    assert ended is not None  # noqa: S101 - told at its end only
+    job = course.job or Job()
+    event: dict[str, Any] = {
+        "timestamp": ended.timestamp(),
+        "event": "runner_stop",
+        "flavor": flavor,
+        **_job(course),
+        "status": "normal",
+        "job_duration": course.job_s or 0.0,
+    }
+    if code := _REFUSALS.get(course.verdict):
+        event |= {"status": "repo-policy-check-failure", "status_info": {"code": code}}
+    elif course.outcome == FAILED:
+        event["status"] = "abnormal"
+    if job.result:
+        event["job_conclusion"] = _CONCLUSIONS.get(job.result, job.result.lower())
+    return event
+
+
+def _job(course: Course) -> dict[str, str]:
+    job = course.job or Job()
+    return {"workflow": job.workflow, "repo": job.repository, "github_event": job.event}
+
+
+def _reconciliation(flavor: str, record: Record) -> dict[str, Any]:
+    details = record.details
+    return {
+        "timestamp": record.at.timestamp(),
+        "event": "reconciliation",
+        "flavor": flavor,
+        "crashed_runners": details["crashed"],
+        "idle_runners": details["idle"],
+        "active_runners": details["active"],
+        "expected_runners": details["wanted"],
+        "duration": details["duration_s"],
+    }

@@ -1,0 +1,95 @@
+"""Records and courses as rows of a database, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from supervisor.feed import Kind, Record
+from supervisor.journal.courses import Course
+from supervisor.journal.questions import Event
+from supervisor.lifecycle import Job
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+EVENT_COLUMNS = ("at", "kind", "subject", "state", "before", "reason", "lasted_s", "details")
+COURSE_COLUMNS = tuple(field.name for field in fields(Course))
+
+Row = Sequence[Any]
+
+
+def of_moment(moment: datetime) -> int:
+    """Give a moment in microseconds since 1970: whole numbers are compared exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(number: int) -> datetime:
+    """Give the moment of a number."""
+    return _EPOCH + number * _MICROSECOND
+
+
+def of_record(record: Record) -> Row:
+    """Give a record's row, in the order of `EVENT_COLUMNS`."""
+    return (
+        of_moment(record.at),
+        str(record.kind),
+        _text(record.subject),
+        _text(record.state),
+        _text(record.before),
+        _text(record.reason),
+        float(record.lasted_s),
+        json.dumps(dict(record.details), default=str),
+    )
+
+
+def event_of(row: Row) -> Event:
+    """Give the event of a row: its number, then what `of_record` has made.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number, at, kind, subject, state, before, reason, lasted_s, details = row
+    record = Record(
+        moment_of(at), Kind(kind), subject, state, before, reason, lasted_s, json.loads(details)
+    )
+    return Event(number, record)
+
+
+def of_course(course: Course) -> Row:
+    """Give a course's row, in the order of `COURSE_COLUMNS`."""
+    return tuple(_stored(getattr(course, column)) for column in COURSE_COLUMNS)
+
+
+def course_of(row: Row) -> Course:
+    """Give the course of a row that `of_course` has made.
+
+    Raises:
+        ValueError: it is none.
+    """
+    given = dict(zip(COURSE_COLUMNS, row, strict=True))
+    for column, value in given.items():
+        if column.endswith("_at") and value is not None:
+            given[column] = moment_of(value)
+    job = given["job"]
+    try:
+        given["job"] = Job(**json.loads(job)) if job is not None else None
+    except TypeError as error:
+        raise ValueError(f"{job!r} is no job") from error
+    return Course(**given)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return of_moment(value)
+    if isinstance(value, Job):
+        return json.dumps(asdict(value))
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    """Give a text as a database takes it: names of files may hold what is no character."""
+    return text.encode(errors="replace").decode()

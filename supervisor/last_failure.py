@@ -1,0 +1,41 @@
+"""Which runner failed last: kept when it is gone, for those who look at the fleet later."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from supervisor.feed import Kind, Record
+from supervisor.lifecycle import Stage
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A runner that has failed.
+
+    Attributes:
+        runner: its name.
+        at: when (aware, UTC).
+        reason: why.
+        stage: that it did not come through; empty if that is not known.
+    """
+
+    runner: str
+    at: datetime
+    reason: str
+    stage: str = ""
+
+
+class LastFailure:
+    """Watches the feed. Safe for threads: what is known is replaced as a whole.
+
+    A restarted daemon begins anew.
+    """
+
+    def __init__(self) -> None:
+        self.known: Failure | None = None
+
+    def note(self, record: Record) -> None:
+        """Take note of what has happened, if it is that a runner has failed."""
+        failed = str(Stage.FAILED)
+        if record.kind is Kind.RUNNER and record.state == failed and record.before != failed:
+            stage = str(record.details.get("failed_in") or "")
+            self.known = Failure(record.subject, record.at, record.reason, stage)

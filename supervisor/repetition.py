@@ -1,0 +1,108 @@
+"""Which log lines are shown, and which are counted, when somebody says the same again and again."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+_VARYING = re.compile(r"(?<![\w.:-])(?:\d+(?:\.\d+)?|\d{1,2}:\d\d(?::\d\d)?)(?![\w:-]|\.\d)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said, by whom.
+
+    Attributes:
+        actor: the path of the actor, or empty.
+        runner: whom it is about, or empty.
+        level: by its name.
+        text: without a traceback.
+    """
+
+    actor: str
+    runner: str
+    level: str
+    text: str
+
+    @property
+    def template(self) -> "Line":
+        """What it has in common with those that count as the same: all but numbers and times.
+
+        Digits in words stay: `runner-1` is another than `runner-2`.
+        """
+        return replace(self, text=_VARYING.sub("#", self.text))
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """How often a line was said without being shown, and the last one of them."""
+
+    line: Line
+    times: int
+    window_s: float
+
+    def __str__(self) -> str:
+        times = "once more" if self.times == 1 else f"{self.times} times more"
+        return f"repeated {times} within {self.window_s:.0f} s: {self.line.text}"
+
+
+@dataclass
+class _Window:
+    began_at: float
+    last: Line
+    shown: int = 0
+    held_back: int = 0
+
+
+class Repetition:
+    """Shows a line's first few in a window of time, and counts the others.
+
+    A runner's lines are only ever held back for that runner's own: what befalls many runners at
+    once is shown for each of them. Of what it forgets it gives the count: none is lost in silence.
+    It knows no clock, and is not safe for threads.
+
+    Args:
+        shown: how many lines of a kind are shown in a window.
+        window_s: how long it lasts, from the first one on.
+        most: how many kinds are remembered.
+    """
+
+    def __init__(self, shown: int = 5, window_s: float = 60, most: int = 1000) -> None:
+        self._shown = shown
+        self._window_s = window_s
+        self._most = most
+        self._windows: dict[Line, _Window] = {}  # the oldest first
+
+    def hear(self, line: Line, now: float) -> bool:
+        """Take a line in, after `due`; tell whether it is to be shown.
+
+        Args:
+            line: what is said.
+            now: by a monotonic clock, in seconds.
+        """
+        window = self._windows.setdefault(line.template, _Window(now, line))
+        window.last = line
+        if window.shown < self._shown:
+            window.shown += 1
+            return True
+        window.held_back += 1
+        return False
+
+    def due(self, now: float) -> list[Repeated]:
+        """Forget the windows that are over, and those whose room is needed; give the counts."""
+        over: list[Line] = []
+        for template, window in self._windows.items():
+            has_room = len(self._windows) - len(over) < self._most
+            if has_room and now - window.began_at < self._window_s:
+                break
+            over.append(template)
+        return list(self._close(over, now))
+
+    def end(self, now: float) -> list[Repeated]:
+        """Forget all; give the counts."""
+        return list(self._close(list(self._windows), now))
+
+    def _close(self, templates: list[Line], now: float) -> Iterator[Repeated]:
+        for template in templates:
+            window = self._windows.pop(template)
+            if window.held_back:
+                yield Repeated(window.last, window.held_back, now - window.began_at)

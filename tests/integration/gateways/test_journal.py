@@ -1,0 +1,396 @@
+"""The journal on real disks: full, locked, damaged, killed, and pruned."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal_records import JOB, NAME, NOW, at, step
+
+from supervisor.feed import Kind, Record
+from supervisor.gateways import journal_reader
+from supervisor.gateways.journal import JournalInbox, JournalWriter, Standing
+from supervisor.gateways.journal_store import JournalError, JournalStore, Keeping
+from supervisor.gateways.metric_log import MetricLog
+from supervisor.journal import Event, EventsQuestion, HistoryQuestion
+
+LIMIT_S = 20.0
+KEEPING = Keeping(timedelta(days=30), 256 << 20)
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + LIMIT_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {LIMIT_S} s"
+        threading.Event().wait(0.01)
+    return value
+
+
+class Stand:
+    """A writer, what it says of itself, and what can be read."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self.inbox = JournalInbox(path, options.pop("room", 10_000))
+        self.stood: list[Standing] = []
+        self.keeping: Keeping = options.pop("keeping", KEEPING)
+        now: datetime = options.pop("now", NOW)
+        self.writer = JournalWriter(
+            self.inbox,
+            flavor="fleet",
+            keeping=lambda: self.keeping,
+            now=lambda: now,
+            changed=self.stood.append,
+            again_s=0.05,
+            **options,
+        )
+
+    def tell(self, *subjects: str) -> None:
+        for subject in subjects:
+            self.inbox.take(note(subject))
+
+    def read(self, **asked: Any) -> list[Event]:
+        return journal_reader.events(self.inbox.path, EventsQuestion(**asked))
+
+    def told(self) -> list[str]:
+        return [event.record.subject for event in self.read(limit=1000)]
+
+    def fault(self) -> str:
+        return self.stood[-1].fault if self.stood else ""
+
+
+def note(subject: str, seconds: float = 0, **more: Any) -> Record:
+    return Record(at(seconds), Kind.ORDER, subject, "ordered", **more)
+
+
+@contextmanager
+def running(path: Path, **options: Any) -> Iterator[Stand]:
+    stand = Stand(path, **options)
+    stand.writer.start()
+    try:
+        yield stand
+    finally:
+        stand.writer.stop(LIMIT_S)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk that a few thousand events fill."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    subprocess.run(mount, check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one", "two")
+        stand.inbox.take(Record(at(5), Kind.ACTOR, "three", "crashed", "ready", "why", 2.0))
+        wait_until(lambda: stand.told() == ["one", "two", "three"])
+        first, _, third = stand.read()
+        assert third.record == Record(at(5), Kind.ACTOR, "three", "crashed", "ready", "why", 2.0)
+        assert [e.record.subject for e in stand.read(after=first.id, limit=1)] == ["two"]
+        assert [e.record.subject for e in stand.read(limit=1)] == ["three"]
+        assert [e.record.subject for e in stand.read(since=at(1))] == ["three"]
+        assert [e.record.subject for e in stand.read(runner="one")] == ["one"]
+        assert [e.record.subject for e in stand.read(kind=Kind.ACTOR)] == ["three"]
+    assert stand.stood == []
+
+
+def test_a_journal_that_was_never_written_holds_nothing(path: Path) -> None:
+    assert journal_reader.events(path, EventsQuestion()) == []
+    assert journal_reader.courses(path, HistoryQuestion()) == []
+
+
+def test_its_files_are_for_one_user_alone(path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with running(path) as stand:
+            stand.tell("one")
+            wait_until(stand.told)
+            files = list(path.parent.glob(f"{path.name}*"))
+            assert len(files) == 3
+            assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    finally:
+        os.umask(umask)
+
+
+def test_what_is_told_last_is_written_at_an_orderly_end(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell(*map(str, range(2500)))
+    assert len(stand.read(after=0, limit=5000)) == 2500
+    assert stand.inbox.lost == 0
+
+
+def test_the_course_of_a_runner_goes_on_after_a_restart(path: Path) -> None:
+    work = {"job": asdict(JOB)}
+    with running(path) as stand:
+        for record in (step(0, "", "requested"), step(30, "creating", "ready")):
+            stand.inbox.take(record)
+        stand.inbox.take(step(40, "ready", "busy", **work))
+    with running(path) as stand:
+        stand.inbox.take(step(60, "", "busy", adopted=True, since=at(40).isoformat(), **work))
+        stand.inbox.take(step(100, "busy", "finished", **work))
+        stand.inbox.take(step(101, "finished", "deleted", **work))
+    (course,) = journal_reader.courses(path, HistoryQuestion())
+    assert (course.name, course.outcome, course.job) == (NAME, "done", JOB)
+    assert (course.install_s, course.idle_s, course.job_s) == (30.0, 10.0, 60.0)
+    assert journal_reader.courses(path, HistoryQuestion(repository="acme/demo")) == [course]
+    assert journal_reader.courses(path, HistoryQuestion(repository="acme/other")) == []
+    assert journal_reader.courses(path, HistoryQuestion(since=at(101))) == [course]
+    assert journal_reader.courses(path, HistoryQuestion(since=at(102))) == []
+
+
+def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_room(
+    small_disk: Path,
+) -> None:
+    with running(small_disk / "journal.sqlite", room=50) as stand:
+        stand.tell("before")
+        wait_until(lambda: stand.told() == ["before"])
+        filler = small_disk / "filler"
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(b"x" * (1 << 20))
+        stand.inbox.take(note("held", reason="x" * 100_000))
+        wait_until(stand.fault)
+        assert "full" in stand.fault()
+        began = time.monotonic()
+        stand.tell(*(f"while full {number}" for number in range(80)))
+        assert time.monotonic() - began < 1
+        wait_until(lambda: stand.stood[-1].lost == 30)
+        assert len({one.fault for one in stand.stood}) == 1
+        filler.unlink()
+        wait_until(lambda: not stand.fault())
+        stand.tell("after")
+        wait_until(lambda: stand.told()[-1:] == ["after"])
+        kept = stand.told()
+        assert kept == ["before", "held", *(f"while full {n}" for n in range(50)), "after"]
+
+
+def test_a_locked_store_keeps_nobody_waiting_and_is_written_when_it_is_free(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("before")
+        wait_until(stand.told)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            stand.tell("while locked")
+            assert time.monotonic() - began < 0.1
+            wait_until(stand.fault)
+            assert "locked" in stand.fault()
+            assert stand.told() == ["before"]
+        wait_until(lambda: stand.told() == ["before", "while locked"])
+        wait_until(lambda: not stand.fault())
+        assert stand.inbox.lost == 0
+
+
+def test_a_file_that_is_no_journal_is_set_aside_and_a_new_one_begun(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 1000)
+    with running(path) as stand:
+        stand.tell("one")
+        wait_until(lambda: stand.stood and stand.told() == ["one"])
+        assert "is journal.sqlite.set-aside now" in stand.stood[-1].warning
+        assert stand.fault() == ""
+    assert (path.parent / "journal.sqlite.set-aside").read_bytes()[:11] == b"no database"
+
+
+def test_a_damage_that_a_reader_finds_is_looked_for_and_a_new_file_begun(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell(*(f"order {number}" for number in range(1000)))
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 :] = b"\x55" * (len(content) - 4096 * 2)
+    path.write_bytes(content)
+    with running(path) as stand:
+        with pytest.raises(JournalError, match="damaged"):
+            stand.read(after=0, limit=1000)
+        stand.inbox.suspect.set()
+        wait_until(lambda: stand.stood and stand.stood[-1].warning)
+        stand.tell("anew")
+        wait_until(lambda: stand.told() == ["anew"])
+
+
+def test_numbers_go_on_growing_in_a_new_file(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+        wait_until(stand.told)
+        last = stand.read()[-1].id
+    path.write_bytes(b"nonsense" * 1000)
+    threading.Event().wait(1.1)  # numbers begin with the second in which a file is made
+    with running(path) as stand:
+        stand.tell("two")
+        wait_until(lambda: stand.stood and stand.told())
+        assert stand.read()[0].id > last
+
+
+def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+        wait_until(stand.told)
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+        stand.tell("two")
+        wait_until(lambda: stand.told() == ["two"])
+
+
+def test_a_journal_of_a_later_version_is_set_aside_whole(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version=99")
+    with running(path) as stand:
+        stand.tell("two")
+        wait_until(lambda: stand.stood and stand.told() == ["two"])
+        assert "later version" in stand.stood[-1].warning
+    assert journal_reader.events(path.with_name(f"{path.name}.set-aside"), EventsQuestion())
+
+
+def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").touch()
+    with running(tmp_path / "nowhere" / "journal.sqlite", room=1) as stand:
+        stand.tell("one")
+        wait_until(stand.fault)
+        stand.tell("two", "three")
+        wait_until(lambda: stand.stood[-1].lost)
+    assert stand.inbox.lost == 3
+
+
+def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    code = f"""
+import itertools, time
+from datetime import datetime, timezone
+from pathlib import Path
+from supervisor.feed import Kind, Record
+from supervisor.gateways.journal_store import JournalStore
+store = JournalStore(Path({str(path)!r}))
+now = datetime.now(timezone.utc)
+for batch in itertools.count():
+    store.write([Record(now, Kind.ORDER, f"{{batch}}", str(n)) for n in range(100)], [])
+    print(batch, flush=True)
+"""
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(20)]
+            process.send_signal(signal.SIGKILL)
+            said = int([*lines, *process.stdout.read().split()][-1])
+        found = read_all(path)
+        batches = [event.record.subject for event in found if event.record.state == "99"]
+        assert len(found) % 100 == 0, "a batch was written in part"
+        assert int(batches[-1]) >= said
+        path_is_sound(path)
+
+
+def read_all(path: Path) -> list[Event]:
+    found: list[Event] = []
+    while more := journal_reader.events(
+        path, EventsQuestion(after=found[-1].id if found else 0, limit=1000)
+    ):
+        found += more
+    return found
+
+
+def path_is_sound(path: Path) -> None:
+    store = JournalStore(path)
+    store.check()
+    store.close()
+
+
+def test_what_is_too_old_goes(path: Path) -> None:
+    store = JournalStore(path)
+    store.write([note(f"day {day}", 86400 * day) for day in range(10)], [])
+    assert store.prune(Keeping(timedelta(days=3), 1 << 30), at(86400 * 10))
+    assert not store.prune(Keeping(timedelta(days=3), 1 << 30), at(86400 * 10))
+    store.close()
+    found = journal_reader.events(path, EventsQuestion())
+    assert [event.record.subject for event in found] == ["day 7", "day 8", "day 9"]
+
+
+def test_what_is_too_much_goes_the_oldest_first_and_the_file_shrinks(path: Path) -> None:
+    most = 1 << 20
+    store = JournalStore(path)
+    for batch in range(10):
+        store.write([note(f"{batch}", reason="x" * 500) for _ in range(1000)], [])
+    large = path.stat().st_size
+    assert large > 3 * most
+    steps = 0
+    while store.prune(Keeping(timedelta(days=3650), most), NOW):
+        steps += 1
+        assert steps < 100
+    for _ in range(30):
+        store.prune(Keeping(timedelta(days=3650), most), NOW)
+    store.close()
+    assert path.stat().st_size <= most
+    found = read_all(path)
+    assert found
+    assert {event.record.subject for event in found} <= {"8", "9"}
+    assert steps > 5, "each step is small"
+
+
+def test_pruning_goes_on_beside_the_writing(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell(*map(str, range(3000)))
+    with running(path, keeping=Keeping(timedelta(days=1), 1 << 30), now=at(86400 * 5)) as stand:
+        stand.inbox.take(note("new", 86400 * 5))
+        wait_until(lambda: stand.told() == ["new"])
+
+
+def test_a_hundred_thousand_events_are_soon_written_and_soon_read(path: Path) -> None:
+    store = JournalStore(path)
+    began = time.monotonic()
+    for batch in range(100):
+        subject = f"fleet-{batch}"
+        store.write([note(subject, batch * 1000 + n, reason="why") for n in range(1000)], [])
+    written_s = time.monotonic() - began
+    store.close()
+    assert written_s < 20
+    began = time.monotonic()
+    assert len(journal_reader.events(path, EventsQuestion(limit=100))) == 100
+    assert len(journal_reader.events(path, EventsQuestion(runner="fleet-7", limit=100))) == 100
+    assert len(journal_reader.events(path, EventsQuestion(since=at(99_000), limit=100))) == 100
+    assert time.monotonic() - began < 1
+
+
+def test_metric_events_are_written_though_the_journal_can_not_be(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.log"
+    (tmp_path / "nowhere").touch()
+    metric_log = MetricLog(log, 1 << 20)
+    with running(tmp_path / "nowhere" / "journal.sqlite", metric_log=metric_log) as stand:
+        details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
+        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+        wait_until(log.exists)
+        wait_until(lambda: '"event": "reconciliation"' in log.read_text(encoding="utf-8"))
+        wait_until(stand.fault)
+
+
+def test_a_metric_log_that_can_not_be_written_is_said_and_the_journal_goes_on(
+    path: Path, tmp_path: Path
+) -> None:
+    metric_log = MetricLog(tmp_path / "nowhere" / "metrics.log", 1 << 20)
+    with running(path, metric_log=metric_log) as stand:
+        details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
+        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+        wait_until(lambda: stand.told() == ["fleet"])
+        assert "No such file or directory" in stand.stood[-1].log_fault
+        (tmp_path / "nowhere").mkdir()
+        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+        wait_until(lambda: not stand.stood[-1].log_fault)

@@ -1,0 +1,27 @@
+"""Records of one runner and of reconciles, for tests of the journal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from supervisor.feed import Kind, Record
+from supervisor.lifecycle import Job
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+JOB = Job("acme/demo", "CI", "7", "push", "build", "")
+NAME = "fleet-a"
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def step(seconds: float, before: str, state: str, reason: str = "", **details: Any) -> Record:
+    return Record(
+        at(seconds), Kind.RUNNER, NAME, state, before, reason, details={"job": None, **details}
+    )
+
+
+def reconcile(seconds: float, reason: str = "") -> Record:
+    return Record(at(seconds), Kind.RECONCILE, "fleet", "done", reason=reason)

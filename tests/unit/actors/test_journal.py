@@ -1,0 +1,104 @@
+"""The journal's actor: says how the writing goes, and loses nothing when it crashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from fake_world import World, eventually
+
+from supervisor.actors.journal import JournalActor
+from supervisor.feed import Kind, Record
+from supervisor.gateways import journal_reader
+from supervisor.journal import EventsQuestion
+from supervisor.report import status_report
+from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
+
+MakeWorld = Callable[..., World]
+
+
+def start(world: World) -> World:
+    world.feed.watch(world.parts.journal.take)
+    world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
+    return world
+
+
+def tell(world: World, subject: str) -> None:
+    world.feed.tell(Record(world.clock.now(), Kind.ORDER, subject, "ordered"))
+
+
+def written(world: World) -> list[str]:
+    found = journal_reader.events(world.parts.journal.path, EventsQuestion())
+    return [event.record.subject for event in found]
+
+
+def warnings(world: World) -> tuple[str, ...]:
+    found: tuple[str, ...] = node(world).details["warnings"]
+    return found
+
+
+def node(world: World) -> TreeNode:
+    root = tree(world.system)
+    assert root is not None
+    return root.children[0]
+
+
+def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
+    world = start(make_world())
+    tell(world, "flush")
+    eventually(lambda: written(world) == ["flush"])
+    assert world.shown("journal") == ("recording", f"writes {world.parts.journal.path}")
+    assert warnings(world) == ()
+
+
+def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.feed.watch(world.parts.journal.take)
+    tell(world, "before")
+    world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
+    eventually(lambda: written(world) == ["before"])
+    world.tell("journal", Crash())
+    tell(world, "meanwhile")
+    eventually(lambda: written(world) == ["before", "meanwhile"])
+    eventually(lambda: world.shown("journal")[0] == "recording")
+
+
+def test_a_journal_that_can_not_be_written_is_a_warning_and_no_problem(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    path = world.parts.journal.path
+    path.mkdir(parents=True)
+    start(world)
+    eventually(lambda: world.shown("journal")[0] == "failing")
+    assert str(path) in world.shown("journal")[1]
+    assert warnings(world) == (f"journal: {world.shown('journal')[1]}",)
+    report = status_report(tree(world.system), (), world.parts.settings, world.clock.now())
+    assert report["warnings"] == list(warnings(world))
+    assert report["problems"] == []
+
+
+def test_what_was_lost_is_said(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.parts.journal.lose(3)
+    start(world)
+    eventually(
+        lambda: warnings(world) == ("journal: 3 events were lost since the daemon has started",)
+    )
+
+
+def test_metric_events_go_to_the_log_that_is_configured(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    world = start(make_world(**{"metric-log": {"path": str(log)}}))
+    details = {"wanted": 2, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.5}
+    record = Record(world.clock.now(), Kind.RECONCILE, "fleet", "done", details=details)
+    world.feed.tell(record)
+    eventually(log.exists)
+    eventually(lambda: log.read_text(encoding="utf-8").endswith("\n"))
+    told = json.loads(log.read_text(encoding="utf-8"))
+    assert (told["event"], told["flavor"]) == ("reconciliation", "fleet")
+    assert (told["expected_runners"], told["duration"]) == (2, 0.5)

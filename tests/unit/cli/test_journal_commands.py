@@ -1,0 +1,249 @@
+"""The commands that look into the journal, and how it looks to people."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from supervisor.cli import main
+from supervisor.cli.journal_words import draw_history, event_line, span
+
+JOB = {
+    "repository": "acme/demo", "workflow": "CI", "run_id": "7", "event": "push", "name": "build",
+    "result": "",
+}  # fmt: skip
+
+
+def event(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": number, "at": "2030-01-01T12:00:00+00:00", "kind": "runner", "subject": "fleet-a",
+        "state": "busy", "before": "idle", "reason": "runs its job", "lasted_s": 42.0,
+        "details": {"job": None}, **more,
+    }  # fmt: skip
+
+
+class Daemon:
+    """Answers on a socket what it is given, and keeps what it was asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked: list[tuple[str, dict[str, list[str]]]] = []
+        self.answers: list[dict[str, Any]] = []
+        daemon = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                daemon.asked.append((parts.path, parse_qs(parts.query)))
+                body = json.dumps(daemon.answers.pop(0)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def address_string(self) -> str:
+                return "unix"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingUnixStreamServer(str(path), Answer)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def call(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--socket", str(self.path)])
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path / "c.sock")
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_each_event_is_a_line_for_people(daemon: Daemon) -> None:
+    told = event(1, details={"job": {**JOB, "result": "Succeeded"}})
+    daemon.answers = [{"events": [told], "last": 1, "lost": 0}]
+    done = daemon.call("events")
+    assert done.exit_code == 0
+    assert re.fullmatch(
+        r"20(29|30)-\d\d-\d\d \d\d:\d\d:\d\d  fleet-a  idle → busy  \(42s\)  "
+        r"acme/demo CI build  Succeeded  runs its job\n",
+        done.stdout,
+    )
+    assert daemon.asked == [("/v1/events", {"limit": ["100"]})]
+
+
+def test_events_come_as_json_a_line_each(daemon: Daemon) -> None:
+    daemon.answers = [{"events": [event(1), event(2)], "last": 2, "lost": 0}]
+    lines = daemon.call("events", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [event(1), event(2)]
+
+
+def test_what_is_chosen_is_asked_for(daemon: Daemon) -> None:
+    daemon.answers = [{"events": [], "last": 0, "lost": 0}]
+    chosen = ("--runner", "a&b", "--kind", "order", "--limit", "5", "--since", "2h")
+    assert daemon.call("events", *chosen).exit_code == 0
+    ((_, query),) = daemon.asked
+    since = datetime.fromisoformat(query.pop("since")[0])
+    assert query == {"runner": ["a&b"], "kind": ["order"], "limit": ["5"]}
+    ago = datetime.now(timezone.utc) - since
+    assert timedelta(hours=1, minutes=55) < ago < timedelta(hours=2, minutes=5)
+
+
+@pytest.mark.parametrize("since", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
+def test_a_moment_may_be_given(daemon: Daemon, since: str) -> None:
+    daemon.answers = [{"events": [], "last": 0, "lost": 0}]
+    daemon.call("events", "--since", since)
+    asked = datetime.fromisoformat(daemon.asked[0][1]["since"][0])
+    assert asked == datetime(2030, 1, 31, 12, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("since", ["yesterday", "1w", "-1h", "", "999999999999d", "0001-01-01"])
+def test_a_since_that_is_none_is_wrong_use_in_words(daemon: Daemon, since: str) -> None:
+    done = daemon.call("events", "--since", since)
+    assert done.exit_code == 2
+    assert "such as 1h" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_what_was_lost_is_said_beside_the_events(daemon: Daemon) -> None:
+    daemon.answers = [{"events": [], "last": 0, "lost": 3}]
+    done = daemon.call("events", "--json")
+    assert done.stdout == ""
+    assert done.stderr == "3 events were lost; see `supervisor-cli status`\n"
+
+
+def test_following_prints_what_comes_and_an_interrupt_ends_it(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.answers = [
+        {"events": [event(1)], "last": 1, "lost": 0},
+        {"events": [event(2)], "last": 2, "lost": 1},
+        {"events": [], "last": 2, "lost": 1},
+    ]
+    command = [sys.executable, "-m", "supervisor", "events", "--follow", "--json"]
+    with subprocess.Popen(
+        [*command, "--socket", str(daemon.path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["id"] for _ in range(2)] == [1, 2]
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "1 events were lost" in said
+    assert [query.get("after") for _, query in daemon.asked[:2]] == [None, ["1"]]
+
+
+def test_others_words_can_not_command_the_terminal() -> None:
+    line = event_line(event(1, reason="\x1b[31mred\nnew line\x07", subject="a\rb"))
+    assert "\x1b" not in line
+    assert "\n" not in line
+    assert "\x07" not in line
+    assert "red new line" in line
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"kind": "order", "subject": "flush", "state": "ordered", "before": "", "lasted_s": 0,
+          "details": {}, "reason": "idle: 3 runners"}, "flush  ordered  idle: 3 runners"),
+        ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
+          "reason": "", "details": {
+              "wanted": 5, "idle": 3, "active": 2, "crashed": 1, "duration_s": 0.25}},
+         "fleet  done  3 idle, 2 busy of 5 wanted, 1 failed, in 0.2s"),
+        ({"kind": "decision", "state": "refused", "before": "", "lasted_s": 0, "reason": "fork",
+          "details": {"repository": "acme/demo", "event": "push"}},
+         "fleet-a  refused  acme/demo push  fork"),
+        ({"before": "busy", "lasted_s": 0, "reason": ""}, "fleet-a  busy"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_event_has_its_words(more: dict[str, Any], words: str) -> None:
+    assert event_line(event(1, **more)).partition("  ")[2] == words
+
+
+HISTORY = {
+    "jobs": [
+        {
+            "runner": "fleet-a", "repository": "acme/demo", "workflow": "CI", "event": "push",
+            "run_id": "7", "name": "build\x1b[2J", "result": "Succeeded",
+            "started_at": "2030-01-01T12:00:00+00:00", "ended_at": "2030-01-01T12:05:12+00:00",
+            "idle_s": 3.25, "job_s": 312.0, "queue_s": None,
+        }
+    ],
+    "runners": [
+        {
+            "name": "fleet-a", "created_at": None, "ended_at": None, "install_s": 31.0,
+            "idle_s": None, "job_s": None, "outcome": "", "reason": "",
+        }
+    ],
+    "percentiles": {
+        key: {"p50": 1.0, "p90": 61.0, "p99": None, "count": 9}
+        for key in ("install_s", "idle_s", "job_s", "queue_s")
+    },
+}  # fmt: skip
+
+
+def test_a_history_is_drawn_for_people(daemon: Daemon) -> None:
+    daemon.answers = [HISTORY]
+    done = daemon.call("history", "--repository", "acme/demo", "--limit", "7")
+    assert done.exit_code == 0
+    for words in ("5m12s", "3.2s", "acme/demo CI build push", "is there", "1m01s"):
+        assert words in done.stdout
+    assert "\x1b[2J" not in done.stdout
+    assert daemon.asked == [("/v1/history", {"repository": ["acme/demo"], "limit": ["7"]})]
+
+
+def test_a_history_fits_a_narrow_terminal() -> None:
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    draw_history(console, HISTORY)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_empty_history_says_so(daemon: Daemon) -> None:
+    daemon.answers = [{**HISTORY, "jobs": [], "runners": []}]
+    done = daemon.call("history")
+    assert "no jobs yet" in done.stdout
+    assert "no runners yet" in done.stdout
+
+
+def test_a_history_comes_as_json(daemon: Daemon) -> None:
+    daemon.answers = [HISTORY]
+    assert json.loads(daemon.call("history", "--json").stdout) == HISTORY
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "-"), (0, "0.0s"), (0.34, "0.3s"), (9.94, "9.9s"), (10, "10s"), (59.4, "59s"),
+        (59.6, "1m00s"), (312, "5m12s"), (3600, "1h00m"), (11_100, "3h05m"), (86_400, "1d00h"),
+        (352_800, "4d02h"),
+    ],
+)  # fmt: skip
+def test_how_long_something_took_is_said_shortly(seconds: float | None, words: str) -> None:
+    assert span(seconds) == words

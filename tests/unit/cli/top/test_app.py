@@ -1,0 +1,308 @@
+"""The screen itself, worked by keys."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from answering_daemon import HOSTILE, STATUS, AnsweringDaemon, event, node, runner
+from textual.pilot import Pilot
+from textual.widgets import Input, Log, Static
+
+from supervisor.cli.top.app import Top
+from supervisor.cli.top.widgets import Question, Reader, RunnersTable
+
+LIMIT_S = 20.0
+Play = Callable[[Top, Pilot[None]], Awaitable[None]]
+
+
+@pytest.fixture
+def daemon() -> AnsweringDaemon:
+    return AnsweringDaemon()
+
+
+def run(daemon: AnsweringDaemon, play: Play, size: tuple[int, int] = (80, 24)) -> None:
+    """Play on a screen that asks often."""
+
+    async def on_stage() -> None:
+        app = Top(daemon, interval_s=0.02)
+        async with app.run_test(size=size) as pilot:
+            await play(app, pilot)
+
+    asyncio.run(on_stage())
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        await pilot.pause(0.01)
+
+
+def text_of(app: Top, where: str) -> str:
+    return str(app.screen_stack[0].query_one(f"#{where}", Static).content)
+
+
+def names(app: Top) -> list[str]:
+    table = app.screen_stack[0].query_one(RunnersTable)
+    return [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
+
+
+def shown(app: Top) -> str:
+    """Give what stands on the screen, line by line."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
+
+
+def said(app: Top) -> list[str]:
+    return [one.message for one in app._notifications]
+
+
+def test_all_of_the_fleet_is_on_eighty_columns_and_twenty_four_lines(
+    daemon: AnsweringDaemon,
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: names(app))
+        await pilot.pause()
+        screen = shown(app)
+        for words in (
+            "fleet for acme: ok",
+            "2 of 3 runners are there (1 idle, 1 busy, 1 coming)",
+            "core: 4,812 of 5,000 calls left until 2030-01-01 12:34 UTC",
+            "nothing is wrong",
+            "fleet-a  busy",
+            "acme/demo test",
+            "control listening · tokens ready · fleet keeping",
+            "12:34:56 runner fleet-b: ready → idle",
+            "reconcile", "flush", "drain/resume", "delete", "log", "filter", "quit",
+        ):  # fmt: skip
+            assert words in screen, screen
+
+    run(daemon, play)
+
+
+def test_the_selected_runner_is_told_in_full(daemon: AnsweringDaemon) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: names(app) == ["fleet-a", "fleet-b", "fleet-c"])
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-a: busy for"))
+        await pilot.press("down")
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-b: idle for"))
+
+    run(daemon, play)
+
+
+def test_runners_come_go_and_move_and_the_cursor_stays_at_its_own(daemon: AnsweringDaemon) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: names(app) == ["fleet-a", "fleet-b", "fleet-c"])
+        await pilot.press("down")
+        daemon.runners = [runner("fleet-b"), runner("fleet-c", "failed", "no disk")]
+        await until(pilot, lambda: names(app) == ["fleet-c", "fleet-b"])
+        assert text_of(app, "selected").startswith("fleet-b: idle")
+        daemon.runners = [runner("fleet-c", "failed", "no disk")]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-c: failed"))
+        daemon.runners = []
+        await until(pilot, lambda: text_of(app, "selected") == "no runner")
+        daemon.runners = [runner("fleet-d")]
+        await until(pilot, lambda: names(app) == ["fleet-d"])
+
+    run(daemon, play)
+
+
+@pytest.mark.parametrize(
+    ("keys", "order"),
+    [
+        (("r",), ("POST", "/v1/reconcile")),
+        (("f", "y"), ("POST", "/v1/flush?whom=idle")),
+        (("d", "y"), ("POST", "/v1/drain")),
+        (("x", "y"), ("DELETE", "/v1/runners/fleet-a")),
+        (("down", "x", "y"), ("DELETE", "/v1/runners/fleet-b")),
+    ],
+)
+def test_a_key_gives_an_order_and_it_is_said(
+    daemon: AnsweringDaemon, keys: tuple[str, ...], order: tuple[str, str]
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press(*keys)
+        await until(pilot, lambda: said(app))
+        assert daemon.orders == [order]
+
+    run(daemon, play)
+
+
+@pytest.mark.parametrize("key", ["f", "d", "x"])
+@pytest.mark.parametrize("answer", ["n", "escape"])
+def test_what_costs_runners_asks_first_and_takes_no_for_an_answer(
+    daemon: AnsweringDaemon, key: str, answer: str
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press(answer)
+        await until(pilot, lambda: not isinstance(app.screen, Question))
+        assert (daemon.orders, said(app)) == ([], [])
+
+    run(daemon, play)
+
+
+def test_a_drained_fleet_is_kept_again_by_the_same_key(daemon: AnsweringDaemon) -> None:
+    daemon.status = {**STATUS, "draining_since": "2030-01-01T00:00:00+00:00"}
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: text_of(app, "trouble").startswith("draining since"))
+        await pilot.press("d", "y")
+        await until(pilot, lambda: daemon.orders == [("POST", "/v1/resume")])
+
+    run(daemon, play)
+
+
+def test_a_refusal_is_said_in_the_daemons_words(daemon: AnsweringDaemon) -> None:
+    daemon.refuses = "fleet-a runs a job; --force deletes it [and] loses the job"
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("x", "y")
+        await until(pilot, lambda: said(app) == [daemon.refuses])
+
+    run(daemon, play)
+
+
+def test_a_filter_shows_only_the_runners_that_have_its_text(daemon: AnsweringDaemon) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("slash", *"busy")
+        await until(pilot, lambda: names(app) == ["fleet-a"])
+        assert app.query_one("#filter", Input).display
+        await pilot.press("enter", "r")  # keys are orders again
+        await until(pilot, lambda: daemon.orders)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(names(app)) == 3)
+        assert not app.query_one("#filter", Input).display
+
+    run(daemon, play)
+
+
+def test_what_is_known_of_a_runner_is_shown_and_left_again(daemon: AnsweringDaemon) -> None:
+    daemon.logs["fleet-a"] = f"the guest said {HOSTILE}"
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(app.screen, Reader))
+        await until(pilot, lambda: app.screen.query_one(Log).line_count > 4)
+        lines = list(app.screen.query_one(Log).lines)
+        assert lines[0].startswith("fleet-a: busy")
+        assert "12:34:56 runner fleet-b: ready → idle" in lines
+        assert any(line.startswith("the guest said") for line in lines)
+        assert all(line.isprintable() for line in lines)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Reader))
+
+    run(daemon, play)
+
+
+def test_a_runner_without_a_log_says_that_none_is_kept(daemon: AnsweringDaemon) -> None:
+    daemon.events = None
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(app.screen, Reader))
+        await until(pilot, lambda: "no journal" in app.screen.query_one(Log).lines)
+        assert any(
+            "no logs of fleet-a are kept" in line for line in app.screen.query_one(Log).lines
+        )
+
+    run(daemon, play)
+
+
+def test_a_daemon_that_goes_away_is_said_and_one_that_comes_back_is_shown(
+    daemon: AnsweringDaemon,
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        daemon.down = "/run/x.sock: no daemon is running there"
+        await until(pilot, lambda: text_of(app, "headline").startswith("NO ANSWER"))
+        assert text_of(app, "trouble") == daemon.down
+        assert len(names(app)) == 3
+        await pilot.press("l")
+        await until(pilot, lambda: said(app) == [daemon.down])
+        daemon.down = ""
+        await until(pilot, lambda: text_of(app, "headline").startswith("fleet for acme: ok"))
+        assert text_of(app, "trouble") == "nothing is wrong"
+
+    run(daemon, play)
+
+
+def test_a_daemon_that_is_not_there_yet_is_waited_for(daemon: AnsweringDaemon) -> None:
+    daemon.down = "no daemon"
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "NO ANSWER" in text_of(app, "headline"))
+        await pilot.press("x", "l", "d", "n")  # nothing to do it to, and no failure
+        daemon.down = ""
+        await until(pilot, lambda: len(names(app)) == 3)
+
+    run(daemon, play)
+
+
+def test_what_others_say_is_only_printed(daemon: AnsweringDaemon) -> None:
+    daemon.runners = [runner("fleet-a", "failed", HOSTILE, repository=HOSTILE)]
+    daemon.status = {**STATUS, "problems": [HOSTILE], "path": HOSTILE, "health": "degraded"}
+    daemon.tree = node("root", node("fleet", state=HOSTILE))
+    daemon.events = [event("a", HOSTILE, HOSTILE, HOSTILE)]
+    daemon.refuses = HOSTILE
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: names(app) == ["fleet-a"])
+        await pilot.press("r")
+        await until(pilot, lambda: said(app))
+        await pilot.pause()
+        assert "[bold]x[/nonsense]" in shown(app)
+        assert all(line.isprintable() for line in shown(app).splitlines())
+
+    run(daemon, play, size=(200, 50))
+
+
+def test_meaning_does_not_depend_on_colours(
+    daemon: AnsweringDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    daemon.status = {**STATUS, "problems": ["fleet: degraded: no"], "health": "degraded"}
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.pause()
+        assert app.no_color
+        for words in ("fleet for acme: degraded", "! fleet keeping", "busy", "problem: fleet"):
+            assert words in shown(app)
+
+    run(daemon, play)
+
+
+def test_a_thousand_runners_are_drawn_once_and_then_only_what_has_changed(
+    daemon: AnsweringDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.runners = [runner(f"fleet-{number:04}") for number in range(1000)]
+    changed: list[tuple[Any, ...]] = []
+    update = RunnersTable.update_cell
+
+    def note(table: RunnersTable, *where: Any, **how: Any) -> None:
+        changed.append(where)
+        update(table, *where, **how)
+
+    monkeypatch.setattr(RunnersTable, "update_cell", note)
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 1000)
+        daemon.runners = [*daemon.runners[:-1], runner("fleet-0999", reason="waits for a job")]
+        await until(pilot, lambda: changed)
+        assert [where[:2] for where in changed] == [("fleet-0999", "REASON")]
+        daemon.runners = daemon.runners[:3]
+        await until(pilot, lambda: len(names(app)) == 3)
+
+    run(daemon, play)

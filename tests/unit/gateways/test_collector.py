@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from fake_world import eventually
+from loguru import logger
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from otlp_receiver import Receiver, attributes, receiving
+from ports import free_port
+
+from supervisor import __version__
+from supervisor.gateways.collector import Address, Collector
+from supervisor.proxies import Proxies, Proxy
+from supervisor.spans import Span
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+LIMIT = timedelta(seconds=20)
+PASSWORD = "s3cr3t-w0rd"
+ROOT = Span("runner", 7 << 90, 5, 0, NOW, NOW + timedelta(seconds=9), {"cicd.worker.name": "a"})
+BOOT = Span(
+    "boot", 7 << 90, 6, 5, NOW, NOW + timedelta(microseconds=1_500_001), {"x": 1}, "no signal"
+)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    yield lines
+    logger.remove(sink)
+
+
+def collector(url: str, proxies: Proxies | None = None) -> Collector:
+    return Collector(Address(url), proxies or Proxies(), "fleet")
+
+
+def test_spans_arrive_as_they_are(receiver: Receiver) -> None:
+    sending = collector(receiver.url)
+    sending.send([BOOT, ROOT])
+    sending.close(LIMIT)
+    boot, root = receiver.spans
+    assert (root.name, root.trace_id, root.span_id) == (
+        "runner", (7 << 90).to_bytes(16, "big"), (5).to_bytes(8, "big"),
+    )  # fmt: skip
+    assert (root.parent_span_id, root.status.code) == (b"", Status.STATUS_CODE_UNSET)
+    assert attributes(root.attributes) == {"cicd.worker.name": "a"}
+    assert (boot.trace_id, boot.parent_span_id) == (root.trace_id, root.span_id)
+    assert (boot.status.code, boot.status.message) == (Status.STATUS_CODE_ERROR, "no signal")
+    assert boot.start_time_unix_nano == int(NOW.timestamp()) * 10**9
+    assert boot.end_time_unix_nano - boot.start_time_unix_nano == 1_500_001_000
+    assert {
+        "service.name": "github-runner-supervisor",
+        "service.version": __version__,
+        "service.instance.id": "fleet",
+    }.items() <= receiver.resource.items()
+
+
+@pytest.mark.parametrize(
+    ("added", "path"),
+    [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp", "/otlp/v1/traces"),
+     ("/v1/traces", "/v1/traces")],
+)  # fmt: skip
+def test_they_are_sent_below_the_configured_address(
+    receiver: Receiver, added: str, path: str
+) -> None:
+    sending = collector(receiver.url + added)
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    assert receiver.requests[0][0] == path
+
+
+def test_user_and_password_log_in_and_are_in_no_address(
+    receiver: Receiver, said: list[str]
+) -> None:
+    url = f"http://me:{PASSWORD}%21@127.0.0.1:{receiver.port}"
+    sending = collector(url)
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    login = base64.b64encode(f"me:{PASSWORD}!".encode()).decode()
+    assert receiver.requests[0][1]["Authorization"] == f"Basic {login}"
+    assert PASSWORD not in repr(Address(url))
+    receiver.status = 401
+    refused = collector(url)
+    refused.send([ROOT])
+    refused.close(LIMIT)
+    (line,) = said
+    assert line == (
+        f"traces can't be sent to {receiver.url}/v1/traces, and are lost, which harms nothing "
+        "else: it answers 401; is otel-collector-endpoint right?\n"
+    )
+
+
+def test_a_proxy_is_asked_and_nobody_but_it(receiver: Receiver) -> None:
+    sending = collector(
+        "http://collector.test:4318", Proxies(http=Proxy(f"http://127.0.0.1:{receiver.port}"))
+    )
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    assert receiver.requests[0][0] == "http://collector.test:4318/v1/traces"
+
+
+def test_what_no_proxy_names_is_asked_directly_whatever_the_environment_says(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTP_PROXY", nowhere)
+    sending = collector(receiver.url, Proxies(http=Proxy(nowhere), exceptions=("127.0.0.1",)))
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    assert len(receiver.spans) == 1
+
+
+def test_a_collector_that_is_away_costs_one_warning_and_no_time(said: list[str]) -> None:
+    port = free_port()
+    sending = collector(f"http://127.0.0.1:{port}")
+    begun = datetime.now(timezone.utc)
+    for _ in range(3000):
+        sending.send([ROOT])
+    eventually(lambda: said, 30)
+    assert datetime.now(timezone.utc) - begun < timedelta(seconds=30)
+    sending.close(timedelta(seconds=0.1))
+    eventually(lambda: not [one for one in threading.enumerate() if "Otel" in one.name])
+    (line,) = said
+    assert line == (
+        f"traces can't be sent to http://127.0.0.1:{port}/v1/traces, and are lost, which harms "
+        "nothing else: Connection refused\n"
+    )
+
+
+def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[str]) -> None:
+    receiver.status = 400
+    sending = collector(receiver.url)
+    batch = [ROOT] * 512  # as many as are sent without a delay
+    sending.send(batch)
+    eventually(lambda: len(said) == 1)
+    receiver.status = 200
+    sending.send(batch)
+    eventually(lambda: len(said) == 2)
+    assert said[1] == f"traces are sent to {receiver.url}/v1/traces again; 512 spans are lost\n"
+    sending.close(LIMIT)

@@ -1,0 +1,118 @@
+"""The course of a runner's life, from the records of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from journal_records import JOB, NAME, NOW, at, reconcile, step
+
+from supervisor.feed import Kind, Record
+from supervisor.journal.courses import Course, Courses
+from supervisor.lifecycle import Job
+
+
+def life(*steps: tuple[float, str], job: Job | None = JOB) -> Course:
+    """Live through stages, from the order at 0 on; the job is known from `busy` on."""
+    courses, before, last = Courses(), "", None
+    known: dict[str, Any] = {"job": None}
+    for seconds, state in ((0, "requested"), *steps):
+        if state == "busy":
+            known = {"job": asdict(job) if job else None}
+        (last,) = courses.take(step(seconds, before, state, f"is {state}", **known))
+        before = state
+    assert last is not None
+    return last
+
+
+def test_a_whole_life_says_how_long_each_part_of_it_took() -> None:
+    course = life(
+        (1, "creating"), (3, "booting"), (30, "ready"), (35, "idle"), (90, "busy"),
+        (150, "finished"), (155, "deleted"),
+    )  # fmt: skip
+    assert (course.install_s, course.idle_s, course.job_s) == (30.0, 60.0, 60.0)
+    assert (course.outcome, course.ended_at, course.job) == ("done", at(155), JOB)
+
+
+def test_a_runner_that_was_let_go_has_waited_in_vain() -> None:
+    course = life((30, "ready"), (90, "retiring"), (91, "finished"), (95, "deleted"))
+    assert (course.outcome, course.idle_s, course.job_s) == ("removed", 60.0, None)
+
+
+def test_a_failure_keeps_its_reason_to_the_end() -> None:
+    course = life((3, "booting"), (603, "failed"), (605, "deleted"))
+    assert (course.outcome, course.reason, course.install_s) == ("failed", "is failed", None)
+
+
+def test_one_whose_signals_were_lost_has_not_waited() -> None:
+    course = life((3, "booting"), (40, "busy"), (50, "finished"))
+    assert (course.install_s, course.idle_s, course.job_s) == (40.0, 0.0, 10.0)
+
+
+def test_a_job_that_was_none_is_none() -> None:
+    course = life((30, "ready"), (40, "busy"), (100, "idle"), (200, "busy"), (260, "finished"))
+    assert (course.idle_s, course.job_s) == (170.0, 60.0)
+
+
+def test_a_result_that_comes_late_is_taken() -> None:
+    courses = Courses()
+    courses.take(step(0, "idle", "busy", job=asdict(JOB)))
+    courses.take(step(9, "busy", "finished", job=asdict(JOB)))
+    ended = asdict(Job(**{**asdict(JOB), "result": "Succeeded"}))
+    (course,) = courses.take(step(10, "finished", "finished", job=ended))
+    assert course.job is not None
+    assert (course.job.result, course.job_s) == ("Succeeded", 9.0)
+
+
+def test_a_runner_that_is_taken_over_goes_on_where_it_was() -> None:
+    (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
+    courses = Courses([known])
+    since = at(0.5).isoformat()
+    courses.take(step(60, "", "busy", job=asdict(JOB), adopted=True, since=since))
+    (course,) = courses.take(step(90, "busy", "finished", job=asdict(JOB)))
+    assert course.job_s == 90.0
+
+
+def test_of_one_that_nobody_knew_only_what_it_says_is_known() -> None:
+    courses = Courses()
+    seen = {"adopted": True, "since": at(-60).isoformat(), "made_at": None}
+    courses.take(step(0, "", "busy", job=asdict(JOB), **seen))
+    (course,) = courses.take(step(30, "busy", "finished", job=asdict(JOB)))
+    assert (course.install_s, course.idle_s, course.job_s) == (None, None, 90.0)
+
+
+def test_when_one_was_ordered_is_known_from_its_instance() -> None:
+    seen = {"adopted": True, "since": at(-60).isoformat(), "made_at": at(-100).isoformat()}
+    (course,) = Courses().take(step(0, "", "ready", **seen))
+    assert course.install_s == 40.0
+
+
+def test_what_ended_while_no_daemon_watched_is_gone_after_two_whole_reconciles() -> None:
+    (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
+    courses = Courses([known])
+    assert courses.take(reconcile(10)) == []
+    assert courses.take(reconcile(11, "LXD could not be listed")) == []
+    (course,) = courses.take(reconcile(12))
+    assert (course.outcome, course.ended_at, course.job_s) == ("gone", at(12), None)
+    assert courses.of(NAME) is None
+
+
+def test_one_that_was_seen_again_is_not_gone() -> None:
+    (known,) = Courses().take(step(0, "ready", "idle"))
+    courses = Courses([known])
+    courses.take(step(5, "", "ready", adopted=True, since=at(0).isoformat()))
+    assert courses.take(reconcile(10)) + courses.take(reconcile(11)) == []
+
+
+def test_a_verdict_is_noted_with_the_runner_it_concerns() -> None:
+    courses = Courses()
+    courses.take(step(0, "idle", "busy", job=asdict(JOB)))
+    (course,) = courses.take(Record(at(1), Kind.DECISION, NAME, "refused"))
+    assert course.verdict == "refused"
+    assert courses.take(Record(at(1), Kind.DECISION, "nobody", "refused")) == []
+
+
+def test_other_records_change_no_course() -> None:
+    courses = Courses()
+    assert courses.take(Record(NOW, Kind.ACTOR, NAME, "crashed")) == []
+    assert courses.take(Record(NOW, Kind.ORDER, "flush", "ordered")) == []

@@ -1,0 +1,89 @@
+"""Metric events have the names and fields that others query."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from journal_records import JOB, NOW, at, step
+
+from supervisor.feed import Kind, Record
+from supervisor.journal.courses import Courses
+from supervisor.journal.metric_events import of_record
+
+Steps = list[tuple[float, str, dict[str, Any]]]
+WORK: dict[str, Any] = {"job": asdict(JOB)}
+LIFE: Steps = [
+    (0, "requested", {}), (3, "booting", {}), (30, "ready", {}), (35, "idle", {}),
+    (90, "busy", WORK), (150, "finished", WORK), (155, "deleted", WORK),
+]  # fmt: skip
+
+
+def told(steps: Steps, *, verdict: str = "") -> list[dict[str, Any]]:
+    courses, before, events = Courses(), "", []
+    for seconds, state, details in steps:
+        records = [step(seconds, before, state, **details)]
+        if verdict and state == "busy":
+            records.append(Record(at(seconds), Kind.DECISION, records[0].subject, verdict))
+        for record in records:
+            known = courses.of(record.subject)
+            (after,) = courses.take(record)
+            events += of_record("fleet", record, known, after)
+        before = state
+    return events
+
+
+def test_a_runner_is_installed_starts_its_job_and_stops() -> None:
+    start = NOW.timestamp()
+    assert told(LIFE) == [
+        {"timestamp": start + 30, "event": "runner_installed", "flavor": "fleet", "duration": 30.0},
+        {
+            "timestamp": start + 90, "event": "runner_start", "flavor": "fleet", "workflow": "CI",
+            "repo": "acme/demo", "github_event": "push", "idle": 60.0,
+        },
+        {
+            "timestamp": start + 150, "event": "runner_stop", "flavor": "fleet", "workflow": "CI",
+            "repo": "acme/demo", "github_event": "push", "status": "normal", "job_duration": 60.0,
+        },
+    ]  # fmt: skip
+
+
+def test_a_jobs_result_is_told_in_githubs_words() -> None:
+    for result, conclusion in (("Succeeded", "success"), ("Failed", "failure"), ("Odd", "odd")):
+        ended = {"job": asdict(replace(JOB, result=result))}
+        (stop,) = told([*LIFE[:-1], (155, "deleted", ended)])[-1:]
+        assert (stop["event"], stop["job_conclusion"]) == ("runner_stop", conclusion)
+
+
+def test_a_job_that_the_policy_refused_says_so() -> None:
+    stop = told(LIFE, verdict="refused")[-1]
+    assert (stop["status"], stop["status_info"]) == ("repo-policy-check-failure", {"code": 403})
+    assert told(LIFE, verdict="error")[-1]["status_info"] == {"code": 500}
+    assert told(LIFE, verdict="allowed")[-1]["status"] == "normal"
+
+
+def test_a_runner_that_failed_at_work_stops_abnormally() -> None:
+    steps = [*LIFE[:-2], (150, "failed", WORK), (155, "deleted", WORK)]
+    assert told(steps)[-1]["status"] == "abnormal"
+
+
+def test_a_runner_without_a_job_is_only_installed() -> None:
+    steps: Steps = [*LIFE[:4], (90, "retiring", {}), (95, "deleted", {})]
+    assert [event["event"] for event in told(steps)] == ["runner_installed"]
+
+
+def test_what_an_earlier_daemon_has_told_is_not_told_again() -> None:
+    seen = {"adopted": True, "since": at(0).isoformat(), **WORK}
+    assert told([(10, "busy", seen), (60, "finished", WORK)]) == []
+
+
+def test_a_reconciliation_is_told_with_its_numbers() -> None:
+    details = {"wanted": 5, "idle": 2, "active": 1, "crashed": 3, "duration_s": 0.25}
+    record = Record(NOW, Kind.RECONCILE, "fleet", "done", details=details)
+    assert of_record("fleet", record, None, None) == [
+        {
+            "timestamp": NOW.timestamp(), "event": "reconciliation", "flavor": "fleet",
+            "crashed_runners": 3, "idle_runners": 2, "active_runners": 1, "expected_runners": 5,
+            "duration": 0.25,
+        }
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Rows hold all that records and courses do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.feed import Kind, Record
+from supervisor.journal import rows
+from supervisor.journal.courses import Course
+from supervisor.lifecycle import Job
+
+WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+MOMENTS = st.timedeltas(timedelta(days=-20_000), timedelta(days=20_000)).map(NOW.__add__)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+RECORDS = st.builds(
+    Record,
+    at=MOMENTS,
+    kind=st.sampled_from(Kind),
+    subject=WORDS,
+    state=WORDS,
+    before=WORDS,
+    reason=WORDS,
+    lasted_s=st.floats(0, 1e9),
+    details=st.dictionaries(WORDS, JSON, max_size=4),
+)
+MAYBE = st.none() | MOMENTS
+COURSES = st.builds(
+    Course,
+    name=WORDS,
+    created_at=MAYBE,
+    installed_at=MAYBE,
+    left_at=MAYBE,
+    started_at=MAYBE,
+    finished_at=MAYBE,
+    ended_at=MAYBE,
+    stage=WORDS,
+    outcome=WORDS,
+    reason=WORDS,
+    job=st.none() | st.builds(Job, *[WORDS] * 6),
+    verdict=WORDS,
+)
+
+
+@given(RECORDS)
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    event = rows.event_of((7, *rows.of_record(record)))
+    assert (event.id, event.record) == (7, record)
+
+
+@given(COURSES)
+def test_a_course_comes_back_as_it_was(course: Course) -> None:
+    assert rows.course_of(rows.of_course(course)) == course
+
+
+@given(MOMENTS, MOMENTS)
+def test_moments_are_ordered_as_their_numbers_are(one: datetime, other: datetime) -> None:
+    assert (one < other) == (rows.of_moment(one) < rows.of_moment(other))
+
+
+def test_a_moment_of_another_time_zone_is_the_same_moment() -> None:
+    zone = timezone(timedelta(hours=2))
+    moment = datetime(2030, 1, 1, 2, tzinfo=zone)
+    assert rows.moment_of(rows.of_moment(moment)) == moment
+
+
+def test_what_is_no_character_does_not_stop_the_writing() -> None:
+    row = rows.of_record(Record(datetime.now(timezone.utc), Kind.ORDER, "\udcff", "a", reason="é"))
+    assert "?" in row
+    assert "é" in row
+
+
+def test_details_that_are_no_json_are_kept_as_their_words() -> None:
+    record = Record(datetime.now(timezone.utc), Kind.ORDER, "a", "b", details={"zone": {1}})
+    assert rows.event_of((1, *rows.of_record(record))).record.details == {"zone": "{1}"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (1, 0, "nonsense", "a", "b", "", "", 0.0, "{}"),
+        (1, 0, "order", "a", "b", "", "", 0.0, "{"),
+    ],
+)
+def test_a_row_that_is_no_record_is_refused(row: tuple[object, ...]) -> None:
+    with pytest.raises(ValueError, match=r"nonsense|Expecting"):
+        rows.event_of(row)
+
+
+def test_a_row_that_is_no_course_is_refused() -> None:
+    row = list(rows.of_course(Course("a")))
+    row[rows.COURSE_COLUMNS.index("job")] = '{"nonsense": 1}'
+    with pytest.raises(ValueError, match="is no job"):
+        rows.course_of(row)

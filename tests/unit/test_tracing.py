@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from otlp_receiver import Receiver, receiving
+
+from supervisor.config import Config, parse
+from supervisor.feed import Feed, Kind, Record
+from supervisor.tracing import Tracing
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+@pytest.fixture
+def tracing(feed: Feed) -> Iterator[Tracing]:
+    made = Tracing(feed)
+    yield made
+    made.close()
+
+
+def config(**changes: Any) -> Config:
+    return parse({"name": "fleet", "path": "acme", "token": "secret", **changes}, "test")
+
+
+def to(receiver: Receiver) -> Config:
+    return config(**{"otel-collector-endpoint": receiver.url})
+
+
+def tell_of_one(feed: Feed, name: str) -> None:
+    feed.tell(Record(NOW, Kind.RUNNER, name, "booting"))
+    feed.tell(Record(NOW, Kind.RUNNER, name, "deleted", "booting"))
+
+
+def test_what_the_feed_tells_of_runners_is_sent(
+    feed: Feed, tracing: Tracing, receiver: Receiver
+) -> None:
+    tracing.use(to(receiver))
+    tell_of_one(feed, "a")
+    tracing.close()
+    assert [span.name for span in receiver.spans] == ["boot", "runner"]
+
+
+def test_without_a_collector_nobody_watches(feed: Feed, tracing: Tracing) -> None:
+    tracing.use(config())
+    assert feed._watchers == ()
+
+
+def test_another_configuration_turns_it_on_and_off(
+    feed: Feed, tracing: Tracing, receiver: Receiver
+) -> None:
+    tell_of_one(feed, "before")
+    tracing.use(to(receiver))
+    tell_of_one(feed, "a")
+    tracing.use(to(receiver))
+    assert len(feed._watchers) == 1
+    tracing.use(config())
+    tell_of_one(feed, "after")
+    assert len(receiver.spans) == 2
+    assert feed._watchers == ()
+
+
+def test_a_closed_one_can_be_turned_on_again(
+    feed: Feed, tracing: Tracing, receiver: Receiver
+) -> None:
+    for name in ("a", "b"):
+        tracing.use(to(receiver))
+        tell_of_one(feed, name)
+        tracing.close()
+    assert len(receiver.spans) == 4
+
+
+def test_without_a_collector_not_even_the_libraries_are_imported() -> None:
+    program = """
+import sys
+from supervisor import daemon
+from supervisor.cli import main
+sys.exit(any(name.partition(".")[0] == "opentelemetry" for name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=50)
+    assert done.returncode == 0
