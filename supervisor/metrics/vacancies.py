@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from supervisor.feed import Record
 from supervisor.lifecycle import AVAILABLE, Stage
 
-_COMING = frozenset({"", *map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING))})
+_COMING = frozenset(map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING)))
 _ENDED = frozenset(map(str, (Stage.FINISHED, Stage.FAILED, Stage.DELETED)))
 _THERE = frozenset(map(str, (*AVAILABLE, Stage.BUSY)))
-"""That GitHub shows one online is seen at the next list only: the guest's word counts here."""
 _MOST = 10_000
 """More than a fleet has runners: places that are never filled are forgotten."""
 

@@ -316,7 +316,6 @@ class Machine:
         """Give the version of the daemon in use; empty if there is none."""
         return self._environments.in_use.rpartition("-")[0]
 
-
     def _reboot_offered(self, fleet: Fleet | None) -> Mapping[str, Any]:
         if fleet is not None:
             offer = fleet.upgrades.get("reboot")

@@ -39,7 +39,7 @@ def test_the_time_is_from_the_end_of_a_job_to_the_next_that_can_take_one() -> No
     told = take(
         Vacancies(),
         ("finished", "busy", 0), ("finished", "busy", 10), ("deleted", "finished", 11),
-        ("ready", "booting", 30), ("idle", "ready", 40), ("busy", "booting", 50),
+        ("ready", "booting", 30), ("idle", "ready", 31), ("busy", "booting", 50),
         ("ready", "booting", 60),
     )  # fmt: skip
     assert [after_s for _, after_s in told] == [None, None, None, 30, None, 40, None]
