@@ -57,12 +57,12 @@ class Units:
         """
         wanted = self._offered()
         files.make_directory(self._places.units, 0o755)
-        names = self.names()
-        files.ensure(self._note, "\n".join(names))
+        names = set(self.names())
+        files.ensure(self._note, "\n".join(sorted(names)))
         for name in sorted(wanted):
             text = (self._source / name).read_text("utf-8")
             files.ensure(self._places.units / name, text, mode=0o644)
-        for name in set(names) - wanted:
+        for name in names - wanted:
             self._act("disable", "--now", name)
             self._places.units.joinpath(name).unlink(missing_ok=True)
         files.ensure(self._note, "\n".join(sorted(wanted)))
