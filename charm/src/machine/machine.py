@@ -75,7 +75,6 @@ class Machine:
         self._configuration = Configuration(places)
         self._updates = Updates(places, commands, self._packages, self._lxd)
         self._reboots = RebootNote(places.notes / "reboots.json")
-        self._boot = files.read(places.boot_id).strip()
         self._kernel_upgraded = places.notes / "kernel-upgraded"
         self._service = Service(
             places, self._configuration, self._environments, self._units, self._supervisor
@@ -247,11 +246,12 @@ class Machine:
         Returns:
             The reason; empty if it is not to be rebooted.
         """
-        now = datetime.now(timezone.utc)
+        boot = files.read(self._places.boot_id).strip()
+        now = Asked(datetime.now(timezone.utc), boot)
         with _disk():
-            reason = due(self._reboot_offered(fleet), self._reboots.read(), Asked(now, self._boot))
+            reason = due(self._reboot_offered(fleet), self._reboots.read(), now)
             if reason:
-                self._reboots.add(reason, Asked(now, self._boot))
+                self._reboots.add(reason, now)
         return reason
 
     def update(self, *, lxd_channel: str) -> None:

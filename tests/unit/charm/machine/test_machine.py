@@ -17,6 +17,7 @@ from machine import (
     MachineError,
     VersionRefused,
     Wanted,
+    files,
     removal,
 )
 from machine.commands import Done
@@ -160,6 +161,18 @@ def test_the_same_configuration_again_does_nothing(stand: HostStand) -> None:
     assert stand.tree() == before
     assert stand.host.ran("supervisor-cli") == 0
     assert {run[:2] for run in stand.host.runs} == {("systemctl", "show")}
+
+
+def test_what_is_as_it_should_be_is_not_written_again(
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = running(stand)
+
+    def write(path: Path, *_: object, **__: object) -> None:
+        raise AssertionError(f"{path} is written")
+
+    monkeypatch.setattr(files, "write", write)
+    apply(machine)
 
 
 def test_what_can_change_while_it_runs_is_reloaded(stand: HostStand) -> None:
