@@ -18,7 +18,8 @@ from supervisor.cli.top import app
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Give a terminal, and note how the screen is run on it: with which options and colours."""
     noted: list[dict[str, Any]] = []
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("NO_COLOR", "")  # what the command sets is taken back, too
+    monkeypatch.delenv("NO_COLOR")
     monkeypatch.setattr(top_commands, "_is_terminal", lambda: True)
     monkeypatch.setattr(curses, "setupterm", lambda: None)
     monkeypatch.setattr(curses, "tigetnum", lambda _: 256)
