@@ -48,7 +48,7 @@ class Counters:
         )
         self._next_s = self._histogram(
             "runner_replacement_duration_seconds",
-            "From the end of a job until another runner could take one.",
+            "From the end of a job until another runner was ready for one.",
             _NEXT_S,
         )
         self._replacements = self._counter(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from supervisor.feed import Record
-from supervisor.lifecycle import Stage
+from supervisor.lifecycle import AVAILABLE, Stage
 
-_COMING = frozenset({"", *map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY))})
+_COMING = frozenset(map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING)))
 _ENDED = frozenset(map(str, (Stage.FINISHED, Stage.FAILED, Stage.DELETED)))
-_ONLINE = frozenset(map(str, (Stage.IDLE, Stage.BUSY)))
+_THERE = frozenset(map(str, (*AVAILABLE, Stage.BUSY)))
 _MOST = 10_000
 """More than a fleet has runners: places that are never filled are forgotten."""
 
@@ -48,7 +48,7 @@ class Vacancies:
             if is_new:
                 self._left.popleft()
             return Came(replaces=is_new)
-        if record.state in _ONLINE and record.before in _COMING and self._without_job:
+        if record.state in _THERE and record.before in _COMING and self._without_job:
             since = self._without_job.popleft()
             return Came(after_s=max(0.0, (record.at - since).total_seconds()))
         return Came()

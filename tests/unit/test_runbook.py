@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -90,6 +91,23 @@ class TestTheRunbook:
     ) -> None:
         parts = re.findall(r"^\*\*(\w+):\*\*", section_of(alert, RUNBOOK), re.MULTILINE)
         assert parts == ["Means", "Look", "Do"]
+
+
+def test_panels_that_are_explained_are_there() -> None:
+    dashboards = sorted((ROOT / "charm/src/grafana_dashboards").glob("*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in dashboards]
+    titles = {panel["title"] for one in found for panel in one["panels"]}
+    looking = (ROOT / "docs" / "looking.md").read_text(encoding="utf-8")
+    section = looking.partition("\n## Dashboards\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"\*([A-Z][^*]+)\*", section.partition("A point is")[0]))
+    table = section.partition("| panel | how to read it |\n| --- | --- |\n")[2]
+    for row in table.partition("\n\n")[0].splitlines():
+        named |= set(row.removeprefix("| ").partition(" | ")[0].split(", "))
+    assert named
+    assert named - titles == set()
+    assert {one["title"] for one in found} == set(
+        re.findall(r"^\| (GitHub runners[^|]*) \|", section, re.MULTILINE)
+    )
 
 
 class TestItsOwnTest:

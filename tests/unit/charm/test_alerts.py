@@ -68,7 +68,7 @@ def histogram(name: str, le: str, **labels: str) -> dict[str, str]:
 
 WANTED = {**steady("runners_wanted", 10), **steady("draining", 0)}
 NONE = {**WANTED, **steady("runners_online", 0)}
-SEVEN = {**WANTED, **steady("runners_online", 7)}
+SEVEN = {**WANTED, **steady("runners", 6, stage="busy"), **steady("runners", 1, stage="ready")}
 STAGE_S, NEXT_S = "runner_stage_duration_seconds", "runner_replacement_duration_seconds"
 REFUSED, ERROR = {"verdict": "refused"}, {"verdict": "error"}
 FAILURE = {"stage": "booting", "reason": "timeout"}
@@ -82,13 +82,12 @@ CASES = (
     Case("GitHubRunnersNoneOnline", NONE, steady("runners_online", 1)),
     Case("GitHubRunnersNoneOnline", NONE, steady("draining", 1)),
     Case("GitHubRunnersNoneOnline", NONE, steady("runners_wanted", 0)),
-    Case("GitHubRunnersTooFewOnline", SEVEN, steady("runners_online", 8)),
-    Case("GitHubRunnersTooFewOnline", SEVEN, steady("draining", 1)),
+    Case("GitHubRunnersTooFew", SEVEN, steady("runners", 2, stage="ready")),
+    Case("GitHubRunnersTooFew", SEVEN, steady("draining", 1)),
     Case(
         "GitHubRunnersNoneIdle",
         {**WANTED, **steady("runners_online", 10), **steady("runners", 0, stage="idle")},
-        steady("runners", 1, stage="idle"),
-        {"stage": "idle"},
+        steady("runners", 1, stage="ready"),
     ),
     Case(
         "GitHubRunnersJobsWait",

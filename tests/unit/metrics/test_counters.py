@@ -109,7 +109,7 @@ def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
     counted.tell(
         runner("finished", "busy"),
         runner("requested", name="next", after_s=1),
-        runner("idle", "ready", "next", after_s=25),
+        runner("ready", "booting", "next", after_s=25),
     )
     assert counted.value("runner_replacements_total") == 1
     assert counted.value("runner_replacement_duration_seconds_sum") == 25
@@ -120,7 +120,7 @@ def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Cou
     full = {"wanted": 2, "idle": 1, "active": 1, "crashed": 0, "duration_s": 0.3}
     later = NOW + timedelta(minutes=1)
     counted.tell(record(Kind.RECONCILE, "fleet", "done", at=later, details=full))
-    counted.tell(runner("requested", name="next"), runner("idle", "ready", "next", after_s=9999))
+    counted.tell(runner("requested", name="next"), runner("ready", "booting", "next", after_s=9999))
     assert counted.value("runner_replacements_total") == 0
     assert counted.value("runner_replacement_duration_seconds_count") == 0
     assert counted.value("reconcile_duration_seconds_sum") == 0.3

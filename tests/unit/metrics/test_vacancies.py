@@ -39,9 +39,10 @@ def test_the_time_is_from_the_end_of_a_job_to_the_next_that_can_take_one() -> No
     told = take(
         Vacancies(),
         ("finished", "busy", 0), ("finished", "busy", 10), ("deleted", "finished", 11),
-        ("idle", "ready", 30), ("busy", "ready", 50), ("idle", "booting", 60),
+        ("ready", "booting", 30), ("idle", "ready", 31), ("busy", "booting", 50),
+        ("ready", "booting", 60),
     )  # fmt: skip
-    assert [after_s for _, after_s in told] == [None, None, None, 30, 40, None]
+    assert [after_s for _, after_s in told] == [None, None, None, 30, None, 40, None]
 
 
 def test_a_runner_whose_job_was_none_after_all_fills_no_place() -> None:
@@ -53,7 +54,7 @@ def test_what_was_left_before_a_full_fleet_was_seen_is_forgotten() -> None:
     vacancies = Vacancies()
     take(vacancies, ("finished", "busy", 0), ("finished", "busy", 9))
     vacancies.fill(NOW + timedelta(seconds=10), 2)
-    told = take(vacancies, ("idle", "ready", 20), ("idle", "ready", 21))
+    told = take(vacancies, ("ready", "booting", 20), ("ready", "booting", 21))
     assert [after_s for _, after_s in told] == [11, None]
 
 
