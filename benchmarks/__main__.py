@@ -15,7 +15,7 @@ import machine
 from loguru import logger
 
 _BENCHMARKS = (
-    *("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall", "image"),
+    *("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall", "image", "top"),
 )
 
 
