@@ -16,7 +16,7 @@ from loguru import logger
 
 _BENCHMARKS = (
     *("fill", "replacement", "idle", "scale", "observation"),
-    *("signals", "supervision", "firewall", "image"),
+    *("signals", "supervision", "firewall", "image", "top"),
 )
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import places
+import requests
 from daemon import Daemon
 from scale import do_jobs
 from table import render
@@ -81,8 +81,7 @@ def _scraped(address: str) -> Iterator[None]:
 
     def scrape() -> None:
         while True:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                answer.read()
+            requests.get(address, timeout=10).raise_for_status()
             if over.wait(_SCRAPES_S):
                 return
 

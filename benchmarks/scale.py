@@ -97,6 +97,11 @@ def run(
 
 
 def do_jobs(server: SandboxGitHub, count: int) -> None:
+    """Have so many jobs done that do nothing.
+
+    Raises:
+        TimeoutError: they are not done in time.
+    """
     known = len(server.jobs())
     for _ in range(count):
         server.queue(JobRequest(script="true", repository=f"{server.org}/bench"))

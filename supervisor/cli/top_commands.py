@@ -25,7 +25,7 @@ def top(socket: Path) -> None:
     over SSH, from 80 columns and 24 lines on, and with NO_COLOR. A daemon that goes away is waited
     for.
     """
-    if not sys.stdout.isatty():
+    if not _is_terminal():
         raise click.UsageError("top: needs a terminal; for scripts there is `status --json`")
     client = ControlClient(socket)
     try:
@@ -41,6 +41,10 @@ def top(socket: Path) -> None:
 
     # Without the mouse the terminal's own selection of text works.
     Top(client).run(mouse=False)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _has_colours() -> bool:

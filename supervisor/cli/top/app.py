@@ -94,7 +94,8 @@ class Top(App[None]):
             answers = ask(self._client)
             pause_s = max(self._interval_s, _SHARE * (time.monotonic() - began))
             self._shown.clear()
-            self.post_message(Told(answers))
+            if not self.post_message(Told(answers)):
+                return  # the screen was left meanwhile
             self._shown.wait()
             self._wake.wait(pause_s)
             self._wake.clear()

@@ -63,7 +63,6 @@ class View:
 
     Attributes:
         headline: which fleet it is, and how.
-        health: in a word.
         numbers: how many runners are there.
         budget: what GitHub allows.
         trouble: the first problem or warning, and how many there are.
@@ -74,7 +73,6 @@ class View:
     """
 
     headline: str
-    health: str
     numbers: str
     budget: str
     trouble: str
@@ -99,7 +97,6 @@ def view_of(answers: Answers, now: datetime) -> View:
     )
     return View(
         headline=one_line(headline(status)),
-        health=one_line(status["health"]),
         numbers=one_line(runners_in_words(status)),
         budget=one_line(budget),
         trouble=one_line(_trouble(status)),

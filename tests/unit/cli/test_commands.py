@@ -126,6 +126,7 @@ def test_every_command_has_help() -> None:
         "status",
         "runners",
         "logs",
+        "top",
         "reconcile",
         "completion",
     ):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 
 import pytest
-from fake_world import World
+from fake_world import Inbox, World, eventually
 from flask.testing import FlaskClient
 
 from supervisor.control import make_app
 from supervisor.feed import Kind, Record
+from supervisor.supervision import ChildSpec, Supervisor, SupervisorSpec
 
 MakeWorld = Callable[..., World]
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -53,3 +55,18 @@ def test_the_status_tells_of_the_runner_that_failed_last(world: World, client: F
 def test_the_status_tells_of_the_hosts_memory(client: FlaskClient) -> None:
     memory = client.get("/v1/status").json["memory"]
     assert 0 < memory["available"] <= memory["total"]
+
+
+def test_who_looks_every_second_gets_the_tree_without_the_runners_actors(
+    world: World, client: FlaskClient
+) -> None:
+    runner = ChildSpec("fleet-a", partial(Inbox.start, world.system, []))
+    runners = SupervisorSpec(children=[runner])
+    core = SupervisorSpec(
+        children=[ChildSpec("runners", partial(Supervisor.start, world.system, runners))]
+    )
+    world.run(ChildSpec("core", partial(Supervisor.start, world.system, core)))
+    eventually(lambda: "fleet-a" in client.get("/v1/tree").text)
+    lean = client.get("/v1/tree?runners=no").text
+    assert "runners" in lean
+    assert "fleet-a" not in lean
