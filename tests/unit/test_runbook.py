@@ -13,6 +13,8 @@ import pytest
 import reasons
 import yaml
 
+from supervisor import cli
+
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 COLUMNS = ("shown", "cause", "remedy")
@@ -108,6 +110,14 @@ def test_panels_that_are_explained_are_there() -> None:
     assert {one["title"] for one in found} == set(
         re.findall(r"^\| (GitHub runners[^|]*) \|", section, re.MULTILINE)
     )
+
+
+@pytest.mark.parametrize("document", ["looking.md", "runbook.md"])
+def test_commands_that_are_named_are_there(document: str) -> None:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"supervisor-cli ([a-z][a-z-]*)", text))
+    assert named
+    assert named <= set(cli.main.commands)
 
 
 class TestItsOwnTest:
