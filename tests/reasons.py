@@ -239,11 +239,6 @@ NO_REASONS = {
         "write stage and job into the instance's configuration, take the secrets out",
     ),
     "what a server answers to a request that is none": ("Start line is invalid",),
-    "types": (
-        "BuiltImage | None",
-        "Config | None",
-        "Intent | None",
-    ),
     "slips of a programmer, in a part that is started anew": (
         "ask GitHub",
         "ask nothing",
@@ -333,7 +328,8 @@ def _is_of_words(text: str) -> bool:
 
 def _texts(node: ast.AST) -> Iterator[ast.expr]:
     """Find the texts below a node, but for those that nobody is shown."""
-    children = ast.iter_child_nodes(node)
+    types = {getattr(node, name, None) for name in ("annotation", "returns")}
+    children = (child for child in ast.iter_child_nodes(node) if child not in types)
     match node:
         case ast.Expr(value=ast.Constant()):  # documentation
             return

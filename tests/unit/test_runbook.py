@@ -186,6 +186,7 @@ class TestTheCollector:
             'said = logger.bind(runner=name)\nsaid.debug("{} has a disk, {}", name, "a new one")',
             '_WORDS = re.compile("is full|is gone")',
             'state = "failing"',
+            'def look(disk: "Disk | None") -> "State | None":\n    state: "State | None" = None',
             'name = f"{installation}-{suffix}"',
             'text += f"; the next try is in {delay} s"',
             'script = "set -e\\ndf -h\\n"',
