@@ -15,7 +15,8 @@ import machine
 from loguru import logger
 
 _BENCHMARKS = (
-    *("fill", "replacement", "idle", "scale", "signals", "supervision", "firewall", "image"),
+    *("fill", "replacement", "idle", "scale", "observation"),
+    *("signals", "supervision", "firewall", "image"),
 )
 
 

@@ -78,6 +78,8 @@ class Daemon:
             "instance-type": "container",
             **more.pop("lxd", {}),
         }
+        page = _free_port("127.0.0.1")
+        self.metrics = f"http://127.0.0.1:{page}/metrics"
         self._config: dict[str, Any] = {
             "name": "bench",
             "path": github.org,
@@ -92,7 +94,7 @@ class Daemon:
             "lxd": lxd,
             "signals": {"address": place.address, "port": _free_port(place.address)},
             "control": {"socket": str(self.socket)},
-            "metrics": {"port": _free_port("127.0.0.1")},
+            "metrics": {"port": page},
             "state-directory": str(self.socket.parent / "state"),
             **more,
         }

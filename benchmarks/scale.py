@@ -56,7 +56,7 @@ def run(
         began = time.monotonic()
         with _probe(daemon.socket, directory / "busy.json") as busy:
             for _ in range(rounds):
-                _do_jobs(server, jobs)
+                do_jobs(server, jobs)
         took_s, done = time.monotonic() - began, daemon.usage()
         churned_ms = _reconcile_ms(daemon)
         failed = sum(1 for job in server.jobs() if job.conclusion != "success")
@@ -96,7 +96,7 @@ def run(
     }
 
 
-def _do_jobs(server: SandboxGitHub, count: int) -> None:
+def do_jobs(server: SandboxGitHub, count: int) -> None:
     known = len(server.jobs())
     for _ in range(count):
         server.queue(JobRequest(script="true", repository=f"{server.org}/bench"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -136,7 +135,7 @@ def _details(entry: Entry) -> dict[str, Any]:
     return {
         "generation": entry.generation,
         "runner_id": life.runner_id,
-        "job": asdict(life.job) if life.job else None,
+        "job": dict(vars(life.job)) if life.job else None,
     }
 
 

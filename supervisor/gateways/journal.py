@@ -26,7 +26,7 @@ from supervisor.journal.courses import Course, Courses
 
 ROOM = 10_000
 _MOST_AT_ONCE = 1000
-_GATHER_S = 0.1
+_GATHER_S = 0.5
 _PRUNE_S = 60.0
 _PRUNE_ON_S = 0.05
 _PARTING = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,6 +15,7 @@ from supervisor.lifecycle import Job
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
+_encode = json.JSONEncoder(default=str).encode  # made once: `json.dumps` makes one for each call
 
 EVENT_COLUMNS = ("at", "kind", "subject", "state", "before", "reason", "lasted_s", "details")
 COURSE_COLUMNS = tuple(field.name for field in fields(Course))
@@ -42,7 +43,7 @@ def of_record(record: Record) -> Row:
         _text(record.before),
         _text(record.reason),
         float(record.lasted_s),
-        json.dumps(dict(record.details), default=str),
+        _encode(dict(record.details)),
     )
 
 
@@ -86,7 +87,7 @@ def _stored(value: Any) -> Any:
     if isinstance(value, datetime):
         return of_moment(value)
     if isinstance(value, Job):
-        return json.dumps(asdict(value))
+        return _encode(vars(value))
     return _text(value) if isinstance(value, str) else value
 
 

@@ -87,6 +87,13 @@ def assert_refused(world: World, job_id: int, reason: str) -> None:
     told = "finished: its job was refused by the policy: "
     wait_until(lambda: job.runner_name in world.daemon.said(told), "the daemon tells why")
     wait_until(lambda: job.runner_name not in world.instances(), "the instance is gone")
+    wait_until(lambda: decided(world, job) in (["refused"], ["error"]), "the journal tells it")
+
+
+def decided(world: World, job: Job) -> list[str]:
+    """Give what the journal says was decided of a job."""
+    answer = world.daemon.ask(f"/v1/events?kind=decision&runner={job.runner_name}")
+    return [one["state"] for one in answer["events"]]
 
 
 def decisions(world: World) -> list[dict[str, Any]]:

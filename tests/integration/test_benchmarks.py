@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
     [
         ("idle", {"runners": 2, "seconds": 1}),
         ("scale", {"runners": 3, "jobs": 6}),
+        ("observation", {"runners": 3, "jobs": 6}),
     ],
 )
 def test_a_measurement_of_the_daemon_runs(

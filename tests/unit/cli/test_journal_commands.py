@@ -133,12 +133,12 @@ def test_what_was_lost_is_said_beside_the_events(daemon: Daemon) -> None:
 
 
 def test_following_prints_what_comes_and_an_interrupt_ends_it(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon,
 ) -> None:
     daemon.answers = [
-        {"events": [event(1)], "last": 1, "lost": 0},
+        {"events": [event(1)], "last": 1, "lost": 1},
         {"events": [event(2)], "last": 2, "lost": 1},
-        {"events": [], "last": 2, "lost": 1},
+        *[{"events": [], "last": 2, "lost": 1}] * 20,
     ]
     command = [sys.executable, "-m", "supervisor", "events", "--follow", "--json"]
     with subprocess.Popen(

@@ -1,0 +1,95 @@
+"""What it costs the daemon to be looked at, as a share of all that it does.
+
+Twenty runners work through two hundred jobs, on the emulator, while Prometheus reads the page. What
+is spent on watching is measured within the daemon's own process, by thread: on making records of
+what happens and telling them to counters and journal, on writing them down, and on the page.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import places
+from daemon import Daemon
+from scale import do_jobs
+from table import render
+
+_FILL_LIMIT_S = 120.0
+_SCRAPES_S = 15.0
+"""As often as Prometheus reads where nobody says otherwise in most installations."""
+_WATCHING = {
+    "records": "making records of what happens",
+    "feed": "telling counters, journal and the last failure",
+    "journal": "writing the journal",
+    "page": "the page of metrics",
+}
+
+
+def run(*, runners: int = 20, jobs: int = 200, rounds: int = 1) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        runners: how many are kept.
+        jobs: how many they do.
+        rounds: how often so many jobs are done.
+    """
+    with (
+        places.workshop() as directory,
+        places.emulated(directory) as place,
+        places.github(place, directory) as server,
+    ):
+        result = directory / "spent.json"
+        daemon = Daemon(directory / "daemon", place, server, runners)
+        program = Path(__file__).with_name("observed_daemon.py")
+        daemon.launcher = (sys.executable, str(program), str(result))
+        with daemon, _scraped(daemon.metrics):
+            daemon.wait_until(lambda: daemon.present() == runners, _FILL_LIMIT_S, "fill")
+            for _ in range(rounds):
+                do_jobs(server, jobs)
+            daemon.wait_until(lambda: daemon.present() == runners, _FILL_LIMIT_S, "be whole")
+        spent_s = json.loads(result.read_text())
+    total_s = spent_s["all"]
+    shares = {what: spent_s.get(what, 0.0) / total_s * 100 for what in _WATCHING}
+    share = sum(shares.values())
+    rows = [
+        ("the daemon's processor time, s", f"{total_s:.1f}"),
+        *((f"{words}, % of it", f"{shares[what]:.2f}") for what, words in _WATCHING.items()),
+        ("all watching, % of it (aim below 2)", f"{share:.2f}"),
+    ]
+    return {
+        "lxd": place.version,
+        "runners": runners,
+        "jobs": jobs * rounds,
+        "daemon_cpu_s": total_s,
+        "watching_percent": share,
+        "shares_percent": shares,
+        "table": render((f"{runners} runners, {jobs * rounds} jobs", ""), rows),
+    }
+
+
+@contextmanager
+def _scraped(address: str) -> Iterator[None]:
+    """Read the page, at once and then as often as Prometheus does."""
+    over = threading.Event()
+
+    def scrape() -> None:
+        while True:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                answer.read()
+            if over.wait(_SCRAPES_S):
+                return
+
+    thread = threading.Thread(target=scrape, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,66 @@
+"""The daemon, which says at its end what it costs to be looked at.
+
+python benchmarks/observed_daemon.py RESULT_FILE run --config FILE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from supervisor import records
+from supervisor.actors import metrics
+from supervisor.cli import main
+from supervisor.feed import Feed
+from supervisor.gateways.journal import JournalWriter
+
+spent_s: Counter[str] = Counter()
+"""Processor seconds, by what they were spent on."""
+_adding = threading.Lock()
+
+
+def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Have the processor time of a call be added up, in whatever thread it is made."""
+
+    @wraps(call)
+    def timed(*arguments: Any, **options: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return call(*arguments, **options)
+        finally:
+            with _adding:
+                spent_s[what] += time.thread_time() - began
+
+    return timed
+
+
+def run(result: Path) -> None:
+    """Run the command of `sys.argv`, and write what was spent, and on what."""
+    make_app = metrics.make_app
+
+    def made(*arguments: Any) -> Any:
+        app = make_app(*arguments)
+        app.wsgi_app = counted("page", app.wsgi_app)
+        return app
+
+    metrics.make_app = made
+    setattr(Feed, "tell", counted("feed", Feed.tell))  # noqa: B010 - mypy forbids to assign it
+    for name in ("of_actor", "of_beginning", "of_reconcile", "of_step"):
+        setattr(records, name, counted("records", getattr(records, name)))
+    setattr(JournalWriter, "_run", counted("journal", JournalWriter._run))  # noqa: B010
+    try:
+        main()
+    finally:
+        result.write_text(json.dumps({"all": time.process_time(), **spent_s}))
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv.pop(1))
+    run(file)
