@@ -168,10 +168,13 @@ NO_REASONS = {
         "no runner is called …; see `supervisor-cli runners`",
         "the daemon refuses … …: …",
         "the … is being restarted; try again",
+        "kind: must be one of …",
         "level: must be one of …",
+        "since: must be a moment with its time zone: 2030-01-31T12:00:00+00:00",
         "whom: must be one of …",
         "… is being restarted; try again",
         "… runs a job; --force deletes it and loses the job",
+        "…: must be a whole number from … to …",
     ),
     "notes of an order, which `supervisor-cli events` has": (
         "the configuration has been read again",
@@ -212,12 +215,13 @@ NO_REASONS = {
         "made storage pool … larger: …",
         "mounted again",
     ),
-    "heads of requests and answers, and a command": (
+    "heads of requests and answers, a command, and a part of a query": (
         "Basic …",
         "Bearer …",
         'Bearer realm="Authentication Required"',
         "Endpoint designed for testing that always fails",
         'exec "$@" 2>&1 </dev/null',
+        "json_extract(job, '$.repository') = ?",
         "text/plain; charset=utf-8",
         "Unauthorized Access",
     ),
@@ -235,11 +239,6 @@ NO_REASONS = {
         "write stage and job into the instance's configuration, take the secrets out",
     ),
     "what a server answers to a request that is none": ("Start line is invalid",),
-    "types": (
-        "BuiltImage | None",
-        "Config | None",
-        "Intent | None",
-    ),
     "slips of a programmer, in a part that is started anew": (
         "ask GitHub",
         "ask nothing",
@@ -329,7 +328,8 @@ def _is_of_words(text: str) -> bool:
 
 def _texts(node: ast.AST) -> Iterator[ast.expr]:
     """Find the texts below a node, but for those that nobody is shown."""
-    children = ast.iter_child_nodes(node)
+    types = {getattr(node, name, None) for name in ("annotation", "returns")}
+    children = (child for child in ast.iter_child_nodes(node) if child not in types)
     match node:
         case ast.Expr(value=ast.Constant()):  # documentation
             return

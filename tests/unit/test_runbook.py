@@ -13,6 +13,8 @@ import pytest
 import reasons
 import yaml
 
+from supervisor import cli
+
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 COLUMNS = ("shown", "cause", "remedy")
@@ -110,6 +112,14 @@ def test_panels_that_are_explained_are_there() -> None:
     )
 
 
+@pytest.mark.parametrize("document", ["looking.md", "runbook.md"])
+def test_commands_that_are_named_are_there(document: str) -> None:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"supervisor-cli ([a-z][a-z-]*)", text))
+    assert named
+    assert named <= set(cli.main.commands)
+
+
 class TestItsOwnTest:
     """It notices what is missing from the runbook, and what has no place there any more."""
 
@@ -176,6 +186,7 @@ class TestTheCollector:
             'said = logger.bind(runner=name)\nsaid.debug("{} has a disk, {}", name, "a new one")',
             '_WORDS = re.compile("is full|is gone")',
             'state = "failing"',
+            'def look(disk: "Disk | None") -> "State | None":\n    state: "State | None" = None',
             'name = f"{installation}-{suffix}"',
             'text += f"; the next try is in {delay} s"',
             'script = "set -e\\ndf -h\\n"',
