@@ -228,7 +228,7 @@ def make_parts(config: Config) -> Parts:
     lxd = config.lxd
     feed, last_failure = Feed(), LastFailure()
     feed.watch(last_failure.note)
-    journal = JournalInbox(config.state_directory / "journal.sqlite")
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
     feed.watch(journal.take)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     return Parts(

@@ -24,6 +24,7 @@ STATE = (
     "drained",
     "image-key",
     "image-logs",
+    "journal",
     "logs",
     "places",
     "policy",

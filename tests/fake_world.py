@@ -507,7 +507,7 @@ class World:
             feed=self.feed,
             counters=Counters(self.feed),
             last_failure=LastFailure(),
-            journal=JournalInbox(self.state / "journal.sqlite"),
+            journal=JournalInbox(self.state / "journal" / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),

@@ -254,7 +254,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         self._stored.runner_storage = str(wanted.document["runner-storage"])
         if applied.changed:
             logger.info("the daemon %s", "was restarted" if applied.restarted else "is configured")
-        elif looks_anew:
+        if looks_anew:
             self._look_into_lxd()
         return ""
 

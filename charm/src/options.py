@@ -12,6 +12,7 @@ import ops
 import policy_document
 from proxies import ModelProxies
 
+METRIC_LOG = "/var/log/github-runner-supervisor/metrics.jsonl"
 IMAGE_SCRIPT = "/etc/github-runner-supervisor/image.sh"
 _CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _IN_LXD = "github-runners"
@@ -152,6 +153,7 @@ def document(
             }
         ),
         "policy": _policy(options, credentials, app),
+        "metric-log": {"path": METRIC_LOG},
     }
     return _given(made)
 

@@ -64,6 +64,7 @@ class _Guest:
     way: GuestWay | None
     script: str
     stage: str = "booting"
+    result: str = ""  # of its job, in the runner application's words
     console: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -216,7 +217,8 @@ class Guests:
                 guest.stage = "waiting to be removed"
                 await asyncio.sleep(self.behaviour.linger_s)
         else:
-            await self._signal(guest, given, "finished", {"exit-code": str(code)})
+            more = {"exit-code": str(code), "result": guest.result}
+            await self._signal(guest, given, "finished", more)
 
     async def _run_application(
         self, guest: _Guest, jit_config: str, given: Mapping[str, str]
@@ -276,7 +278,8 @@ class Guests:
         body = f"result={result}\nlog=run by a simulated guest\n"
         await self._ask("POST", f"{address}/completed", credentials, body=body, attempts=5)
         guest.stage = "finished"
-        guest.say(f"Job completed with result: {result}")
+        guest.result = "Succeeded" if job.succeeds else "Failed"
+        guest.say(f"Job completed with result: {guest.result}")
 
     def _die(self, guest: _Guest) -> None:
         """End a guest from within: its coroutine goes no further."""

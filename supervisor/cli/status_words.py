@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from supervisor import sizes
 from supervisor.cli.render import age, minute
 from supervisor.guest.logs import one_line
 from supervisor.health import Health
@@ -108,6 +109,9 @@ def _parts(status: Mapping[str, Any]) -> Iterator[str]:
     for what in ("image", "storage"):
         if what in parts and parts[what]["in_place"]:
             yield f"{what}: {parts[what]['reason']}"
+    if memory := status.get("memory"):
+        free, total = (sizes.in_words(memory[key]) for key in ("available", "total"))
+        yield f"host: {free} of {total} memory are free"
     if upgrades := status.get("upgrades"):
         yield f"upgrades: {upgrades['reason'] or upgrades['state']}"
 

@@ -1,10 +1,12 @@
 """How the fleet is, for people and for monitoring: a part of the control API."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify
 
+from supervisor.gateways import host_memory
 from supervisor.health import Health
 from supervisor.parts import Parts
 from supervisor.report import status_report
@@ -15,7 +17,8 @@ def serve_status(app: Flask, system: System, parts: Parts) -> None:
     """Say how the fleet is: all that is known, or a word with a code for who reads no JSON."""
 
     def status() -> dict[str, Any]:
-        return status_report(
+        memory = host_memory.read()
+        report = status_report(
             tree(system),
             parts.roster.all(),
             parts.settings,
@@ -23,6 +26,7 @@ def serve_status(app: Flask, system: System, parts: Parts) -> None:
             draining_since=parts.drain.since,
             last_failure=parts.last_failure.known,
         )
+        return {**report, "memory": asdict(memory) if memory else None}
 
     @app.get("/v1/status")
     def get_status() -> Response:

@@ -8,9 +8,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
 from supervisor.gateways.host_memory import Memory
+from supervisor.health import Health
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
-from supervisor.report import firewall_report, image_report, policy_report
+from supervisor.report import image_report
 from supervisor.supervision import TreeNode
 
 _ONLINE = (Stage.IDLE, Stage.BUSY)
@@ -33,7 +34,12 @@ def metrics(
     details = {node.id: node.details for node in _nodes(root) if not _is_runner(node)}
     yield InfoMetricFamily(f"{PREFIX}_build", "The daemon's version.", {"version": version})
     yield from _fleet(status)
-    yield _parts(root)
+    yield _by_label(
+        "part_in_place",
+        "Whether what each new runner needs is there.",
+        "part",
+        {part: told["in_place"] for part, told in status["parts"].items()},
+    )
     yield from _github(status["github"].get("budget", {}))
     yield from _actors(root)
     yield from upkeep.firewall(details.get("firewall", {}))
@@ -57,28 +63,10 @@ def _fleet(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("runners_wanted", "Runners that are configured.", status["wanted"])
     is_drained = status["draining_since"] is not None
     yield _gauge("draining", "Whether the fleet was ordered to drain.", is_drained)
+    words = {str(word): status["health"] == word for word in Health}
+    yield _by_label("health", "How the fleet is: 1 at the word that `status` says.", "state", words)
     yield _gauge("problems", "What is wrong: the problems of `status`.", len(status["problems"]))
     yield _gauge("warnings", "The warnings of `status`.", len(status["warnings"]))
-
-
-def _parts(root: TreeNode | None) -> Metric:
-    """Say which of the things are there that a runner needs."""
-    states = {node.id: node.state for node in _nodes(root)}
-    family = GaugeMetricFamily(
-        f"{PREFIX}_part_in_place",
-        "Whether what each new runner needs is there.",
-        labels=["part"],
-    )
-    for part, is_there in {
-        "firewall": firewall_report(root)["in_place"],
-        "github": states.get("tokens") == "ready",
-        "image": bool(image_report(root)["image"]),
-        "policy": policy_report(root)["healthy"],
-        "signals": states.get("signals") == "listening",
-        "storage": states.get("storage") == "ready",
-    }.items():
-        family.add_metric([part], is_there)
-    return family
 
 
 def _github(budget: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -122,6 +110,13 @@ def _actors(root: TreeNode | None) -> Iterator[Metric]:
         mailbox.add_metric([node.id], node.mailbox)
     mailbox.add_metric([_RUNNER], fullest)
     yield from (restarts, mailbox)
+
+
+def _by_label(name: str, words: str, label: str, values: Mapping[str, bool]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", words, labels=[label])
+    for of, value in values.items():
+        family.add_metric([of], value)
+    return family
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

@@ -6,6 +6,7 @@ goes on where the first one has ended, in whatever way. Guests that are left sta
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections import defaultdict
@@ -64,6 +65,7 @@ class RemovalWork:
         if any(one.left for one in registrations):
             left |= {"registrations"}
         self._remove_state(removal.state_to_keep(left))
+        self._remove_metric_log()
 
     def _registrations(self, instances: dict[str, list[Instance]]) -> Iterator[Registrations]:
         """Give the places where some may be: configured, noted on the disk, told by instances."""
@@ -102,6 +104,14 @@ class RemovalWork:
         for name in tables:
             claim = Claim(f"nft table inet {name}", obstacle)
             self.report.attempt(claim, self.nftables.delete, name)
+
+    def _remove_metric_log(self) -> None:
+        path = self.config.metric_log.path
+        if path is None:
+            return
+        for file in (path, *path.parent.glob(f"{glob.escape(path.name)}.[0-9]*")):
+            if os.path.lexists(file):
+                self.report.attempt(Claim(str(file)), os.unlink, file)
 
     def _remove_state(self, kept: frozenset[str]) -> None:
         """Remove what the daemon has made in its state directory, but for what is needed still."""

@@ -75,7 +75,6 @@ class Machine:
         self._configuration = Configuration(places)
         self._updates = Updates(places, commands, self._packages, self._lxd)
         self._reboots = RebootNote(places.notes / "reboots.json")
-        self._boot = files.read(places.boot_id).strip()
         self._kernel_upgraded = places.notes / "kernel-upgraded"
         self._service = Service(
             places, self._configuration, self._environments, self._units, self._supervisor
@@ -177,7 +176,8 @@ class Machine:
             self._accounts.ensure(self._places.state)
             progress("installing the daemon")
             version = self._environments.make()
-            self._link_cli()
+            _link(self._places.cli_link, self._places.cli)
+            _link(self._places.metric_log_link, self._places.metric_log)
         return version
 
     def _upgrade(self, version: str, wanted: Wanted | None, environment: Mapping[str, str]) -> None:
@@ -246,11 +246,12 @@ class Machine:
         Returns:
             The reason; empty if it is not to be rebooted.
         """
-        now = datetime.now(timezone.utc)
+        boot = files.read(self._places.boot_id).strip()
+        now = Asked(datetime.now(timezone.utc), boot)
         with _disk():
-            reason = due(self._reboot_offered(fleet), self._reboots.read(), Asked(now, self._boot))
+            reason = due(self._reboot_offered(fleet), self._reboots.read(), now)
             if reason:
-                self._reboots.add(reason, Asked(now, self._boot))
+                self._reboots.add(reason, now)
         return reason
 
     def update(self, *, lxd_channel: str) -> None:
@@ -315,14 +316,6 @@ class Machine:
         """Give the version of the daemon in use; empty if there is none."""
         return self._environments.in_use.rpartition("-")[0]
 
-    def _link_cli(self) -> None:
-        link = self._places.cli_link
-        files.make_directory(link.parent, 0o755)
-        if link.is_symlink() or not link.exists():
-            files.link(link, str(self._places.cli))
-        else:
-            _log.warning("%s is somebody else's: it stays as it is", link)
-
     def _reboot_offered(self, fleet: Fleet | None) -> Mapping[str, Any]:
         if fleet is not None:
             offer = fleet.upgrades.get("reboot")
@@ -330,6 +323,15 @@ class Machine:
         if self._configuration.exists or self._places.is_container:
             return {}
         return self._supervisor.reboot_before_first_start()
+
+
+def _link(link: Path, target: Path) -> None:
+    """Have a link lead to what is ours, unless something else is there."""
+    files.make_directory(link.parent, 0o755)
+    if link.is_symlink() or not link.exists():
+        files.link(link, str(target))
+    else:
+        _log.warning("%s is somebody else's: it stays as it is", link)
 
 
 @contextmanager

@@ -72,6 +72,21 @@ class Places:
         return self.root / "var/lib" / f"{NAME}-pools"
 
     @property
+    def logs(self) -> Path:
+        """What the daemon writes for others to read."""
+        return self.root / "var/log" / NAME
+
+    @property
+    def metric_log(self) -> Path:
+        """Metric events. It does not end as logs do: collectors find it once, by its link."""
+        return self.logs / "metrics.jsonl"
+
+    @property
+    def metric_log_link(self) -> Path:
+        """Where collectors and queries expect metric events."""
+        return self.root / "var/log/github-runner-metrics.log"
+
+    @property
     def notes(self) -> Path:
         """What is remembered from one event to the next."""
         return self.root / "var/lib" / f"{NAME}-charm"

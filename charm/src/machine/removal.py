@@ -111,14 +111,16 @@ class Removal:
         yield from self._bridge_filtering.remove()
         yield _discard_unmounted(at.state)
         yield _discard_unmounted(at.pools)
+        yield files.discard(at.logs)
         yield files.discard(at.root / "run" / NAME)
         yield self._accounts.remove()
         self._lxd.release()
         yield files.discard(self._prepared)
         yield files.discard(at.own_config)
         yield files.discard(at.settings)
-        if at.cli_link.is_symlink() and at.cli_link.readlink() == at.cli:
-            yield files.discard(at.cli_link)
+        for link, target in ((at.cli_link, at.cli), (at.metric_log_link, at.metric_log)):
+            if link.is_symlink() and link.readlink() == target:
+                yield files.discard(link)
         yield files.discard(at.software)
 
 

@@ -112,7 +112,7 @@ class Service:
                 return
             if not self._refusal(former, wanted, owner, environment):
                 raise VersionRefused(version, former, fault)
-        if present := self._check(version, self._configuration.in_use):
+        if present := self._check(version, self._configuration.in_use, environment):
             raise VersionRefused(version, former, fault or present)
         before = self._on_disk()
         self._take(version)
@@ -142,9 +142,7 @@ class Service:
         with self._configuration.candidate(wanted, owner) as new:
             return self._check(version, new, environment)
 
-    def _check(
-        self, version: str, given: Given, environment: Mapping[str, str] | None = None
-    ) -> str:
+    def _check(self, version: str, given: Given, environment: Mapping[str, str]) -> str:
         try:
             self._by(version).check(given, environment=environment)
         except (ConfigRefused, MachineError) as refused:

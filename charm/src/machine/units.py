@@ -18,8 +18,9 @@ _JOURNALCTL = "/usr/bin/journalctl"
 _ASK_LIMIT_S = 15.0
 # Less than what systemd grants the service for its start: who is slower is left to systemd.
 _ACT_LIMIT_S = 30.0
-# More than that: of a version that is new it is to be known whether it comes up.
-_TRIAL_LIMIT_S = 100.0
+# More than what systemd grants it to stop and to start: of a version that is new it is to be known
+# whether it comes up.
+_TRIAL_LIMIT_S = 140.0
 _KEPT_LINES = "5"
 _LATE = 124
 _LIVES: dict[str, Life] = {"active": "up", "reloading": "up", "activating": "coming"}
@@ -57,12 +58,12 @@ class Units:
         """
         wanted = self._offered()
         files.make_directory(self._places.units, 0o755)
-        names = self.names()
-        files.ensure(self._note, "\n".join(names))
+        names = set(self.names())
+        files.ensure(self._note, "\n".join(sorted(names)))
         for name in sorted(wanted):
             text = (self._source / name).read_text("utf-8")
             files.ensure(self._places.units / name, text, mode=0o644)
-        for name in set(names) - wanted:
+        for name in names - wanted:
             self._act("disable", "--now", name)
             self._places.units.joinpath(name).unlink(missing_ok=True)
         files.ensure(self._note, "\n".join(sorted(wanted)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from supervisor.cli.journal_words import event_line
 from supervisor.cli.render import age, job_in_words
 from supervisor.cli.status_words import budget_lines, headline, runners_in_words
 from supervisor.cli.top.source import Answers
@@ -117,7 +118,7 @@ def event_lines(events: Iterable[Mapping[str, Any]] | None) -> tuple[str, ...]:
     """
     if events is None:
         return (NO_JOURNAL,)
-    return tuple(one_line(_event(event)) for event in events)
+    return tuple(map(event_line, events))
 
 
 def matching(rows: Sequence[RunnerRow], text: str) -> Sequence[RunnerRow]:
@@ -169,11 +170,3 @@ def _actors(
         return
     for child in node["children"]:
         yield from _actors(child, problems, node["id"])
-
-
-def _event(event: Mapping[str, Any]) -> str:
-    before = f"{event['before']} → " if event["before"] not in {"", event["state"]} else ""
-    reason = f": {event['reason']}" if event["reason"] else ""
-    return (
-        f"{event['at'][11:19]} {event['kind']} {event['subject']}: {before}{event['state']}{reason}"
-    )

@@ -73,6 +73,7 @@ def test_the_daemons_paths_are_where_everybody_looks_for_them() -> None:
         str(CONFIG.state_directory)
     ]
     assert [f"/run/{name}" for name in daemon["RuntimeDirectory"]] == [str(DEFAULT_SOCKET.parent)]
+    assert daemon["LogsDirectory"] == [DEFAULT_PATH.parent.name]
     assert daemon["LoadCredential"] == [f"token:{credentials}/token"]
 
 

@@ -108,6 +108,8 @@ class Installation:
         PlaceNotes(self.config.state_directory / "places").add(places.of(self.config))
         (self.config.state_directory / "logs").mkdir()
         (self.config.state_directory / "drained").write_text("")
+        for log in ("metrics.log", "metrics.log.1"):
+            (self.config.state_directory / log).touch()
 
     def marks(self, number: int) -> dict[str, str]:
         return marks.of_new_instance(
@@ -184,6 +186,7 @@ def installed(real_lxd: PrivateLxd, image: Path) -> Iterator[Installation]:
             "vm-memory": "128MiB",
             "runner-storage": "memory",
             "state-directory": str(directory),
+            "metric-log": {"path": str(directory / "metrics.log")},
             "lxd": {
                 "socket": str(real_lxd.daemon.socket),
                 "project": name,

@@ -134,7 +134,8 @@ def test_an_installation_that_failed_is_tried_again_by_each_later_event(
     world.run(prepared)
     if prepared.name == "runner_storage_attached":  # comes before any installation
         world.run(world.ctx.on.update_status())
-    assert world.machine.done == ["install 5.21/stable", "apply"]
+    assert world.machine.done[:2] == ["install 5.21/stable", "apply"]
+    assert set(world.machine.done[2:]) <= {"prepare-lxd"}
     assert isinstance(world.status, ActiveStatus)
 
 
@@ -352,7 +353,7 @@ def test_an_upgrade_that_comes_before_an_installation_has_succeeded_installs(wor
     world.machine.failures["install"] = MachineError("no network")
     world.run(world.ctx.on.install())
     world.run(world.ctx.on.upgrade_charm())
-    assert world.machine.done == ["install 5.21/stable", "apply"]
+    assert world.machine.done == ["install 5.21/stable", "apply", "prepare-lxd"]
 
 
 def test_the_channel_of_lxd_is_the_option(world: World) -> None:

@@ -68,6 +68,7 @@ def test_the_defaults_and_a_path_suffice() -> None:
     assert config.lxd.project == config.lxd.pool == config.lxd.network == "github-runners"
     assert config.lxd.profile == "github-runners"
     assert config.policy.mode == "builtin"
+    assert config.metric_log.path == Places().metric_log
 
 
 def test_what_users_of_the_existing_charm_write_is_taken() -> None:

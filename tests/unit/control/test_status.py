@@ -48,3 +48,8 @@ def test_the_status_tells_of_the_runner_that_failed_last(world: World, client: F
     world.parts.last_failure.note(Record(NOW, Kind.RUNNER, "a", "failed", "booting", "no disk"))
     told = client.get("/v1/status").json["last_failure"]
     assert (told["runner"], told["reason"]) == ("a", "no disk")
+
+
+def test_the_status_tells_of_the_hosts_memory(client: FlaskClient) -> None:
+    memory = client.get("/v1/status").json["memory"]
+    assert 0 < memory["available"] <= memory["total"]

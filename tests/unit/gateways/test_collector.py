@@ -100,6 +100,16 @@ def test_user_and_password_log_in_and_are_in_no_address(
     )
 
 
+def test_a_header_that_the_environment_names_is_sent(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=made-up")
+    sending = collector(receiver.url)
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    assert receiver.requests[0][1]["x-api-key"] == "made-up"
+
+
 def test_a_proxy_is_asked_and_nobody_but_it(receiver: Receiver) -> None:
     sending = collector(
         "http://collector.test:4318", Proxies(http=Proxy(f"http://127.0.0.1:{receiver.port}"))

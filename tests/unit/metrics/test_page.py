@@ -95,6 +95,20 @@ def test_problems_and_warnings_are_counted_as_status_tells_them() -> None:
     assert value(samples, "warnings") == 2
 
 
+@pytest.mark.parametrize(
+    ("sick", "word"),
+    [
+        ((), "ok"),
+        ((node("events", "failing"),), "degraded"),
+        ((node("fleet", "failing"),), "failing"),
+    ],
+)
+def test_how_the_fleet_is_in_a_word_shows(sick: tuple[TreeNode, ...], word: str) -> None:
+    samples = read(page(tree(*sick)))
+    told = {state: value(samples, "health", state=state) for state in ("ok", "degraded", "failing")}
+    assert {state for state, is_so in told.items() if is_so} == {word}
+
+
 PARTS = {
     "firewall": node("firewall", "ready", details={"in_place": True, "checks": 1}),
     "github": node("tokens", "ready"),

@@ -17,6 +17,7 @@ from machine import (
     MachineError,
     VersionRefused,
     Wanted,
+    files,
     removal,
 )
 from machine.commands import Done
@@ -92,6 +93,7 @@ def test_installing_brings_packages_user_software_and_units(stand: HostStand) ->
     assert stand.host.users == {NAME}
     assert at.cli.exists()
     assert at.cli_link.readlink() == at.cli
+    assert at.metric_log_link.readlink() == at.metric_log
     assert (at.units / SERVICE).stat().st_mode & 0o777 == 0o644
     assert machine.version() == "0.1.0"
     assert stand.host.daemon is None
@@ -159,6 +161,18 @@ def test_the_same_configuration_again_does_nothing(stand: HostStand) -> None:
     assert stand.tree() == before
     assert stand.host.ran("supervisor-cli") == 0
     assert {run[:2] for run in stand.host.runs} == {("systemctl", "show")}
+
+
+def test_what_is_as_it_should_be_is_not_written_again(
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = running(stand)
+
+    def write(path: Path, *_: object, **__: object) -> None:
+        raise AssertionError(f"{path} is written")
+
+    monkeypatch.setattr(files, "write", write)
+    apply(machine)
 
 
 def test_what_can_change_while_it_runs_is_reloaded(stand: HostStand) -> None:
@@ -711,7 +725,8 @@ def test_an_answer_that_can_t_be_read_reboots_nothing(
 def test_removing_leaves_nothing_of_ours(stand: HostStand) -> None:
     before = stand.tree()
     machine = running(stand)
-    for directory in (stand.host.places.state, stand.host.places.pools):
+    at = stand.host.places
+    for directory in (at.state, at.pools, at.logs):
         (directory / "own").mkdir(parents=True)
     apply(machine, script="x\n")
     operators = stand.host.places.units / f"{NAME}-storage.service.d" / "more.conf"
@@ -724,6 +739,7 @@ def test_removing_leaves_nothing_of_ours(stand: HostStand) -> None:
     assert not stand.host.users
     assert not stand.host.enabled
     assert not stand.host.in_lxd
+    assert not at.metric_log_link.is_symlink()
 
 
 def test_removing_what_is_not_there_is_fine(stand: HostStand) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.cli.journal_words import event_line
 from supervisor.cli.top.model import ActorWord, View, event_lines, matching, view_of
 from supervisor.cli.top.source import Answers
 
@@ -103,13 +104,12 @@ def test_a_daemon_without_a_journal_has_no_events() -> None:
     assert event_lines([]) == ()
 
 
-def test_an_event_is_told_in_a_line() -> None:
+def test_an_event_is_told_in_the_words_of_events() -> None:
     told = {
         "at": "2020-01-01T12:34:56.789+00:00", "kind": "runner", "subject": "a", "state": "idle",
-        "before": "ready", "reason": "GitHub\nsays so",
+        "before": "ready", "reason": "GitHub\nsays so", "lasted_s": 3.0, "details": {},
     }  # fmt: skip
-    assert event_lines([told]) == ("12:34:56 runner a: ready → idle: GitHub says so",)
-    assert event_lines([{**told, "before": "idle", "reason": ""}]) == ("12:34:56 runner a: idle",)
+    assert event_lines([told]) == (event_line(told),)
 
 
 @given(st.text(), st.text(), st.text())
@@ -119,7 +119,7 @@ def test_whatever_others_say_is_one_line_that_is_safe_to_print(
     job = dict.fromkeys(("repository", "workflow", "name"), words)
     told = {
         "at": SINCE, "kind": words, "subject": name, "state": stage, "before": words,
-        "reason": words,
+        "reason": words, "lasted_s": 1.0, "details": {"job": {**job, "result": words}},
     }  # fmt: skip
     found = view(
         status=status(problems=[words], warnings=[words], path=words),

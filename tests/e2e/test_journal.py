@@ -1,0 +1,111 @@
+"""What the journal says of a fleet at work is what GitHub saw."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.world import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeWorld
+    from tests.e2e.world import World
+
+_RESULTS = {"success": "Succeeded", "failure": "Failed"}
+
+
+def events(world: World) -> list[dict[str, Any]]:
+    said = world.daemon.cli("events", "--json", "--limit", "1000").stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def history(world: World) -> Any:
+    return json.loads(world.daemon.cli("history", "--json").stdout)
+
+
+def courses(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Give the stages of each runner in order, without what only says more."""
+    found = defaultdict(list)
+    for event in events(world):
+        if event["kind"] == "runner" and event["state"] != event["before"]:
+            found[event["subject"]].append(event)
+    return found
+
+
+def test_the_journal_agrees_with_github_about_each_job(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    with make_world(virtual_machines=2, **{"metric-log": {"path": str(log)}}) as world:
+        world.start()
+        scripts = ["echo hello"] * 4 + ["exit 3"]
+        jobs = [world.queue(s, name=f"build-{n}") for n, s in enumerate(scripts)]
+        wait_until(
+            lambda: all(world.github.job(job).status == "completed" for job in jobs),
+            "all jobs have ended",
+        )
+        done = [world.github.job(job) for job in jobs]
+        wait_until(
+            lambda: len([one for one in history(world)["runners"] if one["ended_at"]]) == 5,
+            "all five runners have ended",
+        )
+        told = {one["name"]: one for one in history(world)["jobs"]}
+        assert set(told) == {job.name for job in done}
+        for job in done:
+            one = told[job.name]
+            assert one["runner"] == job.runner_name
+            assert one["repository"] == job.repository
+            assert one["result"] == _RESULTS[str(job.conclusion)]
+            assert one["job_s"] is not None
+            assert one["idle_s"] is not None
+        of_runners = courses(world)
+        for job in done:
+            stages = of_runners[str(job.runner_name)]
+            assert [one["before"] for one in stages[1:]] == [one["state"] for one in stages[:-1]]
+            assert (stages[0]["before"], stages[-1]["state"]) == ("", "deleted")
+        logged = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        stops = [one for one in logged if one["event"] == "runner_stop"]
+        assert sorted(one["job_conclusion"] for one in stops) == ["failure"] + ["success"] * 4
+        names = {one["event"] for one in logged}
+        assert names == {"runner_installed", "runner_start", "runner_stop", "reconciliation"}
+
+
+def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script, name="long")
+    name = world.wait_started(job)
+    wait_until(lambda: [one for one in history(world)["jobs"] if one["started_at"]], "it is told")
+    started_at = history(world)["jobs"][0]["started_at"]
+    world.restart_after_kill()
+    gate.open()
+    world.wait_completed(job)
+    wait_until(
+        lambda: [one for one in history(world)["jobs"] if one["ended_at"] and one["result"]],
+        "its end is told",
+    )
+    (one,) = history(world)["jobs"]
+    assert (one["runner"], one["started_at"], one["result"]) == (name, started_at, "Succeeded")
+    beginnings = [event for event in courses(world)[name] if not event["before"]]
+    assert [event["details"]["adopted"] for event in beginnings] == [False, True]
+
+
+def test_orders_and_crashes_are_told(world: World) -> None:
+    world.crashes_are_meant = True
+    world.start()
+    world.daemon.crash("filters")
+    world.daemon.cli("flush", "--wait")
+
+    def told() -> set[tuple[str, str]]:
+        return {(event["subject"], event["state"]) for event in events(world)}
+
+    wait_until(
+        lambda: told() >= {("filters", "crashed"), ("filters", "restarted"), ("flush", "ordered")},
+        "both are told",
+    )
+    lines = world.daemon.cli("events", "--runner", "filters").stdout
+    assert "→ crashed" in lines
+    assert "Crashed: ordered on the control socket" in lines
