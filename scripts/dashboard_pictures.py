@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 _ROOT = Path(__file__).parents[1]
 _DASHBOARDS = _ROOT / "charm" / "src" / "grafana_dashboards"
@@ -33,7 +35,9 @@ _IMAGES = _ROOT / "docs" / "images"
 _COLUMNS, _WIDTH_INCH, _ROW_INCH = 24, 15.0, 0.33
 _DOTS_PER_INCH = 72
 _POINTS = 240
-_MOST_IN_LEGEND = 8
+_MOST_IN_LEGEND = 12
+_MANY = 100
+_COLOURS = 96
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
 
 Series = tuple[str, list[datetime], list[float]]
@@ -62,7 +66,8 @@ class Answers:
             timeout=60,
         )
         answer.raise_for_status()
-        return [self._series(one, target) for one in answer.json()["data"]["result"]]
+        series = [self._series(one, target) for one in answer.json()["data"]["result"]]
+        return [one for one in series if not all(map(math.isnan, one[2]))]
 
     def _series(self, found: dict[str, Any], target: dict[str, Any]) -> Series:
         labels, form = found["metric"], target["legendFormat"]
@@ -81,7 +86,7 @@ def in_words(value: float, unit: str) -> str:
     if unit == "s" and value:
         _, size, name = next(one for one in _UNITS if abs(value) >= one[1])
         return f"{value / (size or 0.001):.3g} {name}"
-    return f"{value:.3g}" if value % 1 else f"{value:.0f}"
+    return f"{value:,.0f}" if value >= _MANY or not value % 1 else f"{value:.3g}"
 
 
 def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -94,8 +99,7 @@ def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> No
         for step in reversed(steps)
         if step["value"] is None or (value or 0) >= step["value"]
     )
-    is_known = value is not None and not math.isnan(value)
-    words = in_words(value, defaults["unit"]) if is_known else "no data"
+    words = "no data" if value is None else in_words(value, defaults["unit"])
     axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=24, color=colour)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -125,7 +129,9 @@ def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> 
     for row, (_, moments, values) in enumerate(series):
         shown = [colours[value] for value in values]
         axes.scatter(moments, [row] * len(moments), c=shown, marker="s", s=40)
-    axes.set_yticks(range(len(series)), [one[0] for one in series], fontsize=7)
+    for row, (legend, moments, _) in enumerate(series):
+        axes.text(moments[0], row + 0.2, legend, fontsize=7)
+    axes.set_yticks([])
     axes.set_ylim(-0.7, max(1, len(series)) - 0.3)
 
 
@@ -160,13 +166,18 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
         axes.set_title(panel["title"], fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
         series = [one for target in panel["targets"] for one in answers.of(target)]
+        if not series:
+            axes.text(0.5, 0.5, "no data", ha="center", va="center", fontsize=9, color="grey")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            continue
         _DRAWN[panel["type"]](axes, panel, series)
         if panel["type"] != "stat":
             locator = AutoDateLocator(maxticks=6)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         if panel["type"] == "timeseries" and 0 < len(series) <= _MOST_IN_LEGEND:
-            axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=2)
+            axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=4)
     return figure
 
 
@@ -180,8 +191,10 @@ def main() -> None:
     mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     for path in sorted(_DASHBOARDS.glob("*.json")):
         figure = draw(json.loads(path.read_text(encoding="utf-8")), answers)
-        picture = _IMAGES / f"dashboard-{path.stem}.png"
-        figure.savefig(picture, dpi=_DOTS_PER_INCH, pil_kwargs={"optimize": True})
+        drawn = BytesIO()
+        figure.savefig(drawn, dpi=_DOTS_PER_INCH)
+        picture = Image.open(drawn).convert("RGB").quantize(_COLOURS)
+        picture.save(_IMAGES / f"dashboard-{path.stem}.png", optimize=True)
 
 
 if __name__ == "__main__":
