@@ -20,7 +20,7 @@ mapfile -t shell < <(
 "$bin/shellcheck" --external-sources "${shell[@]}"
 
 # Unfinished business belongs into an issue. (The brackets keep this line from finding itself.)
-if git grep -nE --untracked '\b(TOD[O]|FIXM[E]|XX[X])\b' -- ':!requirements.lock' ':!tests/data' \
+if git grep -nIE --untracked '\b(TOD[O]|FIXM[E]|XX[X])\b' -- ':!requirements.lock' ':!tests/data' \
     ':!pyproject.toml' ':!CONTRIBUTING.md'; then
     echo "lint: the lines above are unfinished" >&2
     exit 1

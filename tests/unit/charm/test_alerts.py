@@ -67,7 +67,7 @@ def histogram(name: str, le: str, **labels: str) -> dict[str, str]:
 
 
 WANTED = {**steady("runners_wanted", 10), **steady("draining", 0)}
-NONE = {**WANTED, **steady("runners_online", 0)}
+NONE = {**WANTED, **steady("runners", 3, stage="booting"), **steady("runners", 0, stage="ready")}
 SEVEN = {**WANTED, **steady("runners", 6, stage="busy"), **steady("runners", 1, stage="ready")}
 STAGE_S, NEXT_S = "runner_stage_duration_seconds", "runner_replacement_duration_seconds"
 REFUSED, ERROR = {"verdict": "refused"}, {"verdict": "error"}
@@ -79,14 +79,14 @@ LIMIT = steady("github_calls_limit", 5000, **CORE)
 PACKAGE = {"subject": "policy_package"}
 
 CASES = (
-    Case("GitHubRunnersNoneOnline", NONE, steady("runners_online", 1)),
+    Case("GitHubRunnersNoneOnline", NONE, steady("runners", 1, stage="ready")),
     Case("GitHubRunnersNoneOnline", NONE, steady("draining", 1)),
     Case("GitHubRunnersNoneOnline", NONE, steady("runners_wanted", 0)),
     Case("GitHubRunnersTooFew", SEVEN, steady("runners", 2, stage="ready")),
     Case("GitHubRunnersTooFew", SEVEN, steady("draining", 1)),
     Case(
         "GitHubRunnersNoneIdle",
-        {**WANTED, **steady("runners_online", 10), **steady("runners", 0, stage="idle")},
+        {**WANTED, **steady("runners", 10, stage="busy"), **steady("runners", 0, stage="idle")},
         steady("runners", 1, stage="ready"),
     ),
     Case(
