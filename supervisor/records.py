@@ -12,6 +12,7 @@ from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.roster import Entry
 from supervisor.supervision import CRASHED, RESTARTED, Change
 
+_ENDS = frozenset({CRASHED, RESTARTED})
 _VERDICTS = {"pass": "allowed", "fail": "refused", "refused": "refused"}
 
 
@@ -57,9 +58,8 @@ def of_actor(change: Change, *, runners: str) -> Record | None:
         change: as the supervision has seen it.
         runners: the id of the supervisor whose children are runners.
     """
-    parent = change.path.split("/")[-2:-1]
-    if parent == [runners] and change.state not in {CRASHED, RESTARTED}:
-        return None
+    if f"/{runners}/" in change.path and change.state not in _ENDS:
+        return None  # most of what is told
     return Record(
         change.at,
         Kind.ACTOR,

@@ -1,9 +1,12 @@
 """What has happened, counted: fed by the feed, and by the line to GitHub.
 
-The counters are made once and outlive every actor, as a counter must not fall.
+The counters are made once and outlive every actor, as a counter must not fall. Who tells the feed
+pays for no more than to note it: it is counted when somebody wants to see it, or much has come.
 """
 
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from threading import Lock
 
 from prometheus_client import (
@@ -26,6 +29,7 @@ _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
 _RUNNERS = "/runners/"
+_MOST_NOTED = 1000
 _EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
 
 # When each began is of no use here, and would double the page.
@@ -41,7 +45,8 @@ class Counters:
 
     def __init__(self, feed: Feed) -> None:
         self._registry = CollectorRegistry()
-        self._lock = Lock()
+        self._told: deque[Record] = deque()
+        self._counting = Lock()
         self._vacancies = Vacancies()
         self._stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
@@ -86,6 +91,7 @@ class Counters:
 
     def collect(self) -> Iterable[Metric]:
         """Give all of them, as they are now."""
+        self._count()
         return self._registry.collect()
 
     def count_call(self, verb: str, route: str, status: str) -> None:
@@ -99,7 +105,18 @@ class Counters:
         self._calls.labels(verb, route, classes.status_class(status)).inc()
 
     def take(self, record: Record) -> None:
-        """Count what has happened."""
+        """Note what has happened."""
+        self._told.append(record)
+        if len(self._told) > _MOST_NOTED:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what is noted, in its order."""
+        with self._counting, suppress(IndexError):
+            while True:
+                self._count_one(self._told.popleft())
+
+    def _count_one(self, record: Record) -> None:
         if record.kind is Kind.RUNNER:
             self._runner(record)
         elif record.kind is Kind.ACTOR:
@@ -123,8 +140,7 @@ class Counters:
             self._stage_s.labels(record.before).observe(record.lasted_s)
         if failure := _failure(record):
             self._failures.labels(*failure).inc()
-        with self._lock:
-            came = self._vacancies.take(record)
+        came = self._vacancies.take(record)
         if came.replaces:
             self._replacements.inc()
         if came.after_s is not None:
@@ -138,8 +154,7 @@ class Counters:
         told = record.details
         self._reconcile_s.observe(told.get("duration_s") or 0.0)
         if told.get("idle", 0) + told.get("active", 0) >= told.get("wanted", 0):
-            with self._lock:
-                self._vacancies.fill(record.at, told.get("duration_s") or 0.0)
+            self._vacancies.fill(record.at, told.get("duration_s") or 0.0)
 
     def _begin_at_zero(self) -> None:
         """Show what has not happened yet, so that its first time is an increase."""
