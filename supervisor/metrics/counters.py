@@ -24,7 +24,7 @@ from supervisor.metrics.vacancies import Vacancies
 from supervisor.supervision import RESTARTED
 
 _STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
-_NEXT_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+_NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
