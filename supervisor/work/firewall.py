@@ -49,23 +49,23 @@ class Surroundings:
         filters_ipv6: whether LXD can filter IPv6 at the ports of the bridge; None if that has not
             been found out yet.
         addresses: what the endpoints' names stand for.
-        servers: why runners can't reach a tmate server, of each one that is configured; empty for
-            those that they can.
         warnings: what is not as it should be.
         runners: the runner of each hardware address; None if that was not asked for, or LXD did not
             say.
         error: why the bridge is not known.
         outage: LXD did not answer, or nonsense, which says nothing of the bridge.
+        servers: why runners can't reach a tmate server, of each one that is configured; empty for
+            those that they can.
     """
 
     bridge: tuple[Interface, ...] = ()
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
-    servers: Mapping[Server, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     runners: Mapping[str, str] | None = None
     error: str = ""
     outage: bool = False
     filters_ipv6: bool | None = None
+    servers: Mapping[Server, str] = field(default_factory=dict)
 
 
 def ask(
