@@ -1,6 +1,7 @@
 """What new runners are made from, settled from the configuration and what the host can do."""
 
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from supervisor import places
@@ -46,7 +47,12 @@ class Blueprint:
 
 
 def blueprint_of(
-    config: Config, *, ipv6_filtering: bool = True, application: str = "", image: str = ""
+    config: Config,
+    *,
+    ipv6_filtering: bool = True,
+    application: str = "",
+    image: str = "",
+    left_out: Collection[tuple[str, int]] = (),
 ) -> Blueprint:
     """Read the blueprint off a configuration.
 
@@ -56,13 +62,14 @@ def blueprint_of(
         application: the runner application's SHA-256. A prepared image does not tell which one it
             holds, so another makes another generation; one that is built follows by itself.
         image: the fingerprint of the image that they start from.
+        left_out: hosts and ports of tmate servers that guests are not told of.
     """
     template = template_of(config, ipv6_filtering=ipv6_filtering, image=image)
     given = ("self-hosted", "linux", architecture())
     labels: dict[str, str] = {}
     for label in (*given, *config.labels):
         labels.setdefault(label.lower(), label)  # GitHub's labels know no case
-    network = network_of(config)
+    network = network_of(config, left_out)
     group, place = config.group, places.of(config)
     asked = () if config.policy.mode == "off" else (f"policy {config.policy.url or 'of the host'}",)
     runs = (f"application {application}",) if config.lxd.image and application else ()
@@ -111,10 +118,14 @@ def image_settings_of(config: Config, *, ipv6_filtering: bool = True) -> ImageSe
     )
 
 
-def network_of(config: Config) -> GuestNetwork:
+def network_of(config: Config, left_out: Collection[tuple[str, int]] = ()) -> GuestNetwork:
     """Read off a configuration what guests are told of the network.
 
     What is set and has no effect, such as exceptions from no proxy, is left out.
+
+    Args:
+        config: what the operator has set.
+        left_out: hosts and ports of tmate servers that guests are not told of.
     """
     proxies = config.proxies
     redirected_to = proxies.http or proxies.https
@@ -123,7 +134,11 @@ def network_of(config: Config) -> GuestNetwork:
         aproxy = Aproxy(
             redirected_to, config.aproxy_redirect_ports, config.aproxy_exclude_addresses
         )
-    servers = (SshDebug(**server.model_dump()) for server in config.ssh_debug)
+    servers = (
+        SshDebug(**server.model_dump())
+        for server in config.ssh_debug
+        if (server.host, server.port) not in left_out
+    )
     return GuestNetwork(
         proxies=proxies if proxies and not aproxy else Proxies(),
         aproxy=aproxy,

@@ -11,6 +11,7 @@ from supervisor.planning import Registration
 
 if TYPE_CHECKING:
     from supervisor.config import Config
+    from supervisor.firewall.debug_servers import Server
     from supervisor.firewall.intent import Intent
 
 
@@ -131,12 +132,15 @@ class FirewallChanged:
         intent: what the settings wanted that are in force in the kernel.
         filters_ipv6: whether LXD can filter IPv6 at the ports of the bridge; None if that is not
             known yet.
+        servers: of each tmate server, why runners can't reach it; empty if they can. One that is
+            not named has not been looked at yet.
     """
 
     in_place: bool
     reason: str = ""
     intent: "Intent | None" = None
     filters_ipv6: bool | None = None
+    servers: "Mapping[Server, str]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -440,7 +440,12 @@ class FakeNftables:
 
 def guarded(config: Config, *, filters_ipv6: bool = True) -> FirewallChanged:
     """Say that all is in place that a configuration wants of the firewall."""
-    return FirewallChanged(in_place=True, intent=intent_of(config), filters_ipv6=filters_ipv6)
+    return FirewallChanged(
+        in_place=True,
+        intent=intent_of(config),
+        filters_ipv6=filters_ipv6,
+        servers={(one.host, one.port): "" for one in config.ssh_debug},
+    )
 
 
 def image_of(fingerprint: str, instance_type: str = "virtual-machine") -> ImageChanged:

@@ -20,6 +20,7 @@ def a_policy(
     denied: str = "",
     allowed: str = "",
     services: str = f"{GATEWAYS[0]}:{SIGNALS}",
+    elsewhere: str = "",
     closes_ipv6: bool = False,
 ) -> Policy:
     """Make a policy as an operator writes it."""
@@ -31,5 +32,6 @@ def a_policy(
         services=parse_destinations(services),
         allowed=parse_destinations(allowed),
         denied=parse_networks(denied),
+        elsewhere=parse_destinations(elsewhere),
         closes_ipv6=closes_ipv6,
     )

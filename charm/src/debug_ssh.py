@@ -13,13 +13,16 @@ from ipaddress import IPv6Address, ip_address
 import ops
 
 RELATION = "debug-ssh"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FORMS = {
-    "host": r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45}",
+    "host": rf"{_LABEL}(?:\.{_LABEL}){{0,126}}|[0-9A-Fa-f:.]{{2,45}}",
     "port": r"[1-9][0-9]{0,4}",
     "rsa_fingerprint": r"SHA256:[A-Za-z0-9+/]{43}=?",
     "ed25519_fingerprint": r"SHA256:[A-Za-z0-9+/]{43}=?",
 }
 _LAST_PORT = 65535
+_LONGEST_NAME = 253
+_NUMBER = "[0-9]+|0[Xx][0-9A-Fa-f]*"
 _logger = logging.getLogger(__name__)
 
 
@@ -60,6 +63,8 @@ def server(said: Mapping[str, str]) -> dict[str, str | int]:
     for key, form in _FORMS.items():
         if not re.fullmatch(form, said[key], re.ASCII):
             raise ServerError(f"its {key} is none")
+    if not _is_host(said["host"]):
+        raise ServerError("its host is none")
     port = int(said["port"])
     if port > _LAST_PORT:
         raise ServerError("its port is none")
@@ -73,6 +78,17 @@ def server(said: Mapping[str, str]) -> dict[str, str | int]:
     }
 
 
+def _is_host(host: str) -> bool:
+    """Tell whether this is an address, or a name that no program takes for a number of one."""
+    try:
+        ip_address(host)
+    except ValueError:
+        labels = host.split(".")
+        is_number = re.fullmatch(_NUMBER, labels[-1]) is not None
+        return ":" not in host and all(labels) and len(host) <= _LONGEST_NAME and not is_number
+    return True
+
+
 def _elsewhere(host: str) -> bool:
     """Tell whether a host is no address that means each machine itself, its link, or many.
 
@@ -81,7 +97,7 @@ def _elsewhere(host: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return True
+        return host.lower() != "localhost"
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return not (

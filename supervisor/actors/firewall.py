@@ -214,6 +214,7 @@ class FirewallActor(Actor):
                 reason="" if is_ready else _for_the_fleet(reason),
                 intent=intent if is_ready else None,
                 filters_ipv6=known.filters_ipv6,
+                servers=known.servers,
             )
         )
         shown = {}
@@ -242,7 +243,7 @@ class FirewallActor(Actor):
         policy = self._upkeep.kept.policy
         return "ready", (
             f"it guards bridge {policy.bridge}: {len(policy.denied)} denied, "
-            f"{len(policy.allowed)} allowed"
+            f"{len(policy.allowed) + len(policy.elsewhere)} allowed"
         )
 
     def _tell(self, change: FirewallChanged) -> None:

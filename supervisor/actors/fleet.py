@@ -179,9 +179,9 @@ class FleetActor(Actor):
 
     @handles(FirewallChanged)
     def _firewall_changed(self, message: FirewallChanged) -> None:
-        if message.filters_ipv6 is not self._firewall.filters_ipv6:
+        before, self._firewall = self._firewall, message
+        if (message.filters_ipv6, message.servers) != (before.filters_ipv6, before.servers):
             self._blueprint = None
-        self._firewall = message
         self._balance(_Balance())
 
     @handles(ApplicationChanged)
@@ -515,11 +515,16 @@ class FleetActor(Actor):
         """Tell whether all is known that runners are made from.
 
         The kernel tells what LXD can filter, `upgrades` what guests run, `image` what they start
-        from.
+        from, `firewall` which tmate servers they could reach.
         """
         has_application = self._application.application is not None
         has_ipv6 = self._firewall.filters_ipv6 is not None
-        return has_application and self._has_image() and has_ipv6
+        return has_application and self._has_image() and has_ipv6 and self._knows_servers()
+
+    def _knows_servers(self) -> bool:
+        """Tell whether each tmate server of the configuration in force has been looked at."""
+        servers = self._parts.settings.config.ssh_debug
+        return all((one.host, one.port) in self._firewall.servers for one in servers)
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
@@ -530,6 +535,7 @@ class FleetActor(Actor):
                 ipv6_filtering=self._firewall.filters_ipv6 is not False,
                 application=application.sha256 if application else "",
                 image=self._image.image,
+                left_out={one for one, obstacle in self._firewall.servers.items() if obstacle},
             )
             self._blueprint = (config, made)
         return self._blueprint[1]
@@ -565,7 +571,8 @@ class FleetActor(Actor):
     def _has_firewall(self) -> bool:
         """Tell whether guests would be held to what the configuration in force wants."""
         wanted = intent_of(self._parts.settings.config)
-        return self._firewall.in_place and self._firewall.intent == wanted
+        is_wanted = self._firewall.intent == wanted and self._knows_servers()
+        return self._firewall.in_place and is_wanted
 
     def _has_image(self) -> bool:
         """Tell whether there is an image for instances of the configured type."""

@@ -3,7 +3,7 @@
 import os
 import re
 from datetime import timedelta
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -28,6 +28,9 @@ _SMALLEST_JOURNAL = 1 << 20
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
+_HOST_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*"
+_LONGEST_HOST_NAME = 253
 _COLLECTOR = re.compile(
     r"https?://(?:[A-Za-z0-9._~%+-]+(?::[A-Za-z0-9._~%+-]*)?@)?[A-Za-z0-9._~:/\[\]-]+"
 )
@@ -342,7 +345,14 @@ def _check_user(value: str) -> str:
 
 
 def _check_host(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]+", value):
+    try:
+        is_right = not getattr(ip_address(value), "scope_id", None)
+    except ValueError:
+        # Programs read a name that ends in a number, such as 0 or 10.5, as an address.
+        is_number = re.fullmatch(r"[0-9]+|0[Xx][0-9A-Fa-f]*", value.split(".")[-1])
+        is_name = re.fullmatch(_HOST_NAME, value) and len(value) <= _LONGEST_HOST_NAME
+        is_right = bool(is_name) and not is_number
+    if not is_right:
         raise ValueError("must be a host's name or its address")
     return value
 

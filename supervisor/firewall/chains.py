@@ -88,7 +88,7 @@ def _offered(policy: Policy) -> Iterator[Rule]:
 
 
 def _opened(policy: Policy) -> Iterator[Rule]:
-    """Let through what is sent to an endpoint, of this host's or of any other."""
+    """Let through what is sent to an endpoint that may be this host."""
     for ports in policy.endpoints_by_ports():
         yield from each(
             f"daddr @endpoints{{}}-{ports}", f"{at(ports)} accept", f"endpoint at {ports}"

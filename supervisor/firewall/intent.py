@@ -27,17 +27,28 @@ _NEVER_OPENED = tuple(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Something that guests must reach, whatever the denylist says.
+    """Something that guests are told of.
 
     Attributes:
         key: the setting that names it.
         host: its name or address.
         port: of TCP.
+        is_opened: it is, whatever the denylist says; not what others than the operator may name.
     """
 
     key: str
     host: str
     port: int
+    is_opened: bool = True
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the setting names an address, and no name that another may turn to any."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return False
+        return True
 
 
 def endpoints(config: Config) -> tuple[Endpoint, ...]:
@@ -53,7 +64,10 @@ def endpoints(config: Config) -> tuple[Endpoint, ...]:
         found.append(_endpoint("github-url", github.url))
     if config.policy.url:
         found.append(_endpoint("policy.url", config.policy.url))
-    found += [Endpoint("ssh-debug", server.host, server.port) for server in config.ssh_debug]
+    found += [
+        Endpoint("ssh-debug", server.host, server.port, is_opened=False)
+        for server in config.ssh_debug
+    ]
     return tuple(found)
 
 
@@ -111,7 +125,10 @@ def policy_of(
     if config.policy.is_here:
         ports.append(config.policy.port)
     host = [config.signals.address] if config.signals.address else _ipv4(bridge)
-    allowed = {*config.allowlist, *_open(config, known)}
+    opened = [one for one in endpoints(config) if one.is_opened]
+    by_address = _open((one for one in opened if one.is_address), known)
+    by_name = _open((one for one in opened if not one.is_address), known)
+    allowed = {*config.allowlist, *by_address}
     return Policy(
         installation=config.name,
         bridge=config.lxd.network,
@@ -121,6 +138,7 @@ def policy_of(
         # In one order, in whatever order a resolver answers: another would be another policy.
         allowed=tuple(sorted(allowed, key=_position)),
         denied=config.denylist,
+        elsewhere=tuple(sorted({*by_name} - allowed, key=_position)),
         closes_ipv6=closes_ipv6,
     )
 
@@ -134,8 +152,10 @@ def reachable(address: Address) -> bool:
     return not any(address in network for network in _NEVER_OPENED)
 
 
-def _open(config: Config, known: Mapping[str, tuple[Address, ...]]) -> Iterator[Destination]:
-    for endpoint in endpoints(config):
+def _open(
+    named: Iterable[Endpoint], known: Mapping[str, tuple[Address, ...]]
+) -> Iterator[Destination]:
+    for endpoint in named:
         for address in filter(reachable, known.get(endpoint.host, ())):
             yield _destination(address, endpoint.port)
 

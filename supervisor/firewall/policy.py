@@ -23,6 +23,7 @@ class Policy:
         services: What this host offers to guests over TCP: one address each, with ports.
         allowed: What wins over the denylist: networks, and certain ports in them. Ports of one
             address, an endpoint, are open also where the address is this host's.
+        elsewhere: What wins over the denylist likewise, but never opens this host.
         denied: Networks that no guest reaches.
         closes_ipv6: Nothing that guests send over IPv6 is heard, whatever else is allowed.
     """
@@ -34,6 +35,7 @@ class Policy:
     services: tuple[Destination, ...]
     allowed: tuple[Destination, ...]
     denied: tuple[Network, ...]
+    elsewhere: tuple[Destination, ...] = ()
     closes_ipv6: bool = False
 
     def allowed_networks(self) -> tuple[Network, ...]:
@@ -42,10 +44,10 @@ class Policy:
 
     def allowed_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:
         """Give what is allowed at certain ports only, in order of the ports."""
-        return _by_ports(self.allowed)
+        return _by_ports((*self.allowed, *self.elsewhere))
 
     def endpoints_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:
-        """Give what of that is one address: it is open also where that is this host's."""
+        """Give what is open also where it is this host's: what is allowed of one address."""
         return _by_ports(entry for entry in self.allowed if entry.is_one_address)
 
     def services_by_ports(self) -> Mapping[Ports, tuple[Network, ...]]:

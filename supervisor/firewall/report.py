@@ -39,7 +39,7 @@ def details(policy: Policy, live: LiveTable, runners: Mapping[str, str]) -> dict
         "table": live.name,
         "bridge": policy.bridge,
         "denied": len(policy.denied),
-        "allowed": len(policy.allowed),
+        "allowed": len(policy.allowed) + len(policy.elsewhere),
         "services": [str(service) for service in policy.services],
         "rejected": _count(live.refused),
         "rejected_of": of_runners,

@@ -111,7 +111,7 @@ def _is_endpoint(policy: Policy, aim: _Aim) -> bool:
 
 def _is_allowed_port(policy: Policy, aim: _Aim) -> bool:
     """Tell whether the address is allowed at this port, alone or among others."""
-    return aim.protocol is not Protocol.ECHO and _is_in(policy.allowed, aim)
+    return aim.protocol is not Protocol.ECHO and _is_in((*policy.allowed, *policy.elsewhere), aim)
 
 
 def _is_in(destinations: Iterable[Destination], aim: _Aim) -> bool:

@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from supervisor.config import Config
-from supervisor.firewall import intent, live, ruleset
+from supervisor.firewall import debug_servers, intent, live, ruleset
+from supervisor.firewall.debug_servers import Server
 from supervisor.firewall.intent import Interface, endpoints, reachable
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.names import installations, table_name
-from supervisor.firewall.networks import Address
+from supervisor.firewall.networks import Address, Network
 from supervisor.firewall.policy import Policy
+from supervisor.gateways import own_addresses
 from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
 from supervisor.gateways.names import Answer, Names
 from supervisor.gateways.nftables import Nftables, NftablesError
@@ -52,6 +54,8 @@ class Surroundings:
             say.
         error: why the bridge is not known.
         outage: LXD did not answer, or nonsense, which says nothing of the bridge.
+        servers: why runners can't reach a tmate server, of each one that is configured; empty for
+            those that they can.
     """
 
     bridge: tuple[Interface, ...] = ()
@@ -61,6 +65,7 @@ class Surroundings:
     error: str = ""
     outage: bool = False
     filters_ipv6: bool | None = None
+    servers: Mapping[Server, str] = field(default_factory=dict)
 
 
 def ask(
@@ -70,6 +75,7 @@ def ask(
     config: Config,
     *,
     with_runners: bool,
+    own: Callable[[], tuple[Network, ...]] = own_addresses.of_this_host,
 ) -> Surroundings:
     """Find out what the firewall depends on.
 
@@ -79,16 +85,30 @@ def ask(
         sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
         config: the settings.
         with_runners: whether to find out whose each hardware address is.
+        own: gives this host's addresses.
     """
     filters_ipv6 = sees_ipv6()
     if config.firewall == "external":
         unfiltered = () if filters_ipv6 else (f"{_UNFILTERED}; {_OTHERS_CLOSE_IPV6}",)
-        return Surroundings(warnings=(_EXTERNAL, *unfiltered), filters_ipv6=filters_ipv6)
+        return Surroundings(
+            servers={(one.host, one.port): "" for one in config.ssh_debug},
+            warnings=(_EXTERNAL, *unfiltered),
+            filters_ipv6=filters_ipv6,
+        )
     answers = names.answers({one.host for one in endpoints(config)}, _LOOKUP_LIMIT_S)
     unfiltered = () if filters_ipv6 else (f"{_UNFILTERED}; {_WE_CLOSE_IPV6}",)
+    addresses = {host: answer.addresses for host, answer in answers.items()}
+    ours = own()
+    servers = debug_servers.judged(config, addresses, ours)
     found = Surroundings(
-        addresses={host: answer.addresses for host, answer in answers.items()},
-        warnings=(*unfiltered, *_unresolved(config, answers)),
+        addresses=addresses,
+        servers=servers,
+        warnings=(
+            *unfiltered,
+            *_unresolved(config, answers),
+            *_unopened(config, addresses, ours),
+            *_left_out(servers),
+        ),
         filters_ipv6=filters_ipv6,
     )
     try:
@@ -117,15 +137,35 @@ def _unresolved(config: Config, answers: Mapping[str, Answer]) -> Iterator[str]:
     for one in endpoints(config):
         answer = answers[one.host]
         if answer.error:
-            known = ", ".join(map(str, answer.addresses))
+            known = ", ".join(map(str, answer.addresses)) if one.is_opened else ""
             so = f"stays open at {known}" if known else "is open only where the denylist lets it be"
             yield f"{one.key}: {one.host} can't be looked up ({answer.error}); it {so}"
-        for address in answer.addresses:
-            if not reachable(address):
-                yield (
-                    f"{one.key}: {one.host} is {address} to this host, which is nothing that "
-                    "guests could reach, and is not opened: name an address that they can"
-                )
+
+
+def _unopened(
+    config: Config, addresses: Mapping[str, tuple[Address, ...]], own: tuple[Network, ...]
+) -> Iterator[str]:
+    opened = (one for one in endpoints(config) if one.is_opened)
+    for one, address in ((one, address) for one in opened for address in addresses[one.host]):
+        if not reachable(address):
+            yield (
+                f"{one.key}: {one.host} is {address} to this host, which is nothing that "
+                "guests could reach, and is not opened: name an address that they can"
+            )
+        elif not one.is_address and any(address in network for network in own):
+            yield (
+                f"{one.key}: {one.host} is {address}, an address of this host, which no name "
+                "opens: name the address itself"
+            )
+
+
+def _left_out(servers: Mapping[Server, str]) -> Iterator[str]:
+    for (host, port), obstacle in servers.items():
+        if obstacle:
+            yield (
+                f"ssh-debug: runners are not told of {host} port {port}, which they can't reach: "
+                f"{obstacle}; what opens it is its address and port in the allowlist"
+            )
 
 
 @dataclass(frozen=True)

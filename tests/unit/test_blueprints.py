@@ -106,6 +106,14 @@ def test_what_they_are_not_made_from_keeps_the_generation(changes: dict[str, Any
     assert blueprint(**changes).generation == blueprint().generation
 
 
+def test_a_server_that_is_left_out_is_as_one_that_is_not_configured() -> None:
+    others = {**SERVER, "port": 23}
+    configured = {"name": "fleet", "path": "acme", "token": "s", "ssh-debug": [SERVER, others]}
+    made = blueprint_of(parse(configured, "x"), left_out={(SERVER["host"], SERVER["port"])})
+    assert made.network == blueprint(ssh_debug=[others]).network
+    assert made.generation == blueprint(ssh_debug=[others]).generation
+
+
 def test_guests_know_either_the_proxies_or_aproxy() -> None:
     told = blueprint(http_proxy=AT, no_proxy="a.example").network
     assert told.aproxy is None

@@ -62,6 +62,7 @@ def _network(address: Address, length: int) -> Network:
 _NETWORKS = st.builds(_network, _V4, st.integers(0, 32)) | st.builds(
     _network, _V6, st.integers(0, 16).map(lambda step: step * 8)
 )
+_HERE = st.sampled_from(sorted(LOCAL, key=str))
 _RANGES = st.sampled_from(
     [Ports(53, 53), Ports(443, 443), Ports(8000, 8010), Ports(8005, 8011), Ports(1, 65535)]
 )
@@ -82,6 +83,9 @@ _POLICIES = st.builds(
         max_size=5,
     ).map(tuple),
     denied=st.lists(_NETWORKS, max_size=6).map(tuple),
+    elsewhere=st.lists(
+        st.builds(Destination, (_V4 | _V6 | _HERE).map(ip_network), _RANGES), max_size=3
+    ).map(tuple),
 )
 
 
@@ -89,7 +93,8 @@ _POLICIES = st.builds(
 def _cases(draw: st.DrawFn) -> tuple[Policy, list[Packet]]:
     """Draw a policy, and packets to what it names, to its borders, to the host and to others."""
     policy = draw(_POLICIES)
-    named = (*policy.denied, *(entry.network for entry in policy.allowed), *policy.subnets)
+    opened = (entry.network for entry in (*policy.allowed, *policy.elsewhere))
+    named = (*policy.denied, *opened, *policy.subnets)
     borders = [
         kind(number)
         for network in named

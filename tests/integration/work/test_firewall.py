@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from supervisor.firewall import ruleset
 from supervisor.firewall.intent import policy_of
 from supervisor.firewall.live import Counted
 from supervisor.firewall.names import REJECTED
+from supervisor.firewall.networks import Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.names import Names
@@ -352,6 +353,52 @@ def test_a_proxy_that_only_this_host_reaches_is_warned_of() -> None:
     found = asked(FakeLxd(), Names(), config, with_runners=False)
     (warning,) = found.warnings
     assert "127.0.0.1 is 127.0.0.1 to this host, which is nothing that guests" in warning
+
+
+def own() -> tuple[Network, ...]:
+    """Give the addresses of a host that is not this one."""
+    return (ip_network("10.3.3.3"),)
+
+
+def surroundings(config: Config, *addresses: str) -> Surroundings:
+    """Ask where each name stands for these, on the host that has 10.3.3.3."""
+    lxd: Any = FakeLxd()
+    names = Names(lambda _host: tuple(map(ip_address, addresses)))
+    return ask(lxd, names, lambda: True, config, with_runners=False, own=own)
+
+
+def test_a_name_of_this_host_is_warned_of_and_not_opened() -> None:
+    config = configured(http_proxy="http://proxy.example:3128")
+    found = surroundings(config, "10.3.3.3", "10.7.7.7")
+    assert found.warnings == (
+        "http-proxy: proxy.example is 10.3.3.3, an address of this host, which no name opens: "
+        "name the address itself",
+    )
+    named_itself = configured(http_proxy="http://10.3.3.3:3128")
+    assert surroundings(named_itself).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("10.3.3.3", "10.3.3.3 is an address of this host"),
+        ("198.51.100.7", "198.51.100.7 is in the denylist, and not in the allowlist"),
+        ("127.0.0.1", "127.0.0.1 is nothing that guests could reach"),
+    ],
+)
+def test_a_debug_server_that_runners_can_not_reach_is_left_out_with_a_warning(
+    address: str, why: str
+) -> None:
+    fingerprints = dict.fromkeys(("rsa-fingerprint", "ed25519-fingerprint"), "SHA256:" + "r" * 43)
+    config = configured(ssh_debug=[{"host": "tmate.example", "port": 22, **fingerprints}])
+    found = surroundings(config, address)
+    assert found.servers == {("tmate.example", 22): why}
+    assert found.warnings == (
+        "ssh-debug: runners are not told of tmate.example port 22, which they can't reach: "
+        f"{why}; what opens it is its address and port in the allowlist",
+    )
+    assert surroundings(config, "203.0.113.7").servers == {("tmate.example", 22): ""}
+    assert surroundings(config, "203.0.113.7").warnings == ()
 
 
 @pytest.mark.parametrize(

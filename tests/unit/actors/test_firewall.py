@@ -440,8 +440,18 @@ def test_what_a_name_stands_for_now_is_what_is_open(make_world: MakeWorld, kerne
     kernel.around = Surroundings(BRIDGE, addresses, ("a warning",))
     world.tell("firewall", CheckFirewall())
     eventually(lambda: world.details("firewall")["checks"] == 2)
-    assert [str(one) for one in kernel.applied[-1].allowed] == ["10.7.7.7:3128"]
+    assert [str(one) for one in kernel.applied[-1].elsewhere] == ["10.7.7.7:3128"]
     assert world.details("firewall")["warnings"] == ("a warning",)
+
+
+def test_the_fleet_is_told_which_debug_servers_runners_can_not_reach(
+    make_world: MakeWorld, kernel: Kernel
+) -> None:
+    servers = {("10.9.0.1", 22): "10.9.0.1 is an address of this host"}
+    kernel.around = Surroundings(BRIDGE, servers=servers)
+    world = make_world()
+    told = start(world)
+    eventually(lambda: told == [replace(in_place(world), servers=servers)])
 
 
 def test_while_lxd_is_away_its_bridge_is_what_it_was(make_world: MakeWorld, kernel: Kernel) -> None:

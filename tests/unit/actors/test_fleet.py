@@ -1030,6 +1030,36 @@ def test_no_runner_is_replaced_before_it_is_known_what_lxd_can_filter(
     eventually(lambda: world.github.deleted == ["fleet-aaaaaaaa"])
 
 
+SERVER = {
+    "host": "10.5.0.7",
+    "port": 22,
+    "rsa-fingerprint": "SHA256:" + "r" * 43,
+    "ed25519-fingerprint": "SHA256:" + "e" * 43,
+}
+
+
+def test_no_runner_is_replaced_for_a_debug_server_that_runners_can_not_reach(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world(virtual_machines=1))
+    eventually(lambda: world.stages() == {"booting": 1})
+    ready(world)
+    eventually(lambda: world.stages() == {"ready": 1})
+    names = world.names()
+    world.reconfigure(virtual_machines=1, ssh_debug=[SERVER])
+    config = world.parts.settings.config
+    world.tell("fleet", ConfigChanged(config))
+    left_out = {("10.5.0.7", 22): "10.5.0.7 is an address of this host"}
+    world.tell("fleet", replace(guarded(config), servers=left_out))
+    reconciles = _reconciles(world)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: _reconciles(world) > reconciles)
+    assert world.names() == names
+    assert world.stages() == {"ready": 1}
+    world.tell("fleet", guarded(config))
+    eventually(lambda: world.names() != names)
+
+
 def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=3, max_unavailable="100%"))
     eventually(lambda: world.stages() == {"booting": 3})

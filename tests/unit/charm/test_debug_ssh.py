@@ -89,6 +89,14 @@ def test_a_unit_that_has_not_said_all_is_left_out_and_the_log_says_why(
         ("host", "-oProxyCommand=id"),
         ("host", "{{ host }}"),
         ("host", "ssh debug"),
+        ("host", ":::"),
+        ("host", "a..b"),
+        ("host", "0"),
+        ("host", "10.5"),
+        ("host", "10.5.0.7.9"),
+        ("host", "tmate.0x7f"),
+        ("host", "a" * 64),
+        ("host", ".".join(["a" * 63] * 4)),
         ("port", "0"),
         ("port", "65536"),
         ("port", "22; id"),
@@ -110,7 +118,7 @@ def test_what_can_not_be_is_left_out_and_not_repeated_in_the_log(
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::", "::1", "fe80::1",
-     "ff02::1", "::ffff:7f00:1", "::ffff:a9fe:a9fe"],
+     "ff02::1", "::ffff:7f00:1", "::ffff:a9fe:a9fe", "localhost", "LocalHost"],
 )  # fmt: skip
 def test_a_host_that_is_each_machine_itself_its_link_or_many_is_left_out(host: str) -> None:
     with pytest.raises(debug_ssh.ServerError, match="no address that runners could reach"):
@@ -130,5 +138,5 @@ def test_whatever_is_said_the_daemon_takes_what_is_made_of_it(databag: dict[str,
 
 
 def test_what_the_daemon_takes_is_taken() -> None:
-    for host in ("10.5.0.7", "fd00::7", "tmate.example.com", "t"):
+    for host in ("10.5.0.7", "fd00::7", "tmate.example.com", "t", "7t", "a" * 63):
         assert debug_ssh.server(said(host, port="65535"))["host"] == host

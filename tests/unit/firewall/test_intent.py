@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from supervisor.config import Config, parse
 from supervisor.firewall.intent import Endpoint, endpoints, policy_of, reachable
 from supervisor.firewall.networks import Address
+from supervisor.firewall.policy import Policy
+from supervisor.firewall.verdict import Packet, Protocol, Verdict, verdict
 
 BRIDGE = (ip_interface("10.9.0.1/24"), ip_interface("fd42::1/64"))
 FINGERPRINT = "SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s"
@@ -51,7 +54,7 @@ def test_a_policy_service_elsewhere_stays_open_by_its_addresses(url: str, port: 
     config = configured(policy={"mode": "external", "url": url, "token": "s"})
     assert endpoints(config) == (Endpoint("policy.url", "policy.example", port),)
     policy = policy_of(config, BRIDGE, {"policy.example": (ip_address("10.7.0.3"),)})
-    assert [str(one) for one in policy.allowed] == [f"10.7.0.3:{port}"]
+    assert [str(one) for one in policy.elsewhere] == [f"10.7.0.3:{port}"]
     assert [str(service) for service in policy.services] == ["10.9.0.1:8642"]
 
 
@@ -67,7 +70,7 @@ def test_the_lists_are_the_operators() -> None:
     assert [str(one) for one in policy.allowed] == ["10.1.2.3:443", "10.4.0.0/16"]
 
 
-def test_proxies_and_debug_servers_stay_open_by_their_addresses() -> None:
+def test_proxies_stay_open_by_their_addresses_and_nothing_is_opened_for_debug_servers() -> None:
     config = configured(
         http_proxy="http://user:secret@proxy.example:3128",
         https_proxy="http://10.5.0.9:3129",
@@ -76,17 +79,25 @@ def test_proxies_and_debug_servers_stay_open_by_their_addresses() -> None:
     assert endpoints(config) == (
         Endpoint("http-proxy", "proxy.example", 3128),
         Endpoint("https-proxy", "10.5.0.9", 3129),
-        Endpoint("ssh-debug", "tmate.example", 10022),
-        Endpoint("ssh-debug", "fd00::7", 22),
+        Endpoint("ssh-debug", "tmate.example", 10022, is_opened=False),
+        Endpoint("ssh-debug", "fd00::7", 22, is_opened=False),
     )
     known = {
         "proxy.example": (ip_address("10.7.0.2"), ip_address("fd00::2")),
         "10.5.0.9": (ip_address("10.5.0.9"),),
+        "tmate.example": (ip_address("10.7.0.3"),),
         "fd00::7": (ip_address("fd00::7"),),
     }
-    assert [str(one) for one in policy_of(config, BRIDGE, known).allowed] == [
-        "10.5.0.9:3129", "10.7.0.2:3128", "[fd00::2]:3128", "[fd00::7]:22",
-    ]  # fmt: skip
+    policy = policy_of(config, BRIDGE, known)
+    assert [str(one) for one in policy.allowed] == ["10.5.0.9:3129"]
+    assert [str(one) for one in policy.elsewhere] == ["10.7.0.2:3128", "[fd00::2]:3128"]
+
+
+def test_what_the_allowlist_opens_stays_open_whatever_name_stands_for_it() -> None:
+    config = configured(http_proxy="http://proxy.example:3128", allowlist="10.7.0.2:3128")
+    policy = policy_of(config, BRIDGE, {"proxy.example": (ip_address("10.7.0.2"),)})
+    assert [str(one) for one in policy.allowed] == ["10.7.0.2:3128"]
+    assert policy.elsewhere == ()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +117,8 @@ def test_a_mirror_and_an_enterprise_server_stay_open(
     (key,) = settings
     host, port = wanted
     assert endpoints(config) == (Endpoint(key.replace("_", "-"), host, port),)
-    (opened,) = policy_of(config, BRIDGE, {host: (ip_address("10.8.0.1"),)}).allowed
+    policy = policy_of(config, BRIDGE, {host: (ip_address("10.8.0.1"),)})
+    (opened,) = (*policy.allowed, *policy.elsewhere)
     assert str(opened) == f"10.8.0.1:{port}"
 
 
@@ -141,15 +153,67 @@ def test_githubs_clouds_and_a_github_on_trial_need_no_exception(url: str) -> Non
         ({"dockerhub_mirror": "https://name.example:80"}, 80),
         ({"github_url": "https://name.example"}, 443),
         ({"policy": {"mode": "external", "url": "https://name.example", "token": "s"}}, 443),
-        ({"ssh_debug": [debug("name.example", 80)]}, 80),
     ],
 )
 def test_no_name_opens_what_a_host_has_for_itself(
     settings: dict[str, Any], port: int, address: str
 ) -> None:
     known = {"name.example": (ip_address(address), ip_address("10.7.0.2"))}
-    (opened,) = policy_of(configured(**settings), BRIDGE, known).allowed
+    policy = policy_of(configured(**settings), BRIDGE, known)
+    assert policy.allowed == ()
+    (opened,) = policy.elsewhere
     assert str(opened) == f"10.7.0.2:{port}"
+
+
+HERE = tuple(map(ip_address, ("10.9.0.1", "192.168.7.1", "fd42::1", "fd77::1")))
+"""The host's own addresses."""
+_URLS = st.sampled_from(
+    [
+        lambda host: {"http_proxy": f"http://{host}:3128"},
+        lambda host: {"https_proxy": f"http://{host}:3128"},
+        lambda host: {"dockerhub_mirror": f"https://{host}:3128"},
+        lambda host: {"github_url": f"https://{host}:3128"},
+        lambda host: {
+            "policy": {"mode": "external", "url": f"https://{host}:3128", "token": "s"}
+        },
+    ]
+)
+
+
+def _fate(policy: Policy, aim: Address, port: int) -> Verdict:
+    own = ip_address("10.9.0.7" if aim.version == 4 else "fd42::7")
+    packet = Packet(source=own, destination=aim, protocol=Protocol.TCP, port=port)
+    return verdict(policy, HERE, packet)
+
+
+@given(_URLS, st.sampled_from(HERE), st.integers(1, 65535))
+def test_no_name_opens_this_host(
+    made: Callable[[str], dict[str, Any]], aim: Address, port: int
+) -> None:
+    config = configured(**made("name.example"))
+    policy = policy_of(config, BRIDGE, {"name.example": (aim,)})
+    assert _fate(policy, aim, port) is _fate(policy_of(configured(), BRIDGE, {}), aim, port)
+    assert _fate(policy, aim, 3128) is Verdict.REJECTED
+
+
+@given(_URLS, st.sampled_from(HERE))
+def test_an_operator_opens_a_port_of_this_host_by_its_address(
+    made: Callable[[str], dict[str, Any]], aim: Address
+) -> None:
+    host = f"[{aim}]" if aim.version == 6 else str(aim)
+    policy = policy_of(configured(**made(host)), BRIDGE, {str(aim): (aim,)})
+    assert _fate(policy, aim, 3128) is Verdict.ACCEPTED
+    assert _fate(policy, aim, 3129) is Verdict.REJECTED
+
+
+@given(aim=st.ip_addresses(), port=st.integers(1, 65535), is_named=st.booleans())
+def test_a_debug_server_opens_nothing(*, aim: Address, port: int, is_named: bool) -> None:
+    host = "name.example" if is_named else str(aim)
+    lists = {"denylist": "10.0.0.0/8, fd00::/8"}
+    policy = policy_of(
+        configured(ssh_debug=[debug(host, port)], **lists), BRIDGE, {host: (aim,)}
+    )
+    assert policy == policy_of(configured(**lists), BRIDGE, {})
 
 
 ADDRESSES = st.one_of(

@@ -125,6 +125,24 @@ def test_ports_of_many_addresses_do_not_open_the_host(
     assert _fate(wide, packet) is _fate(a_policy(), packet)
 
 
+@given(_HOSTS, _PORTS, _PROTOCOLS)
+def test_what_is_allowed_elsewhere_does_not_open_the_host(
+    aim: object, port: int, protocol: Protocol
+) -> None:
+    text = f"[{aim}]:1-65535" if ":" in str(aim) else f"{aim}:1-65535"
+    policy = a_policy(elsewhere=text)
+
+    packet = _to(str(aim), port, protocol)
+    assert _fate(policy, packet) is _fate(a_policy(), packet)
+
+
+def test_what_is_allowed_elsewhere_wins_over_the_denylist() -> None:
+    policy = a_policy(denied="10.0.0.0/8", elsewhere="10.0.0.9:8443")
+
+    assert _fate(policy, _to("10.0.0.9", 8443)) is ACCEPTED
+    assert _fate(policy, _to("10.0.0.9", 8444)) is REJECTED
+
+
 def test_ports_of_many_addresses_win_over_the_denylist() -> None:
     policy = a_policy(denied="10.0.0.0/8", allowed="10.0.0.0/8:8443")
 
