@@ -129,6 +129,7 @@ class EmulatedHost(Commands, Accounts):
         *command: str | Path,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
+        ends_with_us: bool = False,
     ) -> Done:
         assert 0 < limit_s < 3600
         _executioner.strike()

@@ -146,7 +146,7 @@ def test_a_configuration_is_written_for_the_daemon_alone_and_started_with(stand:
     assert stat.S_IMODE(at.config.stat().st_mode) == 0o600
     assert stat.S_IMODE(at.credentials.stat().st_mode) == 0o700
     assert stat.S_IMODE((at.credentials / "token").stat().st_mode) == 0o600
-    assert stat.S_IMODE(at.image_script.stat().st_mode) == 0o644
+    assert stat.S_IMODE(at.image_script.stat().st_mode) == 0o640
     assert stand.host.enabled == {SERVICE, f"{NAME}-storage.path"}
     assert stand.host.in_lxd == {"project", "bridge"}
 
