@@ -46,7 +46,7 @@ class Claim:
 
     Attributes:
         what: in words.
-        obstacle: why it stays nevertheless; empty if it may be removed.
+        obstacle: why it is kept nevertheless, for somebody else; empty if it may be removed.
     """
 
     what: str

@@ -105,6 +105,7 @@ class EmulatedHost(Commands, Accounts):
     unknown: set[str] = field(default_factory=set)
     in_lxd: set[str] = field(default_factory=set)
     left: list[dict[str, str]] = field(default_factory=list)
+    kept: list[dict[str, str]] = field(default_factory=list)
     answers: dict[str, Done] = field(default_factory=lambda: dict(_ANSWERS))
     broken: dict[str, str] = field(default_factory=dict)
     refusing: dict[str, str] = field(default_factory=dict)
@@ -128,6 +129,7 @@ class EmulatedHost(Commands, Accounts):
         *command: str | Path,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
+        ends_with_us: bool = False,
     ) -> Done:
         assert 0 < limit_s < 3600
         _executioner.strike()
@@ -212,9 +214,9 @@ class EmulatedHost(Commands, Accounts):
             if self.daemon is not None:
                 return Done(1, err="the daemon is running")
             if self.left:
-                return Done(1, json.dumps({"removed": [], "left": self.left}))
+                return Done(1, json.dumps({"removed": [], "kept": self.kept, "left": self.left}))
             self.in_lxd.clear()
-            return Done(0, json.dumps({"removed": [], "left": []}))
+            return Done(0, json.dumps({"removed": [], "kept": self.kept, "left": []}))
         if (refused := _of_version(self.refusing, version)) and refused in text:
             return Done(2, err=f"{config.name}: {refused}: is no key\n")
         return self._check(document, words, credentials)

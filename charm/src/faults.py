@@ -26,6 +26,13 @@ _OPTIONS_OF = {
 
 _FILE = re.compile(r"^(?:/\S*)?config\.yaml\S*: ")
 _CREDENTIAL = re.compile(r"(?:/\S*/|\$CREDENTIALS_DIRECTORY/)(?:token|app\.pem|policy-token)\S*: ")
+_DAEMONS_WORDS = (
+    (re.compile(r"^/\S*/image\.sh\S* "), ""),
+    (re.compile(r"^the document: "), ""),
+    (re.compile(r", the alias of an image in LXD(?=, REMOTE)"), ""),
+)
+"""What names a file, or something that no option of the charm takes, and what stands for it."""
+_LEAVE_OUT = re.compile(r"; leave it out$")
 _EXAMPLE = re.compile(r"; for example `[\w-]+: (?P<value>[^`]*)`$")
 _KEY = re.compile(r"^(?P<key>[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*): (?P<reason>.*)$", re.DOTALL)
 
@@ -49,9 +56,12 @@ def _translate(line: str, app: str) -> str:
     if found is None:
         return line
     reason = _CREDENTIAL.sub("", found["reason"])
+    for words, ours in _DAEMONS_WORDS:
+        reason = words.sub(ours, reason)
     reason, example = _EXAMPLE.sub("", reason), _EXAMPLE.search(reason)
     key, option = _option_of(found["key"])
     settable = re.fullmatch(r"[a-z-]+", option) and key not in {"image-script", "policy.document"}
+    reason = _LEAVE_OUT.sub(f"; `juju config {app} --reset {option}`", reason)
     if not example or not settable or "{" in example["value"]:
         return f"{option}: {reason}"
     return f"{option}: {reason}; `juju config {app} {option}={shlex.quote(example['value'])}`"

@@ -17,6 +17,7 @@ IMAGE_SCRIPT = "/etc/github-runner-supervisor/image.sh"
 _CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _IN_LXD = "github-runners"
 _LINK_LOCAL = "169.254.0.0/16"
+_PACKAGE_EXAMPLE = "repo-policy-compliance==1.11.0"
 _LONGEST_NAME = 40
 _LONGEST_INTERVAL = 365 * 24 * 60
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -31,6 +32,10 @@ _POLICY_MODES_OF = {
 }
 """With which values of `policy-mode` an option has an effect."""
 
+
+_STORAGES = ("juju-storage", "memory", "pool")
+_RELEASES = frozenset({"jammy", "noble", "22.04", "24.04"})
+_PACKAGE_SCHEMES = frozenset({"https", "git+https"})
 
 _OF_BUILDS = ("base_image", "image_extra_packages", "image_script")
 """The options that say what an image is built of."""
@@ -139,7 +144,7 @@ def document(
         "vm-cpu": options.vm_cpu,
         "vm-memory": options.vm_memory,
         "vm-disk": options.vm_disk,
-        "runner-storage": storage_of(options),
+        "runner-storage": _storage(options, app),
         "reconcile-interval": _interval(options.reconcile_interval, app),
         **_image(options, app),
         **_network(options, proxies, app),
@@ -241,6 +246,14 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def _storage(options: CharmOptions, app: str) -> str:
+    storage = storage_of(options)
+    if storage not in _STORAGES:
+        command = set_option(app, "runner-storage", CharmOptions.runner_storage)
+        raise OptionsError(f"runner-storage: must be juju-storage, memory or pool; {command}")
+    return storage
+
+
 def _interval(minutes: int, app: str) -> str:
     if not 1 <= minutes <= _LONGEST_INTERVAL:
         command = set_option(app, "reconcile-interval", "10")
@@ -262,11 +275,24 @@ def _image(options: CharmOptions, app: str) -> dict[str, Any]:
             )
         return {}
     return {
-        "base-image": options.base_image,
+        "base-image": _base_image(options, app),
         "image-build-interval": options.image_build_interval,
         "image-extra-packages": options.image_extra_packages,
         "image-script": IMAGE_SCRIPT if options.image_script.strip() else "",
     }
+
+
+def _base_image(options: CharmOptions, app: str) -> str:
+    """Give the base image; one of a server is the daemon's to check."""
+    image = options.base_image.strip()
+    # The daemon takes an alias in LXD, too: a typo would be one that is never found.
+    if image and image not in _RELEASES and ":" not in image:
+        command = set_option(app, "base-image", CharmOptions.base_image)
+        raise OptionsError(
+            "base-image: must be jammy, noble, 22.04, 24.04, REMOTE:ALIAS or "
+            f"https://SERVER/PATH:ALIAS (an image that is in LXD: lxd-image); {command}"
+        )
+    return image
 
 
 def _is_set(options: CharmOptions, name: str) -> bool:
@@ -283,7 +309,8 @@ def _network(options: CharmOptions, proxies: ModelProxies, app: str) -> dict[str
             + reset_option(app, "use-aproxy")
         )
     return {
-        "denylist": ", ".join([_LINK_LOCAL, *_words(options.denylist)]),
+        # Ours is the last: what is wrong is told by the place of the entry.
+        "denylist": ", ".join([*_words(options.denylist), _LINK_LOCAL]),
         "allowlist": options.allowlist,
         "http-proxy": proxies.http,
         "https-proxy": proxies.https,
@@ -311,8 +338,9 @@ def _policy(options: CharmOptions, credentials: Credentials, app: str) -> dict[s
         if given[option] and mode not in modes:
             _refuse_for_mode(option, modes, mode, app)
     if mode == "package" and not given["policy-package"]:
-        command = set_option(app, "policy-package", "repo-policy-compliance==1.11.0")
+        command = set_option(app, "policy-package", _PACKAGE_EXAMPLE)
         raise OptionsError(f"policy-mode: `package` needs policy-package; for example {command}")
+    _check_package(given["policy-package"], app)
     _check_policy_token(mode, url, credentials, app)
     return _given(
         {
@@ -331,6 +359,18 @@ def _refuse_for_mode(option: str, modes: Iterable[str], mode: str, app: str) -> 
     raise OptionsError(
         f"{option}: only for policy-mode {fitting}, and it is `{mode}`; {reset_option(app, option)}"
     )
+
+
+def _check_package(requirement: str, app: str) -> None:
+    """Refuse what is on the machine itself, or needs a key that the daemon's user has not."""
+    scheme, has_address, _ = requirement.rpartition("@ ")[2].strip().partition("://")
+    scheme = scheme.rpartition("@")[2].lower()
+    if has_address and scheme not in _PACKAGE_SCHEMES:
+        command = set_option(app, "policy-package", _PACKAGE_EXAMPLE)
+        raise OptionsError(
+            "policy-package: must be a package's name, or come from an https or git+https "
+            f"address; {command}"
+        )
 
 
 def _check_policy_token(mode: str, url: str, credentials: Credentials, app: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 _TWICE = "policy-document: has a key twice"
+_NO_WORD = "policy-document: has a key that is no word; put it in quotes"
 _NEITHER = "policy-document: is neither YAML nor JSON"
 
 
@@ -14,18 +15,22 @@ class NoDocument(Exception):
     """It is none; the message says why, and where."""
 
 
-class _TwiceError(yaml.constructor.ConstructorError):
-    """A key stands twice."""
+class _KeyFault(yaml.constructor.ConstructorError):
+    """A key can't be used; the problem is for the operator."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a later key silently win over an earlier one of the same name; we refuse it."""
+    """What YAML lets pass, and we refuse.
+
+    A later key silently wins over an earlier one of the same name, and `on` is no word for it.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise _TwiceError(problem_mark=node.value[index][0].start_mark)
+            problem = "" if isinstance(key, str) else _NO_WORD
+            if problem := problem or (_TWICE if key in keys[:index] else ""):
+                raise _KeyFault(problem=problem, problem_mark=node.value[index][0].start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -40,7 +45,7 @@ def parse(text: str) -> dict[Any, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        what = _TWICE if isinstance(error, _TwiceError) else _NEITHER
+        what = error.problem if isinstance(error, _KeyFault) else _NEITHER
         raise NoDocument(f"{what}{where}") from error
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise NoDocument(_NEITHER) from error

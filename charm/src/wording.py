@@ -11,6 +11,8 @@ _LONGEST = 400
 _COMING = ("requested", "creating", "booting")
 _ENDING = ("finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
+_REFUSED = re.compile(r"^tokens: .*GitHub answered 401\b", re.DOTALL)
+"""What the daemon says of a credential that is wrong, expired or revoked."""
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
 
 
@@ -67,7 +69,8 @@ def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
     """Say how the fleet is.
 
     A fleet with a problem is told as waiting where the problem costs runners: they are fewer than
-    wanted. What costs none is told, too, and the unit stays active.
+    wanted. What costs none is told, too, and the unit stays active. A credential that GitHub
+    refuses has it blocked, however many are online: nobody but the operator mends that.
 
     Args:
         status: the answer of `supervisor-cli status --json`.
@@ -78,6 +81,9 @@ def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
     if since := status.get("draining_since"):
         return Sentence("maintenance", _one_line(_draining(runners, since)))
     problems, warnings = status.get("problems", ()), status.get("warnings", ())
+    if any(_REFUSED.search(str(problem)) for problem in problems):
+        asks = status.get("github", {}).get("credential") or "credential"
+        return _blocked(_refusal(asks, unit), f"; {_numbers(runners, wanted)}")
     parts = [_numbers(runners, wanted)]
     parts += [_first("problem", problems, unit)] if problems else []
     parts += [_first("warning", warnings, unit)] if warnings and not problems else []
@@ -158,6 +164,15 @@ def _numbers(runners: Runners, wanted: int) -> str:
     now = ", ".join(f"{number} {what}" for what, number in found.items() if number)
     text = f"{runners.online} of {wanted} runners online" + (f": {now}" if now else "")
     return text + (f"; {runners.coming} coming" if runners.coming else "")
+
+
+def _refusal(asks: str, unit: str) -> str:
+    app = unit.partition("/")[0]
+    option = "github-app-private-key-secret-id" if "App" in asks else "token-secret-id"
+    return (
+        f"GitHub refuses the {asks} (401), and no runner can be made: it is wrong, expired or "
+        f"revoked; `juju update-secret` with another, or `juju config {app} {option}=SECRET`"
+    )
 
 
 def _draining(runners: Runners, since: str) -> str:

@@ -55,26 +55,31 @@ def uninstall(config_path: Path, as_json: bool) -> None:
     Jobs that run are lost: `drain` first. Nothing of anybody else's is touched, nor the
     configuration. What can't be removed is said, and the rest goes on; it may be run again.
 
-    Exits 0 only if nothing is left.
+    Exits 0 only if nothing is left but what is kept, as it is of use to somebody else.
     """
     from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
     from supervisor.work.removal import RemovalWork  # noqa: PLC0415
-    from supervisor.work.removal_report import Report  # noqa: PLC0415
+    from supervisor.work.removal_report import Outcome, Report  # noqa: PLC0415
 
     config = load(config_path)
 
-    def say(what: str, why: str) -> None:
+    def say(outcome: Outcome, what: str, why: str) -> None:
         if not as_json:
-            click.echo(f"left: {what}: {why}" if why else f"removed {what}", err=bool(why))
+            told = f"{outcome} {what}" if outcome == "removed" else f"{outcome}: {what}: {why}"
+            click.echo(told, err=outcome == "left")
 
     report = Report(say)
     with _no_daemon(config, "would go on keeping runners"):
         RemovalWork(_endpoint(config), config, Nftables(), report).remove()
         _remove_socket(config.control.socket)
     if as_json:
-        left = [{"what": what, "why": why} for what, why in report.left.items()]
-        click.echo(json.dumps({"removed": report.removed, "left": left}, indent=2))
-    elif not (report.removed or report.left):
+        kept, left = (
+            [{"what": what, "why": why} for what, why in found.items()]
+            for found in (report.kept, report.left)
+        )
+        found = {"removed": report.removed, "kept": kept, "left": left}
+        click.echo(json.dumps(found, indent=2))
+    elif not (report.removed or report.kept or report.left):
         click.echo(f"there is nothing of {config.name}")
     if report.left:
         sys.exit(FAILED)

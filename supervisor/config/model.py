@@ -21,6 +21,7 @@ from supervisor.config.values import (
     Fingerprint,
     GitHubUrl,
     Group,
+    GuestSize,
     Host,
     HostAddress,
     JournalSize,
@@ -47,7 +48,6 @@ from supervisor.config.values import (
     ScriptFile,
     SecretFile,
     Share,
-    Size,
     Socket,
     Token,
     User,
@@ -299,8 +299,8 @@ class Config(_Section):
     labels: Labels = Field((), examples=["large, gpu"])
     group: Group = Field(_DEFAULT_GROUP, examples=["Default"])
     vm_cpu: Whole = Field(2, ge=1, le=1024, examples=[2])
-    vm_memory: Size = Field("7GiB", examples=["7GiB"])
-    vm_disk: Size = Field("10GiB", examples=["10GiB"])
+    vm_memory: GuestSize = Field("7GiB", examples=["7GiB"])
+    vm_disk: GuestSize = Field("10GiB", examples=["10GiB"])
     runner_storage: RunnerStorage = Field("pool", examples=["memory"])
     base_image: BaseImageName = Field("noble", examples=["noble"])
     image_build_interval: BuildInterval = Field(timedelta(hours=6), examples=["6h"])

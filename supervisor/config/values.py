@@ -25,6 +25,7 @@ _MOST_LABELS = 97
 _LONGEST_GROUP = 64
 _SMALLEST_LOG, _LARGEST_LOG = 16 << 10, 16 << 20  # the larger is held in memory, and sent
 _SMALLEST_JOURNAL = 1 << 20
+_SMALLEST_GUEST = 64 << 20  # in memory, and on its disk: a container with Alpine and a runner
 _LONGEST_SOCKET_PATH = 107  # bytes, by sockaddr_un of unix(7)
 _JUJU_STORAGE = Path("/storage/juju")
 _LAST_PORT = 65535
@@ -71,8 +72,9 @@ def _check_name(value: str) -> str:
     return value
 
 
-def _check_size(value: str) -> str:
-    sizes.parse(value)
+def _check_guest_size(value: str) -> str:
+    if sizes.parse(value) < _SMALLEST_GUEST:
+        raise ValueError("must be at least 64MiB: no guest starts with less")
     return value
 
 
@@ -374,7 +376,7 @@ BuildInterval = Annotated[
 Group = Annotated[str, AfterValidator(_check_group)]
 AppId = Annotated[str, BeforeValidator(_app_id), AfterValidator(_check_app_id)]
 Share = Annotated[str, BeforeValidator(_check_share)]
-Size = Annotated[str, AfterValidator(_check_size)]
+GuestSize = Annotated[str, AfterValidator(_check_guest_size)]
 LogSize = Annotated[str, AfterValidator(_check_log_size)]
 JournalSize = Annotated[str, AfterValidator(_check_journal_size)]
 Label = Annotated[str, AfterValidator(_check_label)]

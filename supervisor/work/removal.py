@@ -1,7 +1,8 @@
 """The work of removing all that an installation has, when no daemon of it is to run any more.
 
 It blocks, and each step has a limit. What fails is reported, and the rest goes on: a second call
-goes on where the first one has ended, in whatever way. Guests that are left stay guarded.
+goes on where the first one has ended, in whatever way. Guests that are left stay guarded. What is
+kept for somebody else is reported, too, and no failure.
 """
 
 from __future__ import annotations
@@ -100,10 +101,12 @@ class RemovalWork:
             if self.config.firewall == "managed":
                 self.report.stays("the firewall", error)
             return
-        obstacle = "" if no_guests else "it guards the instances that are left"
         for name in tables:
-            claim = Claim(f"nft table inet {name}", obstacle)
-            self.report.attempt(claim, self.nftables.delete, name)
+            claim = Claim(f"nft table inet {name}")
+            if no_guests:
+                self.report.attempt(claim, self.nftables.delete, name)
+            else:
+                self.report.stays(claim.what, "it guards the instances that are left")
 
     def _remove_metric_log(self) -> None:
         path = self.config.metric_log.path

@@ -110,7 +110,7 @@ class LxdRemoval:
 
     def _remove_images(self) -> bool:
         """Delete those that were built or pulled; tell whether none is left."""
-        name, before = self.config.name, len(self.report.left)
+        name, gone = self.config.name, True
         try:
             seal = seal_if_any(self.config.state_directory / "image-key")
         except KeyUnusable as error:
@@ -121,8 +121,8 @@ class LxdRemoval:
                 said, aliases = image.properties, image.aliases
                 claim = removal.claim_image(name, image.fingerprint, said, aliases, seal)
                 if claim:
-                    self.report.attempt(claim, lxd.delete_image, image.fingerprint)
-        return len(self.report.left) == before
+                    gone &= self.report.attempt(claim, lxd.delete_image, image.fingerprint)
+        return gone
 
     def _remove_pools(self) -> bool:
         """Remove the pools of our own with their file systems; tell whether none is left."""
@@ -130,12 +130,12 @@ class LxdRemoval:
         marked = file_systems.noted(storage.homes(self.config))
         marked.update({one.name: dict(one.config) for one in known.values()})
         ours = (storage.recognise(self.config, name, marked[name]) for name in sorted(marked))
-        before = len(self.report.left)
+        gone = True
         for own in filter(None, ours):
             users = _users(known[own.name]) if own.name in known else ()
             claim = removal.claim_pool(own.name, users)
-            self.report.attempt(claim, self._remove_pool, own)
-        return len(self.report.left) == before
+            gone &= self.report.attempt(claim, self._remove_pool, own)
+        return gone
 
     def _remove_pool(self, own: OwnPool) -> None:
         self._at(_DEFAULT).delete_pool(own.name)

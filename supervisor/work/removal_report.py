@@ -1,10 +1,10 @@
-"""What was removed, and what is left: told as it goes, and kept for the end."""
+"""What was removed, what was kept, and what is left: told as it goes, and noted for the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.gateways.nftables import NftablesError
@@ -13,8 +13,9 @@ from supervisor.gateways.storage import StorageError
 if TYPE_CHECKING:
     from supervisor.removal import Claim
 
-Say = Callable[[str, str], object]
-"""Told of each thing: what it is, and why it is left; the latter is empty if it is gone."""
+Outcome = Literal["removed", "kept", "left"]
+Say = Callable[[Outcome, str, str], object]
+"""Told of each thing: what came of it, what it is, and why it is there still."""
 
 
 @dataclass
@@ -24,22 +25,29 @@ class Report:
     Attributes:
         say: told of each thing.
         removed: in words.
-        left: in words, each with the reason.
+        kept: what is of use to somebody else, in words, each with the reason. That is no failure.
+        left: what could not be removed, in words, each with the reason.
     """
 
     say: Say
     removed: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
 
     def gone(self, what: str) -> None:
         """Note that something was removed."""
         self.removed.append(what)
-        self.say(what, "")
+        self.say("removed", what, "")
+
+    def keep(self, what: str, why: str) -> None:
+        """Note that something is kept for somebody else."""
+        self.kept[what] = why
+        self.say("kept", what, why)
 
     def stays(self, what: str, why: object) -> None:
         """Note that something is left."""
         self.left[what] = str(why)
-        self.say(what, str(why))
+        self.say("left", what, str(why))
 
     def attempt(self, claim: Claim, remove: Callable[..., object], *arguments: object) -> bool:
         """Remove what is claimed, and note what came of it.
@@ -56,7 +64,7 @@ class Report:
             LxdUnavailable: LXD can't be asked, for anything else either.
         """
         if claim.obstacle:
-            self.stays(claim.what, claim.obstacle)
+            self.keep(claim.what, claim.obstacle)
             return False
         try:
             if remove(*arguments) is not False:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""By prctl(2), which holds beyond an exec: it goes to the program, not to what that starts."""
 _GRACE_S = 10.0
 _LONGEST = 400
 
@@ -49,6 +51,7 @@ class Commands:
         *command: str | Path,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
+        ends_with_us: bool = False,
     ) -> Done:
         """Run a program to its end, or to that of its limit, then with all that it has started.
 
@@ -56,10 +59,13 @@ class Commands:
             command: the program and its arguments, which others on this machine can read.
             limit_s: seconds.
             environment: what it is told besides where programs are.
+            ends_with_us: the kernel kills it when we are killed, so that it is in the way of
+                nobody who begins anew. Not for a package manager, which is best let end.
         """
+        prefix = _ENDS_WITH_US if ends_with_us else ()
         try:
             process = subprocess.Popen(
-                tuple(map(str, command)),
+                (*prefix, *map(str, command)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

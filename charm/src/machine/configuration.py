@@ -25,6 +25,7 @@ from .supervisor import Given
 
 _SCRIPT_KEY = "image-script"
 _CONFIG, _CREDENTIALS, _SCRIPT = "config.yaml", "credentials", "image.sh"
+_SCRIPT_MODE = 0o640
 _LINE = 100
 
 
@@ -95,7 +96,7 @@ class Configuration:
                 files.is_like(at.credentials / name, text)
                 for name, text in wanted.credentials.items()
             )
-            and self._holds_script(wanted.image_script)
+            and self._holds_script(wanted.image_script, owner)
         )
 
     @contextmanager
@@ -117,8 +118,9 @@ class Configuration:
             files.make_directory(new.credentials, 0o700)
             for name, text in wanted.credentials.items():
                 files.write(new.credentials / name, text)
-            if not self._holds_script(wanted.image_script):
-                files.write(self._script, wanted.image_script, mode=0o644)
+            if not self._holds_script(wanted.image_script, owner):
+                script, readers = wanted.image_script, _readable_by(owner)
+                files.write(self._script, script, mode=_SCRIPT_MODE, owner=readers)
                 # It is read where the configuration says, and the one in use stays meanwhile.
                 document |= {_SCRIPT_KEY: str(self._script)} if wanted.image_script else {}
             files.write(new.config, text_of(document), owner=owner)
@@ -202,7 +204,7 @@ class Configuration:
         for name, secret in credentials.items():
             files.ensure(at.credentials / name, secret)
         if script:
-            files.ensure(at.image_script, script, mode=0o644)
+            files.ensure(at.image_script, script, mode=_SCRIPT_MODE, owner=_readable_by(owner))
         # As long as either configuration may be read it is given the credentials of both.
         load(files.names(at.credentials))
         files.ensure(at.own_config, text)
@@ -222,9 +224,11 @@ class Configuration:
         at = self._places.credentials
         return _digest([at / name for name in files.names(at)])
 
-    def _holds_script(self, text: str) -> bool:
-        path = self._places.image_script
-        return files.is_like(path, text, mode=0o644) if text else not path.exists()
+    def _holds_script(self, text: str, owner: Owner) -> bool:
+        path, readers = self._places.image_script, _readable_by(owner)
+        if not text:
+            return not path.exists()
+        return files.is_like(path, text, mode=_SCRIPT_MODE, owner=readers)
 
     def discard_candidate(self) -> None:
         """Remove a candidate of a hook that was killed: it has secrets that may be wrong by now."""
@@ -238,6 +242,11 @@ def text_of(document: Mapping[str, Any]) -> str:
         dict(document), sort_keys=False, allow_unicode=True, width=_LINE, default_flow_style=False
     )
     return f"# Written by the charm, and written over when its options change.\n{shown}"
+
+
+def _readable_by(owner: Owner) -> Owner:
+    """Give whose a file is that the daemon only reads, by its group."""
+    return Owner(files.ours().uid, owner.gid)
 
 
 def _must_discard(path: Path) -> None:

@@ -128,7 +128,9 @@ class Environments:
         files.make_directory(self._versions, 0o755)
         # Neither ensurepip, which Debian keeps apart from Python, nor a network is needed so.
         done = self._commands.run(
-            *(self._python, "-I", "-m", "venv", "--without-pip", path), limit_s=_MAKE_LIMIT_S
+            *(self._python, "-I", "-m", "venv", "--without-pip", path),
+            limit_s=_MAKE_LIMIT_S,
+            ends_with_us=True,
         )
         if done.code:
             raise MachineError(f"no Python environment can be made in {path}: {done.reason}")
@@ -139,6 +141,7 @@ class Environments:
             *(f"--find-links={self._payload}", "github-runner-supervisor"),
             limit_s=_INSTALL_LIMIT_S,
             environment={"PIP_CONFIG_FILE": "/dev/null"},  # what is set there is for others
+            ends_with_us=True,  # else it would write on while the next event begins anew
         )
         if done.code:
             raise MachineError(f"the daemon can't be installed in {path}: {done.reason}")

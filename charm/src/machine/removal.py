@@ -1,6 +1,7 @@
 """Taking all of ours from the machine: what the daemon has made first, then what it is made of.
 
-Packages stay, and LXD with them: others may use them by now.
+Packages stay, and LXD with them: others may use them by now. So does what others use for certain,
+such as the project that they have put an image into.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Removal:
         """Remove it; what is gone already is fine.
 
         As long as the daemon's command leaves something on the machine, what it needs to be run
-        again stays, too.
+        again stays, too. What it keeps for somebody else is not awaited: the log names it.
 
         Returns:
             What could not be removed, and why; empty if nothing is left.
@@ -86,11 +87,13 @@ class Removal:
         known = (path for path in (at.own_config, self._prepared) if path.exists())
         if (config := next(known, None)) is None:
             return []
-        left = self._supervisor.uninstall(Given(config, at.credentials))
+        found = self._supervisor.uninstall(Given(config, at.credentials))
+        for one in found.kept:
+            _log.warning("kept for somebody else: %s", one)
         if config == at.own_config:
-            return left
+            return found.left
         # No daemon has run yet: nothing is registered, nor is there a credential to ask with.
-        return [one for one in left if not one.what.startswith(_REGISTRATION)]
+        return [one for one in found.left if not one.what.startswith(_REGISTRATION)]
 
     def _keeps(self, left: Leftover) -> bool:
         """Tell whether what is left is to be tried again, with all that this needs.
@@ -125,10 +128,14 @@ class Removal:
 
 
 def _discard_unmounted(directory: Path) -> str:
-    """Remove a directory, unless a file system of somebody's is mounted in it."""
+    """Remove a directory, unless a file system of somebody's is mounted in it.
+
+    That may be a pool that was kept: it is no failure, as no second try would end otherwise.
+    """
     within = [point for point in mount_points() if point.is_relative_to(directory)]
     if within:
-        return f"{directory}: can't be removed: {within[0]} is mounted"
+        _log.warning("kept for somebody else: %s: %s is mounted", directory, within[0])
+        return ""
     return files.discard(directory)
 
 

@@ -98,6 +98,19 @@ class Leftover:
         return f"{self.what}: {self.why}" if self.why else self.what
 
 
+@dataclass(frozen=True)
+class Uninstalled:
+    """What is there still, after all was removed that could be.
+
+    Attributes:
+        left: what could not be removed.
+        kept: what is of use to somebody else.
+    """
+
+    left: list[Leftover] = field(default_factory=list)
+    kept: list[Leftover] = field(default_factory=list)
+
+
 class Supervisor:
     """The daemon's command.
 
@@ -190,25 +203,18 @@ class Supervisor:
             raise MachineError(f"LXD can't be made ready: {done.reason}")
         return done.out.splitlines()
 
-    def uninstall(self, given: Given) -> list[Leftover]:
+    def uninstall(self, given: Given) -> Uninstalled:
         """Have all be removed that the daemon has made outside of its own files.
 
         Args:
             given: the configuration that it had.
-
-        Returns:
-            What is left.
         """
         done = self._read("uninstall", "--json", given=given, limit_s=_UNINSTALL_LIMIT_S)
-        if done.code == 0:
-            return []
-        told = (_object(done.out) or {}).get("left")
-        left = [
-            Leftover(str(one.get("what", "?")), str(one.get("why", "")))
-            for one in (told if isinstance(told, list) else [])
-            if isinstance(one, dict)
-        ]
-        return left or [Leftover("supervisor-cli uninstall", done.reason)]
+        answer = _object(done.out) or {}
+        left, kept = _leftovers(answer.get("left")), _leftovers(answer.get("kept"))
+        if done.code and not left:
+            left = [Leftover("supervisor-cli uninstall", done.reason)]
+        return Uninstalled(left, kept)
 
     def reboot_before_first_start(self) -> dict[str, Any]:
         """Ask whether the machine is to be rebooted, while no daemon runs and no runner is there.
@@ -235,6 +241,14 @@ class Supervisor:
             limit_s=limit_s,
             environment={**(environment or {}), _CREDENTIALS: str(given.credentials)},
         )
+
+
+def _leftovers(told: object) -> list[Leftover]:
+    return [
+        Leftover(str(one.get("what", "?")), str(one.get("why", "")))
+        for one in (told if isinstance(told, list) else [])
+        if isinstance(one, dict)
+    ]
 
 
 def _object(text: str) -> dict[str, Any] | None:

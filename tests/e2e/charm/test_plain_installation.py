@@ -13,7 +13,7 @@ from whole_machine import CommandFailed
 
 from tests.e2e.charm import console
 from tests.e2e.charm.packing import ROOT, pack
-from tests.e2e.charm.site import IMAGE, ORGANISATION, SERVICE, TOKEN, Site
+from tests.e2e.charm.site import IMAGE, ORGANISATION, PROJECT, SERVICE, TOKEN, Site
 from tests.e2e.charm.traces import Picture, differences, picture
 from tests.e2e.world import wait_until
 
@@ -139,9 +139,10 @@ def test_removed_as_the_document_says_it_has_left_nothing(
     site: Site, installed: str, before: Picture
 ) -> None:
     site.wait_whole(2)
-    site.delete_image()
     script = console.commands(console.part(DOCUMENT, "**Removal**", "## The units"))
-    site.machine.run("bash", stdin=script)
+    assert f"kept: project {PROJECT}: " in site.machine.run("bash", stdin=script)
+    site.delete_image()
+    site.machine.run("lxc", "project", "delete", PROJECT)
     for brought in (CHECKOUT, WHEELS):
         site.machine.run("rm", "-r", brought)
     assert not site.github.runners()

@@ -193,14 +193,11 @@ def test_after_a_reboot_the_fleet_is_back(site: Site, deployment: Deployment) ->
     deployment.wait_active()
 
 
-def test_what_is_somebody_elses_keeps_the_unit_from_going(
-    site: Site, deployment: Deployment
-) -> None:
-    run = deployment.unit.call("storage_event", deployment.storage, "detaching")
-    assert run["code"] == 1
+def test_what_is_somebody_elses_stays_and_the_unit_goes(site: Site, deployment: Deployment) -> None:
+    run = deployment.unit.hook(deployment.storage, "storage_event", "detaching")
     assert any(f"project {PROJECT}: it is used by /1.0/images/" in line for _, line in run["log"])
     site.delete_image()
-    deployment.unit.hook(deployment.storage, "storage_event", "detaching")
+    site.machine.run("lxc", "project", "delete", PROJECT)
 
 
 def test_removed_it_has_left_nothing(site: Site, deployment: Deployment) -> None:

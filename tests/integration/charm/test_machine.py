@@ -52,11 +52,14 @@ class HalfEmulatedHost(EmulatedHost):
         *command: str | Path,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
+        ends_with_us: bool = False,
     ) -> Done:
         real = Path(command[0]).name in {"python", "python3", "supervisor-cli"}
         if real and command[1] not in {"prepare-lxd", "uninstall"}:
             self.runs.append(tuple(map(str, command)))
-            return Commands().run(*command, limit_s=limit_s, environment=environment)
+            return Commands().run(
+                *command, limit_s=limit_s, environment=environment, ends_with_us=ends_with_us
+            )
         return super().run(*command, limit_s=limit_s, environment=environment)
 
 

@@ -135,7 +135,7 @@ class Installation:
 
     def remove(self, meanwhile: Callable[[str], object] = str) -> Report:
         """Remove it all; the report is also told to `meanwhile`, thing by thing."""
-        report = Report(lambda what, _why: meanwhile(what))
+        report = Report(lambda _outcome, what, _why: meanwhile(what))
         RemovalWork(self.endpoint, self.config, self.nftables, report).remove()
         return report
 
@@ -298,8 +298,11 @@ def test_what_is_of_use_to_somebody_else_is_kept_and_named(installed: Installati
     (fingerprint,) = installed.lxd.images()
     installed.lxd.name_image("theirs", fingerprint)
     report = installed.remove()
-    assert "somebody has named it theirs" in report.left[f"image {fingerprint[:12]} theirs"]
-    assert f"/1.0/images/{fingerprint}" in report.left[f"project {installed.name}"]
+    assert report.left == {}
+    assert "somebody has named it theirs" in report.kept[f"image {fingerprint[:12]} theirs"]
+    assert f"/1.0/images/{fingerprint}" in report.kept[f"project {installed.name}"]
+    gone = {what.partition(" ")[0] for what in report.removed}
+    assert {"registration", "instance", "profile", "bridge", "storage", "nft"} <= gone
     assert "image-key" in installed.state()
     installed.lxd._call("drop the alias", "delete", "images", "aliases", "theirs")
 

@@ -118,6 +118,47 @@ def test_a_fault_of_a_credential_names_the_option_and_no_file() -> None:
     )
 
 
+def test_a_fault_of_an_address_is_told_by_the_place_where_the_operator_wrote_it() -> None:
+    assert refusal(denylist="10.0.0.1/8").startswith("denylist: entry 1, ")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"path": "acme/repo", "group": "gpu"},
+            (
+                "group: the repository acme/repo has no runner groups; "
+                "`juju config runners --reset group`"
+            ),
+        ),
+        (
+            {"policy_document": "a: {}"},
+            (
+                "policy-document: has no 'a'; there are pull_request, push, schedule, "
+                "workflow_dispatch"
+            ),
+        ),
+    ],
+)
+def test_what_the_daemon_calls_otherwise_is_told_in_the_charm_s_words(
+    options: dict[str, Any], sentence: str
+) -> None:
+    assert refusal(**options) == sentence
+
+
+def test_a_base_image_of_an_unknown_server_is_told_without_what_the_option_does_not_take() -> None:
+    found = refusal(base_image="ubunto:noble")
+    assert found.startswith("base-image: must be jammy, noble, 22.04, 24.04, REMOTE:ALIAS with ")
+
+
+def test_a_fault_of_the_script_names_no_file() -> None:
+    path = "/etc/github-runner-supervisor/image.sh.new"
+    assert faults.in_options(
+        f"{path.replace('image.sh', 'config.yaml')}: image-script: {path} must begin with #!", "app"
+    ) == ("image-script: must begin with #!")
+
+
 def test_of_many_faults_the_first_is_told_and_how_many_there_are() -> None:
     found = refusal(vm_cpu=0, vm_disk="0GiB")
     assert found.startswith("vm-cpu: ")

@@ -19,6 +19,7 @@ CHARMCRAFT = yaml.safe_load((Path(__file__).parents[3] / "charm/charmcraft.yaml"
 OPTIONS: dict[str, dict[str, Any]] = CHARMCRAFT["config"]["options"]
 TOKEN = Credentials(token="ghp_secret")
 NO_PROXIES = ModelProxies()
+NO_WORD = "policy-document: has a key that is no word; put it in quotes"
 PROXIES = ModelProxies("http://proxy.example.com:3128", "", "localhost,.example.com")
 
 
@@ -90,14 +91,14 @@ def test_what_users_of_the_existing_charm_write_is_taken() -> None:
     assert config.otel_collector_endpoint is not None
     assert config.labels == ("runners", "large", "gpu_a100")
     assert [str(network) for network in config.denylist] == [
-        "169.254.0.0/16", "10.0.0.0/8", "192.168.0.0/16"
+        "10.0.0.0/8", "192.168.0.0/16", "169.254.0.0/16"
     ]  # fmt: skip
     assert config.reconcile_interval.total_seconds() == 300
 
 
 def test_runners_never_reach_a_cloud_s_metadata_whatever_is_denied() -> None:
     assert made(denylist="")["denylist"] == "169.254.0.0/16"
-    assert made(denylist="10.0.0.0/8")["denylist"] == "169.254.0.0/16, 10.0.0.0/8"
+    assert made(denylist="10.0.0.0/8")["denylist"] == "10.0.0.0/8, 169.254.0.0/16"
 
 
 def test_labels_are_given_once_whatever_their_case() -> None:
@@ -185,6 +186,52 @@ def test_a_script_of_the_image_is_named_by_its_file() -> None:
     assert "image-script" not in made(image_script=" \n")
 
 
+@pytest.mark.parametrize("given_", ["nobel", "focal", "22.4", "my-image"])
+def test_a_base_image_that_is_no_release_is_refused_with_those_that_are(given_: str) -> None:
+    assert refusal(base_image=given_) == (
+        "base-image: must be jammy, noble, 22.04, 24.04, REMOTE:ALIAS or https://SERVER/PATH:ALIAS "
+        "(an image that is in LXD: lxd-image); `juju config runners base-image=noble`"
+    )
+
+
+@pytest.mark.parametrize("given_", ["images:debian/12", "https://images.example.com/lxd:noble"])
+def test_a_base_image_of_a_server_is_left_to_the_daemon(given_: str) -> None:
+    assert taken(base_image=f" {given_} ").base_image == given_
+
+
+@pytest.mark.parametrize("given_", ["/", "/etc", "disk", "Memory"])
+def test_a_storage_that_the_option_does_not_know_is_refused(given_: str) -> None:
+    assert refusal(runner_storage=given_) == (
+        "runner-storage: must be juju-storage, memory or pool; "
+        "`juju config runners runner-storage=juju-storage`"
+    )
+
+
+@pytest.mark.parametrize(
+    "given_",
+    ["x @ file:///etc", "file:///etc", "git+ssh://host/x", "x @ git+file:///x", "x@ftp://x"],
+)
+def test_a_policy_package_from_elsewhere_than_an_index_and_https_is_refused(given_: str) -> None:
+    assert refusal(policy_mode="package", policy_package=given_) == (
+        "policy-package: must be a package's name, or come from an https or git+https address; "
+        "`juju config runners policy-package=repo-policy-compliance==1.11.0`"
+    )
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        "repo-policy-compliance>=1.11",
+        "https://pypi.example.com/x-1.0-py3-none-any.whl",
+        "x @ git+https://user:word@git.example.com/x.git@main",
+    ],
+)
+def test_a_policy_package_of_an_index_and_of_https_is_taken(given_: str) -> None:
+    found = taken(policy_mode="package", policy_package=given_).policy.package
+    assert found is not None
+    assert found.get_secret_value() == given_
+
+
 def test_a_policy_document_is_part_of_the_configuration() -> None:
     config = taken(policy_document="push: {collaborators: {enabled: false}}\n")
     assert config.policy.document == {"push": {"collaborators": {"enabled": False}}}
@@ -198,7 +245,9 @@ def test_a_policy_document_is_part_of_the_configuration() -> None:
         ("[push]", "policy-document: must hold keys and values"),
         ("push", "policy-document: must hold keys and values"),
         ("2026-13-45", "policy-document: is neither YAML nor JSON"),
-        ("? [a]\n: 1", "policy-document: is neither YAML nor JSON (line 1, column 3)"),
+        ("? [a]\n: 1", f"{NO_WORD} (line 1, column 3)"),
+        ("push: {}\non: {}", f"{NO_WORD} (line 2, column 1)"),
+        ('{"push": {1: 2}}', f"{NO_WORD} (line 1, column 11)"),
         ("!!python/object:os.system {}", "policy-document: is neither YAML nor JSON"),
     ],
 )

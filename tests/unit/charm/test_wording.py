@@ -60,6 +60,35 @@ def test_a_problem_that_costs_none_is_told_while_the_unit_is_active() -> None:
     )
 
 
+REFUSED = (
+    "tokens: failing: could not list the runners: GitHub answered 401: Bad credentials; the "
+    "classic personal access token is wrong, expired or revoked; set another"
+)
+
+
+@pytest.mark.parametrize(
+    ("asks", "option"),
+    [
+        ("classic personal access token", "token-secret-id"),
+        ("GitHub App Iv23li", "github-app-private-key-secret-id"),
+    ],
+)
+def test_a_refused_credential_blocks_the_unit_whatever_is_online(asks: str, option: str) -> None:
+    problems = ["fleet: degraded: waits for GitHub", REFUSED]
+    found = said(2, stages={"idle": 2}, problems=problems, github={"credential": asks})
+    assert found == Sentence(
+        "blocked",
+        f"GitHub refuses the {asks} (401), and no runner can be made: it is wrong, expired or "
+        f"revoked; `juju update-secret` with another, or `juju config runners {option}=SECRET`; "
+        "2 of 2 runners online: 2 idle",
+    )
+
+
+def test_a_credential_that_only_a_former_place_refuses_blocks_nothing() -> None:
+    former = "https://github.com/acme: GitHub answered 401: Bad credentials"
+    assert said(stages={"idle": 3}, problems=[former]).kind == "active"
+
+
 def test_of_many_problems_the_first_is_told_and_where_the_others_are() -> None:
     found = said(stages={}, problems=["one", "two", "three"])
     assert found.text.endswith("problem: one (and 2 more: `juju run runners/0 tree`)")
@@ -103,14 +132,15 @@ def test_a_daemon_that_failed_without_a_word_is_told_so() -> None:
         {
             "wanted": st.integers(0, 10_000),
             "stages": st.dictionaries(st.sampled_from(STAGES), st.integers(0, 10_000)),
-            "problems": st.lists(st.text(max_size=2000), max_size=3),
+            "problems": st.lists(st.text(max_size=2000) | st.just(REFUSED), max_size=3),
+            "github": st.fixed_dictionaries({"credential": st.text(max_size=2000)}),
             "warnings": st.lists(st.text(max_size=2000), max_size=3),
         }
     )
 )
 def test_whatever_the_daemon_says_becomes_one_short_line(status: dict[str, Any]) -> None:
     found = wording.of_fleet(status, UNIT)
-    assert found.kind in {"active", "waiting"}
+    assert (found.kind == "blocked") == (REFUSED in status["problems"])
     assert found.text.isprintable()  # a NUL would be the end of `status-set`
     assert 0 < len(found.text) <= 400
 

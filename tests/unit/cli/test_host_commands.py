@@ -94,7 +94,7 @@ def test_a_program_reads_it_as_json(config: Path) -> None:
     done = call("uninstall", config, "--json")
     assert (done.exit_code, done.stderr) == (1, "")
     answer = json.loads(done.stdout)
-    assert answer.keys() == {"removed", "left"}
+    assert answer.keys() == {"removed", "kept", "left"}
     assert answer["removed"] == [str(config.parent / "state" / "drained")]
     assert [one.keys() for one in answer["left"]] == [{"what", "why"}] * 3
 

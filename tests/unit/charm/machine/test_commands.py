@@ -1,14 +1,27 @@
 """Programs are run with a clean environment, and no longer than they may."""
 
+import os
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from machine import commands
 from machine.commands import Commands, Done
 
 
 def python(text: str, limit_s: float = 20) -> Done:
     return Commands().run(sys.executable, "-c", text, limit_s=limit_s)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(0.01)
 
 
 def test_a_program_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +54,34 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> None
     assert done.out == "begun\n"
     assert done.reason == "error: it was not done within 0.5 s"
     assert time.monotonic() - began < 20
+
+
+HOOK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from machine.commands import Commands
+Commands().run("sh", "-c", "echo $$ >NOTE; exec sleep 50", limit_s=60, ends_with_us=True)
+"""
+
+
+def test_one_that_ends_with_us_is_killed_by_the_kernel_when_we_are(tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    source = Path(commands.__file__).parents[1]
+    hook = subprocess.Popen([sys.executable, "-c", HOOK.replace("NOTE", str(noted)), str(source)])
+    until(lambda: noted.exists() and noted.read_text().endswith("\n"))
+    child = int(noted.read_text())
+    os.kill(child, 0)
+    hook.send_signal(signal.SIGKILL)
+    hook.wait()
+    until(lambda: has_ended(child))
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has, be there somebody who has asked for how or not: proc(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"Z", "X"}
+    except OSError:
+        return True
 
 
 @pytest.mark.parametrize(

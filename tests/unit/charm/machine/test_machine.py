@@ -148,7 +148,7 @@ def test_a_configuration_is_written_for_the_daemon_alone_and_started_with(stand:
     assert stat.S_IMODE(at.config.stat().st_mode) == 0o600
     assert stat.S_IMODE(at.credentials.stat().st_mode) == 0o700
     assert stat.S_IMODE((at.credentials / "token").stat().st_mode) == 0o600
-    assert stat.S_IMODE(at.image_script.stat().st_mode) == 0o644
+    assert stat.S_IMODE(at.image_script.stat().st_mode) == 0o640
     assert stand.host.enabled == {SERVICE, f"{NAME}-storage.path"}
     assert stand.host.in_lxd == {"project", "bridge"}
 
@@ -773,18 +773,29 @@ def test_registrations_are_tried_twice_and_left_to_github_then(
     assert not stand.host.places.settings.exists()
 
 
+def test_what_is_somebody_else_s_stays_and_is_no_failure(
+    stand: HostStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = running(stand)
+    stand.host.kept = [{"what": "project github-runners", "why": "it is used by /1.0/images/5c"}]
+    assert machine.remove() == []
+    assert "somebody else: project github-runners: it is used by /1.0/images/5c" in caplog.text
+    for path in ("settings", "software", "state", "notes"):
+        assert not getattr(stand.host.places, path).exists()
+
+
 def test_a_file_system_that_is_mounted_in_its_state_is_not_emptied(
-    stand: HostStand, monkeypatch: pytest.MonkeyPatch
+    stand: HostStand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine = running(stand)
     pools = stand.host.places.pools
     (pools / "own").mkdir(parents=True)
     (pools / "own/disk").write_text("somebody's")
     monkeypatch.setattr(removal, "mount_points", lambda: [pools / "own"])
-    assert machine.remove() == [f"{pools}: can't be removed: {pools}/own is mounted"]
-    assert (pools / "own/disk").exists()
-    monkeypatch.setattr(removal, "mount_points", list)
     assert machine.remove() == []
+    assert f"{pools}: {pools}/own is mounted" in caplog.text
+    assert (pools / "own/disk").exists()
+    assert not stand.host.places.settings.exists()
 
 
 def test_the_mount_points_are_the_kernel_s() -> None:

@@ -25,7 +25,9 @@ class Apt(Commands):
         *command: str | Path,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
+        ends_with_us: bool = False,
     ) -> Done:
+        assert not ends_with_us  # what apt and dpkg are at is to be let end
         assert 0 < limit_s < 1000
         self.told = environment or {}
         words = [str(word) for word in command]
