@@ -94,6 +94,7 @@ def socket(tmp_path: Path) -> Iterator[Path]:
     serve_log_level(app)
     path = tmp_path / "control.sock"
     server = WebServer(app, "control", lost=lambda: None, unix_socket=str(path))
+    log.set_level("INFO")  # it is the process's, and other tests set it, too
     yield path
     server.close()
     log.set_level("INFO")
