@@ -32,7 +32,7 @@ NOBODY = 65534
 FIXED = {
     "root", "tokens", "runners", "signals", "storage", "firewall", "policy", "fleet", "events",
     "filters", "upgrades", "image",
-    "core", "control", "metrics",
+    "core", "control", "metrics", "journal",
 }  # fmt: skip
 
 
