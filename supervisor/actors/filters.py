@@ -186,7 +186,9 @@ class FiltersActor(Actor):
     def _was_swept(self, outcome: Swept) -> None:
         self._sweeping = False
         if outcome.chains:
-            logger.info("deleted what LXD has left of guests that are gone: {}", ", ".join(outcome.chains))
+            logger.info(
+                "deleted what LXD has left of guests that are gone: {}", ", ".join(outcome.chains)
+            )
         said = f"what LXD has left of guests that are gone can't be deleted: {outcome.error}"
         before, self._unswept = self._unswept, (said,) if outcome.error else ()
         if self._unswept and self._unswept != before:
