@@ -1,4 +1,4 @@
-"""Names of runners: made once, never reused, and recognised again without a database."""
+"""Names of instances: made once, never reused, and recognised again without a database."""
 
 import re
 import secrets
@@ -7,6 +7,9 @@ from hashlib import sha256
 
 MAX_INSTALLATION_LENGTH = 40
 """Leaves room for the suffix below LXD's 63 characters (also DNS's) and GitHub's 64."""
+
+BUILDERS = ("build", "probe", "check")
+"""What an instance that is no runner is for: an image is built, looked at, or tried in it."""
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _RANDOM_LENGTH = 10
@@ -44,6 +47,22 @@ def belongs_to(installation: str, name: str) -> bool:
     )
     match = re.fullmatch(pattern, name)
     return match is not None and name == runner_name(installation, match[1])
+
+
+def new_builder_name(installation: str, kind: str) -> str:
+    """Make the name of an instance that an image is built or tried in.
+
+    Args:
+        installation: whose it is.
+        kind: what it is for, one of `BUILDERS`.
+    """
+    return f"{installation}-image-{kind}-{secrets.token_hex(4)}"
+
+
+def is_made_by(installation: str, name: str) -> bool:
+    """Tell whether an instance's name was made by this installation, for whatever it was."""
+    pattern = rf"{re.escape(installation)}-image-(?:{'|'.join(BUILDERS)})-[0-9a-f]{{8}}"
+    return belongs_to(installation, name) or re.fullmatch(pattern, name) is not None
 
 
 def _check(installation: str, unique: str) -> str:

@@ -11,7 +11,7 @@ from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.waits import doubled
 from supervisor.work import filters as filters_work
-from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept
 from supervisor.workers import WorkFailed
 
 _AGAIN_S = 1.0
@@ -30,6 +30,7 @@ class FiltersActor(Actor):
 
     It looks when the firewall's actor has done so, and has LXD make anew what is not there: for a
     guest in line with all other work on its instance. Whether that has helped the next look says.
+    What LXD leaves there of guests that are gone, it deletes.
     """
 
     def __init__(self, system: System, parts: Parts) -> None:
@@ -51,6 +52,8 @@ class FiltersActor(Actor):
         self._failures: dict[str, int] = {}
         self._errors: dict[str, str] = {}
         self._healed = 0
+        self._sweeping = False
+        self._unswept: tuple[str, ...] = ()
         self._next: Timer | None = None
 
     def on_start(self) -> None:
@@ -99,6 +102,8 @@ class FiltersActor(Actor):
                 if not self._is_restoring(name) and name not in self._restored:
                     self._restore(name)
             self._replace_one()
+            if seen.left_over:
+                self._sweep()
         self._show()
         if self._look_again:
             self._look(_Look())
@@ -167,6 +172,31 @@ class FiltersActor(Actor):
                 self.system.directory.tell(name, Happened(DeletionOrdered(why)))
                 return
 
+    # What is left over
+
+    def _sweep(self) -> None:
+        if self._sweeping:
+            return
+        self._sweeping = True
+        parts = self._parts
+        work = partial(filters_work.sweep, parts.lxd, parts.nftables, parts.settings.config)
+        parts.asking.submit(work, self.actor_ref)
+
+    @handles(Swept)
+    def _was_swept(self, outcome: Swept) -> None:
+        self._sweeping = False
+        if outcome.chains:
+            logger.info(
+                "deleted what LXD has left of guests that are gone: {}", ", ".join(outcome.chains)
+            )
+        said = f"what LXD has left of guests that are gone can't be deleted: {outcome.error}"
+        before, self._unswept = self._unswept, (said,) if outcome.error else ()
+        if self._unswept and self._unswept != before:
+            logger.warning("{}", said)
+        self._show()
+
+    # When it looks again
+
     def _look_later(self) -> None:
         if self._next:
             self._next.cancel()
@@ -193,7 +223,7 @@ class FiltersActor(Actor):
             unfiltered=guests,
             restored=self._healed,
             checks=self._checks,
-            warnings=self._warnings,
+            warnings=(*self._warnings, *self._unswept),
         )
 
     def _faults(self, guests: list[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ https://documentation.ubuntu.com/lxd/en/latest/howto/network_bridge_firewalld/
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ BRIDGE_FAMILY = "inet"
 _DEFAULT_PROJECT = "default"
 _OPTIONS = ("security.mac_filtering", "security.ipv4_filtering", "security.ipv6_filtering")
 _TRUE = frozenset({"true", "1", "yes", "on"})
+_INTERFACE = "eth0"
 _GUESTS_HOOKS = ("in", "fwd")
 _VOLATILE = frozenset({"handle", "index"})
 
@@ -50,7 +52,15 @@ class Port:
         """The names of its chains."""
         plain = self.project == _DEFAULT_PROJECT
         owner = self.instance if plain else f"{self.project}_{self.instance}"
-        return tuple(f"{hook}.{owner}.eth0" for hook in _GUESTS_HOOKS)
+        return tuple(f"{hook}.{owner}.{_INTERFACE}" for hook in _GUESTS_HOOKS)
+
+
+def instance_of(chain: str, project: str) -> str:
+    """Name the instance of a project that LXD has made a chain for; nothing if for none of it."""
+    owner = "" if project == _DEFAULT_PROJECT else f"{project}_"
+    pattern = rf"(?:{'|'.join(_GUESTS_HOOKS)})\.{re.escape(owner)}([^._]+)\.{_INTERFACE}"
+    match = re.fullmatch(pattern, chain)
+    return match[1] if match else ""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ class Nftables:
             is not None
         )
 
+    def delete_chain(self, table: str, name: str, family: str = _FAMILY) -> bool:
+        """Delete a chain with its rules, and tell whether there was one."""
+        chain = f"chain {family} {table} {name}"
+        command = f"flush {chain}; delete {chain}"
+        return self._run_if_there(f"delete the chain {name}", command) is not None
+
     def monitor(self, changed: Callable[[], object], about: str) -> Monitor:
         """Watch a table, from now on.
 

@@ -6,13 +6,13 @@ nftables'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from supervisor import marks
+from supervisor import marks, naming
 from supervisor.config import Config
 from supervisor.firewall import filters
-from supervisor.firewall.filters import Port
+from supervisor.firewall.filters import Chains, Port
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.nftables import Nftables, NftablesError
 
@@ -31,6 +31,7 @@ class FiltersSeen:
         lacking: what is not there, by the guest's name, or BRIDGE.
         spelled: how guests' filters are spelled when they are whole, by their names.
         builders: names of guests that images are built or tried in, and that are no runners.
+        left_over: chains of guests of ours that are gone.
         error: why it could not be looked; then nothing else is known.
         warning: why there was nothing to look at.
     """
@@ -39,8 +40,22 @@ class FiltersSeen:
     lacking: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)
     builders: frozenset[str] = frozenset()
+    left_over: tuple[str, ...] = ()
     error: str = ""
     warning: str = ""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Chains of guests of ours that are gone were deleted.
+
+    Attributes:
+        chains: those that were.
+        error: why one was not; empty if all were.
+    """
+
+    chains: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,8 @@ def look(
         if driver != filters.NFTABLES:
             return FiltersSeen(checks, warning=_unseen(driver))
         # First the guests: one that starts meanwhile is not missed, and has its filters by then.
-        ours = [one for one in lxd.instances() if _is_ours(one, config)]
+        there = lxd.instances()
+        ours = [one for one in there if _is_ours(one, config)]
         wanted = [_port(lxd, one) for one in ours]
         network = config.lxd.network
         names = filters.bridge_chains(network, lxd.network_config(network))
@@ -93,7 +109,47 @@ def look(
             spelled[port.instance] = known if fault else filters.spelling(port, guests)
     lacking = {name: fault for name, fault in faults.items() if fault}
     builders = (one.name for one in ours if marks.is_builder_of(config.name, one.config))
-    return FiltersSeen(checks, lacking, spelled, frozenset(builders))
+    gone = left_over(config.name, lxd.endpoint.project, guests, {one.name for one in there})
+    return FiltersSeen(checks, lacking, spelled, frozenset(builders), gone)
+
+
+def left_over(
+    installation: str, project: str, chains: Chains, there: Collection[str]
+) -> tuple[str, ...]:
+    """Name the chains of guests of an installation that are gone, as their names tell it.
+
+    LXD (5.0.2) leaves those of an instance that it could not start.
+
+    Args:
+        installation: whose guests.
+        project: where they were.
+        chains: of the table that LXD filters guests in.
+        there: the instances that there are in the project.
+    """
+    found = {chain: filters.instance_of(chain, project) for chain in sorted(chains.spelled)}
+    return tuple(
+        chain
+        for chain, name in found.items()
+        if name not in there and naming.is_made_by(installation, name)
+    )
+
+
+def sweep(lxd: Lxd, nftables: Nftables, config: Config) -> Swept:
+    """Delete the chains of guests of ours that are gone.
+
+    A name is never given twice, so whose chain was there before the instances were listed, and who
+    is not among those, does not come any more.
+    """
+    deleted: list[str] = []
+    try:
+        chains = filters.read(nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
+        there = {one.name for one in lxd.instances()}
+        for chain in left_over(config.name, lxd.endpoint.project, chains, there):
+            if nftables.delete_chain(filters.TABLE, chain, filters.GUESTS_FAMILY):
+                deleted.append(chain)
+    except (LxdError, NftablesError, ValueError) as error:
+        return Swept(tuple(deleted), str(error))
+    return Swept(tuple(deleted))
 
 
 def restore(lxd: Lxd, name: str) -> Restored:

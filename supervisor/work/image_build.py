@@ -7,7 +7,6 @@ way carries the installation's mark, so that whoever comes after a kill knows it
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shlex
 import time
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
-from supervisor import marks
+from supervisor import marks, naming
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage
@@ -182,7 +181,7 @@ class ImageBuild:
     def _verify(self, image: BuiltImage, verification: Verification) -> BuiltImage:
         with self._phase("verifying"):
             limit_s = self.settings.limits.verifying.total_seconds()
-            name = self._name("check")
+            name = naming.new_builder_name(self.settings.installation, "check")
             try:
                 user_data = verification.parameters(name)
                 with self._made(name, image.fingerprint, user_data, ephemeral=True):
@@ -204,7 +203,7 @@ class ImageBuild:
     @contextlib.contextmanager
     def _instance(self, kind: str, fingerprint: str, user_data: str) -> Iterator[str]:
         """Make an instance that commands can be run in, and remove it whatever happens."""
-        name = self._name(kind)
+        name = naming.new_builder_name(self.settings.installation, kind)
         with self._made(name, fingerprint, user_data, ephemeral=False):
             with self._phase(f"waiting for instance {name}"):
                 self._await_agent(name)
@@ -235,9 +234,6 @@ class ImageBuild:
         )
         source = {"type": "image", "fingerprint": fingerprint}
         return {**request, "source": source, "ephemeral": ephemeral}
-
-    def _name(self, kind: str) -> str:
-        return f"{self.settings.installation}-image-{kind}-{secrets.token_hex(4)}"
 
     def _furnish(self, name: str, script: str) -> None:
         limit_s = self.settings.limits.creating.total_seconds()

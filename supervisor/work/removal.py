@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from supervisor import credentials, marks, places, removal
+from supervisor.firewall import filters
 from supervisor.gateways.nftables import Nftables, NftablesError
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.removal import Claim
+from supervisor.work import filters as filters_work
 from supervisor.work import firewall as firewall_work
 from supervisor.work.registrations import Registrations
 from supervisor.work.removal_lxd import LxdRemoval
@@ -57,6 +59,8 @@ class RemovalWork:
         # First: so no job is given to a runner that is about to be deleted.
         self._leave(registrations, patience_s=0)
         no_guests = is_there and lxd.remove_instances()
+        if no_guests:
+            self._remove_filters({*lxd.instances, self.endpoint.project})
         self._leave([one for one in registrations if one.busy], patience_s=_BUSY_LIMIT_S)
         for one in registrations:
             for what, why in one.left.items():
@@ -92,6 +96,20 @@ class RemovalWork:
             )
             for what in one.removed[known:]:
                 self.report.gone(what)
+
+    def _remove_filters(self, projects: Iterable[str]) -> None:
+        """Delete the chains that LXD has left of guests, none of which is there any more."""
+        try:
+            chains = filters.read(self.nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
+        except (NftablesError, ValueError) as error:
+            if self.config.firewall == "managed":
+                self.report.stays("what LXD has filtered guests with", error)
+            return
+        for project in sorted(projects):
+            for name in filters_work.left_over(self.config.name, project, chains, ()):
+                claim = Claim(f"nft chain {filters.GUESTS_FAMILY} {filters.TABLE} {name}")
+                delete = self.nftables.delete_chain
+                self.report.attempt(claim, delete, filters.TABLE, name, filters.GUESTS_FAMILY)
 
     def _remove_firewall(self, *, no_guests: bool) -> None:
         """Delete the tables, unless there may be guests that they hold back."""

@@ -1,7 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.naming import MAX_INSTALLATION_LENGTH, belongs_to, new_runner_name, runner_name
+from supervisor.naming import (
+    BUILDERS,
+    MAX_INSTALLATION_LENGTH,
+    belongs_to,
+    is_made_by,
+    new_builder_name,
+    new_runner_name,
+    runner_name,
+)
 
 installations = st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 
@@ -58,3 +66,18 @@ def test_no_two_names_of_many_are_alike() -> None:
 
 def test_the_longest_installation_leaves_room_for_lxd() -> None:
     assert len(new_runner_name("x" * MAX_INSTALLATION_LENGTH)) <= 63
+
+
+@given(installations, st.sampled_from(BUILDERS))
+def test_an_installation_recognises_all_that_it_makes_and_no_other_does(
+    installation: str, kind: str
+) -> None:
+    builder, runner = new_builder_name(installation, kind), new_runner_name(installation)
+    assert is_made_by(installation, builder)
+    assert is_made_by(installation, runner)
+    assert not belongs_to(installation, builder)
+    for other in (f"{installation}-2", f"{installation}-image", f"x{installation}"):
+        assert not is_made_by(other, builder)
+        assert not is_made_by(other, runner)
+    assert not is_made_by(installation, f"{installation}-image-{kind}-12345678x")
+    assert len(builder) <= 63

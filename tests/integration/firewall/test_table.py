@@ -167,6 +167,20 @@ def test_other_tables_are_left_alone(nft: Nftables, host: Namespace) -> None:
     assert host.run("nft", "-a", "list", "ruleset") == before
 
 
+def test_a_chain_is_deleted_with_its_rules_and_no_other(nft: Nftables, host: Namespace) -> None:
+    chain = "chain {} {{ type filter hook input priority -200; ether type ip drop; }}"
+    ours, other = "in.p_fleet-a.eth0", "in.p_fleet-b.eth0"
+    script = f"table bridge lxd {{ {chain.format(other)}\n }}"
+    host.run("nft", "-f", "-", script=script)
+    before = host.run("nft", "list", "ruleset")
+    host.run("nft", "-f", "-", script=script.replace(other, ours))
+
+    assert nft.delete_chain("lxd", ours, "bridge")
+    assert not nft.delete_chain("lxd", ours, "bridge")
+
+    assert host.run("nft", "list", "ruleset") == before
+
+
 def test_fifty_thousand_networks_are_put_in_place_and_compared(nft: Nftables) -> None:
     networks = tuple(IPv4Network(((11 << 24) + (number << 9), 24)) for number in range(50_000))
     policy = a_policy()

@@ -5,6 +5,7 @@ Only chains of the tests' own guests and bridges are ever touched.
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 import subprocess
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from supervisor import marks
+from supervisor import marks, naming
 from supervisor.config import Config, parse
-from supervisor.gateways.lxd import Lxd, NotFound, Refused
+from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
 from supervisor.gateways.nftables import Nftables
 from supervisor.instances import instance_request
 from supervisor.work import filters as filters_work
@@ -78,6 +79,11 @@ def look(real_lxd: PrivateLxd, lxd: Lxd) -> Callable[..., FiltersSeen]:
 
 def chains_of(made: PrivateLxd, guest: Guest) -> list[tuple[str, str, str]]:
     return [("bridge", "lxd", f"{at}.{made.project}_{guest.name}.eth0") for at in ("in", "fwd")]
+
+
+def chains_of_guests() -> set[str]:
+    listed = json.loads(nft("--json", "list", "table", "bridge", "lxd"))["nftables"]
+    return {entry["chain"]["name"] for entry in listed if "chain" in entry}
 
 
 def chains_of_bridge(made: PrivateLxd) -> list[tuple[str, str, str]]:
@@ -232,6 +238,29 @@ def test_a_restart_of_lxd_makes_the_bridges_rules_anew_and_not_the_guests(
     fragile.daemon.start()
     found = filters_work.look(fragile_lxd, Nftables(), configured(fragile), {}, 1)
     assert (found.error, set(found.lacking)) == ("", {guest.name})
+
+
+def test_what_a_start_that_fails_leaves_is_deleted_when_its_instance_is_gone(
+    real_lxd: PrivateLxd, lxd: Lxd, guests: Guests, look: Callable[..., FiltersSeen]
+) -> None:
+    other, config = guests.start(), configured(real_lxd)
+    name = naming.new_runner_name(INSTALLATION)
+    metadata = {f"{marks.PREFIX}installation": INSTALLATION}
+    template = real_lxd.template(memory="64KiB")
+    request = instance_request(template, name=name, user_data="", metadata=metadata)
+    lxd.create(request, limit_s=30)
+    with pytest.raises(LxdError):
+        lxd.start(name, limit_s=30)
+    left = {f"{hook}.{real_lxd.project}_{name}.eth0" for hook in ("in", "fwd")}
+    assert left <= chains_of_guests(), "LXD leaves them"
+    assert look().left_over == ()
+    lxd.delete(name, limit_s=30)
+    assert set(look().left_over) == left
+    swept = filters_work.sweep(lxd, Nftables(), config)
+    assert (set(swept.chains), swept.error) == (left, "")
+    assert not left & chains_of_guests()
+    assert look().left_over == ()
+    assert {chain for *_, chain in chains_of(real_lxd, other)} <= chains_of_guests()
 
 
 def test_a_guest_that_is_gone_needs_no_filters(lxd: Lxd) -> None:

@@ -18,6 +18,7 @@ from sandbox.image import build_image
 from sandbox.namespaces import namespace
 from supervisor import marks, naming, places, storage
 from supervisor.config import Config, parse
+from supervisor.firewall import filters
 from supervisor.firewall.names import table_name
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.image_key import seal_of
@@ -234,6 +235,21 @@ def test_all_that_it_has_goes_and_a_second_call_finds_nothing(installed: Install
     }
     again = installed.remove()
     assert (again.removed, again.left) == ([], {})
+
+
+def test_what_lxd_has_left_of_guests_goes_and_what_is_of_others_stays(
+    installed: Installation,
+) -> None:
+    ours = (installed.runners[0], naming.new_runner_name(installed.name))
+    others = (f"{installed.name}-buildserver1", naming.new_runner_name("another"))
+    chains = [f"in.{installed.name}_{name}.eth0" for name in (*ours, *others)]
+    table = "\n".join(f"chain {chain} {{ ether type ip drop; }}" for chain in chains)
+    installed.nftables.apply(f"table bridge lxd {{ {table}\n }}")
+    removed = installed.remove().removed
+    gone = {what.rpartition(" ")[2] for what in removed if what.startswith("nft chain bridge lxd")}
+    assert gone == set(chains[:2])
+    left = filters.read(installed.nftables.table("lxd", "bridge"))
+    assert set(left.spelled) == set(chains[2:])
 
 
 def test_without_github_the_rest_goes_and_what_is_not_known_is_said(

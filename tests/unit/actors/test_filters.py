@@ -15,7 +15,7 @@ from supervisor.messages import CheckFilters, CheckFirewall, Happened
 from supervisor.roster import Entry
 from supervisor.supervision import Backoff, ChildSpec, Crash
 from supervisor.work import filters as filters_work
-from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept
 
 MakeWorld = Callable[..., World]
 GONE = "the chain in.fleet-a.eth0 is gone"
@@ -36,10 +36,16 @@ class Filters:
         self.keeps_lacking = False
         self.raises: Exception | None = None
         self.builders: frozenset[str] = frozenset()
+        self.left_over: tuple[str, ...] = ()
+        self.sweeps = 0
+        self.may_sweep = threading.Event()
+        self.may_sweep.set()
+        self.stays = ""
         self.may_restore = threading.Event()
         self.may_restore.set()
         monkeypatch.setattr(filters_work, "look", self._look)
         monkeypatch.setattr(filters_work, "restore", lambda _lxd, name: self._restore(name))
+        monkeypatch.setattr(filters_work, "sweep", lambda *_: self._sweep())
         monkeypatch.setattr(filters_work, "restore_bridge", lambda *_: self._restore(BRIDGE))
 
     def _look(
@@ -52,8 +58,21 @@ class Filters:
         if self.error:
             return FiltersSeen(checks, error=self.error)
         return FiltersSeen(
-            checks, dict(self.lacking), self.there, self.builders, warning=self.warning
+            checks,
+            dict(self.lacking),
+            self.there,
+            self.builders,
+            self.left_over,
+            warning=self.warning,
         )
+
+    def _sweep(self) -> Swept:
+        self.sweeps += 1
+        self.may_sweep.wait(5)
+        if self.stays:
+            return Swept(error=self.stays)
+        swept, self.left_over = self.left_over, ()
+        return Swept(swept)
 
     def _restore(self, name: str) -> Restored:
         self.restored.append(name)
@@ -352,3 +371,36 @@ def test_a_crash_and_a_fault_of_ours_have_it_look_again(
     eventually(lambda: told["firewall"] == [CheckFirewall()] * 3)
     checked(world, 4)
     assert world.shown("filters") == WHOLE
+
+
+def test_what_lxd_leaves_of_guests_that_are_gone_is_deleted_once(
+    make_world: MakeWorld, found: Filters
+) -> None:
+    world = make_world()
+    start(world)
+    found.left_over = ("in.fleet-gone.eth0",)
+    found.may_sweep.clear()
+    checked(world, 1)
+    checked(world, 2)
+    found.may_sweep.set()
+    eventually(
+        lambda: any("of guests that are gone: in.fleet-gone.eth0" in w for w in world.logged)
+    )
+    checked(world, 3)
+    assert found.sweeps == 1
+    assert world.shown("filters") == WHOLE
+
+
+def test_what_can_not_be_deleted_is_a_warning_until_it_can(
+    make_world: MakeWorld, found: Filters
+) -> None:
+    world = make_world()
+    start(world)
+    found.left_over, found.stays = ("in.fleet-gone.eth0",), "nft takes more than 30 s"
+    checked(world, 1)
+    warning = "what LXD has left of guests that are gone can't be deleted: nft takes more than 30 s"
+    eventually(lambda: world.details("filters")["warnings"] == (warning,))
+    assert world.shown("filters") == WHOLE
+    found.stays = ""
+    checked(world, 2)
+    eventually(lambda: world.details("filters")["warnings"] == ())

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.firewall import filters
 from supervisor.firewall.filters import Port, bridge_chains, bridge_fault, guest_fault, read
@@ -39,6 +41,27 @@ def whole(port: Port = PORT, handle: int = 8) -> list[dict[str, Any]]:
     for name in port.chains:
         entries += [chain(name), rule(name, other_mac(port.mac), {"drop": None}, handle=handle)]
     return entries
+
+
+@given(
+    st.sampled_from(["default", "runners", "a-b"]),
+    st.sampled_from(["default", "runners", "a-b"]),
+    st.from_regex(r"[a-z](-?[a-z0-9]){0,20}", fullmatch=True),
+)
+def test_a_chain_tells_whose_it_is_to_the_project_of_its_instance_alone(
+    project: str, other: str, name: str
+) -> None:
+    for named in replace(PORT, project=project, instance=name).chains:
+        assert filters.instance_of(named, project) == name
+        assert filters.instance_of(named, other) == (name if other == project else "")
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["in.fleet-a.eth1", "out.fleet-a.eth0", "in.fleet-a", "fwd.lxdbr0", "in.a.fleet-a.eth0"],
+)
+def test_other_chains_are_of_no_instance(named: str) -> None:
+    assert filters.instance_of(named, "default") == ""
 
 
 def test_a_guest_with_both_chains_that_hold_it_to_its_mac_lacks_nothing() -> None:

@@ -173,9 +173,7 @@ _URLS = st.sampled_from(
         lambda host: {"https_proxy": f"http://{host}:3128"},
         lambda host: {"dockerhub_mirror": f"https://{host}:3128"},
         lambda host: {"github_url": f"https://{host}:3128"},
-        lambda host: {
-            "policy": {"mode": "external", "url": f"https://{host}:3128", "token": "s"}
-        },
+        lambda host: {"policy": {"mode": "external", "url": f"https://{host}:3128", "token": "s"}},
     ]
 )
 
@@ -210,9 +208,7 @@ def test_an_operator_opens_a_port_of_this_host_by_its_address(
 def test_a_debug_server_opens_nothing(*, aim: Address, port: int, is_named: bool) -> None:
     host = "name.example" if is_named else str(aim)
     lists = {"denylist": "10.0.0.0/8, fd00::/8"}
-    policy = policy_of(
-        configured(ssh_debug=[debug(host, port)], **lists), BRIDGE, {host: (aim,)}
-    )
+    policy = policy_of(configured(ssh_debug=[debug(host, port)], **lists), BRIDGE, {host: (aim,)})
     assert policy == policy_of(configured(**lists), BRIDGE, {})
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from supervisor import marks
+from supervisor import marks, naming
 from supervisor.config import Config, parse
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.nftables import NftablesError
 from supervisor.work import filters as filters_work
-from supervisor.work.filters import BRIDGE, FiltersSeen, Restored
+from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept
 
 CONFIG: Config = parse({"name": "fleet", "path": "acme", "token": "s"}, "test")
 FILTERED = {"security.mac_filtering": "true"}
@@ -86,9 +86,24 @@ class Host:
         assert name == "lxd"
         return {"nftables": self.tables[family]} if family in self.tables else None
 
+    def delete_chain(self, table: str, name: str, family: str) -> bool:
+        self._fail()
+        assert (table, family) == ("lxd", "bridge")
+        before = self.tables["bridge"]
+        self.tables["bridge"] = [one for one in before if name not in _names(one)]
+        return before != self.tables["bridge"]
+
+    def named(self) -> set[str]:
+        """Name the chains of guests that there are."""
+        return {name for entry in self.tables["bridge"] for name in _names(entry)}
+
     def _fail(self) -> None:
         if self.error:
             raise self.error
+
+
+def _names(entry: dict[str, Any]) -> set[str]:
+    return {entry["chain"]["name"]} if "chain" in entry else {entry["rule"]["chain"]}
 
 
 def look(host: Any, before: Mapping[str, str] | None = None) -> FiltersSeen:
@@ -193,3 +208,46 @@ def test_why_lxd_did_not_filter_anew_is_told_apart_from_its_being_away(
     assert filters_work.restore_bridge(host, "lxdbr0") == Restored(
         BRIDGE, str(error), outage=outage
     )
+
+
+OURS = naming.runner_name("fleet", "abcdefghij")
+BUILDER = naming.new_builder_name("fleet", "build")
+
+
+def left_behind(host: Host, *names: str) -> None:
+    host.tables["bridge"] += [entry for name in names for entry in chains(guest(name))]
+
+
+def test_what_is_left_of_our_guests_is_deleted_and_nothing_else() -> None:
+    there = guest(naming.runner_name("fleet", "klmnopqrst"), status="Stopped")
+    host = Host(there)
+    others = (naming.runner_name("other", "abcdefghij"), "fleet-database1234", "fleet-2-image-a")
+    left_behind(host, OURS, BUILDER, *others)
+    wanted = {f"{hook}.{name}.eth0" for name in (OURS, BUILDER) for hook in ("in", "fwd")}
+    assert set(look(host).left_over) == wanted
+    swept = filters_work.sweep(_as_any(host), _as_any(host), CONFIG)
+    assert (set(swept.chains), swept.error) == (wanted, "")
+    assert not wanted & host.named()
+    assert {f"in.{name}.eth0" for name in (there.name, *others)} <= host.named()
+    assert look(host).left_over == ()
+
+
+def test_a_guest_that_appears_between_the_looks_keeps_its_filters() -> None:
+    host = Host()
+    left_behind(host, OURS)
+    assert look(host).left_over
+    host.guests[OURS] = guest(OURS)
+    assert filters_work.sweep(_as_any(host), _as_any(host), CONFIG) == Swept()
+    assert f"in.{OURS}.eth0" in host.named()
+
+
+def test_what_can_not_be_deleted_is_said() -> None:
+    host = Host()
+    left_behind(host, OURS)
+    host.error = NftablesError("could not delete the chain: no")
+    swept = filters_work.sweep(_as_any(host), _as_any(host), CONFIG)
+    assert swept == Swept(error="could not delete the chain: no")
+
+
+def _as_any(host: Host) -> Any:
+    return host
