@@ -154,6 +154,13 @@ def test_decisions_are_counted_by_verdict_with_their_time(counted: Counted) -> N
     assert counted.value("policy_decision_duration_seconds_count") == 4
 
 
+def test_how_long_a_job_has_waited_is_counted(counted: Counted) -> None:
+    counted.tell(record(Kind.JOB, "r", "ended", details={"queue_s": 42.0}))
+    assert counted.value("job_queue_duration_seconds_sum") == 42
+    assert counted.value("job_queue_duration_seconds_bucket", le="30.0") == 0
+    assert counted.value("job_queue_duration_seconds_bucket", le="60.0") == 1
+
+
 def test_orders_are_counted(counted: Counted) -> None:
     counted.tell(record(Kind.ORDER, "flush", "ordered"))
     assert counted.value("orders_total") == 1
