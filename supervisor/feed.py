@@ -17,6 +17,7 @@ class Kind(str, Enum):
     ORDER = "order"  # an operator's; `subject` is what was ordered, such as `flush`
     RECONCILE = "reconcile"  # one was done; `subject` is the installation
     DECISION = "decision"  # on a job, by the policy; `subject` is the runner's name
+    JOB = "job"  # what GitHub tells of one that has ended; `subject` is its runner's name
 
     def __str__(self) -> str:
         return self.value

@@ -466,6 +466,23 @@ class JitConfigFailed:
 
 
 @dataclass(frozen=True)
+class InquireJob:
+    """Tell the feed what GitHub knows of a job that has ended, when GitHub has time to spare.
+
+    Attributes:
+        runner: that had it.
+        repository: whose it was, by the guest's word.
+        run_id: its workflow run's, by the guest's word.
+        place: where the runner was registered.
+    """
+
+    runner: str
+    repository: str
+    run_id: str
+    place: str
+
+
+@dataclass(frozen=True)
 class AskApplication:
     """Find out which runner application GitHub offers for this machine, for `upgrades`.
 

@@ -1,4 +1,4 @@
-"""What the feed is told of runners, actors, orders, reconciles and decisions."""
+"""What the feed is told of runners, actors, orders, reconciles, decisions and jobs."""
 
 from __future__ import annotations
 
@@ -124,6 +124,23 @@ def of_decision(said: Mapping[str, Any]) -> Record | None:
     }
     state = _VERDICTS.get(str(said["verdict"]), "error")
     return Record(at, Kind.DECISION, said["runner"], state, reason=said["reason"], details=details)
+
+
+def of_job(
+    runner: str, repository: str, run_id: int, state: str, now: datetime, **known: Any
+) -> Record:
+    """Tell what GitHub knows of a job.
+
+    Args:
+        runner: that had it.
+        repository: whose it was.
+        run_id: GitHub's number of its workflow run.
+        state: its conclusion in GitHub's word, or its status while it has none yet.
+        now: the time.
+        known: `queued_at`, `started_at`, and `queue_s`, the seconds between them.
+    """
+    details = {"repository": repository, "run_id": run_id, **known}
+    return Record(now, Kind.JOB, runner, state, details=details)
 
 
 def _told(life: Life) -> tuple[object, ...]:

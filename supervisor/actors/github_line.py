@@ -42,6 +42,7 @@ T = TypeVar("T")
 Done = Callable[[T | GitHubError], None]
 
 _TRIES = 3
+_TRIES_TO_INQUIRE = 1  # whoever inquires asks again by itself, and much later
 _LONGEST_LIST_WAIT_S = 5.0
 _UNAUTHORIZED = 401
 _FIRST_RETRY_S = 0.5
@@ -53,6 +54,7 @@ _PATIENCE_S = {
     Priority.REGISTER_AHEAD: 60.0,
     Priority.DELETE: 60.0,
     Priority.LIST: 2.0,  # a reconcile must not wait for it: half of it can go on without
+    Priority.INQUIRE: 0.0,  # waits elsewhere
 }
 
 
@@ -456,7 +458,8 @@ class Line:
 
     def _failed(self, turn: Turn[Any], error: GitHubError) -> None:
         turn.tries += 1
-        if turn.request.is_idempotent and isinstance(error, Unavailable) and turn.tries < _TRIES:
+        tries = _TRIES_TO_INQUIRE if turn.priority is Priority.INQUIRE else _TRIES
+        if turn.request.is_idempotent and isinstance(error, Unavailable) and turn.tries < tries:
             turn.not_before = self._clock.monotonic() + _FIRST_RETRY_S * 2 ** (turn.tries - 1)
             insort(self._waiting, turn)
         else:

@@ -30,6 +30,7 @@ from supervisor.messages import (
     Application,
     DeleteRegistration,
     Happened,
+    InquireJob,
     JitConfigFailed,
     JitConfigMade,
     Look,
@@ -300,6 +301,8 @@ class RunnerActor(Actor):
             self._tell(before if event else None)
         if event is None or step.life.stage is not before.stage or isinstance(event, RemovalFailed):
             self._arm(step.life.stage, event)
+        if step.life.stage is Stage.DELETED and before.stage is not Stage.DELETED:
+            self._inquire(step.life.job)
         for effect in step.effects:
             self._do(effect, before)
 
@@ -371,6 +374,12 @@ class RunnerActor(Actor):
         if runner_id is not None:
             order = DeleteRegistration(runner_id, self._name, self._entry.place)
             self.system.directory.tell("tokens", order)
+
+    def _inquire(self, job: Job | None) -> None:
+        """Have it found out how long its job had waited; nobody waits for that."""
+        if job and job.repository and job.run_id:
+            inquiry = InquireJob(self._name, job.repository, job.run_id, self._entry.place)
+            self.system.directory.tell("tokens", inquiry)
 
     def _saving_of_logs(self, reason: str) -> Work:
         config = self._parts.settings.config

@@ -10,6 +10,7 @@ from loguru import logger
 from supervisor import lifecycle, places
 from supervisor.actors.former_places import FormerPlaces
 from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
+from supervisor.actors.job_inquiries import InquiryDue, JobInquiries
 from supervisor.actors.places_listing import PlacesListing, Registrations
 from supervisor.blueprints import architecture
 from supervisor.config import Config
@@ -39,6 +40,7 @@ from supervisor.messages import (
     GitHubChanged,
     GitHubReachable,
     Happened,
+    InquireJob,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
@@ -96,6 +98,7 @@ class TokensActor(Actor):
         self._parts = parts
         self._line = self._make_line(parts.settings.config)
         self._former = FormerPlaces(parts, self._make_line, system.clock)
+        self._inquiries = JobInquiries(parts.feed, system.clock, self._begin, self.tell_after)
         self._cache = Cache()
         self._ahead: dict[str, JitConfigMade] = {}
         self._group: tuple[str, int, float] = ("", 0, 0.0)
@@ -366,6 +369,22 @@ class TokensActor(Actor):
         else:
             answer = ApplicationOffered(outcome)
         self.system.directory.tell("upgrades", answer)
+
+    # How long jobs have waited.
+
+    @handles(InquireJob)
+    def _inquire(self, message: InquireJob) -> None:
+        self._inquiries.add(message, self._line)
+        self._go_on_inquiring()
+
+    @handles(InquiryDue)
+    def _inquiry_due(self, _message: InquiryDue) -> None:
+        self._go_on_inquiring()
+
+    def _go_on_inquiring(self) -> None:
+        if self._is_shut():
+            self._inquiries.pause()
+        self._inquiries.go_on(self._line)
 
     # Whether GitHub can be asked.
 

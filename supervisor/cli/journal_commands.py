@@ -71,7 +71,7 @@ def events(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Say what has happened: runners' stages, actors' states, orders, reconciles, decisions."""
+    """Say what has happened: runners' stages, actors' states, orders, reconciles, decisions, jobs."""
     client = ControlClient(socket)
     asked = _given(runner=runner, kind=kind, since=since)
     answer = client.get(f"/v1/events?{urlencode({**asked, 'limit': limit})}")

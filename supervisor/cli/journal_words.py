@@ -46,6 +46,8 @@ def _what(event: Mapping[str, Any]) -> Iterator[str]:
         )
     if event["kind"] == "decision":
         yield f"{details['repository']} {details['event']}"
+    if event["kind"] == "job":
+        yield f"{details['repository']}, was queued for {span(details['queue_s'])}"
     yield event["reason"]
 
 
@@ -66,18 +68,19 @@ def draw_history(console: Console, answer: Mapping[str, Any]) -> None:
 
 
 def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
-    table = _table("STARTED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
+    table = _table("STARTED", "QUEUED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
     for job in jobs:
         words = (job["repository"], job["workflow"], job["name"], job["event"])
         table.add_row(
             _time(job["started_at"]),
+            span(job["queue_s"]),
             span(job["job_s"]),
             span(job["idle_s"]),
             one_line(job["result"]) or ("" if job["ended_at"] else "runs"),
             job["runner"],
             Text(one_line(" ".join(filter(None, words)))),
         )
-    return _fitting(table, width, spare=("WAITED", "RUNNER"))
+    return _fitting(table, width, spare=("WAITED", "QUEUED", "RUNNER"))
 
 
 def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
@@ -23,6 +24,7 @@ from supervisor.gateways.journal_store import JournalCorrupt, JournalError, Jour
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import metric_events
 from supervisor.journal.courses import Course, Courses
+from supervisor.journal.ended import Ended
 
 ROOM = 10_000
 _MOST_AT_ONCE = 1000
@@ -126,6 +128,7 @@ class JournalWriter:
         self._again_s = again_s
         self._store = JournalStore(inbox.path)
         self._courses: Courses | None = None
+        self._ended = Ended()
         self._held: list[Record] = []
         self._held_courses: dict[str, Course] = {}
         self._standing = Standing()
@@ -158,6 +161,7 @@ class JournalWriter:
         finally:
             self._inbox.lose(len(self._held))
             self._store.close()
+            self._tell_jobs(self._ended.rest())
             if self._metric_log:
                 self._metric_log.close()
 
@@ -184,6 +188,7 @@ class JournalWriter:
         for record in records:
             self._held.append(record)
             self._sum_up(record)
+        self._tell_jobs(self._ended.overdue(time.monotonic()))
         if self._held:
             self._store.write(self._held, self._held_courses.values())
             self._let_go_of_held()
@@ -196,9 +201,26 @@ class JournalWriter:
         after = before
         for course in self._courses.take(record):
             self._held_courses[course.name] = after = course
-        if self._metric_log:
-            events = metric_events.of_record(self._flavor, record, before, after)
-            self._log_fault = self._metric_log.write(events) if events else self._log_fault
+            if course.ended_at:
+                self._end(course)
+        self._log(metric_events.of_record(self._flavor, record, before, after))
+        self._tell_jobs(self._ended.take(record))
+
+    def _end(self, course: Course) -> None:
+        """Tell of a job at its runner's end, or when it is known how long that had waited."""
+        job = course.job
+        if job and job.run_id and course.queue_s is None:
+            self._ended.hold(course, time.monotonic())
+        else:
+            self._tell_jobs([course])
+
+    def _tell_jobs(self, courses: list[Course]) -> None:
+        for course in courses:
+            self._log(metric_events.of_course(self._flavor, course))
+
+    def _log(self, events: list[dict[str, Any]]) -> None:
+        if self._metric_log and events:
+            self._log_fault = self._metric_log.write(events)
 
     def _known(self) -> Courses:
         """Give what an earlier daemon has left; else the beginnings of those runners are lost."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from supervisor.feed import Record
+from supervisor.feed import Kind, Record
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 
-VERSION = 1
+VERSION = 2
 _PATIENCE_S = 0.5
 _STEP = 500
 _PAGES = 256
@@ -60,7 +60,9 @@ CREATE INDEX courses_ended ON courses (ended_at);
 """
 """Numbers begin above those of an earlier file that was set aside: followers miss nothing."""
 
-_MIGRATIONS: tuple[str, ...] = (_SCHEMA,)
+_QUEUES = "ALTER TABLE courses ADD COLUMN queue_s REAL"
+
+_MIGRATIONS: tuple[str, ...] = (_SCHEMA, _QUEUES)
 """What brings a file from each version to the next."""
 
 
@@ -95,11 +97,14 @@ class JournalStore:
     def write(self, records: Sequence[Record], courses: Iterable[Course]) -> None:
         """Add records and replace courses: all of them, or none.
 
+        What GitHub tells of a job goes into its runner's course, also if that has ended long ago.
+
         Raises:
             JournalError: they can't be written now; nothing has changed.
         """
         events = [rows.of_record(record) for record in records]
         changed = [rows.of_course(course) for course in courses]
+        queued = [(r.details["queue_s"], r.subject) for r in records if r.kind is Kind.JOB]
         with self._transaction() as connection:
             connection.executemany(
                 f"INSERT INTO events ({', '.join(rows.EVENT_COLUMNS)}) "  # noqa: S608 - constants
@@ -111,6 +116,7 @@ class JournalStore:
                 f"VALUES ({_marks(rows.COURSE_COLUMNS)})",
                 changed,
             )
+            connection.executemany("UPDATE courses SET queue_s = ? WHERE name = ?", queued)
 
     def open_courses(self) -> list[Course]:
         """Give the courses that have not ended.

@@ -21,7 +21,7 @@ _POINTS = {"GET": 1, "POST": 5, "DELETE": 5}
 _POINTS_A_MINUTE = 900
 _FIRST_HOLD_S = 60.0
 _LONGEST_HOLD_S = 3600.0
-_KEPT_FOR_RUNNERS = 0.05
+_MOST_POINTS_OF_INQUIRIES = _POINTS_A_MINUTE // 2
 _CORE = "core"
 
 
@@ -33,6 +33,11 @@ class Priority(IntEnum):
     REGISTER_AHEAD = 2
     DELETE = 3
     LIST = 4
+    INQUIRE = 5
+
+
+_KEPT = {Priority.LIST: 0.05, Priority.INQUIRE: 0.5}
+"""Which part of an hour's calls is kept for what goes before."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +124,16 @@ class Budget:
         name = self.bucket_of.get(_kind(request), _CORE)
         bucket = self.buckets.get(name)
         if bucket and now < bucket.reset_at:
-            kept = ceil(bucket.limit * _KEPT_FOR_RUNNERS) if priority is Priority.LIST else 0
+            kept = ceil(bucket.limit * _KEPT.get(priority, 0.0))
             if bucket.remaining <= kept:
                 what = f"GitHub's hourly limit of {bucket.limit} calls is used up"
                 if bucket.remaining:
                     what = f"the last {bucket.remaining} calls of the hour are kept for runners"
                 return Hold(bucket.reset_at, what)
+        if self.paced and priority is Priority.INQUIRE:
+            return self._wait_for_points(_MOST_POINTS_OF_INQUIRIES, now)
         if self.paced and not request.is_read:
-            return self._wait_for_points(_POINTS[request.verb], now)
+            return self._wait_for_points(_POINTS_A_MINUTE - _POINTS[request.verb], now)
         return None
 
     def runners_per_hour(self, runners: int, reconcile_interval_s: float) -> int | None:
@@ -157,9 +164,10 @@ class Budget:
     def _points_an_hour() -> float:
         return _POINTS_A_MINUTE * _HOUR_S / _WINDOW_S
 
-    def _wait_for_points(self, cost: int, now: float) -> Hold | None:
+    def _wait_for_points(self, most: int, now: float) -> Hold | None:
+        """Hold until no more than so many points were spent in the last minute."""
         recent = [(at, points) for at, points in self.spent if at > now - _WINDOW_S]
-        excess = sum(points for _, points in recent) + cost - _POINTS_A_MINUTE
+        excess = sum(points for _, points in recent) - most
         for at, points in recent:
             if excess <= 0:
                 break

@@ -16,6 +16,7 @@ _FORMS = {
     "/actions/runners/downloads": rf"{_OWNER}/actions/runners/downloads",
     "/actions/runners/{runner_id}": rf"{_OWNER}/actions/runners/\d+",
     "/actions/runner-groups": rf"{_OWNER}/actions/runner-groups",
+    "/actions/runs/{run_id}/jobs": rf"{_OWNER}/actions/runs/\d+/jobs",
     "/app/installations/{installation_id}/access_tokens": r"/app/installations/\d+/access_tokens",
 }
 ROUTES = (*_FORMS, _OTHER)

@@ -35,6 +35,7 @@ class Course:
         reason: why it failed or ended.
         job: what it runs or ran.
         verdict: of the policy on that: `allowed`, `refused` or `error`; empty if none is known.
+        queue_s: seconds that the job waited at GitHub.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Course:
     reason: str = ""
     job: Job | None = None
     verdict: str = ""
+    queue_s: float | None = None
 
     @property
     def install_s(self) -> float | None:
@@ -69,6 +71,8 @@ class Course:
         """Take a record of this runner into account."""
         if record.kind is Kind.DECISION:
             return replace(self, verdict=record.state)
+        if record.kind is Kind.JOB:
+            return replace(self, queue_s=record.details["queue_s"])
         stage, before = record.state, record.before
         course = replace(self, stage=stage, job=_job(record.details.get("job")))
         if stage == before:
@@ -126,7 +130,7 @@ class Courses:
         known = self._open.get(record.subject)
         if record.kind is Kind.RUNNER:
             return (known or Course(record.subject, _ordered_at(record))).advance(record)
-        if record.kind is Kind.DECISION and known:
+        if record.kind in {Kind.DECISION, Kind.JOB} and known:
             return known.advance(record)
         return None
 

@@ -35,8 +35,7 @@ class History:
                 "install_s": percentiles(course.install_s for course in self.courses),
                 "idle_s": percentiles(course.idle_s for course in worked),
                 "job_s": percentiles(course.job_s for course in worked),
-                # What waits at GitHub is seen by nobody here.
-                "queue_s": percentiles(()),
+                "queue_s": percentiles(course.queue_s for course in worked),
             },
         }
 
@@ -69,7 +68,7 @@ def _job(course: Course) -> dict[str, Any]:
         "ended_at": _text(course.finished_at),
         "idle_s": _round(course.idle_s),
         "job_s": _round(course.job_s),
-        "queue_s": None,
+        "queue_s": _round(course.queue_s),
     }
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.feed import Kind, Record
-from supervisor.journal.courses import FAILED, Course
-from supervisor.lifecycle import Job, Stage
+from supervisor.journal.courses import FAILED, GONE, Course
+from supervisor.lifecycle import Job
 
 _CONCLUSIONS = {"Succeeded": "success", "Failed": "failure", "Canceled": "cancelled"}
 """The runner application's word, and GitHub's for the same."""
@@ -21,7 +21,7 @@ _REFUSALS = {"refused": 403, "error": 500}
 def of_record(
     flavor: str, record: Record, before: Course | None, after: Course | None
 ) -> list[dict[str, Any]]:
-    """Make the metric events of a record: mostly none.
+    """Make the metric events of a record: mostly none. Jobs are told of by `of_course`.
 
     Args:
         flavor: what the charm calls so: here the installation's name.
@@ -33,14 +33,21 @@ def of_record(
         return [_reconciliation(flavor, record)]
     if record.kind is not Kind.RUNNER or before is None or after is None:
         return []  # of one that was taken over, the beginning was told by an earlier daemon
-    events = []
-    if after.installed_at and not before.installed_at:
-        events.append(_installed(flavor, after))
-    if after.started_at and not before.started_at:
-        events.append(_start(flavor, after))
-    if record.state == Stage.DELETED and after.started_at:
-        events.append(_stop(flavor, after))
-    return events
+    is_installed = after.installed_at and not before.installed_at
+    return [_installed(flavor, after)] if is_installed else []
+
+
+def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
+    """Make the metric events of a job, once its runner has ended; none if it has had none.
+
+    Args:
+        flavor: what the charm calls so: here the installation's name.
+        course: the runner's, as it has ended.
+    """
+    if not course.started_at:
+        return []
+    start = _start(flavor, course)
+    return [start] if course.outcome == GONE else [start, _stop(flavor, course)]
 
 
 def _installed(flavor: str, course: Course) -> dict[str, Any]:
@@ -61,6 +68,7 @@ def _start(flavor: str, course: Course) -> dict[str, Any]:
         "flavor": flavor,
         **_job(course),
         "idle": course.idle_s or 0.0,
+        **({} if course.queue_s is None else {"queue_duration": course.queue_s}),
     }
 
 

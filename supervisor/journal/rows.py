@@ -68,10 +68,12 @@ def of_course(course: Course) -> Row:
 def course_of(row: Row) -> Course:
     """Give the course of a row that `of_course` has made.
 
+    A row of an earlier version has fewer columns; what these would hold is not known.
+
     Raises:
         ValueError: it is none.
     """
-    given = dict(zip(COURSE_COLUMNS, row, strict=True))
+    given = dict(zip(COURSE_COLUMNS, row, strict=False))
     for column, value in given.items():
         if column.endswith("_at") and value is not None:
             given[column] = moment_of(value)

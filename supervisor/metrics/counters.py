@@ -25,6 +25,7 @@ from supervisor.supervision import RESTARTED
 
 _STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 _NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+_QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
@@ -69,6 +70,11 @@ class Counters:
             "jobs", "Jobs that have ended, by result and by the event that caused them.",
             "result", "event",
         )  # fmt: skip
+        self._queue_s = self._histogram(
+            "job_queue_duration_seconds",
+            "How long jobs waited at GitHub for a runner, as it tells after their end.",
+            _QUEUE_S,
+        )
         self._restarts = self._counter(
             "runner_actor_restarts", "Restarts of runners' actors after a crash."
         )
@@ -128,6 +134,8 @@ class Counters:
             self._decisions.labels(verdict).inc()
             if (seconds := record.details.get("seconds")) is not None:
                 self._decision_s.observe(seconds)
+        elif record.kind is Kind.JOB:
+            self._queue_s.observe(record.details["queue_s"])
         elif record.kind is Kind.RECONCILE:
             self._reconciled(record)
         elif record.kind is Kind.ORDER:

@@ -1,0 +1,135 @@
+"""How long jobs have waited at GitHub: asked afterwards, when nothing else is to be asked there.
+
+A part of the tokens actor, in its thread.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from loguru import logger
+
+from supervisor import records
+from supervisor.actors.github_line import Done, Line, TellAfter
+from supervisor.feed import Feed
+from supervisor.github.budget import Priority
+from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimited
+from supervisor.github.exchange import Talk
+from supervisor.github.inquiries import AGAIN_S, Inquiries, Inquiry, inquiry_of
+from supervisor.github.run_jobs import RunJob, run_jobs
+from supervisor.messages import InquireJob
+from supervisor.supervision import Clock, Timer
+
+Found = dict[str, RunJob]
+Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
+
+_NEEDED = 'the permission "Actions: read" of the repository, or the scope repo of a classic token'
+
+
+class InquiryDue:
+    """Something may be asked now: to be handed to `go_on`."""
+
+
+class JobInquiries:
+    """Asks one question at a time, and tells the feed what it learns.
+
+    What comes while there is no room, or can't be asked, is let go: nobody needs it.
+
+    Args:
+        feed: is told of each job.
+        clock: tells the time.
+        begin: begins a conversation on the line to the configured place.
+        tell_after: has an `InquiryDue` told later.
+    """
+
+    def __init__(self, feed: Feed, clock: Clock, begin: Begin, tell_after: TellAfter) -> None:
+        self._feed = feed
+        self._clock = clock
+        self._begin = begin
+        self._tell_after = tell_after
+        self._inquiries = Inquiries()
+        self._is_asking = False
+        self._pause_until = 0.0
+        self._timer: Timer | None = None
+
+    def add(self, message: InquireJob, line: Line) -> None:
+        """Take in what is to be asked; only where runners are registered now."""
+        inquiry = inquiry_of(
+            message.runner, message.repository, message.run_id, message.place, line.scope
+        )
+        if inquiry and inquiry.place == line.place:
+            self._inquiries = self._inquiries.add(inquiry, self._now())
+
+    def go_on(self, line: Line) -> None:
+        """Ask the next question, if it may be asked now; else have it asked when it may be."""
+        now = self._now()
+        if self._is_asking:
+            return
+        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
+        self._inquiries = self._inquiries.without(elsewhere)
+        next_at = self._inquiries.next_at()
+        if next_at is None:
+            return
+        hold = line.hold(Priority.INQUIRE)
+        next_at = max(next_at, self._pause_until, hold.until if hold else 0.0)
+        if next_at > now:
+            self._wait(next_at - now)
+            return
+        due = self._inquiries.due(now)
+        self._is_asking = True
+        names = frozenset(one.runner for one in due)
+        talk = run_jobs(due[0].repository, due[0].run_id, names)
+        self._begin(talk, Priority.INQUIRE, partial(self._answered, due))
+
+    def pause(self) -> None:
+        """Ask nothing for a while: there is trouble with GitHub."""
+        self._pause_until = self._now() + AGAIN_S
+
+    def _answered(self, asked: tuple[Inquiry, ...], outcome: Found | GitHubError) -> None:
+        self._is_asking = False
+        now = self._now()
+        if isinstance(outcome, (Forbidden, NotFound)):
+            self._close(asked[0], outcome)
+        elif isinstance(outcome, RateLimited):
+            self.pause()  # nothing was asked
+        elif isinstance(outcome, GitHubError):
+            self._inquiries = self._inquiries.again(asked, now)
+            self.pause()
+        else:
+            known = tuple(one for one in asked if one.runner in outcome)
+            unknown = tuple(one for one in asked if one.runner not in outcome)
+            self._inquiries = self._inquiries.without(known).again(unknown, now)
+            for one in known:
+                self._tell(one, outcome[one.runner])
+        self._wait(0.0)
+
+    def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
+        repository = inquiry.repository
+        self._inquiries = self._inquiries.close(repository, self._now())
+        why = "GitHub shows no such run" if isinstance(error, NotFound) else str(error)
+        logger.info(
+            "how long jobs of {} wait in GitHub's queue is not asked for an hour: {}; it takes {}",
+            repository.name,
+            why,
+            _NEEDED,
+        )
+
+    def _tell(self, inquiry: Inquiry, job: RunJob) -> None:
+        record = records.of_job(
+            inquiry.runner,
+            inquiry.repository.name,
+            inquiry.run_id,
+            job.state,
+            self._clock.now(),
+            queued_at=job.queued_at.isoformat(),
+            started_at=job.started_at.isoformat(),
+            queue_s=job.queue_s,
+        )
+        self._feed.tell(record)
+
+    def _wait(self, delay_s: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._tell_after(delay_s, InquiryDue())
+
+    def _now(self) -> float:
+        return self._clock.monotonic()

@@ -1,0 +1,47 @@
+"""Runners with a job that have ended, until it is known how long that job had waited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from supervisor.feed import Kind
+
+if TYPE_CHECKING:
+    from supervisor.feed import Record
+    from supervisor.journal.courses import Course
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Held:
+    course: Course
+    until: float
+
+
+class Ended:
+    """Holds each for a minute at most. For one thread."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+
+    def hold(self, course: Course, now: float) -> None:
+        """Hold one back from now on (monotonic, seconds)."""
+        self._held[course.name] = _Held(course, now + PATIENCE_S)
+
+    def take(self, record: Record) -> list[Course]:
+        """Give the course of a job of which GitHub has told, with what that was, if it is held."""
+        if record.kind is not Kind.JOB or record.subject not in self._held:
+            return []
+        course = self._held.pop(record.subject).course
+        return [replace(course, queue_s=record.details["queue_s"])]
+
+    def overdue(self, now: float) -> list[Course]:
+        """Give those that have been held for long enough (monotonic, seconds)."""
+        names = [name for name, held in self._held.items() if held.until <= now]
+        return [self._held.pop(name).course for name in names]
+
+    def rest(self) -> list[Course]:
+        """Give all that are left."""
+        return self.overdue(float("inf"))
