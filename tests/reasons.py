@@ -215,12 +215,14 @@ NO_REASONS = {
         "made storage pool … larger: …",
         "mounted again",
     ),
-    "heads of requests and answers, a command, and a part of a query": (
+    "heads of requests and answers, commands, and a part of a query": (
         "Basic …",
         "Bearer …",
         'Bearer realm="Authentication Required"',
         "Endpoint designed for testing that always fails",
         'exec "$@" 2>&1 </dev/null',
+        "chain … … …",
+        "flush …; delete …",
         "json_extract(job, '$.repository') = ?",
         "text/plain; charset=utf-8",
         "Unauthorized Access",
