@@ -239,6 +239,7 @@ NO_REASONS = {
         "BuiltImage | None",
         "Config | None",
         "Intent | None",
+        "Mapping[Server, str]",
     ),
     "slips of a programmer, in a part that is started anew": (
         "ask GitHub",

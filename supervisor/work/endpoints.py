@@ -67,15 +67,16 @@ def _unopened(
 ) -> Iterator[str]:
     opened = [one for one in endpoints(config) if one.is_opened]
     for endpoint, address in ((one, each) for one in opened for each in addresses[one.host]):
-        where = f"{endpoint.key}: {endpoint.host} is {address}"
+        key, host = endpoint.key, endpoint.host
         if not reachable(address):
             yield (
-                f"{where} to this host, which is nothing that guests could reach, and is not "
-                "opened: name an address that they can"
+                f"{key}: {host} is {address} to this host, which is nothing that guests could "
+                "reach, and is not opened: name an address that they can"
             )
         elif not endpoint.is_address and any(address in network for network in own):
             yield (
-                f"{where}, an address of this host, which no name opens: name the address itself"
+                f"{key}: {host} is {address}, an address of this host, which no name opens: "
+                "name the address itself"
             )
 
 
