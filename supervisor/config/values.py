@@ -351,7 +351,7 @@ def _check_host(value: str) -> str:
         is_right = not getattr(ip_address(value), "scope_id", None)
     except ValueError:
         # Programs read a name that ends in a number, such as 0 or 10.5, as an address.
-        is_number = re.fullmatch(r"[0-9]+|0[Xx][0-9A-Fa-f]*", value.split(".")[-1])
+        is_number = re.fullmatch(r"[0-9]+|0[Xx][0-9A-Fa-f]*", value.rpartition(".")[2])
         is_name = re.fullmatch(_HOST_NAME, value) and len(value) <= _LONGEST_HOST_NAME
         is_right = bool(is_name) and not is_number
     if not is_right:

@@ -75,9 +75,9 @@ class Nftables:
 
     def delete_chain(self, table: str, name: str, family: str = _FAMILY) -> bool:
         """Delete a chain with its rules, and tell whether there was one."""
-        chain = f"chain {family} {table} {name}"
-        command = f"flush {chain}; delete {chain}"
-        return self._run_if_there(f"delete the chain {name}", command) is not None
+        chain = ("chain", family, table, name)
+        aim = f"delete the chain {name}"
+        return self._run_if_there(aim, "flush", *chain, ";", "delete", *chain) is not None
 
     def monitor(self, changed: Callable[[], object], about: str) -> Monitor:
         """Watch a table, from now on.

@@ -50,7 +50,7 @@ class Swept:
     """Chains of guests of ours that are gone were deleted.
 
     Attributes:
-        chains: those that were.
+        chains: those that were, if all were.
         error: why one was not; empty if all were.
     """
 
@@ -140,16 +140,15 @@ def sweep(lxd: Lxd, nftables: Nftables, config: Config) -> Swept:
     A name is never given twice, so whose chain was there before the instances were listed, and who
     is not among those, does not come any more.
     """
-    deleted: list[str] = []
     try:
         chains = filters.read(nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
         there = {one.name for one in lxd.instances()}
-        for chain in left_over(config.name, lxd.endpoint.project, chains, there):
-            if nftables.delete_chain(filters.TABLE, chain, filters.GUESTS_FAMILY):
-                deleted.append(chain)
+        doomed = left_over(config.name, lxd.endpoint.project, chains, there)
+        for chain in doomed:
+            nftables.delete_chain(filters.TABLE, chain, filters.GUESTS_FAMILY)
     except (LxdError, NftablesError, ValueError) as error:
-        return Swept(tuple(deleted), str(error))
-    return Swept(tuple(deleted))
+        return Swept(error=str(error))
+    return Swept(doomed)
 
 
 def restore(lxd: Lxd, name: str) -> Restored:

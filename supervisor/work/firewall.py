@@ -12,19 +12,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from supervisor.config import Config
-from supervisor.firewall import debug_servers, intent, live, ruleset
+from supervisor.firewall import intent, live, ruleset
 from supervisor.firewall.debug_servers import Server
-from supervisor.firewall.intent import Interface, endpoints, reachable
+from supervisor.firewall.intent import Interface
 from supervisor.firewall.live import LiveTable
 from supervisor.firewall.names import installations, table_name
 from supervisor.firewall.networks import Address, Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways import own_addresses
 from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
-from supervisor.gateways.names import Answer, Names
+from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables, NftablesError
+from supervisor.work import endpoints
 
-_LOOKUP_LIMIT_S = 5.0
 _LONG = 1_000
 """So many networks take no time that anybody would notice; 50,000 take seconds."""
 _HWADDR = "volatile.eth0.hwaddr"
@@ -95,20 +95,12 @@ def ask(
             warnings=(_EXTERNAL, *unfiltered),
             filters_ipv6=filters_ipv6,
         )
-    answers = names.answers({one.host for one in endpoints(config)}, _LOOKUP_LIMIT_S)
+    named = endpoints.look_up(names, config, own())
     unfiltered = () if filters_ipv6 else (f"{_UNFILTERED}; {_WE_CLOSE_IPV6}",)
-    addresses = {host: answer.addresses for host, answer in answers.items()}
-    ours = own()
-    servers = debug_servers.judged(config, addresses, ours)
     found = Surroundings(
-        addresses=addresses,
-        servers=servers,
-        warnings=(
-            *unfiltered,
-            *_unresolved(config, answers),
-            *_unopened(config, addresses, ours),
-            *_left_out(servers),
-        ),
+        addresses=named.addresses,
+        servers=named.servers,
+        warnings=(*unfiltered, *named.warnings),
         filters_ipv6=filters_ipv6,
     )
     try:
@@ -131,41 +123,6 @@ def _runners(lxd: Lxd) -> dict[str, str] | None:
     except LxdError:
         return None  # others tell of it; it costs no more than names in a list
     return {address.lower(): name for address, name in found.items() if address}
-
-
-def _unresolved(config: Config, answers: Mapping[str, Answer]) -> Iterator[str]:
-    for one in endpoints(config):
-        answer = answers[one.host]
-        if answer.error:
-            known = ", ".join(map(str, answer.addresses)) if one.is_opened else ""
-            so = f"stays open at {known}" if known else "is open only where the denylist lets it be"
-            yield f"{one.key}: {one.host} can't be looked up ({answer.error}); it {so}"
-
-
-def _unopened(
-    config: Config, addresses: Mapping[str, tuple[Address, ...]], own: tuple[Network, ...]
-) -> Iterator[str]:
-    opened = (one for one in endpoints(config) if one.is_opened)
-    for one, address in ((one, address) for one in opened for address in addresses[one.host]):
-        if not reachable(address):
-            yield (
-                f"{one.key}: {one.host} is {address} to this host, which is nothing that "
-                "guests could reach, and is not opened: name an address that they can"
-            )
-        elif not one.is_address and any(address in network for network in own):
-            yield (
-                f"{one.key}: {one.host} is {address}, an address of this host, which no name "
-                "opens: name the address itself"
-            )
-
-
-def _left_out(servers: Mapping[Server, str]) -> Iterator[str]:
-    for (host, port), obstacle in servers.items():
-        if obstacle:
-            yield (
-                f"ssh-debug: runners are not told of {host} port {port}, which they can't reach: "
-                f"{obstacle}; what opens it is its address and port in the allowlist"
-            )
 
 
 @dataclass(frozen=True)

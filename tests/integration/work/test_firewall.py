@@ -370,9 +370,10 @@ def surroundings(config: Config, *addresses: str) -> Surroundings:
 def test_a_name_of_this_host_is_warned_of_and_not_opened() -> None:
     config = configured(http_proxy="http://proxy.example:3128")
     found = surroundings(config, "10.3.3.3", "10.7.7.7")
-    assert found.warnings == (
+    (warning,) = found.warnings
+    assert warning == (
         "http-proxy: proxy.example is 10.3.3.3, an address of this host, which no name opens: "
-        "name the address itself",
+        "name the address itself"
     )
     named_itself = configured(http_proxy="http://10.3.3.3:3128")
     assert surroundings(named_itself).warnings == ()
@@ -393,9 +394,10 @@ def test_a_debug_server_that_runners_can_not_reach_is_left_out_with_a_warning(
     config = configured(ssh_debug=[{"host": "tmate.example", "port": 22, **fingerprints}])
     found = surroundings(config, address)
     assert found.servers == {("tmate.example", 22): why}
-    assert found.warnings == (
+    (warning,) = found.warnings
+    assert warning == (
         "ssh-debug: runners are not told of tmate.example port 22, which they can't reach: "
-        f"{why}; what opens it is its address and port in the allowlist",
+        f"{why}; what opens it is its address and port in the allowlist"
     )
     assert surroundings(config, "203.0.113.7").servers == {("tmate.example", 22): ""}
     assert surroundings(config, "203.0.113.7").warnings == ()
