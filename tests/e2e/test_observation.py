@@ -200,9 +200,7 @@ def test_prometheus_counts_what_github_does(fleet: Fleet) -> None:
         assert shown["jobs_total", (("event", event), ("result", result))] == count
     assert sum(value for (name, _), value in shown.items() if name == "jobs_total") == JOBS
     assert shown["job_queue_duration_seconds_count", ()] == JOBS
-    queued_s = sum(
-        job["queue_s"] for job in fleet.daemon.ask(f"/v1/history?limit={JOBS}")["jobs"]
-    )
+    queued_s = sum(job["queue_s"] for job in fleet.daemon.ask(f"/v1/history?limit={JOBS}")["jobs"])
     assert shown["job_queue_duration_seconds_sum", ()] == pytest.approx(queued_s)
     assert shown["runner_replacements_total", ()] == JOBS
     assert shown["runner_replacement_duration_seconds_count", ()] == JOBS

@@ -154,6 +154,14 @@ def test_decisions_are_counted_by_verdict_with_their_time(counted: Counted) -> N
     assert counted.value("policy_decision_duration_seconds_count") == 4
 
 
+def test_how_long_jobs_have_waited_is_counted_when_github_tells(counted: Counted) -> None:
+    counted.tell(record(Kind.JOB, "fleet-a", "success", details={"queue_s": 12.0}))
+    counted.tell(record(Kind.JOB, "fleet-b", "failure", details={"queue_s": 400.0}))
+    name = "job_queue_duration_seconds"
+    assert (counted.value(f"{name}_count"), counted.value(f"{name}_sum")) == (2, 412)
+    assert counted.value(f"{name}_bucket", le="20.0") == 1
+
+
 def test_orders_are_counted(counted: Counted) -> None:
     counted.tell(record(Kind.ORDER, "flush", "ordered"))
     assert counted.value("orders_total") == 1
