@@ -54,6 +54,7 @@ from supervisor.messages import (
     GitHubChanged,
     Happened,
     ImageChanged,
+    InquireJob,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
@@ -315,6 +316,10 @@ class FakeTokens(Actor):
             event = lifecycle.Unregistered()
         self.system.directory.tell(message.name, Happened(event))
 
+    @handles(InquireJob)
+    def _inquire(self, message: InquireJob) -> None:
+        self._github.inquiries.append(message)
+
     @handles(ListRegistrations)
     def _list(self, message: ListRegistrations) -> None:
         github = self._github
@@ -469,6 +474,7 @@ class FakeGitHub:
         self.keeps = ""
         self.silent = False
         self.tickets: list[int] = []
+        self.inquiries: list[InquireJob] = []
 
     @property
     def listings(self) -> int:

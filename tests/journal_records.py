@@ -23,5 +23,9 @@ def step(seconds: float, before: str, state: str, reason: str = "", **details: A
     )
 
 
+def waited(seconds: float, queue_s: float) -> Record:
+    return Record(at(seconds), Kind.JOB, NAME, "success", details={"queue_s": queue_s})
+
+
 def reconcile(seconds: float, reason: str = "") -> Record:
     return Record(at(seconds), Kind.RECONCILE, "fleet", "done", reason=reason)

@@ -147,6 +147,8 @@ class JobRequest:
     """The event file as it stands, JSON or not; what GitHub would write, if not told."""
     always: str = ""
     """Steps with `if: always()`: they run whatever failed before them, a hook too."""
+    run_id: int | None = None
+    """The number of the workflow run that it belongs to, with others; one of its own, if not told."""
 
     def __post_init__(self) -> None:
         if not _REPOSITORY.fullmatch(self.repository):
@@ -154,6 +156,8 @@ class JobRequest:
         for field_name in _ONE_LINE:
             if "\n" in getattr(self, field_name):
                 raise ValueError(f"{field_name} must be one line")
+        if self.run_id is not None and self.run_id < 1:
+            raise ValueError(f"run_id must be 1 or more, not {self.run_id}")
 
 
 @dataclass(frozen=True)

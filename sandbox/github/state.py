@@ -164,11 +164,11 @@ class State(Registrations):
         return self._jobs.get(job_id)
 
     def queue(self, request: JobRequest, now: datetime) -> Job:
-        """Add a job, in a workflow run of its own; its repository is made if it is new."""
+        """Add a job, to the workflow run that is asked for; its repository is made if it is new."""
         self.directory.add_repository(request.repository)
         job = Job(
             id=self._next_job_id,
-            run_id=1_000_000 + self._next_job_id,
+            run_id=request.run_id or 1_000_000 + self._next_job_id,
             repository=request.repository,
             workflow=request.workflow,
             name=request.name,

@@ -20,9 +20,9 @@ from supervisor.messages import InquireJob
 from supervisor.supervision import Clock, Timer
 
 Found = dict[str, RunJob]
-Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
+_FORBIDDEN, _NOT_FOUND = 403, 404
 
-_NEEDED = 'the permission "Actions: read" of the repository, or the scope repo of a classic token'
+Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
 
 
 class InquiryDue:
@@ -103,15 +103,14 @@ class JobInquiries:
         self._wait(0.0)
 
     def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
-        repository = inquiry.repository
-        self._inquiries = self._inquiries.close(repository, self._now())
-        why = "GitHub shows no such run" if isinstance(error, NotFound) else str(error)
+        self._inquiries = self._inquiries.close(inquiry.repository, self._now())
         logger.info(
-            "how long jobs of {} wait in GitHub's queue is not asked for an hour: {}; it takes {}",
-            repository.name,
-            why,
-            _NEEDED,
+            "how long jobs of {} have waited is not asked for an hour, as GitHub answers {}: it "
+            'takes the permission "Actions: read" there, or the scope repo of a classic token',
+            inquiry.repository.name,
+            _NOT_FOUND if isinstance(error, NotFound) else _FORBIDDEN,
         )
+        logger.debug("{}", error)
 
     def _tell(self, inquiry: Inquiry, job: RunJob) -> None:
         record = records.of_job(

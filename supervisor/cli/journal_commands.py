@@ -71,7 +71,7 @@ def events(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Say what has happened: runners' stages, actors' states, orders, reconciles, decisions, jobs."""
+    """Say what has happened: to runners and their jobs, actors' states, orders, reconciles."""
     client = ControlClient(socket)
     asked = _given(runner=runner, kind=kind, since=since)
     answer = client.get(f"/v1/events?{urlencode({**asked, 'limit': limit})}")

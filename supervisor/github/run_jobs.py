@@ -72,12 +72,12 @@ def run_jobs(repository: Scope, run_id: int, runners: frozenset[str]) -> Talk[di
 def _job(job: Mapping[str, Any]) -> RunJob:
     state = job["conclusion"] or job["status"]
     if not _STATE.fullmatch(state):
-        raise ValueError("neither a conclusion nor a status")
+        raise ValueError("not as GitHub writes it")
     return RunJob(_moment(job["created_at"]), _moment(job["started_at"]), state)
 
 
 def _moment(text: str) -> datetime:
     moment = moments.read(text.replace("Z", "+00:00"))
     if moment is None:
-        raise ValueError("not a moment as GitHub writes it")
+        raise ValueError("not as GitHub writes it")
     return moment

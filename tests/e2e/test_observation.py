@@ -133,11 +133,18 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, tarball: Path) -> Iterator[F
             fleet.github.queue(JobRequest(script, repository, event=event, name=name))
         wait_until(partial(are_over, fleet.github), "all jobs are over", LIMIT_S)
         wait_until(fleet.is_at_rest, "all runners wait for jobs again", LIMIT_S)
+        wait_until(partial(are_known, fleet), "it is known how long jobs have waited", LIMIT_S)
         yield fleet
 
 
 def are_over(github: SandboxGitHub) -> bool:
     return all(job.status == "completed" for job in github.jobs())
+
+
+def are_known(fleet: Fleet) -> bool:
+    """Tell whether GitHub has been asked about all jobs."""
+    percentiles = fleet.daemon.ask("/v1/history?limit=1")["percentiles"]
+    return bool(percentiles["queue_s"]["count"] == JOBS)
 
 
 def the_same(job: Job) -> tuple[str | None, ...]:
@@ -159,6 +166,20 @@ def test_the_journal_knows_each_job_as_github_does(fleet: Fleet) -> None:
     assert all(0 <= job["job_s"] < LIMIT_S and job["idle_s"] >= 0 for job in jobs)
 
 
+def test_the_journal_knows_how_long_each_job_has_waited(fleet: Fleet) -> None:
+    told = {job["runner"]: job for job in fleet.daemon.ask(f"/v1/history?limit={JOBS}")["jobs"]}
+    for job in fleet.github.jobs():
+        assert job.started_at
+        waited_s = (job.started_at - job.queued_at).total_seconds()
+        # GitHub tells both moments to the second.
+        assert told[job.runner_name or ""]["queue_s"] == pytest.approx(waited_s, abs=1.0)
+    events = [event for event in fleet.events() if event["kind"] == "job"]
+    assert {(event["subject"], event["state"]) for event in events} == {
+        (job.runner_name, job.conclusion) for job in fleet.github.jobs()
+    }
+    assert len(events) == JOBS
+
+
 def test_the_journal_has_the_whole_life_of_each_runner(fleet: Fleet) -> None:
     worked = {job.runner_name for job in fleet.github.jobs()}
     lives: dict[str, list[str]] = {}
@@ -178,6 +199,9 @@ def test_prometheus_counts_what_github_does(fleet: Fleet) -> None:
     for (event, result), count in told.items():
         assert shown["jobs_total", (("event", event), ("result", result))] == count
     assert sum(value for (name, _), value in shown.items() if name == "jobs_total") == JOBS
+    assert shown["job_queue_duration_seconds_count", ()] == JOBS
+    queued_s = sum(job["queue_s"] for job in fleet.daemon.ask(f"/v1/history?limit={JOBS}")["jobs"])
+    assert shown["job_queue_duration_seconds_sum", ()] == pytest.approx(queued_s)
     assert shown["runner_replacements_total", ()] == JOBS
     assert shown["runner_replacement_duration_seconds_count", ()] == JOBS
     assert shown["runner_stage_duration_seconds_count", (("stage", "busy"),)] == JOBS
@@ -212,14 +236,20 @@ def test_history_is_a_table_of_the_jobs(fleet: Fleet) -> None:
 
 def test_the_metric_log_has_the_events_of_the_charm_before(fleet: Fleet) -> None:
     told: Counter[str] = Counter()
+    events: list[dict[str, Any]] = []
 
     def is_written() -> bool:
-        lines = fleet.metric_log.read_text().splitlines()
+        events[:] = map(json.loads, fleet.metric_log.read_text().splitlines())
         told.clear()
-        told.update(json.loads(line)["event"] for line in lines)
+        told.update(event["event"] for event in events)
         return told["runner_stop"] >= JOBS
 
     wait_until(is_written, "the last one is written")
+    starts = [event for event in events if event["event"] == "runner_start"]
+    jobs = fleet.daemon.ask(f"/v1/history?limit={JOBS}")["jobs"]
+    assert Counter(event["queue_duration"] for event in starts) == Counter(
+        job["queue_s"] for job in jobs
+    )
     assert (told["runner_start"], told["runner_stop"]) == (JOBS, JOBS)
     assert told["runner_installed"] == JOBS + RUNNERS
     assert told["reconciliation"] > 0

@@ -114,6 +114,12 @@ def test_a_root_is_an_actor_too() -> None:
     assert records.of_actor(change("root", "stopping"), runners="runners") is not None
 
 
+def test_a_job_is_told_of_by_its_runner_with_githubs_word_for_its_end() -> None:
+    record = records.of_job("fleet-a", "acme/demo", 7, "failure", NOW, queue_s=12.0)
+    assert (record.kind, record.subject, record.state) == (Kind.JOB, "fleet-a", "failure")
+    assert record.details == {"repository": "acme/demo", "run_id": 7, "queue_s": 12.0}
+
+
 def test_a_reconcile_counts_who_waits_and_who_works() -> None:
     record = records.of_reconcile(
         "fleet",

@@ -13,6 +13,7 @@ from sandbox.github.rest.call import (
     REPOSITORY_PATHS,
     add_routes,
     api_base,
+    choice_in,
     listing,
     number_in,
     scope_of,
@@ -70,7 +71,8 @@ async def get_run(request: web.Request) -> web.Response:
 
 
 async def list_run_jobs(request: web.Request) -> web.Response:
-    """List a run's jobs."""
+    """List a run's jobs; each run has one attempt, so `filter` changes nothing."""
+    choice_in(request, "filter", ("latest", "all"), "latest")
     base = api_base(request)
     with request.app[HUB].view() as state:
         repository = scope_of(request, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_records import JOB, NAME, NOW, at, step
+from journal_records import JOB, NAME, NOW, at, step, waited
 
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
@@ -159,6 +160,39 @@ def test_the_course_of_a_runner_goes_on_after_a_restart(path: Path) -> None:
     assert journal_reader.courses(path, HistoryQuestion(repository="acme/other")) == []
     assert journal_reader.courses(path, HistoryQuestion(since=at(101))) == [course]
     assert journal_reader.courses(path, HistoryQuestion(since=at(102))) == []
+
+
+def test_how_long_a_job_had_waited_is_added_to_the_course_that_has_ended(path: Path) -> None:
+    with running(path) as stand:
+        worked(stand.inbox)
+    with running(path) as stand:
+        stand.inbox.take(waited(105, 12.0))
+    (course,) = journal_reader.courses(path, HistoryQuestion())
+    assert (course.queue_s, course.outcome) == (12.0, "done")
+
+
+def worked(inbox: JournalInbox) -> None:
+    """Have a runner come, work and go."""
+    work = {"job": asdict(JOB)}
+    inbox.take(step(0, "", "requested"))
+    inbox.take(step(40, "ready", "busy", **work))
+    inbox.take(step(100, "busy", "finished", **work))
+    inbox.take(step(101, "finished", "deleted", **work))
+
+
+def test_a_journal_of_the_first_version_can_be_read_and_goes_on(path: Path) -> None:
+    with running(path) as stand:
+        worked(stand.inbox)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("ALTER TABLE courses DROP COLUMN queue_s")
+        other.execute("PRAGMA user_version=1")
+    (course,) = journal_reader.courses(path, HistoryQuestion())
+    assert (course.name, course.queue_s) == (NAME, None)
+    with running(path) as stand:
+        stand.inbox.take(waited(105, 12.0))
+    assert stand.fault() == ""
+    (course,) = journal_reader.courses(path, HistoryQuestion())
+    assert (course.queue_s, course.job_s, course.outcome) == (12.0, 60.0, "done")
 
 
 def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_room(
@@ -380,6 +414,32 @@ def test_metric_events_are_written_though_the_journal_can_not_be(tmp_path: Path)
         wait_until(log.exists)
         wait_until(lambda: '"event": "reconciliation"' in log.read_text(encoding="utf-8"))
         wait_until(stand.fault)
+
+
+def test_a_jobs_metric_events_wait_for_what_github_tells_of_it(path: Path, tmp_path: Path) -> None:
+    log = tmp_path / "metrics.log"
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        worked(stand.inbox)
+        wait_until(lambda: len(stand.told()) == 4)
+        assert events_in(log) == {"runner_installed": None}
+        stand.inbox.take(waited(102, 12.0))
+        wait_until(lambda: len(events_in(log)) == 3)
+        assert events_in(log)["runner_start"] == 12.0
+
+
+def test_a_jobs_metric_events_are_written_without_at_an_orderly_end(
+    path: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        worked(stand.inbox)
+    assert events_in(log) == dict.fromkeys(("runner_installed", "runner_start", "runner_stop"))
+
+
+def events_in(log: Path) -> dict[str, float | None]:
+    """Name the metric events of a log, and how long the job had waited as they say."""
+    found = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    return {event["event"]: event.get("queue_duration") for event in found}
 
 
 def test_a_metric_log_that_can_not_be_written_is_said_and_the_journal_goes_on(

@@ -15,7 +15,7 @@ from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.lifecycle import Job, Life, Seen, Stage
 from supervisor.marks import Marks
-from supervisor.messages import Happened, JitConfigMade, Look, RunnerChanged
+from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, RunnerChanged
 from supervisor.roster import Entry, digest
 from supervisor.supervision import (
     INFINITY,
@@ -100,6 +100,31 @@ def test_a_runner_lives_its_whole_life(make_world: MakeWorld) -> None:
     ]  # fmt: skip
     assert play.world.github.deleted == []
     assert play.world.lxd.count("delete") == 0
+
+
+def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    job = Job("acme/demo", run_id="7")
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(job), lifecycle.JobFinished())
+    play.comes_to("finished")
+    assert play.world.github.inquiries == []
+    play.happens(lifecycle.InstanceGone())
+    play.ends()
+    eventually(lambda: play.world.github.inquiries)
+    assert play.world.github.inquiries == [InquireJob(NAME, "acme/demo", "7", PLACE)]
+
+
+def test_a_job_of_which_the_guest_has_said_too_little_is_not_asked_about(
+    make_world: MakeWorld,
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(Job("acme/demo")))
+    play.happens(lifecycle.InstanceGone())
+    play.ends()
+    eventually(lambda: play.world.waiting("tokens") == 0)
+    assert play.world.github.inquiries == []
 
 
 def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: MakeWorld) -> None:

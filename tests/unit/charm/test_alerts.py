@@ -60,7 +60,7 @@ def growing(name: str, step: float, start: float = 0, **labels: str) -> dict[str
 def histogram(name: str, le: str, **labels: str) -> dict[str, str]:
     """Have one observation a minute, all of them in the bucket that ends at `le`."""
     found: dict[str, str] = {}
-    for bucket in ("5.0", "300.0", "600.0", "1200.0", "+Inf"):
+    for bucket in ("5.0", "300.0", "600.0", "900.0", "+Inf"):
         is_over = float(bucket) >= float(le)
         found |= growing(f"{name}_bucket", 1 if is_over else 0, **labels, le=bucket)
     return found
@@ -95,7 +95,7 @@ CASES = (
         histogram(STAGE_S, "5.0", stage="idle"),
         histogram(STAGE_S, "300.0", stage="idle"),
     ),
-    Case("GitHubRunnersQueueLong", histogram(QUEUE_S, "1200.0"), histogram(QUEUE_S, "600.0")),
+    Case("GitHubRunnersJobsQueued", histogram(QUEUE_S, "900.0"), histogram(QUEUE_S, "300.0")),
     Case("GitHubRunnersReplacementSlow", histogram(NEXT_S, "600.0"), histogram(NEXT_S, "300.0")),
     Case(
         "GitHubRunnersCrashed",

@@ -92,6 +92,17 @@ def test_each_event_is_a_line_for_people(daemon: Daemon) -> None:
     assert daemon.asked == [("/v1/events", {"limit": ["100"]})]
 
 
+def test_a_job_of_which_github_has_told_is_a_line_with_how_long_it_was_queued(
+    daemon: Daemon,
+) -> None:
+    details = {"repository": "acme/demo", "run_id": 7, "queue_s": 72.0}
+    told = event(1, kind="job", state="success", before="", reason="", lasted_s=0, details=details)
+    daemon.answers = [{"events": [told], "last": 1, "lost": 0}]
+    assert daemon.call("events", "--kind", "job").stdout.endswith(
+        "  fleet-a  success  acme/demo, was queued for 1m12s\n"
+    )
+
+
 def test_events_come_as_json_a_line_each(daemon: Daemon) -> None:
     daemon.answers = [{"events": [event(1), event(2)], "last": 2, "lost": 0}]
     lines = daemon.call("events", "--json").stdout.splitlines()

@@ -205,6 +205,33 @@ def test_a_registration_may_go_whenever_a_listing_may(
         assert budget.wait(REGISTER, Priority.REGISTER, NOW + later) is None
 
 
+@given(
+    remaining=st.integers(0, 10_000),
+    limit=st.integers(1, 10_000),
+    asked_for_patience=st.booleans(),
+    calls=st.integers(0, 200),
+)
+def test_nothing_is_inquired_that_could_be_in_the_way_of_runners(
+    remaining: int, limit: int, asked_for_patience: bool, calls: int
+) -> None:
+    budget = Budget().learn(LIST, counted(remaining, limit), NOW)
+    if asked_for_patience:
+        budget = budget.limited(LIST, refused(retry_after="7"), NOW)
+    for _ in range(calls):
+        budget = budget.sent(REGISTER, NOW)
+    if budget.wait(LIST, Priority.INQUIRE, NOW) is None:
+        assert remaining > limit / 2
+        assert not asked_for_patience
+        assert budget.wait(LIST, Priority.LIST, NOW) is None
+        assert budget.wait(REGISTER, Priority.REGISTER, NOW) is None
+    else:
+        assert remaining <= limit / 2 + 1 or asked_for_patience or calls > 80
+
+
+def test_where_there_is_no_limit_everything_may_be_inquired() -> None:
+    assert Budget(paced=False).wait(LIST, Priority.INQUIRE, NOW) is None
+
+
 @given(reset_s=st.integers(-(10**9), 10**9), remaining=st.integers(-5, 5))
 def test_no_hold_lasts_longer_than_an_hour(reset_s: int, remaining: int) -> None:
     budget = Budget().limited(LIST, counted(remaining, reset_s=reset_s), NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from journal_records import JOB, NAME, NOW, at, reconcile, step
+from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 
 from supervisor.feed import Kind, Record
 from supervisor.journal.courses import Course, Courses
@@ -62,6 +62,16 @@ def test_a_result_that_comes_late_is_taken() -> None:
     (course,) = courses.take(step(10, "finished", "finished", job=ended))
     assert course.job is not None
     assert (course.job.result, course.job_s) == ("Succeeded", 9.0)
+
+
+def test_it_is_kept_how_long_a_job_had_waited_and_of_one_that_has_ended_it_is_no_news() -> None:
+    courses = Courses()
+    courses.take(step(0, "idle", "busy", job=asdict(JOB)))
+    (course,) = courses.take(waited(1, 12.0))
+    assert course.queue_s == 12.0
+    (course,) = courses.take(step(9, "finished", "deleted", job=asdict(JOB)))
+    assert (course.queue_s, course.outcome) == (12.0, "done")
+    assert courses.take(waited(10, 12.0)) == []
 
 
 def test_a_runner_that_is_taken_over_goes_on_where_it_was() -> None:

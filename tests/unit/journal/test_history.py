@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import given
@@ -42,6 +43,13 @@ def test_a_job_is_listed_with_what_is_known_of_it() -> None:
     ]  # fmt: skip
     assert told["percentiles"]["job_s"] == {"p50": 60.0, "p90": 60.0, "p99": 60.0, "count": 1}
     assert told["percentiles"]["queue_s"] == {"p50": None, "p90": None, "p99": None, "count": 0}
+
+
+def test_it_is_told_how_long_jobs_have_waited_as_far_as_that_is_known() -> None:
+    known = [replace(worked("a", 60), queue_s=2.0), replace(worked("b", 60), queue_s=0.0)]
+    told = History([*known, worked("c", 60)], 10).as_json()
+    assert [job["queue_s"] for job in told["jobs"]] == [2.0, 0.0, None]
+    assert told["percentiles"]["queue_s"] == {"p50": 0.0, "p90": 2.0, "p99": 2.0, "count": 2}
 
 
 def test_a_runner_that_never_had_a_job_has_none_in_the_list() -> None:

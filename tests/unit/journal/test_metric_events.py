@@ -8,8 +8,8 @@ from typing import Any
 from journal_records import JOB, NOW, at, step
 
 from supervisor.feed import Kind, Record
-from supervisor.journal.courses import Courses
-from supervisor.journal.metric_events import of_record
+from supervisor.journal.courses import Course, Courses
+from supervisor.journal.metric_events import of_course, of_record
 
 Steps = list[tuple[float, str, dict[str, Any]]]
 WORK: dict[str, Any] = {"job": asdict(JOB)}
@@ -29,6 +29,7 @@ def told(steps: Steps, *, verdict: str = "") -> list[dict[str, Any]]:
             known = courses.of(record.subject)
             (after,) = courses.take(record)
             events += of_record("fleet", record, known, after)
+            events += of_course("fleet", after) if after.ended_at else []
         before = state
     return events
 
@@ -70,6 +71,19 @@ def test_a_runner_that_failed_at_work_stops_abnormally() -> None:
 def test_a_runner_without_a_job_is_only_installed() -> None:
     steps: Steps = [*LIFE[:4], (90, "retiring", {}), (95, "deleted", {})]
     assert [event["event"] for event in told(steps)] == ["runner_installed"]
+
+
+def test_a_start_says_how_long_the_job_had_waited_once_that_is_known() -> None:
+    start = NOW.timestamp()
+    moments = {"started_at": at(90), "ended_at": at(155)}
+    (event, _) = of_course("fleet", Course("a", **moments, outcome="done", queue_s=2.5))
+    assert (event["event"], event["timestamp"]) == ("runner_start", start + 90)
+    assert event["queue_duration"] == 2.5
+
+
+def test_of_a_runner_that_ended_unseen_only_the_start_of_its_job_is_known() -> None:
+    course = Course("a", started_at=at(90), ended_at=at(155), outcome="gone")
+    assert [event["event"] for event in of_course("fleet", course)] == ["runner_start"]
 
 
 def test_what_an_earlier_daemon_has_told_is_not_told_again() -> None:

@@ -154,11 +154,12 @@ def test_decisions_are_counted_by_verdict_with_their_time(counted: Counted) -> N
     assert counted.value("policy_decision_duration_seconds_count") == 4
 
 
-def test_how_long_a_job_has_waited_is_counted(counted: Counted) -> None:
-    counted.tell(record(Kind.JOB, "r", "ended", details={"queue_s": 42.0}))
-    assert counted.value("job_queue_duration_seconds_sum") == 42
-    assert counted.value("job_queue_duration_seconds_bucket", le="30.0") == 0
-    assert counted.value("job_queue_duration_seconds_bucket", le="60.0") == 1
+def test_how_long_jobs_have_waited_is_counted_when_github_tells(counted: Counted) -> None:
+    counted.tell(record(Kind.JOB, "fleet-a", "success", details={"queue_s": 12.0}))
+    counted.tell(record(Kind.JOB, "fleet-b", "failure", details={"queue_s": 400.0}))
+    name = "job_queue_duration_seconds"
+    assert (counted.value(f"{name}_count"), counted.value(f"{name}_sum")) == (2, 412)
+    assert counted.value(f"{name}_bucket", le="20.0") == 1
 
 
 def test_orders_are_counted(counted: Counted) -> None:

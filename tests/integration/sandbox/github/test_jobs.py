@@ -7,6 +7,7 @@ import json
 from base64 import b64decode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,44 @@ def test_a_job_goes_from_the_queue_to_its_end(client: Client, github: SandboxGit
     assert (shown["conclusion"], shown["runner_name"]) == ("success", "one")
     assert shown["runner_group_name"] == "Default"
     assert runner.ask("GET", "job?wait=0").status_code == 401
+
+
+def test_a_runs_jobs_say_when_they_were_queued_and_begun_and_by_whom(
+    client: Client, github: SandboxGitHub
+) -> None:
+    jobs = [github.queue(replace(HELLO, run_id=42, name=f"greet-{n}")) for n in range(3)]
+    runner = Runner(client, "one").online()
+    runner.ask("GET", "job?wait=5")
+    assert runner.ask("POST", f"job/{jobs[0].id}/started").status_code == 204
+    path = "/repos/acme/demo/actions/runs/42/jobs?filter=all&per_page=2"
+    first = client.ask("GET", path)
+    assert first.json()["total_count"] == 3
+    begun, waits = first.json()["jobs"]
+    assert (begun["runner_name"], waits["runner_name"]) == ("one", None)
+    told = github.job(jobs[0].id)
+    assert told.started_at is not None
+    assert begun["created_at"] == f"{told.queued_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert begun["started_at"] == f"{told.started_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert 'rel="next"' in first.headers["Link"]
+    (last,) = client.ask("GET", f"{path}&page=2").json()["jobs"]
+    assert last["id"] == jobs[2].id
+    assert client.ask("GET", f"{path}&filter=all").status_code == 200
+    wrong = "/repos/acme/demo/actions/runs/42/jobs?filter=newest"
+    assert client.ask("GET", wrong).status_code == 422
+
+
+def test_a_runs_jobs_are_shown_to_who_may_read_actions(
+    new_client: NewClient, github: SandboxGitHub
+) -> None:
+    job = github.queue(HELLO)
+    path = f"/repos/acme/demo/actions/runs/{job.run_id}/jobs"
+    github.add_token("reader", "read", permissions={"actions": "read"})
+    github.add_token("picky", permissions={"organization_self_hosted_runners": "write"})
+    assert new_client(github.url, "reader").ask("GET", path).status_code == 200
+    refused = new_client(github.url, "picky").ask("GET", path)
+    assert refused.status_code == 403
+    assert refused.headers["X-Accepted-GitHub-Permissions"] == "actions=read"
+    assert new_client(github.url, "reader").ask("GET", path[:-5] + "1/jobs").status_code == 404
 
 
 def test_a_waiting_runner_gets_its_job_at_once(client: Client, github: SandboxGitHub) -> None:

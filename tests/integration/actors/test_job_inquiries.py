@@ -1,0 +1,242 @@
+"""How long jobs have waited is asked of GitHub when it has time to spare, and never insisted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from fake_world import Inbox, World, eventually
+from loguru import logger
+
+from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
+from supervisor import places
+from supervisor.actors.tokens import TokensActor
+from supervisor.feed import Kind, Record
+from supervisor.messages import (
+    ConfigChanged,
+    InquireJob,
+    ListRegistrations,
+    RegistrationsListed,
+    RequestJitConfig,
+)
+from supervisor.supervision import ChildSpec
+
+TOKEN = "made-up-secret-token"
+NAME = "fleet-aaaaaaaa"
+JOBS = "*/jobs"
+LEFT = {
+    "x-ratelimit-limit": "5000",
+    "x-ratelimit-reset": "9999999999",
+    "x-ratelimit-resource": "core",
+}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[SandboxGitHub]:
+    tarball = tmp_path / "actions-runner-linux-x64-2.300.0.tar.gz"
+    tarball.write_bytes(b"an application")
+    with SandboxGitHub(org="acme", token=TOKEN, tarball=tarball) as server:
+        yield server
+
+
+class Stage:
+    """The actor, the jobs that runners have had, and what the feed is told of them."""
+
+    def __init__(self, world: World, sandbox: SandboxGitHub) -> None:
+        self.world = world
+        self.sandbox = sandbox
+        self.fleet: list[Any] = []
+        self.runner: list[Any] = []
+        system = world.system
+        world.run(
+            ChildSpec("fleet", lambda: Inbox.start(system, self.fleet)),
+            ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
+            ChildSpec("tokens", partial(TokensActor.start, system, world.parts)),
+        )
+
+    @property
+    def here(self) -> str:
+        return places.of(self.world.parts.settings.config)
+
+    def work(self, runner: str, run_id: int | None = None) -> Job:
+        """Have a runner begin and end a job."""
+        made = self.sandbox.add_runner("acme", runner, ephemeral=True, online=True)
+        self.sandbox.queue(JobRequest("true", "acme/demo", run_id=run_id))
+        job = self.sandbox.hand_out(made.id)
+        assert job is not None
+        headers = {"Authorization": f"Bearer {made.token}"}
+        for path, body in (("started", ""), ("completed", "result=success\n")):
+            url = f"{self.sandbox.url}/_runner/job/{job.id}/{path}"
+            requests.post(url, body, headers=headers, timeout=20).raise_for_status()
+        return self.sandbox.job(job.id)
+
+    def inquire(self, runner: str, job: Job, **other: str) -> None:
+        said = {"repository": job.repository, "run_id": str(job.run_id), "place": self.here}
+        self.world.tell("tokens", InquireJob(runner, **{**said, **other}))
+
+    def told(self) -> list[Record]:
+        return [record for record in tuple(self.world.told) if record.kind is Kind.JOB]
+
+    def asked(self) -> int:
+        """Count the questions about jobs."""
+        return sum(call.path.endswith("/jobs") for call in self.sandbox.calls())
+
+    def passes(self, seconds: float) -> None:
+        """Let so much time pass, and see what is done then to its end."""
+        for _ in range(20):
+            self.world.clock.advance(seconds / 20)
+            self.rests()
+
+    def rests(self) -> None:
+        self.world.tell("tokens", ListRegistrations(1))
+        self.pass_until(self._listed)
+
+    def _listed(self) -> bool:
+        found = [one for one in tuple(self.fleet) if isinstance(one, RegistrationsListed)]
+        for one in found:
+            self.fleet.remove(one)
+        return bool(found)
+
+    def pass_until(self, holds: Callable[[], object]) -> None:
+        def later() -> object:
+            self.world.clock.advance(0.05)
+            return holds()
+
+        eventually(lambda: holds() or later())
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+@pytest.fixture
+def stage(make_world: Callable[..., World], sandbox: SandboxGitHub) -> Stage:
+    return Stage(make_world(github_url=sandbox.url, token=TOKEN), sandbox)
+
+
+def test_how_long_a_job_had_waited_is_told_as_github_knows_it(stage: Stage) -> None:
+    job = stage.work("a")
+    assert job.started_at is not None
+    stage.inquire("a", job)
+    stage.pass_until(stage.told)
+    (record,) = stage.told()
+    assert (record.subject, record.state) == ("a", "success")
+    details = record.details
+    assert (details["repository"], details["run_id"]) == ("acme/demo", job.run_id)
+    waited_s = (job.started_at - job.queued_at).total_seconds()
+    assert details["queue_s"] == pytest.approx(waited_s, abs=1.0)
+    assert details["queued_at"] == job.queued_at.replace(microsecond=0).isoformat()
+
+
+def test_of_a_run_of_many_jobs_a_page_after_the_other_is_read(stage: Stage) -> None:
+    for _ in range(150):
+        stage.sandbox.queue(JobRequest("true", "acme/demo", ("nobody",), run_id=42))
+    stage.inquire("a", stage.work("a", run_id=42))
+    stage.pass_until(stage.told)
+    assert stage.asked() == 2
+
+
+def test_one_question_serves_all_runners_that_had_a_job_of_the_run(stage: Stage) -> None:
+    jobs = {runner: stage.work(runner, run_id=42) for runner in ("a", "b", "c", "d")}
+    slow = stage.sandbox.faults.add(Fault(method="GET", path_pattern="*/runners", delay_s=0.3))
+    stage.world.tell("tokens", ListRegistrations(1))
+    eventually(lambda: stage.sandbox.faults.hits(slow))
+    for runner, job in jobs.items():
+        stage.inquire(runner, job)
+    stage.pass_until(lambda: len(stage.told()) == 4)
+    assert stage.asked() == 2  # the first one went for itself, as nobody else waited yet
+    assert {record.subject for record in stage.told()} == jobs.keys()
+
+
+def test_a_repository_that_does_not_show_its_jobs_is_not_asked_for_an_hour(
+    stage: Stage, log: list[str]
+) -> None:
+    job = stage.work("a")
+    stage.sandbox.add_token("picky", permissions={"organization_self_hosted_runners": "write"})
+    stage.world.reconfigure(github_url=stage.sandbox.url, token="picky")
+    stage.world.tell("tokens", ConfigChanged(stage.world.parts.settings.config))
+    for _ in range(3):
+        stage.inquire("a", job)
+        stage.passes(60)
+    assert (stage.asked(), stage.told()) == (1, [])
+    (line,) = [line for line in log if "have waited is not asked for an hour" in line]
+    assert "acme/demo have waited is not asked for an hour, as GitHub answers 403" in line
+    assert 'the permission "Actions: read"' in line
+    assert stage.world.shown("tokens")[0] == "ready"
+    stage.passes(3600)
+    stage.inquire("a", job)
+    stage.passes(60)
+    assert stage.asked() == 2
+
+
+def test_a_run_that_there_is_not_is_no_trouble_for_registrations(stage: Stage) -> None:
+    stage.inquire("a", stage.work("a"), run_id="1")
+    stage.passes(60)
+    stage.world.tell("tokens", RequestJitConfig(NAME, ("x",), "default", stage.here))
+    stage.pass_until(lambda: stage.runner)
+    assert (stage.asked(), stage.told()) == (1, [])
+
+
+@pytest.mark.parametrize("fault", [{"status": 502}, {"drop_connection": True}, {"body": "<html>"}])
+def test_what_is_asked_in_vain_is_asked_once_more_and_no_oftener(
+    stage: Stage, fault: dict[str, Any]
+) -> None:
+    failing = stage.sandbox.faults.add(
+        Fault(method="GET", path_pattern=JOBS, times=None, **{"status": 200, **fault})
+    )
+    job = stage.work("a")
+    stage.inquire("a", job)
+    stage.passes(100)
+    assert (stage.asked(), stage.told()) == (2, [])
+    stage.sandbox.faults.remove(failing)
+    stage.inquire("a", job)
+    stage.pass_until(stage.told)
+
+
+def test_nothing_is_asked_once_half_of_the_hours_calls_are_used(stage: Stage) -> None:
+    few = Fault(
+        method="GET", path_pattern="*/runners", status=200, times=None,
+        body='{"total_count": 0, "runners": []}', headers={**LEFT, "x-ratelimit-remaining": "2500"},
+    )  # fmt: skip
+    stage.sandbox.faults.add(few)
+    stage.rests()
+    stage.inquire("a", stage.work("a"))
+    stage.passes(600)
+    assert (stage.asked(), stage.told()) == (0, [])
+    stage.sandbox.faults.remove(few)
+    stage.passes(3600)
+    assert stage.told()
+
+
+def test_registrations_go_before_the_questions_that_wait(stage: Stage) -> None:
+    slow = stage.sandbox.faults.add(Fault(method="GET", path_pattern="*/runners", delay_s=0.3))
+    job = stage.work("a")
+    stage.world.tell("tokens", ListRegistrations(1))
+    eventually(lambda: stage.sandbox.faults.hits(slow))
+    stage.inquire("a", job)
+    stage.world.tell("tokens", RequestJitConfig(NAME, ("x",), "default", stage.here))
+    stage.pass_until(stage.told)
+    asked_for = [call.path.rpartition("/")[2] for call in stage.sandbox.calls()]
+    assert [one for one in asked_for if one != "runners"] == ["generate-jitconfig", "jobs"]
+
+
+def test_another_place_is_not_asked(stage: Stage) -> None:
+    stage.inquire("a", stage.work("a"), place="https://elsewhere.example/acme")
+    stage.passes(60)
+    assert stage.asked() == 0
+
+
+def test_repositories_of_others_are_not_asked_whatever_a_guest_says(stage: Stage) -> None:
+    job = stage.work("a")
+    for repository in ("victim/secrets", "acme/../victim", "acme/demo/../../x"):
+        stage.inquire("a", job, repository=repository)
+    stage.passes(60)
+    assert stage.asked() == 0
