@@ -24,6 +24,7 @@ T = TypeVar("T")
 _PATIENCE_S = 0.5
 _NEWEST_FIRST = "ORDER BY coalesce(ended_at, 9e18) DESC, created_at DESC LIMIT ?"
 _OF_A_KNOWN_KIND = f"kind IN ({', '.join(repr(str(kind)) for kind in Kind)})"
+_PLACES = ", ".join(f"(count * {percent} + 99) / 100" for percent in PERCENTS)
 _OF_A_JOB = "job IS NOT NULL"
 
 
@@ -94,16 +95,18 @@ class _Chosen:
         return [rows.course_of(row) for row in self.connection.execute(sql, (*self.given, limit))]
 
     def percentiles(self, lasted: str) -> Percentiles:
-        known = f"FROM {self.table} WHERE {self.where} AND {lasted} IS NOT NULL"
-        sql = f"SELECT count(*) {known}"
-        (count,) = self.connection.execute(sql, self.given).fetchone()
-        if not count:
-            return NOTHING
-        sql = f"SELECT {lasted} {known} ORDER BY 1 LIMIT 1 OFFSET ?"
-        p50, p90, p99 = (
-            self.connection.execute(sql, (*self.given, rank(percent, count) - 1)).fetchone()[0]
-            for percent in PERCENTS
+        known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"
+        sql = (
+            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "
+            f"row_number() OVER (ORDER BY lasted) AS place FROM ({known}) "  # noqa: S608 - constants
+            f"WHERE lasted IS NOT NULL) WHERE place IN ({_PLACES})"
         )
+        found = self.connection.execute(sql, self.given).fetchall()
+        if not found:
+            return NOTHING
+        count = found[0][2]
+        by_place = {place: lasted for place, lasted, _ in found}
+        p50, p90, p99 = (by_place[rank(percent, count)] for percent in PERCENTS)
         return Percentiles(p50, p90, p99, count)
 
 
