@@ -52,6 +52,11 @@ class Counters:
         self._stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
+        self._wait_s = self._histogram(
+            "runner_wait_duration_seconds",
+            "How long runners waited for the job that they took.",
+            _STAGE_S,
+        )
         self._next_s = self._histogram(
             "runner_replacement_duration_seconds",
             "From the end of a job until another runner was ready for one.",
@@ -148,6 +153,8 @@ class Counters:
             self._stage_s.labels(record.before).observe(record.lasted_s)
         if failure := _failure(record):
             self._failures.labels(*failure).inc()
+        if (waited_s := record.details.get("waited_s")) is not None:
+            self._wait_s.observe(waited_s)
         came = self._vacancies.take(record)
         if came.replaces:
             self._replacements.inc()
