@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.registry import Collector
 
 from supervisor import feed
@@ -114,6 +120,7 @@ def page(
     counters: Counters | None = None,
 ) -> str:
     """Write the page as Prometheus reads it."""
+    disable_created_metrics()  # as the daemon does
     status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
     counted = (counters or Counters(Feed())).collect()
     registry = CollectorRegistry()

@@ -6,16 +6,9 @@ pays for no more than to note it: it is counted when somebody wants to see it, o
 
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from threading import Lock
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    Metric,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import Stage
@@ -32,9 +25,6 @@ _LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
 _RUNNERS = "/runners/"
 _MOST_NOTED = 1000
 _EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
-
-# When each began is of no use here, and would double the page.
-disable_created_metrics()
 
 
 class Counters:
@@ -123,8 +113,8 @@ class Counters:
 
     def _count(self) -> None:
         """Count what is noted, in its order."""
-        with self._counting, suppress(IndexError):
-            while True:
+        with self._counting:
+            while self._told:
                 self._count_one(self._told.popleft())
 
     def _count_one(self, record: Record) -> None:

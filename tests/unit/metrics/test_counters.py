@@ -187,6 +187,20 @@ def test_calls_are_counted_by_what_was_asked_and_how_it_was_answered(counted: Co
     }  # fmt: skip
 
 
+def test_what_can_not_be_counted_is_not_hidden_and_costs_no_other_its_count(
+    counted: Counted,
+) -> None:
+    class Broken(dict[str, Any]):
+        def __missing__(self, key: str) -> Any:
+            raise IndexError(key)
+
+    order = record(Kind.ORDER, "flush", "ordered")
+    counted.tell(order, record(Kind.JOB, "r", "success", details=Broken()), order)
+    with pytest.raises(IndexError, match="queue_s"):
+        counted.value("orders_total")
+    assert counted.value("orders_total") == 2
+
+
 def test_threads_lose_no_count(counted: Counted) -> None:
     def live(name: str) -> None:
         for _ in range(200):
