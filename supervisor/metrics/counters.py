@@ -11,7 +11,7 @@ from threading import Lock
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.feed import Feed, Kind, Record
-from supervisor.lifecycle import Stage
+from supervisor.lifecycle import UNUSED, Stage
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
 from supervisor.supervision import RESTARTED
@@ -21,10 +21,9 @@ _NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-_LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
+_LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
 _RUNNERS = "/runners/"
 _MOST_NOTED = 1000
-_EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
 
 
 class Counters:
@@ -194,7 +193,7 @@ def _failure(record: Record) -> tuple[str, str] | None:
         # One that was found dead says nothing of runners made now.
         known = failed_in in _LIVING
         return (failed_in, classes.failure_class(record.reason, failed_in)) if known else None
-    if record.before in _EARLY and not record.details.get("job"):
+    if record.before in UNUSED and not record.details.get("job"):
         if record.state == Stage.DELETED:
             return record.before, classes.GONE
         if record.state == Stage.FINISHED and classes.is_own_end(record.reason):
