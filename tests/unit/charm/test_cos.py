@@ -246,6 +246,12 @@ def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
         assert set(re.findall(r"\$\{?([a-z_]+)\}?", json.dumps(dashboard["panels"]))) <= names
 
 
+def test_no_two_panels_of_a_dashboard_have_the_same_title() -> None:
+    for dashboard in dashboards():
+        titles = [panel["title"] for panel in dashboard["panels"]]
+        assert len(set(titles)) == len(titles)
+
+
 def test_panels_do_not_overlap() -> None:
     for dashboard in dashboards():
         taken: set[tuple[int, int]] = set()
