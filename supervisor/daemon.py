@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from loguru import logger
+from prometheus_client import disable_created_metrics
 from pykka import ActorRef
 
 from supervisor import credentials, log, records, sdnotify, watchdog
@@ -330,6 +331,8 @@ def run(config_path: Path, log_level: str | None = None) -> int:
         AlreadyRunning: another daemon has the control socket.
     """
     os.umask(0o077)
+    # When each counter began is of no use on the page, and would double it.
+    disable_created_metrics()
     config = load(config_path)
     if log_level is None:
         log.set_level(config.log_level)
