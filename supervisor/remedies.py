@@ -30,8 +30,8 @@ REMEDIES = _remedies(
     (
         r"^configuration: ",
         (
-            "set it right, see `supervisor-cli check-config`, then "
-            "`systemctl reload github-runner-supervisor`"
+            "set it right, then `systemctl reload github-runner-supervisor`: "
+            "docs/runbook.md#configuration-and-start"
         ),
     ),
     (
