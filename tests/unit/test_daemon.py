@@ -9,7 +9,6 @@ import pytest
 from supervisor import daemon, log
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon, core_spec, make_parts, root_spec
-from supervisor.roles import ROLES
 from supervisor.supervision import Strategy, System
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
@@ -146,12 +145,6 @@ def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
         "tokens", "runners", "signals", "storage", "firewall", "upgrades", "image", "policy",
         "fleet", "events", "filters",
     ]  # fmt: skip
-
-
-def test_the_table_of_roles_has_each_actor_that_is_always_there(path: Path) -> None:
-    system, parts = System(), make_parts(load(path))
-    specs = [*root_spec(system, parts).children, *core_spec(system, parts).children]
-    assert set(ROLES) == {"root", *(child.id for child in specs)}
 
 
 def test_what_shows_the_fleet_needs_nobody(path: Path) -> None:
