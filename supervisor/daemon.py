@@ -50,7 +50,7 @@ from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.metrics.counters import Counters
 from supervisor.parts import Parts, Settings
 from supervisor.policy_settings import decisions_in, directory_of
-from supervisor.report import status_report, tree_lines
+from supervisor.report import present, tree_lines
 from supervisor.roster import Roster
 from supervisor.supervision import (
     INFINITY,
@@ -210,14 +210,8 @@ class Daemon:
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
         system, parts = self._system, self._parts
-        report = status_report(
-            tree(system),
-            parts.roster.all(),
-            parts.settings,
-            system.clock.now(),
-            draining_since=parts.drain.since,
-        )
-        status = f"STATUS={report['present']} of {report['wanted']} runners are there"
+        wanted = parts.settings.config.virtual_machines
+        status = f"STATUS={present(parts.roster.all())} of {wanted} runners are there"
         if found := watchdog.wedged(system, root):
             logger.error("no sign of life is given: {}", "; ".join(found))
         else:
