@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from supervisor.cli import main
 from supervisor.config import parse
-from supervisor.daemon import core_spec, make_parts, root_spec
+from supervisor.parts import make_parts
 from supervisor.remedies import REMEDIES, remedy_of
 from supervisor.supervision import System
+from supervisor.tree import core_spec, root_spec
 
 ROOT = Path(__file__).parents[2]
 OTHERWISE = remedy_of("")
