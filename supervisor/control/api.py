@@ -9,9 +9,10 @@ from pydantic_core import to_jsonable_python
 from werkzeug.exceptions import HTTPException
 
 from supervisor import __version__
+from supervisor.control.answers import refuse
 from supervisor.control.journal import serve_journal
 from supervisor.control.log_level import serve_log_level
-from supervisor.control.orders import refuse, serve_orders
+from supervisor.control.orders import serve_orders
 from supervisor.control.status import serve_status
 from supervisor.gateways.log_store import LogStore
 from supervisor.part_reports import (

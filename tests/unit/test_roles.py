@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import parse
-from supervisor.daemon import core_spec, make_parts, root_spec
+from supervisor.parts import make_parts
 from supervisor.roles import KEEPERS, NEEDED, OBSERVERS, ROLES, is_runner
 from supervisor.supervision import System
+from supervisor.tree import core_spec, root_spec
 
 
 def test_the_table_has_each_actor_that_is_always_there(tmp_path: Path) -> None:
