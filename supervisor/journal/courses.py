@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor import moments
@@ -14,8 +14,11 @@ from supervisor.lifecycle import AVAILABLE, Job, Stage
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNWATCHED = "ended while no daemon watched"
 _WAITING = frozenset(map(str, AVAILABLE))
-_SURVEYS = 2
-"""Complete reconciles after a start until who was not heard of is gone: the first takes over."""
+_TAKING_OVER = timedelta(seconds=5)
+"""From the first complete reconcile, which takes over, until one says who is gone.
+
+Others may follow it at once, before all that were taken over have been heard of.
+"""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Courses:
     def __init__(self, known: Iterable[Course] = ()) -> None:
         self._open = {course.name: course for course in known}
         self._unseen = set(self._open)
-        self._surveys = 0
+        self._first_survey: datetime | None = None
 
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
@@ -138,8 +141,8 @@ class Courses:
     def _survey(self, record: Record) -> list[Course]:
         if record.reason or not self._unseen:
             return []
-        self._surveys += 1
-        if self._surveys < _SURVEYS:
+        self._first_survey = self._first_survey or record.at
+        if record.at - self._first_survey < _TAKING_OVER:
             return []
         gone, self._unseen = self._unseen, set()
         return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]

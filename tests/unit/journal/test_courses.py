@@ -97,13 +97,14 @@ def test_when_one_was_ordered_is_known_from_its_instance() -> None:
     assert course.install_s == 40.0
 
 
-def test_what_ended_while_no_daemon_watched_is_gone_after_two_whole_reconciles() -> None:
+def test_what_ended_while_no_daemon_watched_is_gone_some_time_after_a_whole_reconcile() -> None:
     (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
     courses = Courses([known])
     assert courses.take(reconcile(10)) == []
-    assert courses.take(reconcile(11, "LXD could not be listed")) == []
-    (course,) = courses.take(reconcile(12))
-    assert (course.outcome, course.ended_at, course.job_s) == ("gone", at(12), None)
+    assert courses.take(reconcile(12)) == []
+    assert courses.take(reconcile(16, "LXD could not be listed")) == []
+    (course,) = courses.take(reconcile(17))
+    assert (course.outcome, course.ended_at, course.job_s) == ("gone", at(17), None)
     assert courses.of(NAME) is None
 
 
@@ -119,7 +120,16 @@ def test_one_that_was_seen_again_is_not_gone() -> None:
     (known,) = Courses().take(step(0, "ready", "idle"))
     courses = Courses([known])
     courses.take(step(5, "", "ready", adopted=True, since=at(0).isoformat()))
-    assert courses.take(reconcile(10)) + courses.take(reconcile(11)) == []
+    assert courses.take(reconcile(10)) + courses.take(reconcile(20)) == []
+
+
+def test_one_that_is_heard_of_a_little_late_goes_on_where_it_was() -> None:
+    (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
+    courses = Courses([known])
+    assert courses.take(reconcile(10)) + courses.take(reconcile(10.1)) == []
+    since = at(0.5).isoformat()
+    (course,) = courses.take(step(10.2, "", "busy", job=asdict(JOB), adopted=True, since=since))
+    assert course.started_at == at(0)
 
 
 def test_a_verdict_is_noted_with_the_runner_it_concerns() -> None:
