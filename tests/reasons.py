@@ -228,6 +228,14 @@ NO_REASONS = {
         "text/plain; charset=utf-8",
         "Unauthorized Access",
     ),
+    "parts of questions and orders in SQL": (
+        "… = excluded.…",
+        "… AND …",
+        "coalesce(started_at, left_at)",
+        "job IS NOT NULL",
+        "kind IN (…)",
+        "max(0, … - …) / 1e6",
+    ),
     "values of enumerations, which explain themselves to who reads the source": (
         "ask GitHub for a just-in-time configuration",
         "create the instance",

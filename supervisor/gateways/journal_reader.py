@@ -96,9 +96,9 @@ class _Chosen:
 
     def percentiles(self, lasted: str) -> Percentiles:
         known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"
-        sql = (
-            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "
-            f"row_number() OVER (ORDER BY lasted) AS place FROM ({known}) "  # noqa: S608 - constants
+        sql = (  # constants
+            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "  # noqa: S608
+            f"row_number() OVER (ORDER BY lasted) AS place FROM ({known}) "
             f"WHERE lasted IS NOT NULL) WHERE place IN ({_PLACES})"
         )
         found = self.connection.execute(sql, self.given).fetchall()
