@@ -25,9 +25,9 @@ from table import percentile, render
 
 from supervisor.actors.signals import SignalsActor
 from supervisor.config import parse
-from supervisor.daemon import make_parts
 from supervisor.lifecycle import Life, Stage
 from supervisor.messages import Happened
+from supervisor.parts import make_parts
 from supervisor.roster import Entry, digest
 from supervisor.supervision import Actor, ChildSpec, SupervisorSpec, System, handles
 

@@ -1,4 +1,4 @@
-"""The process: configuration, tree, signals, readiness and watchdog, and an orderly end."""
+"""The process: configuration, signals, readiness and watchdog, and an orderly end."""
 
 import fcntl
 import os
@@ -8,78 +8,36 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from loguru import logger
+from prometheus_client import disable_created_metrics
 from pykka import ActorRef
 
 from supervisor import credentials, log, records, sdnotify, watchdog
-from supervisor.actors.control import ControlActor
-from supervisor.actors.events import EventsActor
-from supervisor.actors.filters import FiltersActor
-from supervisor.actors.firewall import FirewallActor
-from supervisor.actors.fleet import FleetActor
-from supervisor.actors.image import ImageActor
-from supervisor.actors.journal import JournalActor
-from supervisor.actors.metrics import MetricsActor
-from supervisor.actors.policy import PolicyActor
-from supervisor.actors.signals import SignalsActor
-from supervisor.actors.storage import StorageActor
-from supervisor.actors.tokens import TokensActor
-from supervisor.actors.upgrades import UpgradesActor
 from supervisor.config import Config, ConfigError, load
-from supervisor.feed import Feed
-from supervisor.gateways import bridge_netfilter
-from supervisor.gateways.application_store import ApplicationStore
-from supervisor.gateways.drain_mark import DrainMark
-from supervisor.gateways.environments import PackageEnvironments
-from supervisor.gateways.host_packages import HostPackages
-from supervisor.gateways.log_store import LogStore
-from supervisor.gateways.lxd import Lxd, LxdEndpoint
-from supervisor.gateways.names import Names
-from supervisor.gateways.nftables import Nftables
-from supervisor.gateways.place_notes import PlaceNotes
-from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory
-from supervisor.journal_inbox import JournalInbox
-from supervisor.lanes import Lanes
-from supervisor.last_failure import LastFailure
 from supervisor.messages import ConfigChanged, Reconcile
-from supervisor.metrics.counters import Counters
-from supervisor.parts import Parts, Settings
-from supervisor.policy_settings import decisions_in, directory_of
-from supervisor.report import status_report, tree_lines
-from supervisor.roster import Roster
+from supervisor.parts import make_parts
+from supervisor.report import present, tree_lines
+from supervisor.roles import RUNNERS
 from supervisor.supervision import (
-    INFINITY,
-    Backoff,
     Change,
-    ChildSpec,
     ChildStartFailed,
     Reason,
-    Strategy,
     Supervisor,
-    SupervisorSpec,
     System,
-    SystemClock,
     tree,
 )
-from supervisor.token_desk import TokenDesk
 from supervisor.tracing import Tracing
-from supervisor.trials import Trials
-from supervisor.verdicts import Verdicts
-from supervisor.visitors import Visitors
+from supervisor.tree import root_spec
 from supervisor.work import image_upkeep
 from supervisor.work import policy as policy_work
 from supervisor.work import storage as storage_work
-from supervisor.workers import Workers
 
 _STOP_LIMIT_S = 4.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
-_RUNNERS = "runners"
-_BACKOFF = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
 
 OK = 0
 FAILED = 1
@@ -140,7 +98,7 @@ class Daemon:
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
     def _observe(self, change: Change) -> None:
-        record = records.of_actor(change, runners=_RUNNERS)
+        record = records.of_actor(change, runners=RUNNERS)
         if record:
             self._parts.feed.tell(record)
 
@@ -209,113 +167,12 @@ class Daemon:
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
         system, parts = self._system, self._parts
-        report = status_report(
-            tree(system),
-            parts.roster.all(),
-            parts.settings,
-            system.clock.now(),
-            draining_since=parts.drain.since,
-        )
-        status = f"STATUS={report['present']} of {report['wanted']} runners are there"
+        wanted = parts.settings.config.virtual_machines
+        status = f"STATUS={present(parts.roster.all())} of {wanted} runners are there"
         if found := watchdog.wedged(system, root):
             logger.error("no sign of life is given: {}", "; ".join(found))
         else:
             sdnotify.notify("WATCHDOG=1", status)
-
-
-def make_parts(config: Config) -> Parts:
-    """Make what the actors share."""
-    lxd = config.lxd
-    feed, last_failure = Feed(), LastFailure()
-    feed.watch(last_failure.note)
-    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
-    feed.watch(journal.take)
-    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
-    return Parts(
-        settings=Settings(config),
-        feed=feed,
-        counters=Counters(feed),
-        last_failure=last_failure,
-        journal=journal,
-        lxd=Lxd(endpoint),
-        roster=Roster(),
-        trials=Trials(lxd.creations_at_once),
-        logs=LogStore(config.state_directory / "logs"),
-        drain=DrainMark(config.state_directory / "drained"),
-        places=PlaceNotes(config.state_directory / "places"),
-        lanes=Lanes(),
-        creating=Workers("creating", lxd.creations_at_once),
-        tending=Workers("tending", lxd.creations_at_once),
-        listing=Workers("listing", 1),
-        storage=Workers("storage", 1),
-        nftables=Nftables(),
-        names=Names(),
-        sees_ipv6=bridge_netfilter.sees_ipv6,
-        asking=Workers("asking", 1),
-        firewall=Workers("firewall", 1),
-        closing=Workers("closing", 1),
-        applications=ApplicationStore(config.state_directory / "applications"),
-        upgrading=Workers("upgrading", 1),
-        policy=PolicyService(),
-        tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
-        packages=PackageEnvironments(config.state_directory / "policy-package"),
-        installing=Workers("installing", 1),
-        host=HostPackages(),
-        inspecting=Workers("inspecting", 1),
-        serving=Workers("serving", 1),
-        examining=Workers("examining", 1),
-        building=Workers("building", 1),
-        build_logs=LogStore(config.state_directory / "image-logs"),
-        visitors=Visitors(),
-    )
-
-
-def root_spec(system: System, parts: Parts) -> SupervisorSpec:
-    """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
-
-    The control socket, the page of metrics and the journal need nobody, and are most wanted when
-    others fail.
-    """
-    core = core_spec(system, parts)
-    return SupervisorSpec(
-        strategy=Strategy.ONE_FOR_ONE,
-        intensity=3,
-        period=60,
-        backoff=_BACKOFF,
-        children=[
-            ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
-            ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
-            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
-            ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
-        ],
-    )
-
-
-def core_spec(system: System, parts: Parts) -> SupervisorSpec:
-    """Describe the core: a later child needs the earlier ones, so it restarts with them."""
-    runners = SupervisorSpec(
-        strategy=Strategy.ONE_FOR_ONE, dynamic=True, intensity=50, period=10, backoff=_BACKOFF
-    )
-    return SupervisorSpec(
-        strategy=Strategy.REST_FOR_ONE,
-        intensity=10,
-        period=60,
-        backoff=_BACKOFF,
-        children=[
-            ChildSpec("tokens", partial(TokensActor.start, system, parts), shutdown=1),
-            ChildSpec(_RUNNERS, partial(Supervisor.start, system, runners), shutdown=INFINITY),
-            ChildSpec("signals", partial(SignalsActor.start, system, parts), shutdown=2),
-            ChildSpec("storage", partial(StorageActor.start, system, parts), shutdown=1),
-            ChildSpec("firewall", partial(FirewallActor.start, system, parts), shutdown=1),
-            ChildSpec("upgrades", partial(UpgradesActor.start, system, parts), shutdown=1),
-            ChildSpec("image", partial(ImageActor.start, system, parts), shutdown=1),
-            ChildSpec("policy", partial(PolicyActor.start, system, parts), shutdown=1),
-            ChildSpec("fleet", partial(FleetActor.start, system, parts, _RUNNERS), shutdown=1),
-            ChildSpec("events", partial(EventsActor.start, system, parts), shutdown=1),
-            ChildSpec("filters", partial(FiltersActor.start, system, parts), shutdown=1),
-        ],
-    )
 
 
 def run(config_path: Path, log_level: str | None = None) -> int:
@@ -330,6 +187,8 @@ def run(config_path: Path, log_level: str | None = None) -> int:
         AlreadyRunning: another daemon has the control socket.
     """
     os.umask(0o077)
+    # When each counter began is of no use on the page, and would double it.
+    disable_created_metrics()
     config = load(config_path)
     if log_level is None:
         log.set_level(config.log_level)

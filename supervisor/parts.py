@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from supervisor.config import Config
 from supervisor.feed import Feed
+from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
 from supervisor.gateways.log_store import LogStore
-from supervisor.gateways.lxd import Lxd
+from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
@@ -20,7 +21,9 @@ from supervisor.journal_inbox import JournalInbox
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
+from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
+from supervisor.supervision import SystemClock
 from supervisor.token_desk import TokenDesk
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
@@ -141,3 +144,51 @@ class Parts:
     building: Workers
     build_logs: LogStore
     visitors: Visitors
+
+
+def make_parts(config: Config) -> Parts:
+    """Make what the actors share."""
+    lxd = config.lxd
+    feed, last_failure = Feed(), LastFailure()
+    feed.watch(last_failure.note)
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
+    feed.watch(journal.take)
+    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
+    return Parts(
+        settings=Settings(config),
+        feed=feed,
+        counters=Counters(feed),
+        last_failure=last_failure,
+        journal=journal,
+        lxd=Lxd(endpoint),
+        roster=Roster(),
+        trials=Trials(lxd.creations_at_once),
+        logs=LogStore(config.state_directory / "logs"),
+        drain=DrainMark(config.state_directory / "drained"),
+        places=PlaceNotes(config.state_directory / "places"),
+        lanes=Lanes(),
+        creating=Workers("creating", lxd.creations_at_once),
+        tending=Workers("tending", lxd.creations_at_once),
+        listing=Workers("listing", 1),
+        storage=Workers("storage", 1),
+        nftables=Nftables(),
+        names=Names(),
+        sees_ipv6=bridge_netfilter.sees_ipv6,
+        asking=Workers("asking", 1),
+        firewall=Workers("firewall", 1),
+        closing=Workers("closing", 1),
+        applications=ApplicationStore(config.state_directory / "applications"),
+        upgrading=Workers("upgrading", 1),
+        policy=PolicyService(),
+        tokens=TokenDesk(),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
+        packages=PackageEnvironments(config.state_directory / "policy-package"),
+        installing=Workers("installing", 1),
+        host=HostPackages(),
+        inspecting=Workers("inspecting", 1),
+        serving=Workers("serving", 1),
+        examining=Workers("examining", 1),
+        building=Workers("building", 1),
+        build_logs=LogStore(config.state_directory / "image-logs"),
+        visitors=Visitors(),
+    )

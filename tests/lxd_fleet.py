@@ -25,15 +25,15 @@ from sandbox.lxd_emulator import Fault, GuestBehaviour, LxdEmulator, Timing
 from sandbox.lxd_emulator.state import ServerState
 from supervisor.config import parse
 from supervisor.config.model import LimitsConfig
-from supervisor.daemon import make_parts, root_spec
 from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
-from supervisor.parts import Parts
+from supervisor.parts import Parts, make_parts
 from supervisor.report import status_report
 from supervisor.roster import Entry
 from supervisor.supervision import System, tree
+from supervisor.tree import root_spec
 
 TOKEN = "made-up-secret-token"
 LIMIT_S = 60.0

@@ -16,6 +16,10 @@ _USER = _WORD + "._%+-"
 ports = st.integers(1, 65535)
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 hosts = names | st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(lambda ip: f"[{ip}]")
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?"
+servers_hosts = st.from_regex(
+    rf"({_LABEL}\.){{0,3}}[A-Za-z]([A-Za-z0-9-]{{0,8}}[A-Za-z0-9])?", fullmatch=True
+) | st.ip_addresses().map(str)
 fingerprints = st.binary(min_size=32, max_size=32).map(
     lambda digest: f"SHA256:{b64encode(digest).decode().rstrip('=')}"
 )
@@ -39,7 +43,7 @@ def mirrors(draw: st.DrawFn) -> str:
 @st.composite
 def servers(draw: st.DrawFn) -> dict[str, Any]:
     return {
-        "host": draw(names),
+        "host": draw(servers_hosts),
         "port": draw(ports),
         "rsa-fingerprint": draw(fingerprints),
         "ed25519-fingerprint": draw(fingerprints),

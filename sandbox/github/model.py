@@ -148,7 +148,7 @@ class JobRequest:
     always: str = ""
     """Steps with `if: always()`: they run whatever failed before them, a hook too."""
     run_id: int | None = None
-    """The number of the workflow run that it belongs to, with others; one of its own, if not told."""
+    """The number of its workflow run, which others may share; one of its own, if not told."""
 
     def __post_init__(self) -> None:
         if not _REPOSITORY.fullmatch(self.repository):

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from supervisor import lifecycle, naming, places, planning, records, storage
+from supervisor import lifecycle, naming, places, planning, storage
 from supervisor.actors import survey
+from supervisor.actors.fleet_account import FleetAccount
 from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
 from supervisor.blueprints import Blueprint, blueprint_of
 from supervisor.config import Config, share_of
 from supervisor.firewall.intent import intent_of
-from supervisor.health import short_since
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -47,7 +47,6 @@ from supervisor.messages import (
     StorageChanged,
     TakenOver,
 )
-from supervisor.outlook import Outlook
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Patience, Plan, Suspicion
 from supervisor.roster import Entry
@@ -94,9 +93,7 @@ class FleetActor(Actor):
         self._survey = Survey(parts, system.directory, self.actor_ref)
         self._began = 0.0
         self._again = ""
-        self._history: dict[str, int] = {"reconciles": 0, "reconcile_ms": 0}
-        self._failed: set[str] = set()
-        self._compared_at = system.clock.now()
+        self._account = FleetAccount(system, parts, self.publish)
         self._balance_is_due = False
         self._registered_ahead: deque[str] = deque()
         self._blueprint: tuple[Config, Blueprint] | None = None
@@ -114,14 +111,11 @@ class FleetActor(Actor):
         self._application = ApplicationChanged(reason="none has been looked for yet")
         self._image = ImageChanged(reason="the image has not been looked at yet")
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
-        self._trouble = ""
         self._next: Timer | None = None
         self._next_due = 0.0
         self._delayed: Timer | None = None
         self._delayed_due = 0.0
         self._rooms: dict[str, storage.Room] = {}
-        self._counts: dict[str, int] = {}
-        self._short_since: datetime | None = None
 
     def on_start(self) -> None:
         """Take over what the actors before have left: half-made instances, and nobody's entries."""
@@ -149,7 +143,7 @@ class FleetActor(Actor):
     def _reconcile(self, message: Reconcile) -> int:
         under_way = 1 if self._survey.under_way else 0
         self._start_reconcile(message.why)
-        return self._history["reconciles"] + under_way + 1
+        return self._account.reconciles + under_way + 1
 
     @handles(Drain, Resume)
     def _drained_or_not(self, _message: Drain | Resume) -> None:
@@ -205,7 +199,7 @@ class FleetActor(Actor):
     def _github_changed(self, message: GitHubChanged) -> None:
         self._github = message
         self._balance(_Balance())
-        if message.open and self._trouble:
+        if message.open and self._account.trouble:
             self._start_reconcile("GitHub can be asked again")
 
     @handles(InstanceAppeared)
@@ -243,30 +237,10 @@ class FleetActor(Actor):
 
     def _compare(self, found: Found) -> None:
         duration_s = self.system.clock.monotonic() - self._began
-        self._history = {
-            "reconciles": self._history["reconciles"] + 1,
-            "reconcile_ms": round(1000 * duration_s),
-        }
-        self._trouble = found.trouble
         plan = None if found.lxd_error else self._repair_what_differs(found)
-        self._tell_of_reconcile(duration_s)
+        self._account.tell_of_reconcile(self._desired(), duration_s, found.trouble)
         self._plan_next(plan)
         self._show()
-
-    def _tell_of_reconcile(self, duration_s: float) -> None:
-        desired, now = self._desired(), self._now()
-        record = records.of_reconcile(
-            desired.installation,
-            now,
-            stages=[entry.life.stage for entry in self._parts.roster.all()],
-            wanted=desired.count,
-            crashed=len(self._failed),
-            duration_s=duration_s,
-            trouble=self._trouble,
-        )
-        self._failed.clear()
-        self._compared_at = now
-        self._parts.feed.tell(record)
 
     def _repair_what_differs(self, found: Found) -> Plan:
         self._may_create = True
@@ -344,8 +318,8 @@ class FleetActor(Actor):
         elif message.life.stage in _TO_BE_SUCCEEDED:
             why = "a runner will be succeeded by another"
             self.system.directory.tell("upgrades", CheckUpgrades(_UPGRADES_FRESH_S, why))
-        if message.life.stage is Stage.FAILED and message.life.since >= self._compared_at:
-            self._failed.add(message.name)
+        if message.life.stage is Stage.FAILED:
+            self._account.note_failure(message)
         # Looking at all runners at each change of one would cost the square of their number: one
         # look comes after all the changes that wait here already.
         if not self._balance_is_due:
@@ -472,24 +446,8 @@ class FleetActor(Actor):
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
 
-    # What people see.
-
     def _show(self) -> None:
-        outlook = Outlook(
-            wanted=self._parts.settings.config.virtual_machines,
-            stages=[entry.life.stage for entry in self._parts.roster.all()],
-            trouble=self._trouble,
-            draining=self._parts.drain.since is not None,
-            lacks=self._lacks(),
-            github="" if self._github.open else self._github.reason,
-            pace=self._trials.pace,
-            now=self._now(),
-        )
-        state, reason = outlook.in_words()
-        wanted = 0 if outlook.draining else outlook.wanted
-        self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
-        since = self._short_since.isoformat() if self._short_since else None
-        self.publish(state, reason, **self._history, short_since=since)
+        self._account.show(self._lacks(), self._github)
 
     def _lacks(self) -> str:
         """Say what is missing before a runner can be created, beside GitHub."""

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.commands import FAILED, _config_option, _json_option, main
+from supervisor import sizes
+from supervisor.cli.commands import main
+from supervisor.cli.options import config_option, json_option
+from supervisor.cli.output import FAILED, fail
 from supervisor.cli.waiting import NotDone
 from supervisor.config import DEFAULT_SOCKET, load
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @main.command("prepare-lxd")
-@_config_option
+@config_option
 def prepare_lxd(config_path: Path) -> None:
     """Make what the daemon needs in LXD, where it is missing: project, pool, bridge, profile.
 
@@ -44,9 +47,31 @@ def prepare_lxd(config_path: Path) -> None:
         raise NotDone(str(error)) from error
 
 
+@main.command("prepare-storage")
+@config_option
+def prepare_storage(config_path: Path) -> None:
+    """Make, mount, enlarge or remove storage pools of the daemon's own, as root.
+
+    A daemon that is not root has systemd run this when there is something to do.
+    """
+    from supervisor import log  # noqa: PLC0415
+    from supervisor.work import storage as storage_work  # noqa: PLC0415
+
+    log.configure(identifier="github-runner-supervisor-storage")
+    config = load(config_path)
+    storage_work.check(config)
+    found = storage_work.work_of(config).prepare()
+    if isinstance(found, storage_work.PoolFailed):
+        fail(found.reason, FAILED)
+    for warning in found.warnings:
+        click.echo(warning, err=True)
+    used, total = (sizes.in_words(one) for one in found.space)
+    click.echo(f"storage pool {found.pool} is ready: {used} of {total} are used")
+
+
 @main.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 def uninstall(config_path: Path, as_json: bool) -> None:
     """Remove all that this installation has, when no daemon of it is to run any more.
 
@@ -86,7 +111,7 @@ def uninstall(config_path: Path, as_json: bool) -> None:
 
 
 @main.command("remove-firewall")
-@_config_option
+@config_option
 def remove_firewall(config_path: Path) -> None:
     """Delete the firewall of this installation, when no daemon of it is to run any more."""
     from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415

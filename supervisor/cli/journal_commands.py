@@ -15,7 +15,9 @@ import click
 
 from supervisor.cli import journal_words
 from supervisor.cli.client import ControlClient, ControlError
-from supervisor.cli.commands import _json_option, _show, _socket_option, main
+from supervisor.cli.commands import main
+from supervisor.cli.options import json_option, socket_option
+from supervisor.cli.output import show
 from supervisor.feed import Kind
 
 _POLL_S = 1.0
@@ -47,7 +49,7 @@ _since_option = click.option(
 
 
 @main.command()
-@_socket_option
+@socket_option
 @click.option("--follow", "-f", is_flag=True, help="Go on, and print what happens as it does.")
 @click.option("--runner", default="", help="What is about this runner only.")
 @click.option(
@@ -105,8 +107,8 @@ def _follow(
 
 
 @main.command()
-@_socket_option
-@_json_option
+@socket_option
+@json_option
 @_since_option
 @click.option("--repository", default="", help="Jobs of this repository only: OWNER/NAME.")
 @click.option(
@@ -122,7 +124,7 @@ def history(
     """Show past jobs and runners, and how long installing, waiting and jobs take."""
     query = urlencode({**_given(since=since, repository=repository), "limit": limit})
     answer = ControlClient(socket).get(f"/v1/history?{query}")
-    _show(answer, as_json, lambda console: journal_words.draw_history(console, answer))
+    show(answer, as_json, lambda console: journal_words.draw_history(console, answer))
 
 
 def _given(**parameters: Any) -> dict[str, str]:

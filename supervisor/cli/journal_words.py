@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from supervisor.cli.render import _fitting, _table
+from supervisor.cli.tables import fitting, table_of
 from supervisor.guest.logs import one_line
 
 _DURATIONS = {
@@ -68,7 +68,7 @@ def draw_history(console: Console, answer: Mapping[str, Any]) -> None:
 
 
 def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
-    table = _table("STARTED", "QUEUED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
+    table = table_of("STARTED", "QUEUED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
     for job in jobs:
         words = (job["repository"], job["workflow"], job["name"], job["event"])
         table.add_row(
@@ -80,11 +80,11 @@ def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
             job["runner"],
             Text(one_line(" ".join(filter(None, words)))),
         )
-    return _fitting(table, width, spare=("WAITED", "QUEUED", "RUNNER"))
+    return fitting(table, width, spare=("WAITED", "QUEUED", "RUNNER"))
 
 
 def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
-    table = _table("RUNNER", "CREATED", "INSTALL", "IDLE", "JOB", "OUTCOME", "REASON")
+    table = table_of("RUNNER", "CREATED", "INSTALL", "IDLE", "JOB", "OUTCOME", "REASON")
     for runner in runners:
         table.add_row(
             Text(runner["name"], "bold"),
@@ -95,16 +95,16 @@ def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
             runner["outcome"] or "is there",
             Text(one_line(runner["reason"]), "dim"),
         )
-    return _fitting(table, width, spare=("IDLE", "INSTALL"))
+    return fitting(table, width, spare=("IDLE", "INSTALL"))
 
 
 def _percentiles(found: Mapping[str, Mapping[str, Any]], width: int) -> Any:
-    table = _table("HALF", "9 OF 10", "99 OF 100", "OF", "TOOK AT MOST")
+    table = table_of("HALF", "9 OF 10", "99 OF 100", "OF", "TOOK AT MOST")
     for key, title in _DURATIONS.items():
         one = found[key]
         shares = (span(one[share]) for share in ("p50", "p90", "p99"))
         table.add_row(*shares, str(one["count"]), Text(title))
-    return _fitting(table, width)
+    return fitting(table, width)
 
 
 def span(seconds: float | None) -> str:

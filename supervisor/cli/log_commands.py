@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
+from supervisor.cli import render
 from supervisor.cli.client import ControlClient
-from supervisor.cli.commands import _json_option, _show, _show_logs, _socket_option, main
+from supervisor.cli.commands import main
+from supervisor.cli.options import json_option, socket_option
+from supervisor.cli.output import show
 from supervisor.cli.waiting import NotDone
 from supervisor.config.values import LOG_LEVELS
+from supervisor.guest.logs import printable
 
 _UNIT = "github-runner-supervisor.service"
 _SYSTEMD = Path("/run/systemd/system")  # there is one if it runs, by sd_booted(3)
@@ -18,8 +23,8 @@ _PRIORITIES = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": 
 
 
 @main.command()
-@_socket_option
-@_json_option
+@socket_option
+@json_option
 @click.option("--daemon", "of_daemon", is_flag=True, help="The daemon's own log, from the journal.")
 @click.option("--runner", "about", metavar="NAME", help="Only what it says of this runner.")
 @click.option("--level", type=click.Choice(LOG_LEVELS), help="Only from this level on.")
@@ -49,7 +54,32 @@ def logs(
     for option, value in given.items():
         if value:
             raise click.UsageError(f"{option}: only for the daemon's own log; add --daemon")
-    _show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
+    show_logs(ControlClient(socket), "/v1/logs", runner, as_json, of="RUNNER")
+
+
+def show_logs(
+    client: ControlClient, path: str, name: str | None, as_json: bool, *, of: str
+) -> None:
+    """List the logs that are kept, or print one of them.
+
+    Args:
+        client: of the daemon.
+        path: where it serves them.
+        name: whose is printed; None for the list.
+        as_json: whether the answer is shown as it is.
+        of: what each is about, as the heading of the list.
+    """
+    if name is None:
+        kept = client.get(path)
+        show(
+            kept,
+            as_json,
+            lambda console: console.print(render.logs_table(kept, console.width, of=of)),
+        )
+        return
+    answer = client.get(f"{path}/{quote(name, safe='')}")
+    # The file is printable as the daemon has written it; this one may be another's.
+    show(answer, as_json, lambda _console: click.echo(printable(answer["text"]), nl=False))
 
 
 def _show_journal(
@@ -80,8 +110,8 @@ def _show_journal(
 
 
 @main.command("log-level")
-@_socket_option
-@_json_option
+@socket_option
+@json_option
 @click.argument("level", required=False, type=click.Choice(LOG_LEVELS))
 def log_level(socket: Path, level: str | None, as_json: bool) -> None:
     """Print from which level on the daemon logs, or have it log from LEVEL on.
@@ -92,4 +122,4 @@ def log_level(socket: Path, level: str | None, as_json: bool) -> None:
     client = ControlClient(socket)
     path = "/v1/log-level"
     answer = client.put(path, {"level": level}) if level else client.get(path)
-    _show(answer, as_json, lambda _console: click.echo(answer["level"]))
+    show(answer, as_json, lambda _console: click.echo(answer["level"]))

@@ -1,36 +1,15 @@
 """How the daemon's answers look to people."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
+from supervisor.cli.tables import fitting, stage_text, table_of
 from supervisor.guest.logs import one_line
-
-_COLOURS = {
-    "busy": "yellow",
-    "idle": "green",
-    "ready": "green",
-    "listening": "green",
-    "keeping": "green",
-    "running": "green",
-    "failed": "red",
-    "failing": "red",
-    "degraded": "red",
-    "down": "red",
-    "finished": "blue",
-    "retiring": "blue",
-    "waiting": "yellow",
-    "draining": "yellow",
-    "upgrading": "yellow",
-}
-_GAP = 2
-_LEAST_WIDTH = 10
-_READABLE_WIDTH = 20
 
 
 def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
@@ -42,7 +21,7 @@ def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None)
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
-    table = _table("ACTOR", "KIND", "STATE", "FOR", "RESTARTS", "MAILBOX", "WHAT")
+    table = table_of("ACTOR", "KIND", "STATE", "FOR", "RESTARTS", "MAILBOX", "WHAT")
     for guide, node in _walk(root):
         table.add_row(
             Text.assemble((guide, "dim"), (node["id"], "bold")),
@@ -53,7 +32,7 @@ def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None)
             Text(str(node["mailbox"]), "yellow" if node["mailbox"] else "dim"),
             Text("  ").join(_remarks(node, now)),
         )
-    return _fitting(table, width, spare=("KIND", "MAILBOX", "RESTARTS"), shorten=("ACTOR",))
+    return fitting(table, width, spare=("KIND", "MAILBOX", "RESTARTS"), shorten=("ACTOR",))
 
 
 def _walk(
@@ -98,7 +77,7 @@ def runners_table(
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
-    table = _table("RUNNER", "STAGE", "FOR", "JOB", "REASON")
+    table = table_of("RUNNER", "STAGE", "FOR", "JOB", "REASON")
     for runner in sorted(runners, key=lambda r: str(r["name"])):
         table.add_row(
             Text(runner["name"], "bold"),
@@ -107,7 +86,7 @@ def runners_table(
             Text(job_in_words(runner["job"]) if runner["job"] else ""),
             Text(runner["reason"], "dim"),
         )
-    return _fitting(table, width)
+    return fitting(table, width)
 
 
 def logs_table(
@@ -122,7 +101,7 @@ def logs_table(
         of: what each is about.
     """
     now = now or datetime.now(timezone.utc)
-    table = _table(of, "SAVED", "SIZE", "REASON")
+    table = table_of(of, "SAVED", "SIZE", "REASON")
     for one in kept:
         table.add_row(
             Text(one_line(one["runner"]), "bold"),
@@ -130,7 +109,7 @@ def logs_table(
             f"{one['size'] / 1024:,.0f} KiB",
             Text(one_line(one["reason"]), "dim"),
         )
-    return _fitting(table, width)
+    return fitting(table, width)
 
 
 def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
@@ -206,7 +185,7 @@ def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
 
 def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
     """List decisions, the latest first."""
-    table = _table("DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON")
+    table = table_of("DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON")
     for one in reversed(decisions):
         colour = {"pass": "green", "fail": "red"}.get(one["verdict"], "yellow")
         # Repositories and reasons are others' words.
@@ -219,7 +198,7 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
             Text(one_line(one["reason"]), "dim"),
         )
-    return _fitting(table, width)
+    return fitting(table, width)
 
 
 def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None = None) -> None:
@@ -257,7 +236,7 @@ def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
 
 def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
     """List images, the newest first."""
-    table = _table("IMAGE", "BUILT", "SIZE", "STATE", "APPLICATION", "ALIASES")
+    table = table_of("IMAGE", "BUILT", "SIZE", "STATE", "APPLICATION", "ALIASES")
     for one in images:
         state = "used" if one["used"] else "kept" if one["verified"] else "unverified"
         table.add_row(
@@ -268,71 +247,7 @@ def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) ->
             Text(one_line(one["application_version"] or one["application"][:12])),
             Text(one_line(", ".join(one["aliases"])), "dim"),
         )
-    return _fitting(table, width)
-
-
-def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
-    """List what is kept current.
-
-    Args:
-        upgrades: the answer of `/v1/upgrades`.
-        width: of the terminal, in characters.
-        now: against which ages are told.
-    """
-    now = now or datetime.now(timezone.utc)
-    table = _table("WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON")
-    for one in upgrades["subjects"]:
-        checked = f"{age(one['checked_at'], now)} ago" if one["checked_at"] else "never"
-        # Versions and errors are others' words.
-        table.add_row(
-            Text(one["what"], "bold"),
-            Text(one_line(one["installed"] or "none")),
-            Text(one_line("-" if one["latest"] is None else one["latest"] or "unknown")),
-            checked,
-            stage_text(one["state"]),
-            Text(one_line(_reason_of_upgrade(one)), "dim"),
-        )
-    return _fitting(table, width, shorten=("INSTALLED", "LATEST"))
-
-
-def draw_upgrades(console: Console, upgrades: Mapping[str, Any]) -> None:
-    """Draw what is kept current, and whether this host is to be rebooted.
-
-    Args:
-        console: where to.
-        upgrades: the answer of `/v1/upgrades`.
-    """
-    console.print(upgrades_table(upgrades, console.width))
-    reboot = upgrades["reboot"]
-    if reboot["when"] != "no":
-        console.print(Text(one_line(reboot["reason"]), "yellow"), soft_wrap=True)
-
-
-def _reason_of_upgrade(one: Mapping[str, Any]) -> str:
-    # While it is being tried again, how far that is says more than why it has failed before.
-    error, progress = one["error"] or one["warning"], one["progress"]
-    reason: str = progress or error if one["state"] == "upgrading" else error or progress
-    return reason
-
-
-def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
-    """Say what would be upgraded, from what is known.
-
-    Args:
-        upgrades: the answer of `/v1/upgrades`.
-    """
-    for one in upgrades["subjects"]:
-        installed, latest = one["installed"] or "none", one["latest"]
-        if latest is None:
-            words = f"{installed}; it is looked at, and upgraded by others"
-        elif installed == latest:
-            # What is wrong may be that nobody says whether it is so still.
-            words = f"{installed} {'was' if one['error'] else 'is'} the latest"
-        else:
-            words = f"{installed} is in use, the latest is {latest or 'unknown'}"
-        at = f", as of {minute(one['checked_at'])}" if one["checked_at"] else ""
-        error = f": {one['error']}" if one["error"] else ""
-        yield one_line(f"{one['what']}: {words}{at}{error}")
+    return fitting(table, width)
 
 
 def _by(decision: Mapping[str, Any]) -> str:
@@ -378,55 +293,3 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{int(seconds // length)}{unit}"
     return f"{seconds:.0f}s"
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
-    for heading in headings:
-        number = heading in {"FOR", "RESTARTS", "MAILBOX", "SAVED", "SIZE"}
-        table.add_column(heading, no_wrap=True, justify="right" if number else "left")
-    return table
-
-
-def _fitting(
-    table: Table, width: int, spare: Sequence[str] = (), shorten: Sequence[str] = ()
-) -> Table:
-    """Let the last column give way where the terminal is narrow, and others before it is gone.
-
-    Args:
-        table: in full.
-        width: of the terminal, in characters.
-        spare: headings of columns that are left out then, the first one first.
-        shorten: headings of columns that are cut then, the first one first.
-    """
-    columns = {str(column.header): column for column in table.columns}
-    widths = {heading: _width(column) for heading, column in columns.items()}
-    *others, last = columns
-    least = min(widths[last], _READABLE_WIDTH)
-
-    def lacking() -> int:
-        return sum(widths[heading] + _GAP for heading in others) + least + 1 - width
-
-    for heading in spare:
-        if lacking() > 0:
-            others.remove(heading)
-    for heading in shorten:
-        cut = max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
-        widths[heading] -= cut
-    left = width - sum(widths[heading] + _GAP for heading in others) - 1
-    fitting = _table(*others, last)
-    for column in fitting.columns[:-1]:
-        column.width = widths[str(column.header)]
-    fitting.columns[-1].max_width = max(_LEAST_WIDTH, left)
-    for cells in zip(*(columns[heading].cells for heading in (*others, last)), strict=True):
-        fitting.add_row(*cells)
-    return fitting
-
-
-def _width(column: Column) -> int:
-    return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
-
-
-def stage_text(word: str) -> Text:
-    """Write a stage or state in its colour."""
-    return Text(word, _COLOURS.get(word, "cyan"))

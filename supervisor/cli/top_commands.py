@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError
-from supervisor.cli.commands import _socket_option, main
+from supervisor.cli.commands import main
+from supervisor.cli.options import socket_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @main.command()
-@_socket_option
+@socket_option
 def top(socket: Path) -> None:
     """Show the fleet as it is, all the time, and take orders by keys.
 

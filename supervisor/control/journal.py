@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, jsonify, request
 
-from supervisor.control.orders import refuse
+from supervisor.control.answers import refuse
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import JournalCorrupt, JournalError
 from supervisor.journal import EventsQuestion, HistoryQuestion

@@ -7,7 +7,7 @@ from flask import Flask, Response, jsonify, request
 
 from supervisor import log
 from supervisor.config.values import LOG_LEVELS
-from supervisor.control.orders import refuse
+from supervisor.control.answers import refuse
 
 
 def serve_log_level(app: Flask) -> None:

@@ -9,6 +9,7 @@ from loguru import logger
 from pykka import ActorDeadError, Timeout
 
 from supervisor import orders, records
+from supervisor.control.answers import refuse
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
 from supervisor.messages import (
@@ -140,11 +141,6 @@ def _serve_drain(app: Flask, system: System, mark: DrainMark, notes: _Notes) -> 
 
     app.post("/v1/drain", endpoint="drain")(lambda: give(Drain()))
     app.post("/v1/resume", endpoint="resume")(lambda: give(Resume()))
-
-
-def refuse(status: HTTPStatus, error: str) -> tuple[Response, HTTPStatus]:
-    """Answer with a sentence for the operator."""
-    return jsonify(error=error), status
 
 
 def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:

@@ -33,7 +33,7 @@ from opentelemetry.util.types import AttributeValue
 
 from supervisor import __version__
 from supervisor.gateways import silence
-from supervisor.gateways.github_connection import lead, trusted
+from supervisor.gateways.http_session import lead, trusted
 from supervisor.proxies import Proxies, Proxy
 from supervisor.proxy_choice import proxy_for
 from supervisor.spans import Span

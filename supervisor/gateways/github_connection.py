@@ -1,19 +1,13 @@
 """The connection to GitHub: directly, or through the proxy that the operator has named."""
 
-import base64
-import os
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass
-from requests import Session
-from requests.adapters import HTTPAdapter
 
+from supervisor.gateways.http_session import lead, trusted
 from supervisor.proxies import Proxy
 
 Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
-
-CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Variables of the environment that name the certificates to be trusted."""
 
 
 def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
@@ -35,38 +29,3 @@ def connect(api_url: str, proxy: Proxy | None, timeout_s: int) -> Connection:
     )
     lead(made.session, parts.scheme, proxy)
     return made
-
-
-def trusted() -> str | bool:
-    """Say which certificates are trusted: a file that the environment names, or the usual ones."""
-    return next(filter(None, map(os.environ.get, CERTIFICATES)), True)
-
-
-def lead(session: Session, scheme: str, proxy: Proxy | None) -> None:
-    """Have a session ask through a proxy, or directly.
-
-    The configuration alone says which, whatever environment this process got.
-    """
-    session.trust_env = False
-    if proxy is not None:
-        session.proxies = {scheme: str(proxy)}
-        session.mount(f"{scheme}://", _ThroughProxy(proxy))
-
-
-class _ThroughProxy(HTTPAdapter):
-    """Logs in at a proxy, and keeps user and password out of its address.
-
-    Libraries quote addresses in their errors.
-    """
-
-    def __init__(self, proxy: Proxy) -> None:
-        super().__init__()
-        self._proxy = proxy
-
-    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - it lacks the login
-        """Give the headers that are for the proxy alone."""
-        if not self._proxy.has_credentials:
-            return {}
-        parts = urlsplit(self._proxy.url)
-        login = b":".join(unquote_to_bytes(part or "") for part in (parts.username, parts.password))
-        return {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"}

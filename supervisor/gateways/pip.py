@@ -23,7 +23,7 @@ from threading import Timer
 from typing import TYPE_CHECKING
 
 from supervisor.gateways import capabilities
-from supervisor.gateways.github_connection import CERTIFICATES
+from supervisor.gateways.http_session import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
 from supervisor.policy_package import GUNICORN, release_of
 

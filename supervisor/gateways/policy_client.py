@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import requests
 from typing_extensions import Self
 
-from supervisor.gateways.github_connection import CERTIFICATES
+from supervisor.gateways.http_session import CERTIFICATES
 from supervisor.gateways.silence import reason
 from supervisor.github.credential import is_token
 

@@ -23,7 +23,7 @@ from loguru import logger
 
 from supervisor.allowance import Bucket, Rate, take
 from supervisor.gateways import capabilities
-from supervisor.gateways.github_connection import CERTIFICATES
+from supervisor.gateways.http_session import CERTIFICATES
 from supervisor.speaker import for_speaker
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from supervisor import __version__
-from supervisor.gateways.github_connection import lead, trusted
+from supervisor.gateways.http_session import lead, trusted
 from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, refusal
 from supervisor.proxies import Proxies, Proxy
 from supervisor.proxy_choice import proxy_for

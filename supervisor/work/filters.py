@@ -18,6 +18,8 @@ from supervisor.gateways.nftables import Nftables, NftablesError
 
 BRIDGE = ""
 """Stands for the bridge where others are called by their names."""
+_LOOK_S = 10.0
+"""How long LXD may take to tell of one guest."""
 _RUNNING = "Running"
 _MAC = "volatile.eth0.hwaddr"
 
@@ -31,7 +33,7 @@ class FiltersSeen:
         lacking: what is not there, by the guest's name, or BRIDGE.
         spelled: how guests' filters are spelled when they are whole, by their names.
         builders: names of guests that images are built or tried in, and that are no runners.
-        left_over: chains of guests of ours that are gone.
+        left_over: chains of guests of ours that LXD does not list.
         error: why it could not be looked; then nothing else is known.
         warning: why there was nothing to look at.
     """
@@ -116,7 +118,7 @@ def look(
 def left_over(
     installation: str, project: str, chains: Chains, there: Collection[str]
 ) -> tuple[str, ...]:
-    """Name the chains of guests of an installation that are gone, as their names tell it.
+    """Name the chains of guests of an installation that are not there, as their names tell it.
 
     LXD (5.0.2) leaves those of an instance that it could not start.
 
@@ -137,13 +139,17 @@ def left_over(
 def sweep(lxd: Lxd, nftables: Nftables, config: Config) -> Swept:
     """Delete the chains of guests of ours that are gone.
 
-    A name is never given twice, so whose chain was there before the instances were listed, and who
-    is not among those, does not come any more.
+    LXD's list may lack guests that run, so LXD is asked for each by name. A name is never given
+    twice, so whose chain was there before that, and whom LXD does not know, does not come any more.
     """
+    project = lxd.endpoint.project
     try:
         chains = filters.read(nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
-        there = {one.name for one in lxd.instances()}
-        doomed = left_over(config.name, lxd.endpoint.project, chains, there)
+        listed = {one.name for one in lxd.instances()}
+        unlisted = left_over(config.name, project, chains, listed)
+        names = {filters.instance_of(chain, project) for chain in unlisted}
+        there = {name for name in names if _is_there(lxd, name)}
+        doomed = left_over(config.name, project, chains, listed | there)
         for chain in doomed:
             nftables.delete_chain(filters.TABLE, chain, filters.GUESTS_FAMILY)
     except (LxdError, NftablesError, ValueError) as error:
@@ -176,6 +182,14 @@ def _is_ours(instance: Instance, config: Config) -> bool:
     of_runner = marks.are_of(config.name, instance.config)
     is_ours = of_runner or marks.is_builder_of(config.name, instance.config)
     return instance.status == _RUNNING and is_ours
+
+
+def _is_there(lxd: Lxd, name: str) -> bool:
+    try:
+        lxd.instance(name, limit_s=_LOOK_S)
+    except NotFound:
+        return False
+    return True
 
 
 def _port(lxd: Lxd, instance: Instance) -> Port:

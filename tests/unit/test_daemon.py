@@ -8,8 +8,7 @@ import pytest
 
 from supervisor import daemon, log
 from supervisor.config import ConfigError, load
-from supervisor.daemon import AlreadyRunning, Daemon, core_spec, make_parts, root_spec
-from supervisor.supervision import Strategy, System
+from supervisor.daemon import AlreadyRunning, Daemon
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
 
@@ -63,7 +62,7 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
 def test_a_reload_puts_another_log_level_in_force_and_only_another(
     running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_gate", log._Gate("INFO"))
+    monkeypatch.setattr(log, "_gate", log._Gate())
     path.write_text(f"{GOOD.format(count=1)}log-level: WARNING\n")
     running._obey(signal.SIGHUP)
     assert log.current_level() == "WARNING"
@@ -136,18 +135,3 @@ def test_a_state_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
     daemon._ensure_state_directory(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
     assert list((tmp_path / "a" / "b").iterdir()) == []
-
-
-def test_the_core_starts_each_actor_after_those_it_needs(path: Path) -> None:
-    spec = core_spec(System(), make_parts(load(path)))
-    order = [child.id for child in spec.children]
-    assert order == [
-        "tokens", "runners", "signals", "storage", "firewall", "upgrades", "image", "policy",
-        "fleet", "events", "filters",
-    ]  # fmt: skip
-
-
-def test_what_shows_the_fleet_needs_nobody(path: Path) -> None:
-    spec = root_spec(System(), make_parts(load(path)))
-    assert spec.strategy is Strategy.ONE_FOR_ONE
-    assert [child.id for child in spec.children] == ["control", "metrics", "journal", "core"]

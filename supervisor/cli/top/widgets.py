@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Label, Log, Static
 
-from supervisor.cli.render import stage_text
+from supervisor.cli.tables import stage_text
 from supervisor.cli.top.model import RunnerRow
 
 _COLUMNS = (("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", 20), ("REASON", 60))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)
 
 ROTATED = "ghp_theTokenThatCameAfterIt"
+UNKNOWN = "ghp_thatGitHubHasNeverHeardOf"
 NEXT_VERSION = "0.1.1.dev0"
 CONFIG = "/etc/github-runner-supervisor/config.yaml"
 SMALL = {"vm_cpu": 1, "vm_memory": "256MiB", "vm_disk": "256MiB"}
@@ -157,12 +158,29 @@ def test_a_bad_value_blocks_the_unit_and_the_daemon_goes_on(
     deployment.wait_active()
 
 
+def test_a_token_that_github_refuses_blocks_the_unit_and_its_runners_stay(
+    site: Site, deployment: Deployment
+) -> None:
+    before = site.wait_whole(1)
+    give_token(deployment, UNKNOWN)
+
+    def is_told() -> bool:
+        deployment.unit.hook("update-status")
+        word, message = deployment.unit.status
+        return word == "blocked" and message.startswith("GitHub refuses the classic personal ")
+
+    wait_until(is_told, "the unit is blocked")
+    assert "; 1 of 1 runners online: " in deployment.unit.status[1]
+    give_token(deployment, TOKEN)
+    deployment.wait_active()
+    assert site.wait_whole(1) == before
+
+
 def test_a_rotated_token_is_used_and_the_job_survives(site: Site, deployment: Deployment) -> None:
     site.wait_whole(1)
     with site.running_job() as busy:
         site.github.add_token(ROTATED)
-        deployment.unit.call("update_secret", deployment.secret, {"token": ROTATED})
-        deployment.unit.hook(deployment.secret, "secret_changed")
+        give_token(deployment, ROTATED)
         site.github.revoke(TOKEN)
         assert busy in site.wait_whole(1)
     site.wait_succeeded(site.queue())
@@ -212,6 +230,13 @@ def test_juju_was_told_no_secret(deployment: Deployment) -> None:
     told = json.dumps(deployment.unit.model["calls"]) + json.dumps(deployment.unit.model["log"])
     assert TOKEN not in told
     assert ROTATED not in told
+    assert UNKNOWN not in told
+
+
+def give_token(deployment: Deployment, token: str) -> None:
+    """Have the secret hold another token, and the unit be told."""
+    deployment.unit.call("update_secret", deployment.secret, {"token": token})
+    deployment.unit.hook(deployment.secret, "secret_changed")
 
 
 def results(run: dict[str, Any]) -> dict[str, str]:

@@ -202,7 +202,7 @@ HISTORY = {
             "runner": "fleet-a", "repository": "acme/demo", "workflow": "CI", "event": "push",
             "run_id": "7", "name": "build\x1b[2J", "result": "Succeeded",
             "started_at": "2030-01-01T12:00:00+00:00", "ended_at": "2030-01-01T12:05:12+00:00",
-            "idle_s": 3.25, "job_s": 312.0, "queue_s": None,
+            "idle_s": 3.25, "job_s": 312.0, "queue_s": 754.0,
         }
     ],
     "runners": [
@@ -222,7 +222,7 @@ def test_a_history_is_drawn_for_people(daemon: Daemon) -> None:
     daemon.answers = [HISTORY]
     done = daemon.call("history", "--repository", "acme/demo", "--limit", "7")
     assert done.exit_code == 0
-    for words in ("5m12s", "3.2s", "acme/demo CI build push", "is there", "1m01s"):
+    for words in ("5m12s", "3.2s", "12m34s", "acme/demo CI build push", "is there", "1m01s"):
         assert words in done.stdout
     assert "\x1b[2J" not in done.stdout
     assert daemon.asked == [("/v1/history", {"repository": ["acme/demo"], "limit": ["7"]})]

@@ -58,15 +58,17 @@ class Host:
         }
         self.renewed: list[str] = []
         self.error: Exception | None = None
+        self.unlisted: set[str] = set()
 
     def server(self) -> Any:
         self._fail()
         return SimpleNamespace(firewall=self.firewall)
 
     def instances(self) -> list[Instance]:
-        return list(self.guests.values())
+        return [one for one in self.guests.values() if one.name not in self.unlisted]
 
-    def instance(self, name: str) -> Instance:
+    def instance(self, name: str, *, limit_s: float = 30) -> Instance:
+        assert limit_s <= 30
         self._fail()
         if name not in self.guests:
             raise NotFound(f"there is no instance {name}")
@@ -241,10 +243,34 @@ def test_a_guest_that_appears_between_the_looks_keeps_its_filters() -> None:
     assert f"in.{OURS}.eth0" in host.named()
 
 
-def test_what_can_not_be_deleted_is_said() -> None:
+def test_a_guest_that_lxds_list_lacks_keeps_its_filters() -> None:
+    there = guest(naming.runner_name("fleet", "klmnopqrst"))
+    host = Host(there)
+    host.unlisted = {there.name}
+    left_behind(host, OURS)
+    assert len(look(host).left_over) == 4, "by the list both are gone"
+    swept = filters_work.sweep(_as_any(host), _as_any(host), CONFIG)
+    gone = {f"{hook}.{OURS}.eth0" for hook in ("in", "fwd")}
+    assert (set(swept.chains), swept.error) == (gone, "")
+    assert host.named() == {f"{hook}.{there.name}.eth0" for hook in ("in", "fwd")}
+
+
+@pytest.mark.parametrize(
+    "error", [LxdUnavailable("LXD is not running"), Refused("LXD says: not authorized")]
+)
+def test_where_lxd_does_not_say_whether_a_guest_is_there_its_filters_stay(error: LxdError) -> None:
     host = Host()
     left_behind(host, OURS)
-    host.error = NftablesError("could not delete the chain: no")
+    before, host.error = host.named(), error
+    swept = filters_work.sweep(_as_any(host), _as_any(host), CONFIG)
+    assert (swept, host.named()) == (Swept(error=str(error)), before)
+
+
+def test_what_can_not_be_deleted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    left_behind(host, OURS)
+    refusal = NftablesError("could not delete the chain: no")
+    monkeypatch.setattr(host, "delete_chain", failing(refusal))
     swept = filters_work.sweep(_as_any(host), _as_any(host), CONFIG)
     assert swept == Swept(error="could not delete the chain: no")
 

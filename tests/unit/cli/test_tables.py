@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from supervisor.cli.render import tree_table, upgrades_table
+from supervisor.cli.render import tree_table
+from supervisor.cli.upgrade_words import upgrades_table
 
 NOW = datetime(2026, 11, 1, 10, 5, tzinfo=timezone.utc)
 SINCE = "2026-11-01T10:00:00+00:00"

@@ -1,0 +1,31 @@
+"""How a command shows an answer, and how it ends.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with a line that says why."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
+    """Show an answer: as JSON for programs, or as it is drawn for people."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width; lines are cut there, not folded
+    draw(console)
