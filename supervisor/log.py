@@ -61,11 +61,12 @@ class _Gate:
         take another handler, for what lies between: the exchange of the one that is there would
         lose lines that other threads are about to write.
         """
-        number, above = logger.level(level).no, self._least
-        if self._add and number < above:
-            self._add(level=level, filter=partial(self._lets_through, above=above))
-            self._least = number
-        self.level = level
+        number = logger.level(level).no
+        with self._lock:
+            if self._add and number < self._least:
+                self._add(level=level, filter=partial(self._lets_through, above=self._least))
+                self._least = number
+            self.level = level
 
     def _lets_through(self, record: "Record", above: float) -> bool:
         """Decide on a line; loguru's filter."""
