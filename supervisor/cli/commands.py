@@ -13,12 +13,14 @@ from rich.console import Console
 
 from supervisor import __version__, sizes
 from supervisor.cli import render, status_words, waiting
-from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
+from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NoAnswer, NotRunning
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, Config, ConfigError, load
 from supervisor.config.values import LOG_LEVELS
 from supervisor.guest.logs import one_line, printable
+from supervisor.health import Health
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
+_ANY_WIDTH = 1_000_000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,7 +111,7 @@ def main() -> None:
 @_config_option
 @click.option(
     "--log-level",
-    type=click.Choice(LOG_LEVELS),
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
     help="Instead of the configured one, until that changes or another one is ordered.",
 )
 def run(config_path: Path, log_level: str | None) -> None:
@@ -208,9 +210,12 @@ def status(socket: Path, as_json: bool) -> None:
     """Say what is, what is wrong, and what to do.
 
     Exits 0 if all is well, 1 if something is wrong and there are runners nevertheless, 2 if none
-    can be had, or nobody looks after them.
+    can be had, or nobody looks after them, such as a daemon that does not answer in time.
     """
-    answer = ControlClient(socket).get("/v1/status")
+    try:
+        answer = ControlClient(socket).get("/v1/status")
+    except NoAnswer as error:
+        _fail(str(error), status_words.EXIT_CODES[Health.FAILING])
     lines = "\n".join(status_words.status_lines(answer))
     _show(answer, as_json, lambda _console: click.echo(lines))
     sys.exit(status_words.EXIT_CODES[status_words.health_of(answer)])
@@ -500,6 +505,11 @@ def _show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a pipe has no width; lines are cut there, not folded
-    draw(console)
+    if console.is_terminal:
+        draw(console)
+        return
+    piped = Console(width=_ANY_WIDTH)  # nothing is folded or cut where there is no screen
+    with piped.capture() as drawn:
+        draw(piped)
+    for line in drawn.get().split("\n")[:-1]:
+        click.echo(line.rstrip())

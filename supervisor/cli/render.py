@@ -104,10 +104,11 @@ def runners_table(
             Text(runner["name"], "bold"),
             stage_text(runner["stage"]),
             age(runner["since"], now),
-            Text(job_in_words(runner["job"]) if runner["job"] else ""),
-            Text(runner["reason"], "dim"),
+            # What jobs are called is others' words, and may be long.
+            Text(one_line(job_in_words(runner["job"])) if runner["job"] else ""),
+            Text(one_line(runner["reason"]), "dim"),
         )
-    return _fitting(table, width)
+    return _fitting(table, width, shorten=("JOB",))
 
 
 def logs_table(
@@ -219,7 +220,7 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
             Text(one_line(one["reason"]), "dim"),
         )
-    return _fitting(table, width)
+    return _fitting(table, width, shorten=("REPOSITORY", "EVENT", "RUNNER"))
 
 
 def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None = None) -> None:
@@ -268,7 +269,7 @@ def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) ->
             Text(one_line(one["application_version"] or one["application"][:12])),
             Text(one_line(", ".join(one["aliases"])), "dim"),
         )
-    return _fitting(table, width)
+    return _fitting(table, width, shorten=("APPLICATION",))
 
 
 def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
@@ -393,6 +394,8 @@ def _fitting(
 ) -> Table:
     """Let the last column give way where the terminal is narrow, and others before it is gone.
 
+    The first column gives way when nothing else can; how long and in which state never does.
+
     Args:
         table: in full.
         width: of the terminal, in characters.
@@ -411,8 +414,9 @@ def _fitting(
         if lacking() > 0:
             others.remove(heading)
     for heading in shorten:
-        cut = max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
-        widths[heading] -= cut
+        widths[heading] -= max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
+    least = min(least, _LEAST_WIDTH)
+    widths[others[0]] -= max(0, min(lacking(), widths[others[0]] - _LEAST_WIDTH))
     left = width - sum(widths[heading] + _GAP for heading in others) - 1
     fitting = _table(*others, last)
     for column in fitting.columns[:-1]:

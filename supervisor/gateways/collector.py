@@ -158,7 +158,8 @@ class _GivenNumbers(IdGenerator):
 class _Exporter(SpanExporter):
     """Sends batches, and says once when spans begin to be lost, and when that is over.
 
-    Who sends spans asks for room first; batches are sent in another thread, which does all the saying.
+    Who sends spans asks for room first. Batches are sent in another thread, and it says all there
+    is to say.
     """
 
     def __init__(self, address: Address, proxies: Proxies) -> None:

@@ -25,9 +25,9 @@ _LONGEST_HOLD_S = 3600.0
 _MOST_POINTS_OF_INQUIRIES = _POINTS_A_MINUTE // 2
 _CORE = "core"
 _RESOURCES = frozenset({
-    _CORE, "actions_runner_registration", "audit_log", "audit_log_streaming", "code_scanning_autofix",
-    "code_scanning_upload", "code_search", "dependency_sbom", "dependency_snapshots", "graphql",
-    "integration_manifest", "scim", "search", "source_import",
+    _CORE, "actions_runner_registration", "audit_log", "audit_log_streaming",
+    "code_scanning_autofix", "code_scanning_upload", "code_search", "dependency_sbom",
+    "dependency_snapshots", "graphql", "integration_manifest", "scim", "search", "source_import",
 })  # fmt: skip
 """Those of https://docs.github.com/en/rest/rate-limit/rate-limit."""
 _NEW_RESOURCE = re.compile(r"[a-z0-9_]{1,40}")
@@ -85,8 +85,8 @@ class Budget:
     Attributes:
         paced: GitHub's published limits for bursts hold: not on an Enterprise Server, where an
             administrator sets them, if any.
-        buckets: by GitHub's names for them; of names that are not known yet there are only a few, and
-            `other` stands for the rest: they are labels of metrics, and any server may name any.
+        buckets: by GitHub's names for them. Of names that are not known here there are only a
+            few, and `other` stands for the rest: any server may name any, and metrics have labels.
         bucket_of: which bucket a kind of request was last counted in.
         hold: a limit for bursts was met, or GitHub asked for patience.
         met: how often in a row, by kind of request.

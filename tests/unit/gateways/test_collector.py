@@ -163,6 +163,10 @@ def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[st
     sending.close(LIMIT)
 
 
+def lost(url: str) -> str:
+    return f"traces can't be sent to {url}/v1/traces, and are lost, which harms nothing else"
+
+
 Answer = Callable[[socket.socket], None]
 
 
@@ -231,8 +235,7 @@ def test_an_answer_that_drips_in_is_not_waited_for_and_once_it_ends_traces_are_s
         eventually(lambda: len(said) == 2)
         sending.close(LIMIT)
     assert said == [
-        f"traces can't be sent to {url}/v1/traces, and are lost, which harms nothing else: no "
-        "answer within 1 s\n",
+        f"{lost(url)}: no answer within 1 s\n",
         f"traces are sent to {url}/v1/traces again; 512 spans are lost\n",
     ]
 
@@ -258,8 +261,7 @@ def test_a_redirect_is_no_success_and_is_not_followed(
         sending.send([ROOT])
         sending.close(LIMIT)
     assert said == [
-        f"traces can't be sent to {url}/v1/traces, and are lost, which harms nothing else: it "
-        f"redirects (307) to {shown}; is otel-collector-endpoint right?\n"
+        f"{lost(url)}: it redirects (307) to {shown}; is otel-collector-endpoint right?\n"
     ]
 
 
@@ -279,7 +281,6 @@ def test_spans_that_there_is_no_room_for_are_counted_and_told_of_once(
         eventually(lambda: len(said) == 2)
         sending.close(LIMIT)
     assert said == [
-        f"traces can't be sent to {url}/v1/traces, and are lost, which harms nothing else: it "
-        "takes them too slowly, and 2,048 wait already\n",
+        f"{lost(url)}: it takes them too slowly, and 2,048 wait already\n",
         f"traces are sent to {url}/v1/traces again; 52 spans are lost\n",
     ]
