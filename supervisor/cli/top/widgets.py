@@ -73,7 +73,9 @@ class RunnersTable(DataTable[Text]):
         """Have reasons end where the screen does."""
         name = max(map(cell_len, wanted), default=0)
         others = name + sum(width or 0 for _, width in _COLUMNS[:-1])
-        left = self.scrollable_content_region.width - others - 2 * _PADDING * len(_COLUMNS)
+        # There is a bar to scroll by when there are many.
+        across = self.app.size.width - self.styles.scrollbar_size_vertical
+        left = across - others - 2 * _PADDING * len(_COLUMNS)
         width = min(max(left, _LEAST_WIDTH), _REASON_WIDTH)
         if width != self._reason_width:
             self._reason_width = width
