@@ -18,6 +18,10 @@ class NotRunning(ControlError):
     """No daemon answers on the socket."""
 
 
+class NoAnswer(ControlError):
+    """A daemon is there, and has not answered in time."""
+
+
 class AccessDenied(ControlError):
     """The socket may not be used by this user."""
 
@@ -51,7 +55,8 @@ class ControlClient:
         """Read something.
 
         Raises:
-            NotRunning: nobody answers.
+            NotRunning: nobody is there.
+            NoAnswer: somebody is, and does not answer in time.
             AccessDenied: this user may not ask.
             NotThere: there is nothing at that path.
             ControlError: anything else.
@@ -87,6 +92,11 @@ class ControlClient:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning(
                 f"{self.socket}: no daemon is running there; start one with `supervisor-cli run`"
+            ) from error
+        except (TimeoutError, BlockingIOError) as error:
+            # The latter where so many wait already that no more may.
+            raise NoAnswer(
+                f"{self.socket}: the daemon is there, and does not answer within {_TIMEOUT_S} s"
             ) from error
         except (OSError, http.client.HTTPException) as error:
             raise ControlError(f"{self.socket}: the daemon does not answer: {error}") from error

@@ -10,11 +10,12 @@ import click
 
 from supervisor import __version__
 from supervisor.cli import render, status_words, waiting
-from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NotRunning
+from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NoAnswer, NotRunning
 from supervisor.cli.options import config_option, json_option, socket_option
 from supervisor.cli.output import DENIED, FAILED, NOT_RUNNING, WRONG_USE, fail, show
 from supervisor.config import Config, ConfigError, load
 from supervisor.config.values import LOG_LEVELS
+from supervisor.health import Health
 
 
 class _Commands(click.Group):
@@ -61,7 +62,7 @@ def main() -> None:
 @config_option
 @click.option(
     "--log-level",
-    type=click.Choice(LOG_LEVELS),
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
     help="Instead of the configured one, until that changes or another one is ordered.",
 )
 def run(config_path: Path, log_level: str | None) -> None:
@@ -138,9 +139,12 @@ def status(socket: Path, as_json: bool) -> None:
     """Say what is, what is wrong, and what to do.
 
     Exits 0 if all is well, 1 if something is wrong and there are runners nevertheless, 2 if none
-    can be had, or nobody looks after them.
+    can be had, or nobody looks after them, such as a daemon that does not answer in time.
     """
-    answer = ControlClient(socket).get("/v1/status")
+    try:
+        answer = ControlClient(socket).get("/v1/status")
+    except NoAnswer as error:
+        fail(str(error), status_words.EXIT_CODES[Health.FAILING])
     lines = "\n".join(status_words.status_lines(answer))
     show(answer, as_json, lambda _console: click.echo(lines))
     sys.exit(status_words.EXIT_CODES[status_words.health_of(answer)])

@@ -80,7 +80,7 @@ def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
             job["runner"],
             Text(one_line(" ".join(filter(None, words)))),
         )
-    return fitting(table, width, spare=("WAITED", "QUEUED", "RUNNER"))
+    return fitting(table, width, spare=("WAITED", "QUEUED", "RUNNER"), shorten=("RESULT",))
 
 
 def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
@@ -95,7 +95,7 @@ def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
             runner["outcome"] or "is there",
             Text(one_line(runner["reason"]), "dim"),
         )
-    return fitting(table, width, spare=("IDLE", "INSTALL"))
+    return fitting(table, width, spare=("IDLE", "INSTALL"), shorten=("OUTCOME",))
 
 
 def _percentiles(found: Mapping[str, Mapping[str, Any]], width: int) -> Any:

@@ -27,7 +27,11 @@ _PRIORITIES = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": 
 @json_option
 @click.option("--daemon", "of_daemon", is_flag=True, help="The daemon's own log, from the journal.")
 @click.option("--runner", "about", metavar="NAME", help="Only what it says of this runner.")
-@click.option("--level", type=click.Choice(LOG_LEVELS), help="Only from this level on.")
+@click.option(
+    "--level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    help="Only from this level on.",
+)
 @click.option("--follow", is_flag=True, help="Go on with what is logged from now on.")
 @click.option("--since", metavar="TIME", help="Only from then on, such as '10 minutes ago'.")
 @click.argument("runner", required=False)
@@ -112,7 +116,12 @@ def _show_journal(
 @main.command("log-level")
 @socket_option
 @json_option
-@click.argument("level", required=False, type=click.Choice(LOG_LEVELS))
+@click.argument(
+    "level",
+    metavar="[LEVEL]",
+    required=False,
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+)
 def log_level(socket: Path, level: str | None, as_json: bool) -> None:
     """Print from which level on the daemon logs, or have it log from LEVEL on.
 

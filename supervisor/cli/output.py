@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
+_ANY_WIDTH = 1_000_000
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -26,6 +27,11 @@ def show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a pipe has no width; lines are cut there, not folded
-    draw(console)
+    if console.is_terminal:
+        draw(console)
+        return
+    piped = Console(width=_ANY_WIDTH)  # nothing is folded or cut where there is no screen
+    with piped.capture() as drawn:
+        draw(piped)
+    for line in drawn.get().split("\n")[:-1]:
+        click.echo(line.rstrip())

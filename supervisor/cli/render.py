@@ -83,10 +83,11 @@ def runners_table(
             Text(runner["name"], "bold"),
             stage_text(runner["stage"]),
             age(runner["since"], now),
-            Text(job_in_words(runner["job"]) if runner["job"] else ""),
-            Text(runner["reason"], "dim"),
+            # What jobs are called is others' words, and may be long.
+            Text(one_line(job_in_words(runner["job"])) if runner["job"] else ""),
+            Text(one_line(runner["reason"]), "dim"),
         )
-    return fitting(table, width)
+    return fitting(table, width, shorten=("JOB",))
 
 
 def logs_table(
@@ -198,7 +199,7 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
             "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
             Text(one_line(one["reason"]), "dim"),
         )
-    return fitting(table, width)
+    return fitting(table, width, shorten=("REPOSITORY", "EVENT", "RUNNER"))
 
 
 def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None = None) -> None:
@@ -247,7 +248,7 @@ def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) ->
             Text(one_line(one["application_version"] or one["application"][:12])),
             Text(one_line(", ".join(one["aliases"])), "dim"),
         )
-    return fitting(table, width)
+    return fitting(table, width, shorten=("APPLICATION",))
 
 
 def _by(decision: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ def fitting(
 ) -> Table:
     """Let the last column give way where the terminal is narrow, and others before it is gone.
 
+    The first column gives way when nothing else can; how long and in which state never does.
+
     Args:
         table: in full.
         width: of the terminal, in characters.
@@ -60,8 +62,9 @@ def fitting(
         if lacking() > 0:
             others.remove(heading)
     for heading in shorten:
-        cut = max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
-        widths[heading] -= cut
+        widths[heading] -= max(0, min(lacking(), widths[heading] - _LEAST_WIDTH))
+    least = min(least, _LEAST_WIDTH)
+    widths[others[0]] -= max(0, min(lacking(), widths[others[0]] - _LEAST_WIDTH))
     left = width - sum(widths[heading] + _GAP for heading in others) - 1
     fitted = table_of(*others, last)
     for column in fitted.columns[:-1]:

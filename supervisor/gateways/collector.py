@@ -8,10 +8,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 from loguru import logger
@@ -34,6 +36,7 @@ from opentelemetry.util.types import AttributeValue
 from supervisor import __version__
 from supervisor.gateways import silence
 from supervisor.gateways.http_session import lead, trusted
+from supervisor.guest.logs import one_line
 from supervisor.proxies import Proxies, Proxy
 from supervisor.proxy_choice import proxy_for
 from supervisor.spans import Span
@@ -44,6 +47,9 @@ _TIMEOUT_S = 10
 _MOST_WAITING = 2048
 _MOST_AT_ONCE = 512
 _DELAY_MS = 5000
+_MOST_SHOWN = 200
+_MOVED = 300
+_REFUSED = 400
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -110,7 +116,8 @@ class Collector:
     def send(self, spans: Sequence[Span]) -> None:
         """Have spans sent soon, without waiting."""
         for span in spans:
-            self._send(span)
+            if self._exporter.has_room():
+                self._send(span)
 
     def _send(self, span: Span) -> None:
         self._numbers.trace_id, self._numbers.span_id = span.trace_id, span.span_id
@@ -149,7 +156,11 @@ class _GivenNumbers(IdGenerator):
 
 
 class _Exporter(SpanExporter):
-    """Sends batches, and says once when that begins to fail, and when it succeeds again."""
+    """Sends batches, and says once when spans begin to be lost, and when that is over.
+
+    Who sends spans asks for room first. Batches are sent in another thread, and it says all there
+    is to say.
+    """
 
     def __init__(self, address: Address, proxies: Proxies) -> None:
         self._place = address.place
@@ -162,21 +173,36 @@ class _Exporter(SpanExporter):
             compression=Compression.Gzip,
             session=self._session,
         )
+        self._counting = threading.Lock()
+        self._waiting = self._dropped = 0
         self._lost = 0
+
+    def has_room(self) -> bool:
+        """Take one more span into account; False if too many wait, and it is lost."""
+        with self._counting:
+            if self._waiting == _MOST_WAITING:
+                self._dropped += 1
+                return False
+            self._waiting += 1
+            return True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
+        with self._counting:
+            self._waiting -= len(spans)
+            lost, self._dropped = self._dropped, 0
+        why = f"it takes them too slowly, and {_MOST_WAITING:,} wait already"
         if result is not SpanExportResult.SUCCESS:
-            if not self._lost:
-                logger.warning(
-                    "traces can't be sent to {}, and are lost, which harms nothing else: {}",
-                    self._place,
-                    self._session.fault,
-                )
-            self._lost += len(spans)
-        elif self._lost:
+            lost, why = lost + len(spans), self._session.fault
+        if lost and not self._lost:
+            logger.warning(
+                "traces can't be sent to {}, and are lost, which harms nothing else: {}",
+                self._place,
+                why,
+            )
+        elif self._lost and not lost:
             logger.info("traces are sent to {} again; {} spans are lost", self._place, self._lost)
-            self._lost = 0
+        self._lost = self._lost + lost if lost else 0
         return result
 
     def shutdown(self) -> None:
@@ -184,24 +210,71 @@ class _Exporter(SpanExporter):
 
 
 class _Session(requests.Session):
-    """Asks as the configuration says, and remembers in words why the last try has failed."""
+    """Asks as the configuration says, and remembers in words why the last try has failed.
+
+    Whatever answers costs no more than a moment and a few kilobytes: of an answer only the head is
+    read, which is bounded, and no later than the limit in time.
+    """
 
     def __init__(self, address: Address, proxy: Proxy | None) -> None:
         super().__init__()
         self.fault = "it can't be said why"
         self._target = urlsplit(address.place)
         self._proxy = proxy
+        self._asked: Future[requests.Response] | None = None
         lead(self, self._target.scheme, proxy)
         self.auth = address.login
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def request(self, *given: Any, **options: Any) -> requests.Response:
         try:
-            answer = super().request(*given, **options)
+            answer = self._ask(*given, **options)
         except requests.RequestException as error:
             self.fault = self._in_words(error)
             raise
-        self.fault = f"it answers {answer.status_code}; is {_KEY} right?"
+        self.fault = f"{self._answered(answer)}; is {_KEY} right?"
+        if _MOVED <= answer.status_code < _REFUSED:
+            # The exporter would take it for a success.
+            raise requests.RequestException(self.fault)
         return answer
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow no redirect: requests would read all of the body first."""
+
+    def _ask(self, *given: Any, **options: Any) -> requests.Response:
+        """Ask in a thread of its own: requests' limit is for each read alone.
+
+        A thread can't be ended. So there is one at a time: while it hangs, nothing else is asked.
+        """
+        if self._asked and not self._asked.done():
+            raise requests.Timeout
+        asked: Future[requests.Response] = Future()
+        self._asked = asked
+        threading.Thread(
+            target=self._answer, args=(asked, given, options), name="traces-exchange", daemon=True
+        ).start()
+        if not wait([asked], options["timeout"]).done:
+            raise requests.Timeout
+        return asked.result()
+
+    def _answer(
+        self, asked: Future[requests.Response], given: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        try:
+            with super().request(*given, **{**options, "stream": True}) as answer:
+                asked.set_result(answer)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            asked.set_exception(error)
+
+    def _answered(self, answer: requests.Response) -> str:
+        if not answer.is_redirect:
+            return f"it answers {answer.status_code}"
+        try:
+            target = urlsplit(urljoin(self._target.geturl(), answer.headers["location"]))
+        except ValueError:
+            return f"it redirects ({answer.status_code}) to no address"
+        where = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"
+        return f"it redirects ({answer.status_code}) to {one_line(where)[:_MOST_SHOWN]}"
 
     def _in_words(self, error: requests.RequestException) -> str:
         if self._proxy is None or isinstance(error, requests.exceptions.SSLError):

@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Iterator
-from http.client import BadStatusLine, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 
 import requests
 import urllib3
@@ -98,6 +98,10 @@ def _innermost(error: Exception) -> str:
     *_, cause = _chain(error)
     if isinstance(cause, RemoteDisconnected):
         return "it closed the connection without an answer"
+    if isinstance(cause, IncompleteRead):
+        return "it closed the connection in the middle of its answer"
+    if isinstance(cause, HTTPException):
+        return "what answers there speaks no HTTP"
     return str(getattr(cause, "strerror", None) or type(cause).__name__)
 
 

@@ -5,6 +5,7 @@ Times are the monotonic clock's, in seconds: GitHub's own clock and this machine
 what GitHub says of moments is turned into spans with the answer's own `Date`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -23,6 +24,15 @@ _FIRST_HOLD_S = 60.0
 _LONGEST_HOLD_S = 3600.0
 _MOST_POINTS_OF_INQUIRIES = _POINTS_A_MINUTE // 2
 _CORE = "core"
+_RESOURCES = frozenset({
+    _CORE, "actions_runner_registration", "audit_log", "audit_log_streaming",
+    "code_scanning_autofix", "code_scanning_upload", "code_search", "dependency_sbom",
+    "dependency_snapshots", "graphql", "integration_manifest", "scim", "search", "source_import",
+})  # fmt: skip
+"""Those of https://docs.github.com/en/rest/rate-limit/rate-limit."""
+_NEW_RESOURCE = re.compile(r"[a-z0-9_]{1,40}")
+_MOST_NEW_RESOURCES = 4
+_REST = "other"
 
 
 class Priority(IntEnum):
@@ -75,7 +85,8 @@ class Budget:
     Attributes:
         paced: GitHub's published limits for bursts hold: not on an Enterprise Server, where an
             administrator sets them, if any.
-        buckets: by GitHub's names for them.
+        buckets: by GitHub's names for them. Of names that are not known here there are only a
+            few, and `other` stands for the rest: any server may name any, and metrics have labels.
         bucket_of: which bucket a kind of request was last counted in.
         hold: a limit for bursts was met, or GitHub asked for patience.
         met: how often in a row, by kind of request.
@@ -101,11 +112,12 @@ class Budget:
 
     def limited(self, request: Request, answer: Answer, now: float) -> "Budget":
         """Take in a refusal for a limit: the hourly one, or one of those for bursts."""
+        name = self._resource(answer, now)
         budget = self._read(request, answer, now)
         headers = answer.headers
         wait = _seconds_from(headers.get("retry-after", ""), answer)
         if wait is None and headers.get("x-ratelimit-remaining") == "0":
-            bucket = budget.buckets.get(headers.get("x-ratelimit-resource", _CORE))
+            bucket = budget.buckets.get(name)
             if bucket and bucket.reset_at > now:
                 return budget  # its bucket is empty, and that says all
         # GitHub asks for at least a minute, and for longer each time it goes on: also where the
@@ -188,13 +200,31 @@ class Budget:
             return self
         date = answer.date
         left = reset - date.timestamp() if date else _HOUR_S
-        name = headers.get("x-ratelimit-resource", _CORE)
+        name = self._resource(answer, now)
         bucket = Bucket(limit, max(remaining, 0), now + min(max(left, 0.0), _HOUR_S))
         return replace(
             self,
-            buckets={**self.buckets, name: bucket},
+            buckets={**self._current(now), name: bucket},
             bucket_of={**self.bucket_of, _kind(request): name},
         )
+
+    def _resource(self, answer: Answer, now: float) -> str:
+        """Name the bucket that an answer was counted in, by one of few names."""
+        name = answer.headers.get("x-ratelimit-resource", _CORE)
+        if name in _RESOURCES or name in self.buckets:
+            return name
+        new = self._current(now).keys() - _RESOURCES - {_REST}
+        has_room = len(new) < _MOST_NEW_RESOURCES
+        return name if has_room and _NEW_RESOURCE.fullmatch(name) else _REST
+
+    def _current(self, now: float) -> Mapping[str, Bucket]:
+        """Leave out buckets that nothing has been counted in for long."""
+        used = {_CORE, *self.bucket_of.values()}
+        return {
+            name: bucket
+            for name, bucket in self.buckets.items()
+            if name in used or bucket.reset_at > now - _HOUR_S
+        }
 
 
 def _kind(request: Request) -> str:

@@ -17,13 +17,15 @@ from textual.widgets import DataTable, Footer, Input, Static
 from supervisor.cli.client import ControlError
 from supervisor.cli.top.model import View, event_lines, matching, view_of
 from supervisor.cli.top.source import Answers, Client, Silence, ask, read_runner
-from supervisor.cli.top.widgets import Question, Reader, RunnersTable
+from supervisor.cli.top.widgets import Question, Reader, RunnersTable, cut_lines
 from supervisor.guest.logs import one_line, printable
 
 _INTERVAL_S = 1.0
 _SHARE = 4
 """So many times as long as the daemon takes to answer it is left alone afterwards."""
 _EVENT_LINES = 4
+_LINES = {"headline": 2, "trouble": 2, "selected": 2, "actors": 3}
+"""How many lines there are for a text that may be longer: as top.tcss has it."""
 
 
 class Told(Message):
@@ -152,6 +154,8 @@ class Top(App[None]):
 
     def _write(self, where: str, text: Text) -> None:
         place = self.screen_stack[0].query_one(f"#{where}", Static)
+        if where in _LINES:
+            text = cut_lines(text, self.size.width, _LINES[where])
         if place.content != text:
             place.update(text)
 

@@ -1,8 +1,10 @@
 """The pieces of the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,7 +15,13 @@ from textual.widgets import DataTable, Label, Log, Static
 from supervisor.cli.tables import stage_text
 from supervisor.cli.top.model import RunnerRow
 
-_COLUMNS = (("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", 20), ("REASON", 60))
+_JOB_WIDTH = 20
+_REASON_WIDTH = 60
+_COLUMNS = (
+    ("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", _JOB_WIDTH), ("REASON", _REASON_WIDTH),
+)  # fmt: skip
+_PADDING = 1
+_LEAST_WIDTH = 10
 _MANY_GONE = 50
 
 
@@ -21,8 +29,9 @@ class RunnersTable(DataTable[Text]):
     """The runners, a row each. Only what has changed is drawn anew: there may be a thousand."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id, cursor_type="row", cell_padding=1)
+        super().__init__(id=id, cursor_type="row", cell_padding=_PADDING)
         self._rows: dict[str, RunnerRow] = {}
+        self._reason_width = _REASON_WIDTH
         for heading, width in _COLUMNS:
             self.add_column(heading, key=heading, width=width)
 
@@ -41,6 +50,7 @@ class RunnersTable(DataTable[Text]):
             rows: each of another name.
         """
         wanted = {row.name: row for row in rows}
+        self._fit(wanted)
         if wanted == self._rows and list(wanted) == list(self._rows):
             return
         selected, at = self.selected, self.cursor_row
@@ -59,11 +69,25 @@ class RunnersTable(DataTable[Text]):
         self._rows = wanted
         self._restore_cursor(selected, at)
 
+    def _fit(self, wanted: Iterable[str]) -> None:
+        """Have reasons end where the screen does."""
+        name = max(map(cell_len, wanted), default=0)
+        others = name + sum(width or 0 for _, width in _COLUMNS[:-1])
+        # There is a bar to scroll by when there are many.
+        across = self.app.size.width - self.styles.scrollbar_size_vertical
+        left = across - others - 2 * _PADDING * len(_COLUMNS)
+        width = min(max(left, _LEAST_WIDTH), _REASON_WIDTH)
+        if width != self._reason_width:
+            self._reason_width = width
+            for row in self._rows.values():
+                self.update_cell(row.name, "REASON", _cut(row.reason, width))
+
     def _put(self, name: str, row: RunnerRow, before: RunnerRow | None) -> None:
         if before is None:
-            self.add_row(*_cells(row), key=name)
+            self.add_row(*_cells(row, self._reason_width), key=name)
         elif before != row:
-            cells = zip(_COLUMNS, _cells(before), _cells(row), strict=True)
+            width = self._reason_width
+            cells = zip(_COLUMNS, _cells(before, width), _cells(row, width), strict=True)
             for (heading, _), old, new in cells:
                 if old != new:
                     self.update_cell(name, heading, new)
@@ -78,13 +102,37 @@ class RunnersTable(DataTable[Text]):
             self.move_cursor(row=at, animate=False)
 
 
-def _cells(row: RunnerRow) -> tuple[Text, ...]:
+def cut_lines(text: Text, width: int, most: int) -> Text:
+    """Give the first lines of a text, with an ellipsis at their end if there are more.
+
+    Args:
+        text: in full.
+        width: of a line.
+        most: how many lines there may be.
+    """
+    lines = text.wrap(Console(), max(width, 1))
+    if len(lines) <= most:
+        return text
+    last = lines[most - 1]
+    last.rstrip()
+    last.append(" …")
+    last.truncate(width, overflow="ellipsis")
+    return Text("\n").join(lines[:most])
+
+
+def _cut(words: str, width: int) -> Text:
+    text = Text(words)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def _cells(row: RunnerRow, reason_width: int) -> tuple[Text, ...]:
     return (
         Text(row.name, "bold"),
         stage_text(row.stage),
         Text(row.age, justify="right"),
-        Text(row.job),
-        Text(row.reason),
+        _cut(row.job, _JOB_WIDTH),
+        _cut(row.reason, reason_width),
     )
 
 

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -152,6 +154,26 @@ def test_a_socket_that_a_killed_daemon_left_is_no_daemon(serve: Serve, tmp_path:
     assert call("tree", "--socket", path).exit_code == 3
 
 
+@pytest.mark.parametrize(("command", "code"), [("status", 2), ("tree", 1)])
+@pytest.mark.parametrize("waiting", [0, 4])
+def test_a_status_of_a_daemon_that_hangs_is_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, code: int, waiting: int
+) -> None:
+    monkeypatch.setattr("supervisor.cli.client._TIMEOUT_S", 0.2)
+    path = tmp_path / "c.sock"
+    with socket.socket(socket.AF_UNIX) as hanging, ExitStack() as clients:
+        hanging.bind(str(path))
+        hanging.listen(2)
+        for _ in range(waiting):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(0)
+            with suppress(BlockingIOError):
+                client.connect(str(path))
+        done = call(command, "--socket", path)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr == f"{path}: the daemon is there, and does not answer within 0.2 s\n"
+
+
 def test_denied_access_is_four(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def deny(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -243,6 +265,17 @@ def test_a_tree_is_plain_text_in_a_pipe(serve: Serve) -> None:
     assert lines[-1].strip().startswith("└─ fleet-a")
     assert "acme/web ci test" in lines[-1]
     assert "[red]runs[/] its :bug: job" in lines[-1]
+
+
+def test_nothing_is_folded_cut_or_filled_with_blanks_in_a_pipe(serve: Serve) -> None:
+    reason = "because " * 100 + "of that"
+    tree = node("root", node("tokens", reason=reason), node("fleet"))
+    done = call("tree", "--socket", serve(tree))
+    head, *lines = done.stdout.splitlines()
+    assert head.split()[-1] == "WHAT"
+    assert len(lines) == 3
+    assert lines[1].endswith(reason)
+    assert all(line == line.rstrip() for line in (head, *lines))
 
 
 def test_runners_are_listed_by_name_and_as_json(serve: Serve) -> None:

@@ -108,7 +108,12 @@ def test_the_level_is_printed_and_changed(socket: Path) -> None:
     assert json.loads(done.output) == {"level": "DEBUG"}
 
 
+def test_a_level_may_be_written_in_small_letters(socket: Path) -> None:
+    assert run("log-level", "debug", "--socket", str(socket)).output == "DEBUG\n"
+
+
 def test_a_level_that_there_is_none_of_is_wrong_use(socket: Path) -> None:
     done = run("log-level", "LOUD", "--socket", str(socket))
     assert done.exit_code == 2
-    assert "'DEBUG', 'INFO', 'WARNING', 'ERROR'" in done.output
+    assert "'[LEVEL]': 'LOUD' is not one of" in done.output
+    assert "'debug', 'info', 'warning', 'error'" in done.output

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +15,7 @@ from otlp_receiver import Receiver, attributes, receiving
 from ports import free_port
 
 from supervisor import __version__
+from supervisor.gateways import collector as collectors
 from supervisor.gateways.collector import Address, Collector
 from supervisor.proxies import Proxies, Proxy
 from supervisor.spans import Span
@@ -158,3 +161,126 @@ def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[st
     eventually(lambda: len(said) == 2)
     assert said[1] == f"traces are sent to {receiver.url}/v1/traces again; 512 spans are lost\n"
     sending.close(LIMIT)
+
+
+def lost(url: str) -> str:
+    return f"traces can't be sent to {url}/v1/traces, and are lost, which harms nothing else"
+
+
+Answer = Callable[[socket.socket], None]
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[str]:
+    """Give the address of what takes one batch after the other, and answers as it likes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    connection.recv(1 << 20)
+                    answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "307 Temporary Redirect\r\nLocation: /login"])
+def test_an_endless_answer_is_not_read(status: str, said: list[str]) -> None:
+    hung_up = threading.Event()
+
+    def flood(connection: socket.socket) -> None:
+        connection.settimeout(30)
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {10**12}\r\n\r\n".encode())
+        try:
+            for _ in range(1000):  # more than the kernel holds for who does not read
+                connection.sendall(b"x" * 65536)
+        except ConnectionError:
+            hung_up.set()
+
+    with answering(flood) as url:
+        sending = collector(url)
+        sending.send([ROOT])
+        sending.close(LIMIT)
+        eventually(hung_up.is_set)
+    assert len(said) == (0 if status == "200 OK" else 1)
+
+
+def test_an_answer_that_drips_in_is_not_waited_for_and_once_it_ends_traces_are_sent_again(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 1)
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not ended.wait(0.1):
+            connection.sendall(b"A: b\r\n")
+        connection.sendall(b"Content-Length: 0\r\n\r\n")
+
+    with answering(drip) as url:
+        sending = collector(url)
+        sending.send([ROOT] * 512)
+        eventually(lambda: len(said) == 1)
+        ended.set()
+        eventually(lambda: not [one for one in threading.enumerate() if "exchange" in one.name])
+        sending.send([ROOT] * 512)
+        eventually(lambda: len(said) == 2)
+        sending.close(LIMIT)
+    assert said == [
+        f"{lost(url)}: no answer within 1 s\n",
+        f"traces are sent to {url}/v1/traces again; 512 spans are lost\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://me:secret@other.test:4318/v1/traces?key=secret",
+         "https://other.test:4318/v1/traces"),
+        ("//[", "no address"),
+        ("http://other.test/" + "x" * 900, "http://other.test/" + "x" * 182),
+    ],
+)  # fmt: skip
+def test_a_redirect_is_no_success_and_is_not_followed(
+    location: str, shown: str, said: list[str]
+) -> None:
+    def redirect(connection: socket.socket) -> None:
+        head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\n"
+        connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+
+    with answering(redirect) as url:
+        sending = collector(url)
+        sending.send([ROOT])
+        sending.close(LIMIT)
+    assert said == [
+        f"{lost(url)}: it redirects (307) to {shown}; is otel-collector-endpoint right?\n"
+    ]
+
+
+def test_spans_that_there_is_no_room_for_are_counted_and_told_of_once(
+    said: list[str],
+) -> None:
+    go_on = threading.Event()
+
+    def take_long(connection: socket.socket) -> None:
+        go_on.wait(8)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with answering(take_long) as url:
+        sending = collector(url)
+        sending.send([ROOT] * 2100)
+        go_on.set()
+        eventually(lambda: len(said) == 2)
+        sending.close(LIMIT)
+    assert said == [
+        f"{lost(url)}: it takes them too slowly, and 2,048 wait already\n",
+        f"traces are sent to {url}/v1/traces again; 52 spans are lost\n",
+    ]

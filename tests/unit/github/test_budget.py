@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.github.budget import Budget, Priority
+from supervisor.github.budget import _RESOURCES, Budget, Priority
 from supervisor.github.exchange import Answer, Request
 
 SERVER_TIME = datetime(2031, 5, 1, 12, 0, tzinfo=timezone.utc)
@@ -72,6 +73,42 @@ def test_registrations_may_have_a_bucket_of_their_own() -> None:
     budget = Budget().learn(REGISTER, counted(0, resource="actions_runner_registration"), NOW)
     assert budget.wait(REGISTER, Priority.REGISTER, NOW) is not None
     assert budget.wait(LIST, Priority.LIST, NOW) is None
+
+
+@given(st.lists(st.one_of(st.text(), st.from_regex(r"[a-z0-9_]{1,60}", fullmatch=True))))
+def test_whatever_a_server_calls_its_limits_there_are_few_of_short_names(names: list[str]) -> None:
+    budget = Budget()
+    for name in names:
+        budget = budget.learn(LIST, counted(7, resource=name), NOW)
+    buckets = budget.buckets.keys() - _RESOURCES
+    assert len(buckets) <= 5
+    assert all(re.fullmatch(r"[a-z0-9_]{1,40}", name) for name in buckets)
+
+
+def test_a_limit_without_a_name_of_its_own_holds_as_any_other() -> None:
+    budget = Budget()
+    for number in range(9):
+        budget = budget.learn(LIST, counted(9, resource=f"made_up_{number}"), NOW)
+    assert list(budget.buckets) == [*(f"made_up_{number}" for number in range(4)), "other"]
+    refusal = counted(0, resource="made_up_99")
+    budget = budget.limited(LIST, refusal, NOW)
+    hold = budget.wait(LIST, Priority.LIST, NOW)
+    assert hold is not None
+    assert hold.until == NOW + 600
+    assert budget.hold is None
+
+
+def test_limits_that_nothing_counts_in_any_more_are_forgotten() -> None:
+    budget = Budget().learn(LIST, counted(9, resource="made_up"), NOW)
+    budget = budget.learn(LIST, counted(9), NOW)
+    assert budget.learn(LIST, counted(9), NOW + 4199).buckets.keys() == {"core", "made_up"}
+    assert budget.learn(LIST, counted(9), NOW + 4201).buckets.keys() == {"core"}
+
+
+def test_the_limit_that_registrations_count_in_is_not_forgotten() -> None:
+    budget = Budget().learn(REGISTER, counted(9, resource="actions_runner_registration"), NOW)
+    later = budget.learn(LIST, counted(9), NOW + 86_400)
+    assert later.buckets.keys() == {"core", "actions_runner_registration"}
 
 
 @pytest.mark.parametrize("status", [403, 429])

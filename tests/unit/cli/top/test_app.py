@@ -85,6 +85,26 @@ def test_all_of_the_fleet_is_on_eighty_columns_and_twenty_four_lines(
     run(daemon, play)
 
 
+def test_what_is_cut_ends_with_an_ellipsis(daemon: AnsweringDaemon) -> None:
+    words = "because of this and of that, " * 20
+    daemon.status["warnings"] = [words]
+    daemon.runners = [runner("fleet-8c1f0a2b9d3e", "busy", words, name="test " * 9)]
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: names(app))
+        await pilot.pause()
+        lines = [line.rstrip() for line in shown(app).splitlines()]
+        at = next(number for number, line in enumerate(lines) if line.startswith("warning: "))
+        assert lines[at + 1].endswith("…")
+        row = next(line for line in lines if line.startswith(" fleet-8c1f0a2b9d3e"))
+        assert row.count("…") == 2
+        assert row.endswith("…")
+        selected = next(number for number, line in enumerate(lines) if "busy for" in line)
+        assert lines[selected + 1].endswith("…")
+
+    run(daemon, play)
+
+
 def test_the_selected_runner_is_told_in_full(daemon: AnsweringDaemon) -> None:
     async def play(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: names(app) == ["fleet-a", "fleet-b", "fleet-c"])
