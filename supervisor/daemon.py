@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from loguru import logger
+from prometheus_client import disable_created_metrics
 from pykka import ActorRef
 
 from supervisor import credentials, log, records, sdnotify, watchdog
@@ -18,7 +19,8 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import make_parts
-from supervisor.report import status_report, tree_lines
+from supervisor.report import present, tree_lines
+from supervisor.roles import RUNNERS
 from supervisor.supervision import (
     Change,
     ChildStartFailed,
@@ -28,7 +30,7 @@ from supervisor.supervision import (
     tree,
 )
 from supervisor.tracing import Tracing
-from supervisor.tree import RUNNERS, root_spec
+from supervisor.tree import root_spec
 from supervisor.work import image_upkeep
 from supervisor.work import policy as policy_work
 from supervisor.work import storage as storage_work
@@ -165,14 +167,8 @@ class Daemon:
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""
         system, parts = self._system, self._parts
-        report = status_report(
-            tree(system),
-            parts.roster.all(),
-            parts.settings,
-            system.clock.now(),
-            draining_since=parts.drain.since,
-        )
-        status = f"STATUS={report['present']} of {report['wanted']} runners are there"
+        wanted = parts.settings.config.virtual_machines
+        status = f"STATUS={present(parts.roster.all())} of {wanted} runners are there"
         if found := watchdog.wedged(system, root):
             logger.error("no sign of life is given: {}", "; ".join(found))
         else:
@@ -191,6 +187,8 @@ def run(config_path: Path, log_level: str | None = None) -> int:
         AlreadyRunning: another daemon has the control socket.
     """
     os.umask(0o077)
+    # When each counter began is of no use on the page, and would double it.
+    disable_created_metrics()
     config = load(config_path)
     if log_level is None:
         log.set_level(config.log_level)

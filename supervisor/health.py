@@ -10,23 +10,6 @@ from supervisor.lifecycle import Stage
 LONGEST_SHORTAGE = timedelta(minutes=10)
 """So long there may be fewer runners than wanted before that is a problem of its own."""
 
-NEEDED = frozenset(
-    {
-        "root",
-        "core",
-        "tokens",
-        "runners",
-        "signals",
-        "storage",
-        "firewall",
-        "upgrades",
-        "image",
-        "policy",
-        "fleet",
-    }
-)
-"""The actors without which no runner is made."""
-
 _GONE = frozenset({Stage.FAILED, Stage.DELETED})
 
 

@@ -4,10 +4,12 @@ import atexit
 import inspect
 import json
 import logging
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
@@ -39,16 +41,35 @@ _QUIET = {
 
 
 class _Gate:
-    """Decides which lines are written: those of a level, but not each of many that are the same."""
+    """Decides which lines are written: those of a level, but not each of many that are the same.
 
-    def __init__(self, level: str) -> None:
-        self.level = level
+    Args:
+        add: loguru's `add` with all but level and filter; None until there is where to write.
+    """
+
+    def __init__(self, add: Callable[..., int] | None = None) -> None:
+        self.level = "INFO"
+        self._add = add
+        self._least = math.inf
         self._repetition = Repetition()
         self._lock = threading.Lock()
 
-    def lets_through(self, record: "Record") -> bool:
+    def open(self, level: str) -> None:
+        """Write the lines from a level on.
+
+        What is below every level so far, loguru refuses before it formats it. A lower one has it
+        take another handler, for what lies between: the exchange of the one that is there would
+        lose lines that other threads are about to write.
+        """
+        number, above = logger.level(level).no, self._least
+        if self._add and number < above:
+            self._add(level=level, filter=partial(self._lets_through, above=above))
+            self._least = number
+        self.level = level
+
+    def _lets_through(self, record: "Record", above: float) -> bool:
         """Decide on a line; loguru's filter."""
-        if record["level"].no < logger.level(self.level).no:
+        if not logger.level(self.level).no <= record["level"].no < above:
             return False
         extra = record["extra"]
         if extra.get("is_count"):
@@ -78,7 +99,7 @@ class _Gate:
         _say(counts)
 
 
-_gate = _Gate("INFO")
+_gate = _Gate()
 
 
 def configure(level: str = "INFO", identifier: str = "github-runner-supervisor") -> None:
@@ -90,7 +111,6 @@ def configure(level: str = "INFO", identifier: str = "github-runner-supervisor")
     """
     global _gate  # noqa: PLW0603 - as loguru's logger, it is the process's
     atexit.unregister(_gate.tell_all_repeated)
-    _gate = _Gate(level)
     logger.remove()
     logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
     sink: TextIO | Callable[[Message], None] = _write_json
@@ -99,15 +119,9 @@ def configure(level: str = "INFO", identifier: str = "github-runner-supervisor")
         sink, form = sys.stderr, _TERMINAL
     elif journald.is_at_standard_error():
         sink = _Journal(identifier).write
-    logger.add(
-        sink,
-        level=0,
-        format=form,
-        filter=_gate.lets_through,
-        # Neither shows the values of variables: one of them may be a secret.
-        backtrace=False,
-        diagnose=False,
-    )
+    # Neither of the last two shows the values of variables: one of them may be a secret.
+    _gate = _Gate(partial(logger.add, sink, format=form, backtrace=False, diagnose=False))
+    _gate.open(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
@@ -125,9 +139,9 @@ def set_level(name: str) -> None:
     if name == before:
         return
     # Said while the more talkative of both holds.
-    _gate.level = min(name, before, key=lambda one: logger.level(one).no)
+    _gate.open(min(name, before, key=lambda one: logger.level(one).no))
     logger.info("the log's level is {} now, and was {}", name, before)
-    _gate.level = name
+    _gate.open(name)
 
 
 def tell_repeated() -> None:

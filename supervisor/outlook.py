@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.lifecycle import PRESENT, Stage
 from supervisor.pace import Pace
 
 
@@ -38,7 +38,7 @@ class Outlook:
             return "degraded", self.trouble
         if self.draining:
             return "draining", self._drain()
-        online = sum(1 for stage in self.stages if stage in AVAILABLE or stage is Stage.BUSY)
+        online = sum(stage in PRESENT for stage in self.stages)
         reason = f"{online} of {self.wanted} runners are there"
         if self.lacks:
             return "keeping", f"{reason}; none is created now: {self.lacks}"

@@ -11,13 +11,13 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
-from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.journal_inbox import JournalInbox
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters

@@ -1,15 +1,16 @@
-"""What is wrong, in words for people: of actors, runners and the credential."""
+"""What is wrong, in words for people: of actors, runners, the configuration and GitHub."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from supervisor import health
 from supervisor.lifecycle import Stage
+from supervisor.roles import KEEPERS, OBSERVERS, is_runner
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 
-_KEEPERS = frozenset({"root", "core", "runners", "fleet"})
 _EXPIRES_SOON = timedelta(days=7)
 _SOUND = frozenset(
     {
@@ -25,8 +26,6 @@ _SOUND = frozenset(
         "recording",
     }
 )
-_OBSERVERS = frozenset({"journal"})
-"""What they can't do costs no runner: it is warned of."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +42,42 @@ class Trouble:
 
 
 def of_actors(root: TreeNode | None) -> list[Trouble]:
-    """Name the actors in trouble. Of runners' own, only those that hang: their stages say more."""
+    """Name the actors in trouble, but for observers: theirs costs no runner, and is warned of."""
     if root is None:
         return [Trouble("root", "the supervision tree is not up")]
-    return [Trouble(node.id, words) for node in _nodes(root) if (words := _trouble(node))]
+    return [
+        Trouble(node.id, words)
+        for node in root.walk()
+        if node.id not in OBSERVERS and (words := _trouble(node))
+    ]
+
+
+def warnings(root: TreeNode | None) -> list[str]:
+    """Give what actors warn of, observers last; and what is wrong with these, if they don't say."""
+    nodes = list(root.walk()) if root else []
+    observers = [node for node in nodes if node.id in OBSERVERS]
+    silent = [node for node in observers if node.stuck or not _warnings(node)]
+    return [
+        *(words for node in nodes if node not in observers for words in _warnings(node)),
+        *(words for node in observers for words in _warnings(node)),
+        *filter(None, map(_trouble, silent)),
+    ]
+
+
+def _warnings(node: TreeNode) -> Sequence[str]:
+    found: Sequence[str] = node.details.get("warnings", ())
+    return found
 
 
 def _trouble(node: TreeNode) -> str:
-    is_runner = "/runners/" in node.path
-    if not is_runner and not node.alive:
-        return f"{node.id}: is {node.state}: {node.reason}"
+    """Say what is wrong with an actor; of a runner's, only that it hangs: its stage says more."""
     if node.stuck and node.handling:
         return f"{node.id}: is stuck in {node.handling.type}"
-    if not is_runner and node.state not in _SOUND and node.id not in _OBSERVERS:
-        return f"{node.id}: {node.state}: {node.reason}"
-    return ""
+    if is_runner(node.path):
+        return ""
+    if not node.alive:
+        return f"{node.id}: is {node.state}: {node.reason}"
+    return "" if node.state in _SOUND else f"{node.id}: {node.state}: {node.reason}"
 
 
 def hanging_keepers(root: TreeNode | None) -> list[str]:
@@ -68,8 +88,8 @@ def hanging_keepers(root: TreeNode | None) -> list[str]:
     """
     return [
         f"{node.id} is stuck in {node.handling.type}"
-        for node in (_nodes(root) if root else ())
-        if node.id in _KEEPERS and node.stuck and node.handling
+        for node in (root.walk() if root else ())
+        if node.id in KEEPERS and node.stuck and node.handling
     ]
 
 
@@ -84,15 +104,17 @@ def is_kept(root: TreeNode | None) -> bool:
     return (core is None or core.alive) and not hanging_keepers(root)
 
 
-def of_shortage(lasts: timedelta, reason: str) -> str:
+def of_shortage(since: datetime | None, reason: str, now: datetime) -> Iterator[str]:
     """Say that there have been too few runners for too long.
 
     Args:
-        lasts: how long.
+        since: when they began to be too few; None if they are not.
         reason: what the fleet says of it.
+        now: aware.
     """
-    minutes = int(lasts.total_seconds() // 60)
-    return f"fleet: fewer runners than wanted for {minutes} min: {reason}"
+    if since and health.is_short(since, now):
+        minutes = int((now - since).total_seconds() // 60)
+        yield f"fleet: fewer runners than wanted for {minutes} min: {reason}"
 
 
 def of_runners(entries: Iterable[Entry]) -> Iterator[str]:
@@ -100,6 +122,23 @@ def of_runners(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.life.stage is Stage.FAILED:
             yield f"{entry.name}: {entry.life.reason}"
+
+
+def of_configuration(refusal: str) -> Iterator[str]:
+    """Say that the last change was refused.
+
+    Args:
+        refusal: why; empty if it was not.
+    """
+    if refusal:
+        yield f"configuration: the last change was refused: {refusal}"
+
+
+def of_former_places(places: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the places of before that can't be asked, each with why."""
+    for place in places:
+        if place["reason"]:
+            yield f"{place['place']}: {place['reason']}"
 
 
 def of_credential(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -110,9 +149,3 @@ def of_credential(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
     if left < _EXPIRES_SOON:
         when = "has expired" if left < timedelta(0) else f"expires in {left.days} days"
         yield f"the {github['credential']} {when} ({github['expires_at']}): set another"
-
-
-def _nodes(root: TreeNode) -> Iterator[TreeNode]:
-    yield root
-    for child in root.children:
-        yield from _nodes(child)

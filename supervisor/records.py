@@ -38,7 +38,7 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
         return None
     moved = life.stage is not before.stage
     lasted_s = max(0.0, (now - before.since).total_seconds()) if moved else 0.0
-    details = {**_details(entry), **_failure(life, before)}
+    details = {**_details(entry), **_failure(life, before), **_wait(life, before)}
     return Record(
         now,
         Kind.RUNNER,
@@ -162,3 +162,10 @@ def _failure(life: Life, before: Life | None) -> dict[str, str]:
         return {}
     came_from = before.stage if before and before.stage is not Stage.FAILED else ""
     return {"failed_in": str(life.failed_in or came_from)}
+
+
+def _wait(life: Life, before: Life) -> dict[str, float]:
+    """Say how long one has waited for the job that it takes, if that is known."""
+    if life.stage is not Stage.BUSY or before.stage is Stage.BUSY or before.ready_at is None:
+        return {}
+    return {"waited_s": max(0.0, (life.since - before.ready_at).total_seconds())}

@@ -30,8 +30,8 @@ REMEDIES = _remedies(
     (
         r"^configuration: ",
         (
-            "set it right, see `supervisor-cli check-config`, then "
-            "`systemctl reload github-runner-supervisor`"
+            "set it right, then `systemctl reload github-runner-supervisor`: "
+            "docs/runbook.md#configuration-and-start"
         ),
     ),
     (
@@ -141,7 +141,17 @@ REMEDIES = _remedies(
 )
 """The first one whose expression is found is it."""
 
-_OTHERWISE = "look for the words in docs/runbook.md#reasons"
+OTHERWISE = Remedy(re.compile(""), "look for the words in docs/runbook.md#reasons")
+"""Against a problem of no known kind."""
+
+
+def find(problem: str) -> Remedy:
+    """Find the remedy against a problem.
+
+    Args:
+        problem: as `status` names it.
+    """
+    return next((one for one in REMEDIES if one.problem.search(problem)), OTHERWISE)
 
 
 def remedy_of(problem: str) -> str:
@@ -150,7 +160,6 @@ def remedy_of(problem: str) -> str:
     Args:
         problem: as `status` names it.
     """
-    for remedy in REMEDIES:
-        if found := remedy.problem.search(problem):
-            return remedy.words.format(**found.groupdict())
-    return _OTHERWISE
+    remedy = find(problem)
+    found = remedy.problem.search(problem)
+    return remedy.words.format(**found.groupdict() if found else {})

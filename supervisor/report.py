@@ -1,7 +1,7 @@
 """The fleet's state in numbers and words, from what the actors have published."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -11,12 +11,36 @@ from supervisor.config import Config
 from supervisor.guest.logs import Kept
 from supervisor.last_failure import Failure
 from supervisor.lifecycle import AVAILABLE, Stage
-from supervisor.parts import Settings
+from supervisor.part_reports import (
+    details_of,
+    node_of,
+    parts_report,
+    published_by,
+    reboot_decision,
+)
+from supervisor.parts import Parts, Settings
 from supervisor.remedies import remedy_of
+from supervisor.roles import NEEDED, is_runner
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
-from supervisor.upgrades import reboot
-from supervisor.upgrades.reboot import Reboot, Running
+
+
+def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> dict[str, Any]:
+    """Sum up how a daemon is.
+
+    Args:
+        root: of its tree.
+        parts: the daemon's.
+        now: aware.
+    """
+    return status_report(
+        root,
+        parts.roster.all(),
+        parts.settings,
+        now,
+        draining_since=parts.drain.since,
+        last_failure=parts.last_failure.known,
+    )
 
 
 def status_report(
@@ -45,157 +69,55 @@ def status_report(
         and, at the same place of `remedies`, with what to do; nothing is wrong where `problems` is
         empty. What is not as it should be and costs no runner is in `warnings`.
     """
-    entries = list(entries)
-    stages = Counter(str(entry.life.stage) for entry in entries)
-    present = sum(stages[stage] for stage in (*AVAILABLE, Stage.BUSY))
+    entries, config = list(entries), settings.config
     troubled = problems.of_actors(root)
     root = without_runners(root)  # all that is looked up from here on is always there
+    github = details_of("tokens", root)
+    former = _former_places(entries, github.pop("former_places", {}), config)
+    short_since = _moment(details_of("fleet", root).get("short_since"))
     fleet = _fleet(root)
-    short_since = fleet.pop("short_since")
-    is_short = health.is_short(short_since, now)
-    found = [one.words for one in troubled]
-    if short_since and is_short and not any(one.actor == "fleet" for one in troubled):
-        found.append(problems.of_shortage(now - short_since, fleet["reason"]))
-    found += problems.of_runners(entries)
-    if settings.error:
-        found.append(f"configuration: the last change was refused: {settings.error}")
-    decision = _reboot(root, entries, settings.config, draining_since)
-    github = _details_of("tokens", root)
-    found += problems.of_credential(github, now)
-    former = _former_places(entries, github.pop("former_places", {}), settings.config)
-    found += [f"{place['place']}: {place['reason']}" for place in former if place["reason"]]
+    told_of_fleet = any(one.actor == "fleet" for one in troubled)
+    found = [
+        *(one.words for one in troubled),
+        *problems.of_shortage(None if told_of_fleet else short_since, fleet["reason"], now),
+        *problems.of_runners(entries),
+        *problems.of_configuration(settings.error),
+        *problems.of_credential(github, now),
+        *problems.of_former_places(former),
+    ]
     facts = health.Facts(
-        wanted=0 if draining_since else settings.config.virtual_machines,
-        present=present,
-        short=is_short,
-        blocked=any(one.actor in health.NEEDED for one in troubled),
+        wanted=0 if draining_since else config.virtual_machines,
+        present=present(entries),
+        short=health.is_short(short_since, now),
+        blocked=any(one.actor in NEEDED for one in troubled),
         kept=problems.is_kept(root),
         problems=found,
     )
+    decision = reboot_decision(root, entries, config, draining_since)
     return {
         "health": str(health.judge(facts)),
-        "name": settings.config.name,
-        "path": settings.config.path,
-        "wanted": settings.config.virtual_machines,
-        "present": present,
+        "name": config.name,
+        "path": config.path,
+        "wanted": config.virtual_machines,
+        "present": facts.present,
         "draining_since": draining_since.isoformat() if draining_since else None,
-        "stages": dict(sorted(stages.items())),
+        "stages": dict(sorted(Counter(str(entry.life.stage) for entry in entries).items())),
         "fleet": fleet,
         "short_since": short_since.isoformat() if short_since else None,
         "parts": parts_report(root),
-        "upgrades": _in_short(_published_by("upgrades", root, {})),
+        "upgrades": _in_short(published_by("upgrades", root, {})),
         "last_failure": _failure(last_failure),
-        "github": {"url": settings.config.github_url, **github},
+        "github": {"url": config.github_url, **github},
         "former_places": former,
         "problems": found,
         "remedies": [remedy_of(problem) for problem in found],
-        "warnings": [
-            warning
-            for actor in (
-                "storage",
-                "firewall",
-                "filters",
-                "upgrades",
-                "image",
-                "policy",
-                "metrics",
-                "journal",
-            )
-            for warning in _details_of(actor, root).get("warnings", ())
-        ]
-        + [decision.reason] * (decision.when != "no"),
+        "warnings": problems.warnings(root) + [decision.reason] * (decision.when != "no"),
     }
 
 
-def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
-    """Say of each thing that a new runner needs whether it is there, and how it is."""
-    firewall, image, policy = firewall_report(root), image_report(root), policy_report(root)
-    github, signals, storage = (
-        _published_by(actor, root, {}) for actor in ("tokens", "signals", "storage")
-    )
-    return {
-        part: {"in_place": bool(is_there), "state": told["state"], "reason": told["reason"]}
-        for part, told, is_there in (
-            ("firewall", firewall, firewall["in_place"]),
-            ("github", github, github["state"] == "ready"),
-            ("image", image, image["image"]),
-            ("policy", policy, policy["healthy"]),
-            ("signals", signals, signals["state"] == "listening"),
-            ("storage", storage, storage["state"] == "ready"),
-        )
-    }
-
-
-def firewall_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of the firewall what its actors have published; without them it is not known to be there.
-
-    One of them keeps this installation's own rules, the other what LXD filters at the guests'
-    ports. Only what both have is in place, and a look is done when both have looked.
-    """
-    unknown = {"in_place": False, "checks": 0, "incarnation": ""}
-    own = _published_by("firewall", root, unknown)
-    lxds = _published_by("filters", root, unknown)
-    report = {**own, "checks": min(own["checks"], lxds["checks"])}
-    report["warnings"] = (*own.get("warnings", ()), *lxds.get("warnings", ()))
-    report["unfiltered"] = lxds.get("unfiltered", ())
-    if own["in_place"] and lxds["state"] != "ready":
-        report |= {"in_place": False, "state": lxds["state"], "reason": lxds["reason"]}
-    return report
-
-
-def policy_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of the policy service what its actor has published; without one it may be ill."""
-    return _published_by("policy", root, {"healthy": False})
-
-
-def upgrades_report(
-    root: TreeNode | None,
-    entries: Iterable[Entry],
-    config: Config,
-    draining_since: datetime | None,
-) -> dict[str, Any]:
-    """Say of what is kept current what its actor has published; without one nothing is known.
-
-    Args:
-        root: the tree.
-        entries: the runners, which a reboot would end.
-        config: in force.
-        draining_since: when a drain began; None without one.
-    """
-    unknown = {"subjects": (), "warnings": (), "incarnation": ""}
-    found = _published_by("upgrades", root, unknown)
-    decision = _reboot(root, list(entries), config, draining_since)
-    return {**found, "reboot": {"when": decision.when, "reason": decision.reason}}
-
-
-def _reboot(
-    root: TreeNode | None,
-    entries: Sequence[Entry],
-    config: Config,
-    draining_since: datetime | None,
-) -> Reboot:
-    running = Running(
-        runners=len(entries),
-        busy=sum(entry.life.stage is Stage.BUSY for entry in entries),
-        building=bool(_details_of("image", root).get("building")),
-        held=draining_since is not None or not config.virtual_machines,
-    )
-    return reboot.decide(_details_of("upgrades", root).get("reboot_for", ""), running)
-
-
-def image_report(root: TreeNode | None) -> dict[str, Any]:
-    """Say of the image what its actor has published; without one nothing is known of it."""
-    words = dict.fromkeys(("image", "building", "lacks", "error", "error_log", "incarnation"), "")
-    return _published_by("image", root, {**words, "images": (), "orders": 0, "warnings": ()})
-
-
-def _published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> dict[str, Any]:
-    """Give what an actor has published, over what holds while it has published nothing."""
-    found = next((node for node in _nodes(root) if node.id == actor), None)
-    if found is None or not found.alive:
-        reason = "the daemon is not looking after it now: its actor is being started again"
-        return {**unknown, "state": "down", "reason": reason}
-    return {**unknown, "state": found.state, "reason": found.reason, **found.details}
+def present(entries: Iterable[Entry]) -> int:
+    """Count the runners that can take a job, or run one."""
+    return sum(entry.life.stage in (*AVAILABLE, Stage.BUSY) for entry in entries)
 
 
 def runner_report(entry: Entry) -> dict[str, Any]:
@@ -240,23 +162,16 @@ def without_runners(node: TreeNode | None) -> TreeNode | None:
     """Give the tree with only those actors that are always there."""
     if node is None:
         return None
-    kept = () if node.path.endswith("/core/runners") else node.children
+    kept = (child for child in node.children if not is_runner(child.path))
     return replace(node, children=tuple(filter(None, map(without_runners, kept))))
 
 
-def _details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:
-    """Give what an actor has published besides its state."""
-    return next((dict(node.details) for node in _nodes(root) if node.id == actor), {})
-
-
 def _fleet(root: TreeNode | None) -> dict[str, Any]:
-    """Give what the fleet's actor says of itself, and since when it is short of runners."""
-    told = _published_by("fleet", root, {"short_since": None})
-    node = next((node for node in _nodes(root) if node.id == "fleet"), None)
+    """Give what the fleet's actor says of itself, and since when."""
+    node = node_of("fleet", root)
     return {
-        **_in_short(told),
+        **_in_short(published_by("fleet", root, {})),
         "since": node.since.isoformat(timespec="seconds") if node else None,
-        "short_since": _moment(told["short_since"]),
     }
 
 
@@ -272,13 +187,6 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
-    if node:
-        yield node
-        for child in node.children:
-            yield from _nodes(child)
 
 
 def _former_places(

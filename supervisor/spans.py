@@ -123,7 +123,7 @@ def _of_stage(record: Record, began_at: datetime) -> Span:
         attributes={
             "cicd.worker.name": record.subject,
             "supervisor.stage": stage,
-            "supervisor.ended_by": record.reason,
+            "supervisor.next": record.reason,
         },
         error=(record.reason or "failed") if has_failed else "",
     )

@@ -16,6 +16,7 @@ from supervisor.actors.storage import StorageActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.parts import Parts
+from supervisor.roles import RUNNERS
 from supervisor.supervision import (
     INFINITY,
     Backoff,
@@ -25,9 +26,6 @@ from supervisor.supervision import (
     SupervisorSpec,
     System,
 )
-
-RUNNERS = "runners"
-"""The supervisor under which runners' actors are started."""
 
 _BACKOFF = Backoff(minimum=0.2, maximum=30, factor=2, jitter=0.2, reset_after=60)
 

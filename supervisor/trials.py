@@ -4,11 +4,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from supervisor.lifecycle import AVAILABLE, Life, Stage
+from supervisor.lifecycle import PRESENT, Life, Stage
 from supervisor.pace import Pace
 
 _YOUNG = timedelta(minutes=2)
-_COMING_UP = frozenset({Stage.BOOTING, *AVAILABLE, Stage.BUSY})
+_COMING_UP = PRESENT | {Stage.BOOTING}
 
 
 class Trials:

@@ -55,7 +55,7 @@ class AnsweringDaemon:
             runner("fleet-b"),
             runner("fleet-c", "booting"),
         ]
-        self.events: list[dict[str, Any]] | None = [event("fleet-b", "idle", "ready")]
+        self.events: list[dict[str, Any]] | ControlError = [event("fleet-b", "idle", "ready")]
         self.logs: dict[str, str] = {}
         self.down = ""
         self.refuses = ""
@@ -68,8 +68,8 @@ class AnsweringDaemon:
         place, _, _ = path.partition("?")
         if place == "/v1/events":
             self.asked.release()
-            if self.events is None:
-                raise ControlError("the daemon refuses GET /v1/events: not found")
+            if isinstance(self.events, ControlError):
+                raise self.events
             return {"events": self.events, "last": 1, "lost": 0}
         if place.startswith("/v1/logs/"):
             name = place.rpartition("/")[2]

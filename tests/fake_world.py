@@ -22,7 +22,6 @@ from supervisor.firewall.intent import intent_of
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
-from supervisor.gateways.journal import JournalInbox
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import (
     Instance,
@@ -35,6 +34,7 @@ from supervisor.gateways.lxd import (
 from supervisor.gateways.names import Names
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.journal_inbox import JournalInbox
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
 from supervisor.marks import PREFIX

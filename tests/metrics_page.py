@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.registry import Collector
 
 from supervisor import feed
@@ -93,7 +99,8 @@ def record(kind: feed.Kind, subject: str, state: str, before: str = "", **more: 
 
 def runner(state: str, before: str = "", name: str = "r", **more: Any) -> Record:
     at = NOW + timedelta(seconds=more.pop("after_s", 0))
-    details = {key: more.pop(key) for key in ("job", "failed_in", "adopted") if key in more}
+    known = ("job", "failed_in", "adopted", "waited_s")
+    details = {key: more.pop(key) for key in known if key in more}
     return record(feed.Kind.RUNNER, name, state, before, at=at, details=details, **more)
 
 
@@ -113,6 +120,7 @@ def page(
     counters: Counters | None = None,
 ) -> str:
     """Write the page as Prometheus reads it."""
+    disable_created_metrics()  # as the daemon does
     status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
     counted = (counters or Counters(Feed())).collect()
     registry = CollectorRegistry()

@@ -151,11 +151,12 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         channel = self._lxd_channel()
         self._install(channel)
         fault = self._upgrade(channel)
-        refusal = self._configure(looks_anew=looks_anew)
+        refusal = self._configure()
         fleet = self._machine.fleet()
+        unmade = ""
+        if looks_anew or (fleet is not None and fleet.lacks_in_lxd):
+            unmade = self._look_into_lxd()
         if fleet is not None:
-            if fleet.lacks_in_lxd:
-                self._machine.prepare_lxd(environment=self._proxies.environment())
             self._reboot_if_due(fleet)
         if setback := self._machine.setback():
             return wording.set_back(setback.version, setback.words, setback.former, refusal)
@@ -164,7 +165,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         if fleet is None:
             return wording.of_silence(self._machine.unit_state())
         found = wording.of_fleet(fleet.status, self.unit.name)
-        return wording.with_warning(found, self._update_warning())
+        return wording.with_warning(found, unmade or self._update_warning())
 
     def _check_storage(self) -> None:
         if self._runner_storage() == _JUJU_STORAGE and not self.model.storages["runner"]:
@@ -236,7 +237,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         script = chosen.image_script if "image-script" in document else ""
         return Wanted(document, found.files(), script)
 
-    def _configure(self, *, looks_anew: bool) -> str:
+    def _configure(self) -> str:
         """Have the daemon run with what the options say.
 
         Returns:
@@ -254,19 +255,21 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         self._stored.runner_storage = str(wanted.document["runner-storage"])
         if applied.changed:
             logger.info("the daemon %s", "was restarted" if applied.restarted else "is configured")
-        if looks_anew:
-            self._look_into_lxd()
         return ""
 
-    def _look_into_lxd(self) -> None:
+    def _look_into_lxd(self) -> str:
         """Have what somebody has deleted in LXD be made again.
 
-        Right after a boot LXD may not answer yet: the daemon tells of that, and of what it lacks.
+        Returns:
+            Why that failed: how the fleet is can be told all the same. Right after a boot LXD may
+            not answer yet; what the daemon misses then, the next event makes.
         """
         try:
             self._machine.prepare_lxd(environment=self._proxies.environment())
         except MachineError as error:
             logger.warning("%s", error)
+            return str(error)
+        return ""
 
     def _update_warning(self) -> str:
         fault = self._machine.update_fault()

@@ -18,8 +18,10 @@ from supervisor.github.inquiries import AGAIN_S, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
 from supervisor.messages import InquireJob
 from supervisor.supervision import Clock, Timer
+from supervisor.waits import doubled
 
 Found = dict[str, RunJob]
+_LONGEST_PAUSE_S = 600.0
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
@@ -49,6 +51,7 @@ class JobInquiries:
         self._inquiries = Inquiries()
         self._is_asking = False
         self._pause_until = 0.0
+        self._failures = 0
         self._timer: Timer | None = None
 
     def add(self, message: InquireJob, line: Line) -> None:
@@ -80,9 +83,9 @@ class JobInquiries:
         talk = run_jobs(due[0].repository, due[0].run_id, names)
         self._begin(talk, Priority.INQUIRE, partial(self._answered, due))
 
-    def pause(self) -> None:
+    def pause(self, pause_s: float = AGAIN_S) -> None:
         """Ask nothing for a while: there is trouble with GitHub."""
-        self._pause_until = self._now() + AGAIN_S
+        self._pause_until = self._now() + pause_s
 
     def _answered(self, asked: tuple[Inquiry, ...], outcome: Found | GitHubError) -> None:
         self._is_asking = False
@@ -93,8 +96,11 @@ class JobInquiries:
             self.pause()  # nothing was asked
         elif isinstance(outcome, GitHubError):
             self._inquiries = self._inquiries.again(asked, now)
-            self.pause()
+            # Others wait for an answer that does not come.
+            self._failures += 1
+            self.pause(doubled(AGAIN_S, self._failures, _LONGEST_PAUSE_S))
         else:
+            self._failures = 0
             known = tuple(one for one in asked if one.runner in outcome)
             unknown = tuple(one for one in asked if one.runner not in outcome)
             self._inquiries = self._inquiries.without(known).again(unknown, now)

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pykka
 from loguru import logger
 
-from supervisor.gateways.journal import JournalWriter, Standing
 from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, handles
+from supervisor.work.journal_writer import JournalWriter, Standing
 
 _STOP_LIMIT_S = 1.5
+_LOOK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class _Stands:
     """The writer's standing has changed."""
 
     standing: Standing
+
+
+class _Look:
+    """It is time to see whether the writer gets on."""
 
 
 class JournalActor(Actor):
@@ -33,6 +38,9 @@ class JournalActor(Actor):
         self._parts = parts
         self._writer: JournalWriter | None = None
         self._standing = Standing()
+        self._attempt: int | None = None
+        self._hung = ""
+        self._lost = 0
 
     def on_start(self) -> None:
         """Begin to write."""
@@ -48,6 +56,7 @@ class JournalActor(Actor):
         )
         self._writer.start()
         self._show()
+        self.tell_after(_LOOK_S, _Look())
 
     def on_stop(self) -> None:
         """Write down what is left."""
@@ -60,27 +69,44 @@ class JournalActor(Actor):
     @handles(_Stands)
     def _stands(self, message: _Stands) -> None:
         before, self._standing = self._standing, message.standing
-        now = message.standing
+        now, lost = message.standing, self._parts.journal.lost
         if now.fault and not before.fault:
             logger.error("the journal can't be written: {}", now.fault)
         elif before.fault and not now.fault:
-            logger.info("the journal is written again; {} events were lost", now.lost)
+            logger.info("the journal is written again; {} events were lost", lost)
         if now.warning and now.warning != before.warning:
             logger.error("the journal: {}", now.warning)
         if now.log_fault and not before.log_fault:
             logger.error("the metric log can't be written: {}", now.log_fault)
         self._show()
 
+    @handles(_Look)
+    def _look(self, _message: _Look) -> None:
+        """See whether the writer is where it was at the last look, and what was lost meanwhile.
+
+        From one that hangs, as a disk does, nothing is heard.
+        """
+        before, self._attempt = self._attempt, self._writer.attempt if self._writer else None
+        is_hung = self._attempt is not None and self._attempt == before
+        hung = f"{self._parts.journal.path}: no answer within {_LOOK_S:.0f} s" if is_hung else ""
+        if hung and not self._hung:
+            logger.error("the journal can't be written: {}", hung)
+        if (hung, self._parts.journal.lost) != (self._hung, self._lost):
+            self._hung = hung
+            self._show()
+        self.tell_after(_LOOK_S, _Look())
+
     def _show(self) -> None:
         """Publish how it is: no runner needs it, so what is wrong is a warning."""
-        standing = self._standing
-        warnings = [standing.fault, standing.warning]
-        if standing.lost:
-            warnings.append(f"{standing.lost} events were lost since the daemon has started")
+        standing, self._lost = self._standing, self._parts.journal.lost
+        fault = standing.fault or self._hung
+        warnings = [fault, standing.warning]
+        if self._lost:
+            warnings.append(f"{self._lost} events were lost since the daemon has started")
         self.publish(
-            "failing" if standing.fault else "recording",
-            standing.fault or f"writes {self._parts.journal.path}",
-            lost=standing.lost,
+            "failing" if fault else "recording",
+            fault or f"writes {self._parts.journal.path}",
+            lost=self._lost,
             warnings=(
                 *(f"journal: {one}" for one in warnings if one),
                 *((f"metric log: {standing.log_fault}",) if standing.log_fault else ()),

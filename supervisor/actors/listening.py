@@ -50,9 +50,9 @@ class ListeningActor(Actor):
         lost = partial(self.actor_ref.tell, ServerLost())
         self._server = WebServer(app, name, lost=lost, **options)
 
-    def fail(self, state: str, reason: str, **details: Any) -> None:
+    def fail(self, reason: str, **details: Any) -> None:
         """Publish why nobody answers yet, and try again after `again_s`."""
-        self.publish(state, reason, **details)
+        self.publish("failing", reason, **details)
         self.tell_after(self.again_s, Listen())
 
     @handles(Listen)

@@ -13,7 +13,7 @@ from supervisor.allowance import Rate
 from supervisor.gateways import host_memory
 from supervisor.metrics.page import metrics
 from supervisor.parts import Parts
-from supervisor.report import status_report
+from supervisor.report import current_status
 from supervisor.strangers import Bounds
 from supervisor.supervision import System, tree
 
@@ -51,9 +51,8 @@ class MetricsActor(ListeningActor):
                 port=settings.port,
             )
         except OSError as error:
-            # No runner needs it: it warns, where others would have failed.
             reason = f"can't listen at {place}: {error.strerror}"
-            self.fail("waiting", reason, warnings=(f"metrics: {reason}",))
+            self.fail(reason, warnings=(f"metrics: {reason}",))
             return
         self.publish("listening", f"Prometheus reads http://{place}/metrics")
 
@@ -68,10 +67,7 @@ class _Daemon(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give its metrics, in the thread that answers."""
         parts, root = self._parts, tree(self._system)
-        now, draining_since = self._system.clock.now(), parts.drain.since
-        status = status_report(
-            root, parts.roster.all(), parts.settings, now, draining_since=draining_since
-        )
+        status = current_status(root, parts, self._system.clock.now())
         yield from metrics(__version__, status, root, host_memory.read())
         yield from parts.counters.collect()
 

@@ -76,7 +76,7 @@ class SignalsActor(ListeningActor):
         port = self._parts.settings.config.signals.port
         if found.error:
             # LXD may come up after us. No runner starts meanwhile.
-            self.fail("failing", found.error)
+            self.fail(found.error)
             return
         try:
             self.serve(
@@ -90,7 +90,7 @@ class SignalsActor(ListeningActor):
                 inbuf_overflow=2 * signals.MAX_BYTES,
             )
         except OSError as error:
-            self.fail("failing", f"can't listen at {found.address}:{port}: {error.strerror}")
+            self.fail(f"can't listen at {found.address}:{port}: {error.strerror}")
             return
         self._base = f"http://{found.address}:{port}"
         self.publish("listening", f"guests report to {self._base}")

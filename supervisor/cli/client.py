@@ -22,6 +22,10 @@ class AccessDenied(ControlError):
     """The socket may not be used by this user."""
 
 
+class NotThere(ControlError):
+    """The daemon knows nothing of that name, or nothing of the kind."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=_TIMEOUT_S)
@@ -49,6 +53,7 @@ class ControlClient:
         Raises:
             NotRunning: nobody answers.
             AccessDenied: this user may not ask.
+            NotThere: there is nothing at that path.
             ControlError: anything else.
         """
         return self._call("GET", path)
@@ -96,5 +101,6 @@ class ControlClient:
             answer = None
         if refused:
             detail = answer.get("error") if isinstance(answer, dict) else None
-            raise ControlError(detail or f"the daemon refuses {path}: {response.reason}")
+            kind = NotThere if response.status == HTTPStatus.NOT_FOUND else ControlError
+            raise kind(detail or f"the daemon refuses {path}: {response.reason}")
         return answer

@@ -15,16 +15,14 @@ from supervisor.control.log_level import serve_log_level
 from supervisor.control.orders import serve_orders
 from supervisor.control.status import serve_status
 from supervisor.gateways.log_store import LogStore
-from supervisor.parts import Parts
-from supervisor.report import (
+from supervisor.part_reports import (
     firewall_report,
     image_report,
-    log_report,
     policy_report,
-    runner_report,
     upgrades_report,
-    without_runners,
 )
+from supervisor.parts import Parts
+from supervisor.report import log_report, runner_report, without_runners
 from supervisor.supervision import Crash, System, tree
 
 

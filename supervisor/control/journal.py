@@ -8,9 +8,9 @@ from flask import Flask, jsonify, request
 
 from supervisor.control.answers import refuse
 from supervisor.gateways import journal_reader
-from supervisor.gateways.journal import JournalInbox
-from supervisor.gateways.journal_store import JournalCorrupt, JournalError
-from supervisor.journal import EventsQuestion, History, HistoryQuestion
+from supervisor.gateways.journal_schema import JournalCorrupt, JournalError
+from supervisor.journal import EventsQuestion, HistoryQuestion
+from supervisor.journal_inbox import JournalInbox
 
 
 def serve_journal(app: Flask, inbox: JournalInbox) -> None:
@@ -29,15 +29,14 @@ def _events(inbox: JournalInbox) -> dict[str, Any]:
     question = EventsQuestion.parse(request.args)
     found = journal_reader.events(inbox.path, question)
     return {
-        "events": [event.as_json() for event in found],
-        "last": found[-1].id if found else question.after or 0,
+        "events": [event.as_json() for event in found.events],
+        "last": found.last,
         "lost": inbox.lost,
     }
 
 
 def _history(inbox: JournalInbox) -> dict[str, Any]:
-    question = HistoryQuestion.parse(request.args)
-    return History(journal_reader.courses(inbox.path, question), question.limit).as_json()
+    return journal_reader.history(inbox.path, HistoryQuestion.parse(request.args)).as_json()
 
 
 def _answer(inbox: JournalInbox, answer: Callable[[JournalInbox], dict[str, Any]]) -> Any:

@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify
 from supervisor.gateways import host_memory
 from supervisor.health import Health
 from supervisor.parts import Parts
-from supervisor.report import status_report
+from supervisor.report import current_status
 from supervisor.supervision import System, tree
 
 
@@ -18,14 +18,7 @@ def serve_status(app: Flask, system: System, parts: Parts) -> None:
 
     def status() -> dict[str, Any]:
         memory = host_memory.read()
-        report = status_report(
-            tree(system),
-            parts.roster.all(),
-            parts.settings,
-            system.clock.now(),
-            draining_since=parts.drain.since,
-            last_failure=parts.last_failure.known,
-        )
+        report = current_status(tree(system), parts, system.clock.now())
         return {**report, "memory": asdict(memory) if memory else None}
 
     @app.get("/v1/status")

@@ -1,24 +1,34 @@
-"""What the journal's file answers, on a connection of its own for each question: for any thread."""
+"""What the journal's file answers, on a connection of its own for each question: for any thread.
+
+What is done with many rows is left to SQLite, which keeps no other thread waiting meanwhile.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from supervisor.gateways.journal_store import JournalCorrupt, read
+from supervisor.feed import Kind
+from supervisor.gateways.journal_schema import in_words, version_of
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
-from supervisor.journal.questions import Event, EventsQuestion, HistoryQuestion
+from supervisor.journal.history import NOTHING, PERCENTS, History, Percentiles, rank
+from supervisor.journal.questions import EventsAnswer, EventsQuestion, HistoryQuestion
 
 T = TypeVar("T")
 
-_MOST_COURSES = 200_000
-"""More than any fleet has in a month; each is held in memory while percentiles are told."""
+_PATIENCE_S = 0.5
+_NEWEST_FIRST = "ORDER BY coalesce(ended_at, 9e18) DESC, created_at DESC LIMIT ?"
+_OF_A_KNOWN_KIND = f"kind IN ({', '.join(repr(str(kind)) for kind in Kind)})"
+_PLACES = ", ".join(f"(count * {percent} + 99) / 100" for percent in PERCENTS)
+_OF_A_JOB = "job IS NOT NULL"
 
 
-def events(path: Path, question: EventsQuestion) -> list[Event]:
+def events(path: Path, question: EventsQuestion) -> EventsAnswer:
     """Give the events that are asked for, the oldest first.
 
     Raises:
@@ -31,24 +41,76 @@ def events(path: Path, question: EventsQuestion) -> list[Event]:
         "kind = ?": str(question.kind) if question.kind else None,
     }
     given = {sql: value for sql, value in conditions.items() if value is not None}
-    where = " AND ".join(given) or "1"
+    where = " AND ".join((_OF_A_KNOWN_KIND, *given))
     order = "DESC" if question.newest else "ASC"
     columns = ", ".join(("id", *rows.EVENT_COLUMNS))
     sql = f"SELECT {columns} FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608
 
-    def ask(connection: sqlite3.Connection) -> list[rows.Row]:
-        return connection.execute(sql, (*given.values(), question.limit)).fetchall()
+    def ask(connection: sqlite3.Connection) -> EventsAnswer:
+        (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+        asked = connection.execute(sql, (*given.values(), question.limit))
+        return question.answer([rows.event_of(row) for row in asked], newest)
 
-    found = _parsed(path, rows.event_of, read(path, ask))
-    return found[::-1] if question.newest else found
+    return _read(path, ask, question.answer([], 0))
 
 
-def courses(path: Path, question: HistoryQuestion) -> list[Course]:
-    """Give the courses that are asked for, the newest first.
+def history(path: Path, question: HistoryQuestion) -> History:
+    """Give the courses that are asked for, the newest first, and how long things took.
 
     Raises:
         JournalError: the file can't be read.
     """
+
+    def ask(connection: sqlite3.Connection) -> History:
+        table = _courses(connection)
+        runners = _Chosen(connection, table, *_conditions(question))
+        jobs = _Chosen(connection, table, f"{runners.where} AND {_OF_A_JOB}", runners.given)
+        return History(
+            jobs=jobs.newest(question.limit),
+            runners=runners.newest(question.limit),
+            percentiles={
+                "install_s": runners.percentiles(_between("created_at", "installed_at")),
+                "idle_s": jobs.percentiles(
+                    _between("installed_at", "coalesce(started_at, left_at)")
+                ),
+                "job_s": jobs.percentiles(_between("started_at", "finished_at")),
+                "queue_s": jobs.percentiles("queue_s"),
+            },
+        )
+
+    return _read(path, ask, History())
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Those courses of a table that fulfil a condition."""
+
+    connection: sqlite3.Connection
+    table: str
+    where: str
+    given: Sequence[object]
+
+    def newest(self, limit: int) -> list[Course]:
+        sql = f"SELECT * FROM {self.table} WHERE {self.where} {_NEWEST_FIRST}"  # noqa: S608 - constants
+        return [rows.course_of(row) for row in self.connection.execute(sql, (*self.given, limit))]
+
+    def percentiles(self, lasted: str) -> Percentiles:
+        known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"
+        sql = (
+            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "
+            f"row_number() OVER (ORDER BY lasted) AS place FROM ({known}) "
+            f"WHERE lasted IS NOT NULL) WHERE place IN ({_PLACES})"
+        )
+        found = self.connection.execute(sql, self.given).fetchall()
+        if not found:
+            return NOTHING
+        count = found[0][2]
+        by_place = {place: lasted for place, lasted, _ in found}
+        p50, p90, p99 = (by_place[rank(percent, count)] for percent in PERCENTS)
+        return Percentiles(p50, p90, p99, count)
+
+
+def _conditions(question: HistoryQuestion) -> tuple[str, list[object]]:
     given: list[object] = []
     where = ["1"]
     if question.since:
@@ -57,19 +119,34 @@ def courses(path: Path, question: HistoryQuestion) -> list[Course]:
     if question.repository:
         where.append("json_extract(job, '$.repository') = ?")
         given.append(question.repository)
-    sql = (
-        f"SELECT * FROM courses WHERE {' AND '.join(where)} "  # noqa: S608 - constants
-        "ORDER BY coalesce(ended_at, 9e18) DESC, created_at DESC LIMIT ?"
-    )
-
-    def ask(connection: sqlite3.Connection) -> list[rows.Row]:
-        return connection.execute(sql, (*given, _MOST_COURSES)).fetchall()
-
-    return _parsed(path, rows.course_of, read(path, ask))
+    return " AND ".join(where), given
 
 
-def _parsed(path: Path, parse: Callable[[rows.Row], T], found: list[rows.Row]) -> list[T]:
+def _courses(connection: sqlite3.Connection) -> str:
+    """Give a table of courses with all columns: a file of an earlier version lacks some."""
+    there = {row[1] for row in connection.execute("PRAGMA table_info(courses)")}
+    columns = (name if name in there else f"NULL AS {name}" for name in rows.COURSE_COLUMNS)
+    return f"(SELECT {', '.join(columns)} FROM courses)"  # noqa: S608 - constants
+
+
+def _between(begin: str, end: str) -> str:
+    """Give the seconds between two moments, as `Course` has them."""
+    return f"max(0, {end} - {begin}) / 1e6"
+
+
+def _read(path: Path, ask: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+    """Ask a journal something, all of one moment; one that is not there holds nothing.
+
+    Raises:
+        JournalError: it can't be read.
+    """
+    if not path.exists():
+        return nothing
     try:
-        return [parse(row) for row in found]
-    except ValueError as error:
-        raise JournalCorrupt(f"{path} is damaged: {error}") from error
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
+        ) as connection:
+            connection.execute("BEGIN")
+            return ask(connection) if version_of(connection, path) else nothing
+    except (sqlite3.Error, ValueError) as error:
+        raise in_words(path, error) from error

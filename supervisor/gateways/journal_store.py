@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from supervisor.feed import Kind, Record
+from supervisor.gateways.journal_schema import JournalCorrupt, in_words, migrate
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 
-VERSION = 2
 _PATIENCE_S = 0.5
 _STEP = 500
 _PAGES = 256
@@ -26,52 +26,20 @@ _WAL_BYTES = 4 << 20
 _SIBLINGS = ("", "-wal", "-shm")
 _COMMITTING = "COMMIT"
 
-_SCHEMA = """
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    state TEXT NOT NULL,
-    before TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    lasted_s REAL NOT NULL,
-    details TEXT NOT NULL
-);
-INSERT INTO sqlite_sequence (name, seq)
-SELECT 'events', CAST(strftime('%s', 'now') AS INTEGER) * 1000;
-CREATE INDEX events_at ON events (at);
-CREATE INDEX events_subject ON events (subject, id);
-CREATE TABLE courses (
-    name TEXT PRIMARY KEY,
-    created_at INTEGER,
-    installed_at INTEGER,
-    left_at INTEGER,
-    started_at INTEGER,
-    finished_at INTEGER,
-    ended_at INTEGER,
-    stage TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    job TEXT,
-    verdict TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX courses_ended ON courses (ended_at);
-"""
-"""Numbers begin above those of an earlier file that was set aside: followers miss nothing."""
-
-_QUEUES = "ALTER TABLE courses ADD COLUMN queue_s REAL"
-
-_MIGRATIONS: tuple[str, ...] = (_SCHEMA, _QUEUES)
-"""What brings a file from each version to the next."""
-
-
-class JournalError(Exception):
-    """The journal can't be written or read now; the message says why."""
-
-
-class JournalCorrupt(JournalError):
-    """What is in the file is no journal, or not any more."""
+_EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
+_COURSE_COLUMNS = ", ".join(rows.COURSE_COLUMNS)
+_ADD_EVENT = (
+    f"INSERT INTO events ({_EVENT_COLUMNS}) "  # noqa: S608 - constants, as below
+    f"VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
+)
+_PUT_COURSE = (
+    f"INSERT INTO courses ({_COURSE_COLUMNS}) "  # noqa: S608
+    f"VALUES ({', '.join('?' for _ in rows.COURSE_COLUMNS)}) "
+    "ON CONFLICT (name) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
+)
+"""What a later version has noted of a course stays."""
+_OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -92,7 +60,7 @@ class JournalStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._file = 0
+        self._file: tuple[int, int] | None = None
 
     def write(self, records: Sequence[Record], courses: Iterable[Course]) -> None:
         """Add records and replace courses: all of them, or none.
@@ -106,16 +74,8 @@ class JournalStore:
         changed = [rows.of_course(course) for course in courses]
         queued = [(r.details["queue_s"], r.subject) for r in records if r.kind is Kind.JOB]
         with self._transaction() as connection:
-            connection.executemany(
-                f"INSERT INTO events ({', '.join(rows.EVENT_COLUMNS)}) "  # noqa: S608 - constants
-                f"VALUES ({_marks(rows.EVENT_COLUMNS)})",
-                events,
-            )
-            connection.executemany(
-                f"INSERT OR REPLACE INTO courses "  # noqa: S608 - constants
-                f"VALUES ({_marks(rows.COURSE_COLUMNS)})",
-                changed,
-            )
+            connection.executemany(_ADD_EVENT, events)
+            connection.executemany(_PUT_COURSE, changed)
             connection.executemany("UPDATE courses SET queue_s = ? WHERE name = ?", queued)
 
     def open_courses(self) -> list[Course]:
@@ -125,8 +85,7 @@ class JournalStore:
             JournalError: they can't be read.
         """
         with self._transaction() as connection:
-            found = connection.execute("SELECT * FROM courses WHERE ended_at IS NULL").fetchall()
-            return [rows.course_of(row) for row in found]
+            return [rows.course_of(row) for row in connection.execute(_OPEN_COURSES)]
 
     def prune(self, keeping: Keeping, now: datetime) -> bool:
         """Let go of some of what is too old or too much, and give its room back.
@@ -168,14 +127,17 @@ class JournalStore:
         if found != "ok":
             raise JournalCorrupt(f"{self._path} is damaged: {found}")
 
-    def set_aside(self) -> Path:
-        """Put a file that is no journal out of the way, in place of an earlier one like it.
+    def set_aside(self, mark: str) -> Path:
+        """Put a file that can't be used out of the way, in place of an earlier one like it.
+
+        Args:
+            mark: what is added to its name.
 
         Raises:
             OSError: it can't be.
         """
         self.close()
-        aside = self._path.with_name(f"{self._path.name}.set-aside")
+        aside = self._path.with_name(f"{self._path.name}.{mark}")
         for sibling in _SIBLINGS:
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{sibling}").replace(f"{aside}{sibling}")
@@ -202,33 +164,18 @@ class JournalStore:
             yield self._opened()
         except (sqlite3.Error, OSError, ValueError) as error:
             self.close()
-            raise _in_words(self._path, error) from error
+            raise in_words(self._path, error) from error
+        except Exception:
+            self.close()  # it may be in the middle of a transaction
+            raise
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection and _number(self._path) != self._file:
+        if self._connection and _identity(self._path) != self._file:
             self.close()  # somebody has removed the file, or put another there
         if self._connection is None:
             self._connection = _connect(self._path)
-            self._file = _number(self._path)
+            self._file = _identity(self._path)
         return self._connection
-
-
-def read(path: Path, ask: Callable[[sqlite3.Connection], list[rows.Row]]) -> list[rows.Row]:
-    """Ask a journal something, on a connection of its own; one that is not there holds nothing.
-
-    Raises:
-        JournalError: it can't be read.
-    """
-    if not path.exists():
-        return []
-    try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
-        ) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            return ask(connection) if version else []
-    except (sqlite3.Error, ValueError) as error:
-        raise _in_words(path, error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -242,22 +189,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}").fetchall()
-        _migrate(connection, path)
+        migrate(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise ValueError(f"{path} is of a later version, {version}, than this one knows: {VERSION}")
-    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-        statements = [one for one in script.split(";") if one.strip()]
-        for statement in ("BEGIN IMMEDIATE", *statements, f"PRAGMA user_version={number}"):
-            connection.execute(statement)
-        connection.execute(_COMMITTING)
 
 
 def _delete_oldest(connection: sqlite3.Connection) -> int:
@@ -280,22 +216,10 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     return int((count - free) * size)
 
 
-def _marks(columns: Sequence[str]) -> str:
-    return ", ".join("?" for _ in columns)
-
-
-def _number(path: Path) -> int:
-    """Give the number of the file, or 0 if there is none."""
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Say which file it is; None if there is none. No other is given that of one that is open."""
     try:
-        return path.stat().st_ino
+        found = path.stat()
     except FileNotFoundError:
-        return 0
-
-
-def _in_words(path: Path, error: Exception) -> JournalError:
-    if isinstance(error, OSError):
-        return JournalError(f"{path}: {error.strerror}")
-    # SQLite's other errors, of the disk, locks or rights, are of classes derived from this one.
-    if type(error) is sqlite3.DatabaseError or isinstance(error, ValueError):
-        return JournalCorrupt(f"{path} is damaged: {error}")
-    return JournalError(f"{path}: {error}")
+        return None
+    return found.st_dev, found.st_ino

@@ -20,7 +20,7 @@ def is_at_standard_error() -> bool:
 
 
 class Journald:
-    """Writes entries. For one thread at a time."""
+    """Writes entries. Safe for threads: each entry is sent by one call, whole."""
 
     def __init__(self) -> None:
         # Not connected: systemd may make the socket anew.

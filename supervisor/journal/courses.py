@@ -93,7 +93,8 @@ class Course:
 
     def vanish(self, at: datetime) -> Course:
         """Note that it is not there any more, and nobody knows since when."""
-        return replace(self, ended_at=at, outcome=self.outcome or GONE, reason=_UNWATCHED)
+        outcome, reason = self.outcome or GONE, self.reason or _UNWATCHED
+        return replace(self, ended_at=at, outcome=outcome, reason=reason)
 
 
 class Courses:

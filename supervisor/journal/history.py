@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from supervisor.journal.courses import Course
 
-_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+PERCENTS = (50, 90, 99)
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """How many seconds the middle one, nine of ten and 99 of 100 took at most; each is one of them.
+
+    None where there are none.
+    """
+
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    count: int
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """Give them as the control API does."""
+        known = {"p50": self.p50, "p90": self.p90, "p99": self.p99}
+        return {**{name: _round(value) for name, value in known.items()}, "count": self.count}
+
+
+NOTHING = Percentiles(None, None, None, 0)
 
 
 @dataclass(frozen=True)
 class History:
-    """The courses that were asked for.
+    """What was found.
 
     Attributes:
-        courses: of runners, the newest first.
-        limit: how many runners and how many jobs are listed; the percentiles are of all.
+        jobs: the courses of runners that had one, the newest first.
+        runners: all courses likewise.
+        percentiles: how long things took, of all that were chosen, also where fewer are listed.
     """
 
-    courses: Sequence[Course]
-    limit: int
+    jobs: Sequence[Course] = ()
+    runners: Sequence[Course] = ()
+    percentiles: Mapping[str, Percentiles] = field(
+        default_factory=lambda: dict.fromkeys(("install_s", "idle_s", "job_s", "queue_s"), NOTHING)
+    )
 
     def as_json(self) -> dict[str, Any]:
         """Give it as the control API does."""
-        worked = [course for course in self.courses if course.job]
         return {
-            "jobs": [_job(course) for course in worked[: self.limit]],
-            "runners": [_runner(course) for course in self.courses[: self.limit]],
-            "percentiles": {
-                "install_s": percentiles(course.install_s for course in self.courses),
-                "idle_s": percentiles(course.idle_s for course in worked),
-                "job_s": percentiles(course.job_s for course in worked),
-                "queue_s": percentiles(course.queue_s for course in worked),
-            },
+            "jobs": [_job(course) for course in self.jobs],
+            "runners": [_runner(course) for course in self.runners],
+            "percentiles": {name: one.as_json() for name, one in self.percentiles.items()},
         }
 
 
-def percentiles(durations: Iterable[float | None]) -> dict[str, float | int | None]:
-    """Say how long the middle one, nine of ten and 99 of 100 took at most.
-
-    Each is one of the durations (nearest rank); None where there are none.
-    """
-    known = sorted(one for one in durations if one is not None)
-    found: dict[str, float | int | None] = {
-        name: _round(known[math.ceil(share * len(known)) - 1]) if known else None
-        for name, share in _SHARES.items()
-    }
-    return {**found, "count": len(known)}
+def rank(percent: int, count: int) -> int:
+    """Say which of so many, in order and counted from 1, that many of a hundred are at most."""
+    return -(-count * percent // 100)
 
 
 def _job(course: Course) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -37,6 +37,19 @@ class Event:
 
 
 @dataclass(frozen=True)
+class EventsAnswer:
+    """What was found.
+
+    Attributes:
+        events: the oldest first.
+        last: the number of the newest event that was looked at: what follows it is yet unasked.
+    """
+
+    events: Sequence[Event]
+    last: int
+
+
+@dataclass(frozen=True)
 class EventsQuestion:
     """Which events are asked for: the newest, or those after a number or a moment.
 
@@ -58,6 +71,17 @@ class EventsQuestion:
     def newest(self) -> bool:
         """Whether the newest are asked for, where others are the oldest that match."""
         return self.after is None and self.since is None
+
+    def answer(self, found: Sequence[Event], newest: int) -> EventsAnswer:
+        """Make the answer of what was found.
+
+        Args:
+            found: at most `limit`, and the newest first where `newest` are asked for.
+            newest: the number of the newest event of all.
+        """
+        is_cut = len(found) == self.limit and not self.newest
+        last = found[-1].id if is_cut else max(newest, self.after or 0)
+        return EventsAnswer(found[::-1] if self.newest else found, last)
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> EventsQuestion:

@@ -19,6 +19,7 @@ _encode = json.JSONEncoder(default=str).encode  # made once: `json.dumps` makes 
 
 EVENT_COLUMNS = ("at", "kind", "subject", "state", "before", "reason", "lasted_s", "details")
 COURSE_COLUMNS = tuple(field.name for field in fields(Course))
+_JOB = tuple(field.name for field in fields(Job))
 
 Row = Sequence[Any]
 
@@ -68,21 +69,25 @@ def of_course(course: Course) -> Row:
 def course_of(row: Row) -> Course:
     """Give the course of a row that `of_course` has made.
 
-    A row of an earlier version has fewer columns; what these would hold is not known.
-
     Raises:
         ValueError: it is none.
     """
-    given = dict(zip(COURSE_COLUMNS, row, strict=False))
+    given = dict(zip(COURSE_COLUMNS, row, strict=True))
     for column, value in given.items():
         if column.endswith("_at") and value is not None:
             given[column] = moment_of(value)
-    job = given["job"]
-    try:
-        given["job"] = Job(**json.loads(job)) if job is not None else None
-    except TypeError as error:
-        raise ValueError(f"{job!r} is no job") from error
+    given["job"] = _job(given["job"])
     return Course(**given)
+
+
+def _job(text: str | None) -> Job | None:
+    """Read a job, without what a later version may have noted of it."""
+    if text is None:
+        return None
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError(f"{text!r} is no job")  # noqa: TRY004 - the row is at fault, no caller
+    return Job(**{name: told[name] for name in _JOB if name in told})
 
 
 def _stored(value: Any) -> Any:

@@ -29,12 +29,29 @@ from supervisor.lifecycle.events import (
     UnregistrationRefused,
     WentOffline,
 )
-from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Limits, Seen, Stage
+from supervisor.lifecycle.life import (
+    AVAILABLE,
+    COMING,
+    ENDED,
+    ENDING,
+    PRESENT,
+    STARTING,
+    UNUSED,
+    Job,
+    Life,
+    Limits,
+    Seen,
+    Stage,
+)
 
 __all__ = [
     "AVAILABLE",
+    "COMING",
+    "ENDED",
     "ENDING",
+    "PRESENT",
     "STARTING",
+    "UNUSED",
     "Confirmed",
     "DeletionOrdered",
     "Effect",

@@ -42,7 +42,16 @@ from supervisor.lifecycle.events import (
     UnregistrationRefused,
     WentOffline,
 )
-from supervisor.lifecycle.life import AVAILABLE, ENDING, STARTING, Job, Life, Seen, Stage
+from supervisor.lifecycle.life import (
+    AVAILABLE,
+    ENDING,
+    STARTING,
+    UNUSED,
+    Job,
+    Life,
+    Seen,
+    Stage,
+)
 from supervisor.waits import doubled
 
 _FIRST_RETIRE_DELAY = timedelta(seconds=15)
@@ -182,8 +191,8 @@ def _as_if_booting(retiring: Step) -> Step:
 
 def _end_early(life: Life) -> Life:
     """Note in which stage it ended, if that is before it had a job."""
-    early = life.stage is Stage.BOOTING or life.stage in AVAILABLE
-    return replace(life, failed_in=life.stage) if early and life.job is None else life
+    early = life.stage in UNUSED and life.job is None
+    return replace(life, failed_in=life.stage) if early else life
 
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:

@@ -26,8 +26,12 @@ class Stage(str, Enum):
 
 
 STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})
+COMING = STARTING | {Stage.BOOTING}
 AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
-ENDING = frozenset({Stage.RETIRING, Stage.FINISHED, Stage.FAILED, Stage.DELETED})
+UNUSED = AVAILABLE | {Stage.BOOTING}  # there is a guest, and no job is known of
+PRESENT = AVAILABLE | {Stage.BUSY}
+ENDED = frozenset({Stage.FINISHED, Stage.FAILED, Stage.DELETED})
+ENDING = ENDED | {Stage.RETIRING}
 
 
 @dataclass(frozen=True)

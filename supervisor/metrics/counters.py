@@ -6,19 +6,12 @@ pays for no more than to note it: it is counted when somebody wants to see it, o
 
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from threading import Lock
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    Metric,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.feed import Feed, Kind, Record
-from supervisor.lifecycle import Stage
+from supervisor.lifecycle import UNUSED, Stage
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
 from supervisor.supervision import RESTARTED
@@ -28,13 +21,9 @@ _NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-_LIVING = tuple(str(stage) for stage in Stage if stage is not Stage.DELETED)
+_LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
 _RUNNERS = "/runners/"
 _MOST_NOTED = 1000
-_EARLY = frozenset({str(Stage.BOOTING), str(Stage.READY), str(Stage.IDLE)})
-
-# When each began is of no use here, and would double the page.
-disable_created_metrics()
 
 
 class Counters:
@@ -51,6 +40,11 @@ class Counters:
         self._vacancies = Vacancies()
         self._stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
+        )
+        self._wait_s = self._histogram(
+            "runner_wait_duration_seconds",
+            "How long runners waited for the job that they took.",
+            _STAGE_S,
         )
         self._next_s = self._histogram(
             "runner_replacement_duration_seconds",
@@ -118,8 +112,8 @@ class Counters:
 
     def _count(self) -> None:
         """Count what is noted, in its order."""
-        with self._counting, suppress(IndexError):
-            while True:
+        with self._counting:
+            while self._told:
                 self._count_one(self._told.popleft())
 
     def _count_one(self, record: Record) -> None:
@@ -148,6 +142,8 @@ class Counters:
             self._stage_s.labels(record.before).observe(record.lasted_s)
         if failure := _failure(record):
             self._failures.labels(*failure).inc()
+        if (waited_s := record.details.get("waited_s")) is not None:
+            self._wait_s.observe(waited_s)
         came = self._vacancies.take(record)
         if came.replaces:
             self._replacements.inc()
@@ -197,7 +193,7 @@ def _failure(record: Record) -> tuple[str, str] | None:
         # One that was found dead says nothing of runners made now.
         known = failed_in in _LIVING
         return (failed_in, classes.failure_class(record.reason, failed_in)) if known else None
-    if record.before in _EARLY and not record.details.get("job"):
+    if record.before in UNUSED and not record.details.get("job"):
         if record.state == Stage.DELETED:
             return record.before, classes.GONE
         if record.state == Stage.FINISHED and classes.is_own_end(record.reason):

@@ -11,7 +11,8 @@ from supervisor.gateways.host_memory import Memory
 from supervisor.health import Health
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
-from supervisor.report import image_report
+from supervisor.part_reports import image_report
+from supervisor.roles import is_runner
 from supervisor.supervision import TreeNode
 
 _ONLINE = (Stage.IDLE, Stage.BUSY)
@@ -31,7 +32,8 @@ def metrics(
         root: of the tree, of the same moment.
         memory: of the host; None if that is not known.
     """
-    details = {node.id: node.details for node in _nodes(root) if not _is_runner(node)}
+    nodes = root.walk() if root else ()
+    details = {node.id: node.details for node in nodes if not is_runner(node.path)}
     yield InfoMetricFamily(f"{PREFIX}_build", "The daemon's version.", {"version": version})
     yield from _fleet(status)
     yield _by_label(
@@ -102,8 +104,8 @@ def _actors(root: TreeNode | None) -> Iterator[Metric]:
         labels=["actor"],
     )
     fullest = 0
-    for node in _nodes(root):
-        if _is_runner(node):
+    for node in root.walk() if root else ():
+        if is_runner(node.path):
             fullest = max(fullest, node.mailbox)
             continue
         restarts.add_metric([node.id], node.restarts)
@@ -121,14 +123,3 @@ def _by_label(name: str, words: str, label: str, values: Mapping[str, bool]) -> 
 
 def _gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(f"{PREFIX}_{name}", words, value=value)
-
-
-def _is_runner(node: TreeNode) -> bool:
-    return "/runners/" in node.path
-
-
-def _nodes(node: TreeNode | None) -> Iterator[TreeNode]:
-    if node:
-        yield node
-        for child in node.children:
-            yield from _nodes(child)

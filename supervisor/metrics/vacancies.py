@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from supervisor.feed import Record
-from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.lifecycle import COMING, ENDED, PRESENT, Stage
 
-_COMING = frozenset(map(str, (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING)))
-_ENDED = frozenset(map(str, (Stage.FINISHED, Stage.FAILED, Stage.DELETED)))
-_THERE = frozenset(map(str, (*AVAILABLE, Stage.BUSY)))
 _MOST = 10_000
 """More than a fleet has runners: places that are never filled are forgotten."""
 
@@ -37,7 +34,7 @@ class Vacancies:
 
     def take(self, record: Record) -> Came:
         """Take in what has become of a runner."""
-        ends = record.state in _ENDED and record.before not in _ENDED
+        ends = record.state in ENDED and record.before not in ENDED
         if ends:
             self._left.append(record.at)
             if record.before == Stage.BUSY:
@@ -48,7 +45,7 @@ class Vacancies:
             if is_new:
                 self._left.popleft()
             return Came(replaces=is_new)
-        if record.state in _THERE and record.before in _COMING and self._without_job:
+        if record.state in PRESENT and record.before in COMING and self._without_job:
             since = self._without_job.popleft()
             return Came(after_s=max(0.0, (record.at - since).total_seconds()))
         return Came()

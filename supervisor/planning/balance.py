@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.lifecycle import AVAILABLE, PRESENT, Stage
 from supervisor.planning.terms import Desired, Plan, Runner, in_words
 
 _RETIREABLE = (Stage.REQUESTED, Stage.CREATING, Stage.BOOTING, Stage.READY, Stage.IDLE)
@@ -40,7 +40,7 @@ def balance(desired: Desired, runners: Iterable[Runner], now: datetime) -> Plan:
     ]
     going = [(r, f"more runners than the {desired.count} wanted") for r in excess]
     going += [(r, why) for r, why in outdated if r.stage not in AVAILABLE]
-    serving = sum(1 for r in runners if r.stage in AVAILABLE or r.stage is Stage.BUSY)
+    serving = sum(r.stage in PRESENT for r in runners)
     spare = serving - len([r for r in excess if r.stage in AVAILABLE])
     spare -= max(0, _at_once(desired, runners) - desired.unavailable)
     replaced = [(r, why) for r, why in (*outdated, *stale) if r.stage in AVAILABLE]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.supervision.system import handled_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from supervisor.supervision.cell import Cell, ChildRecord
     from supervisor.supervision.specs import Kind
@@ -62,6 +62,12 @@ class TreeNode:
     waits_until: datetime | None = None
     abandoned: int = 0
     children: tuple[TreeNode, ...] = ()
+
+    def walk(self) -> Iterator[TreeNode]:
+        """Give this node and all that are below it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
 
 _ALIVE = frozenset({"starting", "up", "stopping"})

@@ -88,7 +88,7 @@ def decide(needed: str, running: Running) -> Reboot:
     if not needed:
         return Reboot("no", "no reboot is needed")
     if not running.held:
-        how = "after `supervisor-cli drain --wait`"
+        how = "after `supervisor-cli drain`"
     elif running.runners:
         how = "as soon as the drain has ended"
     elif running.building:

@@ -26,6 +26,10 @@ def history(world: World) -> Any:
     return json.loads(world.daemon.cli("history", "--json").stdout)
 
 
+def logged_in(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
 def courses(world: World) -> dict[str, list[dict[str, Any]]]:
     """Give the stages of each runner in order, without what only says more."""
     found = defaultdict(list)
@@ -66,7 +70,11 @@ def test_the_journal_agrees_with_github_about_each_job(
             stages = of_runners[str(job.runner_name)]
             assert [one["before"] for one in stages[1:]] == [one["state"] for one in stages[:-1]]
             assert (stages[0]["before"], stages[-1]["state"]) == ("", "deleted")
-        logged = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        wait_until(
+            lambda: len([one for one in logged_in(log) if one["event"] == "runner_stop"]) == 5,
+            "GitHub has told how long they had waited",
+        )
+        logged = logged_in(log)
         stops = [one for one in logged if one["event"] == "runner_stop"]
         assert sorted(one["job_conclusion"] for one in stops) == ["failure"] + ["success"] * 4
         names = {one["event"] for one in logged}

@@ -205,6 +205,8 @@ def test_prometheus_counts_what_github_does(fleet: Fleet) -> None:
     assert shown["runner_replacements_total", ()] == JOBS
     assert shown["runner_replacement_duration_seconds_count", ()] == JOBS
     assert shown["runner_stage_duration_seconds_count", (("stage", "busy"),)] == JOBS
+    assert shown["runner_wait_duration_seconds_count", ()] == JOBS
+    assert not any(name.endswith("_created") for name, _ in shown)
     assert sum(value for (name, _), value in shown.items() if name == "runner_failures_total") == 0
 
 

@@ -62,7 +62,7 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
 def test_a_reload_puts_another_log_level_in_force_and_only_another(
     running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_gate", log._Gate("INFO"))
+    monkeypatch.setattr(log, "_gate", log._Gate())
     path.write_text(f"{GOOD.format(count=1)}log-level: WARNING\n")
     running._obey(signal.SIGHUP)
     assert log.current_level() == "WARNING"

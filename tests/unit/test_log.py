@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    monkeypatch.setattr(log, "_gate", log._gate)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     log.configure("DEBUG")
@@ -262,6 +264,44 @@ def test_the_level_can_be_changed_and_the_change_is_said(lines: Lines) -> None:
         "the log's level is DEBUG now, and was ERROR",
         "loud",
     ]
+
+
+def test_what_no_level_lets_through_is_not_even_formatted(lines: Lines) -> None:
+    class Formatted:
+        times = 0
+
+        def __format__(self, _spec: str) -> str:
+            self.times += 1
+            return "words"
+
+    said = Formatted()
+    log.configure("INFO")
+    logger.debug("{}", said)
+    assert said.times == 0
+    log.set_level("DEBUG")
+    logger.debug("{}", said)
+    assert (said.times, lines()[-1]["message"]) == (1, "words")
+
+
+def test_a_change_of_the_level_loses_no_line_of_another_thread(lines: Lines) -> None:
+    log.configure("WARNING")
+    done = threading.Event()
+    told = []
+
+    def speak() -> None:
+        while not done.is_set():
+            told.append(f"line-{len(told)}")
+            logger.warning(told[-1])
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    for level in ("INFO", "DEBUG", "WARNING", "DEBUG") * 5:
+        log.set_level(level)
+    done.set()
+    speaker.join()
+    shown = [line["message"] for line in lines() if line["message"].startswith("line-")]
+    assert told
+    assert shown == told
 
 
 def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(lines: Lines) -> None:

@@ -59,6 +59,39 @@ def test_a_step_says_how_long_the_stage_before_lasted() -> None:
     json.dumps(dict(record.details))
 
 
+def test_a_runner_that_takes_its_job_says_how_long_it_had_waited_in_both_stages() -> None:
+    life = Life(Stage.BOOTING, NOW, runner_id=7)
+    told = []
+    for event, after_s in (
+        (lifecycle.GuestReady(), 2),
+        (lifecycle.Confirmed(busy=False), 5),
+        (lifecycle.JobStarted(JOB), 3602),
+        (lifecycle.JobFinished(), 4000),
+    ):
+        now, before = NOW + timedelta(seconds=after_s), life
+        life = lifecycle.step(before, event, now).life
+        record = records.of_step(entry(life), before, now)
+        assert record is not None
+        told.append((record.state, record.details.get("waited_s")))
+    assert told == [("ready", None), ("idle", None), ("busy", 3600), ("finished", None)]
+
+
+def test_that_more_is_known_of_a_job_tells_of_no_second_wait() -> None:
+    before = Life(Stage.BUSY, NOW, job=Job(), ready_at=NOW - timedelta(hours=1))
+    life = lifecycle.step(before, lifecycle.JobStarted(JOB), LATER).life
+    record = records.of_step(entry(life), before, LATER)
+    assert record is not None
+    assert "waited_s" not in record.details
+
+
+def test_how_long_one_has_waited_is_left_out_where_that_is_not_known() -> None:
+    before = Life(Stage.BOOTING, NOW, runner_id=7)
+    life = lifecycle.step(before, lifecycle.JobStarted(JOB), LATER).life
+    record = records.of_step(entry(life), before, LATER)
+    assert record is not None
+    assert (record.state, "waited_s" in record.details) == ("busy", False)
+
+
 def test_a_result_that_comes_late_is_told_as_more_that_is_known() -> None:
     before = Life(Stage.FINISHED, NOW, "its job ended", 7, JOB)
     life = replace(before, job=replace(JOB, result="Succeeded"))

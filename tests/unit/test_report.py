@@ -7,15 +7,9 @@ import pytest
 from supervisor.config import parse
 from supervisor.last_failure import Failure
 from supervisor.lifecycle import Job, Life, Stage
+from supervisor.part_reports import firewall_report, policy_report, upgrades_report
 from supervisor.parts import Settings
-from supervisor.report import (
-    firewall_report,
-    policy_report,
-    runner_report,
-    status_report,
-    tree_lines,
-    upgrades_report,
-)
+from supervisor.report import runner_report, status_report, tree_lines
 from supervisor.roster import Entry
 from supervisor.supervision import Handling, Kind, TreeNode
 
@@ -184,6 +178,27 @@ def test_a_credential_that_ends_soon_is_a_problem_unless_it_is_renewed(
 @pytest.mark.parametrize("state", ["failing", "degraded", "reconnecting"])
 def test_an_actor_in_trouble_is_named_with_its_reason(state: str) -> None:
     assert problems(root(node("fleet", state, reason="no LXD"))) == [f"fleet: {state}: no LXD"]
+
+
+@pytest.mark.parametrize("observer", ["metrics", "journal"])
+def test_what_is_wrong_with_an_observer_is_warned_of_and_no_problem(observer: str) -> None:
+    failing = node(observer, "failing", reason="x", details={"warnings": ("in its own words",)})
+    silent = node(observer, "failing", reason="x")
+    down = node(observer, "waiting", alive=False, reason="RuntimeError: x")
+    stuck = replace(failing, stuck=True, handling=Handling("Listen", NOW))
+    for one, warnings in (
+        (failing, ["in its own words"]),
+        (silent, [f"{observer}: failing: x"]),
+        (down, [f"{observer}: is waiting: RuntimeError: x"]),
+        (stuck, ["in its own words", f"{observer}: is stuck in Listen"]),
+    ):
+        found = report(root(one))
+        assert (found["problems"], found["warnings"]) == ([], warnings)
+
+
+def test_what_others_warn_of_stands_before_what_observers_warn_of() -> None:
+    told = [node(actor, details={"warnings": (actor,)}) for actor in ("journal", "filters")]
+    assert report(root(*told))["warnings"] == ["filters", "journal"]
 
 
 def test_an_actor_that_is_down_is_named_with_its_reason() -> None:

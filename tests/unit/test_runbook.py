@@ -12,8 +12,7 @@ from textwrap import dedent
 import pytest
 import reasons
 import yaml
-
-from supervisor import cli
+from command_lines import command_lines, refusal
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -113,11 +112,10 @@ def test_panels_that_are_explained_are_there() -> None:
 
 
 @pytest.mark.parametrize("document", ["looking.md", "runbook.md"])
-def test_commands_that_are_named_are_there(document: str) -> None:
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    named = set(re.findall(r"supervisor-cli ([a-z][a-z-]*)", text))
-    assert named
-    assert named <= set(cli.main.commands)
+def test_the_command_would_take_each_line_that_is_named(document: str) -> None:
+    lines = list(command_lines((ROOT / "docs" / document).read_text(encoding="utf-8")))
+    assert len(lines) > 5
+    assert {line: why for line in lines if (why := refusal(line))} == {}
 
 
 class TestItsOwnTest:
@@ -148,6 +146,32 @@ class TestItsOwnTest:
     def test_an_entry_without_a_reason_is_found(self) -> None:
         shown = {"the disk … is full": "work/disk.py:1", "a | b": "work/disk.py:2"}
         assert outdated(self.document, shown) == ["no disk; see `df`"]
+
+    def test_lines_of_the_command_stand_in_blocks_and_across_the_lines_of_a_text(self) -> None:
+        text = dedent("""
+            ```console
+            # A=b supervisor-cli check-config \\
+                --config c.yaml
+            $ supervisor-cli tree   # each part
+            ```
+            A row: `` after `supervisor-cli upgrade
+            --now && reboot` ``, `supervisor-cli`, and supervisor-cli in words.
+            """)
+        lines = list(command_lines(text))
+        assert lines == ["check-config --config c.yaml", "tree", "upgrade --now"]
+        assert [refusal(line) for line in lines] == ["", "", ""]
+
+    @pytest.mark.parametrize(
+        ("line", "why"),
+        [
+            ("check-config FILE", "unexpected extra argument"),
+            ("drain --wait", "No such option"),
+            ("image wrong", "no such command"),
+            ("delete", "Missing argument"),
+        ],
+    )
+    def test_a_line_that_the_command_would_not_take_is_found(self, line: str, why: str) -> None:
+        assert why in refusal(line)
 
     def test_an_alert_without_a_heading_is_found(self) -> None:
         document = "\n## GitHubRunnersNoneOnline\n\n**Means:** none.\n\n## Others\n\n**Do:** it.\n"

@@ -86,7 +86,7 @@ def test_a_job_is_told_by_its_span_and_the_runners_and_by_no_other() -> None:
     assert idle.attributes == {
         "cicd.worker.name": "a",
         "supervisor.stage": "idle",
-        "supervisor.ended_by": "is busy",
+        "supervisor.next": "is busy",
     }
 
 

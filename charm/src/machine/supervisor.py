@@ -17,7 +17,11 @@ _CHECK_LIMIT_S = 60.0
 _PREPARE_LIMIT_S = 180.0
 _UNINSTALL_LIMIT_S = 600.0
 _REFUSED = 2
-_LACKS = re.compile(r"LXD says: .*(?:not found|n[o']t exist)", re.IGNORECASE | re.DOTALL)
+_LACKS = re.compile(
+    r"""LXD\ says:\ .*\b(?:project|network|storage\ pool|profile)  # what `prepare-lxd` makes
+    (?:\ "[^"]*")?\ (?:not\ found|doesn't\ exist)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """As systemd tells a service of them: systemd.exec(5)."""
 
@@ -52,7 +56,10 @@ class Fleet:
 
     @property
     def lacks_in_lxd(self) -> bool:
-        """Whether a problem is that LXD has not something, such as the project or the bridge."""
+        """Whether a problem is that LXD lacks what runners need, such as the project or the bridge.
+
+        An image or an instance that it lacks is no such thing: the daemon itself sees to those.
+        """
         problems = self.status.get("problems")
         return any(_LACKS.search(str(one)) for one in problems or ())
 

@@ -8,13 +8,13 @@ from typing import Any
 from supervisor.cli.journal_words import event_line
 from supervisor.cli.render import age, job_in_words
 from supervisor.cli.status_words import budget_lines, headline, runners_in_words
-from supervisor.cli.top.source import Answers
+from supervisor.cli.top.source import Answers, Silence
 from supervisor.guest.logs import one_line
+from supervisor.roles import OBSERVERS, RUNNERS
 
 _ORDER = (
     "failed", "busy", "idle", "ready", "booting", "creating", "requested", "retiring", "finished",
 )  # fmt: skip
-NO_JOURNAL = "no journal"
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,19 @@ def view_of(answers: Answers, now: datetime) -> View:
         trouble=one_line(_trouble(status)),
         draining=status["draining_since"] is not None,
         runners=tuple(sorted((_row(one, now) for one in answers.runners), key=lambda r: r.rank)),
-        actors=tuple(_actors(answers.tree, status["problems"])),
+        actors=tuple(_actors(answers.tree, _told_of_actors(status))),
         events=event_lines(answers.events),
     )
 
 
-def event_lines(events: Iterable[Mapping[str, Any]] | None) -> tuple[str, ...]:
+def event_lines(events: Iterable[Mapping[str, Any]] | Silence) -> tuple[str, ...]:
     """Write events, a line each.
 
     Args:
-        events: of `/v1/events`; None of a daemon that has no journal.
+        events: of `/v1/events`, or why there are none.
     """
-    if events is None:
-        return (NO_JOURNAL,)
+    if isinstance(events, Silence):
+        return (one_line(events.reason),)
     return tuple(map(event_line, events))
 
 
@@ -153,17 +153,26 @@ def _first(kind: str, told: Sequence[str]) -> str:
     return f"{count}{told[0]}"
 
 
+def _told_of_actors(status: Mapping[str, Any]) -> Sequence[str]:
+    """Give what names actors in trouble: problems, and of those that only show warnings."""
+    warnings: Sequence[str] = status["warnings"]
+    return [
+        *status["problems"],
+        *(warning for warning in warnings if warning.partition(":")[0] in OBSERVERS),
+    ]
+
+
 def _actors(
-    node: Mapping[str, Any] | None, problems: Sequence[str], above: str = ""
+    node: Mapping[str, Any] | None, told: Sequence[str], above: str = ""
 ) -> Iterator[ActorWord]:
     if node is None:
         return
-    sound = not any(problem.startswith(f"{node['id']}: ") for problem in problems)
+    sound = not any(words.startswith(f"{node['id']}: ") for words in told)
     if not sound or node["kind"] != "supervisor":
         restarts = f" ({node['restarts']} restarts)" if node["restarts"] else ""
         words = f"{'' if sound else '! '}{node['id']} {node['state']}{restarts}"
         yield ActorWord(one_line(words), sound)
-    if node["id"] == "runners" and above == "core":
+    if node["id"] == RUNNERS and above == "core":
         return
     for child in node["children"]:
-        yield from _actors(child, problems, node["id"])
+        yield from _actors(child, told, node["id"])

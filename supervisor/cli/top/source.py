@@ -1,10 +1,10 @@
 """What the daemon answers, all that the screen needs at a time."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
 
-from supervisor.cli.client import AccessDenied, ControlError, NotRunning
+from supervisor.cli.client import AccessDenied, ControlError, NotRunning, NotThere
 
 _EVENTS_SHOWN = 20
 _EVENTS_OF_ONE = 200
@@ -24,6 +24,21 @@ class Client(Protocol):
 
 
 @dataclass(frozen=True)
+class Silence:
+    """No answer.
+
+    Attributes:
+        reason: why there is none.
+    """
+
+    reason: str
+
+
+Events: TypeAlias = list[dict[str, Any]] | Silence
+NO_JOURNAL = Silence("no journal")
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a daemon has said.
 
@@ -31,24 +46,13 @@ class Answers:
         status: the answer of `/v1/status`.
         tree: that of `/v1/tree`, without the runners' actors.
         runners: that of `/v1/runners`.
-        events: those of `/v1/events`, oldest first; None of a daemon that has no journal.
+        events: those of `/v1/events`, oldest first, or why there are none.
     """
 
     status: dict[str, Any]
     tree: dict[str, Any] | None
     runners: list[dict[str, Any]]
-    events: list[dict[str, Any]] | None
-
-
-@dataclass(frozen=True)
-class Silence:
-    """No daemon has answered.
-
-    Attributes:
-        reason: why.
-    """
-
-    reason: str
+    events: Events
 
 
 def ask(client: Client) -> Answers | Silence:
@@ -64,12 +68,11 @@ def ask(client: Client) -> Answers | Silence:
         return Silence(str(error))
 
 
-def read_runner(client: Client, name: str) -> tuple[list[dict[str, Any]] | None, str]:
+def read_runner(client: Client, name: str) -> tuple[Events, str]:
     """Ask what has become of a runner.
 
     Returns:
-        Its events, None of a daemon that has no journal; and the logs that are kept of its guest,
-        or why there are none.
+        Its events, and the logs that are kept of its guest; or why there are none.
 
     Raises:
         ControlError: the daemon does not answer.
@@ -84,11 +87,13 @@ def read_runner(client: Client, name: str) -> tuple[list[dict[str, Any]] | None,
         return events, str(error)
 
 
-def _events(client: Client, query: str) -> list[dict[str, Any]] | None:
+def _events(client: Client, query: str) -> Events:
     try:
         events: list[dict[str, Any]] = client.get(f"/v1/events?{query}")["events"]
     except (NotRunning, AccessDenied):
         raise
-    except ControlError:
-        return None
+    except NotThere:  # a daemon of before
+        return NO_JOURNAL
+    except ControlError as error:
+        return Silence(str(error))
     return events

@@ -201,6 +201,14 @@ def test_what_is_asked_in_vain_is_asked_once_more_and_no_oftener(
     stage.pass_until(stage.told)
 
 
+def test_while_github_does_not_answer_it_is_asked_ever_more_seldom(stage: Stage) -> None:
+    stage.sandbox.faults.add(Fault(method="GET", path_pattern=JOBS, status=502, times=None))
+    for number in range(30):
+        stage.inquire(f"r{number}", stage.work(f"r{number}"))
+    stage.passes(590)
+    assert stage.asked() == 5  # after 0, 20, 60, 140 and 300 seconds
+
+
 def test_nothing_is_asked_once_half_of_the_hours_calls_are_used(stage: Stage) -> None:
     few = Fault(
         method="GET", path_pattern="*/runners", status=200, times=None,

@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 
 def start(world: World) -> World:
     world.run(ChildSpec("metrics", partial(MetricsActor.start, world.system, world.parts)))
-    eventually(lambda: world.shown("metrics")[0] in {"listening", "waiting"})
+    eventually(lambda: world.shown("metrics")[0] in {"listening", "failing"})
     return world
 
 
@@ -108,13 +108,13 @@ def test_a_taken_port_is_a_warning_and_tried_again(make_world: MakeWorld) -> Non
         port = taken.getsockname()[1]
         world = start(make_world(metrics={"port": port}))
         reason = f"can't listen at {HOST}:{port}: Address already in use"
-        assert world.shown("metrics") == ("waiting", reason)
+        assert world.shown("metrics") == ("failing", reason)
         status = status_report(tree(world.system), [], world.parts.settings, world.clock.now())
         assert status["warnings"] == [f"metrics: {reason}"]
         assert status["problems"] == []
         world.clock.advance(10)
         eventually(lambda: not world.waiting("metrics"))
-        assert world.shown("metrics") == ("waiting", reason)
+        assert world.shown("metrics") == ("failing", reason)
     world.clock.advance(10)
     eventually(lambda: world.shown("metrics")[0] == "listening")
     assert ask(world)[0] == 200

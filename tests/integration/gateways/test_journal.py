@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -22,10 +24,13 @@ from journal_records import JOB, NAME, NOW, at, step, waited
 
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
-from supervisor.gateways.journal import JournalInbox, JournalWriter, Standing
-from supervisor.gateways.journal_store import JournalError, JournalStore, Keeping
+from supervisor.gateways.journal_schema import VERSION, JournalError
+from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.gateways.metric_log import MetricLog
-from supervisor.journal import Event, EventsQuestion, HistoryQuestion
+from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
+from supervisor.journal.history import Percentiles
+from supervisor.journal_inbox import JournalInbox
+from supervisor.work.journal_writer import JournalWriter, Standing
 
 LIMIT_S = 20.0
 KEEPING = Keeping(timedelta(days=30), 256 << 20)
@@ -62,13 +67,21 @@ class Stand:
             self.inbox.take(note(subject))
 
     def read(self, **asked: Any) -> list[Event]:
-        return journal_reader.events(self.inbox.path, EventsQuestion(**asked))
+        return events(self.inbox.path, **asked)
 
     def told(self) -> list[str]:
         return [event.record.subject for event in self.read(limit=1000)]
 
     def fault(self) -> str:
         return self.stood[-1].fault if self.stood else ""
+
+
+def events(path: Path, **asked: Any) -> list[Event]:
+    return list(journal_reader.events(path, EventsQuestion(**asked)).events)
+
+
+def courses(path: Path, **asked: Any) -> list[Course]:
+    return list(journal_reader.history(path, HistoryQuestion(**asked)).runners)
 
 
 def note(subject: str, seconds: float = 0, **more: Any) -> Record:
@@ -83,6 +96,13 @@ def running(path: Path, **options: Any) -> Iterator[Stand]:
         yield stand
     finally:
         stand.writer.stop(LIMIT_S)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @pytest.fixture
@@ -119,8 +139,8 @@ def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -
 
 
 def test_a_journal_that_was_never_written_holds_nothing(path: Path) -> None:
-    assert journal_reader.events(path, EventsQuestion()) == []
-    assert journal_reader.courses(path, HistoryQuestion()) == []
+    assert events(path) == []
+    assert courses(path) == []
 
 
 def test_its_files_are_for_one_user_alone(path: Path) -> None:
@@ -153,13 +173,13 @@ def test_the_course_of_a_runner_goes_on_after_a_restart(path: Path) -> None:
         stand.inbox.take(step(60, "", "busy", adopted=True, since=at(40).isoformat(), **work))
         stand.inbox.take(step(100, "busy", "finished", **work))
         stand.inbox.take(step(101, "finished", "deleted", **work))
-    (course,) = journal_reader.courses(path, HistoryQuestion())
+    (course,) = courses(path)
     assert (course.name, course.outcome, course.job) == (NAME, "done", JOB)
     assert (course.install_s, course.idle_s, course.job_s) == (30.0, 10.0, 60.0)
-    assert journal_reader.courses(path, HistoryQuestion(repository="acme/demo")) == [course]
-    assert journal_reader.courses(path, HistoryQuestion(repository="acme/other")) == []
-    assert journal_reader.courses(path, HistoryQuestion(since=at(101))) == [course]
-    assert journal_reader.courses(path, HistoryQuestion(since=at(102))) == []
+    assert courses(path, repository="acme/demo") == [course]
+    assert courses(path, repository="acme/other") == []
+    assert courses(path, since=at(101)) == [course]
+    assert courses(path, since=at(102)) == []
 
 
 def test_how_long_a_job_had_waited_is_added_to_the_course_that_has_ended(path: Path) -> None:
@@ -167,7 +187,7 @@ def test_how_long_a_job_had_waited_is_added_to_the_course_that_has_ended(path: P
         worked(stand.inbox)
     with running(path) as stand:
         stand.inbox.take(waited(105, 12.0))
-    (course,) = journal_reader.courses(path, HistoryQuestion())
+    (course,) = courses(path)
     assert (course.queue_s, course.outcome) == (12.0, "done")
 
 
@@ -186,12 +206,12 @@ def test_a_journal_of_the_first_version_can_be_read_and_goes_on(path: Path) -> N
     with closing(sqlite3.connect(path)) as other:
         other.execute("ALTER TABLE courses DROP COLUMN queue_s")
         other.execute("PRAGMA user_version=1")
-    (course,) = journal_reader.courses(path, HistoryQuestion())
+    (course,) = courses(path)
     assert (course.name, course.queue_s) == (NAME, None)
     with running(path) as stand:
         stand.inbox.take(waited(105, 12.0))
     assert stand.fault() == ""
-    (course,) = journal_reader.courses(path, HistoryQuestion())
+    (course,) = courses(path)
     assert (course.queue_s, course.job_s, course.outcome) == (12.0, 60.0, "done")
 
 
@@ -210,7 +230,7 @@ def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_roo
         began = time.monotonic()
         stand.tell(*(f"while full {number}" for number in range(80)))
         assert time.monotonic() - began < 1
-        wait_until(lambda: stand.stood[-1].lost == 30)
+        wait_until(lambda: stand.inbox.lost == 30)
         assert len({one.fault for one in stand.stood}) == 1
         filler.unlink()
         wait_until(lambda: not stand.fault())
@@ -224,8 +244,7 @@ def test_a_locked_store_keeps_nobody_waiting_and_is_written_when_it_is_free(path
     with running(path) as stand:
         stand.tell("before")
         wait_until(stand.told)
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(path):
             began = time.monotonic()
             stand.tell("while locked")
             assert time.monotonic() - began < 0.1
@@ -285,16 +304,45 @@ def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
         wait_until(lambda: stand.told() == ["two"])
 
 
-def test_a_journal_of_a_later_version_is_set_aside_whole(path: Path) -> None:
+def test_a_daemon_that_was_set_back_goes_on_with_a_file_to_which_a_later_one_has_added(
+    path: Path,
+) -> None:
+    with running(path) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA user_version={VERSION + 1}")
+        other.execute("ALTER TABLE courses ADD COLUMN colour TEXT")
+        other.execute("ALTER TABLE events ADD COLUMN colour TEXT")
+        other.execute("UPDATE courses SET colour = 'red', job = '{\"later\": 1}'")
+        later = "INSERT INTO events SELECT id + 1, at, 'later', 'x', '', '', '', 0, '{}', 'red'"
+        other.execute(f"{later} FROM events")
+        other.commit()
+    with running(path) as stand:
+        stand.inbox.take(step(30, "creating", "ready"))
+        wait_until(lambda: len(stand.told()) == 2)
+    assert stand.stood == []
+    assert [event.record.state for event in events(path)] == ["requested", "ready"]
+    (course,) = courses(path)
+    assert course.install_s == 30.0
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT colour FROM courses").fetchall() == [("red",)]
+
+
+def test_a_later_file_that_is_of_no_use_is_kept_whole_under_its_version(path: Path) -> None:
     with running(path) as stand:
         stand.tell("one")
     with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA user_version=99")
+        other.execute("PRAGMA user_version=1000")
+    with pytest.raises(JournalError, match="of a later version, 1000"):
+        events(path)
     with running(path) as stand:
         stand.tell("two")
         wait_until(lambda: stand.stood and stand.told() == ["two"])
-        assert "later version" in stand.stood[-1].warning
-    assert journal_reader.events(path.with_name(f"{path.name}.set-aside"), EventsQuestion())
+        assert "of a later version" in stand.stood[-1].warning
+        assert "damaged" not in stand.stood[-1].warning
+    kept = path.with_name(f"{path.name}.v1000")
+    with closing(sqlite3.connect(kept)) as other:
+        assert other.execute("SELECT subject FROM events").fetchall() == [("one",)]
 
 
 def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: Path) -> None:
@@ -303,7 +351,7 @@ def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: 
         stand.tell("one")
         wait_until(stand.fault)
         stand.tell("two", "three")
-        wait_until(lambda: stand.stood[-1].lost)
+        wait_until(lambda: stand.inbox.lost)
     assert stand.inbox.lost == 3
 
 
@@ -336,9 +384,7 @@ for batch in itertools.count():
 
 def read_all(path: Path) -> list[Event]:
     found: list[Event] = []
-    while more := journal_reader.events(
-        path, EventsQuestion(after=found[-1].id if found else 0, limit=1000)
-    ):
+    while more := events(path, after=found[-1].id if found else 0, limit=1000):
         found += more
     return found
 
@@ -355,7 +401,7 @@ def test_what_is_too_old_goes(path: Path) -> None:
     assert store.prune(Keeping(timedelta(days=3), 1 << 30), at(86400 * 10))
     assert not store.prune(Keeping(timedelta(days=3), 1 << 30), at(86400 * 10))
     store.close()
-    found = journal_reader.events(path, EventsQuestion())
+    found = events(path)
     assert [event.record.subject for event in found] == ["day 7", "day 8", "day 9"]
 
 
@@ -398,22 +444,96 @@ def test_a_hundred_thousand_events_are_soon_written_and_soon_read(path: Path) ->
     store.close()
     assert written_s < 20
     began = time.monotonic()
-    assert len(journal_reader.events(path, EventsQuestion(limit=100))) == 100
-    assert len(journal_reader.events(path, EventsQuestion(runner="fleet-7", limit=100))) == 100
-    assert len(journal_reader.events(path, EventsQuestion(since=at(99_000), limit=100))) == 100
+    assert len(events(path, limit=100)) == 100
+    assert len(events(path, runner="fleet-7", limit=100)) == 100
+    assert len(events(path, since=at(99_000), limit=100)) == 100
     assert time.monotonic() - began < 1
 
 
-def test_metric_events_are_written_though_the_journal_can_not_be(tmp_path: Path) -> None:
-    log = tmp_path / "metrics.log"
-    (tmp_path / "nowhere").touch()
-    metric_log = MetricLog(log, 1 << 20)
-    with running(tmp_path / "nowhere" / "journal.sqlite", metric_log=metric_log) as stand:
-        details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
-        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
-        wait_until(log.exists)
-        wait_until(lambda: '"event": "reconciliation"' in log.read_text(encoding="utf-8"))
+def test_metric_events_are_written_though_the_journal_can_not_be(path: Path) -> None:
+    log = path.with_name("metrics.log")
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        stand.tell("before")
+        wait_until(stand.told)
+        with locked(path):
+            details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
+            stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+            wait_until(log.exists)
+            wait_until(lambda: '"event": "reconciliation"' in log.read_text(encoding="utf-8"))
+            wait_until(stand.fault)
+
+
+def test_what_an_earlier_daemon_has_left_is_waited_for(path: Path) -> None:
+    with running(path) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+    with locked(path), running(path) as stand:
+        stand.inbox.take(step(30, "", "ready", adopted=True, since=at(30).isoformat()))
         wait_until(stand.fault)
+    with running(path) as stand:
+        stand.inbox.take(step(40, "", "ready", adopted=True, since=at(30).isoformat()))
+        wait_until(lambda: [course.install_s for course in courses(path)] == [30.0])
+
+
+def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+        stand.inbox.take(Record(at(0), Kind.JOB, "no details", "success"))
+        stand.inbox.take(step(0, "", "requested", job="no job"))
+        stand.tell("two")
+        wait_until(lambda: stand.told() == ["one", NAME, "two"])
+        assert stand.inbox.lost == 1
+        stand.tell("three")
+        wait_until(lambda: stand.told()[-1] == "three")
+        assert stand.fault() == ""
+
+
+def test_percentiles_are_those_of_what_each_course_says_of_itself(path: Path) -> None:
+    chance = random.Random(7)  # noqa: S311 - no secret
+    made = [
+        Course(
+            f"fleet-{number}",
+            **{
+                moment: chance.choice([None, at(chance.randrange(10_000))])
+                for moment in ("created_at", "installed_at", "left_at", "started_at", "finished_at")
+            },
+            ended_at=at(number),
+            job=chance.choice([None, JOB]),
+            queue_s=chance.choice([None, 1.5, 2.5]),
+        )
+        for number in range(200)
+    ]
+    store = JournalStore(path)
+    store.write([], made)
+    store.close()
+    found = journal_reader.history(path, HistoryQuestion(limit=10))
+    assert list(found.runners) == made[:-11:-1]
+    jobs = [course for course in made if course.job]
+    assert list(found.jobs) == jobs[:-11:-1]
+    assert found.percentiles == {
+        "install_s": percentiles(course.install_s for course in made),
+        "idle_s": percentiles(course.idle_s for course in jobs),
+        "job_s": percentiles(course.job_s for course in jobs),
+        "queue_s": percentiles(course.queue_s for course in jobs),
+    }
+
+
+def percentiles(durations: Iterable[float | None]) -> Percentiles:
+    known = sorted(one for one in durations if one is not None)
+    p50, p90, p99 = (known[math.ceil(len(known) * share / 100) - 1] for share in (50, 90, 99))
+    return Percentiles(p50, p90, p99, len(known))
+
+
+def test_who_follows_what_is_rare_is_told_how_far_was_looked(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell(*map(str, range(5)))
+    numbers = [event.id for event in events(path)]
+    for asked in ({"after": numbers[1]}, {"since": at(0)}, {}):
+        rare = journal_reader.events(path, EventsQuestion(kind=Kind.RUNNER, **asked))
+        assert (rare.events, rare.last) == ([], numbers[-1])
+    cut = journal_reader.events(path, EventsQuestion(after=numbers[0], limit=2))
+    assert cut.last == numbers[2]
+    newest = journal_reader.events(path, EventsQuestion(runner="3"))
+    assert ([event.id for event in newest.events], newest.last) == (numbers[3:4], numbers[-1])
 
 
 def test_a_jobs_metric_events_wait_for_what_github_tells_of_it(path: Path, tmp_path: Path) -> None:

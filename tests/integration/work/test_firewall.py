@@ -325,15 +325,20 @@ def test_why_the_bridge_is_not_known_is_told_apart_from_lxds_being_away(
     assert (found.bridge, found.error, found.outage) == ((), str(error), outage)
 
 
-def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_password() -> None:
-    known: list[Any] = [(ip_interface("10.7.7.7/32").ip,)]
+def known_once(*addresses: str) -> Names:
+    """Look each of these up in turn, and nothing any more after them."""
+    known = list(addresses)
 
     def look_up(_host: str) -> Any:
         if known:
-            return known.pop()
+            return (ip_address(known.pop(0)),)
         raise OSError(5, "no name server answers")
 
-    names = Names(look_up)
+    return Names(look_up)
+
+
+def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_password() -> None:
+    names = known_once("10.7.7.7")
     config = configured(http_proxy="http://user:secret@proxy.example:3128")
     assert asked(FakeLxd(), names, config, with_runners=False).warnings == ()
     found = asked(FakeLxd(), names, config, with_runners=False)
@@ -344,7 +349,7 @@ def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_passwo
         ),
     )
     assert not found.error
-    never = asked(FakeLxd(), Names(look_up), config, with_runners=False)
+    never = asked(FakeLxd(), known_once(), config, with_runners=False)
     assert never.warnings[0].endswith("it is open only where the denylist lets it be")
 
 
@@ -379,6 +384,11 @@ def test_a_name_of_this_host_is_warned_of_and_not_opened() -> None:
     assert surroundings(named_itself).warnings == ()
 
 
+def with_debug_server() -> Config:
+    fingerprints = dict.fromkeys(("rsa-fingerprint", "ed25519-fingerprint"), "SHA256:" + "r" * 43)
+    return configured(ssh_debug=[{"host": "tmate.example", "port": 22, **fingerprints}])
+
+
 @pytest.mark.parametrize(
     ("address", "why"),
     [
@@ -390,8 +400,7 @@ def test_a_name_of_this_host_is_warned_of_and_not_opened() -> None:
 def test_a_debug_server_that_runners_can_not_reach_is_left_out_with_a_warning(
     address: str, why: str
 ) -> None:
-    fingerprints = dict.fromkeys(("rsa-fingerprint", "ed25519-fingerprint"), "SHA256:" + "r" * 43)
-    config = configured(ssh_debug=[{"host": "tmate.example", "port": 22, **fingerprints}])
+    config = with_debug_server()
     found = surroundings(config, address)
     assert found.servers == {("tmate.example", 22): why}
     (warning,) = found.warnings
@@ -401,6 +410,22 @@ def test_a_debug_server_that_runners_can_not_reach_is_left_out_with_a_warning(
     )
     assert surroundings(config, "203.0.113.7").servers == {("tmate.example", 22): ""}
     assert surroundings(config, "203.0.113.7").warnings == ()
+
+
+def test_a_debug_server_that_can_not_be_looked_up_is_judged_by_its_last_addresses() -> None:
+    config = with_debug_server()
+    names = known_once("198.51.100.7")
+    before = asked(FakeLxd(), names, config, with_runners=False)
+    after = asked(FakeLxd(), names, config, with_runners=False)
+    assert after.servers == before.servers
+    assert after.servers["tmate.example", 22].startswith("198.51.100.7 is in the denylist")
+    (warning,) = set(after.warnings) - set(before.warnings)
+    assert warning == (
+        "ssh-debug: tmate.example can't be looked up (no name server answers); it is open only "
+        "where the denylist lets it be"
+    )
+    policy = firewall_work.policy_of(config, after)
+    assert (policy.elsewhere, policy.allowed) == ((), ())
 
 
 @pytest.mark.parametrize(

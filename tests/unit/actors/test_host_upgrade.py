@@ -11,7 +11,8 @@ from fake_world import Inbox, World, eventually
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.messages import CheckUpgrades
-from supervisor.report import status_report, upgrades_report
+from supervisor.part_reports import upgrades_report
+from supervisor.report import status_report
 from supervisor.supervision import ChildSpec, tree
 from supervisor.upgrades.reboot import KernelSeen
 

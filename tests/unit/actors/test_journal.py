@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fake_world import World, eventually
+import pytest
+from fake_world import LIMIT_S, World, eventually
 
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
+from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion
 from supervisor.report import status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
@@ -30,7 +33,7 @@ def tell(world: World, subject: str) -> None:
 
 
 def written(world: World) -> list[str]:
-    found = journal_reader.events(world.parts.journal.path, EventsQuestion())
+    found = journal_reader.events(world.parts.journal.path, EventsQuestion()).events
     return [event.record.subject for event in found]
 
 
@@ -87,6 +90,33 @@ def test_what_was_lost_is_said(make_world: MakeWorld) -> None:
     eventually(
         lambda: warnings(world) == ("journal: 3 events were lost since the daemon has started",)
     )
+
+
+def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(*_args: object) -> None:
+        hangs.set()
+        goes_on.wait()
+
+    monkeypatch.setattr(JournalStore, "write", hang)
+    world = start(make_world())
+    tell(world, "flush")
+    assert hangs.wait(LIMIT_S)
+    world.parts.journal.lose(2)
+    try:
+        world.clock.advance(10)
+        eventually(lambda: node(world).details["lost"] == 2)
+        assert world.shown("journal")[0] == "recording"
+        world.clock.advance(10)
+        hung = f"{world.parts.journal.path}: no answer within 10 s"
+        eventually(lambda: world.shown("journal") == ("failing", hung))
+        assert warnings(world)[0] == f"journal: {hung}"
+    finally:
+        goes_on.set()
+    eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
 
 
 def test_metric_events_go_to_the_log_that_is_configured(

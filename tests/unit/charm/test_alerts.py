@@ -60,7 +60,7 @@ def growing(name: str, step: float, start: float = 0, **labels: str) -> dict[str
 def histogram(name: str, le: str, **labels: str) -> dict[str, str]:
     """Have one observation a minute, all of them in the bucket that ends at `le`."""
     found: dict[str, str] = {}
-    for bucket in ("5.0", "300.0", "600.0", "900.0", "+Inf"):
+    for bucket in ("300.0", "600.0", "900.0", "+Inf"):
         is_over = float(bucket) >= float(le)
         found |= growing(f"{name}_bucket", 1 if is_over else 0, **labels, le=bucket)
     return found
@@ -69,8 +69,7 @@ def histogram(name: str, le: str, **labels: str) -> dict[str, str]:
 WANTED = {**steady("runners_wanted", 10), **steady("draining", 0)}
 NONE = {**WANTED, **steady("runners", 3, stage="booting"), **steady("runners", 0, stage="ready")}
 SEVEN = {**WANTED, **steady("runners", 6, stage="busy"), **steady("runners", 1, stage="ready")}
-STAGE_S, NEXT_S = "runner_stage_duration_seconds", "runner_replacement_duration_seconds"
-QUEUE_S = "job_queue_duration_seconds"
+NEXT_S, QUEUE_S = "runner_replacement_duration_seconds", "job_queue_duration_seconds"
 REFUSED, ERROR = {"verdict": "refused"}, {"verdict": "error"}
 FAILURE = {"stage": "booting", "reason": "timeout"}
 CALL = {"endpoint": "/actions/runners", "method": "GET"}
@@ -89,11 +88,6 @@ CASES = (
         "GitHubRunnersNoneIdle",
         {**WANTED, **steady("runners", 10, stage="busy"), **steady("runners", 0, stage="idle")},
         steady("runners", 1, stage="ready"),
-    ),
-    Case(
-        "GitHubRunnersJobsWait",
-        histogram(STAGE_S, "5.0", stage="idle"),
-        histogram(STAGE_S, "300.0", stage="idle"),
     ),
     Case("GitHubRunnersJobsQueued", histogram(QUEUE_S, "900.0"), histogram(QUEUE_S, "300.0")),
     Case("GitHubRunnersReplacementSlow", histogram(NEXT_S, "600.0"), histogram(NEXT_S, "300.0")),

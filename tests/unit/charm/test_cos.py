@@ -155,6 +155,14 @@ def test_groups_of_different_applications_have_different_names(kind: str) -> Non
     assert not here & {group["name"] for group in config(other)[kind]["groups"]}
 
 
+# As rsyslog writes it by default, and in its traditional form.
+SYSLOG_HEADS = (
+    "2030-01-01T00:00:00.123456+00:00 host",
+    "Jan  1 00:00:00 host",
+    "Jan 12 00:00:00 host",
+)
+
+
 def logged() -> list[str]:
     """Give what the daemon logs of a crash, and of a day without one, as it stands in syslog."""
     lines: list[str] = []
@@ -193,9 +201,13 @@ def pattern_of(alert: str) -> re.Pattern[str]:
         ),
     ],
 )
-def test_an_alert_of_logs_knows_its_line_and_no_other(alert: str, line: str) -> None:
-    assert pattern_of(alert).search(f"Jan  1 00:00:00 host {line}")
-    assert not pattern_of(alert).search(f"Jan  1 00:00:00 host another: {line}"[:60])
+@pytest.mark.parametrize("head", SYSLOG_HEADS)
+def test_an_alert_of_logs_knows_its_line_and_none_that_quotes_it(
+    alert: str, line: str, head: str
+) -> None:
+    assert pattern_of(alert).search(f"{head} {line}")
+    assert not pattern_of(alert).search(f"{head} another: {line}")
+    assert not pattern_of(alert).search(f"{head} another[5]: {head} {line}")
 
 
 def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
@@ -214,9 +226,11 @@ def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
         "MainThread: the tree has failed: core: too many restarts",
     ],
 )
-def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str) -> None:
+@pytest.mark.parametrize("head", SYSLOG_HEADS)
+def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str, head: str) -> None:
     pattern = pattern_of("GitHubRunnerDaemonErrors")
-    assert pattern.search(f"Jan  1 00:00:00 host github-runner-supervisor[7]: {message}")
+    assert pattern.search(f"{head} github-runner-supervisor[7]: {message}")
+    assert not pattern.search(f"{head} another: github-runner-supervisor[7]: {message}")
 
 
 def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
@@ -230,6 +244,12 @@ def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
         names = {variable["name"] for variable in dashboard["templating"]["list"]}
         names.add("__range")  # Grafana's own
         assert set(re.findall(r"\$\{?([a-z_]+)\}?", json.dumps(dashboard["panels"]))) <= names
+
+
+def test_no_two_panels_of_a_dashboard_have_the_same_title() -> None:
+    for dashboard in dashboards():
+        titles = [panel["title"] for panel in dashboard["panels"]]
+        assert len(set(titles)) == len(titles)
 
 
 def test_panels_do_not_overlap() -> None:

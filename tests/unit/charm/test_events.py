@@ -308,9 +308,19 @@ def test_each_event_makes_again_what_the_daemon_misses_in_lxd(deployed: World, e
     deployed.run(event(deployed))
     assert deployed.machine.done[-1] == "prepare-lxd"
 
-    deployed.machine.failures["prepare-lxd"] = MachineError("the disk is full")
-    deployed.run(deployed.ctx.on.update_status())
-    assert deployed.status == BlockedStatus("the disk is full; it is tried again within minutes")
+
+def test_where_that_fails_the_fleet_is_told_all_the_same(deployed: World, event: Any) -> None:
+    missing = "images: failing: could not list the images: LXD says: Project not found"
+    deployed.machine.status = {"problems": [missing]}
+    deployed.machine.failures["prepare-lxd"] = MachineError("LXD can't be made ready: no space")
+    deployed.run(event(deployed))
+    assert isinstance(deployed.status, ActiveStatus)
+    assert deployed.status.message.startswith("1 of 1 runners online: 1 idle; problem: images:")
+    assert deployed.status.message.endswith("; warning: LXD can't be made ready: no space")
+
+    deployed.machine.status = {}
+    deployed.run(event(deployed))
+    assert deployed.status == ActiveStatus("1 of 1 runners online: 1 idle")
 
 
 def test_a_failed_update_is_told_until_one_goes_well(deployed: World, event: Any) -> None:

@@ -95,7 +95,7 @@ def test_of_many_problems_the_first_is_told_and_where_the_others_are() -> None:
 
 
 def test_warnings_are_told_where_there_is_no_problem() -> None:
-    reboot = "a reboot is needed after `supervisor-cli drain --wait` (3 runners, 1 at work): kernel"
+    reboot = "a reboot is needed after `supervisor-cli drain` (3 runners, 1 at work): kernel"
     found = said(stages={"idle": 3}, warnings=[reboot, "image: old"])
     assert found == Sentence(
         "active",

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from supervisor import __version__
 from supervisor.cli import main
+from supervisor.cli.client import ControlClient, ControlError, NotThere
 from supervisor.gateways.host_packages import HostPackages
 from supervisor.upgrades.reboot import KernelSeen
 
@@ -378,6 +379,15 @@ def test_one_runners_logs_are_printed_and_obeyed_by_no_terminal(serve: Serve) ->
     done = call("logs", "fleet-a", "--socket", socket)
     assert (done.exit_code, done.stdout) == (0, "runner: fleet-a\n\nboots\ufffd\n")
     assert json.loads(call("logs", "fleet-a", "--json", "--socket", socket).stdout)["text"] == text
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, NotThere), (503, ControlError)])
+def test_what_is_not_there_is_told_from_what_is_refused(
+    serve: Serve, status: int, error: type[ControlError]
+) -> None:
+    with pytest.raises(ControlError, match="why") as found:
+        ControlClient(serve({"error": "why"}, status)).get("/v1/events")
+    assert found.type is error
 
 
 def test_logs_that_are_not_kept_are_one_line(serve: Serve) -> None:

@@ -107,6 +107,14 @@ def test_what_ended_while_no_daemon_watched_is_gone_after_two_whole_reconciles()
     assert courses.of(NAME) is None
 
 
+def test_why_one_had_failed_is_known_though_nobody_saw_its_end() -> None:
+    (known,) = Courses().take(step(0, "booting", "failed", "no signal within 600 s"))
+    courses = Courses([known])
+    courses.take(reconcile(10))
+    (course,) = courses.take(reconcile(11))
+    assert (course.outcome, course.reason) == ("failed", "no signal within 600 s")
+
+
 def test_one_that_was_seen_again_is_not_gone() -> None:
     (known,) = Courses().take(step(0, "ready", "idle"))
     courses = Courses([known])

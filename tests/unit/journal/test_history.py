@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.journal.courses import Course
-from supervisor.journal.history import History, percentiles
+from supervisor.journal.history import History, Percentiles, rank
 from supervisor.lifecycle import Job
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -25,7 +24,7 @@ def worked(name: str, seconds: float) -> Course:
 
 
 def test_a_job_is_listed_with_what_is_known_of_it() -> None:
-    told = History([worked("a", 60)], 10).as_json()
+    told = History([worked("a", 60)], [worked("a", 60)]).as_json()
     assert told["jobs"] == [
         {
             "runner": "a", "repository": "acme/demo", "workflow": "CI", "event": "push",
@@ -41,38 +40,22 @@ def test_a_job_is_listed_with_what_is_known_of_it() -> None:
             "job_s": 60.0, "outcome": "done", "reason": "gone",
         }
     ]  # fmt: skip
-    assert told["percentiles"]["job_s"] == {"p50": 60.0, "p90": 60.0, "p99": 60.0, "count": 1}
     assert told["percentiles"]["queue_s"] == {"p50": None, "p90": None, "p99": None, "count": 0}
 
 
-def test_it_is_told_how_long_jobs_have_waited_as_far_as_that_is_known() -> None:
-    known = [replace(worked("a", 60), queue_s=2.0), replace(worked("b", 60), queue_s=0.0)]
-    told = History([*known, worked("c", 60)], 10).as_json()
-    assert [job["queue_s"] for job in told["jobs"]] == [2.0, 0.0, None]
-    assert told["percentiles"]["queue_s"] == {"p50": 0.0, "p90": 2.0, "p99": 2.0, "count": 2}
-
-
-def test_a_runner_that_never_had_a_job_has_none_in_the_list() -> None:
-    told = History([Course("a", NOW)], 10).as_json()
+def test_what_is_not_known_of_a_runner_is_not_made_up() -> None:
+    told = History(runners=[Course("a", NOW)]).as_json()
     assert (told["jobs"], len(told["runners"])) == ([], 1)
     assert told["runners"][0]["install_s"] is None
 
 
-def test_the_lists_are_cut_and_the_percentiles_are_of_all() -> None:
-    told = History([worked(str(n), n) for n in range(100)], 10).as_json()
-    assert (len(told["jobs"]), len(told["runners"])) == (10, 10)
-    assert told["percentiles"]["job_s"] == {"p50": 49.0, "p90": 89.0, "p99": 98.0, "count": 100}
+def test_percentiles_are_told_in_milliseconds_at_the_finest() -> None:
+    told = History(percentiles={"job_s": Percentiles(1.00049, 2.0, 3.0, 3)}).as_json()
+    assert told["percentiles"] == {"job_s": {"p50": 1.0, "p90": 2.0, "p99": 3.0, "count": 3}}
 
 
-@given(st.lists(st.none() | st.floats(0, 1e6), max_size=50))
-def test_percentiles_are_of_the_durations_and_in_order(durations: list[float | None]) -> None:
-    known = [round(one, 3) for one in durations if one is not None]
-    found = percentiles(durations)
-    assert found["count"] == len(known)
-    shares = [found[key] for key in ("p50", "p90", "p99")]
-    if known:
-        assert shares == sorted(shares, key=lambda one: one or 0.0)
-        assert set(shares) <= set(known)
-        assert sum(one <= (found["p90"] or 0.0) for one in known) >= 0.9 * len(known)
-    else:
-        assert shares == [None, None, None]
+@given(st.integers(1, 99), st.integers(1, 10_000))
+def test_a_rank_is_the_first_that_has_enough_of_all_up_to_it(percent: int, count: int) -> None:
+    found = rank(percent, count)
+    assert 1 <= found <= count
+    assert found * 100 >= percent * count > (found - 1) * 100

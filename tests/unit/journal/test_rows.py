@@ -62,9 +62,11 @@ def test_a_course_comes_back_as_it_was(course: Course) -> None:
     assert rows.course_of(rows.of_course(course)) == course
 
 
-def test_a_row_of_an_earlier_version_says_nothing_of_queues() -> None:
-    row = rows.of_course(Course("a", verdict="allowed", queue_s=3.0))
-    assert rows.course_of(row[:-1]) == Course("a", verdict="allowed")
+def test_what_a_later_version_notes_of_a_job_is_passed_over() -> None:
+    row = list(rows.of_course(Course("a", job=Job("acme/demo"))))
+    column = rows.COURSE_COLUMNS.index("job")
+    row[column] = row[column].replace("{", '{"later": 1, ', 1)
+    assert rows.course_of(row) == Course("a", job=Job("acme/demo"))
 
 
 @given(MOMENTS, MOMENTS)
@@ -103,6 +105,6 @@ def test_a_row_that_is_no_record_is_refused(row: tuple[object, ...]) -> None:
 
 def test_a_row_that_is_no_course_is_refused() -> None:
     row = list(rows.of_course(Course("a")))
-    row[rows.COURSE_COLUMNS.index("job")] = '{"nonsense": 1}'
+    row[rows.COURSE_COLUMNS.index("job")] = '["nonsense"]'
     with pytest.raises(ValueError, match="is no job"):
         rows.course_of(row)

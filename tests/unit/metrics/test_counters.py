@@ -56,6 +56,18 @@ def test_how_long_a_stage_lasted_is_known_when_it_is_left(counted: Counted) -> N
     assert counted.value(f"{name}_count", stage="booting") == 0
 
 
+def test_a_runners_wait_is_counted_once_however_many_stages_it_took(counted: Counted) -> None:
+    counted.tell(
+        runner("ready", "booting"),
+        runner("idle", "ready", lasted_s=2.2),
+        runner("busy", "idle", lasted_s=3600, waited_s=3602.2),
+        runner("idle", "ready", "another", lasted_s=2.2),
+        runner("retiring", "idle", "another", lasted_s=60),
+    )
+    name = "runner_wait_duration_seconds"
+    assert (counted.value(f"{name}_count"), counted.value(f"{name}_sum")) == (1, 3602.2)
+
+
 def test_that_more_is_known_of_a_stage_counts_nothing(counted: Counted) -> None:
     counted.tell(runner("busy", "busy", job={"result": ""}, lasted_s=9))
     assert counted.value("runner_stage_duration_seconds_count", stage="busy") == 0
@@ -173,6 +185,20 @@ def test_calls_are_counted_by_what_was_asked_and_how_it_was_answered(counted: Co
     assert {tuple(has.values()) for has, _ in counted.samples("github_calls_total")} == {
         ("GET", "/actions/runners", "3xx"), ("GET", "/actions/runners", "none"),
     }  # fmt: skip
+
+
+def test_what_can_not_be_counted_is_not_hidden_and_costs_no_other_its_count(
+    counted: Counted,
+) -> None:
+    class Broken(dict[str, Any]):
+        def __missing__(self, key: str) -> Any:
+            raise IndexError(key)
+
+    order = record(Kind.ORDER, "flush", "ordered")
+    counted.tell(order, record(Kind.JOB, "r", "success", details=Broken()), order)
+    with pytest.raises(IndexError, match="queue_s"):
+        counted.value("orders_total")
+    assert counted.value("orders_total") == 2
 
 
 def test_threads_lose_no_count(counted: Counted) -> None:

@@ -88,7 +88,7 @@ def test_a_drain_shows() -> None:
 
 
 def test_problems_and_warnings_are_counted_as_status_tells_them() -> None:
-    sick = node("fleet", "failing", details={"warnings": ("not its own",)})
+    sick = node("fleet", "failing")
     warning = node("policy", "ready", details={"healthy": True, "warnings": ("w", "v")})
     samples = read(page(tree(sick, warning), entry("a", Stage.FAILED)))
     assert value(samples, "problems") == 2

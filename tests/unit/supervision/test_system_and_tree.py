@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from supervisor.supervision import (
     StartChild,
     SupervisorSpec,
     System,
+    TreeNode,
     tree,
 )
 from supervisor.supervision.cell import cell_of
@@ -26,6 +28,19 @@ LIMIT_S = 10.0
 def test_a_system_without_a_root_has_no_tree_and_stops_at_once(stage: Any) -> None:
     assert tree(stage.system) is None
     assert stage.system.stop() is None
+
+
+def test_a_tree_is_walked_each_node_before_its_children() -> None:
+    now = datetime.now(timezone.utc)
+
+    def node(name: str, *children: TreeNode) -> TreeNode:
+        return TreeNode(
+            id=name, path=name, kind=Kind.WORKER, actor="A", alive=True, state="up", since=now,
+            children=children,
+        )  # fmt: skip
+
+    root = node("root", node("a", node("b")), node("c"))
+    assert [node.id for node in root.walk()] == ["root", "a", "b", "c"]
 
 
 def test_a_second_root_is_refused(stage: Any) -> None:

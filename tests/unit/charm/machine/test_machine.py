@@ -553,8 +553,15 @@ def test_nothing_is_made_in_lxd_before_there_is_a_configuration(stand: HostStand
 @pytest.mark.parametrize(
     ("problem", "lacks"),
     [
-        ("fleet: degraded: could not list instances: LXD says: Project not found", True),
+        # The words are LXD 5.0.2's.
+        ("could not create …: LXD says: Failed loading project: Project not found", True),
         ("firewall: failing: could not find …: LXD says: Network not found; make it (lxc …)", True),
+        ('could not create …: LXD says: Failed to load network "br": Network not found', True),
+        ("could not create …: LXD says: Failed loading storage pool: Storage pool not found", True),
+        ('could not create …: LXD says: Requested profile "runners" doesn\'t exist', True),
+        ("image: failing: could not find …: LXD says: Image not found", False),
+        ("could not create …: LXD says: Image alias not found", False),
+        ('could not start …: LXD says: in project "x" on network "br": Instance not found', False),
         ("events: reconnecting: LXD at /unix.socket: nothing listens there", False),
         ("tokens: the runner group was not found", False),
     ],

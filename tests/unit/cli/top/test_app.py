@@ -12,6 +12,7 @@ from answering_daemon import HOSTILE, STATUS, AnsweringDaemon, event, node, runn
 from textual.pilot import Pilot
 from textual.widgets import Input, Log, Static
 
+from supervisor.cli.client import ControlError, NotThere
 from supervisor.cli.top.app import Top
 from supervisor.cli.top.widgets import Question, Reader, RunnersTable
 
@@ -206,7 +207,7 @@ def test_what_is_known_of_a_runner_is_shown_and_left_again(daemon: AnsweringDaem
 
 
 def test_a_runner_without_a_log_says_that_none_is_kept(daemon: AnsweringDaemon) -> None:
-    daemon.events = None
+    daemon.events = NotThere("the daemon refuses GET /v1/events: not found")
 
     async def play(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: len(names(app)) == 3)
@@ -216,6 +217,19 @@ def test_a_runner_without_a_log_says_that_none_is_kept(daemon: AnsweringDaemon) 
         assert any(
             "no logs of fleet-a are kept" in line for line in app.screen.query_one(Log).lines
         )
+
+    run(daemon, play)
+
+
+def test_why_the_journal_can_not_be_read_is_said(daemon: AnsweringDaemon) -> None:
+    refusal = "the journal can't be read: database is locked"
+    daemon.events = ControlError(refusal)
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: text_of(app, "events") == refusal)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(app.screen, Reader))
+        await until(pilot, lambda: refusal in app.screen.query_one(Log).lines)
 
     run(daemon, play)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from supervisor.cli.journal_words import event_line
 from supervisor.cli.top.model import ActorWord, View, event_lines, matching, view_of
-from supervisor.cli.top.source import Answers
+from supervisor.cli.top.source import NO_JOURNAL, Answers, Silence
 
 NOW = datetime(2020, 1, 1, 0, 5, tzinfo=timezone.utc)
 SINCE = "2020-01-01T00:00:00Z"
@@ -37,7 +37,7 @@ def runner(name: str, stage: str, reason: str = "") -> dict[str, Any]:
     return {"name": name, "stage": stage, "since": SINCE, "reason": reason, "job": None}
 
 
-ANSWERS = Answers(status=status(), tree=None, runners=[], events=None)
+ANSWERS = Answers(status=status(), tree=None, runners=[], events=NO_JOURNAL)
 
 
 def view(**changes: Any) -> View:
@@ -54,6 +54,17 @@ def test_a_runner_is_told_with_its_age_and_job() -> None:
     job = {"repository": "acme/demo", "workflow": "ci", "name": "test"}
     (row,) = view(runners=[{**runner("a", "busy", "runs its job"), "job": job}]).runners
     assert str(row) == "a: busy for 5m; acme/demo ci test; runs its job"
+
+
+def test_an_observer_that_is_warned_of_is_in_trouble_and_another_is_not() -> None:
+    found = view(
+        tree=node("root", node("journal", state="failing"), node("policy")),
+        status=status(warnings=["policy: off", "journal: failing: x"]),
+    ).actors
+    assert found == (
+        ActorWord("! journal failing", sound=False),
+        ActorWord("policy ready", sound=True),
+    )
 
 
 def test_a_filter_looks_at_all_that_is_told_of_a_runner() -> None:
@@ -102,6 +113,11 @@ def test_a_limit_that_github_does_not_set_is_told_too() -> None:
 def test_a_daemon_without_a_journal_has_no_events() -> None:
     assert view().events == ("no journal",)
     assert event_lines([]) == ()
+
+
+def test_a_journal_that_can_not_be_read_is_told_in_a_line() -> None:
+    refusal = Silence("the journal can't be read: is damaged:\nx")
+    assert event_lines(refusal) == ("the journal can't be read: is damaged: x",)
 
 
 def test_an_event_is_told_in_the_words_of_events() -> None:

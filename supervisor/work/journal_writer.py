@@ -1,81 +1,34 @@
-"""The journal at work: takes what is told, and has a thread of its own write it down.
+"""Takes what the journal's inbox holds, and writes it down in a thread of its own.
 
-Whoever tells is never kept waiting: what finds no room is lost, and counted. What can't be written
-is held and tried again; meanwhile the room fills, and the newest are lost.
+What can't be written is held and tried again; meanwhile the inbox fills, and the newest are lost.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
 from supervisor.feed import Record
-from supervisor.gateways.journal_store import JournalCorrupt, JournalError, JournalStore, Keeping
+from supervisor.gateways.journal_schema import JournalCorrupt, JournalError, JournalTooNew
+from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import metric_events
 from supervisor.journal.courses import Course, Courses
 from supervisor.journal.ended import Ended
+from supervisor.journal_inbox import JournalInbox
 
-ROOM = 10_000
-_MOST_AT_ONCE = 1000
 _GATHER_S = 0.5
 _PRUNE_S = 60.0
 _PRUNE_ON_S = 0.05
 _PARTING = 12
 _LOOK_S = 0.5
-
-
-class JournalInbox:
-    """What has been told and is not yet taken, the oldest first. It outlives the thread that takes.
-
-    Args:
-        path: of the journal's file.
-        room: for so many; more are lost.
-    """
-
-    def __init__(self, path: Path, room: int = ROOM) -> None:
-        self.path = path
-        self.suspect = threading.Event()
-        """Set by whoever has read something in the file that should not be there."""
-        self._told: queue.Queue[Record] = queue.Queue(room)
-        self._lost = 0
-        self._counting = threading.Lock()
-
-    @property
-    def lost(self) -> int:
-        """How many have found no room since the daemon has started."""
-        return self._lost
-
-    def take(self, record: Record) -> None:
-        """Take a record, in whichever thread tells it."""
-        try:
-            self._told.put_nowait(record)
-        except queue.Full:
-            self.lose(1)
-
-    def next(self, wait_s: float) -> list[Record]:
-        """Give the oldest ones, and wait for the first of them so long; none if none comes."""
-        found: list[Record] = []
-        with suppress(queue.Empty):
-            found.append(self._told.get(timeout=wait_s) if wait_s > 0 else self._told.get_nowait())
-            while len(found) < _MOST_AT_ONCE:
-                found.append(self._told.get_nowait())
-        return found
-
-    def lose(self, count: int) -> None:
-        """Count some as lost."""
-        with self._counting:
-            self._lost += count
 
 
 @dataclass(frozen=True)
@@ -86,13 +39,11 @@ class Standing:
         fault: why nothing is written just now; empty while all is.
         warning: what else is to be known, such as that the file has been begun anew.
         log_fault: why the metric log can't be written; empty while it can, or none is kept.
-        lost: how many were lost since the daemon has started.
     """
 
     fault: str = ""
     warning: str = ""
     log_fault: str = ""
-    lost: int = 0
 
 
 class JournalWriter:
@@ -129,12 +80,15 @@ class JournalWriter:
         self._store = JournalStore(inbox.path)
         self._courses: Courses | None = None
         self._ended = Ended()
+        self._unread: list[Record] = []
         self._held: list[Record] = []
         self._held_courses: dict[str, Course] = {}
         self._standing = Standing()
         self._warning = ""
         self._log_fault = ""
         self._began_anew = False
+        self._attempts = 0
+        self._is_at_work = False
         self._prune_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -148,10 +102,18 @@ class JournalWriter:
         self._stopping.set()
         self._thread.join(limit_s)
 
+    @property
+    def attempt(self) -> int | None:
+        """The number of the attempt to write that is under way; None between two. For any thread.
+
+        One that stays the same is held up where no error comes of it, such as by a disk that hangs.
+        """
+        return self._attempts if self._is_at_work else None
+
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                records = [] if self._held else self._gather()
+                records = [] if self._unread or self._held else self._gather()
                 if not self._try(partial(self._work, records)):
                     self._stopping.wait(self._again_s)
             for _ in range(_PARTING):
@@ -159,7 +121,7 @@ class JournalWriter:
                 if not self._try(partial(self._put_down, records)) or not records:
                     break
         finally:
-            self._inbox.lose(len(self._held))
+            self._inbox.lose(len(self._unread) + len(self._held))
             self._store.close()
             self._tell_jobs(self._ended.rest())
             if self._metric_log:
@@ -185,21 +147,60 @@ class JournalWriter:
 
     def _put_down(self, records: list[Record]) -> None:
         """Write down what is held, and more."""
-        for record in records:
-            self._held.append(record)
-            self._sum_up(record)
+        self._unread += records
+        self._sum_up_unread()
         self._tell_jobs(self._ended.overdue(time.monotonic()))
         if self._held:
-            self._store.write(self._held, self._held_courses.values())
-            self._let_go_of_held()
+            self._write()
             self._began_anew = False
 
-    def _sum_up(self, record: Record) -> None:
+    def _sum_up_unread(self) -> None:
+        """Sum up what was taken, once it is known what an earlier daemon has left."""
+        if not self._unread:
+            return
         if self._courses is None:
-            self._courses = self._known()
-        before = self._courses.of(record.subject)
+            self._courses = Courses(self._store.open_courses())
+        unread, self._unread = self._unread, []
+        self._held += unread
+        for record in unread:
+            try:
+                self._sum_up(self._courses, record)
+            except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
+                logger.opt(exception=error).error(
+                    "what has happened to {} could not be summed up", record.subject
+                )
+
+    def _write(self) -> None:
+        if not self._is_written(self._held, self._held_courses.values()):
+            self._write_singly()
+        self._held, self._held_courses = [], {}
+
+    def _write_singly(self) -> None:
+        """Write down what can be, each by itself, as one of them can't; lose that one alone."""
+        while self._held:
+            if not self._is_written(self._held[:1], ()):
+                self._inbox.lose(1)
+            del self._held[0]
+        while self._held_courses:
+            name, course = next(iter(self._held_courses.items()))
+            self._is_written((), (course,))
+            del self._held_courses[name]
+
+    def _is_written(self, records: Sequence[Record], courses: Iterable[Course]) -> bool:
+        """Write them; tell whether they could be made rows of."""
+        try:
+            self._store.write(records, courses)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the others can be written
+            logger.opt(exception=error).error("some events could not be written down")
+            return False
+        return True
+
+    def _sum_up(self, courses: Courses, record: Record) -> None:
+        before = courses.of(record.subject)
         after = before
-        for course in self._courses.take(record):
+        for course in courses.take(record):
             self._held_courses[course.name] = after = course
             if course.ended_at:
                 self._end(course)
@@ -222,35 +223,32 @@ class JournalWriter:
         if self._metric_log and events:
             self._log_fault = self._metric_log.write(events)
 
-    def _known(self) -> Courses:
-        """Give what an earlier daemon has left; else the beginnings of those runners are lost."""
-        try:
-            return Courses(self._store.open_courses())
-        except JournalError as error:
-            logger.warning("what the journal knows of runners can't be read: {}", error)
-            return Courses()
-
     def _try(self, act: Callable[[], None]) -> bool:
         fault = ""
+        self._attempts += 1
+        self._is_at_work = True
         try:
             act()
         except JournalCorrupt as error:
-            fault = self._begin_anew(error)
+            fault = self._begin_anew(error, "set-aside")
+        except JournalTooNew as error:
+            fault = self._begin_anew(error, f"v{error.version}")
         except JournalError as error:
             fault = str(error)
-        except Exception as error:  # noqa: BLE001 - what comes after may be written
+        except Exception as error:  # noqa: BLE001 - what is held is tried again
             logger.opt(exception=error).error("some events could not be written down")
-            self._inbox.lose(len(self._held))
-            self._let_go_of_held()
+            fault = f"{type(error).__name__}: {error}"
+        finally:
+            self._is_at_work = False
         self._show(fault)
         return not fault
 
-    def _begin_anew(self, error: JournalCorrupt) -> str:
-        """Put a damaged file aside; return why not, or nothing."""
+    def _begin_anew(self, error: JournalError, mark: str) -> str:
+        """Put a file aside that can't be used; return why not, or nothing."""
         if self._began_anew:
             return str(error)  # the new one is damaged at once: the disk is
         try:
-            aside = self._store.set_aside()
+            aside = self._store.set_aside(mark)
         except OSError as failure:
             return f"{error}, and can't be put aside: {failure.strerror}"
         self._began_anew = True
@@ -258,11 +256,8 @@ class JournalWriter:
         self._warning = f"{error}; it is {aside.name} now, and a new one was begun"
         return ""
 
-    def _let_go_of_held(self) -> None:
-        self._held, self._held_courses = [], {}
-
     def _show(self, fault: str) -> None:
-        standing = Standing(fault, self._warning, self._log_fault, self._inbox.lost)
+        standing = Standing(fault, self._warning, self._log_fault)
         if standing != self._standing:
             self._standing = standing
             self._changed(standing)
