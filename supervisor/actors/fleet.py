@@ -1,6 +1,7 @@
 """The fleet: as many runners as wanted, by comparing what is wanted with what is there."""
 
 from collections import deque
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -10,9 +11,8 @@ from supervisor.actors import survey
 from supervisor.actors.fleet_account import FleetAccount
 from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
-from supervisor.blueprints import Blueprint, blueprint_of
+from supervisor.blueprints import Blueprint
 from supervisor.config import Config, share_of
-from supervisor.firewall.intent import intent_of
 from supervisor.lifecycle import AVAILABLE, Life, Stage
 from supervisor.marks import Marks
 from supervisor.messages import (
@@ -50,6 +50,7 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Patience, Plan, Suspicion
 from supervisor.roster import Entry
+from supervisor.runner_needs import RunnerNeeds
 from supervisor.supervision import (
     Actor,
     ChildAlreadyPresent,
@@ -100,16 +101,7 @@ class FleetActor(Actor):
         self._suspicion = Suspicion()
         self._trials = parts.trials
         self._may_create = False
-        self._signals = ""
-        self._storage = StorageChanged(reason="the storage pool has not been looked at yet")
-        self._firewall = FirewallChanged(
-            in_place=False, reason="the firewall has not been looked at yet"
-        )
-        self._policy = PolicyChanged(
-            healthy=False, reason="the policy service has not been looked at yet"
-        )
-        self._application = ApplicationChanged(reason="none has been looked for yet")
-        self._image = ImageChanged(reason="the image has not been looked at yet")
+        self._needs = RunnerNeeds()
         self._github = GitHubChanged(open=False, reason="GitHub has not been asked yet")
         self._next: Timer | None = None
         self._next_due = 0.0
@@ -163,17 +155,18 @@ class FleetActor(Actor):
 
     @handles(SignalsListening)
     def _signals_listening(self, message: SignalsListening) -> None:
-        self._signals = message.base
+        self._needs = replace(self._needs, signals=message.base)
         self._balance(_Balance())
 
     @handles(StorageChanged)
     def _storage_changed(self, message: StorageChanged) -> None:
-        self._storage = message
+        self._needs = replace(self._needs, storage=message)
         self._balance(_Balance())
 
     @handles(FirewallChanged)
     def _firewall_changed(self, message: FirewallChanged) -> None:
-        before, self._firewall = self._firewall, message
+        before = self._needs.firewall
+        self._needs = replace(self._needs, firewall=message)
         if (message.filters_ipv6, message.servers) != (before.filters_ipv6, before.servers):
             self._blueprint = None
         self._balance(_Balance())
@@ -181,18 +174,18 @@ class FleetActor(Actor):
     @handles(ApplicationChanged)
     def _application_changed(self, message: ApplicationChanged) -> None:
         self._blueprint = None
-        self._application = message
+        self._needs = replace(self._needs, application=message)
         self._balance(_Balance())
 
     @handles(ImageChanged)
     def _image_changed(self, message: ImageChanged) -> None:
         self._blueprint = None
-        self._image = message
+        self._needs = replace(self._needs, image=message)
         self._balance(_Balance())
 
     @handles(PolicyChanged)
     def _policy_changed(self, message: PolicyChanged) -> None:
-        self._policy = message
+        self._needs = replace(self._needs, policy=message)
         self._balance(_Balance())
 
     @handles(GitHubChanged)
@@ -345,7 +338,8 @@ class FleetActor(Actor):
     def _carry_out(self, plan: Plan) -> None:
         # Before it is known what a runner is made from, all would seem to be outdated; which is of
         # no account where none is wanted.
-        may_retire = self._knows_blueprint() or not self._desired().count
+        knows_blueprint = self._needs.knows_blueprint(self._parts.settings.config)
+        may_retire = knows_blueprint or not self._desired().count
         for name, why in plan.retire if may_retire else ():
             order = lifecycle.DeletionOrdered(why)
             self.system.directory.tell(name, Happened(order))
@@ -388,10 +382,10 @@ class FleetActor(Actor):
             self.system.directory.tell("tokens", order)
 
     def _create_runner(self) -> None:
-        application = self._application.application
+        application = self._needs.application.application
         assert application is not None  # noqa: S101 - none is created while it is lacking
         blueprint = self._current_blueprint()
-        order = Order(blueprint, self._signals, application, self._policy.base)
+        order = Order(blueprint, self._needs.signals, application, self._needs.policy.base)
         if self._registered_ahead:
             name = self._registered_ahead.popleft()
         else:
@@ -446,56 +440,19 @@ class FleetActor(Actor):
             self._trials.did_not_start(name, message.error, self._now())
             self._balance(_Balance())
 
+    # What is seen of it, and what it goes by.
+
     def _show(self) -> None:
         self._account.show(self._lacks(), self._github)
 
     def _lacks(self) -> str:
         """Say what is missing before a runner can be created, beside GitHub."""
-        if not self._signals:
-            return "guests can't report yet"
-        if not self._has_storage():
-            return self._storage.reason or "the storage pool is being made ready"
-        if self._firewall.in_place and not self._has_firewall():
-            return "the firewall is being changed to what is configured"
-        if self._firewall.reason:
-            return self._firewall.reason
-        return self._lacks_material() or ("" if self._has_policy() else self._policy.reason)
-
-    def _lacks_material(self) -> str:
-        """Say what is missing of that which runners are made from."""
-        if self._application.application is None:
-            return f"no verified runner application yet: {self._application.reason}"
-        if not self._image.image:
-            return self._image.reason
-        return "" if self._has_image() else "the image is being changed to what is configured"
-
-    def _knows_blueprint(self) -> bool:
-        """Tell whether all is known that runners are made from.
-
-        The kernel tells what LXD can filter, `upgrades` what guests run, `image` what they start
-        from, `firewall` which tmate servers they could reach.
-        """
-        has_application = self._application.application is not None
-        has_ipv6 = self._firewall.filters_ipv6 is not None
-        return has_application and self._has_image() and has_ipv6 and self._knows_servers()
-
-    def _knows_servers(self) -> bool:
-        """Tell whether each tmate server of the configuration in force has been looked at."""
-        servers = self._parts.settings.config.ssh_debug
-        return all((one.host, one.port) in self._firewall.servers for one in servers)
+        return self._needs.lacking(self._parts.settings.config)
 
     def _current_blueprint(self) -> Blueprint:
         config = self._parts.settings.config
         if self._blueprint is None or self._blueprint[0] is not config:
-            application = self._application.application
-            made = blueprint_of(
-                config,
-                ipv6_filtering=self._firewall.filters_ipv6 is not False,
-                application=application.sha256 if application else "",
-                image=self._image.image,
-                left_out={one for one, obstacle in self._firewall.servers.items() if obstacle},
-            )
-            self._blueprint = (config, made)
+            self._blueprint = (config, self._needs.blueprint(config))
         return self._blueprint[1]
 
     def _desired(self) -> Desired:
@@ -519,27 +476,6 @@ class FleetActor(Actor):
         kept = {g: one for g, one in self._rooms.items() if g in here}
         self._rooms = {**kept, self._current_blueprint().generation: room}
         return storage.at_once(room, self._rooms.values())
-
-    def _has_storage(self) -> bool:
-        """Tell whether the pool is there, and large enough for the configuration in force."""
-        config, found = self._parts.settings.config, self._storage
-        is_right = found.pool == storage.pool_name(config)
-        return is_right and found.size >= storage.wanted_bytes(config)
-
-    def _has_firewall(self) -> bool:
-        """Tell whether guests would be held to what the configuration in force wants."""
-        wanted = intent_of(self._parts.settings.config)
-        is_wanted = self._firewall.intent == wanted and self._knows_servers()
-        return self._firewall.in_place and is_wanted
-
-    def _has_image(self) -> bool:
-        """Tell whether there is an image for instances of the configured type."""
-        wanted = self._parts.settings.config.lxd.instance_type
-        return bool(self._image.image) and self._image.instance_type == wanted
-
-    def _has_policy(self) -> bool:
-        """Tell whether the jobs of runners made now could be checked, or need not be."""
-        return self._parts.settings.config.policy.mode == "off" or self._policy.healthy
 
     def _planned(self) -> list[planning.Runner]:
         return [entry.as_planned() for entry in self._parts.roster.all()]
