@@ -223,8 +223,6 @@ NO_REASONS = {
         'Bearer realm="Authentication Required"',
         "Endpoint designed for testing that always fails",
         'exec "$@" 2>&1 </dev/null',
-        "chain … … …",
-        "flush …; delete …",
         "text/plain; charset=utf-8",
         "Unauthorized Access",
     ),
