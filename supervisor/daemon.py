@@ -20,7 +20,6 @@ from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import make_parts
 from supervisor.report import present, tree_lines
-from supervisor.roles import RUNNERS
 from supervisor.supervision import (
     Change,
     ChildStartFailed,
@@ -98,7 +97,7 @@ class Daemon:
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
     def _observe(self, change: Change) -> None:
-        record = records.of_actor(change, runners=RUNNERS)
+        record = records.of_actor(change)
         if record:
             self._parts.feed.tell(record)
 

@@ -9,6 +9,7 @@ from typing import Any
 from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.lifecycle import AVAILABLE, Life, Stage
+from supervisor.roles import is_runner
 from supervisor.roster import Entry
 from supervisor.supervision import CRASHED, RESTARTED, Change
 
@@ -51,14 +52,13 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     )
 
 
-def of_actor(change: Change, *, runners: str) -> Record | None:
+def of_actor(change: Change) -> Record | None:
     """Tell of an actor's change; None for what is told as a runner's.
 
     Args:
         change: as the supervision has seen it.
-        runners: the id of the supervisor whose children are runners.
     """
-    if f"/{runners}/" in change.path and change.state not in _ENDS:
+    if is_runner(change.path) and change.state not in _ENDS:
         return None  # most of what is told
     return Record(
         change.at,

@@ -14,6 +14,7 @@ from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import UNUSED, Stage
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
+from supervisor.roles import is_runner
 from supervisor.supervision import RESTARTED
 
 _STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
@@ -22,7 +23,6 @@ _QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
-_RUNNERS = "/runners/"
 _MOST_NOTED = 1000
 
 
@@ -121,7 +121,7 @@ class Counters:
             self._runner(record)
         elif record.kind is Kind.ACTOR:
             # Of the others the tree tells, as they are always there.
-            if record.state == RESTARTED and _RUNNERS in str(record.details.get("path")):
+            if record.state == RESTARTED and is_runner(str(record.details.get("path"))):
                 self._restarts.inc()
         elif record.kind is Kind.DECISION:
             verdict = record.state if record.state in classes.VERDICTS else "error"
