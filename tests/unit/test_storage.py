@@ -91,7 +91,7 @@ def test_a_pool_holds_all_disks_full_and_the_image_with_room_for_the_file_system
     assert storage.pool_bytes(runners + 1, disk) > size
 
 
-_SIZES = st.integers(1, 2**20).map(lambda mib: f"{mib}MiB")
+_SIZES = st.integers(64, 2**20).map(lambda mib: f"{mib}MiB")
 
 
 @given(
