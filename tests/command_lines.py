@@ -26,14 +26,15 @@ def refusal(line: str) -> str:
     """Say why the command would not take a line; nothing if it would."""
     command: click.Command | None = main
     words = line.split()
-    with click.Context(main) as context:
+    # As the parent, for a command remembers which options for help it was first asked with.
+    with click.Context(main, **main.context_settings) as context:
         while isinstance(command, click.Group) and words:
             command = command.get_command(context, words.pop(0))
         if command is None:
             return f"there is no such command: {line}"
         if not isinstance(command, click.Group):
             try:
-                command.make_context(command.name, words).close()
+                command.make_context(command.name, words, parent=context).close()
             except click.ClickException as error:
                 return error.format_message()
     return ""
