@@ -212,8 +212,8 @@ class _Exporter(SpanExporter):
 class _Session(requests.Session):
     """Asks as the configuration says, and remembers in words why the last try has failed.
 
-    Whatever answers costs no more than a moment and a few kilobytes: of an answer only the head is
-    read, which is bounded, and no later than the limit in time.
+    Whatever answers, it costs little memory and holds nobody up: of an answer only the head is
+    read, whose size the standard library bounds, and no longer than the limit in time.
     """
 
     def __init__(self, address: Address, proxy: Proxy | None) -> None:
@@ -261,10 +261,12 @@ class _Session(requests.Session):
         self, asked: Future[requests.Response], given: tuple[Any, ...], options: dict[str, Any]
     ) -> None:
         try:
-            with super().request(*given, **{**options, "stream": True}) as answer:
-                asked.set_result(answer)
+            answer = super().request(*given, **{**options, "stream": True})
+            answer.close()
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             asked.set_exception(error)
+        else:
+            asked.set_result(answer)
 
     def _answered(self, answer: requests.Response) -> str:
         if not answer.is_redirect:
