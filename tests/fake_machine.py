@@ -29,6 +29,7 @@ class FakeMachine:
         document: the configuration in force.
         installs_through: the proxies that packages come through.
         status: what the daemon says of its fleet, over what it says when all is well.
+        completed: how often it was to do what a killed hook had left half done.
         reboot: what a reboot is needed for.
         done: what has been done to it, but for what only looks.
         failures: the next call of the method of that name raises it.
@@ -51,6 +52,7 @@ class FakeMachine:
     reboot: str = ""
     left: list[str] = field(default_factory=list)
     left_by_drain: str = ""
+    completed: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
     runners: list[dict[str, Any]] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
@@ -88,6 +90,10 @@ class FakeMachine:
         self.environment = self.brought
         if wanted is not None and self._takes(wanted):
             self._take(wanted, environment)
+
+    def complete(self) -> None:
+        self.completed += 1
+        self._fail("complete")
 
     def setback(self) -> Setback | None:
         return self.set_back

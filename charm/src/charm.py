@@ -25,6 +25,7 @@ from machine import (
     Fleet,
     Machine,
     MachineError,
+    Setback,
     VersionRefused,
     Wanted,
 )
@@ -131,7 +132,7 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         try:
             return self._bring_about(looks_anew=looks_anew)
         except OptionsError as error:
-            return wording.refused(str(error), keeps=self._machine.fleet() is not None)
+            return self._refused(str(error))
         except MachineError as error:
             return wording.disabled(str(error))
 
@@ -148,10 +149,26 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         cos.provide(self)  # first, as alerts are most wanted where the rest fails
         # Before anything is installed: this is also how a unit looks that is going away.
         self._check_storage()
+        try:
+            return self._keep_up(looks_anew=looks_anew)
+        except OptionsError:
+            self._complete()
+            raise
+
+    def _keep_up(self, *, looks_anew: bool) -> Sentence:
+        """Have the daemon be there, and run with what the options say; say how that went.
+
+        Args:
+            looks_anew: as for `_bring_about`.
+
+        Raises:
+            OptionsError: the operator has to set something otherwise.
+            MachineError: the machine can't; the next event tries again.
+        """
         channel = self._lxd_channel()
         self._install(channel)
         fault = self._upgrade(channel)
-        refusal = self._configure()
+        self._configure()
         fleet = self._machine.fleet()
         unmade = ""
         if looks_anew or (fleet is not None and fleet.lacks_in_lxd):
@@ -159,13 +176,34 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         if fleet is not None:
             self._reboot_if_due(fleet)
         if setback := self._machine.setback():
-            return wording.set_back(setback.version, setback.words, setback.former, refusal)
+            return self._set_back(setback, fleet)
         if fault:
             raise fault
+        found = self._how_it_is(fleet)
+        if fleet is None:
+            return found
+        return wording.with_warning(found, unmade or self._update_warning())
+
+    def _refused(self, reason: str) -> Sentence:
+        fleet = self._machine.fleet()
+        if setback := self._machine.setback():
+            return self._set_back(setback, fleet, reason)
+        return wording.refused(reason, keeps=fleet is not None)
+
+    def _set_back(self, setback: Setback, fleet: Fleet | None, refusal: str = "") -> Sentence:
+        """Say that a version did not come up, what is refused meanwhile, and how the fleet is."""
+        return wording.set_back(
+            setback.version,
+            setback.words,
+            setback.former,
+            answers=fleet is not None,
+            rest=filter(None, (refusal, self._how_it_is(fleet).text)),
+        )
+
+    def _how_it_is(self, fleet: Fleet | None) -> Sentence:
         if fleet is None:
             return wording.of_silence(self._machine.unit_state())
-        found = wording.of_fleet(fleet.status, self.unit.name)
-        return wording.with_warning(found, unmade or self._update_warning())
+        return wording.of_fleet(fleet.status, self.unit.name)
 
     def _check_storage(self) -> None:
         if self._runner_storage() == _JUJU_STORAGE and not self.model.storages["runner"]:
@@ -237,25 +275,29 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         script = chosen.image_script if "image-script" in document else ""
         return Wanted(document, found.files(), script)
 
-    def _configure(self) -> str:
+    def _configure(self) -> None:
         """Have the daemon run with what the options say.
 
-        Returns:
-            Why it would not take that; only where it is not the one that the options are for.
+        Raises:
+            OptionsError: they can't be used.
+            MachineError: the machine can't; the next event tries again.
         """
         wanted = self._wanted()
         environment = self._proxies.environment()
         try:
             applied = self._machine.apply(wanted, environment=environment)
         except ConfigRefused as error:
-            refusal = faults.in_options(str(error), self.app.name)
-            if self._machine.setback():
-                return refusal
-            raise OptionsError(refusal) from error
+            raise OptionsError(faults.in_options(str(error), self.app.name)) from error
         self._stored.runner_storage = str(wanted.document["runner-storage"])
         if applied.changed:
             logger.info("the daemon %s", "was restarted" if applied.restarted else "is configured")
-        return ""
+
+    def _complete(self) -> None:
+        """Have nothing stay half done because an option is wrong."""
+        try:
+            self._machine.complete()
+        except MachineError as error:
+            logger.warning("%s", error)
 
     def _look_into_lxd(self) -> str:
         """Have what somebody has deleted in LXD be made again.

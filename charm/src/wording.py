@@ -8,11 +8,14 @@ from typing import Any, Literal
 Kind = Literal["active", "waiting", "maintenance", "blocked"]
 
 _LONGEST = 400
+_FEWEST = 40
 _COMING = ("requested", "creating", "booting")
 _ENDING = ("finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
 _REFUSED = re.compile(r"^tokens: .*GitHub answered 401\b", re.DOTALL)
 """What the daemon says of a credential that is wrong, expired or revoked."""
+_COMMANDS = re.compile(r"; `.*")
+"""What mends it, to the end of a sentence."""
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
 
 
@@ -126,18 +129,27 @@ def disabled(reason: str) -> Sentence:
     return _blocked(reason, "; it is tried again within minutes")
 
 
-def set_back(version: str, words: str, former: str, rest: str = "") -> Sentence:
-    """Say that a version did not come up, and which runs on in its stead.
+def set_back(
+    version: str, words: str, former: str, *, answers: bool, rest: Iterable[str] = ()
+) -> Sentence:
+    """Say that a version did not come up, which is there in its stead, and how that one is.
+
+    Where all that is too long, the journal's words are cut first, and commands never.
 
     Args:
         version: that did not.
         words: the last that its journal says.
-        former: that runs on.
-        rest: what else is wrong; empty if nothing is.
+        former: that was put back.
+        answers: whether that one does.
+        rest: what else is to be told, the most urgent first.
     """
-    ends = f"; {former} runs on, until `juju refresh` brings another revision"
-    reason = f"version {version} did not come up: {_clipped(words, _LONGEST // 2)}{ends}"
-    return _blocked(reason, f"; {_one_line(rest, _LONGEST * 3 // 4)}" if rest else "")
+    begins = f"version {version} did not come up: "
+    ends = f"; {former} {'runs on' if answers else 'is put back'}"
+    ends += ", until `juju refresh` brings another revision"
+    room = _LONGEST - len(begins) - _FEWEST
+    for sentence in rest:
+        ends += _after(ends, sentence, room)
+    return _blocked(f"{begins}{_one_line(words, len(begins) + len(ends))}", ends)
 
 
 def with_warning(found: Sentence, warning: str) -> Sentence:
@@ -187,6 +199,19 @@ def _first(what: str, sentences: Iterable[str], unit: str) -> str:
     first, *others = sentences
     more = f" (and {len(others)} more: `juju run {unit} tree`)" if others else ""
     return _clipped(f"{what}: {' '.join(str(first).split())}", _LONGEST // 2) + more
+
+
+def _after(others: str, sentence: str, room: int) -> str:
+    """Give what is said of a sentence after others: its commands whole, or not at all."""
+    text, left = _one_line(sentence), room - len(others) - len("; ")
+    if len(text) > left:
+        found = _COMMANDS.search(text)
+        commands = found.group() if found else ""
+        reason = text.removesuffix(commands)
+        if left - len(commands) < min(_FEWEST, len(reason)):
+            commands = ""
+        text = _clipped(reason, left - len(commands)) + commands
+    return f"; {text}" if left >= _FEWEST else ""
 
 
 def _one_line(text: str, spare: int = 0) -> str:

@@ -153,6 +153,17 @@ class Machine:
             progress("starting the daemon anew")
         self._upgrade(version, wanted, environment)
 
+    def complete(self) -> None:
+        """Do what a hook that was killed has left half done; it needs no good options.
+
+        Raises:
+            MachineError: the machine can't; the next call tries again.
+        """
+        if not self._configuration.exists:
+            return
+        with _disk():
+            self._service.complete(self._accounts.owner())
+
     def setback(self) -> Setback | None:
         """Give the version that came along and did not come up; None if all is well."""
         return self._service.setback()

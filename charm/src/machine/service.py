@@ -103,6 +103,8 @@ class Service:
             self._take(version)
             return
         if version == former:
+            if wanted is None:
+                self._complete(owner)
             return
         fault = ""
         if wanted is not None:
@@ -117,6 +119,19 @@ class Service:
         before = self._on_disk()
         self._take(version)
         self._tell(before, owner)
+
+    def complete(self, owner: Owner) -> None:
+        """Do what a hook that was killed has left half done, whatever is wanted.
+
+        Args:
+            owner: the daemon's user.
+
+        Raises:
+            MachineError: the machine can't.
+            OSError: it can't be written.
+        """
+        self._put_back(owner)
+        self._complete(owner)
 
     def prepare_lxd(self, environment: Mapping[str, str]) -> list[str]:
         """Have what is missing in LXD be made again; return a line for each thing that was.
@@ -181,7 +196,7 @@ class Service:
                 files.ensure(self.prepared, wanted.text)
                 made = supervisor.prepare_lxd(new, environment=environment)
             except (ConfigRefused, MachineError):
-                self._keep_running()
+                self._keep_running(owner)
                 raise
             for line in made:
                 _log.info("%s", line)
@@ -200,12 +215,21 @@ class Service:
             self._environments.prune([told])
         self._units.write()
 
-    def _keep_running(self) -> None:
-        """Have a daemon that is down run with what it had, as what is wanted can't be had."""
-        if not self._configuration.exists or self._units.life() != "down":
+    def _complete(self, owner: Owner) -> None:
+        """Have the daemon run with what is on the disk, if it was not told of that yet."""
+        self._units.write()
+        now = self._on_disk()
+        if self._told.read() == now:
+            self._configuration.forget_former()
+        else:
+            self._tell(now, owner)
+
+    def _keep_running(self, owner: Owner) -> None:
+        """Have the daemon run with what is on the disk, as what is wanted can't be had."""
+        if not self._configuration.exists:
             return
         try:
-            self._units.start()
+            self._tell(self._on_disk(), owner)
         except MachineError as error:
             _log.warning("%s", error)
 

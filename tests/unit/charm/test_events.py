@@ -266,8 +266,8 @@ def test_a_version_that_does_not_come_up_is_told_and_not_tried_again_until_anoth
     deployed.set(virtual_machines=3)
     deployed.run(deployed.ctx.on.update_status())
     assert deployed.status == BlockedStatus(
-        "version 1.1 did not come up: no socket; 1.0 runs on, "
-        "until `juju refresh` brings another revision"
+        "version 1.1 did not come up: no socket; 1.0 runs on, until `juju refresh` brings another "
+        "revision; 3 of 3 runners online: 3 idle"
     )
     assert deployed.machine.done.count("upgrade 5.21/stable") == 1
     assert deployed.machine.document["virtual-machines"] == 3
@@ -288,6 +288,61 @@ def test_what_the_former_version_refuses_is_told_after_what_did_not_come_up(
     assert isinstance(deployed.status, BlockedStatus)
     assert deployed.status.message.startswith("version 1.1 did not come up: no socket; 1.0 runs on")
     assert "; vm-memory: must be a whole number" in deployed.status.message
+    assert deployed.status.message.count("`juju ") == 2
+
+
+def test_an_option_that_is_wrong_is_told_after_what_did_not_come_up(deployed: World) -> None:
+    deployed.machine.set_back = Setback("1.1", "1.0", "no socket")
+    deployed.machine.brought = "1.1"
+    deployed.set(path="")
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status.message.startswith("version 1.1 did not come up: no socket; 1.0 runs on")
+    assert "; path: " in deployed.status.message
+    assert deployed.status.message.endswith("; 1 of 1 runners online: 1 idle")
+
+
+def test_after_a_setback_a_credential_that_github_refuses_is_told_with_what_mends_it(
+    deployed: World,
+) -> None:
+    deployed.machine.set_back = Setback("1.1", "1.0", "no socket" * 90)
+    deployed.machine.brought = "1.1"
+    refused = "tokens: failing: GitHub answered 401: Bad credentials"
+    deployed.machine.status = {"problems": [refused]}
+    deployed.run(deployed.ctx.on.update_status())
+    assert "; GitHub refuses the credential (401)" in deployed.status.message
+    assert "`juju config runners token-secret-id=SECRET`" in deployed.status.message
+    assert "`juju refresh`" in deployed.status.message
+
+
+def test_a_former_version_that_does_not_answer_is_not_said_to_run_on(deployed: World) -> None:
+    deployed.machine.set_back = Setback("1.1", "1.0", "no socket")
+    deployed.machine.brought = "1.1"
+    deployed.machine.state = "failed/failed: no port"
+    deployed.machine.running = False
+    deployed.set(path="")
+    deployed.run(deployed.ctx.on.update_status())
+    assert "; 1.0 is put back, until `juju refresh`" in deployed.status.message
+    assert "the daemon has failed: no port" in deployed.status.message
+
+
+@pytest.mark.parametrize("wrong", [{"path": ""}, {"lxd_channel": "5.21/unstable"}])
+def test_options_that_are_wrong_keep_nothing_half_done(
+    deployed: World, wrong: dict[str, str], event: Any
+) -> None:
+    deployed.set(**wrong)
+    deployed.run(event(deployed))
+    assert deployed.machine.completed == 1
+    assert isinstance(deployed.status, BlockedStatus)
+
+
+def test_what_can_not_be_completed_is_logged_and_the_wrong_option_is_told(
+    deployed: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployed.machine.failures["complete"] = MachineError("the daemon can't start: no port")
+    deployed.set(path="")
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status.message.startswith("path: ")
+    assert "the daemon can't start: no port" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["start", "upgrade_charm"])

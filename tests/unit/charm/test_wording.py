@@ -152,11 +152,29 @@ def test_whatever_is_wrong_becomes_one_short_line(words: str, keeps: bool) -> No
         wording.disabled(words),
         wording.of_silence(words),
         wording.of_silence(f"failed/failed: {words}"),
-        wording.set_back("0.2.0", words, "0.1.0", words),
+        wording.set_back("0.2.0", words, "0.1.0", answers=keeps, rest=[words, words]),
         wording.with_warning(Sentence("active", "well"), f"warning {words}"),
     ):
         assert found.text.isprintable()
         assert len(found.text) <= 400
+
+
+@given(words=st.text(max_size=3000), reason=st.text("abc ", max_size=600))
+def test_after_a_setback_words_are_cut_and_commands_are_not(words: str, reason: str) -> None:
+    refusal = f"vm-memory: {reason}; `juju config runners vm-memory=16GiB`"
+    version, former = "0.2.0-3f2a91c04b7e", "0.1.0-91c04b7e3f2a"
+    found = wording.set_back(version, words, former, answers=True, rest=[refusal, "well"])
+    assert "until `juju refresh` brings another revision; vm-memory: " in found.text
+    assert "; `juju config runners vm-memory=16GiB`" in found.text
+    assert len(found.text) <= 400
+
+
+def test_a_setback_with_little_to_tell_is_told_whole() -> None:
+    found = wording.set_back("0.2", "no socket", "0.1", answers=True, rest=["a", "b"])
+    assert found.text == (
+        "version 0.2 did not come up: no socket; 0.1 runs on, until `juju refresh` brings another "
+        "revision; a; b"
+    )
 
 
 def test_a_warning_is_left_out_where_something_worse_is_told() -> None:

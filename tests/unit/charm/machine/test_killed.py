@@ -56,6 +56,20 @@ def try_stillborn(machine: Machine) -> None:
         machine.apply(LATER, environment={})
 
 
+def upgrade_with_wrong_options(machine: Machine) -> None:
+    machine.upgrade(
+        lxd_channel="5.21/stable", wanted=None, environment={}, progress=lambda _: None
+    )
+    machine.complete()
+
+
+def come_again_with_wrong_options(machine: Machine) -> None:
+    if machine.is_outdated():
+        upgrade_with_wrong_options(machine)
+    else:
+        machine.complete()
+
+
 def remove(machine: Machine) -> None:
     assert machine.remove() == []
 
@@ -69,18 +83,19 @@ def prepared(directory: Path, *done: Work) -> HostStand:
 
 
 def each_moment(
-    directory: Path, before: tuple[Work, ...], work: Work, every: int = 1
+    directory: Path,
+    before: tuple[Work, ...],
+    work: Work,
+    every: int = 1,
+    prepare: Callable[[HostStand], None] | None = None,
 ) -> list[HostStand]:
     """Give a machine for each moment at which what works on it is killed, the last one whole."""
     stands = []
     for changes in range(0, MOST_CHANGES, every):
         stand = prepared(directory / str(changes), *before)
         stands.append(stand)
-        if work in {upgrade, try_stillborn}:
-            stand.bring("0.2.0")
-        if work is try_stillborn:
-            stand.host.stillborn["0.2.0"] = "no socket"
-            stand.machine()._environments.make()  # killed in that it was above
+        if prepare is not None:
+            prepare(stand)
         try:
             with killed_after(changes):
                 work(stand.machine())
@@ -88,6 +103,16 @@ def each_moment(
             continue
         return stands
     raise AssertionError(f"it makes more than {MOST_CHANGES} changes")
+
+
+def bring_good(stand: HostStand) -> None:
+    stand.bring("0.2.0")
+
+
+def bring_stillborn(stand: HostStand) -> None:
+    stand.bring("0.2.0")
+    stand.host.stillborn["0.2.0"] = "no socket"
+    stand.machine()._environments.make()  # killed in that it is elsewhere
 
 
 def comparable(stand: HostStand) -> dict[str, str]:
@@ -111,7 +136,8 @@ def comparable(stand: HostStand) -> dict[str, str]:
 def test_work_that_is_killed_at_any_moment_is_completed_by_the_next(
     tmp_path: Path, before: tuple[Work, ...], work: Work
 ) -> None:
-    *killed, whole = each_moment(tmp_path, before, work, every=3 if work is upgrade else 1)
+    prepare, every = (bring_good, 3) if work is upgrade else (None, 1)
+    *killed, whole = each_moment(tmp_path, before, work, every, prepare)
     assert len(killed) > 5
     for moment, stand in enumerate(killed):
         if configure in before and work is not remove:
@@ -128,7 +154,8 @@ def test_work_that_is_killed_at_any_moment_is_completed_by_the_next(
 def test_going_back_that_is_killed_at_any_moment_is_completed_by_the_next_events(
     tmp_path: Path,
 ) -> None:
-    *killed, whole = each_moment(tmp_path, (install, configure), try_stillborn, every=3)
+    before = (install, configure)
+    *killed, whole = each_moment(tmp_path, before, try_stillborn, 3, bring_stillborn)
     assert len(killed) > 50
     reconfigure(whole.machine())
     for moment, stand in enumerate(killed):
@@ -139,6 +166,24 @@ def test_going_back_that_is_killed_at_any_moment_is_completed_by_the_next_events
         assert comparable(stand) == comparable(whole), moment
         assert stand.host.daemon == stand.host.reads() == whole.host.daemon, moment
         assert stand.host.daemon.software.startswith("0.1.0")
+
+
+@pytest.mark.parametrize("again", [upgrade_with_wrong_options, come_again_with_wrong_options])
+@pytest.mark.parametrize(("prepare", "ends_on"), [(bring_good, "0.2.0"), (bring_stillborn, "0.1.0")])
+def test_an_upgrade_that_is_killed_while_options_are_wrong_is_completed_by_the_next_event(
+    tmp_path: Path, prepare: Callable[[HostStand], None], ends_on: str, again: Work
+) -> None:
+    before = (install, configure)
+    *killed, _ = each_moment(tmp_path, before, upgrade_with_wrong_options, 3, prepare)
+    assert len(killed) > 20
+    for moment, stand in enumerate(killed):
+        assert stand.host.reads(), f"{moment}: the service could not be started"
+        again(stand.machine())
+        assert stand.host.daemon == stand.host.reads(), moment
+        assert stand.host.daemon.software.startswith(ends_on), moment
+        assert stand.machine().version() == ends_on, moment
+        assert not stand.host.places.former.exists(), moment
+        assert (stand.machine().setback() is not None) == (prepare is bring_stillborn), moment
 
 
 @pytest.mark.parametrize(
@@ -152,7 +197,8 @@ def test_going_back_that_is_killed_at_any_moment_is_completed_by_the_next_events
 def test_what_was_killed_is_removed_whole(
     tmp_path: Path, before: tuple[Work, ...], work: Work
 ) -> None:
-    for moment, stand in enumerate(each_moment(tmp_path, before, work, every=3)):
+    prepare = bring_good if work is upgrade else None
+    for moment, stand in enumerate(each_moment(tmp_path, before, work, 3, prepare)):
         remove(stand.machine())
         assert [name for name in stand.tree() if NAME in name] == [], moment
         assert not stand.host.in_lxd
