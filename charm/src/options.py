@@ -182,7 +182,8 @@ def lxd_channel_of(options: CharmOptions, app: str) -> str:
     if not _CHANNEL.fullmatch(channel):
         command = set_option(app, "lxd-channel", CharmOptions.lxd_channel)
         raise OptionsError(
-            f"lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; {command}"
+            "lxd-channel: must be a track, a risk (stable, candidate, beta or edge) or both of the "
+            f"snap lxd, such as {CharmOptions.lxd_channel}; {command}"
         )
     return channel
 
@@ -363,7 +364,7 @@ def _refuse_for_mode(option: str, modes: Iterable[str], mode: str, app: str) -> 
 
 def _check_package(requirement: str, app: str) -> None:
     """Refuse what is on the machine itself, or needs a key that the daemon's user has not."""
-    scheme, has_address, _ = requirement.rpartition("@ ")[2].strip().partition("://")
+    scheme, has_address, _ = requirement.rpartition("@ ")[2].strip().partition(":")
     scheme = scheme.rpartition("@")[2].lower()
     if has_address and scheme not in _PACKAGE_SCHEMES:
         command = set_option(app, "policy-package", _PACKAGE_EXAMPLE)

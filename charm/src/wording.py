@@ -14,8 +14,8 @@ _ENDING = ("finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
 _REFUSED = re.compile(r"^tokens: .*GitHub answered 401\b", re.DOTALL)
 """What the daemon says of a credential that is wrong, expired or revoked."""
-_COMMANDS = re.compile(r"; `.*")
-"""What mends it, to the end of a sentence."""
+_COMMANDS = re.compile(r"(?:; | \()[^;(`]*`.*")
+"""What mends it, or shows more, to the end of a sentence."""
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
 
 
@@ -143,13 +143,13 @@ def set_back(
         answers: whether that one does.
         rest: what else is to be told, the most urgent first.
     """
-    begins = f"version {version} did not come up: "
-    ends = f"; {former} {'runs on' if answers else 'is put back'}"
-    ends += ", until `juju refresh` brings another revision"
-    room = _LONGEST - len(begins) - _FEWEST
+    begins, said = f"version {version} did not come up: ", _one_line(words)
+    state = "runs on" if answers else "is put back"
+    ends = f"; {former} {state}, until `juju refresh` brings another revision"
+    room = _LONGEST - len(begins) - min(_FEWEST, len(said))
     for sentence in rest:
         ends += _after(ends, sentence, room)
-    return _blocked(f"{begins}{_one_line(words, len(begins) + len(ends))}", ends)
+    return _blocked(f"{begins}{_clipped(said, _LONGEST - len(begins) - len(ends))}", ends)
 
 
 def with_warning(found: Sentence, warning: str) -> Sentence:

@@ -134,7 +134,14 @@ def _discard_unmounted(directory: Path) -> str:
     """
     within = [point for point in mount_points() if point.is_relative_to(directory)]
     if within:
-        _log.warning("kept for somebody else: %s: %s is mounted", directory, within[0])
+        _log.warning(
+            "kept for somebody else: %s: %s is mounted; when nobody needs it, and LXD's pool of it "
+            "is deleted: umount %s, then rm -r %s",
+            directory,
+            within[0],
+            " ".join(map(str, reversed(within))),  # the last that was mounted first
+            directory,
+        )
         return ""
     return files.discard(directory)
 

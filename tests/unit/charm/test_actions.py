@@ -57,7 +57,9 @@ def test_no_runners_are_counted_too(deployed: World) -> None:
 
 def test_an_update_along_a_channel_that_can_be_none_is_refused(deployed: World) -> None:
     deployed.set(lxd_channel="a b")
-    assert refusal(deployed, "update-dependencies").startswith("lxd-channel: must be a channel")
+    assert refusal(deployed, "update-dependencies").startswith(
+        "lxd-channel: must be a track, a risk"
+    )
     assert deployed.machine.done == []
 
 

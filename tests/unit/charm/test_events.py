@@ -395,7 +395,8 @@ def test_a_channel_that_can_be_none_is_told_and_nothing_is_installed(world: Worl
     world.run(world.ctx.on.install())
     assert world.machine.done == []
     assert world.status == BlockedStatus(
-        "lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; "
+        "lxd-channel: must be a track, a risk (stable, candidate, beta or edge) or both of the "
+        "snap lxd, such as 5.21/stable; "
         "`juju config runners lxd-channel=5.21/stable`"
     )
 

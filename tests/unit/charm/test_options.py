@@ -171,12 +171,15 @@ def test_channels_of_the_snap_are_taken(channel: str) -> None:
     assert found == (channel.strip() or "5.21/stable")
 
 
-@pytest.mark.parametrize("channel", ["5.21/unstable", "a b", "5.21/", "/stable", "--edge", "1/2/3"])
+@pytest.mark.parametrize(
+    "channel", ["latest/egde", "5.21/unstable", "a b", "5.21/", "/stable", "--edge", "1/2/3"]
+)
 def test_what_can_be_no_channel_is_refused(channel: str) -> None:
     with pytest.raises(OptionsError) as raised:
         options.lxd_channel_of(CharmOptions(lxd_channel=channel), "runners")
     assert str(raised.value) == (
-        "lxd-channel: must be a channel of the snap lxd, such as 5.21/stable; "
+        "lxd-channel: must be a track, a risk (stable, candidate, beta or edge) or both of the "
+        "snap lxd, such as 5.21/stable; "
         "`juju config runners lxd-channel=5.21/stable`"
     )
 
@@ -209,7 +212,15 @@ def test_a_storage_that_the_option_does_not_know_is_refused(given_: str) -> None
 
 @pytest.mark.parametrize(
     "given_",
-    ["x @ file:///etc", "file:///etc", "git+ssh://host/x", "x @ git+file:///x", "x@ftp://x"],
+    [
+        "x @ file:///etc",
+        "x @ file:/etc",
+        "file:/etc",
+        "file:///etc",
+        "git+ssh://host/x",
+        "x @ git+file:///x",
+        "x@ftp://x",
+    ],
 )
 def test_a_policy_package_from_elsewhere_than_an_index_and_https_is_refused(given_: str) -> None:
     assert refusal(policy_mode="package", policy_package=given_) == (

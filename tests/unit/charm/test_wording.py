@@ -169,6 +169,12 @@ def test_after_a_setback_words_are_cut_and_commands_are_not(words: str, reason: 
     assert len(found.text) <= 400
 
 
+def test_after_a_setback_the_command_that_shows_more_is_not_cut() -> None:
+    fleet = said(stages={}, problems=["no room " * 40, "other"]).text
+    found = wording.set_back("0.2", "words " * 99, "0.1", answers=True, rest=["refused", fleet])
+    assert found.text.endswith("… (and 1 more: `juju run runners/0 tree`)")
+
+
 def test_a_setback_with_little_to_tell_is_told_whole() -> None:
     found = wording.set_back("0.2", "no socket", "0.1", answers=True, rest=["a", "b"])
     assert found.text == (

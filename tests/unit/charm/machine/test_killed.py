@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from emulated_host import HostStand, Killed, killed_after
-from machine import Machine, Wanted
+from machine import ConfigRefused, Machine, Wanted
 from machine.places import NAME
 
 # On a machine that has other work, too.
@@ -57,9 +57,7 @@ def try_stillborn(machine: Machine) -> None:
 
 
 def upgrade_with_wrong_options(machine: Machine) -> None:
-    machine.upgrade(
-        lxd_channel="5.21/stable", wanted=None, environment={}, progress=lambda _: None
-    )
+    machine.upgrade(lxd_channel="5.21/stable", wanted=None, environment={}, progress=lambda _: None)
     machine.complete()
 
 
@@ -68,6 +66,16 @@ def come_again_with_wrong_options(machine: Machine) -> None:
         upgrade_with_wrong_options(machine)
     else:
         machine.complete()
+
+
+def come_again_with_refused_options(machine: Machine) -> None:
+    refused = Wanted({**BEFORE, "wrong": 1}, {"token": "ghp_first"}, "one\n")
+    if machine.is_outdated():
+        machine.upgrade(
+            lxd_channel="5.21/stable", wanted=refused, environment={}, progress=lambda _: None
+        )
+    with pytest.raises(ConfigRefused):
+        machine.apply(refused, environment={})
 
 
 def remove(machine: Machine) -> None:
@@ -168,8 +176,17 @@ def test_going_back_that_is_killed_at_any_moment_is_completed_by_the_next_events
         assert stand.host.daemon.software.startswith("0.1.0")
 
 
-@pytest.mark.parametrize("again", [upgrade_with_wrong_options, come_again_with_wrong_options])
-@pytest.mark.parametrize(("prepare", "ends_on"), [(bring_good, "0.2.0"), (bring_stillborn, "0.1.0")])
+@pytest.mark.parametrize(
+    "again",
+    [
+        upgrade_with_wrong_options,
+        come_again_with_wrong_options,
+        come_again_with_refused_options,
+    ],
+)
+@pytest.mark.parametrize(
+    ("prepare", "ends_on"), [(bring_good, "0.2.0"), (bring_stillborn, "0.1.0")]
+)
 def test_an_upgrade_that_is_killed_while_options_are_wrong_is_completed_by_the_next_event(
     tmp_path: Path, prepare: Callable[[HostStand], None], ends_on: str, again: Work
 ) -> None:

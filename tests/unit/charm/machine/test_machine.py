@@ -798,9 +798,10 @@ def test_a_file_system_that_is_mounted_in_its_state_is_not_emptied(
     pools = stand.host.places.pools
     (pools / "own").mkdir(parents=True)
     (pools / "own/disk").write_text("somebody's")
-    monkeypatch.setattr(removal, "mount_points", lambda: [pools / "own"])
+    monkeypatch.setattr(removal, "mount_points", lambda: [pools / "own", pools / "own/disk"])
     assert machine.remove() == []
-    assert f"{pools}: {pools}/own is mounted" in caplog.text
+    assert f"{pools}: {pools}/own is mounted; when nobody needs it" in caplog.text
+    assert f"umount {pools}/own/disk {pools}/own, then rm -r {pools}" in caplog.text
     assert (pools / "own/disk").exists()
     assert not stand.host.places.settings.exists()
 
