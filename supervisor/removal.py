@@ -40,6 +40,13 @@ _UNSEALED = (
 )
 
 
+UNGUARDED = (
+    "without this installation's firewall nothing keeps what is on it from the networks of the "
+    "denylist"
+)
+"""What is to be known of a bridge that is kept."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """Something that is ours.
@@ -115,11 +122,21 @@ def claim_pool(name: str, used_by: Iterable[str]) -> Claim:
         name: of one that is known as ours.
         used_by: addresses of what uses it.
     """
-    return Claim(f"storage pool {name}", _used(used_by))
+    return Claim(f"storage pool {name}", _used(used_by, way_to_delete(name)))
+
+
+def way_to_delete(pool: str) -> str:
+    """Say how somebody deletes a pool that is kept for him."""
+    volume = f"lxc storage volume delete {pool} VOLUME"
+    return f"if nobody needs it: {volume}, for each; then lxc storage delete {pool}"
 
 
 def claim_prepared(
-    installation: str, what: str, config: Mapping[str, str], used_by: Iterable[str]
+    installation: str,
+    what: str,
+    config: Mapping[str, str],
+    used_by: Iterable[str],
+    if_kept: str = "",
 ) -> Claim | None:
     """Claim what was made for the installation in LXD before it began.
 
@@ -128,9 +145,10 @@ def claim_prepared(
         what: in words.
         config: its configuration.
         used_by: addresses of what uses it.
+        if_kept: what is to be known of it then.
     """
     is_ours = preparation.prepared_for(config) == installation
-    return Claim(what, _used(used_by)) if is_ours else None
+    return Claim(what, _used(used_by, if_kept)) if is_ours else None
 
 
 def state_to_keep(left: Collection[str]) -> frozenset[str]:
@@ -143,9 +161,11 @@ def state_to_keep(left: Collection[str]) -> frozenset[str]:
     return frozenset(needs[kind] for kind in left if kind in needs)
 
 
-def _used(used_by: Iterable[str]) -> str:
+def _used(used_by: Iterable[str], if_kept: str) -> str:
     users = sorted(used_by)
-    return f"it is used by {', '.join(users)}" if users else ""
+    if not users:
+        return ""
+    return f"it is used by {', '.join(users)}" + (f"; {if_kept}" if if_kept else "")
 
 
 def _named(names: Collection[str], fingerprint: str) -> str:

@@ -1,4 +1,4 @@
-"""Which tmate servers runners are told of: those that they could reach.
+"""Which tmate servers runners are told of: those that have an address that they could reach.
 
 Another application may name them, so nothing is opened for them: what the denylist holds stays
 closed, and so does this host.
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 Server = tuple[str, int]
 """A server's host, as it is configured, and its port."""
 
+NO_ADDRESS = "no address of it is known"
+"""Of a name that has not been looked up with success yet, and may be at any time."""
+
 
 def judged(
     config: Config, known: Mapping[str, tuple[Address, ...]], own: tuple[Network, ...]
 ) -> dict[Server, str]:
-    """Say of each server why runners can't reach it; nothing if they can, or may.
-
-    A name that was never looked up says nothing against its server.
+    """Say of each server why runners can't reach it; nothing if they can.
 
     Args:
         config: the settings.
@@ -42,6 +43,8 @@ def _obstacle(
     config: Config, port: int, addresses: Iterable[Address], own: tuple[Network, ...]
 ) -> str:
     obstacles = [_obstacle_at(config, port, address, own) for address in addresses]
+    if not obstacles:
+        return NO_ADDRESS
     return "" if "" in obstacles else "; ".join(obstacles)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from supervisor.config import Config
     from supervisor.firewall.debug_servers import Server
+    from supervisor.firewall.intent import Endpoint
     from supervisor.firewall.networks import Address, Network
     from supervisor.gateways.names import Answer, Names
 
@@ -57,9 +58,22 @@ def _unresolved(config: Config, answers: Mapping[str, Answer]) -> Iterator[str]:
     for one in endpoints(config):
         answer = answers[one.host]
         if answer.error:
-            known = ", ".join(map(str, answer.addresses)) if one.is_opened else ""
-            so = f"stays open at {known}" if known else "is open only where the denylist lets it be"
-            yield f"{one.key}: {one.host} can't be looked up ({answer.error}); it {so}"
+            so = _meanwhile(one, ", ".join(map(str, answer.addresses)))
+            yield f"{one.key}: {one.host} can't be looked up ({answer.error}); {so}"
+
+
+def _meanwhile(endpoint: Endpoint, known: str) -> str:
+    """Say what becomes of an endpoint whose name can't be looked up.
+
+    Args:
+        endpoint: it.
+        known: the addresses of before; empty if there are none.
+    """
+    if not endpoint.is_opened:
+        if known:
+            return f"whether runners are told of it goes by its last addresses: {known}"
+        return "runners are not told of it until it has an address"
+    return f"it stays open at {known}" if known else "it is open only where the denylist lets it be"
 
 
 def _unopened(
@@ -82,7 +96,7 @@ def _unopened(
 
 def _left_out(servers: Mapping[Server, str]) -> Iterator[str]:
     for (host, port), obstacle in servers.items():
-        if obstacle:
+        if obstacle and obstacle != debug_servers.NO_ADDRESS:  # that it can't be looked up says so
             yield (
                 f"ssh-debug: runners are not told of {host} port {port}, which they can't reach: "
                 f"{obstacle}; what opens it is its address and port in the allowlist"

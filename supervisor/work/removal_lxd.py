@@ -159,8 +159,15 @@ class LxdRemoval:
         }[kind]
         for one in lxd.resources(kind):
             what = f"{_NOUNS[kind]} {one.name}"
-            if claim := removal.claim_prepared(name, what, one.config, _users(one)):
+            if_kept = self._if_kept(one)
+            if claim := removal.claim_prepared(name, what, one.config, _users(one), if_kept):
                 self.report.attempt(claim, delete, one.name)
+
+    def _if_kept(self, resource: Resource) -> str:
+        if resource.kind == "storage-pools":
+            return removal.way_to_delete(resource.name)
+        is_guarded = resource.kind == "networks" and self.config.firewall == "managed"
+        return removal.UNGUARDED if is_guarded else ""
 
     def _at(self, project: str) -> Lxd:
         return Lxd(replace(self.endpoint, project=project))

@@ -151,6 +151,18 @@ def test_what_somebody_uses_stays_and_he_is_named(used_by: list[str]) -> None:
         assert all(user in found.obstacle for user in used_by)
 
 
+def test_what_is_kept_is_told_with_what_is_to_be_known_of_it() -> None:
+    users = ["/1.0/instances/other"]
+    mark = preparation.mark("fleet")
+    bridge = removal.claim_prepared("fleet", "bridge b", mark, users, removal.UNGUARDED)
+    assert bridge
+    assert bridge.obstacle == f"it is used by /1.0/instances/other; {removal.UNGUARDED}"
+    assert removal.claim_pool("own", ["/1.0/storage-pools/own/volumes/v"]).obstacle == (
+        "it is used by /1.0/storage-pools/own/volumes/v; if nobody needs it: "
+        "lxc storage volume delete own VOLUME, for each; then lxc storage delete own"
+    )
+
+
 def test_what_leads_to_what_is_left_is_kept() -> None:
     assert removal.state_to_keep(()) == frozenset()
     assert removal.state_to_keep({"registrations"}) == {"places"}

@@ -421,11 +421,24 @@ def test_a_debug_server_that_can_not_be_looked_up_is_judged_by_its_last_addresse
     assert after.servers["tmate.example", 22].startswith("198.51.100.7 is in the denylist")
     (warning,) = set(after.warnings) - set(before.warnings)
     assert warning == (
-        "ssh-debug: tmate.example can't be looked up (no name server answers); it is open only "
-        "where the denylist lets it be"
+        "ssh-debug: tmate.example can't be looked up (no name server answers); whether runners "
+        "are told of it goes by its last addresses: 198.51.100.7"
     )
     policy = firewall_work.policy_of(config, after)
     assert (policy.elsewhere, policy.allowed) == ((), ())
+
+
+def test_runners_are_not_told_of_a_debug_server_until_it_has_an_address() -> None:
+    config = with_debug_server()
+    found = asked(FakeLxd(), known_once(), config, with_runners=False)
+    assert found.servers == {("tmate.example", 22): "no address of it is known"}
+    (warning,) = found.warnings
+    assert warning == (
+        "ssh-debug: tmate.example can't be looked up (no name server answers); runners are not "
+        "told of it until it has an address"
+    )
+    found = asked(FakeLxd(), known_once("203.0.113.7"), config, with_runners=False)
+    assert found.servers == {("tmate.example", 22): ""}
 
 
 @pytest.mark.parametrize(

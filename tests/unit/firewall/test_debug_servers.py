@@ -66,8 +66,9 @@ def test_one_address_that_can_be_reached_is_enough() -> None:
     )
 
 
-def test_a_name_that_was_never_looked_up_says_nothing_against_its_server() -> None:
-    assert obstacle() == ""
+def test_a_name_that_stands_for_nothing_yet_is_no_server() -> None:
+    assert obstacle() == "no address of it is known"
+    assert obstacle(allowlist="0.0.0.0/0, ::/0") == "no address of it is known"
 
 
 _ADDRESSES = st.one_of(
