@@ -172,7 +172,7 @@ def test_channels_of_the_snap_are_taken(channel: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "channel", ["latest/egde", "5.21/unstable", "a b", "5.21/", "/stable", "--edge", "1/2/3"]
+    "channel", ["latest/nightly", "5.21/unstable", "a b", "5.21/", "/stable", "--edge", "1/2/3"]
 )
 def test_what_can_be_no_channel_is_refused(channel: str) -> None:
     with pytest.raises(OptionsError) as raised:
