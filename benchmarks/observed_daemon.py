@@ -26,6 +26,15 @@ spent_s: Counter[str] = Counter()
 _adding = threading.Lock()
 
 
+def _clock_s() -> float:
+    """Measure what measuring nothing seems to take."""
+    rounds = 10_000
+    return sum(-time.thread_time() + time.thread_time() for _ in range(rounds)) / rounds
+
+
+_CLOCK_S = _clock_s()
+
+
 def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
     """Have the processor time of a call be added up, in whatever thread it is made."""
 
@@ -36,7 +45,7 @@ def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
             return call(*arguments, **options)
         finally:
             with _adding:
-                spent_s[what] += time.thread_time() - began
+                spent_s[what] += time.thread_time() - began - _CLOCK_S
 
     return timed
 

@@ -5,8 +5,8 @@ Whoever tells is never kept waiting: what finds no room is lost, and counted.
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class JournalInbox:
         self.path = path
         self.suspect = threading.Event()
         """Set by whoever has read something in the file that should not be there."""
-        self._told: queue.Queue[Record] = queue.Queue(room)
+        self._told: deque[Record] = deque()
+        self._room = room
         self._lost = 0
         self._counting = threading.Lock()
 
@@ -37,20 +38,27 @@ class JournalInbox:
         """How many were lost since the daemon has started."""
         return self._lost
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether they are too many to wait for more."""
+        return len(self._told) >= min(_MOST_AT_ONCE, self._room // 2)
+
     def take(self, record: Record) -> None:
-        """Take a record, in whichever thread tells it."""
-        try:
-            self._told.put_nowait(record)
-        except queue.Full:
+        """Take a record, in whichever thread tells it.
+
+        Nobody is woken for it: that would cost more than all else that is done here.
+        """
+        if len(self._told) < self._room:  # or a few more, where many tell at once
+            self._told.append(record)
+        else:
             self.lose(1)
 
-    def next(self, wait_s: float) -> list[Record]:
-        """Give the oldest ones, and wait for the first of them so long; none if none comes."""
+    def next(self) -> list[Record]:
+        """Give the oldest ones, as many as there are and can be dealt with at once."""
         found: list[Record] = []
-        with suppress(queue.Empty):
-            found.append(self._told.get(timeout=wait_s) if wait_s > 0 else self._told.get_nowait())
+        with suppress(IndexError):
             while len(found) < _MOST_AT_ONCE:
-                found.append(self._told.get_nowait())
+                found.append(self._told.popleft())
         return found
 
     def lose(self, count: int) -> None:

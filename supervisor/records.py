@@ -35,9 +35,9 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
 def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     """Tell what has changed of a runner; None if it is nothing that is told."""
     life = entry.life
-    if _told(life) == _told(before):
-        return None
     moved = life.stage is not before.stage
+    if not moved and _told(life) == _told(before):
+        return None
     lasted_s = max(0.0, (now - before.since).total_seconds()) if moved else 0.0
     details = {**_details(entry), **_failure(life, before), **_wait(life, before)}
     return Record(

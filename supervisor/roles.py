@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 RUNNERS = "runners"
 """The id of the supervisor whose children are runners' actors."""
+_BELOW_RUNNERS = f"/{RUNNERS}/"
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,4 @@ def is_runner(path: str) -> bool:
     Args:
         path: where it stands in the tree.
     """
-    return f"/{RUNNERS}/" in path
+    return _BELOW_RUNNERS in path

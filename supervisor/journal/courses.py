@@ -76,23 +76,42 @@ class Course:
             return replace(self, verdict=record.state)
         if record.kind is Kind.JOB:
             return replace(self, queue_s=record.details["queue_s"])
-        stage, before = record.state, record.before
-        course = replace(self, stage=stage, job=_job(record.details.get("job")))
+        # One copy for all that changes: it is what this costs, at each record.
+        return replace(self, **self._changes(record))
+
+    def _changes(self, record: Record) -> dict[str, Any]:
+        """Say what becomes of it with a record of its stage."""
+        stage, before, at = record.state, record.before, record.at
+        changes: dict[str, Any] = {"stage": stage, "job": _job(record.details.get("job"))}
         if stage == before:
-            return course
+            return changes
         if not before:
-            course = _taken_up(course, record)
+            changes |= self._taken_up(record)
         elif stage in _WAITING:
-            course = _waiting(course, record.at)
+            # One that was thought to be at work has had no job.
+            changes |= {"installed_at": self.installed_at or at}
+            changes |= {"left_at": None, "started_at": None, "verdict": ""}
         elif before in _WAITING:
-            course = replace(course, left_at=record.at)
+            changes["left_at"] = at
         if stage == Stage.BUSY and before:
-            course = _at_work(course, record.at)
-        elif before == Stage.BUSY and course.started_at:
-            course = replace(course, finished_at=record.at)
+            changes["installed_at"] = self.installed_at or at
+            changes["started_at"] = self.started_at or at
+        elif before == Stage.BUSY and self.started_at and stage not in _WAITING:
+            changes["finished_at"] = at
         if stage == Stage.FAILED:
-            course = replace(course, outcome=FAILED, reason=record.reason)
-        return _ended(course, record) if stage == Stage.DELETED else course
+            changes |= {"outcome": FAILED, "reason": record.reason}
+        if stage == Stage.DELETED:
+            outcome = self.outcome or (DONE if changes["job"] else REMOVED)
+            changes |= {"ended_at": at, "outcome": outcome, "reason": self.reason or record.reason}
+        return changes
+
+    def _taken_up(self, record: Record) -> dict[str, Any]:
+        """Begin, or go on with what another daemon has seen; it says since when it is so."""
+        if record.state == Stage.BUSY:
+            return {"started_at": self.started_at or _since(record)}
+        if record.state in _WAITING:
+            return {"installed_at": self.installed_at or _since(record)}
+        return {}
 
     def vanish(self, at: datetime) -> Course:
         """Note that it is not there any more, and nobody knows since when."""
@@ -146,33 +165,6 @@ class Courses:
             return []
         gone, self._unseen = self._unseen, set()
         return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
-
-
-def _taken_up(course: Course, record: Record) -> Course:
-    """Begin, or go on with what another daemon has seen; it says since when it is so."""
-    since = _since(record)
-    if record.state == Stage.BUSY:
-        return replace(course, started_at=course.started_at or since)
-    if record.state in _WAITING:
-        return replace(course, installed_at=course.installed_at or since)
-    return course
-
-
-def _waiting(course: Course, at: datetime) -> Course:
-    """Let it wait for a job; one that was thought to be at work has had none."""
-    installed_at = course.installed_at or at
-    return replace(course, installed_at=installed_at, left_at=None, started_at=None, verdict="")
-
-
-def _at_work(course: Course, at: datetime) -> Course:
-    installed_at, started_at = course.installed_at or at, course.started_at or at
-    return replace(course, installed_at=installed_at, started_at=started_at)
-
-
-def _ended(course: Course, record: Record) -> Course:
-    outcome = course.outcome or (DONE if course.job else REMOVED)
-    reason = course.reason or record.reason
-    return replace(course, ended_at=record.at, outcome=outcome, reason=reason)
 
 
 def _ordered_at(record: Record) -> datetime | None:

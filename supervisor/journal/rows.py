@@ -100,4 +100,4 @@ def _stored(value: Any) -> Any:
 
 def _text(text: str) -> str:
     """Give a text as a database takes it: names of files may hold what is no character."""
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()

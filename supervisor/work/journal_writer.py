@@ -24,11 +24,10 @@ from supervisor.journal.courses import Course, Courses
 from supervisor.journal.ended import Ended
 from supervisor.journal_inbox import JournalInbox
 
-_GATHER_S = 0.5
+_GATHER_S = 1.0
 _PRUNE_S = 60.0
 _PRUNE_ON_S = 0.05
 _PARTING = 12
-_LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class JournalWriter:
                 if not self._try(partial(self._work, records)):
                     self._stopping.wait(self._again_s)
             for _ in range(_PARTING):
-                records = self._inbox.next(0)
+                records = self._inbox.next()
                 if not self._try(partial(self._put_down, records)) or not records:
                     break
         finally:
@@ -128,13 +127,10 @@ class JournalWriter:
                 self._metric_log.close()
 
     def _gather(self) -> list[Record]:
-        """Wait for something to write down, or for the time to prune."""
-        wait_s = min(_LOOK_S, max(0.0, self._prune_at - time.monotonic()))
-        records = self._inbox.next(wait_s)
-        if not records:
-            return []
-        self._stopping.wait(_GATHER_S)  # more come together
-        return records + self._inbox.next(0)
+        """Give what comes within a while: together it costs less, and pruning goes on meanwhile."""
+        if not self._inbox.is_crowded:
+            self._stopping.wait(min(_GATHER_S, max(0.0, self._prune_at - time.monotonic())))
+        return self._inbox.next()
 
     def _work(self, records: list[Record]) -> None:
         self._put_down(records)
@@ -202,10 +198,11 @@ class JournalWriter:
         after = before
         for course in courses.take(record):
             self._held_courses[course.name] = after = course
-            if course.ended_at:
+            if course.ended_at and self._metric_log:
                 self._end(course)
-        self._log(metric_events.of_record(self._flavor, record, before, after))
-        self._tell_jobs(self._ended.take(record))
+        if self._metric_log:
+            self._log(metric_events.of_record(self._flavor, record, before, after))
+            self._tell_jobs(self._ended.take(record))
 
     def _end(self, course: Course) -> None:
         """Tell of a job at its runner's end, or when it is known how long that had waited."""

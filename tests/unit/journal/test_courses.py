@@ -52,6 +52,8 @@ def test_one_whose_signals_were_lost_has_not_waited() -> None:
 def test_a_job_that_was_none_is_none() -> None:
     course = life((30, "ready"), (40, "busy"), (100, "idle"), (200, "busy"), (260, "finished"))
     assert (course.idle_s, course.job_s) == (170.0, 60.0)
+    waits = life((30, "ready"), (40, "busy"), (100, "idle"))
+    assert (waits.started_at, waits.finished_at) == (None, None)
 
 
 def test_a_result_that_comes_late_is_taken() -> None:
@@ -112,7 +114,7 @@ def test_why_one_had_failed_is_known_though_nobody_saw_its_end() -> None:
     (known,) = Courses().take(step(0, "booting", "failed", "no signal within 600 s"))
     courses = Courses([known])
     courses.take(reconcile(10))
-    (course,) = courses.take(reconcile(11))
+    (course,) = courses.take(reconcile(20))
     assert (course.outcome, course.reason) == ("failed", "no signal within 600 s")
 
 
