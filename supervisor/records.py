@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +81,7 @@ def of_reconcile(
     installation: str,
     now: datetime,
     *,
-    stages: Iterable[Stage],
+    runners: Mapping[str, Stage],
     wanted: int,
     crashed: int,
     duration_s: float,
@@ -92,19 +92,20 @@ def of_reconcile(
     Args:
         installation: whose.
         now: the time.
-        stages: those of all runners.
+        runners: the stages of all that are there, by their names.
         wanted: how many there should be.
         crashed: how many have failed since the one before.
         duration_s: how long it took.
         trouble: what could not be listed, and why.
     """
-    found = list(stages)
+    stages = list(runners.values())
     details = {
         "wanted": wanted,
-        "idle": sum(stage in AVAILABLE for stage in found),
-        "active": found.count(Stage.BUSY),
+        "idle": sum(stage in AVAILABLE for stage in stages),
+        "active": stages.count(Stage.BUSY),
         "crashed": crashed,
         "duration_s": round(duration_s, 3),
+        "runners": sorted(runners),
     }
     state = "incomplete" if trouble else "done"
     return Record(now, Kind.RECONCILE, installation, state, reason=trouble, details=details)

@@ -50,7 +50,7 @@ class FleetAccount:
         record = records.of_reconcile(
             desired.installation,
             now,
-            stages=[entry.life.stage for entry in self._parts.roster.all()],
+            runners={entry.name: entry.life.stage for entry in self._parts.roster.all()},
             wanted=desired.count,
             crashed=len(self._failed),
             duration_s=duration_s,

@@ -12,12 +12,12 @@ from supervisor.feed import Kind, Record
 from supervisor.lifecycle import AVAILABLE, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
-_UNWATCHED = "ended while no daemon watched"
+_UNSEEN = "its end was not seen"
 _WAITING = frozenset(map(str, AVAILABLE))
-_TAKING_OVER = timedelta(seconds=5)
-"""From the first complete reconcile, which takes over, until one says who is gone.
+_MISSING_FOR = timedelta(seconds=5)
+"""From the first complete reconcile that has not found a runner until one says that it is gone.
 
-Others may follow it at once, before all that were taken over have been heard of.
+Others may follow it at once, before all that are there have been heard of.
 """
 
 
@@ -115,7 +115,7 @@ class Course:
 
     def vanish(self, at: datetime) -> Course:
         """Note that it is not there any more, and nobody knows since when."""
-        outcome, reason = self.outcome or GONE, self.reason or _UNWATCHED
+        outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
         return replace(self, ended_at=at, outcome=outcome, reason=reason)
 
 
@@ -128,8 +128,7 @@ class Courses:
 
     def __init__(self, known: Iterable[Course] = ()) -> None:
         self._open = {course.name: course for course in known}
-        self._unseen = set(self._open)
-        self._first_survey: datetime | None = None
+        self._missing: dict[str, datetime] = {}
 
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
@@ -142,7 +141,7 @@ class Courses:
         course = self._next(record)
         if course is None:
             return []
-        self._unseen.discard(course.name)
+        self._missing.pop(course.name, None)
         if course.ended_at:
             self._open.pop(course.name, None)
         else:
@@ -158,12 +157,16 @@ class Courses:
         return None
 
     def _survey(self, record: Record) -> list[Course]:
-        if record.reason or not self._unseen:
+        """Give up those that a complete reconcile does not find, as an earlier one did not.
+
+        The end of one may have come while nobody watched, or the record of it may be lost.
+        """
+        if record.reason:
             return []
-        self._first_survey = self._first_survey or record.at
-        if record.at - self._first_survey < _TAKING_OVER:
-            return []
-        gone, self._unseen = self._unseen, set()
+        there = frozenset(record.details["runners"])
+        missing = {name: self._missing.get(name, record.at) for name in self._open.keys() - there}
+        gone = {name for name, since in missing.items() if record.at - since >= _MISSING_FOR}
+        self._missing = {name: since for name, since in missing.items() if name not in gone}
         return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
 
 

@@ -153,11 +153,11 @@ def test_a_job_is_told_of_by_its_runner_with_githubs_word_for_its_end() -> None:
     assert record.details == {"repository": "acme/demo", "run_id": 7, "queue_s": 12.0}
 
 
-def test_a_reconcile_counts_who_waits_and_who_works() -> None:
+def test_a_reconcile_counts_who_waits_and_who_works_and_names_who_is_there() -> None:
     record = records.of_reconcile(
         "fleet",
         NOW,
-        stages=[Stage.READY, Stage.IDLE, Stage.BUSY, Stage.CREATING],
+        runners={"d": Stage.READY, "c": Stage.IDLE, "b": Stage.BUSY, "a": Stage.CREATING},
         wanted=5,
         crashed=2,
         duration_s=0.25,
@@ -166,6 +166,7 @@ def test_a_reconcile_counts_who_waits_and_who_works() -> None:
     assert (record.subject, record.state, record.reason) == ("fleet", "done", "")
     assert record.details == {
         "wanted": 5, "idle": 2, "active": 1, "crashed": 2, "duration_s": 0.25,
+        "runners": ["a", "b", "c", "d"],
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_records import JOB, NAME, NOW, at, step, waited
+from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
@@ -456,8 +456,7 @@ def test_metric_events_are_written_though_the_journal_can_not_be(path: Path) -> 
         stand.tell("before")
         wait_until(stand.told)
         with locked(path):
-            details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
-            stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+            stand.inbox.take(reconcile(0))
             wait_until(log.exists)
             wait_until(lambda: '"event": "reconciliation"' in log.read_text(encoding="utf-8"))
             wait_until(stand.fault)
@@ -567,10 +566,9 @@ def test_a_metric_log_that_can_not_be_written_is_said_and_the_journal_goes_on(
 ) -> None:
     metric_log = MetricLog(tmp_path / "nowhere" / "metrics.log", 1 << 20)
     with running(path, metric_log=metric_log) as stand:
-        details = {"wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1}
-        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+        stand.inbox.take(reconcile(0))
         wait_until(lambda: stand.told() == ["fleet"])
         assert "No such file or directory" in stand.stood[-1].log_fault
         (tmp_path / "nowhere").mkdir()
-        stand.inbox.take(Record(NOW, Kind.RECONCILE, "fleet", "done", details=details))
+        stand.inbox.take(reconcile(0))
         wait_until(lambda: not stand.stood[-1].log_fault)

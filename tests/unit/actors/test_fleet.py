@@ -1532,7 +1532,10 @@ def test_no_runner_is_created_before_what_is_configured_is_in_force(
 def test_each_reconcile_is_told_with_what_it_has_found(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=2))
     eventually(lambda: world.stages() == {"booting": 2})
-    world.tell(world.names()[0], Happened(Failed("no network")))
+    names = sorted(world.names())
+    world.tell("fleet", Reconcile("test"))
+    eventually(lambda: any(one.details.get("runners") == names for one in world.told))
+    world.tell(names[0], Happened(Failed("no network")))
     eventually(lambda: any(one.state == "failed" for one in world.told))
     world.tell("fleet", Reconcile("test"))
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from fake_world import LIMIT_S, World, eventually
+from journal_records import NAME, reconcile, step
 
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_store import JournalStore
-from supervisor.journal import EventsQuestion
+from supervisor.journal import EventsQuestion, HistoryQuestion
 from supervisor.report import status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 
@@ -119,16 +121,33 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
     eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
 
 
+def test_who_is_there_is_not_gone_for_a_journal_that_had_to_begin_again(
+    make_world: MakeWorld,
+) -> None:
+    world = start(make_world())
+    path = world.parts.journal.path
+
+    def outcomes() -> dict[str, str]:
+        found = journal_reader.history(path, HistoryQuestion())
+        return {course.name: course.outcome for course in found.runners}
+
+    world.feed.tell(step(0, "", "requested"))
+    world.feed.tell(replace(step(0, "", "requested"), subject="fleet-b"))
+    eventually(lambda: set(outcomes()) == {NAME, "fleet-b"})
+    world.tell("journal", Crash())
+    for seconds in (10, 20):
+        world.feed.tell(reconcile(seconds, runners=[NAME]))
+    eventually(lambda: outcomes() == {NAME: "", "fleet-b": "gone"})
+
+
 def test_metric_events_go_to_the_log_that_is_configured(
     make_world: MakeWorld, tmp_path: Path
 ) -> None:
     log = tmp_path / "metrics.log"
     world = start(make_world(**{"metric-log": {"path": str(log)}}))
-    details = {"wanted": 2, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.5}
-    record = Record(world.clock.now(), Kind.RECONCILE, "fleet", "done", details=details)
-    world.feed.tell(record)
+    world.feed.tell(reconcile(0))
     eventually(log.exists)
     eventually(lambda: log.read_text(encoding="utf-8").endswith("\n"))
     told = json.loads(log.read_text(encoding="utf-8"))
     assert (told["event"], told["flavor"]) == ("reconciliation", "fleet")
-    assert (told["expected_runners"], told["duration"]) == (2, 0.5)
+    assert (told["expected_runners"], told["duration"]) == (1, 0.1)

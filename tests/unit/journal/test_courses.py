@@ -99,7 +99,7 @@ def test_when_one_was_ordered_is_known_from_its_instance() -> None:
     assert course.install_s == 40.0
 
 
-def test_what_ended_while_no_daemon_watched_is_gone_some_time_after_a_whole_reconcile() -> None:
+def test_what_ended_unseen_is_gone_some_time_after_a_whole_reconcile() -> None:
     (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
     courses = Courses([known])
     assert courses.take(reconcile(10)) == []
@@ -108,6 +108,35 @@ def test_what_ended_while_no_daemon_watched_is_gone_some_time_after_a_whole_reco
     (course,) = courses.take(reconcile(17))
     assert (course.outcome, course.ended_at, course.job_s) == ("gone", at(17), None)
     assert courses.of(NAME) is None
+
+
+def test_who_is_there_is_not_gone_though_nothing_is_heard_of_it() -> None:
+    (known,) = Courses().take(step(0, "ready", "idle"))
+    courses = Courses([known])
+    assert [courses.take(reconcile(after, runners=[NAME])) for after in (10, 20, 30)] == [[]] * 3
+    assert courses.take(reconcile(40)) == []
+    assert courses.take(reconcile(42, runners=[NAME])) == []
+    assert courses.take(reconcile(50)) == []
+    (course,) = courses.take(reconcile(60))
+    assert course.outcome == "gone"
+
+
+def test_one_whose_last_record_was_lost_is_gone_without_a_restart_of_the_daemon() -> None:
+    courses = Courses()
+    assert courses.take(reconcile(0)) + courses.take(reconcile(10)) == []
+    courses.take(step(15, "idle", "busy", job=asdict(JOB)))
+    assert courses.take(reconcile(20, runners=[NAME])) + courses.take(reconcile(30)) == []
+    (course,) = courses.take(reconcile(40))
+    assert (course.outcome, course.reason) == ("gone", "its end was not seen")
+
+
+def test_one_that_is_heard_of_after_all_is_looked_for_twice_again() -> None:
+    courses = Courses()
+    courses.take(step(0, "ready", "idle"))
+    courses.take(reconcile(10))
+    courses.take(step(12, "idle", "busy", job=asdict(JOB)))
+    assert courses.take(reconcile(20)) == []
+    assert len(courses.take(reconcile(30))) == 1
 
 
 def test_why_one_had_failed_is_known_though_nobody_saw_its_end() -> None:
@@ -122,7 +151,8 @@ def test_one_that_was_seen_again_is_not_gone() -> None:
     (known,) = Courses().take(step(0, "ready", "idle"))
     courses = Courses([known])
     courses.take(step(5, "", "ready", adopted=True, since=at(0).isoformat()))
-    assert courses.take(reconcile(10)) + courses.take(reconcile(20)) == []
+    there = [NAME]
+    assert courses.take(reconcile(10)) + courses.take(reconcile(20, runners=there)) == []
 
 
 def test_one_that_is_heard_of_a_little_late_goes_on_where_it_was() -> None:
