@@ -89,7 +89,7 @@ def whole_tree() -> TreeNode:
     return tree(
         tokens(core=LIMIT), firewall(), image(), storage(), upgrades(*subjects),
         node("policy", "ready", details={"healthy": True}), *map(node, others),
-        node("journal", "recording", details={"lost": 3}),
+        node("journal", "recording", details={"lost": 3, "failing": False}),
     )  # fmt: skip
 
 

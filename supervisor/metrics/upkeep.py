@@ -82,13 +82,17 @@ def pool(told: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def journal(told: Mapping[str, Any]) -> Iterator[Metric]:
-    """Tell how much of what has happened the journal could not keep."""
-    family = CounterMetricFamily(
+    """Tell whether the journal can be written, and how much of what has happened it has lost."""
+    lost = CounterMetricFamily(
         f"{PREFIX}_journal_lost_records", "Records that the journal of events could not keep."
     )
-    if "lost" in told:
-        family.add_metric([], told["lost"])
-    yield family
+    failing = GaugeMetricFamily(
+        f"{PREFIX}_journal_failing", "Whether the journal of events can't be written just now."
+    )
+    for name, family in (("lost", lost), ("failing", failing)):
+        if name in told:
+            family.add_metric([], told[name])
+    yield from (lost, failing)
 
 
 def memory(seen: Memory | None) -> Iterator[Metric]:

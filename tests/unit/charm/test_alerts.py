@@ -150,6 +150,7 @@ CASES = (
         growing("journal_lost_records_total", 1),
         steady("journal_lost_records_total", 7),
     ),
+    Case("GitHubRunnersJournalFailing", steady("journal_failing", 1), steady("journal_failing", 0)),
     Case(
         "GitHubRunnersPartMissing",
         {**WANTED, **steady("part_in_place", 0, part="image")},

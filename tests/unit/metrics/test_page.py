@@ -241,11 +241,17 @@ def test_what_the_journal_has_lost_is_told() -> None:
     assert value(samples, "journal_lost_records_total") == 3
 
 
+@pytest.mark.parametrize("failing", [False, True])
+def test_whether_the_journal_can_be_written_is_told(failing: bool) -> None:
+    samples = read(page(tree(node("journal", "failing", details={"failing": failing}))))
+    assert value(samples, "journal_failing") == failing
+
+
 def test_what_is_not_known_is_not_told() -> None:
     told = {name for name, _ in read(page(None, memory=None))}
     assert not told & {
         "firewall_rejected_packets_total", "host_memory_total_bytes", "pool_total_bytes",
-        "image_build_timestamp_seconds", "upgrade_failing",
+        "image_build_timestamp_seconds", "upgrade_failing", "journal_failing",
     }  # fmt: skip
 
 
