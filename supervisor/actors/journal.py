@@ -69,15 +69,16 @@ class JournalActor(Actor):
     @handles(_Stands)
     def _stands(self, message: _Stands) -> None:
         before, self._standing = self._standing, message.standing
-        now, lost = message.standing, self._parts.journal.lost
+        now = message.standing
         if now.fault and not before.fault:
             logger.error("the journal can't be written: {}", now.fault)
-        elif before.fault and not now.fault:
-            logger.info("the journal is written again; {} events were lost", lost)
+        elif (before.fault or self._hung) and not now.fault:
+            self._log_recovery()
         if now.warning and now.warning != before.warning:
             logger.error("the journal: {}", now.warning)
         if now.log_fault and not before.log_fault:
             logger.error("the metric log can't be written: {}", now.log_fault)
+        self._hung = ""  # it has just been heard of
         self._show()
 
     @handles(_Look)
@@ -91,10 +92,16 @@ class JournalActor(Actor):
         hung = f"{self._parts.journal.path}: no answer within {_LOOK_S:.0f} s" if is_hung else ""
         if hung and not self._hung:
             logger.error("the journal can't be written: {}", hung)
+        elif self._hung and not hung and not self._standing.fault:
+            self._log_recovery()
         if (hung, self._parts.journal.lost) != (self._hung, self._lost):
             self._hung = hung
             self._show()
         self.tell_after(_LOOK_S, _Look())
+
+    def _log_recovery(self) -> None:
+        lost = self._parts.journal.lost
+        logger.info("the journal is written again; {} events were lost", lost)
 
     def _show(self) -> None:
         """Publish how it is: no runner needs it, so what is wrong is a warning."""

@@ -121,6 +121,8 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
     finally:
         goes_on.set()
     eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
+    said = [line for line in world.logged if "the journal is written again; 2 events" in line]
+    assert len(said) == 1
 
 
 def test_who_is_there_is_not_gone_for_a_journal_that_had_to_begin_again(
