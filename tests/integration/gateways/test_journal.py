@@ -462,6 +462,20 @@ def test_metric_events_are_written_though_the_journal_can_not_be(path: Path) -> 
             wait_until(stand.fault)
 
 
+def test_the_metric_log_stops_with_the_journal_and_goes_on_with_it(path: Path) -> None:
+    log = path.with_name("metrics.log")
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        stand.inbox.take(reconcile(0))
+        wait_until(stand.told)
+        with locked(path):
+            stand.inbox.take(reconcile(1))
+            wait_until(stand.fault)
+            stand.inbox.take(reconcile(2))
+        wait_until(lambda: len(stand.told()) == 3)
+        told = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        assert [event["timestamp"] - NOW.timestamp() for event in told] == [0, 1, 2]
+
+
 def test_what_an_earlier_daemon_has_left_is_waited_for(path: Path) -> None:
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
