@@ -79,6 +79,8 @@ def events(
     answer = client.get(f"/v1/events?{urlencode({**asked, 'limit': limit})}")
     _print(answer["events"], as_json)
     lost = _warn_of_lost(answer["lost"], 0)
+    if since and not follow and len(answer["events"]) == limit:
+        _warn_of_more(client, asked, answer["last"], limit)
     if follow:
         try:
             _follow(client, {**asked, "limit": str(_MOST)}, answer["last"], lost, as_json)
@@ -138,6 +140,16 @@ def _given(**parameters: Any) -> dict[str, str]:
 def _print(found: list[dict[str, Any]], as_json: bool) -> None:
     for event in found:
         click.echo(json.dumps(event) if as_json else journal_words.event_line(event))
+
+
+def _warn_of_more(client: ControlClient, asked: dict[str, str], last: int, limit: int) -> None:
+    """Say that the newest are not among those that were printed, if there are any."""
+    if client.get(f"/v1/events?{urlencode({**asked, 'after': last, 'limit': 1})}")["events"]:
+        click.echo(
+            f"these are the first {limit} only, more have followed: "
+            f"ask with --limit, up to {_MOST}, or with a later --since",
+            err=True,
+        )
 
 
 def _warn_of_lost(lost: int, known: int) -> int:

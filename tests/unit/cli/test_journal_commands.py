@@ -120,6 +120,28 @@ def test_what_is_chosen_is_asked_for(daemon: Daemon) -> None:
     assert timedelta(hours=1, minutes=55) < ago < timedelta(hours=2, minutes=5)
 
 
+def test_it_is_said_that_more_have_followed_since(daemon: Daemon) -> None:
+    first = {"events": [event(1), event(2)], "last": 2, "lost": 0}
+    daemon.answers = [first, {"events": [event(3)], "last": 3, "lost": 0}]
+    done = daemon.call("events", "--since", "2h", "--kind", "runner", "--limit", "2")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 2
+    assert "the first 2 only, more have followed" in done.stderr
+    (_, asked), (_, asked_on) = daemon.asked
+    assert asked_on == {**asked, "after": ["2"], "limit": ["1"]}
+
+
+def test_nothing_is_said_of_more_where_there_is_none(daemon: Daemon) -> None:
+    first = {"events": [event(1), event(2)], "last": 2, "lost": 0}
+    daemon.answers = [first, {"events": [], "last": 2, "lost": 0}]
+    assert daemon.call("events", "--since", "2h", "--limit", "2").stderr == ""
+    assert len(daemon.asked) == 2
+    daemon.answers = [first, first]
+    assert daemon.call("events", "--since", "2h", "--limit", "3").stderr == ""
+    assert daemon.call("events", "--limit", "2").stderr == ""
+    assert len(daemon.asked) == 4
+
+
 @pytest.mark.parametrize("since", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
 def test_a_moment_may_be_given(daemon: Daemon, since: str) -> None:
     daemon.answers = [{"events": [], "last": 0, "lost": 0}]
