@@ -225,7 +225,7 @@ class Service:
         if not self._configuration.exists:
             return
         try:
-            self._tell(self._on_disk(), owner)
+            self._complete(owner)
         except MachineError as error:
             _log.warning("%s", error)
 

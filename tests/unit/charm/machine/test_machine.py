@@ -257,6 +257,18 @@ def test_a_daemon_that_is_down_is_started_whatever_is_wanted(stand: HostStand) -
     assert stand.host.daemon == stand.host.reads()
 
 
+def test_a_daemon_whose_configuration_is_refused_is_started_with_whole_units(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    unit = stand.host.places.units / SERVICE
+    whole = unit.read_text()
+    unit.write_text("[Unit]\nDescription=of a former version\n")
+    with pytest.raises(ConfigRefused):
+        apply(machine, {**DOCUMENT, "wrong": 1})
+    assert unit.read_text() == whole
+
+
 def test_lxd_that_cant_be_prepared_leaves_the_last_good_configuration_in_use(
     stand: HostStand,
 ) -> None:
