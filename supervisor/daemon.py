@@ -40,7 +40,6 @@ _STATUS_INTERVAL_S = 5.0
 
 OK = 0
 FAILED = 1
-BAD_CONFIG = 2
 
 
 class AlreadyRunning(Exception):
