@@ -6,7 +6,7 @@ import queue
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,7 +40,6 @@ _STATUS_INTERVAL_S = 5.0
 
 OK = 0
 FAILED = 1
-BAD_CONFIG = 2
 
 
 class AlreadyRunning(Exception):
@@ -72,6 +71,10 @@ class Daemon:
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+        with closing(self._tracing), closing(self._parts.policy):
+            return self._run()
+
+    def _run(self) -> int:
         self._tracing.use(self._parts.settings.config)
         try:
             root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
@@ -86,8 +89,6 @@ class Daemon:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
             self._abandon_build()
-            self._parts.policy.close()
-            self._tracing.close()
 
     def _abandon_build(self) -> None:
         """Leave no builder running that nobody waits for."""

@@ -188,6 +188,9 @@ class GitHubRunnerSupervisorCharm(ops.CharmBase):
         fleet = self._machine.fleet()
         if setback := self._machine.setback():
             return self._set_back(setback, fleet, reason)
+        if fleet is None and self._stored.runner_storage:
+            # It was configured once, and was started again if it was down.
+            reason = f"{reason}; {self._how_it_is(fleet).text}"
         return wording.refused(reason, keeps=fleet is not None)
 
     def _set_back(self, setback: Setback, fleet: Fleet | None, refusal: str = "") -> Sentence:

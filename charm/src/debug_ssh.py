@@ -92,7 +92,7 @@ def _is_host(host: str) -> bool:
 def _elsewhere(host: str) -> bool:
     """Tell whether a host is no address that means each machine itself, its link, or many.
 
-    What a name stands for the daemon looks at, each time before it opens anything.
+    What a name stands for the daemon looks up, before it tells runners of the server.
     """
     try:
         address = ip_address(host)

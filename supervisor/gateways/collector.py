@@ -187,13 +187,16 @@ class _Exporter(SpanExporter):
             return True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result, fault = self._exporter.export(spans), self._session.fault
+        except Exception as error:  # noqa: BLE001 - what it lets through differs by its versions
+            result, fault = SpanExportResult.FAILURE, f"its client fails: {type(error).__name__}"
         with self._counting:
             self._waiting -= len(spans)
             lost, self._dropped = self._dropped, 0
         why = f"it takes them too slowly, and {_MOST_WAITING:,} wait already"
         if result is not SpanExportResult.SUCCESS:
-            lost, why = lost + len(spans), self._session.fault
+            lost, why = lost + len(spans), fault
         if lost and not self._lost:
             logger.warning(
                 "traces can't be sent to {}, and are lost, which harms nothing else: {}",

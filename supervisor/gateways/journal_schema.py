@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 
 VERSION = 2
+COMMITTING = "COMMIT"
+"""Ends a transaction well."""
 _SAME = 1000
-_COMMITTING = "COMMIT"
 
 _SCHEMA = """
 CREATE TABLE events (
@@ -97,7 +98,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         statements = [one for one in script.split(";") if one.strip()]
         for statement in ("BEGIN IMMEDIATE", *statements, f"PRAGMA user_version={number}"):
             connection.execute(statement)
-        connection.execute(_COMMITTING)
+        connection.execute(COMMITTING)
 
 
 def in_words(path: Path, error: Exception) -> JournalError:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from supervisor.feed import Kind, Record
-from supervisor.gateways.journal_schema import JournalCorrupt, in_words, migrate
+from supervisor.gateways.journal_schema import COMMITTING, JournalCorrupt, in_words, migrate
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 
@@ -24,7 +24,6 @@ _STEP = 500
 _PAGES = 256
 _WAL_BYTES = 4 << 20
 _SIBLINGS = ("", "-wal", "-shm")
-_COMMITTING = "COMMIT"
 
 _EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
 _COURSE_COLUMNS = ", ".join(rows.COURSE_COLUMNS)
@@ -155,7 +154,7 @@ class JournalStore:
         with self._translated() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute(_COMMITTING)
+            connection.execute(COMMITTING)
 
     @contextmanager
     def _translated(self) -> Iterator[sqlite3.Connection]:

@@ -167,11 +167,6 @@ class Cell:
         found = self.found_stuck_in
         return found is not None and found is self.handling
 
-    @property
-    def has_thread(self) -> bool:
-        """Whether the actor's thread still runs, wanted or not."""
-        return self.thread is not None and self.thread.is_alive()
-
     def enter(self) -> None:
         """Take the place: the directory's name, the parent's care. Runs before the thread starts.
 

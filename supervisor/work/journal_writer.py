@@ -117,7 +117,9 @@ class JournalWriter:
                     self._stopping.wait(self._again_s)
             for _ in range(_PARTING):
                 records = self._inbox.next()
-                if not self._try(partial(self._put_down, records)) or not records:
+                is_done = self._try(partial(self._put_down, records))
+                # Where the file was begun anew, what is held is not in it yet.
+                if not is_done or not (records or self._unread or self._held):
                     break
         finally:
             self._inbox.lose(len(self._unread) + len(self._held))

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supervisor import credentials, marks, places, removal
@@ -60,7 +61,7 @@ class RemovalWork:
         self._leave(registrations, patience_s=0)
         no_guests = is_there and lxd.remove_instances()
         if no_guests:
-            self._remove_filters({*lxd.instances, self.endpoint.project})
+            no_guests = self._remove_filters(lxd)
         self._leave([one for one in registrations if one.busy], patience_s=_BUSY_LIMIT_S)
         for one in registrations:
             for what, why in one.left.items():
@@ -97,19 +98,28 @@ class RemovalWork:
             for what in one.removed[known:]:
                 self.report.gone(what)
 
-    def _remove_filters(self, projects: Iterable[str]) -> None:
-        """Delete the chains that LXD has left of guests, none of which is there any more."""
+    def _remove_filters(self, lxd: LxdRemoval) -> bool:
+        """Delete the chains that LXD has left of guests that are gone; tell whether all are.
+
+        LXD's list may have lacked guests that run, so LXD is asked for each by name.
+        """
         try:
             chains = filters.read(self.nftables.table(filters.TABLE, filters.GUESTS_FAMILY))
         except (NftablesError, ValueError) as error:
             if self.config.firewall == "managed":
                 self.report.stays("what LXD has filtered guests with", error)
-            return
-        for project in sorted(projects):
-            for name in filters_work.left_over(self.config.name, project, chains, ()):
+            return True
+        no_guests = True
+        for project in sorted({*lxd.instances, self.endpoint.project}):
+            left_over = partial(filters_work.left_over, self.config.name, project, chains)
+            names = {filters.instance_of(chain, project) for chain in left_over(())}
+            there = lxd.left_of(project, names)
+            no_guests = no_guests and not there
+            for name in left_over(there):
                 claim = Claim(f"nft chain {filters.GUESTS_FAMILY} {filters.TABLE} {name}")
                 delete = self.nftables.delete_chain
                 self.report.attempt(claim, delete, filters.TABLE, name, filters.GUESTS_FAMILY)
+        return no_guests
 
     def _remove_firewall(self, *, no_guests: bool) -> None:
         """Delete the tables, unless there may be guests that they hold back."""

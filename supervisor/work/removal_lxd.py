@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from supervisor import preparation, removal, storage
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.image_key import KeyUnusable, seal_if_any
-from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable
+from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.storage import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from supervisor.config import Config
     from supervisor.gateways.lxd import Instance, Kind, LxdEndpoint, Resource
     from supervisor.storage import OwnPool
     from supervisor.work.removal_report import Report
 
+_LOOK_LIMIT_S = 10.0
 _INSTANCE_LIMIT_S = 60.0
 _ALL_LIMIT_S = 180.0
 _AT_ONCE = 8
@@ -94,6 +95,24 @@ class LxdRemoval:
             else:
                 self.report.stays(f"instance {name}", error)
         return not any(outcomes)
+
+    def left_of(self, project: str, names: Collection[str]) -> set[str]:
+        """Give those instances that are there, or can't be asked for, though LXD listed none."""
+        lxd, left = self._at(project), set[str]()
+        for name in sorted(names):
+            try:
+                lxd.instance(name, limit_s=_LOOK_LIMIT_S)
+            except NotFound:
+                continue
+            except LxdUnavailable as error:
+                self.report.stays(f"instances that LXD may have in {project}", error)
+                return set(names)
+            except LxdError as error:
+                self.report.stays(f"instance {name}", error)
+            else:
+                self.report.stays(f"instance {name}", "LXD has it, and did not list it")
+            left.add(name)
+        return left
 
     def remove_rest(self) -> frozenset[str]:
         """Remove images, pools and what was made for us, and say which kinds are left."""

@@ -9,6 +9,7 @@ import pytest
 from supervisor import daemon, log
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
+from supervisor.supervision import SHUTDOWN, ChildStartFailed
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
 
@@ -57,6 +58,21 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     running._obey(signal.SIGHUP)
     assert running._parts.settings.config is before
     assert error in running._parts.settings.error
+
+
+def test_a_daemon_that_can_not_start_leaves_nothing_open(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object, **_options: object) -> None:
+        raise ChildStartFailed("journal", SHUTDOWN)
+
+    closed: list[str] = []
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(running._system, "run_root", fail)
+    monkeypatch.setattr(running._tracing, "close", lambda: closed.append("tracing"))
+    monkeypatch.setattr(running._parts.policy, "close", lambda: closed.append("policy"))
+    assert running.run() == daemon.FAILED
+    assert closed == ["policy", "tracing"]
 
 
 def test_a_reload_puts_another_log_level_in_force_and_only_another(

@@ -216,20 +216,16 @@ class Service:
         self._units.write()
 
     def _complete(self, owner: Owner) -> None:
-        """Have the daemon run with what is on the disk, if it was not told of that yet."""
-        self._units.write()
-        now = self._on_disk()
-        if self._told.read() == now:
-            self._configuration.forget_former()
-        else:
-            self._tell(now, owner)
+        """Have the daemon run with what is on the disk."""
+        self._units.write()  # a hook that was killed may not have got so far
+        self._tell(self._on_disk(), owner)
 
     def _keep_running(self, owner: Owner) -> None:
         """Have the daemon run with what is on the disk, as what is wanted can't be had."""
         if not self._configuration.exists:
             return
         try:
-            self._tell(self._on_disk(), owner)
+            self._complete(owner)
         except MachineError as error:
             _log.warning("%s", error)
 

@@ -252,6 +252,25 @@ def test_what_lxd_has_left_of_guests_goes_and_what_is_of_others_stays(
     assert set(left.spelled) == set(chains[2:])
 
 
+def test_a_guest_that_lxd_does_not_list_stays_guarded_and_is_told(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlisted, gone = installed.runners[0], naming.new_runner_name(installed.name)
+    chains = [f"in.{installed.name}_{name}.eth0" for name in (unlisted, gone)]
+    table = "\n".join(f"chain {chain} {{ ether type ip drop; }}" for chain in chains)
+    installed.nftables.apply(f"table bridge lxd {{ {table}\n }}")
+    whole = Lxd.instances
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Lxd, "instances", lambda lxd: [one for one in whole(lxd) if one.name != unlisted]
+        )
+        left = installed.remove().left
+    assert left[f"instance {unlisted}"] == "LXD has it, and did not list it"
+    assert f"nft table inet {installed.table}" in left
+    there = filters.read(installed.nftables.table("lxd", "bridge"))
+    assert set(there.spelled) == {chains[0]}
+
+
 def test_without_github_the_rest_goes_and_what_is_not_known_is_said(
     installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -335,6 +335,23 @@ def test_options_that_are_wrong_keep_nothing_half_done(
     assert isinstance(deployed.status, BlockedStatus)
 
 
+def test_a_daemon_that_is_down_is_told_beside_the_wrong_option(deployed: World) -> None:
+    deployed.machine.running, deployed.machine.state = False, "failed/failed: no port"
+    deployed.set(path="")
+    deployed.run(deployed.ctx.on.update_status())
+    assert deployed.status.message.startswith("path: ")
+    assert "; the daemon has failed: no port" in deployed.status.message
+
+
+def test_of_a_daemon_that_was_never_configured_only_the_wrong_option_is_told(
+    world: World,
+) -> None:
+    world.set(path="")
+    world.run(world.ctx.on.install())
+    assert world.status.message.startswith("path: ")
+    assert "daemon" not in world.status.message
+
+
 def test_what_can_not_be_completed_is_logged_and_the_wrong_option_is_told(
     deployed: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from fake_world import eventually
 from loguru import logger
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from otlp_receiver import Receiver, attributes, receiving
 from ports import free_port
@@ -288,4 +289,24 @@ def test_spans_that_there_is_no_room_for_are_counted_and_told_of_once(
     assert said == [
         f"{lost(url)}: it takes them too slowly, and 2,048 wait already\n",
         f"traces are sent to {url}/v1/traces again; 52 spans are lost\n",
+    ]
+
+
+def test_a_client_that_fails_takes_no_room_for_good_and_shows_no_secret(
+    receiver: Receiver, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object, **_options: object) -> None:
+        raise ValueError(PASSWORD)
+
+    sending = collector(receiver.url)
+    with monkeypatch.context() as patched:
+        patched.setattr(OTLPSpanExporter, "export", fail)
+        sending.send([ROOT] * 2048)
+        eventually(lambda: sending._exporter._waiting == 0)
+    sending.send([ROOT])
+    sending.close(LIMIT)
+    assert len(receiver.spans) == 1
+    assert said == [
+        f"{lost(receiver.url)}: its client fails: ValueError\n",
+        f"traces are sent to {receiver.url}/v1/traces again; 2048 spans are lost\n",
     ]

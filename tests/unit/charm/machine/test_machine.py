@@ -247,6 +247,28 @@ def test_a_daemon_that_is_down_is_started_with_what_it_had_when_a_new_one_is_ref
     assert stand.host.daemon == stand.host.reads()
 
 
+def test_a_daemon_that_is_down_is_started_whatever_is_wanted(stand: HostStand) -> None:
+    machine = running(stand)
+    machine.complete()
+    assert stand.host.ran("systemctl", "start") == 1
+    stand.host.daemon = None
+    machine.complete()
+    assert stand.host.ran("systemctl", "start") == 2
+    assert stand.host.daemon == stand.host.reads()
+
+
+def test_a_daemon_whose_configuration_is_refused_is_started_with_whole_units(
+    stand: HostStand,
+) -> None:
+    machine = running(stand)
+    unit = stand.host.places.units / SERVICE
+    whole = unit.read_text()
+    unit.write_text("[Unit]\nDescription=of a former version\n")
+    with pytest.raises(ConfigRefused):
+        apply(machine, {**DOCUMENT, "wrong": 1})
+    assert unit.read_text() == whole
+
+
 def test_lxd_that_cant_be_prepared_leaves_the_last_good_configuration_in_use(
     stand: HostStand,
 ) -> None:
