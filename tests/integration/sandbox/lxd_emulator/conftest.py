@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ class EventStream(WebSocketBaseClient):  # type: ignore[misc]
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        self.run()
+        with suppress(OSError):  # it may have been about to answer a ping when it was cut
+            self.run()
         self.ended.set()
 
     def received_message(self, message: Any) -> None:
