@@ -543,7 +543,7 @@ def test_a_failed_build_is_tried_again_ever_more_seldom_until_it_succeeds(buildi
     building.pass_time(16 * 60)
     eventually(lambda: building.scene.images)
     building.starts_from(building.newest.fingerprint)
-    assert building.detail("error") == ""
+    eventually(lambda: building.detail("error") == "")
 
 
 def test_it_is_tried_at_least_once_in_each_interval(make_play: MakePlay) -> None:
