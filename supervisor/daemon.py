@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import queue
 import signal
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from supervisor.supervision import (
 )
 from supervisor.tracing import Tracing
 from supervisor.tree import root_spec
+from supervisor.wishes import Ended, Wishes
 from supervisor.work import image_upkeep
 from supervisor.work import policy as policy_work
 from supervisor.work import storage as storage_work
@@ -59,7 +59,7 @@ class Daemon:
         self._parts = make_parts(config)
         self._system = System(observer=self._observe)
         self._tracing = Tracing(self._parts.feed)
-        self._wishes: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
+        self._wishes = Wishes()
 
     def run(self) -> int:
         """Start, serve until told to stop, stop. In the main thread.
@@ -70,7 +70,7 @@ class Daemon:
         for number in (
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
-            signal.signal(number, lambda received, _: self._wishes.put(signal.Signals(received)))
+            signal.signal(number, lambda received, _: self._wishes.tell(signal.Signals(received)))
         with closing(self._tracing), closing(self._parts.policy):
             return self._run()
 
@@ -103,26 +103,25 @@ class Daemon:
             self._parts.feed.tell(record)
 
     def _ended(self, _reason: Reason) -> None:
-        self._wishes.put(None)
+        self._wishes.tell(Ended.TREE)
 
     def _serve(self, root: ActorRef[Supervisor]) -> int:
         interval = min(sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S, _STATUS_INTERVAL_S)
         due = time.monotonic() + interval
         while True:
-            try:
-                wish = self._wishes.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
+            wish = self._wishes.next(due)
+            if wish is None:
                 self._give_sign_of_life(root)
                 log.tell_repeated()
                 due = time.monotonic() + interval
-                continue
-            if wish is None:
+            elif isinstance(wish, Ended):
                 logger.error("the tree has failed: {}", self._system.root_reason)
                 return FAILED
-            if wish in {signal.SIGTERM, signal.SIGINT}:
+            elif wish in {signal.SIGTERM, signal.SIGINT}:
                 logger.info("{}: stopping; the runners stay", wish.name)
                 return OK
-            self._obey(wish)
+            else:
+                self._obey(wish)
 
     def _obey(self, wish: signal.Signals) -> None:
         if wish is signal.SIGUSR1:

@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from supervisor import daemon, log
+from supervisor import daemon, log, sdnotify
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.supervision import SHUTDOWN, ChildStartFailed
 
 GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
+INTERVAL_S, SIGNS = 0.2, 5
+NO_ROOT: Any = None
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -85,6 +90,40 @@ def test_a_reload_puts_another_log_level_in_force_and_only_another(
     log.set_level("DEBUG")
     running._obey(signal.SIGHUP)
     assert log.current_level() == "DEBUG"
+
+
+def test_a_storm_of_signals_holds_up_no_sign_of_life_and_is_one_reload(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloads: list[float] = []
+    signs: list[float] = []
+    storm = threading.Event()
+
+    def blow() -> None:
+        while not storm.is_set():
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    def live(_root: object) -> None:
+        signs.append(time.monotonic())
+        if len(signs) == SIGNS:
+            running._wishes.tell(signal.SIGTERM)
+
+    monkeypatch.setattr(sdnotify, "watchdog_interval_s", lambda: INTERVAL_S)
+    monkeypatch.setattr(running, "_give_sign_of_life", live)
+    monkeypatch.setattr(running, "_reload", lambda: reloads.append(time.monotonic()))
+    before = signal.signal(signal.SIGHUP, lambda *_: running._wishes.tell(signal.SIGHUP))
+    blower = threading.Thread(target=blow)
+    began = time.monotonic()
+    try:
+        blower.start()
+        assert running._serve(NO_ROOT) == daemon.OK
+    finally:
+        storm.set()
+        blower.join()
+        signal.signal(signal.SIGHUP, before)
+    passed_s = time.monotonic() - began
+    assert passed_s < SIGNS * INTERVAL_S + 5
+    assert 1 <= len(reloads) <= passed_s + 1
 
 
 def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
