@@ -35,6 +35,7 @@ from supervisor.work import policy as policy_work
 from supervisor.work import storage as storage_work
 
 _STOP_LIMIT_S = 4.0
+_JOURNAL_LIMIT_S = 5.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
 
@@ -88,6 +89,8 @@ class Daemon:
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
+            # Of a tree that was too slow to stop, the journal's actor did not come to its turn.
+            self._parts.journal.finish(_JOURNAL_LIMIT_S)
             self._abandon_build()
 
     def _abandon_build(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class JournalInbox:
         self._room = room
         self._lost = 0
         self._counting = threading.Lock()
+        self._finish: Callable[[float], None] | None = None
 
     @property
     def lost(self) -> int:
@@ -60,6 +62,20 @@ class JournalInbox:
             while len(found) < _MOST_AT_ONCE:
                 found.append(self._told.popleft())
         return found
+
+    def written_by(self, finish: Callable[[float], None]) -> None:
+        """Note who writes down what is told from now on.
+
+        Args:
+            finish: has it write down what is there, and end; waits for that so many seconds. Does
+                nothing more when that is done. Any thread may call it.
+        """
+        self._finish = finish
+
+    def finish(self, limit_s: float) -> None:
+        """Have written down what is there, at the end of the process; wait for that so long."""
+        if self._finish:
+            self._finish(limit_s)
 
     def lose(self, count: int) -> None:
         """Count some as lost."""

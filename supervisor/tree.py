@@ -34,7 +34,7 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
     """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
 
     The control socket, the page of metrics and the journal need nobody, and are most wanted when
-    others fail.
+    others fail. The journal is first, so that it ends last and has written what others' ends are.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(
@@ -43,9 +43,9 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
         period=60,
         backoff=_BACKOFF,
         children=[
+            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
             ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
             ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
-            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
             ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
         ],
     )

@@ -7,7 +7,7 @@ import signal
 import time
 from contextlib import suppress
 from enum import Enum
-from typing import Union
+from typing import TypeAlias
 
 _PACE_S = 1.0
 
@@ -18,7 +18,7 @@ class Ended(Enum):
     TREE = "tree"
 
 
-Wish = Union[signal.Signals, Ended]
+Wish: TypeAlias = signal.Signals | Ended
 
 
 class Wishes:

@@ -55,6 +55,7 @@ class JournalActor(Actor):
             metric_log=MetricLog(log.path, log.most_bytes, log.keep) if log.path else None,
         )
         self._writer.start()
+        self._parts.journal.written_by(self._writer.stop)
         self._show()
         self.tell_after(_LOOK_S, _Look())
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -8,13 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_records import NOW
 
 from supervisor import daemon, log, sdnotify
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
-from supervisor.supervision import SHUTDOWN, ChildStartFailed
+from supervisor.feed import Feed, Kind, Record
+from supervisor.gateways import journal_reader
+from supervisor.journal import EventsQuestion
+from supervisor.supervision import (
+    INFINITY,
+    SHUTDOWN,
+    Actor,
+    ChildSpec,
+    ChildStartFailed,
+    System,
+)
+from supervisor.tree import root_spec
 
-GOOD = "name: fleet\npath: acme\ntoken: secret\nvirtual-machines: {count}\n"
+GOOD = """\
+name: fleet
+path: acme
+token: secret
+virtual-machines: {count}
+"""
 INTERVAL_S, SIGNS = 0.2, 5
 NO_ROOT: Any = None
 
@@ -90,6 +108,43 @@ def test_a_reload_puts_another_log_level_in_force_and_only_another(
     log.set_level("DEBUG")
     running._obey(signal.SIGHUP)
     assert log.current_level() == "DEBUG"
+
+
+class Slow(Actor):
+    """Takes its time to stop, and tells what it still does."""
+
+    def __init__(self, system: System, feed: Feed, goes_on: threading.Event) -> None:
+        super().__init__(system)
+        self._feed = feed
+        self._goes_on = goes_on
+
+    def on_stop(self) -> None:
+        self._feed.tell(Record(NOW, Kind.ORDER, "last", "ordered"))
+        self._goes_on.wait()
+
+
+def test_what_happens_last_is_written_though_the_tree_is_too_slow_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, f"{GOOD.format(count=1)}state-directory: {tmp_path / 'state'}\n")
+    running = Daemon(path, load(path))
+    system, parts, goes_on = running._system, running._parts, threading.Event()
+    slow = ChildSpec("slow", lambda: Slow.start(system, parts.feed, goes_on), shutdown=INFINITY)
+    root = root_spec(system, parts)
+    journal = next(child for child in root.children if child.id == "journal")
+    spec = dataclasses.replace(root, children=[journal, slow])
+    monkeypatch.setattr(daemon, "root_spec", lambda *_: spec)
+    monkeypatch.setattr(daemon, "_STOP_LIMIT_S", 0.2)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    running._wishes.tell(signal.SIGTERM)
+    try:
+        assert running.run() == daemon.OK
+    finally:
+        goes_on.set()
+    found = journal_reader.events(parts.journal.path, EventsQuestion()).events
+    told = [(event.record.subject, event.record.state) for event in found]
+    assert ("last", "ordered") in told
+    assert ("slow", "crashed") in told
 
 
 def test_a_storm_of_signals_holds_up_no_sign_of_life_and_is_one_reload(

@@ -28,4 +28,4 @@ def test_the_core_starts_each_actor_after_those_it_needs(parts: Parts) -> None:
 def test_what_shows_the_fleet_needs_nobody(parts: Parts) -> None:
     spec = root_spec(System(), parts)
     assert spec.strategy is Strategy.ONE_FOR_ONE
-    assert [child.id for child in spec.children] == ["control", "metrics", "journal", "core"]
+    assert [child.id for child in spec.children] == ["journal", "control", "metrics", "core"]
