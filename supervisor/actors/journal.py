@@ -115,7 +115,6 @@ class JournalActor(Actor):
             "failing" if fault else "recording",
             fault or f"writes {self._parts.journal.path}",
             lost=self._lost,
-            failing=bool(fault),
             warnings=(
                 *(f"journal: {one}" for one in warnings if one),
                 *((f"metric log: {standing.log_fault}",) if standing.log_fault else ()),

@@ -11,7 +11,7 @@ from supervisor.gateways.host_memory import Memory
 from supervisor.health import Health
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
-from supervisor.part_reports import image_report
+from supervisor.part_reports import image_report, node_of
 from supervisor.roles import is_runner
 from supervisor.supervision import TreeNode
 
@@ -48,7 +48,7 @@ def metrics(
     yield from upkeep.upgrades(details.get("upgrades", {}).get("subjects", ()))
     yield from upkeep.image(image_report(root))
     yield from upkeep.pool(details.get("storage", {}))
-    yield from upkeep.journal(details.get("journal", {}))
+    yield from upkeep.journal(node_of("journal", root))
     yield from upkeep.memory(memory)
 
 

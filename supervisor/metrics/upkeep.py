@@ -11,6 +11,7 @@ from supervisor.firewall import names
 from supervisor.firewall.report import DROPPED
 from supervisor.gateways.host_memory import Memory
 from supervisor.metrics import PREFIX
+from supervisor.supervision import TreeNode
 from supervisor.upgrades.standing import Standing
 
 
@@ -81,17 +82,22 @@ def pool(told: Mapping[str, Any]) -> Iterator[Metric]:
         yield family
 
 
-def journal(told: Mapping[str, Any]) -> Iterator[Metric]:
-    """Tell whether the journal can be written, and how much of what has happened it has lost."""
+def journal(actor: TreeNode | None) -> Iterator[Metric]:
+    """Tell whether the journal can be written, and how much of what has happened it has lost.
+
+    Args:
+        actor: whose it is; one that is away writes nothing.
+    """
     lost = CounterMetricFamily(
         f"{PREFIX}_journal_lost_records", "Records that the journal of events could not keep."
     )
     failing = GaugeMetricFamily(
         f"{PREFIX}_journal_failing", "Whether the journal of events can't be written just now."
     )
-    for name, family in (("lost", lost), ("failing", failing)):
-        if name in told:
-            family.add_metric([], told[name])
+    if actor:
+        failing.add_metric([], actor.state != "recording")
+        if "lost" in actor.details:
+            lost.add_metric([], actor.details["lost"])
     yield from (lost, failing)
 
 

@@ -241,9 +241,12 @@ def test_what_the_journal_has_lost_is_told() -> None:
     assert value(samples, "journal_lost_records_total") == 3
 
 
-@pytest.mark.parametrize("failing", [False, True])
-def test_whether_the_journal_can_be_written_is_told(failing: bool) -> None:
-    samples = read(page(tree(node("journal", "failing", details={"failing": failing}))))
+@pytest.mark.parametrize(
+    ("state", "alive", "failing"),
+    [("recording", True, False), ("failing", True, True), ("down", False, True)],
+)
+def test_whether_the_journal_can_be_written_is_told(state: str, alive: bool, failing: bool) -> None:
+    samples = read(page(tree(node("journal", state, alive=alive))))
     assert value(samples, "journal_failing") == failing
 
 
