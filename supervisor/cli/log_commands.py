@@ -11,7 +11,7 @@ import click
 from supervisor.cli import render
 from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
-from supervisor.cli.options import json_option, socket_option
+from supervisor.cli.options import OptionalArgument, json_option, socket_option
 from supervisor.cli.output import show
 from supervisor.cli.waiting import NotDone
 from supervisor.config.values import LOG_LEVELS
@@ -118,6 +118,7 @@ def _show_journal(
 @json_option
 @click.argument(
     "level",
+    cls=OptionalArgument,
     metavar="[LEVEL]",
     required=False,
     type=click.Choice(LOG_LEVELS, case_sensitive=False),

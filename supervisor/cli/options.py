@@ -1,4 +1,6 @@
-"""The options that several commands have."""
+"""The options that several commands have, and a kind of argument."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,14 @@ config_option = click.option(
     help="The configuration file.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class OptionalArgument(click.Argument):
+    """May be left out: usage has its name in brackets, but what is said of its value has not."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Name it in an error."""
+        return super().get_error_hint(ctx).replace("[", "").replace("]", "")
 
 
 def socket_option(command: F) -> F:

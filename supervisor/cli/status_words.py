@@ -34,6 +34,8 @@ def health_of(status: Mapping[str, Any]) -> Health:
 def status_lines(status: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
     """Say in words what is, what is wrong, and what to do.
 
+    A warning is information: it costs no runner, and leaves the word and the exit code as they are.
+
     Args:
         status: the answer of `/v1/status`.
         now: against which ages are told.
@@ -49,7 +51,8 @@ def status_lines(status: Mapping[str, Any], now: datetime | None = None) -> Iter
     for warning in status["warnings"]:
         yield one_line(f"warning: {warning}")
     if not status["problems"]:
-        yield "nothing is wrong"
+        warned = "no problem: what is warned of costs no runner"
+        yield warned if status["warnings"] else "nothing is wrong"
 
 
 def headline(status: Mapping[str, Any]) -> str:

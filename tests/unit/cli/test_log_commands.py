@@ -115,5 +115,6 @@ def test_a_level_may_be_written_in_small_letters(socket: Path) -> None:
 def test_a_level_that_there_is_none_of_is_wrong_use(socket: Path) -> None:
     done = run("log-level", "LOUD", "--socket", str(socket))
     assert done.exit_code == 2
-    assert "'[LEVEL]': 'LOUD' is not one of" in done.output
+    assert "'LEVEL': 'LOUD' is not one of" in done.output
     assert "'debug', 'info', 'warning', 'error'" in done.output
+    assert "log-level [OPTIONS] [LEVEL]" in done.output

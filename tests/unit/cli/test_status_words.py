@@ -76,5 +76,15 @@ def test_each_problem_is_followed_by_its_remedy() -> None:
     ]  # fmt: skip
 
 
+def test_a_warning_is_no_problem_and_nobody_says_that_nothing_is_wrong() -> None:
+    assert lines(warnings=["a: b"])[-2:] == [
+        "warning: a: b", "no problem: what is warned of costs no runner",
+    ]  # fmt: skip
+
+
+def test_beside_a_problem_a_warning_stands_as_it_is() -> None:
+    assert lines(problems=["a: b"], warnings=["c: d"])[-2:] == ["problem: a: b", "warning: c: d"]
+
+
 def test_a_fleet_without_runners_says_so() -> None:
     assert lines(present=0, stages={})[1] == "0 of 5 runners are there (none at all)"
