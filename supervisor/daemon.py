@@ -101,9 +101,7 @@ class Daemon:
             image_upkeep.abandon(parts.lxd.endpoint, name, _ABANDON_LIMIT)
 
     def _observe(self, change: Change) -> None:
-        record = records.of_actor(change)
-        if record:
-            self._parts.feed.tell(record)
+        self._parts.feed.tell(records.of_actor(change))
 
     def _ended(self, _reason: Reason) -> None:
         self._wishes.tell(Ended.TREE)

@@ -35,7 +35,6 @@ class LastFailure:
 
     def note(self, record: Record) -> None:
         """Take note of what has happened, if it is that a runner has failed."""
-        failed = str(Stage.FAILED)
-        if record.kind is Kind.RUNNER and record.state == failed and record.before != failed:
+        if record.kind is Kind.RUNNER and record.state == Stage.FAILED != record.before:
             stage = str(record.details.get("failed_in") or "")
             self.known = Failure(record.subject, record.at, record.reason, stage)

@@ -9,11 +9,9 @@ from typing import Any
 from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.lifecycle import AVAILABLE, Life, Stage
-from supervisor.roles import is_runner
 from supervisor.roster import Entry
-from supervisor.supervision import CRASHED, RESTARTED, Change
+from supervisor.supervision import Change
 
-_ENDS = frozenset({CRASHED, RESTARTED})
 _VERDICTS = {"pass": "allowed", "fail": "refused", "refused": "refused"}
 
 
@@ -27,19 +25,29 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
     """
     life = entry.life
     made_at = entry.made_at.isoformat() if entry.made_at else None
-    more = {"adopted": adopted, "since": life.since.isoformat(), "made_at": made_at}
-    details = {**_details(entry), **more, **_failure(life, None)}
+    details = _details(entry)
+    details |= {"adopted": adopted, "since": life.since.isoformat(), "made_at": made_at}
+    if life.stage is Stage.FAILED:
+        details["failed_in"] = _failed_in(life, None)
     return Record(now, Kind.RUNNER, entry.name, str(life.stage), "", life.reason, 0.0, details)
 
 
 def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
-    """Tell what has changed of a runner; None if it is nothing that is told."""
+    """Tell what has changed of a runner, and how long one that takes its job had waited for it.
+
+    Returns:
+        None if it is nothing that is told.
+    """
     life = entry.life
     moved = life.stage is not before.stage
     if not moved and _told(life) == _told(before):
         return None
     lasted_s = max(0.0, (now - before.since).total_seconds()) if moved else 0.0
-    details = {**_details(entry), **_failure(life, before), **_wait(life, before)}
+    details = _details(entry)
+    if life.stage is Stage.FAILED:
+        details["failed_in"] = _failed_in(life, before)
+    elif life.stage is Stage.BUSY and moved and before.ready_at:
+        details["waited_s"] = max(0.0, (life.since - before.ready_at).total_seconds())
     return Record(
         now,
         Kind.RUNNER,
@@ -52,14 +60,8 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     )
 
 
-def of_actor(change: Change) -> Record | None:
-    """Tell of an actor's change; None for what is told as a runner's.
-
-    Args:
-        change: as the supervision has seen it.
-    """
-    if is_runner(change.path) and change.state not in _ENDS:
-        return None  # most of what is told
+def of_actor(change: Change) -> Record:
+    """Tell of an actor's change, as the supervision has seen it."""
     return Record(
         change.at,
         Kind.ACTOR,
@@ -157,16 +159,7 @@ def _details(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _failure(life: Life, before: Life | None) -> dict[str, str]:
-    """Say in which stage one has failed, if it has and that is known."""
-    if life.stage is not Stage.FAILED:
-        return {}
+def _failed_in(life: Life, before: Life | None) -> str:
+    """Say in which stage one has failed; empty if that is not known."""
     came_from = before.stage if before and before.stage is not Stage.FAILED else ""
-    return {"failed_in": str(life.failed_in or came_from)}
-
-
-def _wait(life: Life, before: Life) -> dict[str, float]:
-    """Say how long one has waited for the job that it takes, if that is known."""
-    if life.stage is not Stage.BUSY or before.stage is Stage.BUSY or before.ready_at is None:
-        return {}
-    return {"waited_s": max(0.0, (life.since - before.ready_at).total_seconds())}
+    return str(life.failed_in or came_from)

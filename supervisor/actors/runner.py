@@ -133,6 +133,8 @@ class RunnerActor(Actor):
         attempt: counts the incarnations from 1.
     """
 
+    observed = False  # it tells of each stage itself, with all that is known of the runner
+
     def __init__(
         self,
         system: System,

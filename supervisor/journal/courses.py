@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor import moments
 from supervisor.feed import Kind, Record
@@ -21,9 +20,10 @@ Others may follow it at once, before all that are there have been heard of.
 """
 
 
-@dataclass(frozen=True)
-class Course:
+class Course(NamedTuple):
     """What one runner has come through so far. Moments are aware; None is not yet, or not known.
+
+    A tuple, as it is made anew with each record.
 
     Attributes:
         name: of the runner.
@@ -73,16 +73,16 @@ class Course:
     def advance(self, record: Record) -> Course:
         """Take a record of this runner into account."""
         if record.kind is Kind.DECISION:
-            return replace(self, verdict=record.state)
+            return self._replace(verdict=record.state)
         if record.kind is Kind.JOB:
-            return replace(self, queue_s=record.details["queue_s"])
+            return self._replace(queue_s=record.details["queue_s"])
         # One copy for all that changes: it is what this costs, at each record.
-        return replace(self, **self._changes(record))
+        return self._replace(**self._changes(record))
 
     def _changes(self, record: Record) -> dict[str, Any]:
         """Say what becomes of it with a record of its stage."""
         stage, before, at = record.state, record.before, record.at
-        changes: dict[str, Any] = {"stage": stage, "job": _job(record.details.get("job"))}
+        changes: dict[str, Any] = {"stage": stage, "job": self._job(record.details.get("job"))}
         if stage == before:
             return changes
         if not before:
@@ -113,10 +113,16 @@ class Course:
             return {"installed_at": self.installed_at or _since(record)}
         return {}
 
+    def _job(self, told: Mapping[str, Any] | None) -> Job | None:
+        if told is None:
+            return None
+        known = self.job
+        return known if known and vars(known) == told else Job(**told)
+
     def vanish(self, at: datetime) -> Course:
         """Note that it is not there any more, and nobody knows since when."""
         outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
-        return replace(self, ended_at=at, outcome=outcome, reason=reason)
+        return self._replace(ended_at=at, outcome=outcome, reason=reason)
 
 
 class Courses:
@@ -183,10 +189,6 @@ def _since(record: Record) -> datetime:
     """Say since when a runner is where its first record shows it."""
     known = moments.read(str(record.details.get("since")))
     return min(known, record.at) if known else record.at
-
-
-def _job(given: Mapping[str, Any] | None) -> Job | None:
-    return Job(**given) if given is not None else None
 
 
 def _between(begin: datetime | None, end: datetime | None) -> float | None:

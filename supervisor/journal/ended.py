@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from supervisor.feed import Kind
@@ -35,7 +35,7 @@ class Ended:
         if record.kind is not Kind.JOB or record.subject not in self._held:
             return []
         course = self._held.pop(record.subject).course
-        return [replace(course, queue_s=record.details["queue_s"])]
+        return [course._replace(queue_s=record.details["queue_s"])]
 
     def overdue(self, now: float) -> list[Course]:
         """Give those that have been held for long enough (monotonic, seconds)."""

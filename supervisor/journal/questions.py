@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ class Event:
         """Give it as the control API does."""
         record = self.record
         return {
-            **asdict(record),
+            **record._asdict(),
             "id": self.id,
             "at": record.at.isoformat(),
             "kind": str(record.kind),

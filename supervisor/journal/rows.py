@@ -17,8 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _encode = json.JSONEncoder(default=str).encode  # made once: `json.dumps` makes one for each call
 
-EVENT_COLUMNS = ("at", "kind", "subject", "state", "before", "reason", "lasted_s", "details")
-COURSE_COLUMNS = tuple(field.name for field in fields(Course))
+EVENT_COLUMNS = Record._fields
+COURSE_COLUMNS = Course._fields
 _JOB = tuple(field.name for field in fields(Job))
 
 Row = Sequence[Any]
@@ -63,7 +63,7 @@ def event_of(row: Row) -> Event:
 
 def of_course(course: Course) -> Row:
     """Give a course's row, in the order of `COURSE_COLUMNS`."""
-    return tuple(_stored(getattr(course, column)) for column in COURSE_COLUMNS)
+    return tuple(map(_stored, course))
 
 
 def course_of(row: Row) -> Course:

@@ -21,8 +21,7 @@ class Stage(str, Enum):
     FAILED = "failed"  # waits for what is left of it to be removed
     DELETED = "deleted"  # nothing is left
 
-    def __str__(self) -> str:
-        return self.value
+    __str__ = str.__str__
 
 
 STARTING = frozenset({Stage.REQUESTED, Stage.CREATING})

@@ -59,11 +59,14 @@ class Actor(pykka.ThreadingActor):
         system: what the tree shares.
         stuck_limit: seconds in one message after which it is shown as stuck; None leaves it to the
             system. A child's specification goes before.
+        observed: whether the system's observer is told when its published state is another word.
+            Of a crash and a restart it always is.
     """
 
     use_daemon_thread = True
     kind: ClassVar[Kind] = Kind.WORKER
     stuck_limit: ClassVar[float | None] = None
+    observed: ClassVar[bool] = True
     _handlers: ClassVar[dict[type, Handler]] = {}
     _found: ClassVar[dict[type, Handler | None]] = {}
 

@@ -110,6 +110,7 @@ class Cell:
     Attributes:
         ref: the actor's reference.
         snapshot: what it last published.
+        observed: whether the observer is told of its published words.
         handling: the type of the message it is in (or the name of a hook) and the monotonic time
             since when; None while it waits.
         unhandled: how many messages it dropped because it has no handler.
@@ -134,6 +135,7 @@ class Cell:
         self.kind = kind
         self.log_context = dict(place.log_context or {})
         self.snapshot = Snapshot("starting", system.clock.now())
+        self.observed: bool = getattr(ref.actor_class, "observed", True)
         self.handling: tuple[type | str, float] | None = None
         self.unhandled = 0
         self.found_stuck_in: tuple[type | str, float] | None = None
@@ -187,7 +189,7 @@ class Cell:
         last = self.snapshot
         since = last.since if last.state == state else self.system.clock.now()
         self.snapshot = Snapshot(state, since, reason, MappingProxyType(details))
-        if last.state != state:
+        if self.observed and last.state != state:
             self._observe(since, state, last.state, reason, last.since)
 
     def started(self) -> None:

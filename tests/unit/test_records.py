@@ -130,21 +130,8 @@ def test_a_failure_that_lasts_is_not_told_to_have_failed_in_failed() -> None:
 
 def test_an_actor_is_told_of_by_its_id() -> None:
     record = records.of_actor(change("root/core/tokens", "waiting"))
-    assert record is not None
     assert (record.kind, record.subject, record.state) == (Kind.ACTOR, "tokens", "waiting")
     assert (record.before, record.reason, record.lasted_s) == ("idle", "why", 2.0)
-
-
-def test_a_runners_stages_are_told_once_and_its_crashes_too() -> None:
-    path = "root/core/runners/fleet-a"
-    assert records.of_actor(change(path, "busy")) is None
-    crash = records.of_actor(change(path, "crashed"))
-    assert crash is not None
-    assert (crash.kind, crash.subject) == (Kind.ACTOR, "fleet-a")
-
-
-def test_a_root_is_an_actor_too() -> None:
-    assert records.of_actor(change("root", "stopping")) is not None
 
 
 def test_a_job_is_told_of_by_its_runner_with_githubs_word_for_its_end() -> None:

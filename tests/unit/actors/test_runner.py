@@ -19,6 +19,7 @@ from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, Runne
 from supervisor.roster import Entry, digest
 from supervisor.supervision import (
     INFINITY,
+    Change,
     ChildSpec,
     Crash,
     Restart,
@@ -709,6 +710,18 @@ def test_each_stage_of_a_runner_is_told_to_those_who_watch(make_world: MakeWorld
     assert (told[-1].state, told[-1].subject) == ("deleted", NAME)
     assert told[-1].details["job"]["result"] == "Succeeded"
     assert told[0].details["adopted"] is False
+
+
+def test_a_runners_stages_are_told_once_and_not_as_its_actors_too(make_world: MakeWorld) -> None:
+    world = make_world()
+    changes: list[Change] = []
+    world.system.observer = changes.append
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.InstanceGone())
+    play.ends()
+    assert {one.state for one in world.told} > {"requested", "booting"}
+    assert [one for one in changes if one.id == NAME] == []
 
 
 def test_a_runner_that_was_taken_over_is_told_as_such(make_world: MakeWorld) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, step, waited
@@ -18,7 +16,7 @@ def test_one_is_let_go_with_what_github_tells_of_its_job() -> None:
     ended = Ended()
     ended.hold(COURSE, 0.0)
     assert ended.take(step(1, "idle", "busy")) == []
-    assert ended.take(waited(61, 12.0)) == [replace(COURSE, queue_s=12.0)]
+    assert ended.take(waited(61, 12.0)) == [COURSE._replace(queue_s=12.0)]
     assert ended.take(waited(62, 12.0)) == []
     assert ended.rest() == []
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from supervisor.supervision import Backoff, Strategy, System
 from supervisor.supervision.observer import Change
 
@@ -26,6 +28,18 @@ def test_a_change_of_the_published_word_is_told_and_a_change_of_reason_is_not(st
     assert told(stage, "a") == [("starting", "idle", 0.0), ("idle", "busy", 7.0)]
     change = next(one for one in stage.observed if one.state == "busy")
     assert (change.id, change.reason, change.at) == ("a", "work has come", stage.clock.now())
+
+
+def test_of_who_tells_of_itself_only_crashes_and_restarts_are_told(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.Probe, "observed", False)
+    stage.root("a")
+    first = stage.ref("a")
+    stage.ask("a", lambda probe: probe.publish("busy"))
+    stage.crash("a")
+    stage.reborn("a", first)
+    assert told(stage, "a") == [("busy", "crashed", 0.0), ("crashed", "restarted", 0.0)]
 
 
 def test_a_crash_is_told_before_the_restart_that_follows(stage: Any) -> None:
