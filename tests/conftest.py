@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from shaken import pytest_addoption, pytest_configure
 from unprivileged import open_python
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
@@ -15,6 +16,8 @@ from supervisor.gateways.lxd import Lxd
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["pytest_addoption", "pytest_configure"]
 
 # How long one example takes says nothing on a machine that does other things as well.
 settings.register_profile("untimed", deadline=None)

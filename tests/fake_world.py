@@ -14,6 +14,15 @@ from typing import Any
 
 import pytest
 from loguru import logger
+from under_way import (
+    CountedMailbox,
+    CountedWorkers,
+    Gate,
+    given,
+    held_while,
+    is_at_rest,
+    is_held,
+)
 
 from supervisor import lifecycle
 from supervisor.config import Config, parse
@@ -75,7 +84,6 @@ from supervisor.upgrades.host import AppArmor
 from supervisor.upgrades.reboot import KernelSeen
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
-from supervisor.workers import Workers
 
 LIMIT_S = 10.0
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -98,19 +106,28 @@ class FakeStream:
 
     def __init__(self) -> None:
         self._events: SimpleQueue[LifecycleEvent | Exception | None] = SimpleQueue()
+        self._fed = 0
+        self._heard = 0
         self.closed = threading.Event()
 
     def feed(self, action: str, name: str) -> None:
-        self._events.put(LifecycleEvent(action, name, "default", NOW))
+        self._put(LifecycleEvent(action, name, "default", NOW))
 
     def break_off(self, error: Exception | None = None) -> None:
-        self._events.put(error or LxdUnavailable("LXD is gone"))
+        self._put(error or LxdUnavailable("LXD is gone"))
+
+    def _put(self, event: LifecycleEvent | Exception | None) -> None:
+        given.another()
+        self._fed += 1
+        self._events.put(event)
 
     def __iter__(self) -> FakeStream:
         return self
 
     def __next__(self) -> LifecycleEvent:
-        event = self._events.get()
+        with held_while(lambda: self._fed == self._heard):
+            event = self._events.get()
+        self._heard += 1
         if event is None:
             raise StopIteration
         if isinstance(event, Exception):
@@ -119,7 +136,7 @@ class FakeStream:
 
     def close(self) -> None:
         self.closed.set()
-        self._events.put(None)
+        self._put(None)
 
 
 class FakeLxd:
@@ -130,7 +147,7 @@ class FakeLxd:
         self.requests: dict[str, Mapping[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.faults: dict[str, list[Exception]] = {}
-        self.gates: dict[str, threading.Event] = {}
+        self.gates: dict[str, Gate] = {}
         self.streams: list[FakeStream] = []
         self.diagnostics: dict[str, tuple[str, ...]] = {}
         self.consoles: dict[str, str] = {}
@@ -144,9 +161,9 @@ class FakeLxd:
         with self._lock:
             self.faults.setdefault(call, []).extend(errors)
 
-    def hold(self, call: str) -> threading.Event:
-        """Have calls hang until the returned event is set."""
-        return self.gates.setdefault(call, threading.Event())
+    def hold(self, call: str) -> Gate:
+        """Have calls hang until the returned gate is opened."""
+        return self.gates.setdefault(call, Gate())
 
     def count(self, call: str) -> int:
         with self._lock:
@@ -489,12 +506,28 @@ class FakeGitHub:
         return number
 
 
+class SettlingClock(FakeClock):
+    """A clock that moves only when nothing is under way, and until nothing is."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        super().__init__()
+        self._settle = settle
+
+    def advance(self, seconds: float) -> None:
+        self._settle()
+        super().advance(seconds)
+        self._settle()
+
+
 class World:
-    """A system with its clock, parts, and what surrounds them."""
+    """A system with its clock, parts, and what surrounds them.
+
+    What it tells of its actors, and what it does with their clock, waits until nothing is under way.
+    """
 
     def __init__(self, state: Path, clock: Any = None, **config: Any) -> None:
         self.state = state
-        self.clock = clock or FakeClock()
+        self.clock = clock or SettlingClock(self.settle)
         self.system = System(self.clock, random=lambda: 0.5)
         self.lxd = FakeLxd()
         self.github = FakeGitHub()
@@ -527,28 +560,28 @@ class World:
             drain=DrainMark(self.state / "drained"),
             places=PlaceNotes(self.state / "places"),
             lanes=Lanes(),
-            creating=Workers("creating", 4),
-            tending=Workers("tending", 4),
-            listing=Workers("listing", 1),
-            storage=Workers("storage", 1),
+            creating=CountedWorkers("creating", 4),
+            tending=CountedWorkers("tending", 4),
+            listing=CountedWorkers("listing", 1),
+            storage=CountedWorkers("storage", 1),
             nftables=self.nftables,  # type: ignore[arg-type]
             names=Names(),
             sees_ipv6=lambda: self.filters_ipv6,
-            asking=Workers("asking", 1),
-            firewall=Workers("firewall", 1),
-            closing=Workers("closing", 1),
+            asking=CountedWorkers("asking", 1),
+            firewall=CountedWorkers("firewall", 1),
+            closing=CountedWorkers("closing", 1),
             applications=ApplicationStore(self.state / "applications"),
-            upgrading=Workers("upgrading", 1),
+            upgrading=CountedWorkers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),
             verdicts=Verdicts(decisions_in(directory_of(config_in_force)), self.feed),
             packages=PackageEnvironments(self.state / "policy-package"),
-            installing=Workers("installing", 1),
+            installing=CountedWorkers("installing", 1),
             host=self.host,  # type: ignore[arg-type]
-            inspecting=Workers("inspecting", 1),
-            serving=Workers("serving", 1),
-            examining=Workers("examining", 1),
-            building=Workers("building", 1),
+            inspecting=CountedWorkers("inspecting", 1),
+            serving=CountedWorkers("serving", 1),
+            examining=CountedWorkers("examining", 1),
+            building=CountedWorkers("building", 1),
             build_logs=LogStore(self.state / "image-logs"),
             visitors=Visitors(),
         )
@@ -590,14 +623,38 @@ class World:
     def tell(self, name: str, message: object) -> None:
         assert self.system.directory.tell(name, message), f"nobody is called {name}"
 
+    def settle(self) -> None:
+        """Wait until all that was told and done so far has had all its consequences."""
+        deadline = time.monotonic() + LIMIT_S
+        while busy := self._busy():
+            assert time.monotonic() < deadline, f"still under way: {busy}"
+            time.sleep(0.001)
+
+    def _busy(self) -> str:
+        """Say who has yet to do something, or nothing if nobody has."""
+        before = given.count
+        pools = [each for each in vars(self.parts).values() if isinstance(each, CountedWorkers)]
+        busy = [cell.path for cell in self.system.cells() if not is_at_rest(cell)]
+        busy += [pool.name for pool in pools if not pool.is_at_rest]
+        busy += [
+            thread.name
+            for thread in threading.enumerate()
+            if thread.name == "events" and not is_held(thread.ident)
+        ]
+        # Somebody who had been looked at may have been given something by one who was not yet.
+        return ", ".join(busy) or ("messages" if given.count != before else "")
+
     def stages(self) -> Counter[str]:
+        self.settle()
         return Counter(str(entry.life.stage) for entry in self.parts.roster.all())
 
     def names(self) -> list[str]:
+        self.settle()
         return sorted(entry.name for entry in self.parts.roster.all())
 
     def shown(self, name: str) -> tuple[str, str]:
         """Return state and reason that an actor has published."""
+        self.settle()
         for cell in self.system.cells():
             if cell.id == name:
                 return cell.snapshot.state, cell.snapshot.reason
@@ -620,6 +677,7 @@ class World:
 
     def details(self, name: str) -> Mapping[str, Any]:
         """Return the details that an actor has published."""
+        self.settle()
         return next(cell.snapshot.details for cell in self.system.cells() if cell.id == name)
 
 
@@ -637,7 +695,8 @@ class Inbox(Actor):
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    monkeypatch.setattr(Actor, "_create_actor_inbox", staticmethod(CountedMailbox))
     worlds: list[World] = []
     logged: list[str] = []
     sink = logger.add(logged.append, level="DEBUG", format="{message}")

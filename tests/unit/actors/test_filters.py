@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import pytest
 from fake_world import Inbox, World, eventually
+from under_way import Gate
 
 from supervisor.actors.filters import FiltersActor
 from supervisor.config import Config
@@ -38,10 +38,10 @@ class Filters:
         self.builders: frozenset[str] = frozenset()
         self.left_over: tuple[str, ...] = ()
         self.sweeps = 0
-        self.may_sweep = threading.Event()
+        self.may_sweep = Gate()
         self.may_sweep.set()
         self.stays = ""
-        self.may_restore = threading.Event()
+        self.may_restore = Gate()
         self.may_restore.set()
         monkeypatch.setattr(filters_work, "look", self._look)
         monkeypatch.setattr(filters_work, "restore", lambda _lxd, name: self._restore(name))

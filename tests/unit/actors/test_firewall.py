@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 from fake_world import LIMIT_S, Inbox, World, eventually, guarded
+from under_way import Gate
 
 from supervisor.actors.firewall import FirewallActor
 from supervisor.config import Config
@@ -46,9 +46,9 @@ class Kernel:
         self.warnings: tuple[str, ...] = ()
         self.closed: list[Policy] = []
         self.obstacle = ""
-        self.gate = threading.Event()
+        self.gate = Gate()
         self.gate.set()
-        self.asking_gate = threading.Event()
+        self.asking_gate = Gate()
         self.asking_gate.set()
         monkeypatch.setattr(firewall_work, "ask", self._ask)
         monkeypatch.setattr(firewall_work, "ensure", self._ensure)

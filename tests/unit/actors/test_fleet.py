@@ -19,6 +19,7 @@ from fake_world import (
     guarded,
     image_of,
 )
+from under_way import Gate
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
@@ -270,7 +271,7 @@ def test_a_place_is_not_filled_again_before_the_failure_that_freed_it_counts(
     eventually(lambda: world.stages() == {"booting": 1})
     _settle(world)
     (name,) = world.names()
-    entered, held = threading.Event(), threading.Event()
+    entered, held = threading.Event(), Gate()
     runners = world.parts.roster.all
 
     def when_released() -> list[Entry]:
@@ -644,7 +645,7 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     eventually(lambda: world.github.listings == 1)
     _settle(world)
     (name,) = world.names()
-    entered, held = threading.Event(), threading.Event()
+    entered, held = threading.Event(), Gate()
     runners = world.parts.roster.all
 
     def when_released() -> list[Entry]:
@@ -910,17 +911,7 @@ def _reconciles(world: World) -> int:
 
 def _settle(world: World) -> None:
     """Wait until the fleet has nothing left to handle, and no answer is on its way to it."""
-    before = None
-    while before != (asked := (world.github.listings, world.lxd.count("instances"))):
-        before = asked
-        eventually(lambda: world.waiting("fleet") == 0)
-        listed = threading.Event()
-        ref = world.system.directory.ref("fleet")
-        assert ref
-        world.parts.listing.submit(lambda: None, ref, listed.set)  # one at a time, in order
-        assert listed.wait(LIMIT_S)
-        eventually(lambda: world.waiting("tokens") == 0)
-        eventually(lambda: world.waiting("fleet") == 0)
+    world.settle()
 
 
 def _goes(world: World, name: str) -> None:

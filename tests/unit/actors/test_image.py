@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -20,6 +19,7 @@ from fake_world import (
     guarded,
     image_of,
 )
+from under_way import Gate
 
 from supervisor.actors.image import ImageActor
 from supervisor.images.choice import Wish, choose
@@ -65,7 +65,7 @@ class Scene:
         self.aliases = {"github-runner": PREPARED}
         self.base = "ba" * 32
         self.faults: dict[str, ImageFailed] = {}
-        self.gates: dict[str, threading.Event] = {}
+        self.gates: dict[str, Gate] = {}
         self.calls: list[str] = []
         self.spared: list[frozenset[str]] = []
         self.builds: list[dict[str, Any]] = []
@@ -77,8 +77,8 @@ class Scene:
             assert gate.wait(LIMIT_S)
         return self.faults.get(call)
 
-    def hold(self, call: str) -> threading.Event:
-        return self.gates.setdefault(call, threading.Event())
+    def hold(self, call: str) -> Gate:
+        return self.gates.setdefault(call, Gate())
 
     def add(self, digest: str, **more: Any) -> BuiltImage:
         given: dict[str, Any] = {
@@ -226,16 +226,7 @@ class Play:
 
     def settle(self) -> None:
         """Wait until the actor has nothing to handle and its workers nothing to do."""
-        ref = self.world.system.directory.ref("fleet")
-        assert ref
-        parts = self.world.parts
-        # What was seen may cause work, and work another sight.
-        for workers in (parts.listing, parts.building, parts.listing):
-            eventually(lambda: self.world.waiting("image") == 0)
-            done = threading.Event()
-            workers.submit(lambda: None, ref, then=done.set)
-            assert done.wait(LIMIT_S)
-        eventually(lambda: self.world.waiting("image") == 0)
+        self.world.settle()
 
     def starts_from(self, fingerprint: str) -> None:
         """Wait until the fleet was told last that runners start from this image."""

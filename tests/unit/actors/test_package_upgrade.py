@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake_world import LIMIT_S, Inbox, World, eventually
+from under_way import Gate
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
@@ -49,7 +49,7 @@ class Play:
         self.proven: list[Path] = []
         self.unproven: Environment | None = None
         self.step: tuple[Step, str] | None = None
-        self.gate: threading.Event | None = None
+        self.gate: Gate | None = None
         monkeypatch.setattr(PackageWork, "bring_up_to_date", lambda work: self._find(work))  # noqa: PLW0108
         monkeypatch.setattr(PackageEnvironments, "current", lambda _: self.on_disk)
         monkeypatch.setattr(PackageEnvironments, "is_unproven", lambda _, one: one == self.unproven)
@@ -211,7 +211,7 @@ def test_one_that_fails_again_when_it_is_ordered_is_logged_once(play: Play) -> N
     ],
 )
 def test_what_is_being_done_is_shown(play: Play, step: tuple[Step, str], words: str) -> None:
-    play.on_disk, play.step, play.gate = ONE, step, threading.Event()
+    play.on_disk, play.step, play.gate = ONE, step, Gate()
     play.start()
     eventually(lambda: play.asked)
     play.world.clock.advance(1)
@@ -220,7 +220,7 @@ def test_what_is_being_done_is_shown(play: Play, step: tuple[Step, str], words: 
 
 
 def test_the_first_one_that_is_being_got_has_no_version_yet(play: Play) -> None:
-    play.step, play.gate = (Step.MAKES, ""), threading.Event()
+    play.step, play.gate = (Step.MAKES, ""), Gate()
     play.start()
     eventually(lambda: play.asked)
     play.world.clock.advance(1)
@@ -232,7 +232,7 @@ def test_the_first_one_that_is_being_got_has_no_version_yet(play: Play) -> None:
 def test_an_installation_knows_when_another_package_is_configured(
     play: Play, make_world: MakeWorld
 ) -> None:
-    play.on_disk, play.gate = ONE, threading.Event()
+    play.on_disk, play.gate = ONE, Gate()
     play.start()
     eventually(lambda: play.wanted() == [True])
     settings = play.world.parts.settings

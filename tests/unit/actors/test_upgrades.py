@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
+from under_way import Gate
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.application_store import ARCHIVE, ApplicationStore
@@ -47,14 +47,14 @@ class Disk:
         self.obtained: list[Application] = []
         self.proxies: list[Proxies] = []
         self.pruned: list[frozenset[str]] = []
-        self.gates: dict[str, threading.Event] = {}
+        self.gates: dict[str, Gate] = {}
         monkeypatch.setattr(application_work, "verify_current", self._verify)
         monkeypatch.setattr(application_work, "obtain", self._obtain)
         monkeypatch.setattr(application_work, "prune", self._prune)
 
-    def hold(self, call: str) -> threading.Event:
+    def hold(self, call: str) -> Gate:
         """Have calls hang until the returned event is set."""
-        return self.gates.setdefault(call, threading.Event())
+        return self.gates.setdefault(call, Gate())
 
     def _enter(self, call: str) -> None:
         if gate := self.gates.get(call):

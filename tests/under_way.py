@@ -1,0 +1,149 @@
+"""What is under way between threads, counted, so that a test can wait until nothing is.
+
+Whoever reads what actors show, or moves their clock, after telling them something must know that they
+have done all that follows from it: also what one does after its last publication, such as setting a
+timer, and what others do whom it has told in turn. They have when each actor is back at an empty
+inbox, and no worker is at work. A thread that the test itself holds, at a `Gate`, is at rest too:
+nothing happens there until the test opens it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pykka
+from pykka._envelope import Envelope
+
+from supervisor.supervision.cell import Cell
+from supervisor.supervision.mailbox import Mailbox
+from supervisor.workers import Work, Workers
+
+
+class _Given:
+    """Counts what was given to anybody: who looks twice sees whether anything was meanwhile."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def another(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+given = _Given()
+_held: dict[int, Callable[[], bool]] = {}
+
+
+@contextmanager
+def held_while(waits: Callable[[], bool]) -> Iterator[None]:
+    """Have the thread count as held by the test, inside, for as long as `waits` says so."""
+    this = threading.get_ident()
+    _held[this] = waits
+    try:
+        yield
+    finally:
+        del _held[this]
+
+
+def is_held(thread: int | None) -> bool:
+    """Tell whether a thread can only go on when the test has it do so."""
+    waits = _held.get(thread or 0)
+    return waits is not None and waits()
+
+
+class Gate(threading.Event):
+    """What a test has another thread hang at, until the test sets it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with held_while(lambda: not self.is_set()):
+            return super().wait(timeout)
+
+
+class CountedMailbox(Mailbox):
+    """Knows whether its actor has come back for more after all that was put there."""
+
+    __slots__ = ("_lock", "_puts", "_visits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._puts = 0
+        self._visits = 0
+        given.another()
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        self._count()
+        super().put(envelope)
+
+    def wake_up(self) -> None:
+        self._count()
+        super().wake_up()
+
+    def get(self) -> Envelope[Any]:
+        self._visits += 1
+        return super().get()
+
+    @property
+    def is_done_with(self) -> bool:
+        return self._visits == self._puts + 1
+
+    def _count(self) -> None:
+        given.another()
+        with self._lock:
+            self._puts += 1
+
+
+class CountedWorkers(Workers):
+    """Knows whether its threads have done all that they can."""
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(name, size)
+        self.name = name
+        self._counting = threading.Lock()
+        self._under_way = 0
+        self._at_work: set[int] = set()
+
+    def submit(
+        self, work: Work, ref: pykka.ActorRef[Any], then: Callable[[], None] = lambda: None
+    ) -> None:
+        def begin() -> Any:
+            with self._counting:
+                self._at_work.add(threading.get_ident())
+            return work()
+
+        def end() -> None:
+            then()
+            with self._counting:
+                self._at_work.remove(threading.get_ident())
+                self._under_way -= 1
+
+        given.another()
+        with self._counting:
+            self._under_way += 1
+        try:
+            super().submit(begin, ref, end)
+        except RuntimeError:
+            with self._counting:
+                self._under_way -= 1
+            raise
+
+    @property
+    def is_at_rest(self) -> bool:
+        with self._counting:
+            held = sum(map(is_held, self._at_work))
+            rest = self._under_way - held
+            # What waits behind those that are held is not begun.
+            return not rest or (held == len(self._at_work) == self._size)
+
+
+def is_at_rest(cell: Cell) -> bool:
+    """Tell whether an actor has done all that it can, or what it still does is ignored."""
+    if cell.fenced or (cell.thread is not None and is_held(cell.thread.ident)):
+        return True
+    mailbox = cell.mailbox
+    assert isinstance(mailbox, CountedMailbox)
+    return cell.told_to_stop is None and cell.ended is None and mailbox.is_done_with
