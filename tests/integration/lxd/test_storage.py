@@ -48,12 +48,21 @@ def restart(host: PrivateLxd) -> None:
 
 @dataclass
 class Storage:
-    """One installation's storage. All its mounts are below LXD's directory, which cleans up."""
+    """One installation's storage. All its mounts are below LXD's directory, which cleans up.
+
+    Attributes:
+        host: its LXD.
+        given: its configuration.
+        lxd: the gateway to it.
+        directory: where its state is.
+        disk: a directory on a real disk.
+    """
 
     host: PrivateLxd
     given: dict[str, Any]
     lxd: Lxd
     directory: Path
+    disk: Path
 
     @property
     def config(self) -> Config:
@@ -119,11 +128,12 @@ class Storage:
 
 
 @pytest.fixture(params=["memory", "path"])
-def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
+def kept(request: pytest.FixtureRequest, host: PrivateLxd, tmp_path: Path) -> Iterator[Storage]:
     """Storage for two runners with small disks, in memory or in a directory; nothing is made."""
     directory = Path(tempfile.mkdtemp(dir=host.daemon.directory, prefix="ours-"))
-    disk = directory / "disk"
-    disk.mkdir(parents=True)
+    # Not in LXD's, which is in memory: there each page that is reserved must be written.
+    disk = tmp_path / "disk"
+    disk.mkdir()
     config = {
         "name": "ours",
         "path": "acme",
@@ -140,7 +150,7 @@ def kept(request: pytest.FixtureRequest, host: PrivateLxd) -> Iterator[Storage]:
             "instance-type": "container",
         },
     }
-    made = Storage(host, config, Lxd(host.endpoint), directory)
+    made = Storage(host, config, Lxd(host.endpoint), directory, disk)
     yield made
     host.daemon.start()
     for instance in made.lxd.instances():
@@ -299,7 +309,7 @@ def test_a_pool_of_earlier_settings_goes_when_nobody_uses_it(kept: Storage) -> N
     kept.ensure()
     old = kept.own
     kept.create("busy")
-    other = kept.directory / "other"
+    other = kept.disk.with_name("other")
     other.mkdir()
     kept.configure(runner_storage=str(other))
     found = kept.ensure()
@@ -355,7 +365,7 @@ def test_a_directory_that_is_not_there_is_said(kept: Storage) -> None:
 
 def test_room_on_a_disk_is_reserved_or_the_lack_is_said(kept: Storage) -> None:
     if kept.own.in_memory:
-        kept.configure(runner_storage=str(kept.directory / "disk"))
+        kept.configure(runner_storage=str(kept.disk))
     kept.ensure()
     image = kept.own.image.stat()
     assert image.st_blocks * 512 >= storage.wanted_bytes(kept.config)
