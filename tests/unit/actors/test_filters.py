@@ -250,6 +250,20 @@ def test_what_fails_is_said_and_tried_again_ever_more_seldom(
     assert len(said) == 1
 
 
+def test_guests_that_nothing_helps_are_not_tried_again_because_of_each_other(
+    make_world: MakeWorld, found: Filters
+) -> None:
+    world = make_world()
+    start(world)
+    found.lacking = {"fleet-a": GONE, "fleet-b": GONE}
+    found.keeps_lacking = True
+    check(world)
+    for tries in (1, 2, 3):
+        world.settle()
+        assert sorted(found.restored) == ["fleet-a"] * tries + ["fleet-b"] * tries
+        world.clock.advance(2 ** (tries - 1))
+
+
 def failing(world: World, found: Filters, *names: str) -> None:
     """Have a few tries fail."""
     found.lacking = dict.fromkeys(names, GONE)

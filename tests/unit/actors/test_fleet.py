@@ -1336,8 +1336,8 @@ def test_a_guest_is_given_the_application_that_is_verified_when_it_is_ordered(
 ) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
-    world.tell("fleet", ApplicationChanged(NEWER))
     (first,) = world.names()
+    world.tell("fleet", ApplicationChanged(NEWER))
     eventually(lambda: world.stages() == {"booting": 1} and first not in world.names())
     (second,) = world.names()
     given = [world.lxd.requests[name]["config"][USER_DATA] for name in (first, second)]
