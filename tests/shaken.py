@@ -27,6 +27,9 @@ from supervisor.supervision.reply import Reply
 from supervisor.workers import Workers
 
 LONGEST_S = 0.03
+MOST_S = 3.0
+"""As long as one thread pauses in one test altogether: those of a thousand messages end, too."""
+
 SWITCH_INTERVAL_S = 0.0005
 """A tenth of Python's own."""
 
@@ -59,12 +62,16 @@ class Shaking:
 
     def pause(self) -> None:
         """Sleep as long as the draw says: mostly a moment, at times long."""
-        time.sleep(LONGEST_S * self._draws().random() ** 3)
+        draws = self._draws()
+        if self._threads.left_s > 0:
+            pause_s = LONGEST_S * draws.random() ** 3
+            self._threads.left_s -= pause_s
+            time.sleep(pause_s)
 
     def _draws(self) -> random.Random:
         mine = self._threads
         if getattr(mine, "test", None) != self._test:
-            mine.test = self._test
+            mine.test, mine.left_s = self._test, MOST_S
             name = threading.current_thread().name
             mine.draws = random.Random(f"{self._seed} {self._test} {name}")  # noqa: S311
         draws: random.Random = mine.draws
