@@ -536,7 +536,8 @@ class SettlingClock(FakeClock):
 class World:
     """A system with its clock, parts, and what surrounds them.
 
-    What it tells of its actors, and what it does with their clock, waits until nothing is under way.
+    What it tells of its actors, and what it does with their clock, waits until nothing is under
+    way.
     """
 
     is_all_in_memory: ClassVar[bool] = False

@@ -1,10 +1,10 @@
 """What is under way between threads, counted, so that a test can wait until nothing is.
 
-Whoever reads what actors show, or moves their clock, after telling them something must know that they
-have done all that follows from it: also what one does after its last publication, such as setting a
-timer, and what others do whom it has told in turn. They have when each actor is back at an empty
-inbox, and no worker is at work. A thread that the test itself holds, at a `Gate`, is at rest too:
-nothing happens there until the test opens it.
+Whoever reads what actors show, or moves their clock, after telling them something must know that
+they have done all that follows from it: also what one does after its last publication, such as
+setting a timer, and what others do whom it has told in turn. They have when each actor is back at
+an empty inbox, and no worker is at work. A thread that the test itself holds, at a `Gate`, is at
+rest too: nothing happens there until the test opens it.
 """
 
 from __future__ import annotations
