@@ -58,8 +58,18 @@ def is_held(thread: int | None) -> bool:
 class Gate(threading.Event):
     """What a test has another thread hang at, until the test sets it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._openings = 0
+
+    def set(self) -> None:
+        self._openings += 1
+        super().set()
+
     def wait(self, timeout: float | None = None) -> bool:
-        with held_while(lambda: not self.is_set()):
+        # One that is closed again behind a thread does not hold that thread any more.
+        before = self._openings
+        with held_while(lambda: not self.is_set() and self._openings == before):
             return super().wait(timeout)
 
 
