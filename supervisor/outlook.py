@@ -51,10 +51,12 @@ class Outlook:
 
     def _drain(self) -> str:
         order = "no runner is created until `supervisor-cli resume`"
-        if not self.stages:
+        # One of which nothing is left tells of that before it leaves the roster, and of no more.
+        left = [stage for stage in self.stages if stage is not Stage.DELETED]
+        if not left:
             return f"empty; {order}"
-        busy = sum(1 for stage in self.stages if stage is Stage.BUSY)
-        return f"{len(self.stages)} runners are left, {busy} of them run a job; {order}"
+        busy = sum(1 for stage in left if stage is Stage.BUSY)
+        return f"{len(left)} runners are left, {busy} of them run a job; {order}"
 
     def _pace(self) -> str:
         pace = self.pace

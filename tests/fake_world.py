@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from ipaddress import IPv4Interface
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from loguru import logger
@@ -93,12 +93,26 @@ FILENAME = "actions-runner-linux-x64-2.300.0.tar.gz"
 APPLICATION = Application(f"https://github.example/{FILENAME}", "0" * 64, FILENAME)
 
 
+_worlds: list[World] = []
+"""Those of the test at hand."""
+
+
 def eventually(holds: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-    """Wait until something holds; fail if it doesn't in time."""
+    """Wait until something holds; fail if it doesn't in time.
+
+    In a world that is all in memory it is looked at when nothing is under way: so it holds in the
+    next line, too, and so does whatever else has come of what was done before. What is to be seen
+    half-way is held there, at a `Gate`.
+    """
     deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
+    while (busy := _who_is_busy()) or not holds():
+        why = f"still under way: {busy}" if busy else "it did not come to hold in time"
+        assert time.monotonic() < deadline, why
         time.sleep(0.002)
+
+
+def _who_is_busy() -> str:
+    return ", ".join(filter(None, [world.busy() for world in _worlds if world.is_all_in_memory]))
 
 
 class FakeStream:
@@ -522,8 +536,12 @@ class SettlingClock(FakeClock):
 class World:
     """A system with its clock, parts, and what surrounds them.
 
-    What it tells of its actors, and what it does with their clock, waits until nothing is under way.
+    What it tells of its actors, and what it does with their clock, waits until nothing is under
+    way.
     """
+
+    is_all_in_memory: ClassVar[bool] = False
+    """Whether nothing outside, of which nothing is known here, has to do with it."""
 
     def __init__(self, state: Path, clock: Any = None, **config: Any) -> None:
         self.state = state
@@ -626,11 +644,11 @@ class World:
     def settle(self) -> None:
         """Wait until all that was told and done so far has had all its consequences."""
         deadline = time.monotonic() + LIMIT_S
-        while busy := self._busy():
+        while busy := self.busy():
             assert time.monotonic() < deadline, f"still under way: {busy}"
             time.sleep(0.001)
 
-    def _busy(self) -> str:
+    def busy(self) -> str:
         """Say who has yet to do something, or nothing if nobody has."""
         before = given.count
         pools = [each for each in vars(self.parts).values() if isinstance(each, CountedWorkers)]
@@ -681,6 +699,12 @@ class World:
         return next(cell.snapshot.details for cell in self.system.cells() if cell.id == name)
 
 
+@pytest.fixture(autouse=True)
+def all_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have it known that worlds have nothing outside; for all tests beside where this is named."""
+    monkeypatch.setattr(World, "is_all_in_memory", True)
+
+
 class Inbox(Actor):
     """Keeps all it is told, in the place of another actor."""
 
@@ -705,9 +729,11 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         given = {key.replace("_", "-"): value for key, value in config.items()}
         worlds.append(World(tmp_path / f"state-{len(worlds)}", **given))
         worlds[-1].logged = logged
+        _worlds.append(worlds[-1])
         return worlds[-1]
 
     yield make
+    _worlds.clear()
     for world in worlds:
         for gate in world.lxd.gates.values():
             gate.set()

@@ -11,12 +11,14 @@ from __future__ import annotations
 import random
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from time import sleep
 from typing import Any
 
 import pytest
+from fake_world import FakeLxd
 from pykka import ActorRef
 
 from supervisor.feed import Feed
@@ -27,6 +29,9 @@ from supervisor.supervision.reply import Reply
 from supervisor.workers import Workers
 
 LONGEST_S = 0.03
+MOST_S = 3.0
+"""As long as one thread pauses in one test altogether: those of a thousand messages end, too."""
+
 SWITCH_INTERVAL_S = 0.0005
 """A tenth of Python's own."""
 
@@ -34,6 +39,7 @@ SEEN_BY_OTHERS: tuple[tuple[type, str], ...] = (
     (ActorRef, "tell"),
     (Cell, "publish"),
     (Cell, "end"),
+    (FakeLxd, "_enter"),
     (Feed, "tell"),
     (Mailbox, "get"),
     (Reply, "set"),
@@ -46,43 +52,65 @@ SEEN_BY_OTHERS: tuple[tuple[type, str], ...] = (
 
 
 class Shaking:
-    """Pauses by a seed, the same ones in each thread of a test whenever that is run."""
+    """Draws pauses by a seed: the same ones in each thread of a test whenever that is run."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._test = ""
-        self._threads = threading.local()
+        self._here = threading.local()
 
     def begin(self, test: str) -> None:
-        """Draw the pauses of another test from now on."""
+        """Draw for another test from now on."""
         self._test = test
 
     def pause(self) -> None:
-        """Sleep as long as the draw says: mostly a moment, at times long."""
-        time.sleep(LONGEST_S * self._draws().random() ** 3)
-
-    def _draws(self) -> random.Random:
-        mine = self._threads
-        if getattr(mine, "test", None) != self._test:
-            mine.test = self._test
+        """Sleep as long as is drawn: mostly a moment, at times long."""
+        here = self._here
+        if getattr(here, "test", None) != self._test:
+            here.test, here.left_s = self._test, MOST_S
             name = threading.current_thread().name
-            mine.draws = random.Random(f"{self._seed} {self._test} {name}")  # noqa: S311
-        draws: random.Random = mine.draws
-        return draws
+            here.draws = random.Random(f"{self._seed} {self._test} {name}")  # noqa: S311
+        if here.left_s > 0:
+            pause_s = LONGEST_S * here.draws.random() ** 3
+            here.left_s -= pause_s
+            sleep(pause_s)
+
+    def hold_up(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the method between two pauses."""
+
+        @wraps(method)
+        def held_up(*args: Any, **kwargs: Any) -> Any:
+            self.pause()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self.pause()
+
+        return held_up
 
 
-def held_up(method: Callable[..., Any], pause: Callable[[], None]) -> Callable[..., Any]:
-    """Wrap a method between two pauses."""
+@contextmanager
+def shaken(shaking: Shaking) -> Iterator[None]:
+    """Hold up whatever threads let each other see."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in SEEN_BY_OTHERS:
+            held_up = shaking.hold_up(getattr(owner, name))
+            is_static = isinstance(owner.__dict__[name], staticmethod)
+            patch.setattr(owner, name, staticmethod(held_up) if is_static else held_up)
+        yield
+    sys.setswitchinterval(interval_s)
 
-    @wraps(method)
-    def slow(*args: Any, **kwargs: Any) -> Any:
-        pause()
-        try:
-            return method(*args, **kwargs)
-        finally:
-            pause()
 
-    return slow
+class _EachTest:
+    """Tells which test is run."""
+
+    def __init__(self, shaking: Shaking) -> None:
+        self._shaking = shaking
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._shaking.begin(item.nodeid)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,21 +119,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     seed = config.getoption("--shaken")
-    if seed is None:
-        return
-    shaking = Shaking(seed)
-    for owner, name in SEEN_BY_OTHERS:
-        kept = owner.__dict__[name]
-        plain = kept.__func__ if isinstance(kept, staticmethod) else kept
-        slow = held_up(plain, shaking.pause)
-        setattr(owner, name, staticmethod(slow) if isinstance(kept, staticmethod) else slow)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    config.pluginmanager.register(_Tests(shaking), "shaken-tests")
-
-
-class _Tests:
-    def __init__(self, shaking: Shaking) -> None:
-        self._shaking = shaking
-
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._shaking.begin(item.nodeid)
+    if seed is not None:
+        shaking = Shaking(seed)
+        config.pluginmanager.register(_EachTest(shaking), "shaken-tests")
+        shake = shaken(shaking)
+        shake.__enter__()
+        config.add_cleanup(lambda: shake.__exit__(None, None, None))

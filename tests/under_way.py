@@ -1,10 +1,10 @@
 """What is under way between threads, counted, so that a test can wait until nothing is.
 
-Whoever reads what actors show, or moves their clock, after telling them something must know that they
-have done all that follows from it: also what one does after its last publication, such as setting a
-timer, and what others do whom it has told in turn. They have when each actor is back at an empty
-inbox, and no worker is at work. A thread that the test itself holds, at a `Gate`, is at rest too:
-nothing happens there until the test opens it.
+Whoever reads what actors show, or moves their clock, after telling them something must know that
+they have done all that follows from it: also what one does after its last publication, such as
+setting a timer, and what others do whom it has told in turn. They have when each actor is back at
+an empty inbox, and no worker is at work. A thread that the test itself holds, at a `Gate`, is at
+rest too: nothing happens there until the test opens it.
 """
 
 from __future__ import annotations
@@ -58,8 +58,18 @@ def is_held(thread: int | None) -> bool:
 class Gate(threading.Event):
     """What a test has another thread hang at, until the test sets it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._openings = 0
+
+    def set(self) -> None:
+        self._openings += 1
+        super().set()
+
     def wait(self, timeout: float | None = None) -> bool:
-        with held_while(lambda: not self.is_set()):
+        # One that is closed again behind a thread does not hold that thread any more.
+        before = self._openings
+        with held_while(lambda: not self.is_set() and self._openings == before):
             return super().wait(timeout)
 
 

@@ -41,6 +41,9 @@ class FiltersActor(Actor):
         self._looks = 0
         self._looking = False
         self._look_again = False
+        # Whether the next look, and the one under way, may have made anew what that has not helped.
+        self._may_retry = False
+        self._retries = False
         self._lacking: Mapping[str, str] = {}
         self._spelled: Mapping[str, str] = {}
         self._builders: frozenset[str] = frozenset()
@@ -64,10 +67,15 @@ class FiltersActor(Actor):
     @handles(CheckFilters)
     def _check(self, message: CheckFilters) -> None:
         self._asked = message.checks
-        self._look(_Look())
+        self._may_retry = True
+        self._look()
 
     @handles(_Look)
-    def _look(self, _message: _Look) -> None:
+    def _look_in_time(self, _message: _Look) -> None:
+        self._may_retry = True
+        self._look()
+
+    def _look(self) -> None:
         config = self._parts.settings.config
         if config.firewall == "external":
             self._seen(FiltersSeen(self._asked))
@@ -75,6 +83,7 @@ class FiltersActor(Actor):
             self._look_again = True
         else:
             self._looking, self._look_again = True, False
+            self._retries, self._may_retry = self._may_retry, False
             self._looks += 1
             work = partial(
                 filters_work.look,
@@ -98,6 +107,10 @@ class FiltersActor(Actor):
             self._lacking, self._spelled = seen.lacking, seen.spelled
             self._builders = seen.builders
             failed = self._judge()
+            if not self._retries:
+                # Those that look after what was made anew: two guests that nothing helps would
+                # have each other made anew without end.
+                failed |= self._errors.keys()
             for name in sorted(self._lacking.keys() - failed):
                 if not self._is_restoring(name) and name not in self._restored:
                     self._restore(name)
@@ -106,7 +119,7 @@ class FiltersActor(Actor):
                 self._sweep()
         self._show()
         if self._look_again:
-            self._look(_Look())
+            self._look()
         elif self._failures or seen.error:
             self._look_later()
 
@@ -131,7 +144,7 @@ class FiltersActor(Actor):
         self._restoring.pop(outcome.name, None)
         self._restored[outcome.name] = (outcome, self._looks)
         self._spelled = {k: v for k, v in self._spelled.items() if k != outcome.name}
-        self._look(_Look())
+        self._look()
 
     def _is_restoring(self, name: str) -> bool:
         # Work that waits in a lane is dropped when its runner's actor starts anew.

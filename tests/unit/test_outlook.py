@@ -81,5 +81,11 @@ def test_a_drain_says_what_is_left_and_what_ends_it() -> None:
     )  # fmt: skip
 
 
+def test_one_of_which_nothing_is_left_holds_up_no_drain() -> None:
+    left = (Stage.BUSY, Stage.DELETED)
+    assert told(*left, draining=True)[1].startswith("1 runners are left, 1 of them")
+    assert told(Stage.DELETED, draining=True) == ("draining", f"empty; {RESUME}")
+
+
 def test_a_side_that_can_not_be_listed_comes_first() -> None:
     assert told(trouble="LXD hangs", draining=True) == ("degraded", "LXD hangs")

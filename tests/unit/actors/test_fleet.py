@@ -11,7 +11,6 @@ from fake_world import (
     APPLICATION,
     FILENAME,
     IMAGE,
-    LIMIT_S,
     NOW,
     FakeLxd,
     World,
@@ -258,7 +257,7 @@ def test_runners_whose_application_ends_at_once_are_no_success(make_world: MakeW
     (name,) = world.names()
     world.tell(name, Happened(GuestReady()))
     eventually(lambda: world.stages() == {"ready": 1})
-    _settle(world)
+    world.settle()
     assert world.shown("fleet")[0] == "degraded"
     world.tell(name, Happened(Confirmed(busy=False)))
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
@@ -269,7 +268,7 @@ def test_a_place_is_not_filled_again_before_the_failure_that_freed_it_counts(
 ) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
-    _settle(world)
+    world.settle()
     (name,) = world.names()
     entered, held = threading.Event(), Gate()
     runners = world.parts.roster.all
@@ -286,7 +285,7 @@ def test_a_place_is_not_filled_again_before_the_failure_that_freed_it_counts(
     _goes(world, name)
     eventually(lambda: world.parts.roster.get(name) is None)
     held.set()
-    _settle(world)
+    world.settle()
     assert world.github.asked == [name]
     assert "1 runner has failed to boot" in world.shown("fleet")[1]
 
@@ -297,7 +296,7 @@ def test_a_fleet_that_crashes_goes_on_at_the_pace_that_it_had(make_world: MakeWo
     start(world)
     for count, wait in ((1, 1.1), (2, 2.1), (3, 4.1)):
         eventually(lambda count=count: world.lxd.count("create") == count and not world.names())
-        _settle(world)
+        world.settle()
         world.tell("fleet", Crash("a test"))
         eventually(lambda count=count: world.lxd.count("instances") == 1 + count)
         world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
@@ -320,9 +319,9 @@ def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a
         eventually(lambda why=why: why in world.shown("fleet")[1])
         world.clock.advance(5)
     _comes_online(world)
-    _settle(world)
+    world.settle()
     world.clock.advance(119)
-    _settle(world)
+    world.settle()
     assert world.shown("fleet")[0] == "degraded"
     world.clock.advance(2)
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
@@ -491,11 +490,11 @@ def test_a_fleet_that_crashes_while_a_runner_waits_to_be_started_again_keeps_it(
     world.tell("fleet", Crash("a test"))
     eventually(lambda: world.lxd.count("instances") == 2)
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
-    _settle(world)
+    world.settle()
     for _ in range(8):
         assert world.names() == before
         world.clock.advance(1)
-        _settle(world)
+        world.settle()
     eventually(lambda: world.stages() == {"busy": 1, "booting": 1})
     assert world.names() == before
     assert world.lxd.count("create") == 2
@@ -513,7 +512,7 @@ def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWor
     world.tell("fleet", ConfigChanged(world.parts.settings.config))  # put off for 15 s
     eventually(lambda: len(world.github.deleted) == 2)
     eventually(lambda: world.stages() == {"ready": 1, "booting": 1})
-    _settle(world)
+    world.settle()
     _goes(world, second)  # which makes others wait for 1 s
     eventually(lambda: "1 runner has failed to boot" in world.shown("fleet")[1])
     world.clock.advance(1.1)
@@ -552,7 +551,7 @@ def test_settings_that_bring_no_runner_up_cost_a_few_of_the_old_ones(
     for failures in range(1, 6):
         eventually(lambda count=failures: world.lxd.count("create") == 4 + count)
         eventually(lambda: world.stages() == {"ready": 3})
-        _settle(world)
+        world.settle()
         world.clock.advance(2 ** (failures - 1) + 0.1)
     assert set(world.names()) < before
     eventually(lambda: "runners in a row have failed to be created" in world.shown("fleet")[1])
@@ -588,7 +587,7 @@ def test_a_drained_fleet_makes_none_also_after_a_crash_until_it_is_resumed(
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     _goes(world, busy)
     eventually(lambda: world.shown("fleet") == ("draining", f"empty; {order}"))
-    _settle(world)
+    world.settle()
     assert world.lxd.count("create") == 3
     world.parts.drain.clear()
     world.tell("fleet", Resume())
@@ -630,7 +629,7 @@ def test_the_next_reconcile_comes_with_the_interval(make_world: MakeWorld) -> No
     world = start(make_world(virtual_machines=0, reconcile_interval="5m"))
     eventually(lambda: world.shown("fleet")[1] == "0 of 0 runners are there")
     eventually(lambda: world.github.listings == 1)
-    _settle(world)
+    world.settle()
     world.clock.advance(299)
     assert world.github.listings == 1
     world.clock.advance(2)
@@ -643,7 +642,7 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     world = start(make_world(virtual_machines=1, reconcile_interval="5m"))
     eventually(lambda: world.stages() == {"booting": 1})
     eventually(lambda: world.github.listings == 1)
-    _settle(world)
+    world.settle()
     (name,) = world.names()
     entered, held = threading.Event(), Gate()
     runners = world.parts.roster.all
@@ -674,7 +673,7 @@ def test_an_answer_to_an_earlier_incarnation_is_none_to_this_one(make_world: Mak
     assert first != second
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     world.tell("fleet", RegistrationsListed(first))
-    _settle(world)
+    world.settle()
     assert world.names() == []
     world.tell("fleet", RegistrationsListed(second))
     eventually(lambda: len(world.names()) == 1)
@@ -693,7 +692,7 @@ def test_a_fleet_that_could_not_be_listed_is_listed_when_github_can_be_asked_aga
     eventually(lambda: world.shown("fleet")[0] == "keeping")
     assert world.github.listings == 2
     world.tell("fleet", GitHubChanged(open=True, proven=False))
-    _settle(world)
+    world.settle()
     assert world.github.listings == 2
 
 
@@ -705,7 +704,7 @@ def test_a_runner_offline_for_too_long_is_let_go_through_github(make_world: Make
     eventually(lambda: world.stages() == {"idle": 1})
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: world.github.listings == 2)
-    _settle(world)
+    world.settle()
     world.clock.advance(179)
     assert world.github.listings == 2
     world.clock.advance(1)
@@ -723,7 +722,7 @@ def test_a_runner_that_github_never_shows_online_has_failed(make_world: MakeWorl
     eventually(lambda: world.stages() == {"ready": 1})
     for seconds in (120, 240):  # seen offline, and still offline after the limit
         listings = world.github.listings
-        _settle(world)
+        world.settle()
         world.clock.advance(seconds)
         eventually(lambda before=listings: world.github.listings == before + 1)
     eventually(lambda: silent in world.github.deleted)
@@ -739,11 +738,11 @@ def test_a_runner_that_was_renamed_on_github_stays(make_world: MakeWorld) -> Non
     for renamed in ("their-own-name", new_runner_name("fleet")):
         world.github.registered[number] = replace(registration, name=renamed, online=True)
         for _ in range(2):
-            _settle(world)
+            world.settle()
             before = world.github.listings
             world.tell("fleet", Reconcile("a test"))
             eventually(lambda before=before: world.github.listings > before)
-        _settle(world)
+        world.settle()
     eventually(lambda: world.stages() == {"idle": 1})
     assert world.names() == [name]
     assert world.github.deleted == []
@@ -755,9 +754,9 @@ def test_an_orphan_that_github_keeps_is_looked_at_with_the_interval(make_world: 
     start(world)
     for count, wait in enumerate((15, 600, 600), start=1):
         eventually(lambda count=count: world.github.listings == count)
-        _settle(world)
+        world.settle()
         world.clock.advance(wait - 1)
-        _settle(world)
+        world.settle()
         assert world.github.listings == count
         world.clock.advance(1)
     assert world.github.deleted == []
@@ -803,7 +802,7 @@ def test_of_many_that_only_github_shows_some_are_asked_for_at_a_time_and_nothing
     for asked in (1, 2):
         eventually(lambda count=asked: world.lxd.count("instance") == count)
         eventually(lambda: world.shown("fleet")[0] == "degraded")
-        _settle(world)
+        world.settle()
         assert "LXD was asked for 1 of them in" in world.shown("fleet")[1]
         assert world.names() == world.github.asked == []
         world.clock.advance(31)
@@ -823,7 +822,7 @@ def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld)
     world.github.add("other")
     start(world)
     eventually(lambda: world.github.listings == 1)
-    _settle(world)
+    world.settle()
     assert world.github.deleted == []
     world.clock.advance(16)
     eventually(lambda: world.github.deleted == [orphan])
@@ -832,12 +831,12 @@ def test_an_orphan_is_deleted_when_two_listings_showed_it(make_world: MakeWorld)
 def test_an_instance_that_appears_is_taken_over_soon(make_world: MakeWorld) -> None:
     world = start(make_world(virtual_machines=0))
     eventually(lambda: world.github.listings == 1)
-    _settle(world)
+    world.settle()
     number = str(world.github.add("fleet-aaaaaaaa"))
     marks = {"generation": _generation(world), "runner_id": number}
     world.lxd.put("fleet-aaaaaaaa", installation="fleet", **marks)
     world.tell("fleet", InstanceAppeared("fleet-aaaaaaaa"))
-    _settle(world)
+    world.settle()
     world.clock.advance(1.1)
     eventually(lambda: world.lxd.count("instances") == 2)
     # It is taken over, and then let go: none is wanted.
@@ -904,14 +903,9 @@ def _generation(world: World) -> str:
 
 def _reconciles(world: World) -> int:
     """Say how many have been done; none is under way once another has been asked for and done."""
-    _settle(world)
+    world.settle()
     count: int = world.details("fleet")["reconciles"]
     return count
-
-
-def _settle(world: World) -> None:
-    """Wait until the fleet has nothing left to handle, and no answer is on its way to it."""
-    world.settle()
 
 
 def _goes(world: World, name: str) -> None:
@@ -1062,12 +1056,12 @@ def test_a_refused_retirement_is_not_asked_for_again_at_once(make_world: MakeWor
     eventually(lambda: len(world.github.deleted) == 3 and world.stages() == {"ready": 3})
     for _ in range(3):
         world.tell("fleet", Reconcile("a test"))
-        _settle(world)
+        world.settle()
     assert len(world.github.deleted) == 3
     world.clock.advance(15.1)
     eventually(lambda: len(world.github.deleted) == 6 and world.stages() == {"ready": 3})
     world.clock.advance(29)
-    _settle(world)
+    world.settle()
     assert len(world.github.deleted) == 6
     world.github.keeps = ""
     world.clock.advance(1.5)
@@ -1082,7 +1076,7 @@ def test_what_appears_during_a_reconcile_causes_another_one_soon(make_world: Mak
     world.tell("fleet", InstanceAppeared("fleet-aaaaaaaa"))
     gate.set()
     eventually(lambda: world.github.listings == 1)
-    _settle(world)
+    world.settle()
     world.clock.advance(1.1)
     eventually(lambda: world.lxd.count("instances") == 2)
 
@@ -1098,7 +1092,7 @@ def test_a_job_that_github_does_not_know_of_for_long_is_over(make_world: MakeWor
         reconciles = world.details("fleet")["reconciles"]
         world.tell("fleet", Reconcile("a test"))
         eventually(lambda before=reconciles: world.details("fleet")["reconciles"] > before)
-        _settle(world)
+        world.settle()
         eventually(lambda expected=busy: world.stages()["busy"] == expected)
         world.clock.advance(601)
 
@@ -1109,7 +1103,7 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
     name = world.names()[0]
-    _settle(world)
+    world.settle()
     world.github.silent = True  # the other half of the reconcile takes its time
     listings = world.lxd.count("instances")
     world.tell("fleet", Reconcile("a test"))
@@ -1119,7 +1113,7 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     eventually(lambda: name not in world.names())
     asked = world.lxd.count("instance")
     world.tell("fleet", RegistrationsListed(world.github.tickets[-1]))
-    _settle(world)
+    world.settle()
     assert name not in world.names()
     assert world.lxd.count("instance") == asked
 
@@ -1137,14 +1131,14 @@ def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
     world.reconfigure(virtual_machines=0)
     _goes(world, name)
     eventually(lambda: world.names() == [])
-    _settle(world)
+    world.settle()
     monkeypatch.setattr(world.lxd, "instances", lambda: old)
     for _ in range(3):
         asked, listings = world.lxd.count("instance"), world.github.listings
         world.tell("fleet", Reconcile("a test"))
         eventually(lambda before=listings: world.github.listings > before)
         eventually(lambda before=asked: world.lxd.count("instance") > before)
-        _settle(world)
+        world.settle()
         assert world.names() == []
 
 
@@ -1156,7 +1150,7 @@ def test_who_has_ended_and_is_made_late_is_taken_over_all_the_same(make_world: M
     world.reconfigure(virtual_machines=0)
     _goes(world, name)
     eventually(lambda: world.names() == [])
-    _settle(world)
+    world.settle()
     world.lxd.there[name] = late
     world.tell("fleet", Reconcile("a test"))
     # It is one too many, and removed.
@@ -1171,7 +1165,7 @@ def test_one_that_is_taken_over_after_a_crash_is_soon_known_for_what_it_is(
     start(world)
     eventually(lambda: world.stages() == {"booting": 1})
     (name,) = world.names()
-    _settle(world)
+    world.settle()
     ready(world)
     eventually(lambda: world.stages() == {"ready": 1})
     ((number, registration),) = world.github.registered.items()
@@ -1181,7 +1175,7 @@ def test_one_that_is_taken_over_after_a_crash_is_soon_known_for_what_it_is(
     eventually(lambda: world.stages() == {"booting": 1})
 
     def moves_on() -> bool:
-        _settle(world)
+        world.settle()
         world.clock.advance(1)
         return world.stages() == {"idle": 1}
 
@@ -1195,7 +1189,7 @@ def test_nothing_is_created_before_there_is_a_pool(make_world: MakeWorld) -> Non
     why = "0 of 2 runners are there; none is created now: no btrfs-progs"
     eventually(lambda: world.shown("fleet")[1] == why)
     eventually(lambda: world.lxd.count("instances") == 1)
-    _settle(world)
+    world.settle()
     assert world.github.asked == []
     world.tell("fleet", StorageChanged("default"))
     eventually(lambda: world.stages() == {"booting": 2})
@@ -1208,7 +1202,7 @@ def test_a_pool_that_is_lost_stops_creations_and_harms_no_runner(make_world: Mak
     world.reconfigure(virtual_machines=2)
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     eventually(lambda: "none is created now: LXD has no" in world.shown("fleet")[1])
-    _settle(world)
+    world.settle()
     assert world.stages() == {"booting": 1}
 
 
@@ -1220,7 +1214,7 @@ def test_without_a_healthy_policy_service_no_runner_is_made_and_the_reason_is_sh
     eventually(lambda: said in world.shown("fleet")[1])
     world.tell("fleet", PolicyChanged(healthy=False, reason="the policy service is starting"))
     eventually(lambda: "the policy service is starting" in world.shown("fleet")[1])
-    _settle(world)
+    world.settle()
     assert world.stages() == {}
     world.tell("fleet", PolicyChanged(healthy=True, base="http://127.0.0.1:8643"))
     eventually(lambda: world.stages() == {"booting": 2})
@@ -1237,7 +1231,7 @@ def test_a_policy_service_that_is_lost_stops_creations_and_harms_no_runner(
     world.reconfigure(virtual_machines=3)
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
     eventually(lambda: "none is created now: it does not answer" in world.shown("fleet")[1])
-    _settle(world)
+    world.settle()
     assert world.stages() == {"booting": 1}
     assert world.github.ahead == []
     world.tell("fleet", well)
@@ -1274,7 +1268,7 @@ def test_in_a_pool_of_our_own_a_busy_runner_of_older_settings_keeps_its_place(
     eventually(lambda: world.stages() == {"busy": 1})
     world.reconfigure(labels="new")
     world.tell("fleet", ConfigChanged(world.parts.settings.config))
-    _settle(world)
+    world.settle()
     assert world.names() == [first]
     _goes(world, first)
     eventually(lambda: world.stages() == {"booting": 1} and world.names() != [first])
@@ -1336,8 +1330,8 @@ def test_a_guest_is_given_the_application_that_is_verified_when_it_is_ordered(
 ) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
-    world.tell("fleet", ApplicationChanged(NEWER))
     (first,) = world.names()
+    world.tell("fleet", ApplicationChanged(NEWER))
     eventually(lambda: world.stages() == {"booting": 1} and first not in world.names())
     (second,) = world.names()
     given = [world.lxd.requests[name]["config"][USER_DATA] for name in (first, second)]

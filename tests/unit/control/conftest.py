@@ -1,5 +1,5 @@
 """Give the control API's tests their world."""
 
-from fake_world import make_world
+from fake_world import all_in_memory, make_world
 
-__all__ = ["make_world"]
+__all__ = ["all_in_memory", "make_world"]
