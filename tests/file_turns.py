@@ -37,7 +37,7 @@ def order(items: list[pytest.Item]) -> None:
 
 
 class FileTurns(LoadFileScheduling):
-    """Gives each file to one worker, as `--dist loadfile` does: two get the first, others the last."""
+    """Gives each file to one worker: to two the first that is left, to the others the last."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if self.nodes.index(node) >= LXDS_AT_ONCE:
