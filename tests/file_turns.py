@@ -44,3 +44,11 @@ class FileTurns(LoadFileScheduling):
             last = next(reversed(self.workqueue))
             self.workqueue.move_to_end(last, last=False)
         super()._assign_work_unit(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Take a worker away that has crashed; return at which test."""
+        work = self.assigned_work[node]
+        # A worker that is given a file without anything left to do is never heard of again.
+        for file in [file for file, tests in work.items() if all(tests.values())]:
+            del work[file]
+        return super().remove_node(node)
