@@ -4,8 +4,11 @@ BIN := .venv/bin
 ARGS ?=
 SEED ?=
 MINUTES ?= 2
-# Most tests wait most of their time, but those with real LXDs want a processor when they want one.
-WORKERS ?= 2
+# Two at a time for tests with real LXDs, and one more for those that wait most of their time:
+# tests/file_turns.py.
+WORKERS ?= 3
+# Hundreds of processes import this package: each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test lint types chaos bench lock charm
 .DEFAULT_GOAL := help

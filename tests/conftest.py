@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from file_turns import FileTurns, order
 from hypothesis import settings
 from shaken import pytest_addoption, pytest_configure
 from unprivileged import open_python
@@ -17,11 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+
 __all__ = ["pytest_addoption", "pytest_configure"]
 
 # How long one example takes says nothing on a machine that does other things as well.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileTurns | None:
+    """Take turns as is said there, where a file is to stay in one worker."""
+    return FileTurns(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ PULL_REQUEST: dict[str, Any] = {
         "head": {"ref": "fix", "sha": SHA, "repo": {"full_name": "someone/web"}},
     },
 }
-# As the application: it ends what it runs when it is told to end, and says so. An order breaks a wait
-# off, even where the hook has ended at the same moment: so its end is waited for once more.
+# As the application: it ends what it runs when it is told to end, and says so. An order breaks a
+# wait off, even where the hook has ended at the same moment: so its end is waited for once more.
 LISTENER = """#!/bin/sh
 trap 'echo stopped >stopped; kill "$hook"; broken_off=yes' TERM
 "$@" &

@@ -18,12 +18,12 @@ _RESULTS = {"success": "Succeeded", "failure": "Failed"}
 
 
 def events(world: World) -> list[dict[str, Any]]:
-    said = world.daemon.cli("events", "--json", "--limit", "1000").stdout
-    return [json.loads(line) for line in said.splitlines()]
+    told: list[dict[str, Any]] = world.daemon.ask("/v1/events?limit=1000")["events"]
+    return told
 
 
 def history(world: World) -> Any:
-    return json.loads(world.daemon.cli("history", "--json").stdout)
+    return world.daemon.ask("/v1/history?limit=50")
 
 
 def logged_in(log: Path) -> list[dict[str, Any]]:

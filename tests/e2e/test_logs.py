@@ -26,7 +26,7 @@ reason=on purpose'
 
 
 def kept(world: World) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = json.loads(world.daemon.cli("logs", "--json").stdout)
+    listed: list[dict[str, Any]] = world.daemon.ask("/v1/logs")
     return listed
 
 
@@ -40,8 +40,9 @@ def test_a_guest_that_says_it_failed_leaves_its_logs(make_world: MakeWorld) -> N
         world.daemon.configure(virtual_machines=1)
         world.daemon.send(signal.SIGHUP)
         wait_until(lambda: kept(world), "logs are kept")
-        name = kept(world)[0]["runner"]
-        assert "the application could not be fetched" in kept(world)[0]["reason"]
+        listed = json.loads(world.daemon.cli("logs", "--json").stdout)
+        name = listed[0]["runner"]
+        assert "the application could not be fetched" in listed[0]["reason"]
         shown = world.daemon.cli("logs")
         assert shown.returncode == 0
         assert name in shown.stdout

@@ -180,16 +180,24 @@ def test_the_journal_knows_how_long_each_job_has_waited(fleet: Fleet) -> None:
     assert len(events) == JOBS
 
 
-def test_the_journal_has_the_whole_life_of_each_runner(fleet: Fleet) -> None:
-    worked = {job.runner_name for job in fleet.github.jobs()}
-    lives: dict[str, list[str]] = {}
+def lives(fleet: Fleet) -> dict[str, list[str]]:
+    """Give the stages that the journal has of each runner, in their order."""
+    found: dict[str, list[str]] = {}
     for event in fleet.events():
         if event["kind"] == "runner" and event["state"] != event["before"]:
-            lives.setdefault(event["subject"], []).append(event["state"])
-    ended = {name: [s for s in life if s != "idle"] for name, life in lives.items()}
-    assert {name for name, life in ended.items() if life == LIFE} == worked
+            found.setdefault(event["subject"], []).append(event["state"])
+    return found
+
+
+def test_the_journal_has_the_whole_life_of_each_runner(fleet: Fleet) -> None:
+    worked = {job.runner_name for job in fleet.github.jobs()}
     present = {runner["name"] for runner in fleet.daemon.ask("/v1/runners")}
-    assert lives.keys() == worked | present
+    # It is written a moment after what happens.
+    wait_until(lambda: lives(fleet).keys() >= present, "the journal has those that came last")
+    told = lives(fleet)
+    ended = {name: [s for s in life if s != "idle"] for name, life in told.items()}
+    assert {name for name, life in ended.items() if life == LIFE} == worked
+    assert told.keys() == worked | present
 
 
 def test_prometheus_counts_what_github_does(fleet: Fleet) -> None:

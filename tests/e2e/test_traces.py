@@ -77,4 +77,5 @@ def test_the_level_is_changed_by_order_and_by_reload(world: World) -> None:
     world.daemon.send(signal.SIGUSR1)
     wait_until(lambda: world.daemon.said("reconcile: SIGUSR1"), "what is for debugging is logged")
     world.daemon.reload(log_level="WARNING")
-    wait_until(lambda: world.daemon.cli("log-level").stdout == "WARNING\n", "it is in force")
+    wait_until(lambda: world.daemon.ask("/v1/log-level")["level"] == "WARNING", "it is in force")
+    assert world.daemon.cli("log-level").stdout == "WARNING\n"

@@ -60,17 +60,24 @@ def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S)
 class Gate:
     """Holds jobs in the middle of their script until it is opened.
 
-    A job connects and waits for the end of the connection. Nothing accepts: the kernel keeps the
-    connections, and lets go of them, and refuses later ones, when the listening socket is closed.
+    A job connects and waits for the end of the connection. Until then the kernel keeps it.
     """
 
     def __init__(self, address: str) -> None:
         self._socket = socket.create_server((address, 0), backlog=128)
+        self._socket.settimeout(0)
         self.port = self._socket.getsockname()[1]
         self.script = f"nc {address} {self.port} </dev/null || true; echo through the gate"
 
     def open(self) -> None:
-        """Let all jobs go on, those that come later too."""
+        """Let all jobs go on, those that come later too: they are refused."""
+        if self._socket.fileno() < 0:
+            return
+        # An end is told until it is heard. A connection that nobody has accepted would be reset
+        # instead, which is told once, and lost where a daemon just puts its firewall in place.
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
         self._socket.close()
 
 

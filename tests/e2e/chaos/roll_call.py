@@ -46,7 +46,8 @@ class RollCall:
 
         self._server = Server((address, 0), Caller)
         self._address = f"{address} {self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

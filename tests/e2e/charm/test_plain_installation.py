@@ -186,9 +186,11 @@ def restarted(site: Site, before: str) -> set[str]:
     """Wait for another daemon and a whole fleet; name its runners."""
 
     def is_another() -> bool:
+        if site.machine.show(SERVICE, "ExecMainPID") in {before, "0"}:
+            return False
         with suppress(CommandFailed):
             site.cli("status")
-            return site.machine.show(SERVICE, "ExecMainPID") not in {before, "0"}
+            return True
         return False
 
     wait_until(is_another, "another daemon answers")

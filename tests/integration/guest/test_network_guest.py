@@ -39,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 for port in (80, 443):
     server = http.server.ThreadingHTTPServer(("", port), Handler)
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,)).start()
 print("listens", flush=True)
 """
 

@@ -135,7 +135,10 @@ def test_what_no_proxy_names_is_asked_directly_whatever_the_environment_says(
     assert len(receiver.spans) == 1
 
 
-def test_a_collector_that_is_away_costs_one_warning_and_no_time(said: list[str]) -> None:
+def test_a_collector_that_is_away_costs_one_warning_and_no_time(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 2)  # for as long it is tried again
     port = free_port()
     sending = collector(f"http://127.0.0.1:{port}")
     begun = datetime.now(timezone.utc)
