@@ -58,16 +58,25 @@ def run(*, runners: int = 20, jobs: int = 200, rounds: int = 1) -> dict[str, Any
     total_s = spent_s["all"]
     shares = {what: spent_s.get(what, 0.0) / total_s * 100 for what in _WATCHING}
     share = sum(shares.values())
+    lives = runners + jobs * rounds
+    life_ms = (total_s - spent_s["start"]) / lives * 1000
+    watched_ms = share / 100 * total_s / lives * 1000
     rows = [
-        ("the daemon's processor time, s", f"{total_s:.1f}"),
+        ("the daemon's processor time, s", f"{total_s:.2f}"),
+        ("until it is up, s of it", f"{spent_s['start']:.2f}"),
         *((f"{words}, % of it", f"{shares[what]:.2f}") for what, words in _WATCHING.items()),
         ("all watching, % of it (aim below 2)", f"{share:.2f}"),
+        ("a runner's life, without the start, ms", f"{life_ms:.2f}"),
+        ("watching it, ms", f"{watched_ms:.3f}"),
     ]
     return {
         "lxd": place.version,
         "runners": runners,
         "jobs": jobs * rounds,
         "daemon_cpu_s": total_s,
+        "start_cpu_s": spent_s["start"],
+        "life_cpu_ms": life_ms,
+        "watching_life_cpu_ms": watched_ms,
         "watching_percent": share,
         "shares_percent": shares,
         "table": render((f"{runners} runners, {jobs * rounds} jobs", ""), rows),

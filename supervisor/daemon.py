@@ -1,6 +1,7 @@
 """The process: configuration, signals, readiness and watchdog, and an orderly end."""
 
 import fcntl
+import gc
 import os
 import signal
 import time
@@ -85,6 +86,9 @@ class Daemon:
         try:
             sdnotify.notify("READY=1", "STATUS=keeping the fleet")
             logger.info("started, for {}", self._parts.settings.config.path)
+            # What is there by now stays: whoever's thread collects garbage need not look at it.
+            gc.collect()
+            gc.freeze()
             return self._serve(root)
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")

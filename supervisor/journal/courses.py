@@ -12,6 +12,7 @@ from supervisor.lifecycle import AVAILABLE, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
+_BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
 _MISSING_FOR = timedelta(seconds=5)
 """From the first complete reconcile that has not found a runner until one says that it is gone.
@@ -72,12 +73,12 @@ class Course(NamedTuple):
 
     def advance(self, record: Record) -> Course:
         """Take a record of this runner into account."""
+        if record.kind is Kind.RUNNER:
+            # One copy for all that changes: it is what this costs, at each record.
+            return self._replace(**self._changes(record))
         if record.kind is Kind.DECISION:
             return self._replace(verdict=record.state)
-        if record.kind is Kind.JOB:
-            return self._replace(queue_s=record.details["queue_s"])
-        # One copy for all that changes: it is what this costs, at each record.
-        return self._replace(**self._changes(record))
+        return self._replace(queue_s=record.details["queue_s"])
 
     def _changes(self, record: Record) -> dict[str, Any]:
         """Say what becomes of it with a record of its stage."""
@@ -93,21 +94,21 @@ class Course(NamedTuple):
             changes |= {"left_at": None, "started_at": None, "verdict": ""}
         elif before in _WAITING:
             changes["left_at"] = at
-        if stage == Stage.BUSY and before:
+        if stage == _BUSY and before:
             changes["installed_at"] = self.installed_at or at
             changes["started_at"] = self.started_at or at
-        elif before == Stage.BUSY and self.started_at and stage not in _WAITING:
+        elif before == _BUSY and self.started_at and stage not in _WAITING:
             changes["finished_at"] = at
-        if stage == Stage.FAILED:
+        if stage == _FAILED:
             changes |= {"outcome": FAILED, "reason": record.reason}
-        if stage == Stage.DELETED:
+        if stage == _DELETED:
             outcome = self.outcome or (DONE if changes["job"] else REMOVED)
             changes |= {"ended_at": at, "outcome": outcome, "reason": self.reason or record.reason}
         return changes
 
     def _taken_up(self, record: Record) -> dict[str, Any]:
         """Begin, or go on with what another daemon has seen; it says since when it is so."""
-        if record.state == Stage.BUSY:
+        if record.state == _BUSY:
             return {"started_at": self.started_at or _since(record)}
         if record.state in _WAITING:
             return {"installed_at": self.installed_at or _since(record)}
@@ -142,11 +143,9 @@ class Courses:
 
     def take(self, record: Record) -> list[Course]:
         """Take a record into account, and return the courses that it has changed."""
-        if record.kind is Kind.RECONCILE:
-            return self._survey(record)
         course = self._next(record)
         if course is None:
-            return []
+            return self._survey(record) if record.kind is Kind.RECONCILE else []
         self._missing.pop(course.name, None)
         if course.ended_at:
             self._open.pop(course.name, None)

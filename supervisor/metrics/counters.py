@@ -38,9 +38,10 @@ class Counters:
         self._told: deque[Record] = deque()
         self._counting = Lock()
         self._vacancies = Vacancies()
-        self._stage_s = self._histogram(
+        stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
+        self._stages_s = {str(stage): stage_s.labels(stage) for stage in _LIVING}
         self._wait_s = self._histogram(
             "runner_wait_duration_seconds",
             "How long runners waited for the job that they took.",
@@ -138,8 +139,8 @@ class Counters:
     def _runner(self, record: Record) -> None:
         if record.state == record.before:
             return  # only more is known of it
-        if record.before in _LIVING:
-            self._stage_s.labels(record.before).observe(record.lasted_s)
+        if stage_s := self._stages_s.get(record.before):
+            stage_s.observe(record.lasted_s)
         if failure := _failure(record):
             self._failures.labels(*failure).inc()
         if (waited_s := record.details.get("waited_s")) is not None:
@@ -163,7 +164,6 @@ class Counters:
     def _begin_at_zero(self) -> None:
         """Show what has not happened yet, so that its first time is an increase."""
         for stage in _LIVING:
-            self._stage_s.labels(stage)
             for reason in classes.FAILURES:
                 self._failures.labels(stage, reason)
         for result in (*classes.RESULTS.values(), classes.OTHER):

@@ -25,6 +25,9 @@ class Came:
     after_s: float | None = None
 
 
+_NOTHING = Came()
+
+
 class Vacancies:
     """Places that runners have left. The one that was left first is filled first."""
 
@@ -39,7 +42,7 @@ class Vacancies:
             self._left.append(record.at)
             if record.before == Stage.BUSY:
                 self._without_job.append(record.at)
-            return Came()
+            return _NOTHING
         if not record.before:
             is_new = not record.details.get("adopted") and bool(self._left)
             if is_new:
@@ -48,7 +51,7 @@ class Vacancies:
         if record.state in PRESENT and record.before in COMING and self._without_job:
             since = self._without_job.popleft()
             return Came(after_s=max(0.0, (record.at - since).total_seconds()))
-        return Came()
+        return _NOTHING
 
     def fill(self, at: datetime, duration_s: float) -> None:
         """Forget what was left before a reconcile that has found as many runners as are wanted."""

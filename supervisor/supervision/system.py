@@ -43,8 +43,8 @@ class System:
         abandoned_limit: with more abandoned actors than this whose threads still run, the root
             fails, so that the process can end and begin anew.
         random: returns a number from 0 up to 1, for jitter.
-        observer: is told when an actor's state changes (unless that says otherwise), when it crashes
-            and is started again.
+        observer: is told when the state of an actor of an observed class changes, and when any
+            crashes and is started again.
         root: the root supervisor's cell, also after its end.
         root_ended: set when the root has ended.
         root_reason: why it ended.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import threading
@@ -96,6 +97,25 @@ def test_a_daemon_that_can_not_start_leaves_nothing_open(
     monkeypatch.setattr(running._parts.policy, "close", lambda: closed.append("policy"))
     assert running.run() == daemon.FAILED
     assert closed == ["policy", "tracing"]
+
+
+def test_what_is_there_when_the_tree_is_up_is_not_looked_through_for_garbage_again(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(_root: object) -> int:
+        frozen.append(gc.get_freeze_count())
+        return daemon.OK
+
+    frozen = [gc.get_freeze_count()]
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(running._system, "run_root", lambda *_given, **_options: None)
+    monkeypatch.setattr(running, "_serve", serve)
+    try:
+        assert running.run() == daemon.OK
+    finally:
+        gc.unfreeze()
+    before, after = frozen
+    assert after > before + 1000
 
 
 def test_a_reload_puts_another_log_level_in_force_and_only_another(

@@ -86,9 +86,14 @@ def test_what_is_no_character_does_not_stop_the_writing() -> None:
     assert "é" in row
 
 
+def test_details_that_hold_what_is_no_character_come_back() -> None:
+    record = Record(datetime.now(timezone.utc), Kind.ORDER, "a", "b", details={"file": "\udcffé"})
+    assert rows.event_of((1, *rows.of_record(record))).record.details == {"file": "\udcffé"}
+
+
 def test_details_that_are_no_json_are_kept_as_their_words() -> None:
-    record = Record(datetime.now(timezone.utc), Kind.ORDER, "a", "b", details={"zone": {1}})
-    assert rows.event_of((1, *rows.of_record(record))).record.details == {"zone": "{1}"}
+    record = Record(datetime.now(timezone.utc), Kind.ORDER, "a", "b", details={"zone": 1j})
+    assert rows.event_of((1, *rows.of_record(record))).record.details == {"zone": "1j"}
 
 
 @pytest.mark.parametrize(
