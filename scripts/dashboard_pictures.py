@@ -35,7 +35,8 @@ _IMAGES = _ROOT / "docs" / "images"
 _COLUMNS, _WIDTH_INCH, _ROW_INCH = 24, 15.0, 0.33
 _DOTS_PER_INCH = 72
 _POINTS = 240
-_MOST_IN_LEGEND = 12
+_FEW, _MOST_IN_LEGEND = 10, 12
+_LEGEND_ROW_INCH, _LETTER_INCH = 0.13, 0.055
 _MANY = 100
 _COLOURS = 96
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
@@ -101,8 +102,7 @@ def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> No
     )
     words = "no data" if value is None else in_words(value, defaults["unit"])
     axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=24, color=colour)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_axis_off()
 
 
 def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -115,11 +115,15 @@ def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> N
         rows = [[one.get(at, 0.0) for at in moments] for one in by_moment]
         axes.stackplot(moments, rows, labels=[one[0] for one in series], alpha=0.7)
     else:
+        if len(series) > _FEW:
+            axes.set_prop_cycle(color=mpl.colormaps["tab20"](range(len(series))))
         for legend, moments, values in series:
             axes.plot(moments, values, label=legend or None, linewidth=1.2)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, defaults["unit"])))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
+    if not any(value for _, _, values in series for value in values):
+        axes.set_ylim(0, 1)
 
 
 def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -154,6 +158,23 @@ _DRAWN = {
 }  # fmt: skip
 
 
+def legend_grid(panel: dict[str, Any], series: Sequence[Series]) -> tuple[int, int]:
+    """Say in how many columns and rows the legend stands below a panel; in none if it has none."""
+    named = [legend for legend, _, _ in series if legend]
+    if panel["type"] != "timeseries" or not 0 < len(named) <= _MOST_IN_LEGEND:
+        return 1, 0
+    width_inch = panel["gridPos"]["w"] / _COLUMNS * _WIDTH_INCH
+    longest_inch = (max(map(len, named)) + 8) * _LETTER_INCH
+    columns = max(1, min(len(named), int(width_inch / longest_inch)))
+    return columns, math.ceil(len(named) / columns)
+
+
+def in_rows(handles: list[Any], legends: list[str], columns: int) -> tuple[list[Any], list[str]]:
+    """Order what matplotlib fills in by columns so that it is read by rows."""
+    order = [place for start in range(columns) for place in range(start, len(legends), columns)]
+    return [handles[place] for place in order], [legends[place] for place in order]
+
+
 def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
     """Draw a dashboard."""
     panels = [panel for panel in dashboard["panels"] if panel["type"] in _DRAWN]
@@ -161,11 +182,14 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
     figure = Figure(figsize=(_WIDTH_INCH, height * _ROW_INCH), layout="none")
     for panel in panels:
         at = panel["gridPos"]
-        left, low = (at["x"] + 0.9) / _COLUMNS, 1 - (at["y"] + at["h"] - 1.2) / height
-        axes = figure.add_axes((left, low, (at["w"] - 1.3) / _COLUMNS, (at["h"] - 2.3) / height))
+        series = [one for target in panel["targets"] for one in answers.of(target)]
+        columns, rows = legend_grid(panel, series)
+        below = 1.2 + rows * _LEGEND_ROW_INCH / _ROW_INCH
+        left, low = (at["x"] + 0.9) / _COLUMNS, 1 - (at["y"] + at["h"] - below) / height
+        size = (at["w"] - 1.3) / _COLUMNS, (at["h"] - 1.1 - below) / height
+        axes = figure.add_axes((left, low, *size))
         axes.set_title(panel["title"], fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
-        series = [one for target in panel["targets"] for one in answers.of(target)]
         if not series:
             axes.text(0.5, 0.5, "no data", ha="center", va="center", fontsize=9, color="grey")
             axes.set_xticks([])
@@ -176,8 +200,19 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
             locator = AutoDateLocator(maxticks=6)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        if panel["type"] == "timeseries" and 0 < len(series) <= _MOST_IN_LEGEND:
-            axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=4)
+        if rows:
+            handles, legends = axes.get_legend_handles_labels()
+            drawn_rows = at["h"] - 1.1 - below
+            axes.legend(
+                *in_rows(handles, legends, columns),
+                fontsize=6,
+                loc="upper left",
+                bbox_to_anchor=(-0.02, -0.65 / drawn_rows),
+                borderpad=0,
+                labelspacing=0.3,
+                frameon=False,
+                ncols=columns,
+            )
     return figure
 
 
