@@ -26,7 +26,7 @@ import requests
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from PIL import Image
 
 _ROOT = Path(__file__).parents[1]
@@ -35,10 +35,13 @@ _IMAGES = _ROOT / "docs" / "images"
 _COLUMNS, _WIDTH_INCH, _ROW_INCH = 24, 15.0, 0.33
 _DOTS_PER_INCH = 72
 _POINTS = 240
-_FEW, _MOST_IN_LEGEND = 10, 12
+_MOST_IN_LEGEND = 12
 _LEGEND_ROW_INCH, _LETTER_INCH = 0.13, 0.055
 _MANY = 100
 _COLOURS = 96
+_LINES = (*mpl.color_sequences["tab10"], "black", "gold")
+_MOST_TICKS = 4
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800)
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
 
 Series = tuple[str, list[datetime], list[float]]
@@ -51,6 +54,9 @@ class Answers:
         self._address = address
         self._span_s = minutes * 60
         self._end = time.time()
+        self.began_at, self.ended_at = (
+            datetime.fromtimestamp(at, timezone.utc) for at in (self._end - self._span_s, self._end)
+        )
 
     def of(self, target: dict[str, Any]) -> list[Series]:
         """Give the series of a panel's query, each by its legend."""
@@ -115,12 +121,14 @@ def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> N
         rows = [[one.get(at, 0.0) for at in moments] for one in by_moment]
         axes.stackplot(moments, rows, labels=[one[0] for one in series], alpha=0.7)
     else:
-        if len(series) > _FEW:
-            axes.set_prop_cycle(color=mpl.colormaps["tab20"](range(len(series))))
         for legend, moments, values in series:
             axes.plot(moments, values, label=legend or None, linewidth=1.2)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, defaults["unit"])))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
+    highest = max((value for _, _, values in series for value in values), default=0)
+    if defaults["unit"] == "s" and highest > 1:
+        step_s = next((one for one in _STEPS_S if highest < one * (_MOST_TICKS + 1)), _STEPS_S[-1])
+        axes.yaxis.set_major_locator(MultipleLocator(step_s))
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
     if not any(value for _, _, values in series for value in values):
         axes.set_ylim(0, 1)
@@ -133,8 +141,8 @@ def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> 
     for row, (_, moments, values) in enumerate(series):
         shown = [colours[value] for value in values]
         axes.scatter(moments, [row] * len(moments), c=shown, marker="s", s=40)
-    for row, (legend, moments, _) in enumerate(series):
-        axes.text(moments[0], row + 0.2, legend, fontsize=7)
+    for row, (legend, _, _) in enumerate(series):
+        axes.text(0.01, row + 0.2, legend, fontsize=7, transform=axes.get_yaxis_transform())
     axes.set_yticks([])
     axes.set_ylim(-0.7, max(1, len(series)) - 0.3)
 
@@ -198,6 +206,7 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
         _DRAWN[panel["type"]](axes, panel, series)
         if panel["type"] != "stat":
             locator = AutoDateLocator(maxticks=6)
+            axes.set_xlim(answers.began_at, answers.ended_at)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         if rows:
@@ -223,7 +232,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="how far to look back")
     options = parser.parse_args()
     answers = Answers(options.address, options.minutes)
-    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    mpl.rcParams.update(
+        {
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": mpl.cycler(color=_LINES),
+        }
+    )
     for path in sorted(_DASHBOARDS.glob("*.json")):
         figure = draw(json.loads(path.read_text(encoding="utf-8")), answers)
         drawn = BytesIO()
