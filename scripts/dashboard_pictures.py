@@ -26,7 +26,7 @@ import requests
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from PIL import Image
 
 _ROOT = Path(__file__).parents[1]
@@ -36,8 +36,12 @@ _COLUMNS, _WIDTH_INCH, _ROW_INCH = 24, 15.0, 0.33
 _DOTS_PER_INCH = 72
 _POINTS = 240
 _MOST_IN_LEGEND = 12
+_LEGEND_ROW_INCH, _LETTER_INCH = 0.13, 0.055
 _MANY = 100
 _COLOURS = 96
+_LINES = (*mpl.color_sequences["tab10"], "black", "gold")
+_MOST_TICKS = 4
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800)
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
 
 Series = tuple[str, list[datetime], list[float]]
@@ -50,6 +54,9 @@ class Answers:
         self._address = address
         self._span_s = minutes * 60
         self._end = time.time()
+        self.began_at, self.ended_at = (
+            datetime.fromtimestamp(at, timezone.utc) for at in (self._end - self._span_s, self._end)
+        )
 
     def of(self, target: dict[str, Any]) -> list[Series]:
         """Give the series of a panel's query, each by its legend."""
@@ -101,8 +108,7 @@ def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> No
     )
     words = "no data" if value is None else in_words(value, defaults["unit"])
     axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=24, color=colour)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_axis_off()
 
 
 def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -118,8 +124,14 @@ def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> N
         for legend, moments, values in series:
             axes.plot(moments, values, label=legend or None, linewidth=1.2)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, defaults["unit"])))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
+    highest = max((value for _, _, values in series for value in values), default=0)
+    if defaults["unit"] == "s" and highest > 1:
+        step_s = next((one for one in _STEPS_S if highest < one * (_MOST_TICKS + 1)), _STEPS_S[-1])
+        axes.yaxis.set_major_locator(MultipleLocator(step_s))
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
+    if not any(value for _, _, values in series for value in values):
+        axes.set_ylim(0, 1)
 
 
 def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -129,8 +141,8 @@ def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> 
     for row, (_, moments, values) in enumerate(series):
         shown = [colours[value] for value in values]
         axes.scatter(moments, [row] * len(moments), c=shown, marker="s", s=40)
-    for row, (legend, moments, _) in enumerate(series):
-        axes.text(moments[0], row + 0.2, legend, fontsize=7)
+    for row, (legend, _, _) in enumerate(series):
+        axes.text(0.01, row + 0.2, legend, fontsize=7, transform=axes.get_yaxis_transform())
     axes.set_yticks([])
     axes.set_ylim(-0.7, max(1, len(series)) - 0.3)
 
@@ -154,6 +166,23 @@ _DRAWN = {
 }  # fmt: skip
 
 
+def legend_grid(panel: dict[str, Any], series: Sequence[Series]) -> tuple[int, int]:
+    """Say in how many columns and rows the legend stands below a panel; in none if it has none."""
+    named = [legend for legend, _, _ in series if legend]
+    if panel["type"] != "timeseries" or not 0 < len(named) <= _MOST_IN_LEGEND:
+        return 1, 0
+    width_inch = panel["gridPos"]["w"] / _COLUMNS * _WIDTH_INCH
+    longest_inch = (max(map(len, named)) + 8) * _LETTER_INCH
+    columns = max(1, min(len(named), int(width_inch / longest_inch)))
+    return columns, math.ceil(len(named) / columns)
+
+
+def in_rows(handles: list[Any], legends: list[str], columns: int) -> tuple[list[Any], list[str]]:
+    """Order what matplotlib fills in by columns so that it is read by rows."""
+    order = [place for start in range(columns) for place in range(start, len(legends), columns)]
+    return [handles[place] for place in order], [legends[place] for place in order]
+
+
 def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
     """Draw a dashboard."""
     panels = [panel for panel in dashboard["panels"] if panel["type"] in _DRAWN]
@@ -161,11 +190,14 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
     figure = Figure(figsize=(_WIDTH_INCH, height * _ROW_INCH), layout="none")
     for panel in panels:
         at = panel["gridPos"]
-        left, low = (at["x"] + 0.9) / _COLUMNS, 1 - (at["y"] + at["h"] - 1.2) / height
-        axes = figure.add_axes((left, low, (at["w"] - 1.3) / _COLUMNS, (at["h"] - 2.3) / height))
+        series = [one for target in panel["targets"] for one in answers.of(target)]
+        columns, rows = legend_grid(panel, series)
+        below = 1.2 + rows * _LEGEND_ROW_INCH / _ROW_INCH
+        left, low = (at["x"] + 0.9) / _COLUMNS, 1 - (at["y"] + at["h"] - below) / height
+        size = (at["w"] - 1.3) / _COLUMNS, (at["h"] - 1.1 - below) / height
+        axes = figure.add_axes((left, low, *size))
         axes.set_title(panel["title"], fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
-        series = [one for target in panel["targets"] for one in answers.of(target)]
         if not series:
             axes.text(0.5, 0.5, "no data", ha="center", va="center", fontsize=9, color="grey")
             axes.set_xticks([])
@@ -174,10 +206,22 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
         _DRAWN[panel["type"]](axes, panel, series)
         if panel["type"] != "stat":
             locator = AutoDateLocator(maxticks=6)
+            axes.set_xlim(answers.began_at, answers.ended_at)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-        if panel["type"] == "timeseries" and 0 < len(series) <= _MOST_IN_LEGEND:
-            axes.legend(fontsize=6, loc="upper left", frameon=False, ncols=4)
+        if rows:
+            handles, legends = axes.get_legend_handles_labels()
+            drawn_rows = at["h"] - 1.1 - below
+            axes.legend(
+                *in_rows(handles, legends, columns),
+                fontsize=6,
+                loc="upper left",
+                bbox_to_anchor=(-0.02, -0.65 / drawn_rows),
+                borderpad=0,
+                labelspacing=0.3,
+                frameon=False,
+                ncols=columns,
+            )
     return figure
 
 
@@ -188,7 +232,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="how far to look back")
     options = parser.parse_args()
     answers = Answers(options.address, options.minutes)
-    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    mpl.rcParams.update(
+        {
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": mpl.cycler(color=_LINES),
+        }
+    )
     for path in sorted(_DASHBOARDS.glob("*.json")):
         figure = draw(json.loads(path.read_text(encoding="utf-8")), answers)
         drawn = BytesIO()

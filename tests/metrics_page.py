@@ -84,7 +84,11 @@ def storage(used: int = 10, total: int = 100) -> TreeNode:
 
 def whole_tree() -> TreeNode:
     """Give a tree in which each actor has published all that is told of it."""
-    subjects = (standing(), standing("policy package"), standing("host", latest=None))
+    subjects = (
+        standing(installed_at=NOW),
+        standing("policy package", latest="2.2", latest_since=NOW),
+        standing("host", latest=None),
+    )
     others = ("control", "metrics", "core", "runners", "signals", "fleet", "events", "filters")
     return tree(
         tokens(core=LIMIT), firewall(), image(), storage(), upgrades(*subjects),

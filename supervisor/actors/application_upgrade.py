@@ -54,6 +54,8 @@ class ApplicationUpgrade(Subject):
         self._is_verified = self._is_asked = False
         self._current: Application | None = None
         self._offer: Application | None = None
+        self._current_since: datetime | None = None
+        self._offered_since: datetime | None = None
         self._checked_at: datetime | None = None
         self._unasked: ApplicationNotOffered | None = None
         self._asked_in_vain = 0
@@ -75,7 +77,8 @@ class ApplicationUpgrade(Subject):
         store = self._parts.applications
         current = store.current()
         if current and store.is_verified(current.sha256):
-            self._current, self._is_verified = current, True
+            self._use(current)
+            self._is_verified = True
         else:
             self._parts.upgrading.submit(partial(_verify, store), self._ref)
         self.order(CheckUpgrades(why="the start"))
@@ -127,7 +130,7 @@ class ApplicationUpgrade(Subject):
         """Take in what GitHub or the worker says."""
         if isinstance(news, Verified):
             self._is_verified = True
-            self._current = news.application
+            self._use(news.application)
             self._ask()
         elif isinstance(news, (ApplicationOffered, ApplicationNotOffered)):
             self._answered(news)
@@ -154,7 +157,9 @@ class ApplicationUpgrade(Subject):
 
     def _offered(self, offer: Application) -> None:
         self._unasked, self._asked_in_vain = None, 0
-        self._offer, self._checked_at = offer, self._system.clock.now()
+        self._checked_at = self._system.clock.now()
+        if self._offer != offer:
+            self._offer, self._offered_since = offer, self._checked_at
         in_use = self._current.version if self._current else ""
         self._older = follow(
             self._older, offer.version, in_use, self._now(), ordered=self._is_ordered
@@ -170,6 +175,11 @@ class ApplicationUpgrade(Subject):
         else:
             self._end_look()
 
+    def _use(self, application: Application | None) -> None:
+        self._current = application
+        switched_at = self._parts.applications.switched_at
+        self._current_since = switched_at(application.sha256) if application else None
+
     def _obtain(self, offer: Application) -> None:
         self._progress = Progress()
         store, proxies = self._parts.applications, self._parts.settings.config.proxies
@@ -178,7 +188,8 @@ class ApplicationUpgrade(Subject):
 
     def _obtained(self, news: Obtained) -> None:
         self._attempts, self._failure = Attempts(), ""
-        self._current, self._older = news.application, None
+        self._use(news.application)
+        self._older = None
         if not news.was_there:
             in_use = frozenset({news.application.sha256})
             work = partial(_prune, self._parts.applications, in_use)
@@ -224,7 +235,9 @@ class ApplicationUpgrade(Subject):
             what=_WHAT,
             state=self._state(),
             installed=installed,
+            installed_at=self._current_since,
             latest=_name(self._offer) if self._offer else "",
+            latest_since=self._offered_since,
             checked_at=self._checked_at,
             error=self._error,
             warning=f"{_WHAT} {installed} stays in use: {self._error}" if serves else "",

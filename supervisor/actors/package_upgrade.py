@@ -53,7 +53,9 @@ class PackageUpgrade(Subject):
         self._attempts = Attempts()
         self._in_vain = 0
         self._current: Environment | None = None
+        self._current_since: datetime | None = None
         self._latest = ""
+        self._latest_since: datetime | None = None
         self._checked_at: datetime | None = None
         self._error = ""
         self._step: Step | None = None
@@ -62,7 +64,7 @@ class PackageUpgrade(Subject):
 
     def start(self) -> None:
         """Say what is there, which was found to be good, and look for a newer one."""
-        self._current = self._parts.packages.current()
+        self._use(self._parts.packages.current())
         self.announce()
         self._schedule.order(0)
 
@@ -121,23 +123,32 @@ class PackageUpgrade(Subject):
         self._schedule.end(self._delay_s())
 
     def _is_ready(self, news: PackageReady) -> None:
-        self._current, self._error, self._in_vain = news.environment, "", 0
+        self._use(news.environment)
+        self._error, self._in_vain = "", 0
         self._attempts = Attempts()
-        self._latest = str(news.environment.release)
-        self._checked_at = self._system.clock.now()
+        self._hear_of(str(news.environment.release))
         if news.took_s:
             logger.info("{}: {} is in use, after {:.0f} s", self.what, self._latest, news.took_s)
 
     def _is_not_ready(self, news: PackageNotReady) -> None:
         self._in_vain += 1
         if news.version and self._current:
-            self._latest, self._checked_at = news.version, self._system.clock.now()
+            self._hear_of(news.version)
         if news.tried or not news.version:
             if news.reason != self._error:
                 logger.warning("{}: {}", self.what, news.reason)
             self._error = news.reason
         if news.tried:
             self._fail(news.version)
+
+    def _use(self, environment: Environment | None) -> None:
+        self._current = environment
+        self._current_since = self._parts.packages.switched_at() if environment else None
+
+    def _hear_of(self, latest: str) -> None:
+        self._checked_at = self._system.clock.now()
+        if self._latest != latest:
+            self._latest, self._latest_since = latest, self._checked_at
 
     def _fail(self, version: str) -> None:
         # Nothing is there to wait with, where there is none that is good.
@@ -164,7 +175,7 @@ class PackageUpgrade(Subject):
 
     def _fell_back(self, news: FellBack) -> None:
         """Have the version before used again; the other is not tried again for a while."""
-        self._current = news.environment
+        self._use(news.environment)
         self._error = f"{news.failed} has failed in use: {news.reason}"
         logger.warning(
             "{}: {}; {} is in use again", self.what, self._error, news.environment.release
@@ -200,7 +211,9 @@ class PackageUpgrade(Subject):
             what=self.what,
             state=self._state(),
             installed=installed,
+            installed_at=self._current_since,
             latest=self._latest,
+            latest_since=self._latest_since,
             checked_at=self._checked_at,
             error=self._error,
             warning=f"{self.what} {installed} stays in use: {self._error}" if serves else "",

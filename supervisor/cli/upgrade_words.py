@@ -22,13 +22,14 @@ def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None
         now: against which ages are told.
     """
     now = now or datetime.now(timezone.utc)
-    table = table_of("WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON")
+    table = table_of("WHAT", "INSTALLED", "AGE", "LATEST", "CHECKED", "STATE", "REASON")
     for one in upgrades["subjects"]:
         checked = f"{age(one['checked_at'], now)} ago" if one["checked_at"] else "never"
         # Versions and errors are others' words.
         table.add_row(
             Text(one["what"], "bold"),
             Text(one_line(one["installed"] or "none")),
+            age(in_use, now) if (in_use := one.get("installed_at")) else "-",
             Text(one_line("-" if one["latest"] is None else one["latest"] or "unknown")),
             checked,
             stage_text(one["state"]),
@@ -71,7 +72,11 @@ def upgrade_lines(upgrades: Mapping[str, Any]) -> Iterator[str]:
             # What is wrong may be that nobody says whether it is so still.
             words = f"{installed} {'was' if one['error'] else 'is'} the latest"
         else:
-            words = f"{installed} is in use, the latest is {latest or 'unknown'}"
+            in_use = f" since {minute(one['installed_at'])}" if one.get("installed_at") else ""
+            known = (
+                f", known since {minute(one['latest_since'])}" if one.get("latest_since") else ""
+            )
+            words = f"{installed} is in use{in_use}, the latest is {latest or 'unknown'}{known}"
         at = f", as of {minute(one['checked_at'])}" if one["checked_at"] else ""
         error = f": {one['error']}" if one["error"] else ""
         yield one_line(f"{one['what']}: {words}{at}{error}")

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,6 +69,11 @@ class ApplicationStore:
     def archive(self, sha256: str) -> Path:
         """Say where the archive of a version is."""
         return self._version(sha256) / ARCHIVE
+
+    def switched_at(self, sha256: str) -> datetime | None:
+        """Say since when a version is the current one; None if it is not there."""
+        switched_ns = self._switched_ns(sha256)
+        return datetime.fromtimestamp(switched_ns / 1e9, timezone.utc) if switched_ns else None
 
     def kept(self) -> tuple[Application, ...]:
         """List the versions that are there whole; the one that was switched to last comes first.

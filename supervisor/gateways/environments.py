@@ -16,6 +16,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -72,6 +73,13 @@ class PackageEnvironments:
         """Give the one in use; None if there is none that is good."""
         name = self._linked(_CURRENT)
         return self._read(self._directory / name) if name else None
+
+    def switched_at(self) -> datetime | None:
+        """Say since when the one in use is; None if there is none."""
+        with suppress(OSError):
+            switched = (self._directory / _CURRENT).lstat().st_mtime
+            return datetime.fromtimestamp(switched, timezone.utc)
+        return None
 
     def is_unproven(self, environment: Environment) -> bool:
         """Tell whether one has not served well yet, and there is one before it."""

@@ -38,11 +38,19 @@ def firewall(told: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def upgrades(subjects: tuple[Standing, ...]) -> Iterator[Metric]:
-    """Tell of each thing that is kept current, whether it is."""
-    checked, current, failing = (
+    """Tell of each thing that is kept current, whether it is, and since when."""
+    checked, installed, outdated, current, failing = (
         GaugeMetricFamily(f"{PREFIX}_upgrade_{name}", words, labels=["subject"])
         for name, words in (
             ("check_timestamp_seconds", "When it was looked at last, in seconds since 1970."),
+            (
+                "installed_timestamp_seconds",
+                "Since when the version in use is, in seconds since 1970.",
+            ),
+            (
+                "outdated_timestamp_seconds",
+                "Since when another than that is the newest known of, in seconds since 1970.",
+            ),
             ("current", "Whether the newest version known of is in use."),
             ("failing", "Whether the last attempt at the newest has failed, or something lacks."),
         )
@@ -51,10 +59,14 @@ def upgrades(subjects: tuple[Standing, ...]) -> Iterator[Metric]:
         label = [subject.what.replace(" ", "_")]
         if subject.checked_at:
             checked.add_metric(label, subject.checked_at.timestamp())
+        if subject.installed_at:
+            installed.add_metric(label, subject.installed_at.timestamp())
+        if subject.outdated_since:
+            outdated.add_metric(label, subject.outdated_since.timestamp())
         if subject.installed and subject.latest:
             current.add_metric(label, subject.installed == subject.latest)
         failing.add_metric(label, bool(subject.error or subject.warning))
-    yield from (checked, current, failing)
+    yield from (checked, installed, outdated, current, failing)
 
 
 def image(told: Mapping[str, Any]) -> Iterator[Metric]:

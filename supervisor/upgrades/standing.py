@@ -20,8 +20,10 @@ class Standing:
             upgrading while a newer one is being got, failing where there is none that is good, or
             something else is lacking.
         installed: the version in use; empty if there is none.
+        installed_at: since when that is in use; None where that is not known.
         latest: the newest version known of; empty where that is not known, None where there is
             no such thing.
+        latest_since: when this daemon first heard of it.
         checked_at: when that was found out last.
         error: why the newest is not in use, or not known; empty if all is well.
         warning: the same, where the operator is to be told of it while the last good one serves.
@@ -33,13 +35,21 @@ class Standing:
     what: str
     state: State
     installed: str = ""
+    installed_at: datetime | None = None
     latest: str | None = ""
+    latest_since: datetime | None = None
     checked_at: datetime | None = None
     error: str = ""
     warning: str = ""
     progress: str = ""
     looks: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def outdated_since(self) -> datetime | None:
+        """Since when another version than that in use is the newest known of; None if none is."""
+        is_other = self.installed and self.latest and self.installed != self.latest
+        return self.latest_since if is_other else None
 
 
 def in_words(standings: Sequence[Standing]) -> tuple[State, str]:
@@ -66,9 +76,13 @@ def _sentence(one: Standing) -> str:
         return f"{one.what}: {meanwhile}{_newer(one)} is being got{progress}"
     at = f", checked at {one.checked_at:%H:%M:%S} UTC" if one.checked_at else ""
     if one.error:
-        return f"{one.what}: {one.installed} stays in use{at}: {one.error}"
+        known = one.outdated_since
+        newer = f", {one.latest} is known since {known:%Y-%m-%d %H:%M} UTC" if known else ""
+        return f"{one.what}: {one.installed} stays in use{newer}{at}: {one.error}"
     is_latest = ", the latest" if one.latest == one.installed else ""
-    return f"{one.what}: {one.installed}{is_latest}{at}"
+    since = one.installed_at
+    in_use = f", in use since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+    return f"{one.what}: {one.installed}{is_latest}{at}{in_use}"
 
 
 def _newer(one: Standing) -> str:

@@ -53,9 +53,10 @@ class Top(App[None]):
         Binding("d", "drain", "drain/resume"),
         Binding("x", "delete", "delete"),
         Binding("l", "log", "log"),
-        Binding("slash", "filter", "filter", key_display="/"),
+        # At once, so that what was typed right after it is text and no order.
+        Binding("slash", "filter", "filter", key_display="/", priority=True),
         Binding("q", "quit", "quit"),
-        Binding("escape", "unfilter", show=False),
+        Binding("escape", "unfilter", "all", key_display="esc"),
     ]
 
     def __init__(self, client: Client, *, interval_s: float = _INTERVAL_S) -> None:
@@ -64,6 +65,7 @@ class Top(App[None]):
         self._interval_s = interval_s
         self._view: View | None = None
         self._told_at = ""
+        self._is_sought = False
         self._stopped, self._wake, self._shown = (threading.Event() for _ in range(3))
 
     def compose(self) -> ComposeResult:
@@ -211,6 +213,15 @@ class Top(App[None]):
 
     # What is read, and sought
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tell whether a key means this now."""
+        match action:
+            case "filter":
+                return len(self.screen_stack) == 1 and not isinstance(self.focused, Input)
+            case "unfilter":
+                return self._is_sought
+        return super().check_action(action, parameters)
+
     def action_log(self) -> None:
         """Show what is known of the selected runner."""
         if selected := self._table.selected:
@@ -229,8 +240,7 @@ class Top(App[None]):
     def action_filter(self) -> None:
         """Ask for a text that runners are to have."""
         sought = self.query_one("#filter", Input)
-        sought.display = True
-        # At once: what is typed next is no order.
+        sought.display = self._is_sought = True
         self.screen.set_focus(sought)
 
     def action_unfilter(self) -> None:
@@ -238,7 +248,8 @@ class Top(App[None]):
         sought = self.query_one("#filter", Input)
         sought.value = ""
         self.screen.set_focus(self._table)
-        sought.display = False
+        sought.display = self._is_sought = False
+        self.refresh_bindings()
 
     @on(Input.Changed, "#filter")
     def _sought(self) -> None:

@@ -148,6 +148,10 @@ def _trouble(status: Mapping[str, Any]) -> str:
     return _first("warning", warnings) if warnings else "nothing is wrong"
 
 
+def _restarts(count: int) -> str:
+    return f" ({count} restart{'' if count == 1 else 's'})" if count else ""
+
+
 def _first(kind: str, told: Sequence[str]) -> str:
     count = f"{len(told)} {kind}s, the first: " if len(told) > 1 else f"{kind}: "
     return f"{count}{told[0]}"
@@ -169,7 +173,7 @@ def _actors(
         return
     sound = not any(words.startswith(f"{node['id']}: ") for words in told)
     if not sound or node["kind"] != "supervisor":
-        restarts = f" ({node['restarts']} restarts)" if node["restarts"] else ""
+        restarts = _restarts(node["restarts"])
         words = f"{'' if sound else '! '}{node['id']} {node['state']}{restarts}"
         yield ActorWord(one_line(words), sound)
     if node["id"] == RUNNERS and above == "core":

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import DataTable, Label, Log, Static
+from textual.widgets import DataTable, Label, RichLog, Static
 
 from supervisor.cli.tables import stage_text
 from supervisor.cli.top.model import RunnerRow
@@ -181,10 +181,10 @@ class Reader(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Make the page."""
         yield Static(f"{self._title}   (escape: back)", id="title", markup=False)
-        yield Log(id="text")
+        yield RichLog(id="text", wrap=True, min_width=1)
 
     def on_mount(self) -> None:
         """Write the text."""
-        log = self.query_one(Log)
-        log.write(self._text)
+        log = self.query_one(RichLog)
+        log.write(Text(self._text), scroll_end=False)
         log.focus()

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,20 @@ def test_what_is_there_is_not_asked_for_again(world: World) -> None:
         world.restart()
     assert verify_current(world.store) == offer
     assert world.asked() == [200]
+
+
+def test_since_when_it_is_in_use_is_known_after_a_restart_too(world: World) -> None:
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    offer = world.release("2.0.0")
+    assert world.store.switched_at(offer.sha256) is None
+    world.has(offer)
+    switched_at = world.store.switched_at(offer.sha256)
+    assert switched_at
+    assert before < switched_at <= datetime.now(timezone.utc)
+    world.restart()
+    assert verify_current(world.store) == offer
+    world.has(offer)
+    assert world.store.switched_at(offer.sha256) == switched_at
 
 
 def test_a_newer_release_takes_its_place_and_an_older_one_can_come_back(world: World) -> None:

@@ -211,6 +211,25 @@ def test_a_newer_one_is_got_while_the_one_in_use_serves(make_world: MakeWorld, d
     assert play.warnings == ()
 
 
+def test_since_when_a_newer_one_is_known_stays_while_it_can_not_be_had(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    play = Play(make_world())
+    play.has(APPLICATION)
+    assert play.subject().outdated_since is None
+    play.world.clock.advance(60)
+    disk.failure = "the disk is full"
+    play.answer = ApplicationOffered(NEWER)
+    heard_at = play.world.clock.now()
+    play.tell(CheckUpgrades())
+    eventually(lambda: play.subject().error == "the disk is full")
+    play.world.clock.advance(60)
+    play.tell(CheckUpgrades())
+    eventually(lambda: play.subject().checked_at > heard_at)
+    assert play.subject().outdated_since == heard_at
+
+
 def test_it_is_looked_for_at_each_interval(make_world: MakeWorld, disk: Disk) -> None:
     disk.verified = APPLICATION
     play = Play(make_world(upgrade_interval="2m"))

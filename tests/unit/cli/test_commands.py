@@ -571,8 +571,8 @@ def test_what_is_kept_current_is_listed(serve: Serve) -> None:
     done = call("upgrades", "--socket", socket)
     assert done.exit_code == 0
     head, first, second = done.stdout.splitlines()
-    assert head.split() == ["WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON"]
-    assert first.startswith("runner application  2.300.0    2.300.0")
+    assert head.split() == ["WHAT", "INSTALLED", "AGE", "LATEST", "CHECKED", "STATE", "REASON"]
+    assert first.startswith("runner application  2.300.0    -    2.300.0")
     assert second.rstrip().endswith("ready  it is no archive")
     assert "never" in second
     assert "\x1b" not in done.stdout

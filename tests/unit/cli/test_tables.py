@@ -48,7 +48,14 @@ def subject(what: str, installed: str, **more: Any) -> dict[str, Any]:
 
 SUBJECTS = {
     "subjects": [
-        subject("runner application", "2.336.0", state="upgrading", progress="52 MiB of 217 MiB"),
+        subject(
+            "runner application",
+            "2.336.0",
+            installed_at=SINCE,
+            latest_since=SINCE,
+            state="upgrading",
+            progress="52 MiB of 217 MiB",
+        ),
         subject("host", "LXD 5.21.3, nftables 1.0.9, gunicorn 27.0.1", latest=None),
         subject("policy package", f"repo-policy-compliance 1.11.0 ({'c' * 12})", error="no index"),
     ]
@@ -58,7 +65,7 @@ SUBJECTS = {
 @pytest.mark.parametrize("width", [75, 80, 100])
 def test_what_is_installed_is_cut_before_the_state_and_the_reason(width: int) -> None:
     lines = drawn(upgrades_table(SUBJECTS, width, NOW), width)
-    assert lines[0].split() == ["WHAT", "INSTALLED", "LATEST", "CHECKED", "STATE", "REASON"]
+    assert lines[0].split() == ["WHAT", "INSTALLED", "AGE", "LATEST", "CHECKED", "STATE", "REASON"]
     assert "upgrading" in lines[1]
     assert "ready" in lines[2]
     assert "ready" in lines[3]

@@ -206,17 +206,25 @@ def test_what_guests_were_refused_is_told_by_its_reason() -> None:
 
 
 def test_what_is_kept_current_tells_when_it_was_looked_at_and_how_it_is() -> None:
-    old = standing("policy package", latest="2.2", warning="no newer one can be had")
+    heard_at = NOW + timedelta(hours=1)
+    old = standing(
+        "policy package", latest="2.2", latest_since=heard_at, warning="no newer one can be had"
+    )
     host = standing("host", latest=None, checked_at=None, error="a kernel")
-    samples = read(page(tree(upgrades(standing(), old, host))))
+    samples = read(page(tree(upgrades(standing(installed_at=NOW), old, host))))
     shown = {
         name: {labels[0][1]: number for (one, labels), number in samples.items() if one == name}
-        for name in ("upgrade_check_timestamp_seconds", "upgrade_current", "upgrade_failing")
-    }
+        for name in (
+            "upgrade_check_timestamp_seconds", "upgrade_installed_timestamp_seconds",
+            "upgrade_outdated_timestamp_seconds", "upgrade_current", "upgrade_failing",
+        )
+    }  # fmt: skip
     assert shown == {
         "upgrade_check_timestamp_seconds": {
             "runner_application": NOW.timestamp(), "policy_package": NOW.timestamp(),
         },
+        "upgrade_installed_timestamp_seconds": {"runner_application": NOW.timestamp()},
+        "upgrade_outdated_timestamp_seconds": {"policy_package": heard_at.timestamp()},
         "upgrade_current": {"runner_application": 1, "policy_package": 0},
         "upgrade_failing": {"runner_application": 0, "policy_package": 1, "host": 1},
     }  # fmt: skip

@@ -43,6 +43,14 @@ def standing(state: Any = "ready", **more: Any) -> Standing:
             standing(installed="1.0", latest="2.0", checked_at=AT, error="it is no archive"),
             "thing: 1.0 stays in use, checked at 12:03:04 UTC: it is no archive",
         ),
+        (
+            standing(installed="1.0", latest="1.0", installed_at=AT, checked_at=AT),
+            "thing: 1.0, the latest, checked at 12:03:04 UTC, in use since 2030-01-01 12:03 UTC",
+        ),
+        (
+            standing(installed="1.0", latest="2.0", latest_since=AT, error="it is no archive"),
+            "thing: 1.0 stays in use, 2.0 is known since 2030-01-01 12:03 UTC: it is no archive",
+        ),
     ],
 )
 def test_each_standing_has_words(one: Standing, words: str) -> None:
@@ -64,3 +72,18 @@ def test_the_state_is_that_of_the_worst(states: tuple[Any, ...], worst: str) -> 
 
 def test_warnings_are_those_of_all() -> None:
     assert warnings([standing(warning="a"), standing(), standing(warning="b")]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("more", "since"),
+    [
+        ({"installed": "1.0", "latest": "2.0"}, AT),
+        ({"installed": "1.0", "latest": "1.0"}, None),
+        ({"installed": "1.0", "latest": None}, None),
+        ({"installed": "", "latest": "1.0"}, None),
+    ],
+)
+def test_what_is_outdated_is_so_since_the_newest_is_known(
+    more: dict[str, Any], since: datetime | None
+) -> None:
+    assert standing(latest_since=AT, **more).outdated_since == since

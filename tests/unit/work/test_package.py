@@ -155,6 +155,18 @@ def test_trouble_stays_where_nothing_can_be_tried(
     assert stand.environments.current() == second
 
 
+def test_since_when_one_is_in_use_is_known_after_a_restart_too(stand: Stand) -> None:
+    assert stand.environments.switched_at() is None
+    stand.upgraded()
+    first = stand.environments.switched_at()
+    assert first
+    assert PackageEnvironments(stand.root).switched_at() == first
+    stand.upgraded()
+    second = stand.environments.switched_at()
+    assert second
+    assert second > first
+
+
 # One has not served well yet
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from answering_daemon import HOSTILE, STATUS, AnsweringDaemon, event, node, runner
+from textual.events import Key
 from textual.pilot import Pilot
-from textual.widgets import Input, Log, Static
+from textual.widgets import Input, RichLog, Static
 
 from supervisor.cli.client import ControlError, NotThere
 from supervisor.cli.top.app import Top
@@ -50,6 +51,11 @@ def text_of(app: Top, where: str) -> str:
 def names(app: Top) -> list[str]:
     table = app.screen_stack[0].query_one(RunnersTable)
     return [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
+
+
+def read(app: Top) -> list[str]:
+    """Give what the reader shows, line by line as it is wrapped."""
+    return [line.text.rstrip() for line in app.screen.query_one(RichLog).lines]
 
 
 def shown(app: Top) -> str:
@@ -198,11 +204,26 @@ def test_a_filter_shows_only_the_runners_that_have_its_text(daemon: AnsweringDae
         await pilot.press("slash", *"busy")
         await until(pilot, lambda: names(app) == ["fleet-a"])
         assert app.query_one("#filter", Input).display
+        await until(pilot, lambda: "esc all" in shown(app))
         await pilot.press("enter", "r")  # keys are orders again
         await until(pilot, lambda: daemon.orders)
         await pilot.press("escape")
         await until(pilot, lambda: len(names(app)) == 3)
         assert not app.query_one("#filter", Input).display
+        await until(pilot, lambda: "esc all" not in shown(app))
+
+    run(daemon, play)
+
+
+def test_what_is_typed_in_one_go_with_the_filters_key_is_text_and_no_order(
+    daemon: AnsweringDaemon,
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        for key, character in (("slash", "/"), ("r", "r"), ("slash", "/"), ("f", "f")):
+            app.post_message(Key(key, character))
+        await until(pilot, lambda: app.query_one("#filter", Input).value == "r/f")
+        assert daemon.orders == []
 
     run(daemon, play)
 
@@ -214,8 +235,8 @@ def test_what_is_known_of_a_runner_is_shown_and_left_again(daemon: AnsweringDaem
         await until(pilot, lambda: len(names(app)) == 3)
         await pilot.press("l")
         await until(pilot, lambda: isinstance(app.screen, Reader))
-        await until(pilot, lambda: app.screen.query_one(Log).line_count > 4)
-        lines = list(app.screen.query_one(Log).lines)
+        await until(pilot, lambda: len(read(app)) > 4)
+        lines = read(app)
         assert lines[0].startswith("fleet-a: busy")
         assert any("fleet-b  ready → idle" in line for line in lines)
         assert any(line.startswith("the guest said") for line in lines)
@@ -233,10 +254,8 @@ def test_a_runner_without_a_log_says_that_none_is_kept(daemon: AnsweringDaemon) 
         await until(pilot, lambda: len(names(app)) == 3)
         await pilot.press("l")
         await until(pilot, lambda: isinstance(app.screen, Reader))
-        await until(pilot, lambda: "no journal" in app.screen.query_one(Log).lines)
-        assert any(
-            "no logs of fleet-a are kept" in line for line in app.screen.query_one(Log).lines
-        )
+        await until(pilot, lambda: "no journal" in read(app))
+        assert any("no logs of fleet-a are kept" in line for line in read(app))
 
     run(daemon, play)
 
@@ -249,7 +268,7 @@ def test_why_the_journal_can_not_be_read_is_said(daemon: AnsweringDaemon) -> Non
         await until(pilot, lambda: text_of(app, "events") == refusal)
         await pilot.press("l")
         await until(pilot, lambda: isinstance(app.screen, Reader))
-        await until(pilot, lambda: refusal in app.screen.query_one(Log).lines)
+        await until(pilot, lambda: refusal in read(app))
 
     run(daemon, play)
 
