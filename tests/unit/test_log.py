@@ -285,22 +285,24 @@ def test_what_no_level_lets_through_is_not_even_formatted(lines: Lines) -> None:
 
 def test_a_change_of_the_level_loses_no_line_of_another_thread(lines: Lines) -> None:
     log.configure("WARNING")
-    done = threading.Event()
+    done, spoken = threading.Event(), threading.Event()
     told = []
 
     def speak() -> None:
         while not done.is_set():
             told.append(f"line-{len(told)}")
             logger.warning(told[-1])
+            spoken.set()
 
     speaker = threading.Thread(target=speak)
     speaker.start()
     for level in ("INFO", "DEBUG", "WARNING", "DEBUG") * 5:
         log.set_level(level)
+        spoken.clear()
+        assert spoken.wait(10)
     done.set()
     speaker.join()
     shown = [line["message"] for line in lines() if line["message"].startswith("line-")]
-    assert told
     assert shown == told
 
 
