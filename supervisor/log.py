@@ -45,11 +45,17 @@ class _Gate:
 
     Args:
         add: loguru's `add` with all but level and filter; None until there is where to write.
+        monotonic: the clock, in seconds.
     """
 
-    def __init__(self, add: Callable[..., int] | None = None) -> None:
+    def __init__(
+        self,
+        add: Callable[..., int] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.level = "INFO"
         self._add = add
+        self._monotonic = monotonic
         self._least = math.inf
         self._repetition = Repetition()
         self._lock = threading.Lock()
@@ -81,8 +87,8 @@ class _Gate:
             record["level"].name,
             record["message"][:_LONGEST_REMEMBERED],
         )
-        now = time.monotonic()
         with self._lock:
+            now = self._monotonic()
             counts, is_shown = self._repetition.due(now), self._repetition.hear(line, now)
         _say(counts)
         return is_shown
@@ -90,25 +96,30 @@ class _Gate:
     def tell_repeated(self) -> None:
         """Say how often was said what was held back, where that is due."""
         with self._lock:
-            counts = self._repetition.due(time.monotonic())
+            counts = self._repetition.due(self._monotonic())
         _say(counts)
 
     def tell_all_repeated(self) -> None:
         """Say it of all that was held back."""
         with self._lock:
-            counts = self._repetition.end(time.monotonic())
+            counts = self._repetition.end(self._monotonic())
         _say(counts)
 
 
 _gate = _Gate()
 
 
-def configure(level: str = "INFO", identifier: str = "github-runner-supervisor") -> None:
+def configure(
+    level: str = "INFO",
+    identifier: str = "github-runner-supervisor",
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
     """Send every log line of the process to standard error, the libraries' included.
 
     Args:
         level: the least one that is written.
         identifier: the program's name in systemd's journal.
+        monotonic: the clock that tells how long a line was repeated, in seconds.
     """
     global _gate  # noqa: PLW0603 - as loguru's logger, it is the process's
     atexit.unregister(_gate.tell_all_repeated)
@@ -121,7 +132,9 @@ def configure(level: str = "INFO", identifier: str = "github-runner-supervisor")
     elif journald.is_at_standard_error():
         sink = _Journal(identifier).write
     # Neither of the last two shows the values of variables: one of them may be a secret.
-    _gate = _Gate(partial(logger.add, sink, format=form, backtrace=False, diagnose=False))
+    _gate = _Gate(
+        partial(logger.add, sink, format=form, backtrace=False, diagnose=False), monotonic
+    )
     _gate.open(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     for name, least in _QUIET.items():
@@ -163,41 +176,27 @@ def _name_the_speaker(record: "Record") -> None:
 
 
 class _Journal:
-    """Writes for systemd's journal, which knows the time.
-
-    Where journald does not take an entry, it goes to standard error, where `<N>` before a line is
-    its priority. Each line is an entry of its own there. Those after the first are indented, so
-    that none of them can pass for another message.
-    """
+    """Writes for systemd's journal, which knows the time."""
 
     def __init__(self, identifier: str) -> None:
-        self._identifier = identifier
-        self._journald = journald.Journald()
+        self._journald = journald.Journald(identifier)
 
     def write(self, message: "Message") -> None:
         """Write one message; loguru's sink."""
         record = message.record
         extra, number = record["extra"], record["level"].no
-        priority = next((given for least, given in _PRIORITIES if number >= least), 7)
-        text = printable(f"{extra['who']}: {str(message).rstrip()}")
-        is_written = self._journald.write(
+        self._journald.write(
+            printable(f"{extra['who']}: {str(message).rstrip()}"),
+            next((given for least, given in _PRIORITIES if number >= least), 7),
             {
-                "MESSAGE": text,
-                "PRIORITY": priority,
-                "SYSLOG_IDENTIFIER": self._identifier,
                 "ACTOR": extra.get("actor", ""),
                 "RUNNER": extra.get("runner", ""),
                 "THREAD": record["thread"].name,
                 "CODE_FILE": record["file"].path,
                 "CODE_LINE": record["line"],
                 "CODE_FUNC": record["function"],
-            }
+            },
         )
-        if not is_written:
-            first, *rest = text.split("\n")
-            lines = [first, *(f"  {line}" for line in rest)]
-            sys.stderr.write("".join(f"<{priority}>{line}\n" for line in lines))
-            sys.stderr.flush()
 
 
 def _write_json(message: "Message") -> None:

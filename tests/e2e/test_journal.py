@@ -6,6 +6,8 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from metric_logs import events_in
+
 from tests.e2e.world import wait_until
 
 if TYPE_CHECKING:
@@ -24,10 +26,6 @@ def events(world: World) -> list[dict[str, Any]]:
 
 def history(world: World) -> Any:
     return world.daemon.ask("/v1/history?limit=50")
-
-
-def logged_in(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def courses(world: World) -> dict[str, list[dict[str, Any]]]:
@@ -71,10 +69,10 @@ def test_the_journal_agrees_with_github_about_each_job(
             assert [one["before"] for one in stages[1:]] == [one["state"] for one in stages[:-1]]
             assert (stages[0]["before"], stages[-1]["state"]) == ("", "deleted")
         wait_until(
-            lambda: len([one for one in logged_in(log) if one["event"] == "runner_stop"]) == 5,
+            lambda: len([one for one in events_in(log) if one["event"] == "runner_stop"]) == 5,
             "GitHub has told how long they had waited",
         )
-        logged = logged_in(log)
+        logged = events_in(log)
         stops = [one for one in logged if one["event"] == "runner_stop"]
         assert sorted(one["job_conclusion"] for one in stops) == ["failure"] + ["success"] * 4
         names = {one["event"] for one in logged}

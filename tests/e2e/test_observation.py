@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from metric_logs import events_in
 from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -134,6 +135,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, tarball: Path) -> Iterator[F
         wait_until(partial(are_over, fleet.github), "all jobs are over", LIMIT_S)
         wait_until(fleet.is_at_rest, "all runners wait for jobs again", LIMIT_S)
         wait_until(partial(are_known, fleet), "it is known how long jobs have waited", LIMIT_S)
+        wait_until(partial(is_written_down, fleet), "the journal has it all", LIMIT_S)
         yield fleet
 
 
@@ -145,6 +147,12 @@ def are_known(fleet: Fleet) -> bool:
     """Tell whether GitHub has been asked about all jobs."""
     percentiles = fleet.daemon.ask("/v1/history?limit=1")["percentiles"]
     return bool(percentiles["queue_s"]["count"] == JOBS)
+
+
+def is_written_down(fleet: Fleet) -> bool:
+    """Tell whether the journal has come to the last event: it is written a moment later."""
+    told = {(event["subject"], event["state"]) for event in fleet.events()}
+    return all((runner["name"], "idle") in told for runner in fleet.daemon.ask("/v1/runners"))
 
 
 def the_same(job: Job) -> tuple[str | None, ...]:
@@ -249,7 +257,7 @@ def test_the_metric_log_has_the_events_of_the_charm_before(fleet: Fleet) -> None
     events: list[dict[str, Any]] = []
 
     def is_written() -> bool:
-        events[:] = map(json.loads, fleet.metric_log.read_text().splitlines())
+        events[:] = events_in(fleet.metric_log)
         told.clear()
         told.update(event["event"] for event in events)
         return told["runner_stop"] >= JOBS

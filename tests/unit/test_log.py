@@ -285,26 +285,30 @@ def test_what_no_level_lets_through_is_not_even_formatted(lines: Lines) -> None:
 
 def test_a_change_of_the_level_loses_no_line_of_another_thread(lines: Lines) -> None:
     log.configure("WARNING")
-    done = threading.Event()
+    done, spoken = threading.Event(), threading.Event()
     told = []
 
     def speak() -> None:
         while not done.is_set():
             told.append(f"line-{len(told)}")
             logger.warning(told[-1])
+            spoken.set()
 
     speaker = threading.Thread(target=speak)
     speaker.start()
     for level in ("INFO", "DEBUG", "WARNING", "DEBUG") * 5:
         log.set_level(level)
+        spoken.clear()
+        assert spoken.wait(10)
     done.set()
     speaker.join()
     shown = [line["message"] for line in lines() if line["message"].startswith("line-")]
-    assert told
     assert shown == told
 
 
 def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(lines: Lines) -> None:
+    now_s = 100.0
+    log.configure("DEBUG", monotonic=lambda: now_s)
     for number in range(240):
         with logger.contextualize(actor="root/runners/a", runner="a"):
             logger.warning("try {} failed", number)
@@ -315,9 +319,10 @@ def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(li
         f"try {number} failed" for number in range(5)
     ]
     assert [line["message"] for line in shown if line["runner"] == "b"] == ["try 1 failed"]
+    now_s += 42
     log._gate.tell_all_repeated()
     (told,) = lines()
-    assert told["message"] == "repeated 235 times more within 0 s: try 239 failed"
+    assert told["message"] == "repeated 235 times more within 42 s: try 239 failed"
     assert (told["runner"], told["level"]) == ("a", "WARNING")
 
 
@@ -325,7 +330,7 @@ def test_a_process_that_ends_tells_what_it_held_back() -> None:
     program = """
 from loguru import logger
 from supervisor import log
-log.configure()
+log.configure(monotonic=lambda: 100.0)
 for _ in range(9):
     logger.info("again")
 """

@@ -3,12 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from otlp_receiver import Receiver, receiving
 
+from supervisor import tracing as tracings
 from supervisor.config import Config, parse
 from supervisor.feed import Feed, Kind, Record
 from supervisor.tracing import Tracing
@@ -28,7 +29,9 @@ def feed() -> Feed:
 
 
 @pytest.fixture
-def tracing(feed: Feed) -> Iterator[Tracing]:
+def tracing(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracing]:
+    """Trace, with all the time at the end that sending what is left may take."""
+    monkeypatch.setattr(tracings, "_END_LIMIT", timedelta(seconds=20))
     made = Tracing(feed)
     yield made
     made.close()

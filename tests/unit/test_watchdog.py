@@ -6,9 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pykka import ActorRef
@@ -21,22 +22,27 @@ from supervisor.supervision import (
     Backoff,
     ChildSpec,
     Crash,
+    FakeClock,
     Restart,
     StartChild,
     Supervisor,
     SupervisorSpec,
     System,
+    SystemClock,
     handles,
 )
 
 LIMIT_S = 10.0
+STUCK_S = 60.0
+SWEEP_S = 5.0
 
 
 @dataclass(frozen=True)
 class Hang:
-    """Block until the event is set."""
+    """Block until the event is set, and say when that has begun."""
 
     until: threading.Event
+    begun: threading.Event = field(default_factory=threading.Event)
 
 
 class Fleet(Actor):
@@ -44,6 +50,7 @@ class Fleet(Actor):
 
     @handles(Hang)
     def _hang(self, message: Hang) -> None:
+        message.begun.set()
         message.until.wait()
 
 
@@ -61,12 +68,14 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 class Tree:
-    """A root, a core and a fleet: real ones, that take a tenth of a second for long."""
+    """A root, a core and a fleet: real ones, in a time that is moved by hand."""
 
-    def __init__(self, fleet: type[Fleet] = Fleet) -> None:
+    def __init__(self, fleet: type[Fleet] = Fleet, system: System | None = None) -> None:
         self.released = threading.Event()
-        self.system = System(stuck_limit=0.1, sweep_every=0.02)
-        spec = ChildSpec("fleet", partial(fleet.start, self.system), shutdown=0.1)
+        self.hung: set[str] = set()
+        self._clock = FakeClock()
+        self.system = system or System(self._clock, stuck_limit=STUCK_S, sweep_every=SWEEP_S)
+        spec = ChildSpec("fleet", partial(fleet.start, self.system))
         backoff = Backoff(minimum=30, maximum=30)
         core = SupervisorSpec(children=[spec], backoff=backoff)
         start = partial(Supervisor.start, self.system, core)
@@ -74,19 +83,49 @@ class Tree:
             SupervisorSpec(children=[ChildSpec("core", start)])
         )
 
-    def hang(self, name: str = "fleet") -> None:
-        self.system.directory.tell(name, Hang(self.released))
+    def hang(self, name: str, message: Hang | StartChild, begun: threading.Event) -> None:
+        """Have an actor begin what it does not end."""
+        self.hung.add(name)
+        self.system.directory.tell(name, message)
+        assert begun.wait(LIMIT_S)
+
+    def hang_fleet(self) -> None:
+        order = Hang(self.released)
+        self.hang("fleet", order, order.begun)
+
+    def hang_supervisor(self, name: str) -> None:
+        """Have it make a child, which it does in its own thread."""
+        begun = threading.Event()
+
+        def start() -> ActorRef[Actor]:
+            begun.set()
+            self.released.wait()
+            raise RuntimeError("too late")
+
+        child = ChildSpec("slow", start, restart=Restart.TEMPORARY)
+        self.hang(name, StartChild(child), begun)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock when all who do not hang are at rest: it would pass for them, too."""
+        wait_until(lambda: all(not c.handling or c.id in self.hung for c in self.system.cells()))
+        self._clock.advance(seconds)
 
     def wedged(self) -> list[str]:
         return watchdog.wedged(self.system, self.root)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a root that goes on have all the time that this machine may take."""
+    monkeypatch.setattr(watchdog, "_ANSWER_LIMIT_S", LIMIT_S)
 
 
 @pytest.fixture
 def grown() -> Iterator[Callable[..., Tree]]:
     trees: list[Tree] = []
 
-    def grow(fleet: type[Fleet] = Fleet) -> Tree:
-        trees.append(Tree(fleet))
+    def grow(*options: Any) -> Tree:
+        trees.append(Tree(*options))
         return trees[-1]
 
     yield grow
@@ -96,40 +135,39 @@ def grown() -> Iterator[Callable[..., Tree]]:
 
 
 def test_a_tree_that_goes_on_is_not_wedged(grown: Callable[..., Tree]) -> None:
-    assert grown().wedged() == []
+    tree = grown()
+    assert tree.wedged() == []
+    tree.pass_time(STUCK_S + SWEEP_S)
+    assert tree.wedged() == []
 
 
 def test_a_fleet_that_hangs_is_wedged_until_it_goes_on(grown: Callable[..., Tree]) -> None:
     tree = grown()
-    tree.hang()
-    wait_until(lambda: tree.wedged() == ["fleet is stuck in Hang"])
+    tree.hang_fleet()
+    tree.pass_time(STUCK_S - SWEEP_S)
+    assert tree.wedged() == []
+    tree.pass_time(2 * SWEEP_S)
+    assert tree.wedged() == ["fleet is stuck in Hang"]
     tree.released.set()
     wait_until(lambda: tree.wedged() == [])
 
 
 def test_a_message_that_is_meant_to_take_long_is_not_wedged(grown: Callable[..., Tree]) -> None:
-    tree, other = grown(PatientFleet), grown()
-    tree.hang()
-    other.hang()
-    wait_until(other.wedged)
+    tree = grown(PatientFleet)
+    tree.hang_fleet()
+    tree.pass_time(PatientFleet.stuck_limit - SWEEP_S)
     assert tree.wedged() == []
+    tree.pass_time(2 * SWEEP_S)
+    assert tree.wedged() == ["fleet is stuck in Hang"]
 
 
 def test_a_fleet_that_waits_to_be_started_again_is_not_wedged(grown: Callable[..., Tree]) -> None:
     tree = grown()
     tree.system.directory.tell("fleet", Crash("by a test"))
     wait_until(lambda: not tree.system.directory.alive("fleet"))
+    tree.pass_time(2 * SWEEP_S)
+    assert not tree.system.directory.alive("fleet")
     assert tree.wedged() == []
-
-
-def slow_child(until: threading.Event) -> StartChild:
-    """Make whoever is told so hang: a child is made in its supervisor's own thread."""
-
-    def start() -> ActorRef[Actor]:
-        until.wait()
-        raise RuntimeError("too late")
-
-    return StartChild(ChildSpec("slow", start, restart=Restart.TEMPORARY))
 
 
 def test_a_root_that_hangs_is_wedged(
@@ -137,23 +175,25 @@ def test_a_root_that_hangs_is_wedged(
 ) -> None:
     monkeypatch.setattr(watchdog, "_ANSWER_LIMIT_S", 0.05)
     tree = grown()
-    tree.root.tell(slow_child(tree.released))
+    tree.hang_supervisor("root")
     (found,) = tree.wedged()
     assert found.startswith("the root does not answer")
-    wait_until(lambda: "root is stuck in StartChild" in tree.wedged())
+    tree.pass_time(STUCK_S + SWEEP_S)
+    assert tree.wedged() == ["root is stuck in StartChild", found]
 
 
 def test_a_core_that_hangs_is_wedged(grown: Callable[..., Tree]) -> None:
     tree = grown()
-    tree.system.directory.tell("core", slow_child(tree.released))
-    wait_until(lambda: tree.wedged() == ["core is stuck in StartChild"])
+    tree.hang_supervisor("core")
+    tree.pass_time(STUCK_S + SWEEP_S)
+    assert tree.wedged() == ["core is stuck in StartChild"]
 
 
 def test_timers_that_hang_are_told_as_nothing_else_would_be_noticed(
     grown: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "_LATEST_S", 0.05)
-    tree = grown()
+    tree = grown(Fleet, System(SystemClock(), sweep_every=0.02))
     tree.system.timers.schedule(0, tree.released.wait)
     wait_until(lambda: tree.wedged() == ["timers are more than 0 s late"])
 
@@ -181,8 +221,8 @@ class TestTheDaemon:
         daemon._give_sign_of_life(tree.root)
         assert systemd.recv(1000).startswith(b"WATCHDOG=1\nSTATUS=0 of 1 runners are there")
 
-        tree.hang()
-        wait_until(tree.wedged)
+        tree.hang_fleet()
+        tree.pass_time(STUCK_S + SWEEP_S)
         daemon._give_sign_of_life(tree.root)
         with pytest.raises(BlockingIOError):
             systemd.recv(1000)

@@ -103,7 +103,10 @@ def test_at_its_end_nobody_listens_any_more(world: World) -> None:
         ask(world)
 
 
-def test_a_taken_port_is_a_warning_and_tried_again(make_world: MakeWorld) -> None:
+def test_a_taken_port_is_a_warning_and_tried_again(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = counted_tries(monkeypatch)
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         world = start(make_world(metrics={"port": port}))
@@ -112,9 +115,23 @@ def test_a_taken_port_is_a_warning_and_tried_again(make_world: MakeWorld) -> Non
         status = status_report(tree(world.system), [], world.parts.settings, world.clock.now())
         assert status["warnings"] == [f"metrics: {reason}"]
         assert status["problems"] == []
+        assert len(tries) == 1
         world.clock.advance(10)
-        eventually(lambda: not world.waiting("metrics"))
         assert world.shown("metrics") == ("failing", reason)
+        assert len(tries) == 2
     world.clock.advance(10)
     eventually(lambda: world.shown("metrics")[0] == "listening")
     assert ask(world)[0] == 200
+
+
+def counted_tries(patched: pytest.MonkeyPatch) -> list[None]:
+    """Give what grows by one whenever the actor tries to take its address."""
+    tries: list[None] = []
+    listen = MetricsActor.listen
+
+    def counting(actor: MetricsActor) -> None:
+        tries.append(None)
+        listen(actor)
+
+    patched.setattr(MetricsActor, "listen", counting)
+    return tries

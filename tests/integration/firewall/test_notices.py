@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty, Queue
@@ -16,6 +15,7 @@ from packets import listening_in
 
 from sandbox.namespaces import Namespace, namespace
 from supervisor.firewall import ruleset
+from supervisor.gateways import nftables_notices
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.nftables_notices import Listen
 
@@ -31,11 +31,11 @@ def host() -> Iterator[Namespace]:
 
 
 @contextmanager
-def watched(listen: Listen) -> Iterator[Queue[float]]:
-    """Give the moments at which a change is told."""
-    told: Queue[float] = Queue()
+def watched(listen: Listen) -> Iterator[Queue[None]]:
+    """Give what grows by one whenever a change is told."""
+    told: Queue[None] = Queue()
     nft = Nftables(listen=listen)
-    monitor = nft.monitor(lambda: told.put(time.monotonic()), TABLE)
+    monitor = nft.monitor(lambda: told.put(None), TABLE)
     try:
         yield told
     finally:
@@ -44,7 +44,7 @@ def watched(listen: Listen) -> Iterator[Queue[float]]:
     assert told.empty(), "nothing is told after its end"
 
 
-def _settle(told: Queue[float]) -> int:
+def _settle(told: Queue[None]) -> int:
     """Take what is told until nothing more is, and say how much."""
     number = 0
     while True:
@@ -71,9 +71,8 @@ def test_whatever_is_done_to_the_table_is_told_from_the_first_moment(
     host: Namespace, deed: str
 ) -> None:
     with watched(listening_in(host)) as told:
-        began = time.monotonic()
         host.run("nft", deed.format(TABLE))
-        assert told.get(timeout=_LIMIT_S) - began < 1
+        told.get(timeout=_LIMIT_S)
 
 
 def test_a_change_of_another_table_is_not_told(host: Namespace) -> None:
@@ -156,17 +155,17 @@ def test_while_nothing_can_be_heard_the_table_is_looked_at_and_listened_to_again
         return attempts.pop()() if attempts else listening_in(host)()
 
     with watched(listen) as told:
-        began = time.monotonic()
         for _ in range(2):
-            assert told.get(timeout=_LIMIT_S) - began < _LIMIT_S
+            told.get(timeout=_LIMIT_S)
         assert _settle(told) == 0
-        began = time.monotonic()
         host.run("nft", f"flush chain inet {TABLE} guest")
-        assert told.get(timeout=_LIMIT_S) - began < 1
+        told.get(timeout=_LIMIT_S)
 
 
-def test_who_can_not_listen_is_closed_at_once(host: Namespace) -> None:
-    began = time.monotonic()
-    with watched(_refused):
+def test_who_can_not_listen_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than any test may take, if it were waited for.
+    for pause in ("_AGAIN_S", "_MOST_AGAIN_S", "_END_LIMIT_S"):
+        monkeypatch.setattr(nftables_notices, pause, 3600.0)
+    with watched(_refused) as told:
         pass
-    assert time.monotonic() - began < 1
+    assert told.empty()

@@ -135,17 +135,15 @@ def test_what_no_proxy_names_is_asked_directly_whatever_the_environment_says(
     assert len(receiver.spans) == 1
 
 
-def test_a_collector_that_is_away_costs_one_warning_and_no_time(
+def test_a_collector_that_is_away_costs_one_warning(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collectors, "_TIMEOUT_S", 2)  # for as long it is tried again
     port = free_port()
     sending = collector(f"http://127.0.0.1:{port}")
-    begun = datetime.now(timezone.utc)
     for _ in range(3000):
         sending.send([ROOT])
     eventually(lambda: said, 30)
-    assert datetime.now(timezone.utc) - begun < timedelta(seconds=30)
     sending.close(timedelta(seconds=0.1))
     eventually(lambda: not [one for one in threading.enumerate() if "Otel" in one.name])
     (line,) = said
@@ -164,12 +162,19 @@ def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[st
     receiver.status = 200
     sending.send(batch)
     eventually(lambda: len(said) == 2)
-    told = rf"traces are sent to {re.escape(receiver.url)}/v1/traces again; (\d+) spans are lost\n"
-    found = re.fullmatch(told, said[1])
-    assert found
-    # The exporter may have begun with a part of them, and sent the rest when that went well again.
-    assert 0 < int(found[1]) <= len(batch)
+    assert 0 < number_lost(receiver.url, said[1]) <= len(batch)
     sending.close(LIMIT)
+
+
+def number_lost(url: str, line: str) -> int:
+    """Read how many are lost: the exporter may have begun with a part of a batch.
+
+    Then it has sent the rest when that went well again.
+    """
+    told = rf"traces are sent to {re.escape(url)}/v1/traces again; (\d+) spans are lost\n"
+    found = re.fullmatch(told, line)
+    assert found, line
+    return int(found[1])
 
 
 def lost(url: str) -> str:
@@ -239,14 +244,17 @@ def test_an_answer_that_drips_in_is_not_waited_for_and_once_it_ends_traces_are_s
         sending.send([ROOT] * 512)
         eventually(lambda: len(said) == 1)
         ended.set()
-        eventually(lambda: not [one for one in threading.enumerate() if "exchange" in one.name])
-        sending.send([ROOT] * 512)
-        eventually(lambda: len(said) == 2)
+
+        def is_sent_again() -> bool:
+            if not sending._exporter._waiting:  # one that took more than that second was lost, too
+                sending.send([ROOT] * 512)
+            return len(said) == 2
+
+        eventually(is_sent_again, LIMIT.total_seconds())
         sending.close(LIMIT)
-    assert said == [
-        f"{lost(url)}: no answer within 1 s\n",
-        f"traces are sent to {url}/v1/traces again; 512 spans are lost\n",
-    ]
+    assert len(said) == 2
+    assert said[0] == f"{lost(url)}: no answer within 1 s\n"
+    assert number_lost(url, said[1]) > 0
 
 
 @pytest.mark.parametrize(
@@ -274,18 +282,22 @@ def test_a_redirect_is_no_success_and_is_not_followed(
     ]
 
 
-def test_spans_that_there_is_no_room_for_are_counted_and_told_of_once(
-    said: list[str],
+def test_no_span_waits_for_a_collector_and_those_without_room_are_counted_and_told_of_once(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on = threading.Event()
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 40)  # longer than any of this takes
+    asked, go_on = threading.Event(), threading.Event()
 
     def take_long(connection: socket.socket) -> None:
-        go_on.wait(8)
+        asked.set()
+        go_on.wait()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with answering(take_long) as url:
         sending = collector(url)
-        sending.send([ROOT] * 2100)
+        sending.send([ROOT] * 600)
+        assert asked.wait(LIMIT.total_seconds())
+        sending.send([ROOT] * 1500)
         go_on.set()
         eventually(lambda: len(said) == 2)
         sending.close(LIMIT)
