@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from supervisor.causes import Cause
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
@@ -100,11 +101,13 @@ class GitHubChanged:
         open: a registration would be tried.
         proven: the last one tried did not fail: as many as wanted may be asked for, not only one.
         reason: why none can be registered, for the operator; empty if they can.
+        cause: the same in a word.
     """
 
     open: bool
     proven: bool = True
     reason: str = ""
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -460,9 +463,15 @@ class JitConfigMade:
 
 @dataclass(frozen=True)
 class JitConfigFailed:
-    """GitHub has not registered the runner."""
+    """GitHub has not registered the runner.
+
+    Attributes:
+        reason: why, for people.
+        cause: the same in a word.
+    """
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)

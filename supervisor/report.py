@@ -128,6 +128,7 @@ def runner_report(entry: Entry) -> dict[str, Any]:
         "stage": str(life.stage),
         "since": life.since.isoformat(timespec="milliseconds"),
         "reason": life.reason,
+        "cause": str(life.cause),
         "runner_id": life.runner_id,
         "generation": entry.generation,
         "job": asdict(life.job) if life.job else None,
