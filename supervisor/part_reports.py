@@ -1,6 +1,7 @@
 """What is told of each part that a runner needs, from what the actors have published."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from supervisor.lifecycle import Stage
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
-from supervisor.upgrades.reboot import Reboot, Running
+from supervisor.upgrades.reboot import Need, Reboot, Running
 
 
 def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
@@ -70,7 +71,7 @@ def upgrades_report(
     unknown = {"subjects": (), "warnings": (), "incarnation": ""}
     found = published_by("upgrades", root, unknown)
     decision = reboot_decision(root, list(entries), config, draining_since)
-    return {**found, "reboot": {"when": decision.when, "reason": decision.reason}}
+    return {**found, "reboot": asdict(decision)}
 
 
 def reboot_decision(
@@ -86,7 +87,8 @@ def reboot_decision(
         building=bool(details_of("image", root).get("building")),
         held=draining_since is not None or not config.virtual_machines,
     )
-    return reboot.decide(details_of("upgrades", root).get("reboot_for", ""), running)
+    needed = details_of("upgrades", root).get("reboot_for")
+    return reboot.decide(Need(**needed) if needed else None, running)
 
 
 def image_report(root: TreeNode | None) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def test_the_standing_of_what_is_kept_current_is_what_its_actor_says() -> None:
     shown = upgrades_report(
         root(node("upgrades", reason="2.300.0", details=told)), (), CONFIG, None
     )
-    no_reboot = {"reboot": {"when": "no", "reason": "no reboot is needed"}}
+    no_reboot = {"reboot": {"when": "no", "reason": "no reboot is needed", "kernel": ""}}
     assert shown == {"state": "ready", "reason": "2.300.0", **told, **no_reboot}
 
 

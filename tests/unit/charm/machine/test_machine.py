@@ -698,7 +698,11 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
 # Rebooting
 
 
-NOW = {"when": "now", "reason": "a reboot is needed: kernel 6.8.0-50-generic is installed, x runs"}
+NOW = {
+    "when": "now",
+    "reason": "a reboot is needed: kernel 6.8.0-50-generic is installed, x runs",
+    "kernel": "6.8.0-50-generic",
+}
 
 
 def boot(stand: HostStand, name: str) -> None:
