@@ -4,6 +4,7 @@ A cause stands beside the reason from where that arises, up to what is published
 seen outside, in `status`, in events and by the charm: they are not changed, only added to.
 """
 
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -74,6 +75,10 @@ OF_LXD = frozenset(
 """Of what LXD is asked for in vain."""
 
 
+OF_ALL_RUNNERS = OF_GITHUB | OF_LXD - {Cause.LXD_FAILED}
+"""What all runners meet alike, and what is to be mended before any of them can be made."""
+
+
 class CausedError(Exception):
     """An error that knows its cause: by its kind, or as it was told.
 
@@ -88,6 +93,23 @@ class CausedError(Exception):
         super().__init__(message)
         if cause is not None:
             self.cause = cause
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why something is as it should not be; false where nothing is wrong.
+
+    Attributes:
+        reason: for people; empty where nothing is wrong.
+        cause: the same in a word.
+    """
+
+    reason: str = ""
+    cause: Cause = Cause.UNKNOWN
+
+    def __bool__(self) -> bool:
+        """Tell whether something is wrong."""
+        return bool(self.reason)
 
 
 def cause_of(error: BaseException) -> Cause:

@@ -544,12 +544,14 @@ class RegistrationsListed:
         registrations: of all those places.
         error: why the configured place could not be listed.
         places: those that were.
+        cause: the same as the error, in a word.
     """
 
     ticket: int
     registrations: tuple[Registration, ...] = ()
     error: str = ""
     places: frozenset[str] = frozenset()
+    cause: Cause = Cause.UNKNOWN
 
 
 # From workers, to the actor that gave them the work.
@@ -563,6 +565,7 @@ class InstancesListed:
         ticket: of the reconcile that it is for.
         instances: by name.
         error: why there is no list.
+        cause: the same in a word.
         asked: the names that were asked for one by one, as the list was not believed of them; where
             there is no list, as not all could be asked for, those that LXD has not.
     """
@@ -570,4 +573,5 @@ class InstancesListed:
     ticket: int
     instances: Mapping[str, Marks] = field(default_factory=dict)
     error: str = ""
+    cause: Cause = Cause.UNKNOWN
     asked: frozenset[str] = frozenset()
