@@ -15,6 +15,7 @@ from prometheus_client import disable_created_metrics
 from pykka import ActorRef
 
 from supervisor import credentials, log, records, sdnotify, watchdog
+from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, load
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
@@ -152,7 +153,8 @@ class Daemon:
             logger.error("the configuration stays as it was: {}", error)
             return
         if fixed:
-            settings.refuse(f"{', '.join(fixed)}: takes effect only after a restart of the daemon")
+            reason = f"{', '.join(fixed)}: takes effect only after a restart of the daemon"
+            settings.refuse(reason, Cause.RESTART_REQUIRED)
             logger.error("the configuration stays as it was: {}", settings.error)
             return
         before = settings.config

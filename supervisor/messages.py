@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from supervisor.causes import Cause
 from supervisor.lifecycle import Event, Life
 from supervisor.marks import Marks
 from supervisor.planning import Registration
@@ -100,11 +101,13 @@ class GitHubChanged:
         open: a registration would be tried.
         proven: the last one tried did not fail: as many as wanted may be asked for, not only one.
         reason: why none can be registered, for the operator; empty if they can.
+        cause: the same in a word.
     """
 
     open: bool
     proven: bool = True
     reason: str = ""
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -460,9 +463,15 @@ class JitConfigMade:
 
 @dataclass(frozen=True)
 class JitConfigFailed:
-    """GitHub has not registered the runner."""
+    """GitHub has not registered the runner.
+
+    Attributes:
+        reason: why, for people.
+        cause: the same in a word.
+    """
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -535,12 +544,14 @@ class RegistrationsListed:
         registrations: of all those places.
         error: why the configured place could not be listed.
         places: those that were.
+        cause: the same as the error, in a word.
     """
 
     ticket: int
     registrations: tuple[Registration, ...] = ()
     error: str = ""
     places: frozenset[str] = frozenset()
+    cause: Cause = Cause.UNKNOWN
 
 
 # From workers, to the actor that gave them the work.
@@ -554,6 +565,7 @@ class InstancesListed:
         ticket: of the reconcile that it is for.
         instances: by name.
         error: why there is no list.
+        cause: the same in a word.
         asked: the names that were asked for one by one, as the list was not believed of them; where
             there is no list, as not all could be asked for, those that LXD has not.
     """
@@ -561,4 +573,5 @@ class InstancesListed:
     ticket: int
     instances: Mapping[str, Marks] = field(default_factory=dict)
     error: str = ""
+    cause: Cause = Cause.UNKNOWN
     asked: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from supervisor.causes import OF_ALL_RUNNERS, Cause, Fault
 from supervisor.lifecycle import PRESENT, Stage
 from supervisor.pace import Pace
 
@@ -15,39 +16,42 @@ class Outlook:
     Attributes:
         wanted: how many runners.
         stages: of those there are.
-        trouble: what could not be listed, and why; empty if both sides were.
+        trouble: what could not be listed, and why.
         draining: no runner is to be created.
         lacks: what is missing before one can be created, beside GitHub; empty if nothing is.
-        github: why GitHub can register none now; empty if it can.
+        github: why GitHub can register none now.
         pace: how fast they may be created.
         now: aware, UTC.
     """
 
     wanted: int
     stages: Sequence[Stage]
-    trouble: str
+    trouble: Fault
     draining: bool
     lacks: str
-    github: str
+    github: Fault
     pace: Pace
     now: datetime
 
-    def in_words(self) -> tuple[str, str]:
-        """Give the state, one of keeping, draining and degraded, and the reason."""
+    def in_words(self) -> tuple[str, str, Cause]:
+        """Give the state, one of keeping, draining and degraded, the reason, and its cause."""
         if self.trouble:
-            return "degraded", self.trouble
+            return "degraded", self.trouble.reason, self.trouble.cause
         if self.draining:
-            return "draining", self._drain()
+            return "draining", self._drain(), Cause.UNKNOWN
         online = sum(stage in PRESENT for stage in self.stages)
         reason = f"{online} of {self.wanted} runners are there"
         if self.lacks:
-            return "keeping", f"{reason}; none is created now: {self.lacks}"
+            return "keeping", f"{reason}; none is created now: {self.lacks}", Cause.UNKNOWN
         if self.github and online < self.wanted:
-            return "degraded", f"{reason}; none is created now: {self.github}"
+            reason = f"{reason}; none is created now: {self.github.reason}"
+            return "degraded", reason, self.github.cause
         if self.pace.failures:
             state = "degraded" if self.pace.is_open else "keeping"
-            return state, f"{reason}; {self._pace()}"
-        return "keeping", reason
+            shared = self.pace.cause in OF_ALL_RUNNERS
+            cause = self.pace.cause if shared else Cause.RUNNERS_FAILING
+            return state, f"{reason}; {self._pace()}", cause
+        return "keeping", reason, Cause.UNKNOWN
 
     def _drain(self) -> str:
         order = "no runner is created until `supervisor-cli resume`"

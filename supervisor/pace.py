@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from supervisor.causes import Cause
 from supervisor.lifecycle import Stage
 from supervisor.planning import Runner
 from supervisor.waits import doubled
@@ -25,6 +26,7 @@ class Pace:
         failures: how many in a row have failed.
         stage: the furthest that they have failed in.
         reason: why the last one did.
+        cause: the same in a word.
         last_failure: when that was (aware, UTC).
     """
 
@@ -32,6 +34,7 @@ class Pace:
     failures: int = 0
     stage: Stage = Stage.CREATING
     reason: str = ""
+    cause: Cause = Cause.UNKNOWN
     last_failure: datetime | None = None
 
     FIRST_DELAY = timedelta(seconds=1)
@@ -43,7 +46,14 @@ class Pace:
         """Whether the breaker is: so many have failed that only one at a time is tried."""
         return self.failures > self.TOLERATED
 
-    def failed(self, stage: Stage, reason: str, now: datetime, begun: datetime | None) -> "Pace":
+    def failed(
+        self,
+        stage: Stage,
+        reason: str,
+        now: datetime,
+        begun: datetime | None,
+        cause: Cause = Cause.UNKNOWN,
+    ) -> "Pace":
         """Count a failure.
 
         Args:
@@ -52,12 +62,18 @@ class Pace:
             now: aware, UTC.
             begun: when that runner was begun; one from before the last failure has met the same
                 trouble, which counts once.
+            cause: the same as the reason, in a word.
         """
         if begun and self.last_failure and begun <= self.last_failure:
             return self
         furthest = max(stage, self.stage, key=_ORDER.index) if self.failures else stage
         return replace(
-            self, failures=self.failures + 1, stage=furthest, reason=reason, last_failure=now
+            self,
+            failures=self.failures + 1,
+            stage=furthest,
+            reason=reason,
+            cause=cause,
+            last_failure=now,
         )
 
     def passed(self, stage: Stage, begun: datetime) -> "Pace":

@@ -1,15 +1,17 @@
 """What is told of each part that a runner needs, from what the actors have published."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.lifecycle import Stage
 from supervisor.roster import Entry
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
-from supervisor.upgrades.reboot import Reboot, Running
+from supervisor.upgrades.reboot import Need, Reboot, Running
 
 
 def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
@@ -19,7 +21,12 @@ def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
         published_by(actor, root, {}) for actor in ("tokens", "signals", "storage")
     )
     return {
-        part: {"in_place": bool(is_there), "state": told["state"], "reason": told["reason"]}
+        part: {
+            "in_place": bool(is_there),
+            "state": told["state"],
+            "reason": told["reason"],
+            "cause": told["cause"],
+        }
         for part, told, is_there in (
             ("firewall", firewall, firewall["in_place"]),
             ("github", github, github["state"] == "ready"),
@@ -44,7 +51,7 @@ def firewall_report(root: TreeNode | None) -> dict[str, Any]:
     report["warnings"] = (*own.get("warnings", ()), *lxds.get("warnings", ()))
     report["unfiltered"] = lxds.get("unfiltered", ())
     if own["in_place"] and lxds["state"] != "ready":
-        report |= {"in_place": False, "state": lxds["state"], "reason": lxds["reason"]}
+        report |= {"in_place": False, **{key: lxds[key] for key in ("state", "reason", "cause")}}
     return report
 
 
@@ -70,7 +77,7 @@ def upgrades_report(
     unknown = {"subjects": (), "warnings": (), "incarnation": ""}
     found = published_by("upgrades", root, unknown)
     decision = reboot_decision(root, list(entries), config, draining_since)
-    return {**found, "reboot": {"when": decision.when, "reason": decision.reason}}
+    return {**found, "reboot": asdict(decision)}
 
 
 def reboot_decision(
@@ -86,7 +93,8 @@ def reboot_decision(
         building=bool(details_of("image", root).get("building")),
         held=draining_since is not None or not config.virtual_machines,
     )
-    return reboot.decide(details_of("upgrades", root).get("reboot_for", ""), running)
+    needed = details_of("upgrades", root).get("reboot_for")
+    return reboot.decide(Need(**needed) if needed else None, running)
 
 
 def image_report(root: TreeNode | None) -> dict[str, Any]:
@@ -100,8 +108,9 @@ def published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> 
     found = node_of(actor, root)
     if found is None or not found.alive:
         reason = "the daemon is not looking after it now: its actor is being started again"
-        return {**unknown, "state": "down", "reason": reason}
-    return {**unknown, "state": found.state, "reason": found.reason, **found.details}
+        return {**unknown, "state": "down", "reason": reason, "cause": str(Cause.ACTOR_DOWN)}
+    known = {"cause": "", **unknown, "state": found.state, "reason": found.reason}
+    return {**known, **found.details}
 
 
 def details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:

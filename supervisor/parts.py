@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from supervisor.causes import Cause, Fault
 from supervisor.config import Config
 from supervisor.feed import Feed
 from supervisor.gateways import bridge_netfilter
@@ -36,7 +37,7 @@ class Settings:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._error = ""
+        self._fault = Fault()
         self._lock = threading.Lock()
 
     @property
@@ -47,16 +48,21 @@ class Settings:
     @property
     def error(self) -> str:
         """Why the last attempt to change it failed; empty after a success."""
-        return self._error
+        return self._fault.reason
+
+    @property
+    def fault(self) -> Fault:
+        """The same with its cause."""
+        return self._fault
 
     def accept(self, config: Config) -> None:
         """Put a checked configuration in force."""
         with self._lock:
-            self._config, self._error = config, ""
+            self._config, self._fault = config, Fault()
 
-    def refuse(self, error: str) -> None:
+    def refuse(self, error: str, cause: Cause = Cause.CONFIGURATION_REFUSED) -> None:
         """Keep the one in force, and remember why another was refused."""
-        self._error = error
+        self._fault = Fault(error, cause)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor import health
+from supervisor.causes import Cause, Fault
 from supervisor.lifecycle import Stage
 from supervisor.roles import KEEPERS, OBSERVERS, is_runner
 from supervisor.roster import Entry
@@ -28,28 +29,33 @@ _SOUND = frozenset(
 )
 
 
+RUNNER, CONFIGURATION, CREDENTIAL, FORMER_PLACE = "runner", "configuration", "credential", "place"
+"""What a problem is of that is no actor's."""
+
+
 @dataclass(frozen=True)
-class Trouble:
-    """An actor that is not as it should be.
+class Problem:
+    """Something that is not as it should be.
 
     Attributes:
-        actor: its id.
-        words: what is wrong with it.
+        of: the id of an actor, or one of the four things that are none.
+        words: what is wrong with it, for people.
+        cause: the same in a word.
+        runner: the name of that runner, if it is one.
     """
 
-    actor: str
+    of: str
     words: str
+    cause: Cause = Cause.UNKNOWN
+    runner: str = ""
 
 
-def of_actors(root: TreeNode | None) -> list[Trouble]:
+def of_actors(root: TreeNode | None) -> list[Problem]:
     """Name the actors in trouble, but for observers: theirs costs no runner, and is warned of."""
     if root is None:
-        return [Trouble("root", "the supervision tree is not up")]
-    return [
-        Trouble(node.id, words)
-        for node in root.walk()
-        if node.id not in OBSERVERS and (words := _trouble(node))
-    ]
+        return [Problem("root", "the supervision tree is not up", Cause.ACTOR_DOWN)]
+    found = (_trouble(node) for node in root.walk() if node.id not in OBSERVERS)
+    return [problem for problem in found if problem]
 
 
 def warnings(root: TreeNode | None) -> list[str]:
@@ -60,7 +66,7 @@ def warnings(root: TreeNode | None) -> list[str]:
     return [
         *(words for node in nodes if node not in observers for words in _warnings(node)),
         *(words for node in observers for words in _warnings(node)),
-        *filter(None, map(_trouble, silent)),
+        *(problem.words for problem in map(_trouble, silent) if problem),
     ]
 
 
@@ -69,15 +75,23 @@ def _warnings(node: TreeNode) -> Sequence[str]:
     return found
 
 
-def _trouble(node: TreeNode) -> str:
+def _trouble(node: TreeNode) -> Problem | None:
     """Say what is wrong with an actor; of a runner's, only that it hangs: its stage says more."""
     if node.stuck and node.handling:
-        return f"{node.id}: is stuck in {node.handling.type}"
+        words = f"{node.id}: is stuck in {node.handling.type}"
+        return Problem(node.id, words, Cause.ACTOR_STUCK)
     if is_runner(node.path):
-        return ""
+        return None
     if not node.alive:
-        return f"{node.id}: is {node.state}: {node.reason}"
-    return "" if node.state in _SOUND else f"{node.id}: {node.state}: {node.reason}"
+        return Problem(node.id, f"{node.id}: is {node.state}: {node.reason}", Cause.ACTOR_DOWN)
+    if node.state in _SOUND:
+        return None
+    return Problem(node.id, f"{node.id}: {node.state}: {node.reason}", _cause(node))
+
+
+def _cause(node: TreeNode | None) -> Cause:
+    """Give the cause of an actor's state, as it has published it."""
+    return Cause(node.details.get("cause", Cause.UNKNOWN)) if node else Cause.UNKNOWN
 
 
 def hanging_keepers(root: TreeNode | None) -> list[str]:
@@ -104,48 +118,52 @@ def is_kept(root: TreeNode | None) -> bool:
     return (core is None or core.alive) and not hanging_keepers(root)
 
 
-def of_shortage(since: datetime | None, reason: str, now: datetime) -> Iterator[str]:
+def of_shortage(since: datetime | None, fleet: Fault, now: datetime) -> Iterator[Problem]:
     """Say that there have been too few runners for too long.
 
     Args:
         since: when they began to be too few; None if they are not.
-        reason: what the fleet says of it.
+        fleet: what that says of it.
         now: aware.
     """
     if since and health.is_short(since, now):
         minutes = int((now - since).total_seconds() // 60)
-        yield f"fleet: fewer runners than wanted for {minutes} min: {reason}"
+        words = f"fleet: fewer runners than wanted for {minutes} min: {fleet.reason}"
+        yield Problem("fleet", words, fleet.cause)
 
 
-def of_runners(entries: Iterable[Entry]) -> Iterator[str]:
+def of_runners(entries: Iterable[Entry]) -> Iterator[Problem]:
     """Name the runners that have failed, and are not gone yet."""
     for entry in entries:
-        if entry.life.stage is Stage.FAILED:
-            yield f"{entry.name}: {entry.life.reason}"
+        life, name = entry.life, entry.name
+        if life.stage is Stage.FAILED:
+            yield Problem(RUNNER, f"{name}: {life.reason}", life.cause, name)
 
 
-def of_configuration(refusal: str) -> Iterator[str]:
+def of_configuration(refusal: Fault) -> Iterator[Problem]:
     """Say that the last change was refused.
 
     Args:
-        refusal: why; empty if it was not.
+        refusal: why, if it was.
     """
     if refusal:
-        yield f"configuration: the last change was refused: {refusal}"
+        words = f"configuration: the last change was refused: {refusal.reason}"
+        yield Problem(CONFIGURATION, words, refusal.cause)
 
 
-def of_former_places(places: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def of_former_places(places: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
     """Name the places of before that can't be asked, each with why."""
     for place in places:
         if place["reason"]:
-            yield f"{place['place']}: {place['reason']}"
+            yield Problem(FORMER_PLACE, f"{place['place']}: {place['reason']}")
 
 
-def of_credential(github: Mapping[str, Any], now: datetime) -> Iterator[str]:
+def of_credential(github: Mapping[str, Any], now: datetime) -> Iterator[Problem]:
     """Warn of a credential that ends soon. An app's token is renewed by itself."""
     if not github.get("expires_at") or github["renewed"]:
         return
     left = datetime.fromisoformat(github["expires_at"]) - now
     if left < _EXPIRES_SOON:
         when = "has expired" if left < timedelta(0) else f"expires in {left.days} days"
-        yield f"the {github['credential']} {when} ({github['expires_at']}): set another"
+        words = f"the {github['credential']} {when} ({github['expires_at']}): set another"
+        yield Problem(CREDENTIAL, words, Cause.CREDENTIAL_EXPIRING)

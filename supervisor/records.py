@@ -156,6 +156,7 @@ def _details(entry: Entry) -> dict[str, Any]:
         "generation": entry.generation,
         "runner_id": life.runner_id,
         "job": dict(vars(life.job)) if life.job else None,
+        **({"cause": str(life.cause)} if life.cause else {}),
     }
 
 

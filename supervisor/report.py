@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from supervisor import health, places, problems
+from supervisor.causes import Cause, Fault
 from supervisor.config import Config
 from supervisor.guest.logs import Kept
 from supervisor.last_failure import Failure
@@ -66,8 +67,9 @@ def status_report(
         How the fleet is in a word (`health`), what is wanted, how many runners are in which stage,
         what each needs and whether it is there, who asks GitHub and what is left of its limits,
         what is still at places that were configured before, and what is wrong, each with a reason
-        and, at the same place of `remedies`, with what to do; nothing is wrong where `problems` is
-        empty. What is not as it should be and costs no runner is in `warnings`.
+        and, at the same place of `causes` and `remedies`, with the cause in a word and with what to
+        do; nothing is wrong where `problems` is empty. What is not as it should be and costs no
+        runner is in `warnings`.
     """
     entries, config = list(entries), settings.config
     troubled = problems.of_actors(root)
@@ -76,12 +78,12 @@ def status_report(
     former = _former_places(entries, github.pop("former_places", {}), config)
     short_since = _moment(details_of("fleet", root).get("short_since"))
     fleet = _fleet(root)
-    told_of_fleet = any(one.actor == "fleet" for one in troubled)
+    told_of_fleet = any(one.of == "fleet" for one in troubled)
     found = [
-        *(one.words for one in troubled),
-        *problems.of_shortage(None if told_of_fleet else short_since, fleet["reason"], now),
+        *troubled,
+        *problems.of_shortage(None if told_of_fleet else short_since, _fault(fleet), now),
         *problems.of_runners(entries),
-        *problems.of_configuration(settings.error),
+        *problems.of_configuration(settings.fault),
         *problems.of_credential(github, now),
         *problems.of_former_places(former),
     ]
@@ -89,9 +91,9 @@ def status_report(
         wanted=0 if draining_since else config.virtual_machines,
         present=present(entries),
         short=health.is_short(short_since, now),
-        blocked=any(one.actor in NEEDED for one in troubled),
+        blocked=any(one.of in NEEDED for one in troubled),
         kept=problems.is_kept(root),
-        problems=found,
+        problems=[problem.words for problem in found],
     )
     decision = reboot_decision(root, entries, config, draining_since)
     return {
@@ -109,7 +111,8 @@ def status_report(
         "last_failure": _failure(last_failure),
         "github": {"url": config.github_url, **github},
         "former_places": former,
-        "problems": found,
+        "problems": facts.problems,
+        "causes": [str(problem.cause) for problem in found],
         "remedies": [remedy_of(problem) for problem in found],
         "warnings": problems.warnings(root) + [decision.reason] * (decision.when != "no"),
     }
@@ -128,6 +131,7 @@ def runner_report(entry: Entry) -> dict[str, Any]:
         "stage": str(life.stage),
         "since": life.since.isoformat(timespec="milliseconds"),
         "reason": life.reason,
+        "cause": str(life.cause),
         "runner_id": life.runner_id,
         "generation": entry.generation,
         "job": asdict(life.job) if life.job else None,
@@ -176,7 +180,11 @@ def _fleet(root: TreeNode | None) -> dict[str, Any]:
 
 
 def _in_short(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {"state": told["state"], "reason": told["reason"]}
+    return {key: told[key] for key in ("state", "reason", "cause")}
+
+
+def _fault(told: Mapping[str, Any]) -> Fault:
+    return Fault(told["reason"], Cause(told["cause"]))
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:

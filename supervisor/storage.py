@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor import sizes
+from supervisor.causes import CausedError
 from supervisor.marks import PREFIX
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _HOSTS_SHARE = 16
 _BESIDE_AN_IMAGE = 4 * _MIB
 
 
-class StorageRefused(Exception):
+class StorageRefused(CausedError):
     """What is there is not ours, or is in use: nothing was touched. The message is for people."""
 
 

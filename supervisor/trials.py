@@ -64,7 +64,7 @@ class Trials:
         elif life.failed_in and life.stage is not Stage.RETIRING:
             del self._begun[name]
             if _is_telling(life, now):
-                self.pace = self.pace.failed(life.failed_in, life.reason, now, begun)
+                self.pace = self.pace.failed(life.failed_in, life.reason, now, begun, life.cause)
         elif life.stage is Stage.DELETED:
             del self._begun[name]
 

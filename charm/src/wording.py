@@ -12,8 +12,8 @@ _FEWEST = 40
 _COMING = ("requested", "creating", "booting")
 _ENDING = ("finished", "failed")
 _JOURNAL = "; `journalctl -u github-runner-supervisor` on the machine tells more"
-_REFUSED = re.compile(r"^tokens: .*GitHub answered 401\b", re.DOTALL)
-"""What the daemon says of a credential that is wrong, expired or revoked."""
+_REJECTED = "credential-rejected"
+"""The daemon's word for the cause that a credential is wrong, expired or revoked."""
 _COMMANDS = re.compile(r"(?:; | \()[^;(`]*`.*")
 """What mends it, or shows more, to the end of a sentence."""
 _UNIT_STATE = re.compile(r"([a-z]+)/([a-z-]+)[\s:;,]*(.*)", re.DOTALL)
@@ -84,7 +84,7 @@ def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
     if since := status.get("draining_since"):
         return Sentence("maintenance", _one_line(_draining(runners, since)))
     problems, warnings = status.get("problems", ()), status.get("warnings", ())
-    if any(_REFUSED.search(str(problem)) for problem in problems):
+    if _cause_at_github(status) == _REJECTED:
         asks = status.get("github", {}).get("credential") or "credential"
         return _blocked(_refusal(asks, unit), f"; {_numbers(runners, wanted)}")
     parts = [_numbers(runners, wanted)]
@@ -93,6 +93,11 @@ def of_fleet(status: Mapping[str, Any], unit: str) -> Sentence:
     lacks = runners.online < wanted
     waiting = lacks and (bool(problems) or not runners.online)
     return Sentence("waiting" if waiting else "active", _one_line("; ".join(parts)))
+
+
+def _cause_at_github(status: Mapping[str, Any]) -> str:
+    """Give the cause why GitHub can't be asked; a daemon of an earlier version tells none."""
+    return str(status.get("parts", {}).get("github", {}).get("cause", ""))
 
 
 def of_silence(unit_state: str) -> Sentence:

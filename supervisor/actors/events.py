@@ -7,6 +7,7 @@ from contextlib import suppress
 import pykka
 
 from supervisor import lifecycle, naming
+from supervisor.causes import Cause
 from supervisor.gateways.lxd import EventStream, LifecycleEvent, Lxd, LxdError
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
 from supervisor.parts import Parts
@@ -38,8 +39,9 @@ class _Connected:
 class _Lost:
     """There is no stream any more, or none could be had."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cause: Cause = Cause.LXD_UNAVAILABLE) -> None:
         self.reason = reason
+        self.cause = cause
 
 
 class _Ear:
@@ -74,7 +76,7 @@ class _Ear:
         try:
             self._listen()
         except LxdError as error:
-            outcome = _Lost(str(error))
+            outcome = _Lost(str(error), error.cause)
         except BaseException as error:  # noqa: BLE001 - it is handed to the actor, which fails
             outcome = WorkFailed(error)
         self.close()
@@ -128,7 +130,7 @@ class EventsActor(Actor):
     @handles(_Lost)
     def _lost(self, message: _Lost) -> None:
         self._close()
-        self.publish("reconnecting", message.reason)
+        self.publish("reconnecting", message.reason, cause=str(message.cause))
         self.tell_after(self._next_pause(), _Connect())
 
     def _next_pause(self) -> float:

@@ -9,6 +9,7 @@ from pykka import ActorDeadError
 
 from supervisor.actors.inquiry import Inquiry
 from supervisor.actors.upkeep import Upkeep
+from supervisor.causes import Cause, Fault
 from supervisor.firewall.intent import intent_of
 from supervisor.firewall.report import details
 from supervisor.gateways.nftables_notices import Monitor
@@ -203,7 +204,7 @@ class FirewallActor(Actor):
         self.system.directory.tell("filters", CheckFilters(self._inquiry.done))
 
     def _show(self) -> None:
-        state, reason = self._in_words()
+        state, reason, cause = self._in_words()
         is_ready = state == "ready"
         self._since = (self._since or self.system.clock.now()) if is_ready else None
         known, upkeep = self._inquiry.known, self._upkeep
@@ -223,6 +224,7 @@ class FirewallActor(Actor):
         self.publish(
             state,
             reason,
+            cause=str(cause),
             **shown,
             in_place=is_ready,
             in_place_since=self._since.isoformat() if self._since else None,
@@ -233,18 +235,20 @@ class FirewallActor(Actor):
             warnings=(*known.warnings, *upkeep.warnings),
         )
 
-    def _in_words(self) -> tuple[str, str]:
+    def _in_words(self) -> tuple[str, str, Cause]:
         if self._is_external and self._inquiry.done:
-            return "ready", "firewall: external: it is left to others"
-        if fault := self._inquiry.known.error or self._upkeep.fault:
-            return "failing", fault
+            return "ready", "firewall: external: it is left to others", Cause.UNKNOWN
+        known = self._inquiry.known
+        if fault := Fault(known.error, known.cause) or self._upkeep.fault:
+            return "failing", fault.reason, fault.cause
         if self._upkeep.kept is None:
-            return "waiting", _UNSEEN
+            return "waiting", _UNSEEN, Cause.UNKNOWN
         policy = self._upkeep.kept.policy
-        return "ready", (
+        reason = (
             f"it guards bridge {policy.bridge}: {len(policy.denied)} denied, "
             f"{len(policy.allowed) + len(policy.elsewhere)} allowed"
         )
+        return "ready", reason, Cause.UNKNOWN
 
     def _tell(self, change: FirewallChanged) -> None:
         if change == self._told:

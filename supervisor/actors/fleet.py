@@ -230,7 +230,7 @@ class FleetActor(Actor):
 
     def _compare(self, found: Found) -> None:
         duration_s = self.system.clock.monotonic() - self._began
-        plan = None if found.lxd_error else self._repair_what_differs(found)
+        plan = None if found.lxd_fault else self._repair_what_differs(found)
         self._account.tell_of_reconcile(self._desired(), duration_s, found.trouble)
         self._plan_next(plan)
         self._show()

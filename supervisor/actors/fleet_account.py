@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from supervisor import records
+from supervisor.causes import Fault
 from supervisor.health import short_since
 from supervisor.messages import GitHubChanged, RunnerChanged
 from supervisor.outlook import Outlook
@@ -30,21 +31,21 @@ class FleetAccount:
         self._short_since: datetime | None = None
         self._reconcile_ms = 0
         self.reconciles = 0
-        self.trouble = ""
-        """What the last reconcile could not list, and why; empty if both sides were listed."""
+        self.trouble = Fault()
+        """What the last reconcile could not list, and why."""
 
     def note_failure(self, runner: RunnerChanged) -> None:
         """Count a runner that has failed, unless it had done so before the last reconcile."""
         if runner.life.since >= self._compared_at:
             self._failed.add(runner.name)
 
-    def tell_of_reconcile(self, desired: Desired, duration_s: float, trouble: str) -> None:
+    def tell_of_reconcile(self, desired: Desired, duration_s: float, trouble: Fault) -> None:
         """Tell those who watch that both sides were compared.
 
         Args:
             desired: what was wanted.
             duration_s: how long it took.
-            trouble: what could not be listed, and why; empty if both sides were.
+            trouble: what could not be listed, and why.
         """
         now = self._clock.now()
         record = records.of_reconcile(
@@ -54,7 +55,7 @@ class FleetAccount:
             wanted=desired.count,
             crashed=len(self._failed),
             duration_s=duration_s,
-            trouble=trouble,
+            trouble=trouble.reason,
         )
         self.reconciles += 1
         self._reconcile_ms = round(1000 * duration_s)
@@ -76,16 +77,17 @@ class FleetAccount:
             trouble=self.trouble,
             draining=self._parts.drain.since is not None,
             lacks=lacks,
-            github="" if github.open else github.reason,
+            github=Fault() if github.open else Fault(github.reason, github.cause),
             pace=self._parts.trials.pace,
             now=self._clock.now(),
         )
-        state, reason = outlook.in_words()
+        state, reason, cause = outlook.in_words()
         wanted = 0 if outlook.draining else outlook.wanted
         self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
         self._publish(
             state,
             reason,
+            cause=str(cause),
             reconciles=self.reconciles,
             reconcile_ms=self._reconcile_ms,
             short_since=self._short_since.isoformat() if self._short_since else None,

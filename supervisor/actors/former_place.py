@@ -103,7 +103,7 @@ class FormerPlace:
             done(Rejected(self.reason))
             return
         if not self._gate.is_open(self._clock.monotonic()):
-            done(Cancelled(self._gate.reason))
+            done(Cancelled(self._gate.reason, self._gate.cause))
             return
         asked_as = self._asked_as
 
@@ -133,7 +133,7 @@ class FormerPlace:
         elif self._gate.is_open(now):  # else others have met the same trouble: it counts once
             if not self._gate.failures:
                 self._failing_since = now
-            self._gate = self._gate.fail(str(outcome), now, everything=True)
+            self._gate = self._gate.fail(outcome, now, everything=True)
             logger.warning("{}: {}", self.place, outcome)
             refused = _is_no_good(outcome) and self._gate.failures >= _REFUSALS_BELIEVED
             if not self.is_lost and (refused or now - self._failing_since >= _FAILING_BELIEVED_S):

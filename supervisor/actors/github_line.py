@@ -17,6 +17,7 @@ import pykka
 from loguru import logger
 
 from supervisor import credentials, places
+from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError
 from supervisor.gateways.github import GitHub
 from supervisor.github.budget import Budget, Hold, Priority
@@ -280,7 +281,7 @@ class Line:
             try:
                 session = self._session()  # first: another credential has another budget
             except ConfigError as error:
-                self._fail_everybody(Rejected(str(error)))
+                self._fail_everybody(Rejected(str(error), Cause.CREDENTIAL_UNREADABLE))
                 continue
             turn, wait_s = self._next()
             if turn is not None:

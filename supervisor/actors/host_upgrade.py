@@ -8,6 +8,7 @@ from loguru import logger
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.messages import CheckUpgrades
 from supervisor.upgrades import Standing
+from supervisor.upgrades.reboot import Need
 from supervisor.work import host as host_work
 from supervisor.work.host import HostLooked
 
@@ -56,9 +57,9 @@ class HostUpgrade(Subject):
         self._schedule.end(_SOON_S if is_needed or found.unsure else _INTERVAL_S)
 
     @property
-    def reboot_for(self) -> str:
-        """What a reboot is needed for; empty if it is not, or that is not known yet."""
-        return self._found.reboot_for if self._found else ""
+    def reboot_for(self) -> Need | None:
+        """What a reboot is needed for; None if it is not, or that is not known yet."""
+        return self._found.reboot_for if self._found else None
 
     def standing(self) -> Standing:
         """Say how it stands."""

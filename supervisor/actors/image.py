@@ -404,7 +404,7 @@ class ImageActor(Actor):
             self._told = ImageChanged(reason=reason)
             self._announce(AnnounceImage())
         state, reason = standing.in_words()
-        self.publish(state, reason, **self._details(standing))
+        self.publish(state, reason, cause=str(standing.cause), **self._details(standing))
 
     def _standing(self) -> Standing:
         fingerprint, built, tries = self._told.image, None, self._tries

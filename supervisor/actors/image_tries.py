@@ -41,7 +41,8 @@ class Tries:
         """Note why it has failed, for people; the log says so once."""
         if self.trouble is None or failure.reason != self.trouble.reason:
             logger.warning("{}", failure.reason)
-        self.trouble = Trouble(failure.reason, self._actor.system.clock.now(), failure.log)
+        at = self._actor.system.clock.now()
+        self.trouble = Trouble(failure.reason, at, failure.log, failure.cause)
 
     def plan(self, delay: timedelta) -> None:
         """Plan when it is done again, instead of what was planned before."""

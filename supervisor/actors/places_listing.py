@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from supervisor.causes import Fault
 from supervisor.github.errors import GitHubError
 from supervisor.messages import RegistrationsListed
 from supervisor.planning import Registration
@@ -40,5 +41,5 @@ class PlacesListing:
         listed = {p: o for p, o in self._outcomes.items() if not isinstance(o, GitHubError)}
         found = tuple(replace(r, place=place) for place in listed for r in listed[place])
         error = self._outcomes.get(here)
-        trouble = str(error) if isinstance(error, GitHubError) else ""
-        return RegistrationsListed(ticket, found, trouble, frozenset(listed))
+        fault = Fault(str(error), error.cause) if isinstance(error, GitHubError) else Fault()
+        return RegistrationsListed(ticket, found, fault.reason, frozenset(listed), fault.cause)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from loguru import logger
 
+from supervisor.causes import Cause
 from supervisor.gateways.decision_log import Tally
 from supervisor.messages import PolicyChanged
 from supervisor.parts import Parts
@@ -49,20 +50,21 @@ class PolicyHealth:
         self._tell(PolicyChanged(healthy=True, base=base))
         self.say("ready", reason)
 
-    def ill(self, reason: str, base: str = "") -> None:
-        """Say that jobs can't be checked, and why."""
+    def ill(self, reason: str, base: str = "", cause: Cause = Cause.UNKNOWN) -> None:
+        """Say that jobs can't be checked, and why, in words and in a word."""
         change = PolicyChanged(healthy=False, reason=reason, base=base)
         if change != self.told:
             logger.warning("{}", reason)
         self._since = None
         self._tell(change)
-        self.say("failing", reason)
+        self.say("failing", reason, cause)
 
-    def say(self, state: str, reason: str) -> None:
+    def say(self, state: str, reason: str, cause: Cause = Cause.UNKNOWN) -> None:
         """Show how it is."""
         self._publish(
             state,
             reason,
+            cause=str(cause),
             mode=self._parts.settings.config.policy.mode,
             healthy=self.told.healthy,
             healthy_since=self._since.isoformat() if self._since else None,

@@ -183,7 +183,7 @@ class ServiceHere:
             self._health.warnings = (failure.reason,)
             self._look_after(_EXAMINE_INTERVAL_S)
         else:
-            self._health.ill(failure.reason)
+            self._health.ill(failure.reason, cause=failure.cause)
             self._failed()
             self._look_after(doubled(_AGAIN_S, self._failures, _LOOK_INTERVAL_S))
         self._continue()

@@ -192,7 +192,7 @@ class RunnerActor(Actor):
 
     @handles(JitConfigFailed)
     def _jit_config_failed(self, message: JitConfigFailed) -> None:
-        self._happen(lifecycle.Failed(message.reason))
+        self._happen(lifecycle.Failed(message.reason, message.cause))
 
     @handles(_Done)
     def _done(self, message: _Done) -> None:

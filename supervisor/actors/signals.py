@@ -10,6 +10,7 @@ from loguru import logger
 from supervisor import signals
 from supervisor.actors.listening import ListeningActor
 from supervisor.allowance import Allowances, Rate
+from supervisor.causes import Cause
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.lifecycle import Event, GuestReady, JobRefused, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
@@ -41,6 +42,7 @@ class _Address:
 
     address: str = ""
     error: str = ""
+    cause: Cause = Cause.UNKNOWN
 
 
 class SignalsActor(ListeningActor):
@@ -76,7 +78,7 @@ class SignalsActor(ListeningActor):
         port = self._parts.settings.config.signals.port
         if found.error:
             # LXD may come up after us. No runner starts meanwhile.
-            self.fail(found.error)
+            self.fail(found.error, cause=str(found.cause))
             return
         try:
             self.serve(
@@ -105,7 +107,7 @@ def _find_address(lxd: Lxd, network: str) -> _Address:
     try:
         return _Address(str(lxd.bridge_address(network).ip))
     except LxdError as error:
-        return _Address(error=str(error))
+        return _Address(error=str(error), cause=error.cause)
 
 
 def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:

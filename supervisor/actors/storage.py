@@ -73,7 +73,8 @@ class StorageActor(Actor):
             if failure.reason != self._told.reason:
                 logger.warning("{}", failure.reason)
             is_early = failure.asked and self._failures < _PATIENT_LOOKS
-            self.publish("waiting" if is_early else "failing", failure.reason)
+            state = "waiting" if is_early else "failing"
+            self.publish(state, failure.reason, cause=str(failure.cause))
             self._tell(StorageChanged(reason=failure.reason))
         self._failures += 1
         self._look_after(doubled(_LOOK_AGAIN_S, self._failures, _LOOK_INTERVAL_S))

@@ -3,13 +3,14 @@
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import pykka
 
 from supervisor import marks, planning
+from supervisor.causes import Cause, Fault
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound, TimedOut
 from supervisor.marks import Marks
 from supervisor.messages import InstancesListed, ListRegistrations, RegistrationsListed
@@ -37,17 +38,20 @@ class Found:
     Attributes:
         instances: of ours, with what each says of itself.
         registered: GitHub's list.
-        lxd_error: why LXD's could not be had; empty if it could.
+        lxd_fault: why LXD's could not be had.
     """
 
     instances: Mapping[str, Marks]
     registered: RegistrationsListed
-    lxd_error: str = ""
+    lxd_fault: Fault = field(default_factory=Fault)
 
     @property
-    def trouble(self) -> str:
+    def trouble(self) -> Fault:
         """What could not be listed, and why."""
-        return "; ".join(error for error in (self.lxd_error, self.registered.error) if error)
+        registered = Fault(self.registered.error, self.registered.cause)
+        faults = [fault for fault in (self.lxd_fault, registered) if fault]
+        reason = "; ".join(fault.reason for fault in faults)
+        return Fault(reason, faults[0].cause) if faults else Fault()
 
     def as_planned(self) -> Listing:
         """Give it as the plan takes it."""
@@ -114,9 +118,11 @@ class Survey:
             self._registered = message
         else:
             late = f"took more than {LIMIT_S:.0f} s to list"
-            self._listing = self._listing or InstancesListed(self._ticket, error=f"LXD {late}")
+            self._listing = self._listing or InstancesListed(
+                self._ticket, error=f"LXD {late}", cause=Cause.LXD_UNAVAILABLE
+            )
             self._registered = self._registered or RegistrationsListed(
-                self._ticket, error=f"GitHub {late}"
+                self._ticket, error=f"GitHub {late}", cause=Cause.GITHUB_UNAVAILABLE
             )
 
     def result(self, desired: Desired, runners: Sequence[Runner]) -> Found | None:
@@ -142,7 +148,11 @@ class Survey:
         goes_on = bool(listing.error and listing.asked)
         self._absent = self._absent | listing.asked if goes_on else frozenset()
         self.under_way = False
-        return Found(self._not_ended_since(listing.instances), registered, listing.error)
+        instances, fault = (
+            self._not_ended_since(listing.instances),
+            Fault(listing.error, listing.cause),
+        )
+        return Found(instances, registered, fault)
 
     def _not_ended_since(self, listed: Mapping[str, Marks]) -> dict[str, Marks]:
         """Leave out instances whose actors have ended since they were listed: they are gone."""
@@ -155,7 +165,7 @@ def list_instances(lxd: Lxd, installation: str, ticket: int) -> InstancesListed:
     try:
         found = lxd.instances()
     except LxdError as error:
-        return InstancesListed(ticket, error=str(error))
+        return InstancesListed(ticket, error=str(error), cause=error.cause)
     return InstancesListed(ticket, _ours(found, installation))
 
 
@@ -179,7 +189,10 @@ def look_closer(
         except NotFound:
             absent.add(name)
         except LxdError as error:
-            return InstancesListed(listed.ticket, error=str(error), asked=frozenset(absent))
+            fault = Fault(str(error), error.cause)
+            return InstancesListed(
+                listed.ticket, error=fault.reason, cause=fault.cause, asked=frozenset(absent)
+            )
     others = {name: marks for name, marks in listed.instances.items() if name not in names}
     instances = {**others, **_ours(found, installation)}
     return replace(listed, instances=instances, asked=listed.asked | names)

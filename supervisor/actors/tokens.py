@@ -13,6 +13,7 @@ from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
 from supervisor.actors.job_inquiries import InquiryDue, JobInquiries
 from supervisor.actors.places_listing import PlacesListing, Registrations
 from supervisor.blueprints import architecture
+from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.github import conversations
 from supervisor.github.budget import Priority
@@ -110,7 +111,7 @@ class TokensActor(Actor):
         self._deleting: set[tuple[str, int]] = set()
         self._forgotten: deque[str] = deque(maxlen=_FORGOTTEN)
         self._gate = Gate()
-        self._limited = self._is_transient = False
+        self._is_transient = False
         self._told: GitHubChanged | None = None
         self._retry: Timer | None = None
         self._call_watch: Timer | None = None
@@ -202,7 +203,7 @@ class TokensActor(Actor):
 
     def _begin_registration(self, order: Order, priority: Priority) -> None:
         if not self._gate.is_open(self._now()):
-            self._registered(order.name, Cancelled(self._gate.reason))
+            self._registered(order.name, Cancelled(self._gate.reason, self._gate.cause))
             return
         line = self._line
         done = partial(self._registration_ended, line, order.name)
@@ -238,7 +239,7 @@ class TokensActor(Actor):
         self._turns.pop(name, None)
         if isinstance(outcome, GitHubError):
             if asked:
-                self.system.directory.tell(name, JitConfigFailed(str(outcome)))
+                self.system.directory.tell(name, JitConfigFailed(str(outcome), outcome.cause))
         elif asked:
             self._hand_out(name, outcome)
         elif name in self._unwanted:
@@ -270,7 +271,7 @@ class TokensActor(Actor):
             self._watch_call()
             return
         if self._is_shut():
-            done(Cancelled(self._gate.reason))
+            done(Cancelled(self._gate.reason, self._gate.cause))
             return
         talk = conversations.delete(self._line.scope, message.runner_id, message.name)
         self._begin(talk, Priority.DELETE, done, runner=message.name)
@@ -303,7 +304,7 @@ class TokensActor(Actor):
         self._watch_call()
         done = partial(self._here_listed, self._listing, self._line)
         if self._is_shut():
-            done(Cancelled(self._gate.reason))
+            done(Cancelled(self._gate.reason, self._gate.cause))
         else:
             self._begin(
                 conversations.registrations(self._line.scope, self._cache), Priority.LIST, done
@@ -352,7 +353,7 @@ class TokensActor(Actor):
         line = self._line
         done = partial(self._application_found, line)
         if self._is_shut():
-            done(Cancelled(self._gate.reason))
+            done(Cancelled(self._gate.reason, self._gate.cause))
         else:
             talk = conversations.application(line.scope, self._cache, architecture())
             # It can wait as a list can: runners that are missing can have the one that is there.
@@ -416,7 +417,7 @@ class TokensActor(Actor):
         self._former.arrive(place)
         self._line = line
         self._cache, self._group = Cache(), ("", 0, 0.0)
-        self._gate, self._limited = Gate(), False
+        self._gate = Gate()
         if self._retry:
             self._retry.cancel()
         self._tell_fleet()
@@ -457,7 +458,6 @@ class TokensActor(Actor):
 
     def _succeeded(self) -> None:
         self._gate = Gate()
-        self._limited = False
         self._tell_fleet()
 
     def _failed(self, error: GitHubError, *, everything: bool) -> None:
@@ -465,17 +465,16 @@ class TokensActor(Actor):
         if not self._gate.is_open(now) and (self._gate.everything or not everything):
             return  # others have met the same trouble: it counts once
         logger.warning("{}", error)
-        self._limited = isinstance(error, RateLimited)
         self._is_transient = isinstance(error, (RateLimited, Unavailable))
         self._group = ("", 0, 0.0)
-        hold = self._line.hold(Priority.REGISTER) if self._limited else None
+        hold = self._line.hold(Priority.REGISTER) if isinstance(error, RateLimited) else None
         until = hold.until if hold else None
-        self._gate = self._gate.fail(str(error), now, everything=everything, until=until)
+        self._gate = self._gate.fail(error, now, everything=everything, until=until)
         if self._retry:
             self._retry.cancel()
         self._retry = self.tell_after(self._gate.until - now, _Retry())
         self._tell_fleet()  # first, or it would ask for others in the place of those that fail
-        closed = Cancelled(str(error))
+        closed = Cancelled(str(error), error.cause)
         self._line.fail_all({Priority.REGISTER, Priority.REGISTER_AHEAD}, closed)
         self._watch_credential()
         self._show()
@@ -494,7 +493,7 @@ class TokensActor(Actor):
     def _tell_fleet(self) -> None:
         gate = self._gate
         is_open = gate.is_open(self._now()) and not gate.everything
-        change = GitHubChanged(is_open, gate.proven, gate.reason)
+        change = GitHubChanged(is_open, gate.proven, gate.reason, gate.cause)
         if change == self._told or not self.system.directory.tell("fleet", change):
             return
         if change.open and self._told is not None and not self._told.open:
@@ -537,15 +536,17 @@ class TokensActor(Actor):
         )
         left = budget_in_words(report)
         state, reason = "ready", f"GitHub answers for {self._line.scope.name}"
+        cause = Cause.UNKNOWN
         if self._gate.reason:
-            state, reason = "limited" if self._limited else "failing", self._gate.reason
+            cause, reason = self._gate.cause, self._gate.reason
+            state = "limited" if cause is Cause.RATE_LIMITED else "failing"
         elif hold := self._line.hold(Priority.LIST):
-            state, reason = "limited", self._line.in_words(hold)
+            cause, state, reason = Cause.RATE_LIMITED, "limited", self._line.in_words(hold)
             self._show_again_at(hold.until)
         elif left:
             reason += f"; {left}"
         calls, former = self._line.calls.report(), self._former.reasons()
-        self.publish(state, reason, **report, calls=calls, former_places=former)
+        self.publish(state, reason, cause=str(cause), **report, calls=calls, former_places=former)
 
     def _show_again_at(self, at: float) -> None:
         if self._refresh is None:

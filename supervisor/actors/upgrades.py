@@ -1,6 +1,7 @@
 """What the daemon keeps current by itself: looked for, verified, and only then switched to."""
 
 import secrets
+from dataclasses import asdict
 
 from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
 from supervisor.actors.host_upgrade import HostUpgrade
@@ -127,12 +128,13 @@ class UpgradesActor(Actor):
     def _show(self) -> None:
         standings = [subject.standing() for subject in self._subjects]
         state, reason = in_words(standings)
+        reboot_for = self._host.reboot_for
         self.publish(
             state,
             reason,
             subjects=standings,
             warnings=warnings(standings),
-            reboot_for=self._host.reboot_for,
+            reboot_for=asdict(reboot_for) if reboot_for else None,
             incarnation=self._incarnation,
         )
         is_looking = any(subject.looks.under_way for subject in self._subjects)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pykka
 
+from supervisor.causes import Fault
 from supervisor.firewall.intent import Intent, intent_of, is_known
 from supervisor.firewall.live import LiveTable
 from supervisor.parts import Parts
@@ -37,7 +38,7 @@ class Upkeep:
         self.under_way = False
         self.again = False
         """Another look was ordered during the last one, and must be begun."""
-        self.fault = ""
+        self.fault = Fault()
         """Why the last look has left the guests unguarded; empty if it has not."""
         self.intent: Intent | None = None
         """What the settings want that is in force; None if that is not known for all of it."""
@@ -82,10 +83,10 @@ class Upkeep:
         self.under_way = False
         if isinstance(found, TableFailed):
             self._failures += 1
-            self.fault = found.reason
+            self.fault = Fault(found.reason, found.cause)
         else:
             self._failures = 0
-            self.fault = found.obstacle
+            self.fault = Fault(found.obstacle)
             self.intent = self._tried
             self.kept, self.live, self.warnings = found.kept, found.live, found.warnings
 

@@ -1,6 +1,7 @@
 """The commands that show what is kept current, and have it looked at."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _show_reboot(as_json: bool) -> None:
 
     nothing = reboot.Running(runners=0, busy=0, building=False, held=True)
     decision = reboot.decide(reboot.needed_for(HostPackages().kernel()), nothing)
-    answer = {"reboot": {"when": decision.when, "reason": decision.reason}}
+    answer = {"reboot": asdict(decision)}
     click.echo(json.dumps(answer, indent=2) if as_json else one_line(decision.reason))
 
 

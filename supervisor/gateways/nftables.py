@@ -9,6 +9,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from supervisor.causes import Cause, CausedError
 from supervisor.gateways import child_environment, nftables_notices
 from supervisor.gateways.nftables_notices import Listen, Monitor
 
@@ -19,7 +20,7 @@ _FAMILY = "inet"
 _GONE = "No such file or directory"
 
 
-class NftablesError(Exception):
+class NftablesError(CausedError):
     """Something could not be done. The message says what was tried and what to do."""
 
 
@@ -108,7 +109,7 @@ class Nftables:
                 env=child_environment.clean(),
             )
         except OSError as error:
-            raise NftablesError(_not_started(aim, self._command, error)) from error
+            raise _not_started(aim, self._command, error) from error
         except subprocess.TimeoutExpired as error:
             raise NftablesError(
                 f"could not {aim}: nft takes more than {self._timeout_s:g} s"
@@ -137,10 +138,11 @@ class _NotThere(NftablesError):
     """What was asked for is not there."""
 
 
-def _not_started(aim: str, command: Sequence[str], error: OSError) -> str:
+def _not_started(aim: str, command: Sequence[str], error: OSError) -> NftablesError:
     if isinstance(error, FileNotFoundError):
-        return f"could not {aim}: there is no program {command[0]}; install nftables"
-    return f"could not {aim}: {command[0]}: {error.strerror}"
+        words = f"could not {aim}: there is no program {command[0]}; install nftables"
+        return NftablesError(words, Cause.NFTABLES_MISSING)
+    return NftablesError(f"could not {aim}: {command[0]}: {error.strerror}")
 
 
 def _hint(words: str) -> str:

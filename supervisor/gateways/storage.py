@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.causes import Cause, CausedError
 from supervisor.gateways import child_environment
 from supervisor.gateways.trust import distrust
 from supervisor.storage import Host, OwnPool
@@ -41,7 +42,11 @@ _PACKAGES = {
 _HOST, _SELF = Path("/proc/1"), Path("/proc/self")
 
 
-class StorageError(Exception):
+_NO_SPACE = "No space left"
+"""ENOSPC in words, as programs say it where messages are in English."""
+
+
+class StorageError(CausedError):
     """Something could not be mounted or made. The message says what was tried and what to do."""
 
 
@@ -350,14 +355,15 @@ def _run(aim: str, *command: str) -> str:
         raise StorageError(f"could not {aim}: {program} takes more than {limit_s:g} s") from error
     if done.returncode != 0:
         words = "; ".join(done.stderr.split("\n")).strip("; ") or f"exit code {done.returncode}"
-        raise StorageError(f"could not {aim}: {words}{_hint(words)}")
+        cause = Cause.NO_SPACE if _NO_SPACE in words else None
+        raise StorageError(f"could not {aim}: {words}{_hint(words)}", cause)
     return done.stdout
 
 
 def _hint(words: str) -> str:
     if "unknown filesystem type" in words:
         return "; this kernel has no btrfs (modprobe btrfs)"
-    if "No space left" in words:
+    if _NO_SPACE in words:
         return "; there is not enough room there"
     if "failed to setup loop device" in words or "failed to set up loop device" in words:
         return "; this kernel offers no loop device (modprobe loop)"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from supervisor.causes import Cause, CausedError
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Request
 from supervisor.proxies import Proxy
 from supervisor.scope import Scope
@@ -26,12 +27,14 @@ _LIMITED = re.compile(r"rate limit|abuse detection|please wait a few minutes", r
 _ACCEPTED = "x-accepted-github-permissions"
 
 
-class GitHubError(Exception):
+class GitHubError(CausedError):
     """GitHub can't be reached or refuses."""
 
 
 class NameTaken(GitHubError):
     """A runner of this name is registered already (409)."""
+
+    cause = Cause.GITHUB_REFUSED
 
 
 class RunnerBusy(GitHubError):
@@ -41,21 +44,31 @@ class RunnerBusy(GitHubError):
 class NotFound(GitHubError):
     """There is no such thing, or the credential may not see it: GitHub does not say which (404)."""
 
+    cause = Cause.PERMISSION_MISSING
+
 
 class Rejected(GitHubError):
     """The credential is wrong, expired or revoked (401): nothing can be asked with it."""
+
+    cause = Cause.CREDENTIAL_REJECTED
 
 
 class Forbidden(GitHubError):
     """The credential is good, but not for this (403)."""
 
+    cause = Cause.PERMISSION_MISSING
+
 
 class Refused(GitHubError):
     """GitHub does not do it as asked, such as for a value that it does not take."""
 
+    cause = Cause.GITHUB_REFUSED
+
 
 class RateLimited(GitHubError):
     """A limit of GitHub's is used up: nothing was done, and the same may be asked later."""
+
+    cause = Cause.RATE_LIMITED
 
 
 class Cancelled(GitHubError):
@@ -67,6 +80,8 @@ class Unavailable(GitHubError):
 
     Whether a request that changes something was carried out is unknown.
     """
+
+    cause = Cause.GITHUB_UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,8 @@ def unreachable(request: Request, reason: str, proxy: Proxy | None = None) -> Un
         proxy: what it was asked through.
     """
     way = f" through the proxy {proxy}" if proxy else ""
-    return Unavailable(f"could not {request.aim}: GitHub can't be reached{way} ({reason})")
+    cause = Cause.PROXY_FAILED if proxy else None
+    return Unavailable(f"could not {request.aim}: GitHub can't be reached{way} ({reason})", cause)
 
 
 def unreadable(aim: str) -> Unavailable:

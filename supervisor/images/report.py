@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from supervisor.causes import Cause
 from supervisor.images.properties import BuiltImage
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ class Trouble:
         reason: for the operator.
         at: when (aware).
         log: the name of the build's log; empty if there is none.
+        cause: the same as the reason, in a word.
     """
 
     reason: str
     at: datetime
     log: str = ""
+    cause: Cause = Cause.UNKNOWN
 
     def in_words(self, again: datetime | None) -> str:
         """Say it, with what the operator can read, and when it is tried again."""
@@ -77,6 +80,12 @@ class Standing:
         if self.doing:
             return "building", self.doing
         return "waiting", self.lacks or "the images have not been looked at yet"
+
+    @property
+    def cause(self) -> Cause:
+        """Why there is no image, in a word."""
+        is_missing = self.trouble and not self.fingerprint
+        return self.trouble.cause if self.trouble and is_missing else Cause.UNKNOWN
 
     def for_the_fleet(self) -> str:
         """Say why there is no image, in words that do not change at each step."""

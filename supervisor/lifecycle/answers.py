@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import singledispatch
 
+from supervisor.causes import Cause
 from supervisor.lifecycle.events import (
     Confirmed,
     DeletionOrdered,
@@ -112,7 +113,7 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     begun = min(seen.created_at or now, now)
     life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job, unwatched_since=now)
     if not seen.running:
-        found = _fail(life, now, "was found stopped")
+        found = _fail(life, now, "was found stopped", Cause.STOPPED)
         # Whatever ended it was before our time, and says nothing of runners made now.
         return replace(found, life=replace(found.life, failed_in=None))
     recorded = {str(Stage.BUSY): Stage.BUSY, str(Stage.READY): Stage.READY}.get(seen.stage)
@@ -144,12 +145,25 @@ def _answer(event: object, life: Life, now: datetime) -> Step:
     raise TypeError(f"no answer to {type(event).__name__}")
 
 
-def _move(life: Life, now: datetime, stage: Stage, reason: str, *effects: Effect) -> Step:
+def _move(
+    life: Life,
+    now: datetime,
+    stage: Stage,
+    reason: str,
+    *effects: Effect,
+    cause: Cause = Cause.UNKNOWN,
+) -> Step:
     ready_at = now if stage in AVAILABLE and life.ready_at is None else life.ready_at
     # A job spares it, as it would have if GitHub could have been asked at once.
     ordered_away = "" if stage is Stage.BUSY else life.ordered_away
     moved = replace(
-        life, stage=stage, since=now, reason=reason, ready_at=ready_at, ordered_away=ordered_away
+        life,
+        stage=stage,
+        since=now,
+        reason=reason,
+        cause=cause,
+        ready_at=ready_at,
+        ordered_away=ordered_away,
     )
     return Step(moved, effects)
 
@@ -161,14 +175,14 @@ def _forward(life: Life, now: datetime, stage: Stage, reason: str, *effects: Eff
     return _move(life, now, stage, reason, *effects)
 
 
-def _fail(life: Life, now: datetime, reason: str) -> Step:
+def _fail(life: Life, now: datetime, reason: str, cause: Cause) -> Step:
     if life.stage is Stage.FAILED:
         return Step(life)
     # Without its configuration it has no instance yet, and so nothing to tell.
     save = () if life.stage is Stage.REQUESTED else (Effect.SAVE_LOGS,)
     leave = () if life.runner_id is None else (Effect.UNREGISTER,)
     known = replace(life, failed_in=life.failed_in or life.stage)
-    return _move(known, now, Stage.FAILED, reason, *save, Effect.REMOVE, *leave)
+    return _move(known, now, Stage.FAILED, reason, *save, Effect.REMOVE, *leave, cause=cause)
 
 
 def _remove(life: Life, now: datetime, reason: str) -> Step:
@@ -178,10 +192,16 @@ def _remove(life: Life, now: datetime, reason: str) -> Step:
     return _move(known, now, Stage.FINISHED, reason, Effect.REMOVE, *leave)
 
 
-def _retire(life: Life, now: datetime, reason: str, *, failed: bool) -> Step:
+def _retire(life: Life, now: datetime, reason: str) -> Step:
     """Let go through GitHub, which decides the race with a job: it keeps a busy runner."""
-    known = replace(life, retired_from=life.stage, failed_in=life.stage if failed else None)
+    known = replace(life, retired_from=life.stage, failed_in=None)
     return _move(known, now, Stage.RETIRING, reason, Effect.UNREGISTER)
+
+
+def _retire_failed(life: Life, now: datetime, reason: str, cause: Cause) -> Step:
+    """Let go in the same way what has failed, unless GitHub knows better."""
+    retiring = _retire(life, now, reason)
+    return replace(retiring, life=replace(retiring.life, failed_in=life.stage, cause=cause))
 
 
 def _as_if_booting(retiring: Step) -> Step:
@@ -189,10 +209,20 @@ def _as_if_booting(retiring: Step) -> Step:
     return replace(retiring, life=replace(retiring.life, retired_from=Stage.BOOTING))
 
 
+def _is_early(life: Life) -> bool:
+    """Tell whether an end now is one before it had a job."""
+    return life.stage in UNUSED and life.job is None
+
+
 def _end_early(life: Life) -> Life:
     """Note in which stage it ended, if that is before it had a job."""
-    early = life.stage in UNUSED and life.job is None
-    return replace(life, failed_in=life.stage) if early else life
+    return replace(life, failed_in=life.stage) if _is_early(life) else life
+
+
+def _end_by_itself(life: Life, now: datetime, reason: str, *effects: Effect) -> Step:
+    """Note that it has ended without an order, which before it had a job is a failure."""
+    cause = Cause.STOPPED if _is_early(life) else Cause.UNKNOWN
+    return _move(_end_early(life), now, Stage.FINISHED, reason, *effects, cause=cause)
 
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:
@@ -286,7 +316,8 @@ def _(event: JobRefused, life: Life, now: datetime) -> Step:
 def _(_event: JobUnchecked, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.BUSY:
         return Step(life)
-    return _fail(life, now, "runs a job that the policy has not let run")
+    reason = "runs a job that the policy has not let run"
+    return _fail(life, now, reason, Cause.JOB_UNCHECKED)
 
 
 @_answer.register
@@ -300,7 +331,7 @@ def _(event: GuestFinished, life: Life, now: datetime) -> Step:
     code = f" with exit code {event.exit_code}" if event.exit_code else ""
     reason = f"the runner application ended{code}; waits for the guest to power off"
     job = replace(life.job or Job(), result=event.result) if event.result else life.job
-    return _move(_end_early(replace(life, job=job)), now, Stage.FINISHED, reason)
+    return _end_by_itself(replace(life, job=job), now, reason)
 
 
 @_answer.register
@@ -321,7 +352,7 @@ def _(event: RegistrationFound, life: Life, now: datetime) -> Step:
         return Step(life)
     known = replace(life, runner_id=event.runner_id, ordered_away="")
     if life.ordered_away:
-        return _retire(known, now, life.ordered_away, failed=False)
+        return _retire(known, now, life.ordered_away)
     return Step(known)
 
 
@@ -332,15 +363,15 @@ def _(_event: RegistrationVanished, life: Life, now: datetime) -> Step:
     reason = "GitHub does not know it any more"
     # A list can miss one while its pages are turned; asked for this one, GitHub is sure.
     if life.runner_id is None:
-        return _fail(life, now, reason)
-    return _retire(life, now, reason, failed=True)
+        return _fail(life, now, reason, Cause.VANISHED)
+    return _retire_failed(life, now, reason, Cause.VANISHED)
 
 
 @_answer.register
 def _(event: WentOffline, life: Life, now: datetime) -> Step:
     if life.stage not in AVAILABLE:
         return Step(life)
-    return _retire(life, now, event.reason, failed=True)
+    return _retire_failed(life, now, event.reason, Cause.OFFLINE)
 
 
 @_answer.register
@@ -359,7 +390,7 @@ def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
     reason = f"stopped while {life.stage}; waits for LXD"
-    return _move(_end_early(life), now, Stage.FINISHED, reason)
+    return _end_by_itself(life, now, reason)
 
 
 @_answer.register
@@ -369,8 +400,7 @@ def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
     reason = f"stopped while {life.stage}"
-    effects = (Effect.SAVE_LOGS, Effect.REMOVE)
-    return _move(_end_early(life), now, Stage.FINISHED, reason, *effects)
+    return _end_by_itself(life, now, reason, Effect.SAVE_LOGS, Effect.REMOVE)
 
 
 @_answer.register
@@ -383,18 +413,21 @@ def _(_event: InstanceGone, life: Life, now: datetime) -> Step:
     ran_its_job = life.stage is Stage.FINISHED and life.job is not None
     settled = ran_its_job or life.stage is Stage.FAILED or life.runner_id is None
     leave = () if settled else (Effect.UNREGISTER,)
-    return _move(_end_early(life), now, Stage.DELETED, life.reason, *leave, Effect.END)
+    known = _end_early(life)
+    return _move(known, now, Stage.DELETED, life.reason, *leave, Effect.END, cause=life.cause)
 
 
 @_answer.register
 def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
     if life.stage not in ENDING:
         return Step(life)
-    reason = f"{life.reason.split('; removal failed')[0]}; removal failed: {event.reason}"
-    known = replace(life, removal_failures=life.removal_failures + 1)
+    ended_for = life.ended_for or life.reason
+    reason, cause = f"{ended_for}; removal failed: {event.reason}", Cause.REMOVAL_FAILED
+    failures = life.removal_failures + 1
+    known = replace(life, removal_failures=failures, ended_for=ended_for)
     if life.stage is Stage.FAILED:
-        return Step(replace(known, reason=reason))
-    return _move(known, now, Stage.FAILED, reason)
+        return Step(replace(known, reason=reason, cause=cause))
+    return _move(known, now, Stage.FAILED, reason, cause=cause)
 
 
 @_answer.register
@@ -402,7 +435,8 @@ def _(_event: Unregistered, life: Life, now: datetime) -> Step:
     known = replace(life, runner_id=None)
     if life.stage is Stage.RETIRING:
         if life.failed_in:
-            return _move(known, now, Stage.FAILED, life.reason, Effect.SAVE_LOGS, Effect.REMOVE)
+            effects = (Effect.SAVE_LOGS, Effect.REMOVE)
+            return _move(known, now, Stage.FAILED, life.reason, *effects, cause=life.cause)
         return _move(known, now, Stage.FINISHED, life.reason, Effect.REMOVE)
     if life.stage is Stage.BOOTING or life.stage in AVAILABLE:
         # The answer to an earlier wish to let it go has come late: it can't get a job any more.
@@ -426,7 +460,9 @@ def _(event: UnregistrationRefused, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: Failed, life: Life, now: datetime) -> Step:
-    return Step(life) if life.stage is Stage.FINISHED else _fail(life, now, event.reason)
+    if life.stage is Stage.FINISHED:
+        return Step(life)
+    return _fail(life, now, event.reason, event.cause)
 
 
 @_answer.register
@@ -435,8 +471,8 @@ def _(event: StartFailed, life: Life, now: datetime) -> Step:
         # It has been heard of since, from LXD or its guest: it did start.
         return Step(life)
     if event.certain or life.runner_id is None:
-        return _fail(life, now, event.reason)
-    return _as_if_booting(_retire(life, now, event.reason, failed=True))
+        return _fail(life, now, event.reason, event.cause)
+    return _as_if_booting(_retire_failed(life, now, event.reason, event.cause))
 
 
 @_answer.register
@@ -449,10 +485,10 @@ def _(event: LimitPassed, life: Life, now: datetime) -> Step:
         return _stay(life, now, "GitHub did not answer")
     reason = f"took too long: {life.reason or f'was {life.stage}'}"
     if life.stage is Stage.BUSY or life.runner_id is None:
-        return _fail(life, now, reason)
+        return _fail(life, now, reason, Cause.TIMED_OUT)
     # Its signals may have been lost and a job may run, or its last logs may be on their way: GitHub
     # knows.
-    retiring = _retire(life, now, reason, failed=True)
+    retiring = _retire_failed(life, now, reason, Cause.TIMED_OUT)
     return _as_if_booting(retiring) if life.stage is Stage.CREATING else retiring
 
 
@@ -471,5 +507,5 @@ def _(event: DeletionOrdered, life: Life, now: datetime) -> Step:
         ordered_away = event.reason if event.stands else life.ordered_away
         waiting = replace(life, reason=reason, retire_after=later, ordered_away=ordered_away)
         return Step(waiting)
-    retiring = _retire(life, now, event.reason, failed=False)
+    retiring = _retire(life, now, event.reason)
     return _as_if_booting(retiring) if life.stage is Stage.CREATING else retiring

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supervisor.causes import Cause
 from supervisor.lifecycle.life import Job, Stage
 
 
@@ -147,6 +148,7 @@ class Failed:
     """The runner can't come to be, or its guest says that it can't go on."""
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,12 @@ class StartFailed:
     Attributes:
         reason: why.
         certain: it does not run. Otherwise LXD may have started it, or be about to.
+        cause: the same as the reason, in a word.
     """
 
     reason: str
     certain: bool = True
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from supervisor.causes import Cause
 from supervisor.waits import doubled
 
 
@@ -98,9 +99,11 @@ class Life:
         stage: where it is.
         since: when it came there (aware, UTC).
         reason: why it is there, for people.
+        cause: the same in a word, where it is there because something went wrong.
         runner_id: GitHub's number of its registration, None before it has one.
         job: what it runs or ran.
         removal_failures: how often the removal of its instance has failed.
+        ended_for: why it had ended before its removal failed; empty if that has not.
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).
@@ -118,6 +121,7 @@ class Life:
     runner_id: int | None = None
     job: Job | None = None
     removal_failures: int = 0
+    ended_for: str = ""
     retired_from: Stage = Stage.READY
     refusals: int = 0
     retire_after: datetime | None = None
@@ -125,6 +129,7 @@ class Life:
     ready_at: datetime | None = None
     failed_in: Stage | None = None
     unwatched_since: datetime | None = None
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)

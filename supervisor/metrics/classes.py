@@ -1,13 +1,16 @@
 """The few classes that label values are put into, so that the number of series has a bound."""
 
 import re
+from collections.abc import Collection, Mapping
 
+from supervisor.causes import OF_GITHUB, OF_LXD, Cause
 from supervisor.lifecycle import Stage
 
 OTHER = "other"
 UNKNOWN = "unknown"
 GONE = "gone"
 STOPPED = "stopped"
+GITHUB = "github"
 
 RESULTS = {
     "Succeeded": "succeeded",
@@ -32,17 +35,17 @@ EVENTS = (
 
 VERDICTS = ("allowed", "refused", "error")
 
-_FAILURES = {
-    "removal": r"(?s).*; removal failed: ",
-    "policy": r"runs a job that the policy has not let run",
-    "timeout": r"took too long: ",
-    STOPPED: r"stopped while |was found stopped|the runner application ended",
-    "vanished": r"GitHub does not know it any more",
-    "offline": r"GitHub has not shown it online",
-    "github": r"could not (register|find the runner group|get a token) ",
-    "lxd": r"could not |LXD ",
+_FAILURES: Mapping[str, Collection[Cause]] = {
+    "removal": {Cause.REMOVAL_FAILED},
+    "policy": {Cause.JOB_UNCHECKED},
+    "timeout": {Cause.TIMED_OUT},
+    STOPPED: {Cause.STOPPED},
+    "vanished": {Cause.VANISHED},
+    "offline": {Cause.OFFLINE},
+    GITHUB: OF_GITHUB,
+    "lxd": OF_LXD,
 }
-_FAILURE_PATTERNS = {name: re.compile(pattern) for name, pattern in _FAILURES.items()}
+_FAILURE_CLASSES = {str(one): name for name, causes in _FAILURES.items() for one in causes}
 
 FAILURES = (*_FAILURES, GONE, OTHER)
 """Why a runner has failed, in one word; of one that is gone nobody has said why."""
@@ -58,21 +61,16 @@ def event_class(event: str) -> str:
     return event if event in EVENTS else OTHER if event else UNKNOWN
 
 
-def failure_class(reason: str, failed_in: str) -> str:
-    """Put the reason of a runner's failure into a class.
+def failure_class(cause: str, failed_in: str) -> str:
+    """Put the cause of a runner's failure into a class.
 
     Args:
-        reason: as the runner's actor gives it, for people.
+        cause: as the runner's record has it; empty if that has none.
         failed_in: the stage that it did not come through.
     """
-    found = next((name for name, form in _FAILURE_PATTERNS.items() if form.match(reason)), OTHER)
     # Before there is an instance nobody but GitHub is asked anything.
-    return "github" if found in {"lxd", OTHER} and failed_in == Stage.REQUESTED else found
-
-
-def is_own_end(reason: str) -> bool:
-    """Tell whether a runner has ended by itself, without an order."""
-    return bool(_FAILURE_PATTERNS[STOPPED].match(reason))
+    otherwise = GITHUB if failed_in == Stage.REQUESTED else OTHER
+    return _FAILURE_CLASSES.get(cause, otherwise)
 
 
 def status_class(status: str) -> str:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
+from supervisor.causes import Cause
 from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import UNUSED, Stage
 from supervisor.metrics import PREFIX, classes
@@ -188,14 +189,15 @@ def _failure(record: Record) -> tuple[str, str] | None:
 
     One that ends by itself before it had a job has failed too, though nothing is left to remove.
     """
+    cause = str(record.details.get("cause", ""))
     if record.state == Stage.FAILED:
         failed_in = str(record.details.get("failed_in"))
         # One that was found dead says nothing of runners made now.
         known = failed_in in _LIVING
-        return (failed_in, classes.failure_class(record.reason, failed_in)) if known else None
+        return (failed_in, classes.failure_class(cause, failed_in)) if known else None
     if record.before in UNUSED and not record.details.get("job"):
         if record.state == Stage.DELETED:
             return record.before, classes.GONE
-        if record.state == Stage.FINISHED and classes.is_own_end(record.reason):
+        if record.state == Stage.FINISHED and cause == Cause.STOPPED:
             return record.before, classes.STOPPED
     return None

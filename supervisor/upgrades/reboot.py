@@ -27,27 +27,43 @@ class KernelSeen:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a reboot is needed for.
+
+    Attributes:
+        reason: for people.
+        kernel: the release that it is to start; empty if it is needed for something else.
+    """
+
+    reason: str
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
 class Reboot:
     """The decision.
 
     Attributes:
         when: `no`; `now`, as nothing runs; or `after-drain`.
         reason: for people.
+        kernel: the release that is to be started; empty if it is for something else.
     """
 
     when: When
     reason: str
+    kernel: str = ""
 
 
-def needed_for(seen: KernelSeen) -> str:
-    """Say what a reboot is needed for; empty if it is not."""
+def needed_for(seen: KernelSeen) -> Need | None:
+    """Say what a reboot is needed for; None if it is not."""
     newest = newest_of_its_flavour(seen)
     if newest and _number(newest) > _number(seen.running):
-        return f"kernel {newest} is installed, {seen.running} is running"
+        return Need(f"kernel {newest} is installed, {seen.running} is running", newest)
     if seen.required:
         names = ", ".join(seen.for_packages)
-        return f"packages that were upgraded need it: {names}" if names else "the host asks for it"
-    return ""
+        packages = f"packages that were upgraded need it: {names}"
+        return Need(packages if names else "the host asks for it")
+    return None
 
 
 def newest_of_its_flavour(seen: KernelSeen) -> str:
@@ -77,11 +93,11 @@ class Running:
     held: bool
 
 
-def decide(needed: str, running: Running) -> Reboot:
+def decide(needed: Need | None, running: Running) -> Reboot:
     """Decide when to reboot.
 
     Args:
-        needed: what for; empty if it is not.
+        needed: what for; None if it is not.
         running: what it would end. Where nothing is held, the next runner may begin a job before
             the host goes down, although none is there now.
     """
@@ -94,11 +110,13 @@ def decide(needed: str, running: Running) -> Reboot:
     elif running.building:
         how = "as soon as the image is built"
     else:
-        return Reboot("now", f"a reboot is needed, and no runner is there: {needed}")
+        reason = f"a reboot is needed, and no runner is there: {needed.reason}"
+        return Reboot("now", reason, needed.kernel)
     count = running.runners
     there = f"{count} runner{'' if count == 1 else 's'}, {running.busy} at work"
     there += ", an image is being built" if running.building else ""
-    return Reboot("after-drain", f"a reboot is needed {how} ({there}): {needed}")
+    reason = f"a reboot is needed {how} ({there}): {needed.reason}"
+    return Reboot("after-drain", reason, needed.kernel)
 
 
 def _flavour(release: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from supervisor.causes import Cause, cause_of
 from supervisor.config import Config
 from supervisor.firewall import intent, live, ruleset
 from supervisor.firewall.debug_servers import Server
@@ -63,6 +64,7 @@ class Surroundings:
     warnings: tuple[str, ...] = ()
     runners: Mapping[str, str] | None = None
     error: str = ""
+    cause: Cause = Cause.UNKNOWN
     outage: bool = False
     filters_ipv6: bool | None = None
     servers: Mapping[Server, str] = field(default_factory=dict)
@@ -107,7 +109,7 @@ def ask(
         bridge = lxd.bridge_addresses(config.lxd.network)
     except LxdError as error:
         outage = not isinstance(error, (NotFound, Refused))
-        return replace(found, error=str(error), outage=outage)
+        return replace(found, error=str(error), cause=error.cause, outage=outage)
     return replace(found, bridge=bridge, runners=_runners(lxd) if with_runners else None)
 
 
@@ -154,9 +156,10 @@ class TableReady:
 
 @dataclass(frozen=True)
 class TableFailed:
-    """It does not, and why, for the operator."""
+    """It does not, and why, for the operator and in a word."""
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
 
 
 def ensure(
@@ -178,7 +181,7 @@ def ensure(
         found = _ensure(nftables, policy, kept, before, there=there)
         return replace(found, warnings=tuple(_stale(tables, policy)), obstacle=obstacle)
     except (NftablesError, _NotTaken) as error:
-        return TableFailed(str(error))
+        return TableFailed(str(error), cause_of(error))
 
 
 class _NotTaken(Exception):

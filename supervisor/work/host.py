@@ -13,7 +13,7 @@ from supervisor.upgrades.host import (
     judge,
     versions,
 )
-from supervisor.upgrades.reboot import needed_for
+from supervisor.upgrades.reboot import Need, needed_for
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class HostLooked:
     Attributes:
         findings: what is wrong.
         versions: what there is, in words.
-        reboot_for: what a reboot is needed for; empty if it is not.
+        reboot_for: what a reboot is needed for; None if it is not.
         unsure: LXD has not answered: another look is due soon.
     """
 
     findings: tuple[Finding, ...]
     versions: str
-    reboot_for: str
+    reboot_for: Need | None
     unsure: bool
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor import marks
+from supervisor.causes import Cause, cause_of
 from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images.build_log import BuildLog
@@ -67,11 +68,13 @@ class ImageFailed:
         reason: for the operator.
         outage: LXD did not answer, which says nothing of the image.
         log: the name of the build's log, for whoever keeps it.
+        cause: the same as the reason, in a word.
     """
 
     reason: str
     outage: bool = False
     log: str = ""
+    cause: Cause = Cause.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -314,4 +317,4 @@ def _script(path: Path | None) -> str:
 
 def _failed(error: Exception) -> ImageFailed:
     outage = isinstance(error, LxdUnavailable) or getattr(error, "outage", False)
-    return ImageFailed(str(error), outage=outage)
+    return ImageFailed(str(error), outage=outage, cause=cause_of(error))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from supervisor.causes import Cause, CausedError
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.images import properties
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 _MADE_FROM = "volatile.base_image"
 
 
-class NoBase(Exception):
+class NoBase(CausedError):
     """LXD has no such image; the message says what would be right."""
+
+    cause = Cause.IMAGE_MISSING
 
 
 def made_from(lxd: Lxd) -> frozenset[str]:

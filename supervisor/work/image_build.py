@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from loguru import logger
 
 from supervisor import marks, naming
+from supervisor.causes import Cause, CausedError, cause_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage
@@ -53,11 +54,11 @@ class Verification(Protocol):
         """Take no more word of it, whether it was waited for or could not even be made."""
 
 
-class BuildFailed(Exception):
+class BuildFailed(CausedError):
     """The build did not come to its end; the message is a sentence, and holds no secret."""
 
-    def __init__(self, message: str, *, outage: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, cause: Cause | None = None, *, outage: bool = False) -> None:
+        super().__init__(message, cause)
         self.outage = outage
 
 
@@ -278,9 +279,9 @@ class ImageBuild:
         try:
             yield
         except LxdUnavailable as error:
-            raise BuildFailed(f"{phase}: {error}", outage=True) from error
+            raise BuildFailed(f"{phase}: {error}", error.cause, outage=True) from error
         except (LxdError, OSError) as error:
-            raise BuildFailed(f"{phase}: {error}") from error
+            raise BuildFailed(f"{phase}: {error}", cause_of(error)) from error
 
 
 def _assignments(recipe: Recipe) -> str:

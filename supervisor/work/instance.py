@@ -12,6 +12,7 @@ from typing import Any
 from loguru import logger
 
 from supervisor import lifecycle, marks
+from supervisor.causes import cause_of
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound, TimedOut
@@ -109,7 +110,7 @@ class InstanceWork:
         try:
             self.lxd.create(request, limit_s=self.limits.creating.total_seconds())
         except LxdError as error:
-            return Happened(lifecycle.Failed(str(error)))
+            return Happened(lifecycle.Failed(str(error), cause_of(error)))
         return Happened(lifecycle.InstanceCreated())
 
     def start(self) -> Happened:
@@ -118,7 +119,8 @@ class InstanceWork:
             self.lxd.start(self.name, limit_s=self.limits.creating.total_seconds())
         except LxdError as error:
             certain = not isinstance(error, (LxdUnavailable, TimedOut))
-            return Happened(lifecycle.StartFailed(str(error), certain=certain))
+            failed = lifecycle.StartFailed(str(error), certain=certain, cause=cause_of(error))
+            return Happened(failed)
         return Happened(lifecycle.InstanceStarted())
 
     def record(self, keys: Mapping[str, str]) -> Recorded:

@@ -17,6 +17,7 @@ from typing import Any
 from loguru import logger
 
 from supervisor import credentials, policy_secrets, policy_tokens
+from supervisor.causes import Cause, cause_of
 from supervisor.config import Config, ConfigError, read_document
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.lxd import Lxd, LxdError
@@ -82,9 +83,10 @@ class Served:
 
 @dataclass(frozen=True)
 class NotServed:
-    """It could not be started with what is configured, and why, for the operator."""
+    """It could not be started with what is configured, and why, for the operator and in a word."""
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
 
 
 def ensure(
@@ -108,7 +110,7 @@ def ensure(
     try:
         return _ensure(lxd, service, config, now, ended, program)
     except (LxdError, PolicyProcessError, ConfigError) as error:
-        return NotServed(str(error))
+        return NotServed(str(error), cause_of(error))
     except OSError as error:
         return NotServed(f"{error.filename or directory_of(config)}: {error.strerror}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor import marks, sizes, storage
+from supervisor.causes import Cause, cause_of
 from supervisor.config import ConfigError
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError, LxdUnavailable, NotFound
@@ -78,11 +79,13 @@ class PoolFailed:
 
     Attributes:
         reason: for the operator.
+        cause: the same in a word.
         outage: LXD did not answer, which says nothing of the pool.
         asked: it will be soon, as who may mount has been asked.
     """
 
     reason: str
+    cause: Cause = Cause.UNKNOWN
     outage: bool = False
     asked: bool = False
 
@@ -108,11 +111,11 @@ class StorageWork:
         try:
             return self._ensure()
         except LxdUnavailable as error:
-            return PoolFailed(str(error), outage=True)
+            return PoolFailed(str(error), error.cause, outage=True)
         except _Asked as asked:
             return PoolFailed(str(asked), asked=True)
         except (LxdError, StorageError, StorageRefused) as error:
-            return PoolFailed(str(error))
+            return PoolFailed(str(error), cause_of(error))
 
     def prepare(self) -> PoolReady | PoolFailed:
         """Do what a daemon that is not root has asked for, and tell it why it can't be done."""
@@ -135,7 +138,8 @@ class StorageWork:
         elif name not in known:
             raise StorageRefused(
                 f"LXD has no storage pool {name}: make it (lxc storage create {name} …), name "
-                "another as lxd.pool, or set runner-storage"
+                "another as lxd.pool, or set runner-storage",
+                Cause.LXD_INCOMPLETE,
             )
         elif not known[name].available:
             raise StorageRefused(f"LXD says that storage pool {name} is unavailable")

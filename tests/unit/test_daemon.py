@@ -13,6 +13,7 @@ import pytest
 from journal_records import NOW
 
 from supervisor import daemon, log, sdnotify
+from supervisor.causes import Cause
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.feed import Feed, Kind, Record
@@ -82,6 +83,9 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     running._obey(signal.SIGHUP)
     assert running._parts.settings.config is before
     assert error in running._parts.settings.error
+    is_for_later = "restart" in error
+    cause = Cause.RESTART_REQUIRED if is_for_later else Cause.CONFIGURATION_REFUSED
+    assert running._parts.settings.fault.cause is cause
 
 
 def test_a_daemon_that_can_not_start_leaves_nothing_open(

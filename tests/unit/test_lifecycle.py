@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.causes import Cause
 from supervisor.lifecycle import (
     ENDING,
     Confirmed,
@@ -281,6 +282,7 @@ def test_a_failed_removal_is_tried_again_when_its_limit_passes() -> None:
     stuck = step(stuck, RemovalFailed("still busy"), NOW).life
     assert stuck.removal_failures == 2
     assert stuck.reason == "no disk; removal failed: still busy"
+    assert stuck.cause is Cause.REMOVAL_FAILED
     assert step(stuck, LimitPassed(Stage.FAILED), NOW).effects == (Effect.REMOVE,)
 
 
@@ -666,3 +668,43 @@ def test_a_job_that_the_policy_has_not_let_run_is_ended_with_its_logs_kept() -> 
 @pytest.mark.parametrize("stage", sorted(set(Stage) - {Stage.BUSY}))
 def test_one_that_runs_no_job_stays_as_it_is_though_none_was_let_run(stage: Stage) -> None:
     assert step(life(stage), JobUnchecked(), NOW) == Step(life(stage))
+
+
+@pytest.mark.parametrize(
+    ("before", "happened", "cause"),
+    [
+        (Stage.CREATING, Failed("no room", Cause.NO_SPACE), Cause.NO_SPACE),
+        (Stage.CREATING, StartFailed("no", cause=Cause.LXD_FAILED), Cause.LXD_FAILED),
+        (Stage.BOOTING, Failed("the guest says: no"), Cause.UNKNOWN),
+        (Stage.BOOTING, LimitPassed(Stage.BOOTING), Cause.TIMED_OUT),
+        (Stage.BUSY, LimitPassed(Stage.BUSY), Cause.TIMED_OUT),
+        (Stage.READY, RegistrationVanished(), Cause.VANISHED),
+        (Stage.IDLE, WentOffline("for long"), Cause.OFFLINE),
+        (Stage.BOOTING, InstanceStopped(), Cause.STOPPED),
+        (Stage.BOOTING, FoundStopped(), Cause.STOPPED),
+        (Stage.READY, GuestFinished("2"), Cause.STOPPED),
+        (Stage.BUSY, JobUnchecked(), Cause.JOB_UNCHECKED),
+        (Stage.BUSY, InstanceStopped(), Cause.UNKNOWN),
+        (Stage.BUSY, JobFinished(), Cause.UNKNOWN),
+        (Stage.IDLE, DeletionOrdered("too many"), Cause.UNKNOWN),
+    ],
+)
+def test_the_cause_of_an_end_stands_beside_its_reason(
+    before: Stage, happened: Event, cause: Cause
+) -> None:
+    ending = step(life(before), happened, NOW).life
+    assert ending.cause is cause
+    assert step(ending, Unregistered(), NOW).life.cause is cause
+
+
+def test_one_that_is_kept_after_all_has_no_cause_any_more() -> None:
+    late = step(life(Stage.BOOTING), LimitPassed(Stage.BOOTING), NOW).life
+    assert step(late, UnregistrationRefused(busy=True), NOW).life.cause is Cause.UNKNOWN
+    assert step(late, UnregistrationRefused(busy=False), NOW).life.cause is Cause.UNKNOWN
+    assert step(late, JobStarted(JOB), NOW).life.cause is Cause.UNKNOWN
+
+
+def test_words_of_a_guest_do_not_cut_the_reason_short() -> None:
+    said = "the guest says: x; removal failed: y"
+    stuck = step(life(Stage.FAILED, reason=said), RemovalFailed("busy"), NOW).life
+    assert stuck.reason == f"{said}; removal failed: busy"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.causes import Cause, Fault
 from supervisor.lifecycle import Stage
 from supervisor.outlook import Outlook
 from supervisor.pace import Pace
@@ -13,19 +14,28 @@ NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 RESUME = "no runner is created until `supervisor-cli resume`"
 
 
-def told(*stages: Stage, **given: Any) -> tuple[str, str]:
+def outlook(*stages: Stage, **given: Any) -> Outlook:
     usual: dict[str, Any] = {
-        "wanted": 2, "trouble": "", "draining": False, "lacks": "", "github": "",
+        "wanted": 2, "trouble": Fault(), "draining": False, "lacks": "", "github": Fault(),
         "pace": Pace(at_once=4), "now": NOW,
     }  # fmt: skip
-    return Outlook(stages=stages, **{**usual, **given}).in_words()
+    return Outlook(stages=stages, **{**usual, **given})
 
 
-def failed(times: int, stage: Stage = Stage.BOOTING) -> Pace:
+def told(*stages: Stage, **given: Any) -> tuple[str, str]:
+    state, reason, _ = outlook(*stages, **given).in_words()
+    return state, reason
+
+
+def cause(*stages: Stage, **given: Any) -> Cause:
+    return outlook(*stages, **given).in_words()[2]
+
+
+def failed(times: int, stage: Stage = Stage.BOOTING, cause: Cause = Cause.UNKNOWN) -> Pace:
     pace, begun = Pace(at_once=4), NOW - timedelta(hours=1)
     for _ in range(times):
         begun += timedelta(minutes=1)
-        pace = pace.failed(stage, "no space left", begun, begun=begun)
+        pace = pace.failed(stage, "no space left", begun, begun=begun, cause=cause)
     return pace
 
 
@@ -50,9 +60,9 @@ def test_what_is_missing_before_one_can_be_created_is_named() -> None:
 
 
 def test_github_is_blamed_only_where_a_runner_is_missing() -> None:
-    state, reason = told(github="GitHub is down")
+    state, reason = told(github=Fault("GitHub is down"))
     assert (state, reason.endswith("none is created now: GitHub is down")) == ("degraded", True)
-    assert told(Stage.IDLE, Stage.IDLE, github="GitHub is down")[0] == "keeping"
+    assert told(Stage.IDLE, Stage.IDLE, github=Fault("GitHub is down"))[0] == "keeping"
 
 
 def test_few_failures_are_told_and_many_degrade() -> None:
@@ -88,4 +98,29 @@ def test_one_of_which_nothing_is_left_holds_up_no_drain() -> None:
 
 
 def test_a_side_that_can_not_be_listed_comes_first() -> None:
-    assert told(trouble="LXD hangs", draining=True) == ("degraded", "LXD hangs")
+    assert told(trouble=Fault("LXD hangs"), draining=True) == ("degraded", "LXD hangs")
+
+
+def test_the_cause_is_that_of_what_is_told() -> None:
+    full, away = Fault("full", Cause.NO_SPACE), Fault("away", Cause.GITHUB_UNAVAILABLE)
+    assert cause() is Cause.UNKNOWN
+    assert cause(trouble=full, github=away) is Cause.NO_SPACE
+    assert cause(github=away) is Cause.GITHUB_UNAVAILABLE
+    assert cause(Stage.IDLE, Stage.BUSY, github=away) is Cause.UNKNOWN
+    assert cause(draining=True, github=away) is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("of_the_last", "of_all"),
+    [
+        (Cause.NO_SPACE, Cause.NO_SPACE),
+        (Cause.LXD_UNAVAILABLE, Cause.LXD_UNAVAILABLE),
+        (Cause.LXD_FAILED, Cause.RUNNERS_FAILING),
+        (Cause.TIMED_OUT, Cause.RUNNERS_FAILING),
+        (Cause.UNKNOWN, Cause.RUNNERS_FAILING),
+    ],
+)
+def test_runners_that_fail_in_a_row_are_a_cause_unless_it_is_known_what_they_meet(
+    of_the_last: Cause, of_all: Cause
+) -> None:
+    assert cause(pace=failed(4, cause=of_the_last)) is of_all

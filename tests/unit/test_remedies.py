@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,20 @@ from command_lines import command_lines, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.remedies import OTHERWISE, REMEDIES, find, remedy_of
+from supervisor.causes import Cause
+from supervisor.problems import CONFIGURATION, CREDENTIAL, FORMER_PLACE, RUNNER, Problem
+from supervisor.remedies import BY_CAUSE, ELSE, OTHERWISE, remedy_of
 from supervisor.roles import OBSERVERS, ROLES
 
 ROOT = Path(__file__).parents[2]
-WORDS = [remedy.words for remedy in (*REMEDIES, OTHERWISE)]
+WORDS = sorted({*BY_CAUSE.values(), *OTHERWISE.values(), ELSE})
+problems = st.builds(
+    Problem,
+    of=st.sampled_from([*ROLES, *OTHERWISE]),
+    words=st.text(),
+    cause=st.sampled_from(Cause),
+    runner=st.just("fleet-a1"),
+)
 
 
 def headings(document: Path) -> set[str]:
@@ -40,68 +49,58 @@ def test_a_remedy_says_what_to_do_or_where_to_read(words: str) -> None:
     assert "`" in words or "docs/" in words
 
 
-def with_none_of_their_own(actors: Iterable[str]) -> list[str]:
-    """Name those whose failure only has the remedy that any name has before a colon."""
-    shared = {find("somebody-else: failing: for no reason"), OTHERWISE}
-    return [actor for actor in actors if find(f"{actor}: failing: for no reason") in shared]
-
-
 def test_every_actor_whose_failure_is_a_problem_has_a_remedy_of_its_own() -> None:
     supervisors = {"root", "core", "runners"}
     # The one of the control socket fails by ending, and is started anew.
-    found = with_none_of_their_own(set(ROLES) - OBSERVERS - supervisors - {"control"})
-    assert found == []
+    assert set(ROLES) - OBSERVERS - supervisors - {"control"} - OTHERWISE.keys() == set()
 
 
-def test_an_actor_without_a_remedy_of_its_own_is_found() -> None:
-    assert with_none_of_their_own(["tokens", "brand-new-actor"]) == ["brand-new-actor"]
+def test_every_remedy_is_of_an_actor_or_of_another_thing_that_problems_are_of() -> None:
+    others = {CONFIGURATION, CREDENTIAL, FORMER_PLACE, RUNNER}
+    assert OTHERWISE.keys() - ROLES.keys() == others
 
 
 @pytest.mark.parametrize(
-    ("problem", "words"),
+    ("of", "cause", "words"),
     [
-        (
-            "configuration: the last change was refused: vm-cpu: must be a number",
-            "systemctl reload",
-        ),
-        (
-            "configuration: name: takes effect only after a restart of the daemon",
-            "systemctl restart",
-        ),
-        (
-            "the fine-grained token expires in 2 days (2030-01-03): set another",
-            "another credential",
-        ),
-        ("tokens: failing: GitHub's hourly limit of core is used up, until 12:00", "#limits"),
-        ("tokens: failing: the token is wrong, expired or revoked", "a credential that may"),
-        ("tokens: failing: GitHub answered 500", "githubstatus.com"),
-        (
-            "tokens: failing: GitHub can't be reached through the proxy http://p:3128",
-            "set the proxy right",
-        ),
-        ("events: reconnecting: nothing listens there; is LXD running?", "lxc list"),
-        ("fleet: degraded: could not list the instances: no answer within 15 s", "lxc list"),
-        ("image: failing: LXD has no image with the alias x", "lxd.image"),
-        ("image: failing: the build ended with 1", "supervisor-cli image logs"),
-        ("firewall: failing: there is no program nft; install nftables", "apt-get install"),
-        ("filters: failing: without LXD's filters: a", "supervisor-cli firewall"),
-        ("fleet: is stuck in Reconcile", "supervisor-cli tree"),
-        ("events: is waiting: RuntimeError: x", "journalctl"),
-        (
-            "fleet: degraded: 2 of 3 runners are there; 4 runners in a row have failed to boot: x",
-            "supervisor-cli logs",
-        ),
-        ("fleet-a1: took too long: waits for its guest", "`supervisor-cli logs fleet-a1`"),
-        ("fleet-a1: ended; removal failed: LXD says: no", "LXD's own words"),
-        ("https://github.example.com/acme: the token is wrong", "#moving-to-another-place"),
-        ("acme/demo: could not list", "#moving-to-another-place"),
+        (CONFIGURATION, Cause.CONFIGURATION_REFUSED, "systemctl reload"),
+        (CONFIGURATION, Cause.RESTART_REQUIRED, "systemctl restart"),
+        (CREDENTIAL, Cause.CREDENTIAL_EXPIRING, "another credential"),
+        ("tokens", Cause.RATE_LIMITED, "#limits"),
+        ("tokens", Cause.CREDENTIAL_REJECTED, "a credential that may"),
+        ("tokens", Cause.CREDENTIAL_UNREADABLE, "a credential that may"),
+        ("tokens", Cause.GITHUB_UNAVAILABLE, "githubstatus.com"),
+        ("tokens", Cause.UNKNOWN, "githubstatus.com"),
+        ("tokens", Cause.PROXY_FAILED, "set the proxy right"),
+        ("events", Cause.LXD_UNAVAILABLE, "lxc list"),
+        ("fleet", Cause.LXD_UNAVAILABLE, "lxc list"),
+        ("fleet", Cause.LXD_INCOMPLETE, "prepare-lxd"),
+        ("image", Cause.IMAGE_MISSING, "lxd.image"),
+        ("image", Cause.UNKNOWN, "supervisor-cli image logs"),
+        ("storage", Cause.LXD_FAILED, "make room"),
+        ("fleet", Cause.NO_SPACE, "make room"),
+        ("firewall", Cause.NFTABLES_MISSING, "apt-get install"),
+        ("filters", Cause.UNKNOWN, "supervisor-cli firewall"),
+        ("fleet", Cause.ACTOR_STUCK, "supervisor-cli tree"),
+        ("events", Cause.ACTOR_DOWN, "journalctl"),
+        ("fleet", Cause.RUNNERS_FAILING, "supervisor-cli logs"),
+        ("fleet", Cause.UNKNOWN, "supervisor-cli runners"),
+        (RUNNER, Cause.TIMED_OUT, "`supervisor-cli logs fleet-a1`"),
+        (RUNNER, Cause.REMOVAL_FAILED, "LXD's own words"),
+        (FORMER_PLACE, Cause.UNKNOWN, "#moving-to-another-place"),
+        ("somebody-else", Cause.UNKNOWN, "docs/runbook.md#reasons"),
     ],
 )
-def test_a_problem_has_the_remedy_for_it(problem: str, words: str) -> None:
-    assert words in remedy_of(problem)
+def test_a_problem_has_the_remedy_for_it(of: str, cause: Cause, words: str) -> None:
+    assert words in remedy_of(Problem(of, "whatever it is called", cause, "fleet-a1"))
 
 
-@given(st.text())
-def test_whatever_the_problem_the_remedy_is_one_line_that_can_be_printed(problem: str) -> None:
+@given(problems)
+def test_whatever_the_problem_the_remedy_is_one_line_that_can_be_printed(problem: Problem) -> None:
     assert remedy_of(problem).isprintable()
-    assert remedy_of(problem)
+    assert "{" not in remedy_of(problem)
+
+
+@given(problems, st.text())
+def test_what_a_problem_is_called_makes_no_difference(problem: Problem, words: str) -> None:
+    assert remedy_of(problem) == remedy_of(replace(problem, words=words))

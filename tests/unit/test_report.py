@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.causes import Cause
 from supervisor.config import parse
 from supervisor.last_failure import Failure
 from supervisor.lifecycle import Job, Life, Stage
@@ -60,7 +61,7 @@ def test_a_sound_fleet_has_no_problems() -> None:
         *(node(part, details={"checks": 1, **told}) for part, told in parts.items()),
     )  # fmt: skip
     entries = [entry(Stage.IDLE, "a"), entry(Stage.BUSY, "b"), entry(Stage.BOOTING, "c")]
-    sound = {"in_place": True, "state": "ready", "reason": ""}
+    sound = {"in_place": True, "state": "ready", "reason": "", "cause": ""}
     assert report(tree, *entries) == {
         "health": "ok",
         "name": "fleet",
@@ -69,17 +70,23 @@ def test_a_sound_fleet_has_no_problems() -> None:
         "present": 2,
         "draining_since": None,
         "stages": {"booting": 1, "busy": 1, "idle": 1},
-        "fleet": {"state": "keeping", "reason": "", "since": "2030-01-01T00:00:00+00:00"},
+        "fleet": {
+            "state": "keeping",
+            "reason": "",
+            "cause": "",
+            "since": "2030-01-01T00:00:00+00:00",
+        },
         "short_since": None,
         "parts": {
             **dict.fromkeys(("firewall", "github", "image", "policy", "storage"), sound),
             "signals": {**sound, "state": "listening"},
         },
-        "upgrades": {"state": "ready", "reason": ""},
+        "upgrades": {"state": "ready", "reason": "", "cause": ""},
         "last_failure": None,
         "github": {"url": "https://github.com", **GITHUB},
         "former_places": [],
         "problems": [],
+        "causes": [],
         "remedies": [],
         "warnings": [],
     }
@@ -108,12 +115,23 @@ def test_a_drained_fleet_is_not_short_of_runners() -> None:
     assert (found["problems"], found["health"]) == ([], "ok")
 
 
-def test_each_problem_has_a_remedy_at_the_same_place() -> None:
-    failing = root(node("image", "failing", reason="no"), node("policy", "failing", reason="no"))
-    found = report(failing)
-    assert len(found["remedies"]) == len(found["problems"]) == 2
+def test_each_problem_has_a_cause_and_a_remedy_at_the_same_place() -> None:
+    away = node("storage", "failing", reason="no", details={"cause": "lxd-unavailable"})
+    failing = root(
+        node("image", "failing", reason="no"), node("policy", "failing", reason="no"), away
+    )
+    late = replace(entry(Stage.FAILED), life=Life(Stage.FAILED, NOW, "no", cause=Cause.TIMED_OUT))
+    settings = Settings(CONFIG)
+    settings.refuse("vm-cpu: must be a number")
+    found = report(failing, late, settings=settings)
+    assert found["causes"] == ["", "", "lxd-unavailable", "timed-out", "configuration-refused"]
+    assert len(found["remedies"]) == len(found["problems"]) == 5
+    assert found["parts"]["storage"]["cause"] == "lxd-unavailable"
     assert "supervisor-cli image build" in found["remedies"][0]
     assert "supervisor-cli policy" in found["remedies"][1]
+    assert "lxc list" in found["remedies"][2]
+    assert "`supervisor-cli logs a`" in found["remedies"][3]
+    assert "systemctl reload" in found["remedies"][4]
 
 
 def test_a_fleet_that_nobody_looks_after_is_failing_though_its_runners_are_there() -> None:
@@ -138,7 +156,8 @@ def test_the_runner_that_failed_last_is_told() -> None:
 
 @pytest.mark.parametrize("part", ["firewall", "github", "image", "policy", "signals", "storage"])
 def test_a_part_that_nobody_looks_after_counts_as_not_in_place(part: str) -> None:
-    assert not report(None)["parts"][part]["in_place"]
+    told = report(None)["parts"][part]
+    assert (told["in_place"], told["cause"]) == (False, "actor-down")
 
 
 def test_what_is_still_at_a_former_place_is_told_with_why_it_can_not_be_asked() -> None:
@@ -263,7 +282,8 @@ def test_a_policy_service_that_is_not_healthy_is_a_problem() -> None:
 
 def test_a_policy_service_is_shown_as_its_actor_has_published_it() -> None:
     tree = root(node("policy", reason="it checks jobs", details={"healthy": True}))
-    assert policy_report(tree) == {"state": "ready", "reason": "it checks jobs", "healthy": True}
+    told = {"state": "ready", "reason": "it checks jobs", "cause": "", "healthy": True}
+    assert policy_report(tree) == told
 
 
 @pytest.mark.parametrize(
@@ -286,8 +306,8 @@ def test_the_standing_of_what_is_kept_current_is_what_its_actor_says() -> None:
     shown = upgrades_report(
         root(node("upgrades", reason="2.300.0", details=told)), (), CONFIG, None
     )
-    no_reboot = {"reboot": {"when": "no", "reason": "no reboot is needed"}}
-    assert shown == {"state": "ready", "reason": "2.300.0", **told, **no_reboot}
+    no_reboot = {"reboot": {"when": "no", "reason": "no reboot is needed", "kernel": ""}}
+    assert shown == {"state": "ready", "reason": "2.300.0", "cause": "", **told, **no_reboot}
 
 
 def test_nothing_is_known_of_upgrades_that_nobody_looks_after() -> None:
@@ -334,7 +354,7 @@ OWN = node(
 def test_a_firewall_is_shown_as_its_actors_have_published_it() -> None:
     lxds = node("filters", details={"checks": 4, "unfiltered": [], "warnings": ("xtables",)})
     assert firewall_report(root(OWN, lxds)) == {
-        "state": "ready", "reason": "it guards lxdbr0", "in_place": True, "checks": 4,
+        "state": "ready", "reason": "it guards lxdbr0", "cause": "", "in_place": True, "checks": 4,
         "incarnation": "", "unfiltered": [], "warnings": ("a name is unknown", "xtables"),
     }  # fmt: skip
 

@@ -21,7 +21,7 @@ from .kernel import BridgeFiltering
 from .lxd import Lxd
 from .packages import GOOD_TO_HAVE, NEEDED, Packages, kernel_packages
 from .places import UNITS, Places
-from .reboots import Asked, RebootNote, due
+from .reboots import Asked, RebootNote, due, subject
 from .removal import Removal
 from .service import Applied, Service
 from .setback import Setback
@@ -260,9 +260,10 @@ class Machine:
         boot = files.read(self._places.boot_id).strip()
         now = Asked(datetime.now(timezone.utc), boot)
         with _disk():
-            reason = due(self._reboot_offered(fleet), self._reboots.read(), now)
+            offer = self._reboot_offered(fleet)
+            reason = due(offer, self._reboots.read(), now)
             if reason:
-                self._reboots.add(reason, now)
+                self._reboots.add(subject(offer), now)
         return reason
 
     def update(self, *, lxd_channel: str) -> None:

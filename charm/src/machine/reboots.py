@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +11,6 @@ from typing import Any
 
 from . import files
 
-_KERNEL = re.compile(r"kernel (\S+) is installed")
-"""How the daemon tells of a newer kernel: `kernel … is installed, … is running`."""
 _AGAIN = timedelta(days=1)
 _KEPT = 20
 
@@ -40,7 +37,7 @@ def due(offer: Mapping[str, Any], asked: Mapping[str, Asked], now: Asked) -> str
     killed that asked for it: it is asked again.
 
     Args:
-        offer: the daemon's own decision: `when` and `reason`.
+        offer: the daemon's own decision: `when`, `reason`, and the `kernel` that is to be started.
         asked: what was asked for before, as `subject` names it.
         now: how it would be noted.
 
@@ -50,16 +47,19 @@ def due(offer: Mapping[str, Any], asked: Mapping[str, Asked], now: Asked) -> str
     reason = offer.get("reason")
     if offer.get("when") != "now" or not isinstance(reason, str) or not reason:
         return ""
-    before = asked.get(subject(reason))
+    before = asked.get(subject(offer))
     if before is None or (now.boot and before.boot == now.boot):
         return reason
-    return "" if _KERNEL.search(reason) or now.at - before.at < _AGAIN else reason
+    return "" if offer.get("kernel") or now.at - before.at < _AGAIN else reason
 
 
-def subject(reason: str) -> str:
-    """Name what a reboot is for: the kernel that is to be started, or else the whole reason."""
-    found = _KERNEL.search(reason)
-    return f"kernel {found[1]}" if found else reason
+def subject(offer: Mapping[str, Any]) -> str:
+    """Name what a reboot is for: the kernel that is to be started, or else the whole reason.
+
+    A daemon of an earlier version does not say the kernel.
+    """
+    kernel = offer.get("kernel")
+    return f"kernel {kernel}" if kernel else str(offer.get("reason"))
 
 
 class RebootNote:
@@ -82,13 +82,17 @@ class RebootNote:
         except (ValueError, TypeError, AttributeError, KeyError):
             return {}
 
-    def add(self, reason: str, now: Asked) -> None:
+    def add(self, what: str, now: Asked) -> None:
         """Note that it was asked for.
+
+        Args:
+            what: for, as `subject` names it.
+            now: how it is noted.
 
         Raises:
             OSError: that can't be noted.
         """
-        asked = {**self.read(), subject(reason): now}
+        asked = {**self.read(), what: now}
         latest = sorted(asked.items(), key=lambda item: item[1].at)[-_KEPT:]
         shown = {what: {"at": one.at.isoformat(), "boot": one.boot} for what, one in latest}
         files.write(self._path, json.dumps(shown))

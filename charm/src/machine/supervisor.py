@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,8 @@ _CHECK_LIMIT_S = 60.0
 _PREPARE_LIMIT_S = 180.0
 _UNINSTALL_LIMIT_S = 600.0
 _REFUSED = 2
-_LACKS = re.compile(
-    r"""LXD\ says:\ .*\b(?:project|network|storage\ pool|profile)  # what `prepare-lxd` makes
-    (?:\ "[^"]*")?\ (?:not\ found|doesn't\ exist)""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
+_LXD_INCOMPLETE = "lxd-incomplete"
+"""The daemon's word for a problem whose cause is that LXD lacks what `prepare-lxd` makes."""
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """As systemd tells a service of them: systemd.exec(5)."""
 
@@ -58,10 +54,10 @@ class Fleet:
     def lacks_in_lxd(self) -> bool:
         """Whether a problem is that LXD lacks what runners need, such as the project or the bridge.
 
-        An image or an instance that it lacks is no such thing: the daemon itself sees to those.
+        An image or an instance that it lacks is no such thing: the daemon itself sees to those. A
+        daemon of an earlier version tells no causes.
         """
-        problems = self.status.get("problems")
-        return any(_LACKS.search(str(one)) for one in problems or ())
+        return _LXD_INCOMPLETE in (self.status.get("causes") or ())
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from supervisor.causes import Cause, CausedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pylxd import exceptions as pylxd_errors
 
 
-class LxdError(Exception):
+class LxdError(CausedError):
     """LXD did not do what it was asked. The message is for the operator and holds no secret."""
+
+    cause = Cause.LXD_FAILED
 
 
 class LxdUnavailable(LxdError):
     """LXD can't be reached, doesn't answer in time, or lost what it was doing."""
+
+    cause = Cause.LXD_UNAVAILABLE
 
 
 class NotFound(LxdError):
@@ -65,6 +71,18 @@ _WRONG = re.compile(
     re.IGNORECASE,
 )
 
+_FOUNDATION = re.compile(
+    r"""\b(?:project|network|storage\ pool|profile)  # what `prepare-lxd` makes
+    (?:\ "[^"]*")?\ (?:not\ found|doesn't\ exist)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CAUSES = {
+    Cause.LXD_INCOMPLETE: _FOUNDATION,
+    Cause.IMAGE_MISSING: re.compile(r"image (not found|not provided|alias)", re.IGNORECASE),
+    Cause.NO_SPACE: re.compile(r"out of (disk )?space|no space left", re.IGNORECASE),
+}
+"""How LXD's words, its own or those of what it runs, tell a cause; the first one counts."""
+
 _CAN_START = "is LXD running? (snap services lxd, or systemctl status lxd)"
 _HINTS = {
     errno.ENOENT: "there is no such socket: install or start LXD, or set lxd.socket",
@@ -104,12 +122,13 @@ def of_answer(error: pylxd_errors.LXDAPIException, aim: str, secrets: Iterable[s
     }.get(code)
     kind = Refused if code in _UNAUTHORISED else kind
     kind = kind or _kind_of(words, Refused if code == _BAD_REQUEST else OperationFailed)
-    return kind(_sentence(aim, redacted(words, secrets)))
+    return kind(_sentence(aim, redacted(words, secrets)), _cause_of(words))
 
 
 def of_operation(words: str, aim: str, secrets: Iterable[str]) -> LxdError:
     """Translate the error of an operation, of which there is nothing but words."""
-    return _kind_of(words, OperationFailed)(_sentence(aim, redacted(words, secrets)))
+    kind = _kind_of(words, OperationFailed)
+    return kind(_sentence(aim, redacted(words, secrets)), _cause_of(words))
 
 
 def redacted(words: str, secrets: Iterable[str]) -> str:
@@ -128,6 +147,10 @@ def _kind_of(words: str, otherwise: type[LxdError]) -> type[LxdError]:
     if _MISSING.search(words):
         return NotFound
     return Refused if _WRONG.search(words) else otherwise
+
+
+def _cause_of(words: str) -> Cause | None:
+    return next((cause for cause, form in _CAUSES.items() if form.search(words)), None)
 
 
 def _sentence(aim: str, words: str) -> str:

@@ -111,7 +111,7 @@ class Instances(Connection):
             self._finish(aim, answer, limit_s=limit_s, secrets=secrets)
         except OperationFailed as error:
             if 'busy running a "create"' in str(error):  # another creation of this name
-                raise AlreadyExists(str(error)) from error
+                raise AlreadyExists(str(error), error.cause) from error
             raise
 
     def start(self, name: str, *, limit_s: float) -> None:
@@ -190,7 +190,7 @@ class Instances(Connection):
                 if not _PASSES.search(str(error)):
                     raise
                 if time.monotonic() + pause_s >= deadline:
-                    raise TimedOut(f"{error} (tried for {limit_s:g} s)") from error
+                    raise TimedOut(f"{error} (tried for {limit_s:g} s)", error.cause) from error
             else:
                 return True
             time.sleep(pause_s)

@@ -191,7 +191,8 @@ class Resources(Connection):
             found = self._call(aim, "get", "networks", network).metadata
         except NotFound as error:
             raise NotFound(
-                f"{error}; make it (lxc network create {network}) or name another as lxd.network"
+                f"{error}; make it (lxc network create {network}) or name another as lxd.network",
+                error.cause,
             ) from error
         try:
             address = (found.get("config") or {}).get("ipv4.address", "")
@@ -221,7 +222,8 @@ class Resources(Connection):
             found = self._call(aim, "get", "networks", network).metadata
         except NotFound as error:
             raise NotFound(
-                f"{error}; make it (lxc network create {network}) or name another as lxd.network"
+                f"{error}; make it (lxc network create {network}) or name another as lxd.network",
+                error.cause,
             ) from error
         try:
             is_ours = found.get("type") == "bridge" and found.get("managed")

@@ -40,6 +40,7 @@ def test_an_address_that_lxd_does_not_know_yet_is_asked_for_again(make_world: Ma
     world.lxd.fail("bridge_address", LxdUnavailable("LXD is not running"))
     service = Service(world)
     eventually(lambda: world.shown("signals") == ("failing", "LXD is not running"))
+    assert world.details("signals")["cause"] == "lxd-unavailable"
     world.tell("signals", AnnounceSignals())
     world.clock.advance(2)
     eventually(lambda: service.fleet)

@@ -509,6 +509,7 @@ def test_a_refused_token_says_nothing_of_the_next_ones_budget(
     stage.tell(ListRegistrations(1))
     assert "wrong, expired or revoked" in stage.listed().error
     eventually(lambda: stage.world.shown("tokens")[0] == "failing")
+    assert stage.world.details("tokens")["cause"] == "credential-rejected"
     assert budget(stage) == {}
 
 

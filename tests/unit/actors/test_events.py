@@ -81,8 +81,10 @@ def test_lxd_may_come_up_later(make_world: MakeWorld) -> None:
     world.lxd.fail("events", LxdUnavailable("LXD is not running"))
     start(world)
     eventually(lambda: world.shown("events") == ("reconnecting", "LXD is not running"))
+    assert world.details("events")["cause"] == "lxd-unavailable"
     world.clock.advance(1)
     eventually(lambda: world.shown("events")[0] == "listening")
+    assert "cause" not in world.details("events")
 
 
 def test_a_stream_that_is_cut_again_and_again_is_asked_for_ever_more_seldom(

@@ -11,6 +11,7 @@ from fake_world import LIMIT_S, Inbox, World, eventually, guarded
 from under_way import Gate
 
 from supervisor.actors.firewall import FirewallActor
+from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.firewall.live import Counted, LiveTable
 from supervisor.firewall.names import REJECTED, table_name
@@ -481,7 +482,9 @@ def test_a_bridge_that_is_none_is_said_and_what_was_wanted_last_is_kept_up(
 ) -> None:
     world = make_world()
     told = started(world)
-    kernel.around = Surroundings(error="it is no bridge that LXD manages")
+    kernel.around = Surroundings(
+        error="it is no bridge that LXD manages", cause=Cause.LXD_INCOMPLETE
+    )
     world.tell("firewall", CheckFirewall())
     eventually(lambda: world.shown("firewall")[0] == "failing")
     eventually(lambda: "it is no bridge that LXD manages" in told[-1].reason)
@@ -490,6 +493,7 @@ def test_a_bridge_that_is_none_is_said_and_what_was_wanted_last_is_kept_up(
     eventually(lambda: world.details("firewall")["healed"] == 1)
     assert kernel.applied[-1].gateways == kernel.applied[0].gateways
     assert world.shown("firewall") == ("failing", "it is no bridge that LXD manages")
+    assert world.details("firewall")["cause"] == "lxd-incomplete"
     world.reconfigure(denylist="198.51.100.0/24")
     world.tell("firewall", ConfigChanged(world.parts.settings.config))
     eventually(lambda: len(kernel.applied[-1].denied) == 1)

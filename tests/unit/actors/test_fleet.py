@@ -24,9 +24,10 @@ from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
 from supervisor.blueprints import blueprint_of
+from supervisor.causes import Cause
 from supervisor.control import make_app
 from supervisor.feed import Kind
-from supervisor.gateways.lxd import LxdUnavailable
+from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import (
     Confirmed,
@@ -156,6 +157,7 @@ def test_nothing_is_created_before_lxd_was_listed(make_world: MakeWorld) -> None
     world.lxd.fail("instances", LxdUnavailable("LXD is not running"))
     start(world)
     eventually(lambda: world.shown("fleet") == ("degraded", "LXD is not running"))
+    assert world.details("fleet")["cause"] == "lxd-unavailable"
     assert world.github.asked == []
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: world.stages() == {"booting": 2})
@@ -207,7 +209,8 @@ def test_runners_ordered_away_while_they_start_do_not_delay_new_ones(
 
 def test_failures_delay_the_next_and_then_one_at_a_time_tries(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=4)
-    world.lxd.fail("create", *[LxdUnavailable("no space")] * 13)
+    full = LxdError("no space", Cause.NO_SPACE)
+    world.lxd.fail("create", *[full] * 13)
     start(world)
     eventually(lambda: world.lxd.count("create") == 4 and not world.names())
     # One trouble that all four met, so it counts once.
@@ -222,6 +225,7 @@ def test_failures_delay_the_next_and_then_one_at_a_time_tries(make_world: MakeWo
     eventually(lambda: "3 runners in a row" in world.shown("fleet")[1] and not world.names())
     assert world.lxd.count("create") == 12
     assert world.shown("fleet")[0] == "degraded"
+    assert world.details("fleet")["cause"] == "no-space"
     world.clock.advance(4.1)
     eventually(lambda: "4 runners in a row" in world.shown("fleet")[1] and not world.names())
     assert world.lxd.count("create") == 13  # one, alone

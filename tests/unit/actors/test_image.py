@@ -22,6 +22,7 @@ from fake_world import (
 from under_way import Gate
 
 from supervisor.actors.image import ImageActor
+from supervisor.causes import Cause
 from supervisor.images.choice import Wish, choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
@@ -168,7 +169,13 @@ class FakeWork:
     def resolve(self, alias: str) -> str | ImageFailed:
         failed = self.scene.enter("resolve")
         found = self.scene.aliases.get(alias)
-        return failed or found or ImageFailed(f"LXD has no image with the alias {alias}: import it")
+        return (
+            failed
+            or found
+            or ImageFailed(
+                f"LXD has no image with the alias {alias}: import it", cause=Cause.IMAGE_MISSING
+            )
+        )
 
 
 class Play:
@@ -325,10 +332,11 @@ def test_without_its_alias_there_is_no_image_and_the_operator_reads_what_to_do(
     prepared.scene.aliases.clear()
     prepared.run()
     prepared.lacks("LXD has no image with the alias github-runner: import it")
-    assert prepared.shown[0] == "failing"
+    assert (prepared.shown[0], prepared.detail("cause")) == ("failing", "image-missing")
     prepared.scene.aliases["github-runner"] = PREPARED
     prepared.pass_time(2)
     prepared.starts_from(PREPARED)
+    assert prepared.detail("cause") == ""
     prepared.scene.aliases.clear()
     prepared.pass_time(60)
     prepared.lacks("LXD has no image with the alias github-runner")

@@ -9,6 +9,7 @@ from fake_world import Inbox, World, eventually
 
 from supervisor import storage
 from supervisor.actors.storage import StorageActor
+from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
 from supervisor.supervision import ChildSpec, Crash
@@ -117,9 +118,11 @@ def test_while_lxd_is_away_a_pool_that_was_there_counts_as_there(
 def test_before_the_first_look_succeeds_an_outage_is_a_failure(
     make_world: MakeWorld, pool: Pool
 ) -> None:
-    pool.failure = PoolFailed("LXD is not running", outage=True)
-    told = start(make_world())
+    pool.failure = PoolFailed("LXD is not running", Cause.LXD_UNAVAILABLE, outage=True)
+    world = make_world()
+    told = start(world)
     eventually(lambda: told == [StorageChanged(reason="LXD is not running")])
+    assert world.details("storage")["cause"] == "lxd-unavailable"
 
 
 def test_another_configuration_has_it_look_at_once(make_world: MakeWorld, pool: Pool) -> None:

@@ -307,7 +307,10 @@ def test_after_a_setback_a_credential_that_github_refuses_is_told_with_what_mend
     deployed.machine.set_back = Setback("1.1", "1.0", "no socket" * 90)
     deployed.machine.brought = "1.1"
     refused = "tokens: failing: GitHub answered 401: Bad credentials"
-    deployed.machine.status = {"problems": [refused]}
+    deployed.machine.status = {
+        "problems": [refused],
+        "parts": {"github": {"cause": "credential-rejected"}},
+    }
     deployed.run(deployed.ctx.on.update_status())
     assert "; GitHub refuses the credential (401)" in deployed.status.message
     assert "`juju config runners token-secret-id=SECRET`" in deployed.status.message
@@ -376,14 +379,14 @@ def test_what_lxd_must_have_is_looked_for_when_the_machine_or_the_charm_begins_a
 
 def test_each_event_makes_again_what_the_daemon_misses_in_lxd(deployed: World, event: Any) -> None:
     missing = "fleet: failing: could not list instances: LXD says: Project not found"
-    deployed.machine.status = {"problems": [missing]}
+    deployed.machine.status = {"problems": [missing], "causes": ["lxd-incomplete"]}
     deployed.run(event(deployed))
     assert deployed.machine.done[-1] == "prepare-lxd"
 
 
 def test_where_that_fails_the_fleet_is_told_all_the_same(deployed: World, event: Any) -> None:
     missing = "images: failing: could not list the images: LXD says: Project not found"
-    deployed.machine.status = {"problems": [missing]}
+    deployed.machine.status = {"problems": [missing], "causes": ["lxd-incomplete"]}
     deployed.machine.failures["prepare-lxd"] = MachineError("LXD can't be made ready: no space")
     deployed.run(event(deployed))
     assert isinstance(deployed.status, ActiveStatus)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wording import Sentence
 
+from supervisor.causes import Cause
+
 UNIT = "runners/0"
 STAGES = (
     "requested", "creating", "booting", "ready", "idle", "busy", "retiring", "finished", "failed",
@@ -64,6 +66,7 @@ REFUSED = (
     "tokens: failing: could not list the runners: GitHub answered 401: Bad credentials; the "
     "classic personal access token is wrong, expired or revoked; set another"
 )
+REJECTED = {"github": {"cause": str(Cause.CREDENTIAL_REJECTED)}}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,8 @@ REFUSED = (
 )
 def test_a_refused_credential_blocks_the_unit_whatever_is_online(asks: str, option: str) -> None:
     problems = ["fleet: degraded: waits for GitHub", REFUSED]
-    found = said(2, stages={"idle": 2}, problems=problems, github={"credential": asks})
+    rest = {"problems": problems, "parts": REJECTED, "github": {"credential": asks}}
+    found = said(2, stages={"idle": 2}, **rest)
     assert found == Sentence(
         "blocked",
         f"GitHub refuses the {asks} (401), and no runner can be made: it is wrong, expired or "
@@ -86,7 +90,14 @@ def test_a_refused_credential_blocks_the_unit_whatever_is_online(asks: str, opti
 
 def test_a_credential_that_only_a_former_place_refuses_blocks_nothing() -> None:
     former = "https://github.com/acme: GitHub answered 401: Bad credentials"
-    assert said(stages={"idle": 3}, problems=[former]).kind == "active"
+    parts = {"github": {"cause": ""}}
+    assert said(stages={"idle": 3}, problems=[former], parts=parts).kind == "active"
+
+
+def test_of_a_daemon_that_tells_no_cause_a_refused_credential_is_a_problem_like_others() -> None:
+    parts = {"github": {"in_place": False, "state": "failing"}}
+    found = said(stages={"idle": 2}, problems=[REFUSED], parts=parts)
+    assert (found.kind, "GitHub answered 401" in found.text) == ("waiting", True)
 
 
 def test_of_many_problems_the_first_is_told_and_where_the_others_are() -> None:
@@ -132,7 +143,8 @@ def test_a_daemon_that_failed_without_a_word_is_told_so() -> None:
         {
             "wanted": st.integers(0, 10_000),
             "stages": st.dictionaries(st.sampled_from(STAGES), st.integers(0, 10_000)),
-            "problems": st.lists(st.text(max_size=2000) | st.just(REFUSED), max_size=3),
+            "problems": st.lists(st.text(max_size=2000), max_size=3),
+            "parts": st.just(REJECTED) | st.just({}) | st.just({"github": {"cause": ""}}),
             "github": st.fixed_dictionaries({"credential": st.text(max_size=2000)}),
             "warnings": st.lists(st.text(max_size=2000), max_size=3),
         }
@@ -140,7 +152,7 @@ def test_a_daemon_that_failed_without_a_word_is_told_so() -> None:
 )
 def test_whatever_the_daemon_says_becomes_one_short_line(status: dict[str, Any]) -> None:
     found = wording.of_fleet(status, UNIT)
-    assert (found.kind == "blocked") == (REFUSED in status["problems"])
+    assert (found.kind == "blocked") == (status["parts"] is REJECTED)
     assert found.text.isprintable()  # a NUL would be the end of `status-set`
     assert 0 < len(found.text) <= 400
 

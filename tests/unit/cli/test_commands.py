@@ -557,7 +557,7 @@ def upgrades(state: str, *subjects: dict[str, Any], reason: str = "") -> dict[st
     return {
         "state": state, "reason": reason, "incarnation": "a", "warnings": [],
         "subjects": list(subjects), "done_by": {"runner application": 5},
-        "reboot": {"when": "no", "reason": "no reboot is needed"},
+        "reboot": {"when": "no", "reason": "no reboot is needed", "kernel": ""},
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.causes import Cause, cause_of
 from supervisor.gateways.lxd import (
     AlreadyExists,
     LifecycleEvent,
@@ -31,7 +32,7 @@ from supervisor.gateways.lxd import (
     Refused,
 )
 from supervisor.gateways.lxd import _connection as connection
-from supervisor.gateways.lxd._errors import of_operation, redacted
+from supervisor.gateways.lxd._errors import of_operation, redacted, unreachable
 from supervisor.gateways.lxd._moments import moment
 
 if TYPE_CHECKING:
@@ -69,6 +70,39 @@ def test_an_operations_words_tell_what_happened(words: str, kind: type[LxdError]
 
     assert type(error) is kind
     assert str(error) == f"could not do it: LXD says: {words or 'nothing'}"
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        # LXD 5.0.2's, met there: lxd/project/project.go, lxd/network/network_load.go,
+        # lxd/db/storage_pools.go, lxd/instance/instance_utils.go; the last but one is of 5.21.
+        ("Failed loading project: Project not found", Cause.LXD_INCOMPLETE),
+        ("Network not found", Cause.LXD_INCOMPLETE),
+        ('Failed to load network "br": Network not found', Cause.LXD_INCOMPLETE),
+        ("Failed loading storage pool: Storage pool not found", Cause.LXD_INCOMPLETE),
+        ('Requested profile "runners" doesn\'t exist', Cause.LXD_INCOMPLETE),
+        ('Requested profile "runners" doesn\'t exist in project "x"', Cause.LXD_INCOMPLETE),
+        ('in project "x" on network "br": Instance not found', Cause.LXD_FAILED),
+        # lxd/instances_post.go, lxd/db/images.go
+        ("Image not provided for instance creation", Cause.IMAGE_MISSING),
+        ("Image alias not found", Cause.IMAGE_MISSING),
+        ("Image not found", Cause.IMAGE_MISSING),
+        # What it runs, such as tar, zfs and mkfs.btrfs, says it in its own way.
+        ("write /x: no space left on device", Cause.NO_SPACE),
+        ("cannot create 'pool/x': out of space", Cause.NO_SPACE),
+        ("Failed to run: forkstart one: exit status 1", Cause.LXD_FAILED),
+        ("", Cause.LXD_FAILED),
+    ],
+)
+def test_an_operations_words_tell_the_cause(words: str, cause: Cause) -> None:
+    assert of_operation(words, "do it", ()).cause is cause
+    assert of_operation(f"Failed creating instance: {words}", "do it", ()).cause is cause
+
+
+def test_an_lxd_that_can_not_be_reached_is_a_cause_of_its_own() -> None:
+    error = unreachable(TimeoutError(), "do it", "/unix.socket", 5)
+    assert cause_of(error) is Cause.LXD_UNAVAILABLE
 
 
 _HEX = "0123456789abcdef"

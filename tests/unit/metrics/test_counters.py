@@ -76,25 +76,25 @@ def test_that_more_is_known_of_a_stage_counts_nothing(counted: Counted) -> None:
 def test_a_failure_is_counted_where_it_happened_and_once(counted: Counted) -> None:
     counted.tell(
         runner("retiring", "booting", reason="took too long: waits"),
-        runner("failed", "retiring", reason="took too long: waits", failed_in="booting"),
-        runner("failed", "failed", reason="took too long: waits; removal failed: x"),
+        runner("failed", "retiring", cause="timed-out", failed_in="booting"),
+        runner("failed", "failed", cause="removal-failed"),
         runner("deleted", "failed", reason="took too long: waits"),
     )
     assert counted.over_zero("runner_failures_total") == [({"booting", "timeout"}, 1)]
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "expected"),
+    ("state", "known", "expected"),
     [
-        ("finished", "stopped while booting; waits for LXD", [({"booting", "stopped"}, 1)]),
-        ("deleted", "waits for the guest's ready signal", [({"booting", "gone"}, 1)]),
-        ("finished", "an operator has ordered it", []),
+        ("finished", {"cause": "stopped"}, [({"booting", "stopped"}, 1)]),
+        ("deleted", {}, [({"booting", "gone"}, 1)]),
+        ("finished", {}, []),  # it was ordered
     ],
 )
 def test_one_that_ends_by_itself_before_its_job_has_failed(
-    counted: Counted, state: str, reason: str, expected: list[Any]
+    counted: Counted, state: str, known: dict[str, str], expected: list[Any]
 ) -> None:
-    counted.tell(runner(state, "booting", reason=reason))
+    counted.tell(runner(state, "booting", **known))
     assert counted.over_zero("runner_failures_total") == expected
 
 

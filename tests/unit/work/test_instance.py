@@ -70,7 +70,6 @@ def test_an_instance_is_made_started_marked_and_removed(lxd: FakeLxd, work: Inst
 @pytest.mark.parametrize(
     ("call", "act", "outcome"),
     [
-        ("create", lambda w: w.create({"name": NAME}), Happened(lifecycle.Failed("x"))),
         ("delete", lambda w: w.remove(), Happened(lifecycle.RemovalFailed("x"))),
         ("instance", lambda w: w.look(), LookFailed("x")),
         ("update_config", lambda w: w.record({}), Recorded("x")),
@@ -88,6 +87,14 @@ def test_what_lxd_refuses_comes_back_as_what_happened(
     assert act(work) == outcome
 
 
+@pytest.mark.parametrize("error", [*REFUSALS, *SILENCES])
+def test_an_instance_that_can_not_be_made_comes_back_as_a_failure_with_its_cause(
+    lxd: FakeLxd, work: InstanceWork, error: LxdError
+) -> None:
+    lxd.fail("create", error)
+    assert work.create({"name": NAME}) == Happened(lifecycle.Failed("x", error.cause))
+
+
 @pytest.mark.parametrize(
     ("error", "certain"), [(e, True) for e in REFUSALS] + [(e, False) for e in SILENCES]
 )
@@ -95,7 +102,8 @@ def test_where_lxd_says_nothing_an_instance_may_have_been_started(
     lxd: FakeLxd, work: InstanceWork, error: LxdError, certain: bool
 ) -> None:
     lxd.fail("start", error)
-    assert work.start() == Happened(lifecycle.StartFailed("x", certain=certain))
+    failed = lifecycle.StartFailed("x", certain=certain, cause=error.cause)
+    assert work.start() == Happened(failed)
 
 
 def test_marking_what_has_ended_meanwhile_is_no_error(lxd: FakeLxd, work: InstanceWork) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fake_world import World, make_world
 
 from supervisor import policy_secrets
+from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, parse
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.github.credential import AppKey, PersonalToken
@@ -157,7 +158,7 @@ def serve(world: World) -> Any:
 def test_without_lxd_its_address_is_not_known(make_world: Any) -> None:
     world = make_world(policy={"mode": "builtin"})
     world.lxd.fail("bridge_address", LxdUnavailable("LXD is not running"))
-    assert serve(world) == NotServed("LXD is not running")
+    assert serve(world) == NotServed("LXD is not running", Cause.LXD_UNAVAILABLE)
 
 
 def test_only_root_can_give_it_to_another_user(

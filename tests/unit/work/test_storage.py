@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor import marks, storage
+from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, parse
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, Resource, ServerInfo
@@ -94,7 +95,8 @@ def test_a_pool_that_lxd_can_not_use_is_said(tmp_path: Path) -> None:
 def test_an_outage_of_lxd_is_told_from_a_failure(tmp_path: Path) -> None:
     lxd = FakeLxd()
     lxd.error = LxdUnavailable("LXD is not running")
-    assert ensure(lxd, config(tmp_path)) == PoolFailed("LXD is not running", outage=True)
+    outage = PoolFailed("LXD is not running", Cause.LXD_UNAVAILABLE, outage=True)
+    assert ensure(lxd, config(tmp_path)) == outage
 
 
 @pytest.mark.parametrize(

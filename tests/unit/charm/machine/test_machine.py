@@ -25,6 +25,8 @@ from machine.machine import Machine
 from machine.places import NAME
 from machine.units import SERVICE
 
+from supervisor.causes import Cause
+
 DOCUMENT: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 TOKEN = {"token": "ghp_first"}
 PRESENT = Wanted(DOCUMENT, TOKEN)
@@ -573,24 +575,18 @@ def test_nothing_is_made_in_lxd_before_there_is_a_configuration(stand: HostStand
 
 
 @pytest.mark.parametrize(
-    ("problem", "lacks"),
+    ("status", "lacks"),
     [
-        # The words are LXD 5.0.2's.
-        ("could not create …: LXD says: Failed loading project: Project not found", True),
-        ("firewall: failing: could not find …: LXD says: Network not found; make it (lxc …)", True),
-        ('could not create …: LXD says: Failed to load network "br": Network not found', True),
-        ("could not create …: LXD says: Failed loading storage pool: Storage pool not found", True),
-        ('could not create …: LXD says: Requested profile "runners" doesn\'t exist', True),
-        ("image: failing: could not find …: LXD says: Image not found", False),
-        ("could not create …: LXD says: Image alias not found", False),
-        ('could not start …: LXD says: in project "x" on network "br": Instance not found', False),
-        ("events: reconnecting: LXD at /unix.socket: nothing listens there", False),
-        ("tokens: the runner group was not found", False),
+        ({"causes": ["", str(Cause.LXD_INCOMPLETE)]}, True),
+        ({"causes": ["image-missing", "lxd-failed"]}, False),
+        ({"causes": []}, False),
+        # A daemon before this one says it in its problems alone.
+        ({"problems": ["could not create …: LXD says: Network not found"]}, False),
+        ({}, False),
     ],
 )
-def test_what_lxd_lacks_is_known_by_the_problems(problem: str, lacks: bool) -> None:
-    assert Fleet({"problems": ["other", problem]}).lacks_in_lxd is lacks
-    assert not Fleet({}).lacks_in_lxd
+def test_what_lxd_lacks_is_known_by_the_causes(status: dict[str, Any], lacks: bool) -> None:
+    assert Fleet(status).lacks_in_lxd is lacks
 
 
 # Looking and ordering
@@ -698,7 +694,11 @@ def test_an_update_that_is_under_way_is_as_good(stand: HostStand) -> None:
 # Rebooting
 
 
-NOW = {"when": "now", "reason": "a reboot is needed: kernel 6.8.0-50-generic is installed, x runs"}
+NOW = {
+    "when": "now",
+    "reason": "a reboot is needed: kernel 6.8.0-50-generic is installed, x runs",
+    "kernel": "6.8.0-50-generic",
+}
 
 
 def boot(stand: HostStand, name: str) -> None:
