@@ -108,6 +108,10 @@ REMEDIES = _remedies(
         r"^signals: ",
         "free the address, or see to the network's: docs/runbook.md#signals",
     ),
+    (
+        r"^control: ",
+        "see to the directory of `control.socket`: docs/runbook.md#the-control-socket",
+    ),
     # The fleet and its runners
     (
         r"^fleet: .*runners? (has|in a row have) failed",

@@ -48,9 +48,7 @@ def with_none_of_their_own(actors: Iterable[str]) -> list[str]:
 
 def test_every_actor_whose_failure_is_a_problem_has_a_remedy_of_its_own() -> None:
     supervisors = {"root", "core", "runners"}
-    # The one of the control socket fails by ending, and is started anew.
-    found = with_none_of_their_own(set(ROLES) - OBSERVERS - supervisors - {"control"})
-    assert found == []
+    assert with_none_of_their_own(set(ROLES) - OBSERVERS - supervisors) == []
 
 
 def test_an_actor_without_a_remedy_of_its_own_is_found() -> None:
