@@ -40,6 +40,7 @@ def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> dict[s
         now,
         draining_since=parts.drain.since,
         last_failure=parts.last_failure.known,
+        tracing=parts.tracing.warning,
     )
 
 
@@ -51,6 +52,7 @@ def status_report(
     *,
     draining_since: datetime | None = None,
     last_failure: Failure | None = None,
+    tracing: str = "",
 ) -> dict[str, Any]:
     """Sum up.
 
@@ -61,6 +63,7 @@ def status_report(
         now: aware; against which the end of the credential is told.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
         last_failure: the runner that failed last, as far as is known.
+        tracing: why no traces are sent; empty if nothing is wrong with them.
 
     Returns:
         How the fleet is in a word (`health`), what is wanted, how many runners are in which stage,
@@ -111,7 +114,10 @@ def status_report(
         "former_places": former,
         "problems": found,
         "remedies": [remedy_of(problem) for problem in found],
-        "warnings": problems.warnings(root) + [decision.reason] * (decision.when != "no"),
+        "warnings": [
+            *problems.warnings(root),
+            *filter(None, [tracing, decision.reason if decision.when != "no" else ""]),
+        ],
     }
 
 

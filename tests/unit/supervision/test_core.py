@@ -314,9 +314,7 @@ def test_one_that_does_not_escalate_is_restarted_for_ever_and_its_restarts_count
     assert world.core.phase is Phase.STOPPING
 
 
-def test_a_first_start_that_fails_of_one_that_does_not_escalate_is_repeated_and_holds_up_nobody() -> (
-    None
-):
+def test_a_first_start_that_fails_of_one_that_does_not_escalate_holds_up_nobody() -> None:
     world = world_of(LONE, child("a"), **SLOWLY)
     world.begin()
     assert stages(world.ends("lone")) == ["launch a"]
