@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from loguru import logger
@@ -17,6 +17,7 @@ from pykka import ActorRef
 from supervisor import credentials, log, records, sdnotify, watchdog
 from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, load
+from supervisor.feed import Record
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
 from supervisor.parts import make_parts
@@ -29,7 +30,6 @@ from supervisor.supervision import (
     System,
     tree,
 )
-from supervisor.tracing import Tracing
 from supervisor.tree import root_spec
 from supervisor.wishes import Ended, Wishes
 from supervisor.work import image_upkeep
@@ -61,7 +61,6 @@ class Daemon:
         self._config_path = config_path
         self._parts = make_parts(config)
         self._system = System(observer=self._observe)
-        self._tracing = Tracing(self._parts.feed)
         self._wishes = Wishes()
 
     def run(self) -> int:
@@ -74,11 +73,11 @@ class Daemon:
             signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
         ):  # fmt: skip
             signal.signal(number, lambda received, _: self._wishes.tell(signal.Signals(received)))
-        with closing(self._tracing), closing(self._parts.policy):
+        with closing(self._parts.tracing), closing(self._parts.policy):
             return self._run()
 
     def _run(self) -> int:
-        self._tracing.use(self._parts.settings.config)
+        self._parts.tracing.use(self._parts.settings.config)
         try:
             root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
         except ChildStartFailed as error:
@@ -131,12 +130,25 @@ class Daemon:
 
     def _obey(self, wish: signal.Signals) -> None:
         if wish is signal.SIGUSR1:
-            self._system.directory.tell("fleet", Reconcile("SIGUSR1"))
-            self._note_order("reconcile", "SIGUSR1")
+            self._reconcile()
         elif wish is signal.SIGHUP:
-            self._reload()
+            self._try_to_reload()
         elif wish is signal.SIGUSR2:
             logger.info("the tree:\n{}", "\n".join(tree_lines(tree(self._system))))
+
+    def _reconcile(self) -> None:
+        if self._system.directory.tell("fleet", Reconcile("SIGUSR1")):
+            self._note(records.of_order("reconcile", self._now(), "SIGUSR1"))
+        else:
+            logger.warning("SIGUSR1: the fleet is being restarted, and reconciles by itself then")
+
+    def _try_to_reload(self) -> None:
+        """Reload, and go on whatever comes of it: a running fleet is worth more than a change."""
+        try:
+            self._reload()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends no daemon
+            logger.opt(exception=error).error("the configuration could not be read again")
+            self._refuse(f"it could not be taken ({type(error).__name__}); the log says more")
 
     def _reload(self) -> None:
         settings = self._parts.settings
@@ -149,26 +161,34 @@ class Daemon:
                 policy_work.check(config)
                 image_upkeep.check(config)
         except ConfigError as error:
-            settings.refuse(str(error))
-            logger.error("the configuration stays as it was: {}", error)
+            self._refuse(str(error))
             return
         if fixed:
-            reason = f"{', '.join(fixed)}: takes effect only after a restart of the daemon"
-            settings.refuse(reason, Cause.RESTART_REQUIRED)
-            logger.error("the configuration stays as it was: {}", settings.error)
+            self._refuse(
+                f"{', '.join(fixed)}: takes effect only after a restart of the daemon",
+                Cause.RESTART_REQUIRED,
+            )
             return
         before = settings.config
         settings.accept(config)
         if config.log_level != before.log_level:
             log.set_level(config.log_level)
-        self._note_order("reload", "the configuration has been read again")
+        self._note(records.of_order("reload", self._now(), "the configuration has been read again"))
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
-        self._tracing.use(config)  # last: a collector of before may be sent to for a moment
+        self._parts.tracing.use(config)  # last: a collector of before may be sent to for a moment
 
-    def _note_order(self, subject: str, reason: str) -> None:
-        self._parts.feed.tell(records.of_order(subject, self._system.clock.now(), reason))
+    def _refuse(self, why: str, cause: Cause = Cause.CONFIGURATION_REFUSED) -> None:
+        self._parts.settings.refuse(why, cause)
+        logger.error("the configuration stays as it was: {}", why)
+        self._note(records.of_refusal("reload", self._now(), why))
+
+    def _note(self, record: Record) -> None:
+        self._parts.feed.tell(record)
+
+    def _now(self) -> datetime:
+        return self._system.clock.now()
 
     def _give_sign_of_life(self, root: ActorRef[Supervisor]) -> None:
         """Tell systemd that all is well, only if nothing that keeps the fleet is wedged."""

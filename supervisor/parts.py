@@ -26,6 +26,7 @@ from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
 from supervisor.supervision import SystemClock
 from supervisor.token_desk import TokenDesk
+from supervisor.tracing import Tracing
 from supervisor.trials import Trials
 from supervisor.verdicts import Verdicts
 from supervisor.visitors import Visitors
@@ -74,6 +75,7 @@ class Parts:
         feed: what has happened, for those who watch.
         counters: count it, for Prometheus.
         last_failure: the runner that failed last.
+        tracing: send it to a collector, if there is one.
         journal: what of it is yet to be written down, and where that is kept.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
@@ -118,6 +120,7 @@ class Parts:
     feed: Feed
     counters: Counters
     last_failure: LastFailure
+    tracing: Tracing
     journal: JournalInbox
     lxd: Lxd
     roster: Roster
@@ -165,6 +168,7 @@ def make_parts(config: Config) -> Parts:
         feed=feed,
         counters=Counters(feed),
         last_failure=last_failure,
+        tracing=Tracing(feed),
         journal=journal,
         lxd=Lxd(endpoint),
         roster=Roster(),

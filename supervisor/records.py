@@ -79,6 +79,11 @@ def of_order(subject: str, now: datetime, reason: str = "", **details: Any) -> R
     return Record(now, Kind.ORDER, subject, "ordered", reason=reason, details=details)
 
 
+def of_refusal(subject: str, now: datetime, reason: str) -> Record:
+    """Tell that what an operator has ordered is not done."""
+    return Record(now, Kind.ORDER, subject, "refused", reason=reason)
+
+
 def of_reconcile(
     installation: str,
     now: datetime,

@@ -71,6 +71,7 @@ OTHERWISE: Mapping[str, str] = {
         "docs/runbook.md#upgrades"
     ),
     "signals": "free the address, or see to the network's: docs/runbook.md#signals",
+    "control": "see to the directory of `control.socket`: docs/runbook.md#the-control-socket",
     "fleet": (
         "`supervisor-cli runners` and `supervisor-cli tree` say who waits for what: "
         "docs/runbook.md#fleet"

@@ -41,6 +41,7 @@ def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> dict[s
         now,
         draining_since=parts.drain.since,
         last_failure=parts.last_failure.known,
+        tracing=parts.tracing.warning,
     )
 
 
@@ -52,6 +53,7 @@ def status_report(
     *,
     draining_since: datetime | None = None,
     last_failure: Failure | None = None,
+    tracing: str = "",
 ) -> dict[str, Any]:
     """Sum up.
 
@@ -62,6 +64,7 @@ def status_report(
         now: aware; against which the end of the credential is told.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
         last_failure: the runner that failed last, as far as is known.
+        tracing: why no traces are sent; empty if nothing is wrong with them.
 
     Returns:
         How the fleet is in a word (`health`), what is wanted, how many runners are in which stage,
@@ -114,7 +117,10 @@ def status_report(
         "problems": facts.problems,
         "causes": [str(problem.cause) for problem in found],
         "remedies": [remedy_of(problem) for problem in found],
-        "warnings": problems.warnings(root) + [decision.reason] * (decision.when != "no"),
+        "warnings": [
+            *problems.warnings(root),
+            *filter(None, [tracing, decision.reason if decision.when != "no" else ""]),
+        ],
     }
 
 

@@ -12,6 +12,9 @@ _BELOW_RUNNERS = f"/{RUNNERS}/"
 class Role:
     """What an actor is for.
 
+    One that is none of these helps: runners are made and kept without it, but fall short of what is
+    promised, so what is wrong with it is a problem.
+
     Attributes:
         needed: without it no runner is made.
         keeper: while it hangs nobody looks after the fleet.

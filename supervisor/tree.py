@@ -1,6 +1,10 @@
 """The tree: which actors there are, in which order, and what the crash of one means to others."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+from pykka import ActorRef
 
 from supervisor.actors.control import ControlActor
 from supervisor.actors.events import EventsActor
@@ -34,7 +38,8 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
     """Describe the tree: the core, which keeps the fleet, and beside it what shows it.
 
     The control socket, the page of metrics and the journal need nobody, and are most wanted when
-    others fail. The journal is first, so that it ends last and has written what others' ends are.
+    others fail. Nobody needs them either: however often they fail, or if they never start, the core
+    goes on. The journal is first, so that it ends last and has written what others' ends are.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(
@@ -43,12 +48,17 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
         period=60,
         backoff=_BACKOFF,
         children=[
-            ChildSpec("journal", partial(JournalActor.start, system, parts), shutdown=2),
-            ChildSpec("control", partial(ControlActor.start, system, parts), shutdown=2),
-            ChildSpec("metrics", partial(MetricsActor.start, system, parts), shutdown=2),
+            _beside("journal", partial(JournalActor.start, system, parts)),
+            _beside("control", partial(ControlActor.start, system, parts)),
+            _beside("metrics", partial(MetricsActor.start, system, parts)),
             ChildSpec("core", partial(Supervisor.start, system, core), shutdown=INFINITY),
         ],
     )
+
+
+def _beside(id_: str, start: Callable[[], ActorRef[Any]]) -> ChildSpec:
+    """Describe an actor that can't end the tree, and keeps the core waiting for a moment only."""
+    return ChildSpec(id_, start, escalates=False, start_limit=5, shutdown=2)
 
 
 def core_spec(system: System, parts: Parts) -> SupervisorSpec:

@@ -79,6 +79,7 @@ from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System, handles
 from supervisor.token_desk import TokenDesk
+from supervisor.tracing import Tracing
 from supervisor.trials import Trials
 from supervisor.upgrades.host import AppArmor
 from supervisor.upgrades.reboot import KernelSeen
@@ -569,6 +570,7 @@ class World:
             feed=self.feed,
             counters=Counters(self.feed),
             last_failure=LastFailure(),
+            tracing=Tracing(self.feed),
             journal=JournalInbox(self.state / "journal" / "journal.sqlite"),
             settings=Settings(config_in_force),
             lxd=self.lxd,  # type: ignore[arg-type]

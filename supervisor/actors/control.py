@@ -16,11 +16,15 @@ class ControlActor(ListeningActor):
     def listen(self) -> None:
         """Make the socket: for its owner and group, nobody else."""
         control = self._parts.settings.config.control
-        self.serve(
-            make_app(self.system, self._parts, debug=control.debug),
-            "control",
-            unix_socket=str(control.socket),
-            unix_socket_perms="660",
-            threads=4,
-        )
+        try:
+            self.serve(
+                make_app(self.system, self._parts, debug=control.debug),
+                "control",
+                unix_socket=str(control.socket),
+                unix_socket_perms="660",
+                threads=4,
+            )
+        except OSError as error:
+            self.fail(f"can't make {control.socket}: {error.strerror or error}")
+            return
         self.publish("listening", f"answers on {control.socket}")

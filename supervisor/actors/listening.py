@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from flask import Flask
+from loguru import logger
 
 from supervisor.supervision import Actor, System, handles
 from supervisor.web import ServerLost, WebServer
@@ -27,6 +28,7 @@ class ListeningActor(Actor):
     def __init__(self, system: System, *_args: Any) -> None:
         super().__init__(system)
         self._server: WebServer | None = None
+        self._fault = ""
 
     def on_start(self) -> None:
         """Take the address."""
@@ -49,9 +51,13 @@ class ListeningActor(Actor):
         """
         lost = partial(self.actor_ref.tell, ServerLost())
         self._server = WebServer(app, name, lost=lost, **options)
+        self._fault = ""
 
     def fail(self, reason: str, **details: Any) -> None:
-        """Publish why nobody answers yet, and try again after `again_s`."""
+        """Publish and log why nobody answers yet, and try again after `again_s`."""
+        if reason != self._fault:
+            logger.error("{}", reason)
+        self._fault = reason
         self.publish("failing", reason, **details)
         self.tell_after(self.again_s, Listen())
 

@@ -169,6 +169,11 @@ class Cell:
         found = self.found_stuck_in
         return found is not None and found is self.handling
 
+    @property
+    def lingers(self) -> bool:
+        """Whether it was abandoned, and its thread still runs."""
+        return self.fenced and self.thread is not None
+
     def enter(self) -> None:
         """Take the place: the directory's name, the parent's care. Runs before the thread starts.
 

@@ -31,7 +31,7 @@ class Cause(str, Enum):
     """Why a child is started, which decides what its failing to start means."""
 
     INITIAL = "initial"
-    """The supervisor itself starts: its start fails."""
+    """The supervisor itself starts: its start fails, unless the child does not escalate."""
     REQUESTED = "requested"
     """Somebody asked: they get the error."""
     RESTART = "restart"

@@ -196,7 +196,7 @@ class Core:
             child.first_start = False
             self._answer_start(child)
             self._forget_unless_kept(child)
-        elif child.cause is Cause.INITIAL:
+        elif child.cause is Cause.INITIAL and child.spec.escalates:
             self._stop_all(Reason.failed(ChildStartFailed(child.id, reason)))
         elif child.cause is Cause.REQUESTED:
             child.wanted = False
@@ -231,7 +231,7 @@ class Core:
         return self._spec.auto_shutdown is AutoShutdown.ANY_SIGNIFICANT
 
     def _restart(self, child: Child, reason: Reason, now: float) -> None:
-        if not self._window.add(now):
+        if child.spec.escalates and not self._window.add(now):
             exceeded = IntensityExceeded(child.id, reason, self._spec.intensity, self._spec.period)
             self._stop_all(Reason.failed(exceeded))
             return

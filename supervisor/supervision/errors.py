@@ -95,6 +95,13 @@ class StartLimitPassed(SupervisionError):
         super().__init__(f"not started within {limit_s:g} s")
 
 
+class StillAbandoned(SupervisionError):
+    """An abandoned incarnation of a child that does not escalate still occupies its thread."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"an earlier {path} hangs, and can't be ended")
+
+
 class TooManyAbandoned(SupervisionError):
     """More actors are stuck beyond help than the process should carry."""
 

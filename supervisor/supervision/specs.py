@@ -87,6 +87,9 @@ class ChildSpec:
         shutdown: seconds from being told to end until it is abandoned; BRUTAL_KILL abandons at
             once; None means 5 s for a worker and INFINITY for a supervisor.
         significant: whether its end may end its supervisor, see `AutoShutdown`.
+        escalates: whether its failures may end its supervisor. Of one that does not, restarts are
+            not counted, and a first start that fails is repeated like any other. It is permanent,
+            and its supervisor is one_for_one and has a backoff.
         name: its name in the directory; None means its id.
         log_context: put on each log line from its thread, besides `actor`.
         start_limit: seconds that `on_start` may take; None means 60 s for a worker and INFINITY
@@ -100,6 +103,7 @@ class ChildSpec:
     restart: Restart = Restart.PERMANENT
     shutdown: float | BrutalKill | None = None
     significant: bool = False
+    escalates: bool = True
     name: str | None = None
     log_context: Mapping[str, object] | None = None
     start_limit: float | None = None
@@ -111,6 +115,11 @@ class ChildSpec:
         if self.significant and self.restart is Restart.PERMANENT:
             raise ValueError(
                 f"child {self.id!r} is permanent and never ends for good: it can't be significant"
+            )
+        if not self.escalates and self.restart is not Restart.PERMANENT:
+            raise ValueError(
+                f"child {self.id!r} does not escalate, so it must be permanent,"
+                f" not {self.restart.value}"
             )
         limits = {"shutdown": self.shutdown, "start_limit": self.start_limit}
         for what, limit in limits.items():
@@ -163,4 +172,16 @@ class SupervisorSpec:
         if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
             raise ValueError(
                 f"child {child.id!r} is significant, but its supervisor's auto_shutdown is never"
+            )
+        if child.escalates:
+            return
+        if self.strategy is not Strategy.ONE_FOR_ONE:
+            raise ValueError(
+                f"child {child.id!r} does not escalate, but its restart concerns others: its "
+                f"supervisor must be one_for_one, not {self.strategy.value}"
+            )
+        if self.backoff is None or not self.backoff.minimum > 0:
+            raise ValueError(
+                f"child {child.id!r} does not escalate, so nothing but a backoff slows its "
+                "restarts: its supervisor needs one with a minimum of more than 0 seconds"
             )

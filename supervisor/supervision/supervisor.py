@@ -14,7 +14,7 @@ from supervisor.supervision.actor import Actor
 from supervisor.supervision.cell import Cell, ChildRecord, Place, cell_of, start_at
 from supervisor.supervision.children import ChildState
 from supervisor.supervision.core import Core, Phase
-from supervisor.supervision.errors import StartLimitPassed, SupervisionError
+from supervisor.supervision.errors import StartLimitPassed, StillAbandoned, SupervisionError
 from supervisor.supervision.handlers import handles
 from supervisor.supervision.messages import (
     ChildCounts,
@@ -248,7 +248,13 @@ class Supervisor(Actor):
         )
         if child_id not in self._records:
             self._records[child_id] = ChildRecord(child_id, since=self.system.clock.now())
-        self._records[child_id].waits_until = None
+        record = self._records[child_id]
+        record.waits_until = None
+        if not spec.escalates and record.cell is not None and record.cell.lingers:
+            # It is tried for ever, and each that hangs would keep a thread.
+            error = StillAbandoned(record.cell.path)
+            self._tell_core_of_end(child_id, incarnation, Reason.failed(error))
+            return
         try:
             is_ignoring = _is_ignoring(place, start_at(place, spec.start))
         except BaseException as error:  # noqa: BLE001 - reported as the reason

@@ -19,6 +19,7 @@ from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.journal import EventsQuestion
+from supervisor.report import current_status
 from supervisor.supervision import (
     INFINITY,
     SHUTDOWN,
@@ -88,6 +89,62 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     assert running._parts.settings.fault.cause is cause
 
 
+def orders(running: Daemon) -> list[Record]:
+    """Have what is told of orders be gathered."""
+    told: list[Record] = []
+    running._parts.feed.watch(told.append)
+    return told
+
+
+def test_a_reload_is_told_whether_it_is_taken_or_refused(running: Daemon, path: Path) -> None:
+    told = orders(running)
+    path.write_text(GOOD.format(count=5))
+    running._obey(signal.SIGHUP)
+    path.write_text(GOOD.format(count="many"))
+    running._obey(signal.SIGHUP)
+    assert [(one.subject, one.state) for one in told] == [
+        ("reload", "ordered"),
+        ("reload", "refused"),
+    ]
+    assert "virtual-machines: must be a valid integer" in told[1].reason
+
+
+def test_a_reload_that_meets_a_fault_of_the_daemon_is_refused_and_ends_nothing(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object) -> None:
+        raise RuntimeError("a fault")
+
+    told = orders(running)
+    monkeypatch.setattr(daemon, "load", fail)
+    running._obey(signal.SIGHUP)
+    why = "it could not be taken (RuntimeError); the log says more"
+    assert running._parts.settings.error == why
+    assert [(one.state, one.reason) for one in told] == [("refused", why)]
+
+
+def test_a_signal_to_reconcile_is_told_only_if_a_fleet_has_heard_it(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = orders(running)
+    running._obey(signal.SIGUSR1)
+    assert told == []
+    monkeypatch.setattr(running._system.directory, "tell", lambda *_: True)
+    running._obey(signal.SIGUSR1)
+    assert [(one.subject, one.reason) for one in told] == [("reconcile", "SIGUSR1")]
+
+
+def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
+    running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc")
+    collector = "otel-collector-endpoint: http://127.0.0.1:4318\n"
+    path.write_text(GOOD.format(count=1) + collector)
+    running._obey(signal.SIGHUP)
+    status = current_status(None, running._parts, NOW)
+    assert [one.partition(": ")[0] for one in status["warnings"]] == ["traces"]
+
+
 def test_a_daemon_that_can_not_start_leaves_nothing_open(
     running: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +154,7 @@ def test_a_daemon_that_can_not_start_leaves_nothing_open(
     closed: list[str] = []
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(running._system, "run_root", fail)
-    monkeypatch.setattr(running._tracing, "close", lambda: closed.append("tracing"))
+    monkeypatch.setattr(running._parts.tracing, "close", lambda: closed.append("tracing"))
     monkeypatch.setattr(running._parts.policy, "close", lambda: closed.append("policy"))
     assert running.run() == daemon.FAILED
     assert closed == ["policy", "tracing"]

@@ -51,8 +51,7 @@ def test_a_remedy_says_what_to_do_or_where_to_read(words: str) -> None:
 
 def test_every_actor_whose_failure_is_a_problem_has_a_remedy_of_its_own() -> None:
     supervisors = {"root", "core", "runners"}
-    # The one of the control socket fails by ending, and is started anew.
-    assert set(ROLES) - OBSERVERS - supervisors - {"control"} - OTHERWISE.keys() == set()
+    assert set(ROLES) - OBSERVERS - supervisors - OTHERWISE.keys() == set()
 
 
 def test_every_remedy_is_of_an_actor_or_of_another_thing_that_problems_are_of() -> None:

@@ -12,6 +12,7 @@ from otlp_receiver import Receiver, receiving
 from supervisor import tracing as tracings
 from supervisor.config import Config, parse
 from supervisor.feed import Feed, Kind, Record
+from supervisor.gateways import collector
 from supervisor.tracing import Tracing
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -86,6 +87,47 @@ def test_a_closed_one_can_be_turned_on_again(
         tell_of_one(feed, name)
         tracing.close()
     assert len(receiver.spans) == 4
+
+
+def test_a_client_that_can_not_be_made_is_a_warning_and_made_by_the_next_configuration(
+    feed: Feed, tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc")
+    tracing.use(to(receiver))
+    assert tracing.warning == (
+        "traces: none are sent: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT can't be used; "
+        "set it right in the daemon's environment, and restart the daemon"
+    )
+    assert feed._watchers == ()
+    monkeypatch.delenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+    tracing.use(to(receiver))
+    tell_of_one(feed, "a")
+    tracing.close()
+    assert tracing.warning == ""
+    assert len(receiver.spans) == 2
+
+
+def test_a_library_that_is_missing_is_a_warning(
+    tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "supervisor.gateways.collector", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    tracing.use(to(receiver))
+    assert "the library opentelemetry.sdk.trace is missing" in tracing.warning
+    tracing.use(config())
+    assert tracing.warning == ""
+
+
+def test_what_a_library_says_is_not_passed_on_as_it_may_hold_a_password(
+    tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object) -> None:
+        raise ValueError("http://me:hunter2@example.com is no address")
+
+    monkeypatch.setattr(collector, "Collector", fail)
+    tracing.use(to(receiver))
+    assert "fails (ValueError)" in tracing.warning
+    assert "hunter2" not in tracing.warning
 
 
 def test_without_a_collector_not_even_the_libraries_are_imported() -> None:

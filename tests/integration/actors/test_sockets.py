@@ -185,6 +185,22 @@ def test_a_socket_that_a_killed_daemon_left_is_replaced(
     assert ControlClient(path).get("/v1/version")
 
 
+def test_a_control_socket_that_can_not_be_made_is_tried_again(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    path = tmp_path / "control.sock"
+    path.mkdir()
+    world = make_world(control={"socket": str(path)})
+    world.run(ChildSpec("control", partial(ControlActor.start, world.system, world.parts)))
+    why = ("failing", f"can't make {path}: Address already in use")
+    assert world.shown("control") == why
+    assert world.logged == [f"{why[1]}\n"]
+    path.rmdir()
+    world.clock.advance(2)
+    eventually(lambda: world.shown("control")[0] == "listening")
+    assert ControlClient(path).get("/v1/version")
+
+
 def test_the_control_socket_is_gone_at_the_end(control: World) -> None:
     control.system.stop()
     assert not socket_of(control).exists()

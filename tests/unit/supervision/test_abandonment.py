@@ -13,6 +13,7 @@ from supervisor.supervision import (
     BRUTAL_KILL,
     INFINITY,
     SHUTDOWN,
+    Backoff,
     Crash,
     ReasonKind,
     RestartChild,
@@ -294,6 +295,28 @@ def test_too_many_abandoned_actors_fail_the_root_with_a_clear_reason(stage: Any)
     assert stage.system.root_ended.wait(LIMIT_S)
     assert isinstance(stage.system.root_reason.error, TooManyAbandoned)
     assert "11 abandoned actors still occupy a thread (limit 10)" in stage.system.root_reason.text
+
+
+def test_one_that_does_not_escalate_hangs_in_one_thread_at_most(stage: Any) -> None:
+    gate = stage.gate()
+    stage.at_start["lone"] = lambda _: gate.wait(60)
+    lone = stage.spec("lone", escalates=False, start_limit=5)
+    up = threading.Thread(target=stage.root, args=(lone, "a"), kwargs={"backoff": Backoff(1, 30)})
+    up.start()
+    stage.wait_until(lambda: "lone" in stage.system.directory.names())
+    stage.clock.advance(5)
+    up.join(LIMIT_S)
+    assert stage.ref("a").is_alive()
+    for restarts in range(1, 20):
+        stage.wait_until(lambda restarts=restarts: stage.node("lone").restarts == restarts)
+        stage.children(stage.ref("root"))  # it waits for the next one by now
+        stage.clock.advance(30)
+    assert [cell.path for cell in stage.system.abandoned()] == ["root/lone"]
+    stage.wait_until(lambda: "an earlier root/lone hangs" in stage.node("lone").reason)
+    gate.set()
+    stage.wait_until(lambda: not stage.system.abandoned())
+    stage.clock.advance(30)
+    stage.wait_until(lambda: stage.node("lone").alive)
 
 
 def test_actors_that_were_killed_in_good_health_do_not_count(stage: Any) -> None:

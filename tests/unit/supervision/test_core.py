@@ -296,6 +296,44 @@ def test_a_start_that_keeps_failing_escalates() -> None:
     assert isinstance(finished.reason.error, IntensityExceeded)
 
 
+LONE = child("lone", escalates=False)
+SLOWLY = {"intensity": 1, "period": 1000, "backoff": Backoff(1, 8, 2, 0.0)}
+
+
+def test_one_that_does_not_escalate_is_restarted_for_ever_and_its_restarts_count_for_nobody() -> (
+    None
+):
+    world = running(LONE, child("a"), **SLOWLY)
+    for _ in range(50):
+        world.ends("lone")
+        world.all_come_up()
+    world.ends("a")
+    world.all_come_up()
+    assert set(world.up) == {"lone", "a"}
+    assert isinstance(world.ends("a")[-1], Halt)
+    assert world.core.phase is Phase.STOPPING
+
+
+def test_a_first_start_that_fails_of_one_that_does_not_escalate_holds_up_nobody() -> None:
+    world = world_of(LONE, child("a"), **SLOWLY)
+    world.begin()
+    assert stages(world.ends("lone")) == ["launch a"]
+    assert Ready() in world.comes_up("a")
+    for _ in range(20):
+        assert stages(world.delay_passes()) == ["launch lone"]
+        world.ends("lone")
+    world.all_come_up()
+    assert set(world.up) == {"lone", "a"}
+
+
+def test_a_first_start_that_fails_of_another_one_still_ends_the_supervisor() -> None:
+    world = world_of(LONE, child("a"), **SLOWLY)
+    world.begin()
+    world.ends("lone")
+    assert isinstance(world.ends("a")[-1], Finished)
+    assert not world.waits
+
+
 def test_waits_grow_while_a_child_keeps_failing_and_start_afresh_after_health() -> None:
     world = running(child("a"), intensity=100, backoff=Backoff(1, 100, 2, 0.0, reset_after=10))
     for _ in range(3):
@@ -392,6 +430,7 @@ class AnySequence(RuleBasedStateMachine):
         intensity=st.integers(0, 4),
         backoff=st.sampled_from([None, Backoff(0.5, 4, 2, 0.1)]),
         dynamic=st.booleans(),
+        escalate=st.lists(st.booleans(), min_size=4, max_size=4),
     )
     def set_up(
         self,
@@ -400,8 +439,17 @@ class AnySequence(RuleBasedStateMachine):
         intensity: int,
         backoff: Backoff | None,
         dynamic: bool,
+        escalate: list[bool],
     ) -> None:
-        children = [child(f"c{n}", restart) for n, restart in enumerate(restarts)]
+        can_be_alone = backoff is not None and (dynamic or strategy is Strategy.ONE_FOR_ONE)
+        children = [
+            child(
+                f"c{number}",
+                restart,
+                escalates=escalates or restart is not Restart.PERMANENT or not can_be_alone,
+            )
+            for number, (restart, escalates) in enumerate(zip(restarts, escalate, strict=False))
+        ]
         self.spec = SupervisorSpec(
             strategy=Strategy.ONE_FOR_ONE if dynamic else strategy,
             children=() if dynamic else children,
@@ -451,6 +499,7 @@ class AnySequence(RuleBasedStateMachine):
         world = self.world
         child_id = self.one(data, list(world.living))
         kind = world.core.children[child_id].spec.restart
+        escalates = world.core.children[child_id].spec.escalates
         must_stop = world.core.children[child_id].must_stop
         failed_to_start = child_id in world.starting
         first = child_id not in self.has_been_up
@@ -464,7 +513,7 @@ class AnySequence(RuleBasedStateMachine):
         if failed_to_start and requested:
             assert not decided
             return
-        if failed_to_start and first:
+        if failed_to_start and first and escalates:
             self.failed_start = True
             assert not decided
             return
@@ -474,6 +523,9 @@ class AnySequence(RuleBasedStateMachine):
         if not due:
             assert not decided
             self.ended_for_good.add(child_id)
+            return
+        if not escalates:
+            assert decided
             return
         self.counted.append(world.now)
         recent = [time for time in self.counted if world.now - time <= self.spec.period]

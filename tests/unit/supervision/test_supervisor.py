@@ -555,6 +555,30 @@ def test_a_significant_child_needs_an_auto_shutdown(stage: Any) -> None:
         root.ask(StartChild(spec), timeout=LIMIT_S)
 
 
+def test_a_child_that_does_not_escalate_is_permanent() -> None:
+    with pytest.raises(ValueError, match="must be permanent, not transient"):
+        ChildSpec("a", lambda: IGNORE, restart=Restart.TRANSIENT, escalates=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (
+            {"strategy": Strategy.REST_FOR_ONE, "backoff": Backoff()},
+            "must be one_for_one, not rest_for_one",
+        ),
+        ({}, "needs one with a minimum"),
+        ({"backoff": Backoff(minimum=0)}, "needs one with a minimum"),
+    ],
+)
+def test_a_child_that_does_not_escalate_harms_nobody_else(
+    options: dict[str, Any], error: str
+) -> None:
+    child = ChildSpec("a", lambda: IGNORE, escalates=False)
+    with pytest.raises(ValueError, match=error):
+        SupervisorSpec(children=[child], **options)
+
+
 def test_a_dynamic_supervisor_forgets_children_that_are_not_restarted(stage: Any) -> None:
     root = stage.dynamic()
     stage.add(root, "transient", restart=Restart.TRANSIENT)
