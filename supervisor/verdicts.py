@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from loguru import logger
 
 from supervisor import records
 from supervisor.feed import Feed
@@ -91,8 +92,15 @@ class Verdicts:
             reason: in the guest's words; printable, and short.
             now: the time.
         """
-        with suppress(OSError):  # then what was known before has to do
+        try:
             self.read(now)
+        except OSError as error:
+            logger.bind(runner=runner).warning(
+                "what the policy service has said of {} can't be read, so what was known before "
+                "has to do: {}",
+                runner,
+                error,
+            )
         decided = self._tally.decided.get(runner)
         if decided is not None and decided.verdict != _PASS:
             return True  # that is in the log

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from supervisor.feed import Feed, Record
 from supervisor.lifecycle import Job
@@ -58,8 +59,16 @@ def test_a_log_that_can_not_be_read_now_is_not_known_to_be_complete(
 
 def test_a_guest_is_heard_where_the_log_can_not_be_read(verdicts: Verdicts, path: Path) -> None:
     path.mkdir()
-    assert verdicts.hear("fleet-a", None, "no event", NOW)
+    said: list[str] = []
+    sink = logger.add(said.append, format="{level} {extra[runner]} {message}")
+    try:
+        assert verdicts.hear("fleet-a", None, "no event", NOW)
+    finally:
+        logger.remove(sink)
     assert verdicts.guests == {"refused": 1}
+    (line,) = said
+    assert line.startswith("WARNING fleet-a what the policy service has said of fleet-a can't be")
+    assert "no regular file" in line
 
 
 def test_both_are_shown_in_their_order(verdicts: Verdicts, path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from supervisor.cli import main
+from supervisor.cli import journal_commands, main
 from supervisor.cli.journal_words import draw_history, event_line, span
 
 JOB = {
@@ -189,6 +189,23 @@ def test_following_prints_what_comes_and_an_interrupt_ends_it(
     assert "Traceback" not in said
     assert "1 events were lost" in said
     assert [query.get("after") for _, query in daemon.asked[:2]] == [None, ["1"]]
+
+
+def test_following_does_not_pause_while_more_is_there(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal_commands.time, "sleep", pause)
+    page = {"events": [event(number) for number in range(1000)], "last": 999, "lost": 0}
+    daemon.answers = [page, page, page, {"events": [], "last": 999, "lost": 0}]
+    assert daemon.call("events", "--follow").exit_code == 130
+    assert pauses == [1, 0, 0, 1]
 
 
 def test_others_words_can_not_command_the_terminal() -> None:
