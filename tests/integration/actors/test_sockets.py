@@ -123,7 +123,9 @@ def descriptors() -> int:
 _MORE_WORKERS = 3
 
 
-def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
+def test_a_taken_address_is_said_and_tried_again(
+    make_world: MakeWorld, failed_tries: list[str]
+) -> None:
     threads = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         world = make_world(signals={"port": taken.getsockname()[1]})
@@ -134,7 +136,8 @@ def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
         started, open_before = threading.active_count(), descriptors()
         for _ in range(20):
             world.clock.advance(2)
-        eventually(lambda: not world.waiting("signals"))
+        world.settle()
+        assert failed_tries == [wanted] * 21
         assert threads < threading.active_count() <= started + _MORE_WORKERS
         assert descriptors() == open_before
         assert service.fleet == []
