@@ -16,9 +16,8 @@ from supervisor.feed import Feed
 from supervisor.gateways import decision_log
 from supervisor.gateways.decision_log import Tally
 from supervisor.lifecycle import Job
+from supervisor.policy_limits import ALLOWED, REFUSED
 
-_PASS = "pass"  # noqa: S105 - a verdict
-REFUSED = "refused"
 CONTRADICTED = "contradicted"
 _SHOWN = 20
 _REMEMBERED = 1000
@@ -78,10 +77,10 @@ class Verdicts:
         self._tell(read.news)
         return read
 
-    def has_passed(self, runner: str) -> bool:
+    def has_allowed(self, runner: str) -> bool:
         """Tell whether the service has let a runner's job run, as far as was read."""
         decided = self._tally.decided.get(runner)
-        return decided is not None and decided.verdict == _PASS
+        return decided is not None and decided.verdict == ALLOWED
 
     def hear(self, runner: str, job: Job | None, reason: str, now: datetime) -> bool:
         """Take a guest's word that its job was refused; tell whether it is to be believed.
@@ -102,7 +101,7 @@ class Verdicts:
                 error,
             )
         decided = self._tally.decided.get(runner)
-        if decided is not None and decided.verdict != _PASS:
+        if decided is not None and decided.verdict != ALLOWED:
             return True  # that is in the log
         believed = decided is None
         self._note(runner, job or Job(), reason, believed=believed, now=now)

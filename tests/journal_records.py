@@ -31,6 +31,6 @@ def waited(seconds: float, queue_s: float) -> Record:
 def reconcile(seconds: float, reason: str = "", *, runners: Sequence[str] = ()) -> Record:
     """Have one done that has found these runners."""
     details = {
-        "wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1, "runners": runners,
+        "wanted": 1, "idle": 1, "active": 0, "failed": 0, "duration_s": 0.1, "runners": runners,
     }  # fmt: skip
     return Record(at(seconds), Kind.RECONCILE, "fleet", "done", reason=reason, details=details)

@@ -32,7 +32,7 @@ def test_it_comes_up_and_checks_jobs(fleet: PolicyFleet) -> None:
     assert fleet.ask() == 204
     assert fleet.world.shown("policy") == ("ready", f"it checks jobs at {fleet.base}")
     wait(lambda: fleet.world.details("policy")["workers"] == 2)
-    wait(lambda: fleet.world.details("policy")["counts"] == {"pass": 1})
+    wait(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
     last = fleet.world.details("policy")["decisions"][-1]
     assert (last["repository"], last["event"], last["runner"]) == ("acme/demo", "push", "fleet-a")
 
@@ -357,7 +357,7 @@ def test_the_service_itself_checks_jobs_as_the_user_that_is_set(
     assert {Path(f"/proc/{pid}").stat().st_uid for pid in (fleet.pid, *fleet.workers)} == {65534}
     own = state / "policy"
     assert {path.stat().st_uid for path in own.rglob("*")} == {65534}
-    wait(lambda: fleet.world.details("policy")["counts"] == {"pass": 1})
+    wait(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
     killed = fleet.pid
     os.kill(killed, signal.SIGKILL)
     wait(lambda: not fleet.healthy)

@@ -223,6 +223,10 @@ def test_others_words_can_not_command_the_terminal() -> None:
           "details": {}, "reason": "idle: 3 runners"}, "flush  ordered  idle: 3 runners"),
         ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
           "reason": "", "details": {
+              "wanted": 5, "idle": 3, "active": 2, "failed": 1, "duration_s": 0.25}},
+         "fleet  done  3 idle, 2 busy of 5 wanted, 1 failed, in 0.2s"),
+        ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
+          "reason": "", "details": {
               "wanted": 5, "idle": 3, "active": 2, "crashed": 1, "duration_s": 0.25}},
          "fleet  done  3 idle, 2 busy of 5 wanted, 1 failed, in 0.2s"),
         ({"kind": "decision", "state": "refused", "before": "", "lasted_s": 0, "reason": "fork",

@@ -129,7 +129,7 @@ def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
 
 def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Counted) -> None:
     counted.tell(runner("finished", "busy"))
-    full = {"wanted": 2, "idle": 1, "active": 1, "crashed": 0, "duration_s": 0.3}
+    full = {"wanted": 2, "idle": 1, "active": 1, "failed": 0, "duration_s": 0.3}
     later = NOW + timedelta(minutes=1)
     counted.tell(record(Kind.RECONCILE, "fleet", "done", at=later, details=full))
     counted.tell(runner("requested", name="next"), runner("ready", "booting", "next", after_s=9999))
