@@ -23,7 +23,7 @@ from supervisor.messages import CheckUpgrades, PolicyChanged
 from supervisor.supervision import ChildSpec, Strategy, SystemClock
 
 __all__ = ["make_world"]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 Make = Callable[..., "PackageFleet"]
 
 
