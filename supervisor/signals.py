@@ -55,12 +55,9 @@ def parse(body: bytes) -> Event:
 
 
 def _fields(body: bytes) -> Mapping[str, str]:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise SignalError("is not UTF-8 text") from error
     fields: dict[str, str] = {}
-    for line in text.split("\n"):
+    # The guest's shell may cut a value in the middle of a character: no job is lost for that.
+    for line in body.decode(errors="replace").split("\n"):
         key, separator, value = line.partition("=")
         if not line.strip():
             continue

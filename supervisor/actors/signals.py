@@ -136,6 +136,7 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
         try:
             event = signals.parse(request.get_data())
         except signals.SignalError as error:
+            logger.bind(runner=name).debug("a signal of {} is refused: {}", name, error)
             return _answer(HTTPStatus.BAD_REQUEST, str(error))
         if is_visitor:
             visitors.hear(name, event)

@@ -299,7 +299,9 @@ def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
 def _(_event: JobFinished, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
-    return _move(life, now, Stage.FINISHED, "its job ended; waits for the guest to power off")
+    # It has had one, also where the signal of its beginning was lost.
+    known = replace(life, job=life.job or Job())
+    return _move(known, now, Stage.FINISHED, "its job ended; waits for the guest to power off")
 
 
 @_answer.register

@@ -3,7 +3,7 @@
 from supervisor.supervision.actor import Actor
 from supervisor.supervision.backoff import Backoff
 from supervisor.supervision.cell import Snapshot
-from supervisor.supervision.clock import Clock, FakeClock, SystemClock
+from supervisor.supervision.clock import Clock, FakeClock, SystemClock, as_kept, as_shown
 from supervisor.supervision.directory import Directory
 from supervisor.supervision.errors import (
     ChildAlreadyPresent,

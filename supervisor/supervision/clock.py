@@ -19,6 +19,14 @@ class Clock(Protocol):
         """Return seconds that never go backwards, for limits and ages."""
         ...
 
+    def steady(self) -> datetime:
+        """Return what the time of day was when this clock was made, and what has passed since.
+
+        Aware, UTC. It goes on evenly when the machine's time of day is set: for moments from which
+        limits and ages are counted. `as_shown` makes of one what people read.
+        """
+        ...
+
 
 class Driven(Protocol):
     """Something with due times that a hand-moved clock fires: the timers of a system."""
@@ -41,8 +49,22 @@ class HandMovedClock(Protocol):
         ...
 
 
+def as_shown(moment: datetime, clock: Clock) -> datetime:
+    """Give the time of day, as it is set now, of a steady moment."""
+    return clock.now() + (moment - clock.steady())
+
+
+def as_kept(moment: datetime, clock: Clock) -> datetime:
+    """Give the steady moment of a time of day, as it is set now."""
+    return clock.steady() + (moment - clock.now())
+
+
 class SystemClock:
     """The machine's own clocks."""
+
+    def __init__(self) -> None:
+        self._made_at = datetime.now(timezone.utc)
+        self._made_s = time.monotonic()
 
     def now(self) -> datetime:
         """Return the aware UTC time of day."""
@@ -52,9 +74,15 @@ class SystemClock:
         """Return the seconds of the machine's monotonic clock."""
         return time.monotonic()
 
+    def steady(self) -> datetime:
+        """Return the time of day as it goes on whoever sets it."""
+        return self._made_at + timedelta(seconds=time.monotonic() - self._made_s)
+
 
 class FakeClock:
     """A clock for tests: it stands still until `advance` moves it.
+
+    It has two hands: `set_by` moves the time of day alone.
 
     Due timers run inside `advance`, in the caller's thread, in order of their due time and,
     among equal ones, of their making. While one runs, the clock shows its due time. What an
@@ -64,17 +92,26 @@ class FakeClock:
 
     def __init__(self, start: datetime = datetime(2030, 1, 1, tzinfo=timezone.utc)) -> None:
         self._start = start
+        self._set_by = timedelta(0)
         self._elapsed = 0.0
         self._driven: list[Driven] = []
         self._moving = threading.Lock()
 
     def now(self) -> datetime:
-        """Return the start time plus what the clock was advanced by."""
-        return self._start + timedelta(seconds=self._elapsed)
+        """Return the start time plus what the clock was advanced and set by."""
+        return self.steady() + self._set_by
 
     def monotonic(self) -> float:
         """Return the seconds that the clock was advanced by."""
         return self._elapsed
+
+    def steady(self) -> datetime:
+        """Return the start time plus what the clock was advanced by."""
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def set_by(self, seconds: float) -> None:
+        """Set the time of day forward, or back where it is negative, while no time passes."""
+        self._set_by += timedelta(seconds=seconds)
 
     def drive(self, driven: Driven) -> None:
         """Fire `driven`'s timers whenever the clock is advanced."""

@@ -630,6 +630,13 @@ def test_how_a_job_ended_is_told_by_the_application_after_the_hook_told_that_it_
     assert again == Step(told.life)
 
 
+def test_a_runner_whose_job_ended_has_had_one_though_nobody_heard_of_its_beginning() -> None:
+    ended = step(life(Stage.IDLE), JobFinished(), NOW).life
+    assert (ended.stage, ended.job) == (Stage.FINISHED, Job())
+    told = step(ended, GuestFinished("0", "Succeeded"), NOW).life
+    assert told.job == Job(result="Succeeded")
+
+
 def test_a_job_that_the_policy_refused_ends_with_its_reason() -> None:
     refused = step(life(Stage.BUSY, job=JOB), JobRefused("no reviews"), NOW)
     assert refused.effects == ()

@@ -90,6 +90,22 @@ def test_a_body_of_the_largest_size_is_read_and_one_more_byte_is_not() -> None:
         parse(body[: MAX_BYTES + 1])
 
 
+def test_a_job_is_not_lost_where_the_guest_has_cut_through_a_character() -> None:
+    cut = f"aa{200 * '中'}".encode()[:400]
+    body = b"signal=job-started\nrepository=acme/web\nworkflow=" + cut + b"\nrun-id=7"
+    event = parse(body)
+    assert isinstance(event, JobStarted)
+    assert (event.job.repository, event.job.run_id) == ("acme/web", "7")
+    assert event.job.workflow == f"aa{132 * '中'}\N{REPLACEMENT CHARACTER}"
+
+
+def test_why_a_job_was_refused_is_told_though_it_was_cut_through_a_character() -> None:
+    cut = f"branch {134 * '中'}".encode()[:400]
+    event = parse(b"signal=job-refused\nreason=" + cut)
+    assert isinstance(event, JobRefused)
+    assert event.reason.startswith("branch 中")
+
+
 def texts(event: object) -> list[str]:
     found = vars(event).values()
     return [*(v for v in found if isinstance(v, str)), *(t for v in found for t in _job(v))]
