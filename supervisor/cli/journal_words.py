@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from supervisor.cli.tables import fitting, table_of
-from supervisor.guest.logs import one_line
+from supervisor.printable import one_line
 
 _DURATIONS = {
     "install_s": "install: from the order until it could take a job",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supervisor.cli.tables import fitting, stage_text, table_of
-from supervisor.guest.logs import one_line
+from supervisor.printable import one_line
 
 
 def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
