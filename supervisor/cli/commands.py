@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from supervisor import __version__
-from supervisor.cli import render, status_words, waiting
+from supervisor.cli import policy_words, render, status_words, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NoAnswer, NotRunning
 from supervisor.cli.options import config_option, json_option, socket_option
 from supervisor.cli.output import DENIED, FAILED, NOT_RUNNING, WRONG_USE, fail, show
@@ -170,7 +170,7 @@ def policy(socket: Path, as_json: bool) -> None:
     Exits 0 only if they can.
     """
     answer = ControlClient(socket).get("/v1/policy")
-    show(answer, as_json, lambda console: render.draw_policy(console, answer))
+    show(answer, as_json, lambda console: policy_words.draw_policy(console, answer))
     if not answer["healthy"]:
         sys.exit(FAILED)
 

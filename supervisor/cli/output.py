@@ -5,11 +5,12 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
 _ANY_WIDTH = 1_000_000
@@ -35,3 +36,9 @@ def show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
         draw(piped)
     for line in drawn.get().split("\n")[:-1]:
         click.echo(line.rstrip())
+
+
+def draw_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines whole: a terminal folds them, a pipe does not."""
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

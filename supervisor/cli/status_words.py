@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from supervisor import sizes
-from supervisor.cli.render import age, minute
+from supervisor.cli.times import age, minute
 from supervisor.health import Health
 from supervisor.printable import one_line
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.cli.render import age, minute
 from supervisor.cli.tables import fitting, stage_text, table_of
+from supervisor.cli.times import age, minute
 from supervisor.printable import one_line
 
 
