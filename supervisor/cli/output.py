@@ -1,9 +1,11 @@
 """How a command shows an answer, and how it ends.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 no daemon, 4 access denied. `status`,
+whose 1 and 2 say how the fleet is, has 64 for wrong use.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -13,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 FAILED, WRONG_USE, NOT_RUNNING, DENIED = 1, 2, 3, 4
+WRONG_USE_OF_STATUS = os.EX_USAGE
 _ANY_WIDTH = 1_000_000
 
 
