@@ -103,7 +103,7 @@ class FormerPlace:
             done(Rejected(self.reason))
             return
         if not self._gate.is_open(self._clock.monotonic()):
-            done(Cancelled(self._gate.reason, self._gate.cause))
+            done(Cancelled(self._gate.answer, self._gate.cause))
             return
         asked_as = self._asked_as
 

@@ -203,7 +203,7 @@ class TokensActor(Actor):
 
     def _begin_registration(self, order: Order, priority: Priority) -> None:
         if not self._gate.is_open(self._now()):
-            self._registered(order.name, Cancelled(self._gate.reason, self._gate.cause))
+            self._registered(order.name, Cancelled(self._gate.answer, self._gate.cause))
             return
         line = self._line
         done = partial(self._registration_ended, line, order.name)
@@ -271,7 +271,7 @@ class TokensActor(Actor):
             self._watch_call()
             return
         if self._is_shut():
-            done(Cancelled(self._gate.reason, self._gate.cause))
+            done(Cancelled(self._gate.answer, self._gate.cause))
             return
         talk = conversations.delete(self._line.scope, message.runner_id, message.name)
         self._begin(talk, Priority.DELETE, done, runner=message.name)
@@ -304,7 +304,7 @@ class TokensActor(Actor):
         self._watch_call()
         done = partial(self._here_listed, self._listing, self._line)
         if self._is_shut():
-            done(Cancelled(self._gate.reason, self._gate.cause))
+            done(Cancelled(self._gate.answer, self._gate.cause))
         else:
             self._begin(
                 conversations.registrations(self._line.scope, self._cache), Priority.LIST, done
@@ -353,7 +353,7 @@ class TokensActor(Actor):
         line = self._line
         done = partial(self._application_found, line)
         if self._is_shut():
-            done(Cancelled(self._gate.reason, self._gate.cause))
+            done(Cancelled(self._gate.answer, self._gate.cause))
         else:
             talk = conversations.application(line.scope, self._cache, architecture())
             # It can wait as a list can: runners that are missing can have the one that is there.
@@ -474,7 +474,7 @@ class TokensActor(Actor):
             self._retry.cancel()
         self._retry = self.tell_after(self._gate.until - now, _Retry())
         self._tell_fleet()  # first, or it would ask for others in the place of those that fail
-        closed = Cancelled(str(error), error.cause)
+        closed = Cancelled(error.answer, error.cause)
         self._line.fail_all({Priority.REGISTER, Priority.REGISTER_AHEAD}, closed)
         self._watch_credential()
         self._show()

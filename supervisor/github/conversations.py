@@ -73,7 +73,10 @@ def register(scope: Scope, name: str, labels: tuple[str, ...], group_id: int) ->
     except (Forbidden, NotFound) as error:
         if group_id == _DEFAULT_GROUP_ID:
             raise
-        raise type(error)(f"{error}; or runners may not join their runner group") from error
+        raise type(error)(
+            f"{error}; or runners may not join their runner group",
+            answer=f"{error.answer}; or runners may not join their runner group",
+        ) from error
     try:
         return (yield from _generate(request))
     except Unavailable:

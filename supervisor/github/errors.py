@@ -28,7 +28,17 @@ _ACCEPTED = "x-accepted-github-permissions"
 
 
 class GitHubError(CausedError):
-    """GitHub can't be reached or refuses."""
+    """GitHub can't be reached or refuses.
+
+    Args:
+        message: what was asked for, and what came of it.
+        cause: if it is another than what all of its kind have.
+        answer: the message without what was asked for, for those who wait with other questions.
+    """
+
+    def __init__(self, message: str = "", cause: Cause | None = None, answer: str = "") -> None:
+        super().__init__(message, cause)
+        self.answer = answer or message
 
 
 class NameTaken(GitHubError):
@@ -112,7 +122,8 @@ def check(request: Request, answer: Answer, asker: Asker) -> None:
     kind, hint = _verdict(request, answer, asker)
     said = "; ".join(part for part in (answer.message, hint) if part)
     detail = f": {said}" if said else ""
-    raise kind(f"could not {request.aim}: GitHub answered {status}{detail}")
+    answered = f"GitHub answered {status}{detail}"
+    raise kind(f"could not {request.aim}: {answered}", answer=answered)
 
 
 def unreachable(request: Request, reason: str, proxy: Proxy | None = None) -> Unavailable:
@@ -125,15 +136,17 @@ def unreachable(request: Request, reason: str, proxy: Proxy | None = None) -> Un
     """
     way = f" through the proxy {proxy}" if proxy else ""
     cause = Cause.PROXY_FAILED if proxy else None
-    return Unavailable(f"could not {request.aim}: GitHub can't be reached{way} ({reason})", cause)
+    answer = f"GitHub can't be reached{way} ({reason})"
+    return Unavailable(f"could not {request.aim}: {answer}", cause, answer)
 
 
 def unreadable(aim: str) -> Unavailable:
     """Make the error for an answer that is not as GitHub describes it: a proxy's, perhaps."""
-    return Unavailable(
-        f"could not {aim}: the answer can't be read; is github-url GitHub's address, "
+    answer = (
+        "the answer can't be read; is github-url GitHub's address, "
         "with no proxy answering in its place?"
     )
+    return Unavailable(f"could not {aim}: {answer}", answer=answer)
 
 
 @contextmanager

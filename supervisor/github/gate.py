@@ -18,12 +18,14 @@ class Gate:
         reason: of the last failure; empty if there was none since the last success.
         until: when it may be tried again.
         failures: how many there were in a row.
+        answer: the reason without what was asked for then, for all who would ask for something else.
         cause: the same as the reason, in a word.
         everything: the trouble is with the credential or with reaching GitHub, so that nothing
             else needs to be asked meanwhile; otherwise it concerns registrations alone.
     """
 
     reason: str = ""
+    answer: str = ""
     until: float = 0.0
     failures: int = 0
     cause: Cause = Cause.UNKNOWN
@@ -35,7 +37,9 @@ class Gate:
         """Close it, until `until` or for twice as long as the last time."""
         failures = self.failures + 1
         delay = doubled(_FIRST_DELAY_S, failures, _LONGEST_DELAY_S)
-        return Gate(str(error), until or now + delay, failures, error.cause, everything)
+        return Gate(
+            str(error), error.answer, until or now + delay, failures, error.cause, everything
+        )
 
     def retry_now(self) -> "Gate":
         """Let it be tried at once: something has changed that may have mended it."""

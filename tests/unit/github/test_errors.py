@@ -63,6 +63,7 @@ def test_a_refusal_says_what_was_tried_and_what_may_help(
     assert type(error) is kind
     assert str(error).startswith(f"could not {request_.aim}: ")
     assert words in str(error)
+    assert str(error) == f"could not {request_.aim}: {error.answer}"
 
 
 def test_githubs_own_words_are_given_in_one_line() -> None:
