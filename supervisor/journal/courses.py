@@ -19,6 +19,8 @@ _MISSING_FOR = timedelta(seconds=5)
 
 Others may follow it at once, before all that are there have been heard of.
 """
+_STEP = timedelta(seconds=1)
+"""By less than that the time of day is not set; telling takes a moment too."""
 
 
 class Course(NamedTuple):
@@ -40,6 +42,7 @@ class Course(NamedTuple):
         job: what it runs or ran.
         verdict: of the policy on that: `allowed`, `refused` or `error`; empty if none is known.
         queue_s: seconds that the job waited at GitHub.
+        moved_at: when it came to its stage, as far as this daemon has seen it.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Course(NamedTuple):
     job: Job | None = None
     verdict: str = ""
     queue_s: float | None = None
+    moved_at: datetime | None = None
 
     @property
     def install_s(self) -> float | None:
@@ -74,11 +78,25 @@ class Course(NamedTuple):
     def advance(self, record: Record) -> Course:
         """Take a record of this runner into account."""
         if record.kind is Kind.RUNNER:
+            known = self._by_clock_of(record)
             # One copy for all that changes: it is what this costs, at each record.
-            return self._replace(**self._changes(record))
+            return known._replace(**known._changes(record))  # noqa: SLF001
         if record.kind is Kind.DECISION:
             return self._replace(verdict=record.state)
         return self._replace(queue_s=record.details["queue_s"])
+
+    def _by_clock_of(self, record: Record) -> Course:
+        """Give it by the time of day as that was set for the record: what has passed stays so.
+
+        The record knows how long the stage lasted, whatever the time of day was at its beginning.
+        """
+        if not (self.moved_at and record.lasted_s and record.before == self.stage):
+            return self
+        step = record.at - timedelta(seconds=record.lasted_s) - self.moved_at
+        if abs(step) < _STEP:
+            return self
+        moments = ((name, getattr(self, name)) for name in _MOMENTS)
+        return self._replace(**{name: moment + step for name, moment in moments if moment})
 
     def _changes(self, record: Record) -> dict[str, Any]:
         """Say what becomes of it with a record of its stage."""
@@ -86,6 +104,7 @@ class Course(NamedTuple):
         changes: dict[str, Any] = {"stage": stage, "job": self._job(record.details.get("job"))}
         if stage == before:
             return changes
+        changes["moved_at"] = None if record.details.get("adopted") else at
         if not before:
             changes |= self._taken_up(record)
         elif stage in _WAITING:
@@ -124,6 +143,9 @@ class Course(NamedTuple):
         """Note that it is not there any more, and nobody knows since when."""
         outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
         return self._replace(ended_at=at, outcome=outcome, reason=reason)
+
+
+_MOMENTS = tuple(name for name in Course._fields if name.endswith("_at"))
 
 
 class Courses:
@@ -168,9 +190,11 @@ class Courses:
         """
         if record.reason:
             return []
-        there = frozenset(record.details["runners"])
-        missing = {name: self._missing.get(name, record.at) for name in self._open.keys() - there}
-        gone = {name for name, since in missing.items() if record.at - since >= _MISSING_FOR}
+        missing = {
+            name: self._missing.get(name, record.at) for name in self._open.keys() - record.runners
+        }
+        # Set back meanwhile, the time of day would have them wait for long.
+        gone = {name for name, since in missing.items() if abs(record.at - since) >= _MISSING_FOR}
         self._missing = {name: since for name, since in missing.items() if name not in gone}
         return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
 

@@ -1523,7 +1523,7 @@ def test_each_reconcile_is_told_with_what_it_has_found(make_world: MakeWorld) ->
     eventually(lambda: world.stages() == {"booting": 2})
     names = sorted(world.names())
     world.tell("fleet", Reconcile("test"))
-    eventually(lambda: any(one.details.get("runners") == names for one in world.told))
+    eventually(lambda: any(sorted(one.runners) == names for one in world.told))
     world.tell(names[0], Happened(Failed("no network")))
     eventually(lambda: any(one.state == "failed" for one in world.told))
     world.tell("fleet", Reconcile("test"))
