@@ -125,12 +125,13 @@ def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> N
             axes.plot(moments, values, label=legend or None, linewidth=1.2)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, defaults["unit"])))
     axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
-    highest = max((value for _, _, values in series for value in values), default=0)
+    known = [value for _, _, values in series for value in values if not math.isnan(value)]
+    highest = max(known, default=0)
     if defaults["unit"] == "s" and highest > 1:
         step_s = next((one for one in _STEPS_S if highest < one * (_MOST_TICKS + 1)), _STEPS_S[-1])
         axes.yaxis.set_major_locator(MultipleLocator(step_s))
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
-    if not any(value for _, _, values in series for value in values):
+    if not any(known):
         axes.set_ylim(0, 1)
 
 

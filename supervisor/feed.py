@@ -52,11 +52,18 @@ class Record(NamedTuple):
 
 
 Watcher = Callable[[Record], None]
-"""Is called in the thread of whoever has something to tell: it must be quick, and wait for none."""
+"""Is called in the thread of whoever has something to tell, of several at once.
+
+It must be quick: it writes nothing, asks nobody, and waits for no lock but one that is held to
+count or to put in a queue.
+"""
 
 
 class Feed:
-    """Passes records on. Nobody who tells it anything can be hurt by one who watches."""
+    """Passes records on. Nobody who tells it anything can be hurt by one who watches.
+
+    Any thread may `tell`. `watch` and `unwatch` are for one alone, the main thread.
+    """
 
     def __init__(self) -> None:
         self._watchers: tuple[Watcher, ...] = ()
@@ -66,7 +73,7 @@ class Feed:
         self._watchers += (watcher,)
 
     def unwatch(self, watcher: Watcher) -> None:
-        """Tell it nothing more; one that does not watch is as good as that."""
+        """Tell it nothing more but what is being told just now; it need not be watching."""
         self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def tell(self, record: Record) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.lifecycle import AVAILABLE, Life, Stage
+from supervisor.policy_limits import ERROR, IN_LOG
 from supervisor.roster import Entry
 from supervisor.supervision import Change
-
-_VERDICTS = {"pass": "allowed", "fail": "refused", "refused": "refused"}
 
 
 def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
@@ -92,7 +91,7 @@ def of_reconcile(
     *,
     runners: Mapping[str, Stage],
     wanted: int,
-    crashed: int,
+    failed: int,
     duration_s: float,
     trouble: str,
 ) -> Record:
@@ -103,7 +102,7 @@ def of_reconcile(
         now: the time.
         runners: the stages of all that are there, by their names.
         wanted: how many there should be.
-        crashed: how many have failed since the one before.
+        failed: how many have, since the one before.
         duration_s: how long it took.
         trouble: what could not be listed, and why.
     """
@@ -112,7 +111,7 @@ def of_reconcile(
         "wanted": wanted,
         "idle": sum(stage in AVAILABLE for stage in stages),
         "active": stages.count(Stage.BUSY),
-        "crashed": crashed,
+        "failed": failed,
         "duration_s": round(duration_s, 3),
     }
     state = "incomplete" if trouble else "done"
@@ -139,7 +138,8 @@ def of_decision(said: Mapping[str, Any]) -> Record | None:
         "seconds": None if duration_ms is None else duration_ms / 1000,
         "by": said.get("by", "service"),
     }
-    state = _VERDICTS.get(str(said["verdict"]), "error")
+    verdict = str(said["verdict"])
+    state = verdict if verdict in IN_LOG else ERROR
     return Record(at, Kind.DECISION, said["runner"], state, reason=said["reason"], details=details)
 
 

@@ -99,7 +99,7 @@ def _wanted(config: Config) -> _Wanted | None:
 
 
 def _in_words(error: Exception) -> str:
-    """Say why no client can be made, and what to do; not in its words, which may hold a password."""
+    """Say why no client can be made, and what to do; its own words may hold a password."""
     if isinstance(error, ImportError):
         return f"the library {error.name} is missing or broken; install the daemon anew"
     if found := _OPTION.search(str(error)):

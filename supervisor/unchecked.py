@@ -47,7 +47,7 @@ class Unchecked:
 def look(
     before: Unchecked,
     entries: Iterable[Entry],
-    has_passed: Callable[[str], bool],
+    has_allowed: Callable[[str], bool],
     complete_since: datetime | None,
     now_s: float,
 ) -> Unchecked:
@@ -56,7 +56,7 @@ def look(
     Args:
         before: what the look before this one has found.
         entries: the runners.
-        has_passed: tells whether a runner's job was let run, as the service's log says, which says
+        has_allowed: tells whether a runner's job was let run, as the service's log says, which says
             so before the guest is told.
         complete_since: no decision is missing in it since then; None if that is not known.
         now_s: monotonic, seconds.
@@ -64,7 +64,7 @@ def look(
     found = (
         (entry.name, entry.life.job not in {None, Job()})
         for entry in entries
-        if _asks_here(entry, complete_since) and not has_passed(entry.name)
+        if _asks_here(entry, complete_since) and not has_allowed(entry.name)
     )
     return Unchecked({one: before.since.get(one, now_s) for one in found})
 

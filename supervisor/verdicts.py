@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from loguru import logger
 
 from supervisor import records
 from supervisor.feed import Feed
 from supervisor.gateways import decision_log
 from supervisor.gateways.decision_log import Tally
 from supervisor.lifecycle import Job
+from supervisor.policy_limits import ALLOWED, REFUSED
 
-_PASS = "pass"  # noqa: S105 - a verdict
-REFUSED = "refused"
 CONTRADICTED = "contradicted"
 _SHOWN = 20
 _REMEMBERED = 1000
@@ -77,10 +77,10 @@ class Verdicts:
         self._tell(read.news)
         return read
 
-    def has_passed(self, runner: str) -> bool:
+    def has_allowed(self, runner: str) -> bool:
         """Tell whether the service has let a runner's job run, as far as was read."""
         decided = self._tally.decided.get(runner)
-        return decided is not None and decided.verdict == _PASS
+        return decided is not None and decided.verdict == ALLOWED
 
     def hear(self, runner: str, job: Job | None, reason: str, now: datetime) -> bool:
         """Take a guest's word that its job was refused; tell whether it is to be believed.
@@ -91,10 +91,17 @@ class Verdicts:
             reason: in the guest's words; printable, and short.
             now: the time.
         """
-        with suppress(OSError):  # then what was known before has to do
+        try:
             self.read(now)
+        except OSError as error:
+            logger.bind(runner=runner).warning(
+                "what the policy service has said of {} can't be read, so what was known before "
+                "has to do: {}",
+                runner,
+                error,
+            )
         decided = self._tally.decided.get(runner)
-        if decided is not None and decided.verdict != _PASS:
+        if decided is not None and decided.verdict != ALLOWED:
             return True  # that is in the log
         believed = decided is None
         self._note(runner, job or Job(), reason, believed=believed, now=now)

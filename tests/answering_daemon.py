@@ -7,6 +7,8 @@ from typing import Any
 
 from supervisor.cli.client import ControlError, NotRunning
 
+_LIMIT_S = 10.0
+
 SINCE = "2020-01-01T00:00:00Z"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold]x[/nonsense]\n\u202e$(reboot)"
 STATUS: dict[str, Any] = {
@@ -60,6 +62,8 @@ class AnsweringDaemon:
         self.down = ""
         self.refuses = ""
         self.orders: list[tuple[str, str]] = []
+        self.answers_orders = threading.Event()
+        self.answers_orders.set()
         self.asked = threading.Semaphore(0)
 
     def get(self, path: str) -> Any:
@@ -89,3 +93,4 @@ class AnsweringDaemon:
         if self.refuses:
             raise ControlError(self.refuses)
         self.orders.append((method, path))
+        self.answers_orders.wait(_LIMIT_S)

@@ -31,7 +31,7 @@ def waited(seconds: float, queue_s: float) -> Record:
 def reconcile(seconds: float, reason: str = "", *, runners: Iterable[str] = ()) -> Record:
     """Have one done that has found these runners."""
     details = {
-        "wanted": 1, "idle": 1, "active": 0, "crashed": 0, "duration_s": 0.1,
+        "wanted": 1, "idle": 1, "active": 0, "failed": 0, "duration_s": 0.1,
     }  # fmt: skip
     return Record(
         at(seconds),

@@ -1,7 +1,7 @@
 """The control socket: what `supervisor-cli` and other tools on this machine talk to."""
 
 from supervisor.actors.listening import ListeningActor
-from supervisor.control import make_app
+from supervisor.control import THREADS, make_app
 from supervisor.parts import Parts
 from supervisor.supervision import System
 
@@ -22,7 +22,7 @@ class ControlActor(ListeningActor):
                 "control",
                 unix_socket=str(control.socket),
                 unix_socket_perms="660",
-                threads=4,
+                threads=THREADS,
             )
         except OSError as error:
             self.fail(f"can't make {control.socket}: {error.strerror or error}")

@@ -53,7 +53,7 @@ class FleetAccount:
             now,
             runners={entry.name: entry.life.stage for entry in self._parts.roster.all()},
             wanted=desired.count,
-            crashed=len(self._failed),
+            failed=len(self._failed),
             duration_s=duration_s,
             trouble=trouble.reason,
         )

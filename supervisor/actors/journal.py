@@ -86,8 +86,11 @@ class JournalActor(Actor):
     def _look(self, _message: _Look) -> None:
         """See whether the writer is where it was at the last look, and what was lost meanwhile.
 
-        From one that hangs, as a disk does, nothing is heard.
+        From one that hangs, as a disk does, nothing is heard. For one whose thread has ended there
+        is another: this actor ends, and is started again.
         """
+        if self._writer and self._writer.is_lost:
+            raise RuntimeError("the journal's writer has ended")
         before, self._attempt = self._attempt, self._writer.attempt if self._writer else None
         is_hung = self._attempt is not None and self._attempt == before
         hung = f"{self._parts.journal.path}: no answer within {_LOOK_S:.0f} s" if is_hung else ""

@@ -301,7 +301,7 @@ class ServiceHere:
         self._unchecked = unchecked.look(
             self._unchecked,
             parts.roster.all(),
-            parts.verdicts.has_passed,
+            parts.verdicts.has_allowed,
             parts.verdicts.complete_since,
             now_s,
         )

@@ -93,17 +93,19 @@ def _follow(
 ) -> None:
     """Print what comes, until interrupted; a daemon that is being restarted is waited for."""
     heard = time.monotonic()
+    is_behind = False
     while True:
-        time.sleep(_POLL_S)
+        time.sleep(0 if is_behind else _POLL_S)
         try:
             answer = client.get(f"/v1/events?{urlencode({**asked, 'after': last})}")
         except ControlError:
             if time.monotonic() - heard > _SILENCE_S:
                 raise
+            is_behind = False
             continue
         heard = time.monotonic()
         _print(answer["events"], as_json)
-        last = answer["last"]
+        last, is_behind = answer["last"], len(answer["events"]) == _MOST
         # A daemon that has been restarted counts from nothing.
         lost = _warn_of_lost(answer["lost"], min(lost, answer["lost"]))
 

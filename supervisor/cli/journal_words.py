@@ -40,9 +40,10 @@ def _what(event: Mapping[str, Any]) -> Iterator[str]:
         if job["result"]:
             yield job["result"]
     if event["kind"] == "reconcile":
+        failed = details.get("failed", details.get("crashed"))  # as daemons before this one said it
         yield (
             f"{details['idle']} idle, {details['active']} busy of {details['wanted']} wanted, "
-            f"{details['crashed']} failed, in {details['duration_s']:.1f}s"
+            f"{failed} failed, in {details['duration_s']:.1f}s"
         )
     if event["kind"] == "decision":
         yield f"{details['repository']} {details['event']}"

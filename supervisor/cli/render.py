@@ -179,7 +179,7 @@ def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
     if guests := policy.get("guests"):
         yield f"guests on their own: {guests.get('refused', 0):,} refused"
         if guests.get("contradicted"):
-            yield f"jobs that say they were refused, and had passed: {guests['contradicted']:,}"
+            yield f"jobs that say they were refused, and were allowed: {guests['contradicted']:,}"
     for warning in policy.get("warnings", ()):
         yield f"warning: {warning}"
 
@@ -188,7 +188,7 @@ def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: dateti
     """List decisions, the latest first."""
     table = table_of("DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON")
     for one in reversed(decisions):
-        colour = {"pass": "green", "fail": "red"}.get(one["verdict"], "yellow")
+        colour = {"allowed": "green", "refused": "red"}.get(one["verdict"], "yellow")
         # Repositories and reasons are others' words.
         table.add_row(
             f"{age(one['time'], now)} ago",

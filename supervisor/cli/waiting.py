@@ -176,7 +176,7 @@ def _progress_of(subject: Mapping[str, Any]) -> str:
 
 
 def _reconciles(client: ControlClient) -> int:
-    nodes = [client.get("/v1/tree")]
+    nodes = [client.get("/v1/tree?runners=no")]
     for node in nodes:
         if node["id"] == "fleet":
             count: int = node["details"].get("reconciles", 0)

@@ -1,5 +1,5 @@
 """What is asked and ordered on the control socket, as a web application without a socket."""
 
-from supervisor.control.api import make_app
+from supervisor.control.api import THREADS, make_app
 
-__all__ = ["make_app"]
+__all__ = ["THREADS", "make_app"]

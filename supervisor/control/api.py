@@ -14,6 +14,7 @@ from supervisor.control.journal import serve_journal
 from supervisor.control.log_level import serve_log_level
 from supervisor.control.orders import serve_orders
 from supervisor.control.status import serve_status
+from supervisor.control.turns import take_turns
 from supervisor.gateways.log_store import LogStore
 from supervisor.part_reports import (
     firewall_report,
@@ -24,6 +25,10 @@ from supervisor.part_reports import (
 from supervisor.parts import Parts
 from supervisor.report import log_report, runner_report, without_runners
 from supervisor.supervision import Crash, System, offset, tree
+
+THREADS = 8
+"""So many questions and orders are answered at a time."""
+_KEPT_FREE = 2
 
 
 def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
@@ -36,6 +41,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
     """
     app = Flask("control", static_folder=None)
     app.register_error_handler(HTTPException, _in_words)
+    take_turns(app, THREADS - _KEPT_FREE)
 
     @app.get("/v1/version")
     def version() -> Response:

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import IO, TYPE_CHECKING, Any
 
 from supervisor import moments
-from supervisor.policy_limits import OLDER_LOGS
+from supervisor.policy_limits import IN_LOG, OLDER_LOGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,7 @@ _MOST_RUNNERS = 20_000
 _END = 256
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _LONGEST_VALUE = 300
+_VERDICTS = {logged: verdict for verdict, logged in IN_LOG.items()}
 
 
 @dataclass(frozen=True)
@@ -184,11 +185,13 @@ def _with(tally: Tally, decisions: list[Mapping[str, Any]]) -> Tally:
 def _parsed(line: bytes) -> Mapping[str, Any] | None:
     try:
         said = json.loads(line)
+        verdict = str(said["verdict"])[:_LONGEST_VALUE]
         return {
             **{
                 key: str(said[key])[:_LONGEST_VALUE]
-                for key in ("time", "runner", "repository", "event", "verdict", "reason")
+                for key in ("time", "runner", "repository", "event", "reason")
             },
+            "verdict": _VERDICTS.get(verdict, verdict),
             "duration_ms": int(said["duration_ms"]),
         }
     except (KeyError, TypeError, ValueError, RecursionError):

@@ -99,5 +99,4 @@ def _is_taken_by_standard_error(text: str, priority: int) -> bool:
 
 
 def _told_of(lost: int) -> str:
-    lines = "1 line was" if lost == 1 else f"{lost} lines were"
-    return f"log: {lines} lost, as journald did not take any"
+    return f"log: lines lost, as journald did not take any: {lost}"

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from supervisor.hosted_policy.package import Answer, Busy, Package
+from supervisor.policy_limits import ALLOWED, ERROR, REFUSED
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_service.known import DISK_HOLDS_S, Known
 from supervisor.policy_service.used_tokens import UsedTokens
@@ -122,16 +123,16 @@ class Front:
         began, now = monotonic(), datetime.now(timezone.utc)
         repository = _repository(body)
         answer = self._judge(path, body, repository)
-        is_pass = answer.status == HTTPStatus.NO_CONTENT
-        is_fail = answer.status == HTTPStatus.FORBIDDEN
+        is_allowed = answer.status == HTTPStatus.NO_CONTENT
+        is_refused = answer.status == HTTPStatus.FORBIDDEN
         self._log.write(
             Decision(
                 time=now,
                 runner=claim.runner,
                 repository=repository,
                 event=CHECKS[path],
-                verdict="pass" if is_pass else "fail" if is_fail else "error",
-                reason="" if is_pass else answer.text[:_LONGEST_REASON],
+                verdict=ALLOWED if is_allowed else REFUSED if is_refused else ERROR,
+                reason="" if is_allowed else answer.text[:_LONGEST_REASON],
                 duration_ms=round((monotonic() - began) * 1000),
                 github_calls=0,
             )

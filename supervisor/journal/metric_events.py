@@ -104,7 +104,7 @@ def _reconciliation(flavor: str, record: Record) -> dict[str, Any]:
         "timestamp": record.at.timestamp(),
         "event": "reconciliation",
         "flavor": flavor,
-        "crashed_runners": details["crashed"],
+        "crashed_runners": details["failed"],
         "idle_runners": details["idle"],
         "active_runners": details["active"],
         "expected_runners": details["wanted"],

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 from supervisor.causes import OF_GITHUB, OF_LXD, Cause
 from supervisor.lifecycle import Stage
+from supervisor.policy_limits import IN_LOG
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -33,7 +34,7 @@ EVENTS = (
 )
 """The events that most jobs are caused by."""
 
-VERDICTS = ("allowed", "refused", "error")
+VERDICTS = tuple(IN_LOG)
 
 _FAILURES: Mapping[str, Collection[Cause]] = {
     "removal": {Cause.REMOVAL_FAILED},

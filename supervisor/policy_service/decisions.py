@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from supervisor.policy_limits import OLDER_LOGS
+from supervisor.policy_limits import IN_LOG, OLDER_LOGS
 
 _LARGEST = 5 << 20
 UNLOGGED = "the decision can't be logged"
@@ -31,7 +31,7 @@ class Decision:
         runner: by whom.
         repository: of the job; empty if it was not told.
         event: as in the request's path.
-        verdict: `pass`, `fail`, or `error` where it could not be checked.
+        verdict: one of those that `IN_LOG` has a word for.
         reason: why not.
         duration_ms: how long it took.
         github_calls: requests that GitHub was sent for it.
@@ -69,7 +69,11 @@ class DecisionLog:
         Raises:
             OSError: it can't be written.
         """
-        fields = {**asdict(decision), "time": decision.time.isoformat(timespec="milliseconds")}
+        fields = {
+            **asdict(decision),
+            "time": decision.time.isoformat(timespec="milliseconds"),
+            "verdict": IN_LOG[decision.verdict],
+        }
         line = json.dumps(fields).encode() + b"\n"
         with self._locked():
             self._add(line)

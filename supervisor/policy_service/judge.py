@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TypeVar
 
 from supervisor.github.errors import GitHubError, NotFound
+from supervisor.policy_limits import ALLOWED, ERROR, REFUSED
 from supervisor.policy_service.asking import Errand, GitHub, ping
 from supervisor.policy_service.checks import Failed, Passed, Verdict
 from supervisor.policy_service.decisions import UNLOGGED, Decision, DecisionLog
@@ -199,5 +200,5 @@ def _trouble(error: Exception, limit_s: float) -> Refused:
 
 def _word(answer: Passed | Refused) -> str:
     if isinstance(answer, Passed):
-        return "pass"
-    return "fail" if answer.status is HTTPStatus.FORBIDDEN else "error"
+        return ALLOWED
+    return REFUSED if answer.status is HTTPStatus.FORBIDDEN else ERROR

@@ -107,6 +107,11 @@ class JournalWriter:
         self._thread.join(limit_s)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether its thread has ended though nobody has told it to. For any thread."""
+        return not self._thread.is_alive() and not self._stopping.is_set()
+
+    @property
     def attempt(self) -> int | None:
         """The number of the attempt to write that is under way; None between two. For any thread.
 

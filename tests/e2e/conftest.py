@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[..., AbstractContextManager[World]]
 
-TEST_LIMIT_S = 150
+TEST_LIMIT_S = 300
 TOKEN = "ghp_theTokenOfTheseTests"
 
 

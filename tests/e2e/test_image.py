@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     MakeWorld = Callable[..., AbstractContextManager[World]]
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 BASE = "tiny-base"
 BUILD_LIMIT_S = 120.0

@@ -247,7 +247,6 @@ def test_without_a_checksum_at_the_first_start_no_runner_comes_and_then_all_by_t
     world.wait_sound()
 
 
-@pytest.mark.timeout(240)
 def test_killed_at_any_moment_of_an_upgrade_what_is_on_the_disk_is_whole_and_runners_come_up(
     releases: Releases,
 ) -> None:

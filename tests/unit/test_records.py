@@ -146,20 +146,20 @@ def test_a_reconcile_counts_who_waits_and_who_works_and_names_who_is_there() -> 
         NOW,
         runners={"d": Stage.READY, "c": Stage.IDLE, "b": Stage.BUSY, "a": Stage.CREATING},
         wanted=5,
-        crashed=2,
+        failed=2,
         duration_s=0.25,
         trouble="",
     )
     assert (record.subject, record.state, record.reason) == ("fleet", "done", "")
     assert record.details == {
-        "wanted": 5, "idle": 2, "active": 1, "crashed": 2, "duration_s": 0.25,
+        "wanted": 5, "idle": 2, "active": 1, "failed": 2, "duration_s": 0.25,
     }  # fmt: skip
     assert record.runners == {"a", "b", "c", "d"}
 
 
 @pytest.mark.parametrize(
     ("verdict", "state"),
-    [("pass", "allowed"), ("fail", "refused"), ("refused", "refused"), ("error", "error")],
+    [("allowed", "allowed"), ("refused", "refused"), ("error", "error"), ("a new one", "error")],
 )
 def test_a_decision_is_told_in_three_words(verdict: str, state: str) -> None:
     said = {

@@ -13,6 +13,7 @@ from pykka import ActorRef
 from supervisor.config import parse
 from supervisor.part_reports import node_of
 from supervisor.parts import Parts, make_parts
+from supervisor.report import current_status
 from supervisor.roles import NEEDED, OBSERVERS
 from supervisor.supervision import (
     Actor,
@@ -138,11 +139,18 @@ def test_one_that_shows_the_fleet_may_crash_as_often_as_it_will(
 
 @pytest.mark.parametrize("name", BESIDE_THE_CORE)
 def test_the_core_comes_up_without_one_that_shows_it_which_is_tried_again(
-    standing: Callable[..., Tree], name: str
+    standing: Callable[..., Tree], parts: Parts, name: str
 ) -> None:
     stood = standing(**{name: ["not yet"] * 10})
     core = stood.of_core()
     assert stood.system.directory.ref(name) is None
+
+    def is_told() -> bool:
+        status = current_status(tree(stood.system), parts, stood.clock.now())
+        shown = (*status["problems"], *status["warnings"])
+        return f"{name}: is waiting: error (RuntimeError: not yet)" in shown
+
+    eventually(is_told)
     stood.incarnation(name)
     assert stood.faults[name] == []
     assert stood.of_core() == core

@@ -40,7 +40,7 @@ def test_the_guests_own_limit_and_its_reports_are_over_by_then() -> None:
     assert script + 30 < STARTED_LIMIT_S
 
 
-def test_one_that_has_passed_meanwhile_is_forgotten() -> None:
+def test_one_that_was_allowed_meanwhile_is_forgotten() -> None:
     found = seen(BUSY, before=seen(BUSY), at=500, passed=frozenset({"fleet-a"}))
     assert found.overdue(500) == ()
     assert seen(BUSY, before=found, at=501).overdue(501) == ()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from supervisor.feed import Feed, Record
 from supervisor.lifecycle import Job
@@ -33,13 +34,13 @@ def decide(path: Path, verdict: str, runner: str = "fleet-a", at: datetime = NOW
 def test_what_the_service_has_let_run_is_known_when_its_log_was_read(
     verdicts: Verdicts, path: Path
 ) -> None:
-    decide(path, "pass")
-    decide(path, "fail", "fleet-b")
-    assert not verdicts.has_passed("fleet-a")
+    decide(path, "allowed")
+    decide(path, "refused", "fleet-b")
+    assert not verdicts.has_allowed("fleet-a")
     verdicts.read(NOW)
-    assert verdicts.has_passed("fleet-a")
-    assert not verdicts.has_passed("fleet-b")
-    assert not verdicts.has_passed("fleet-c")
+    assert verdicts.has_allowed("fleet-a")
+    assert not verdicts.has_allowed("fleet-b")
+    assert not verdicts.has_allowed("fleet-c")
 
 
 def test_a_log_that_can_not_be_read_now_is_not_known_to_be_complete(
@@ -58,14 +59,22 @@ def test_a_log_that_can_not_be_read_now_is_not_known_to_be_complete(
 
 def test_a_guest_is_heard_where_the_log_can_not_be_read(verdicts: Verdicts, path: Path) -> None:
     path.mkdir()
-    assert verdicts.hear("fleet-a", None, "no event", NOW)
+    said: list[str] = []
+    sink = logger.add(said.append, format="{level} {extra[runner]} {message}")
+    try:
+        assert verdicts.hear("fleet-a", None, "no event", NOW)
+    finally:
+        logger.remove(sink)
     assert verdicts.guests == {"refused": 1}
+    (line,) = said
+    assert line.startswith("WARNING fleet-a what the policy service has said of fleet-a can't be")
+    assert "no regular file" in line
 
 
 def test_both_are_shown_in_their_order(verdicts: Verdicts, path: Path) -> None:
-    decide(path, "pass")
+    decide(path, "allowed")
     verdicts.hear("fleet-b", JOB, "no event", NOW + timedelta(seconds=1))
-    decide(path, "fail", "fleet-c", NOW + timedelta(seconds=2))
+    decide(path, "refused", "fleet-c", NOW + timedelta(seconds=2))
     verdicts.read(NOW)
     shown = verdicts.last()
     assert [one["runner"] for one in shown] == ["fleet-a", "fleet-b", "fleet-c"]
@@ -88,9 +97,9 @@ def told_by(path: Path, since: datetime = NOW) -> tuple[Verdicts, list[Record]]:
 
 def test_each_decision_is_told_once(path: Path) -> None:
     verdicts, told = told_by(path)
-    decide(path, "pass")
+    decide(path, "allowed")
     verdicts.read(NOW)
-    decide(path, "fail", "fleet-b")
+    decide(path, "refused", "fleet-b")
     verdicts.read(NOW)
     verdicts.read(NOW)
     assert [(one.subject, one.state) for one in told] == [
@@ -103,7 +112,7 @@ def test_each_decision_is_told_once(path: Path) -> None:
 
 
 def test_what_an_earlier_daemon_has_told_is_not_told_again(path: Path) -> None:
-    decide(path, "pass", at=NOW - timedelta(seconds=1))
+    decide(path, "allowed", at=NOW - timedelta(seconds=1))
     verdicts, told = told_by(path)
     verdicts.read(NOW)
     assert told == []
@@ -113,7 +122,7 @@ def test_a_refusal_of_the_guest_alone_is_told_if_it_is_believed(path: Path) -> N
     verdicts, told = told_by(path)
     verdicts.hear("fleet-a", JOB, "no event", NOW)
     verdicts.hear("fleet-a", JOB, "no event", NOW)
-    decide(path, "pass", "fleet-b")
+    decide(path, "allowed", "fleet-b")
     assert not verdicts.hear("fleet-b", JOB, "no event", NOW)
     assert [(one.subject, one.state, one.details["by"]) for one in told] == [
         ("fleet-a", "refused", "guest"),

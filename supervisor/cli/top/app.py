@@ -24,6 +24,7 @@ _INTERVAL_S = 1.0
 _SHARE = 4
 """So many times as long as the daemon takes to answer it is left alone afterwards."""
 _EVENT_LINES = 4
+_ORDERS = "orders"
 _LINES = {"headline": 2, "trouble": 2, "selected": 2, "actors": 3}
 """How many lines there are for a text that may be longer: as top.tcss has it."""
 
@@ -201,8 +202,15 @@ class Top(App[None]):
 
         self.push_screen(Question(question), answered)
 
-    @work(thread=True, group="orders")
     def _order(self, done: str, give: Callable[[], Any]) -> None:
+        """Give an order, unless the one before it has not been answered."""
+        if any(given.group == _ORDERS and not given.is_finished for given in self.workers):
+            self.notify("the order before is not answered yet", severity="warning")
+        else:
+            self._give(done, give)
+
+    @work(thread=True, group=_ORDERS)
+    def _give(self, done: str, give: Callable[[], Any]) -> None:
         try:
             give()
         except ControlError as error:

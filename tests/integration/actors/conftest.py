@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from fake_world import World, make_world
 from ports import free_port
 from signal_service import Service
+
+from supervisor.actors.listening import ListeningActor
 
 __all__ = ["make_world"]
 
@@ -16,6 +19,20 @@ __all__ = ["make_world"]
 @pytest.fixture
 def service(make_world: Callable[..., World]) -> Service:
     return Service(make_world(signals={"port": free_port()}))
+
+
+@pytest.fixture
+def failed_tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the reasons why services could not have their addresses, one for each try."""
+    reasons: list[str] = []
+    fail = ListeningActor.fail
+
+    def failing(actor: ListeningActor, reason: str, **details: Any) -> None:
+        reasons.append(reason)
+        fail(actor, reason, **details)
+
+    monkeypatch.setattr(ListeningActor, "fail", failing)
+    return reasons
 
 
 @pytest.fixture

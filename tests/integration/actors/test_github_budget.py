@@ -45,7 +45,6 @@ def fleet(
         world.system.stop(10)
 
 
-@pytest.mark.timeout(120)
 def test_a_runner_costs_two_calls_at_most_and_a_reconcile_one_for_each_hundred(
     fleet: tuple[GitHubFleet, SandboxGitHub],
 ) -> None:

@@ -104,9 +104,8 @@ def test_at_its_end_nobody_listens_any_more(world: World) -> None:
 
 
 def test_a_taken_port_is_a_warning_and_tried_again(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, failed_tries: list[str]
 ) -> None:
-    tries = counted_tries(monkeypatch)
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         world = start(make_world(metrics={"port": port}))
@@ -115,23 +114,10 @@ def test_a_taken_port_is_a_warning_and_tried_again(
         status = status_report(tree(world.system), [], world.parts.settings, world.clock.now())
         assert status["warnings"] == [f"metrics: {reason}"]
         assert status["problems"] == []
-        assert len(tries) == 1
+        assert failed_tries == [reason]
         world.clock.advance(10)
         assert world.shown("metrics") == ("failing", reason)
-        assert len(tries) == 2
+        assert failed_tries == [reason] * 2
     world.clock.advance(10)
     eventually(lambda: world.shown("metrics")[0] == "listening")
     assert ask(world)[0] == 200
-
-
-def counted_tries(patched: pytest.MonkeyPatch) -> list[None]:
-    """Give what grows by one whenever the actor tries to take its address."""
-    tries: list[None] = []
-    listen = MetricsActor.listen
-
-    def counting(actor: MetricsActor) -> None:
-        tries.append(None)
-        listen(actor)
-
-    patched.setattr(MetricsActor, "listen", counting)
-    return tries

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fake_world import World, eventually
+from fake_world import LIMIT_S, World, eventually
 from ports import free_port
 from signal_service import NAME, Service
 
@@ -20,6 +20,7 @@ from supervisor import lifecycle
 from supervisor.actors.control import ControlActor
 from supervisor.actors.signals import BOUNDS
 from supervisor.cli.client import ControlClient, ControlError, NotRunning
+from supervisor.control import THREADS, orders
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.supervision import ChildSpec, Crash
@@ -122,7 +123,9 @@ def descriptors() -> int:
 _MORE_WORKERS = 3
 
 
-def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
+def test_a_taken_address_is_said_and_tried_again(
+    make_world: MakeWorld, failed_tries: list[str]
+) -> None:
     threads = threading.active_count()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         world = make_world(signals={"port": taken.getsockname()[1]})
@@ -133,7 +136,8 @@ def test_a_taken_address_is_said_and_tried_again(make_world: MakeWorld) -> None:
         started, open_before = threading.active_count(), descriptors()
         for _ in range(20):
             world.clock.advance(2)
-        eventually(lambda: not world.waiting("signals"))
+        world.settle()
+        assert failed_tries == [wanted] * 21
         assert threads < threading.active_count() <= started + _MORE_WORKERS
         assert descriptors() == open_before
         assert service.fleet == []
@@ -206,6 +210,39 @@ def test_the_control_socket_is_gone_at_the_end(control: World) -> None:
     assert not socket_of(control).exists()
     with pytest.raises(NotRunning):
         ControlClient(socket_of(control)).get("/v1/status")
+
+
+def test_orders_that_nobody_answers_keep_nobody_from_hearing_how_the_fleet_is(
+    control: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, goes_on = threading.Semaphore(0), threading.Event()
+
+    def wait_long(*_given: object) -> None:
+        waiting.release()
+        goes_on.wait(LIMIT_S)
+
+    monkeypatch.setattr(orders, "_ask", wait_long)
+    client = ControlClient(socket_of(control))
+
+    def order() -> None:
+        with contextlib.suppress(ControlError):
+            client.post("/v1/reconcile")
+
+    operators = [threading.Thread(target=order) for _ in range(THREADS - 2)]
+    try:
+        for operator in operators:
+            operator.start()
+            assert waiting.acquire(timeout=LIMIT_S)
+        assert client.get("/v1/status")["name"] == "fleet"
+        with pytest.raises(ControlError, match=r"6 orders and questions wait .* try again"):
+            client.post("/v1/reconcile")
+    finally:
+        goes_on.set()
+        for operator in operators:
+            operator.join(LIMIT_S)
+    monkeypatch.undo()
+    with pytest.raises(ControlError, match="the fleet is being restarted"):
+        client.post("/v1/reconcile")
 
 
 def test_the_control_socket_comes_back_after_a_crash(control: World) -> None:

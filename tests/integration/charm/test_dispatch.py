@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sandbox.lxd_daemon import LxdDaemon
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 NAME = "github-runner-supervisor"
 CONFIG = f"/etc/{NAME}/config.yaml"

@@ -24,7 +24,7 @@ from machine.places import NAME
 if TYPE_CHECKING:
     from machine.commands import Done
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 USER = f"{NAME}-test"[:31]
 TINY = "hello"

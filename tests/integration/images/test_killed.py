@@ -17,7 +17,7 @@ from sandbox.private_lxd import private_lxd
 from supervisor.gateways.lxd import Lxd, OperationFailed
 from supervisor.work.image import ImageFailed, Look
 
-pytestmark = [pytest.mark.usefixtures("short"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("short")
 
 _ROOT = Path(__file__).parents[3]
 

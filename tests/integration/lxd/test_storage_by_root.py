@@ -77,11 +77,11 @@ class Asked:
 
 @pytest.fixture
 def asked(
-    request: pytest.FixtureRequest, real_lxd: PrivateLxd, python_for_all: Path, tmp_path: Path
+    request: pytest.FixtureRequest, real_lxd: PrivateLxd, python_for_all: Path
 ) -> Iterator[Asked]:
     """Storage for one runner with a small disk, in memory or in a directory; nothing is made."""
     with unit_directory(real_lxd.daemon.directory) as directory:
-        disk = tmp_path / "disk"  # not in memory, where each page that is reserved must be written
+        disk = directory / "disk"
         disk.mkdir()
         given = {
             "name": "asked",

@@ -20,7 +20,7 @@ from supervisor.work import package_trial
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back
 from supervisor.work.package_trial import Tried
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

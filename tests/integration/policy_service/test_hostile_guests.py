@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 from policy_stand import GitHub, Service, running, settings_for
 
+from supervisor.policy_service.worker import _LIFETIME_S
+
+SOON_S = _LIFETIME_S / 2
+"""Who waits for those that dawdle waits twice as long: until they are cut off."""
+
 
 @pytest.fixture
 def narrow_service(github: GitHub, tmp_path: Path) -> Iterator[Service]:
@@ -39,7 +44,7 @@ def test_one_guest_with_many_connections_does_not_keep_others_from_being_answere
         began = time.monotonic()
         answers = [service.check(address=f"127.0.4.{number}").status_code for number in (2, 3, 4)]
         assert answers == [204] * 3
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < SOON_S
     finally:
         for one in opened:
             one.close()
@@ -54,7 +59,7 @@ def test_as_many_hostile_guests_as_leave_one_thread_do_not_keep_another_from_bei
             opened += dawdle(narrow_service, f"127.0.6.{number + 1}", 20)
         began = time.monotonic()
         assert narrow_service.check(address="127.0.6.100").status_code == 204
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < SOON_S
     finally:
         for one in opened:
             one.close()
@@ -68,7 +73,7 @@ def test_the_host_is_answered_whatever_guests_do(narrow_service: Service) -> Non
         began = time.monotonic()
         token = narrow_service.token()
         assert narrow_service.call("GET", "/auth-health", token).status_code == 204
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < SOON_S
     finally:
         for one in opened:
             one.close()
@@ -78,7 +83,7 @@ def test_a_guest_beyond_its_share_is_cut_off_at_once(narrow_service: Service) ->
     opened = dawdle(narrow_service, "127.0.8.1", 20)
     try:
         for one in opened[8:]:
-            one.settimeout(2)
+            one.settimeout(SOON_S)
             with suppress(ConnectionResetError):
                 assert one.recv(1) == b""
     finally:

@@ -483,7 +483,6 @@ def test_killed_at_any_step_either_the_old_or_the_new_one_is_current(
     assert step > 10
 
 
-@pytest.mark.timeout(120)
 def test_killed_at_any_time_either_the_old_or_the_new_one_is_current_and_it_goes_on(
     world: World, killable: Killable
 ) -> None:

@@ -1530,7 +1530,7 @@ def test_each_reconcile_is_told_with_what_it_has_found(make_world: MakeWorld) ->
 
     def crashed() -> list[int]:
         told = [one for one in world.told if one.kind is Kind.RECONCILE]
-        return [one.details["crashed"] for one in told if one.details["wanted"] == 2]
+        return [one.details["failed"] for one in told if one.details["wanted"] == 2]
 
     eventually(lambda: 1 in crashed())
     world.tell("fleet", Reconcile("test"))

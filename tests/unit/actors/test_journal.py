@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -123,6 +122,25 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
     assert len(said) == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+
+        def end(*_args: object) -> None:
+            raise SystemExit
+
+        broken.setattr(JournalStore, "write", end)
+        world = start(make_world())
+        tell(world, "lost")
+        eventually(lambda: world.parts.journal.lost == 1)
+    eventually(lambda: world.clock.advance(10) or node(world).restarts == 1)
+    tell(world, "after")
+    eventually(lambda: written(world) == ["after"])
+    assert warnings(world) == ("journal: 1 events were lost since the daemon has started",)
+
+
 def test_who_is_there_is_not_gone_for_a_journal_that_had_to_begin_again(
     make_world: MakeWorld,
 ) -> None:
@@ -134,7 +152,7 @@ def test_who_is_there_is_not_gone_for_a_journal_that_had_to_begin_again(
         return {course.name: course.outcome for course in found.runners}
 
     world.feed.tell(step(0, "", "requested"))
-    world.feed.tell(replace(step(0, "", "requested"), subject="fleet-b"))
+    world.feed.tell(step(0, "", "requested")._replace(subject="fleet-b"))
     eventually(lambda: set(outcomes()) == {NAME, "fleet-b"})
     world.tell("journal", Crash())
     for seconds in (10, 20):

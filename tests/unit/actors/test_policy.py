@@ -471,7 +471,7 @@ def busy(world: World, name: str) -> None:
     world.parts.roster.put(Entry(name, "g", life, policy="builtin", made_at=now))
 
 
-def test_a_job_that_the_service_has_not_let_run_is_ended_and_one_that_passed_is_not(
+def test_a_job_that_the_service_has_not_allowed_is_ended_and_one_that_it_has_is_not(
     make_world: MakeWorld, service: Service
 ) -> None:
     world = builtin(make_world)
@@ -482,7 +482,7 @@ def test_a_job_that_the_service_has_not_let_run_is_ended_and_one_that_passed_is_
     busy(world, "passed")
     busy(world, "unchecked")
     log = DecisionLog(world.state / "policy" / "decisions.jsonl")
-    log.write(Decision(world.clock.now(), "passed", "acme/demo", "push", "pass", "", 12, 3))
+    log.write(Decision(world.clock.now(), "passed", "acme/demo", "push", "allowed", "", 12, 3))
     began = world.clock.monotonic()
     let_pass(world, lambda: unchecked, 1)
     assert unchecked[0] == Happened(JobUnchecked())

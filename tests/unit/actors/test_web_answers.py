@@ -285,15 +285,15 @@ def test_a_guest_that_refuses_its_job_by_itself_is_believed_and_shown_as_such(wo
 
 def test_a_refusal_of_the_service_is_not_the_guests_own(world: World) -> None:
     got = run(world, NAME)
-    decide(world, "fail")
+    decide(world, "refused")
     assert post(world, **REFUSAL).status_code == 204
     eventually(lambda: len(got) == 1)
     assert world.parts.verdicts.guests == {}
 
 
-def test_a_job_that_has_passed_can_not_say_that_it_was_refused(world: World) -> None:
+def test_a_job_that_was_allowed_can_not_say_that_it_was_refused(world: World) -> None:
     got = run(world, NAME)
-    decide(world, "pass")
+    decide(world, "allowed")
     for _ in range(3):
         assert post(world, **REFUSAL).status_code == 204
     assert post(world, data=b"signal=job-finished").status_code == 204

@@ -92,7 +92,7 @@ CASES = (
     Case("GitHubRunnersJobsQueued", histogram(QUEUE_S, "900.0"), histogram(QUEUE_S, "300.0")),
     Case("GitHubRunnersReplacementSlow", histogram(NEXT_S, "600.0"), histogram(NEXT_S, "300.0")),
     Case(
-        "GitHubRunnersCrashed",
+        "GitHubRunnersFailed",
         growing("runner_failures_total", 0.2, **FAILURE),
         growing("runner_failures_total", 0.05, **FAILURE),
         FAILURE,
@@ -280,7 +280,7 @@ def test_promtool_has_no_complaint_of_the_rules(tmp_path: Path) -> None:
 
 
 def test_an_alert_says_what_it_has_found(tmp_path: Path) -> None:
-    rule = rule_of("GitHubRunnersCrashed")
+    rule = rule_of("GitHubRunnersFailed")
     said = " ".join(rule["annotations"].values())
     expected = {
         key: text.replace("{{ $labels.juju_unit }}", "large/0")

@@ -492,15 +492,16 @@ def test_a_firewall_that_others_keep_is_in_place(serve: Serve) -> None:
 POLICY = {
     "healthy": True, "state": "ready", "reason": "it checks jobs at http://10.9.0.1:8643",
     "mode": "builtin", "healthy_since": "2026-11-01T10:00:00+00:00", "version": "0.1.0",
-    "workers": 2, "counts": {"pass": 1200, "fail": 1}, "counted_since": "2026-11-01T10:01:00+00:00",
+    "workers": 2, "counts": {"allowed": 1200, "refused": 1},
+    "counted_since": "2026-11-01T10:01:00+00:00",
     "decisions": [
         {
             "time": SINCE, "runner": "fleet-a", "repository": "acme/demo", "event": "push",
-            "verdict": "pass", "reason": "", "duration_ms": 210,
+            "verdict": "allowed", "reason": "", "duration_ms": 210,
         },
         {
             "time": SINCE, "runner": "fleet-b", "repository": "acme/\x1b[2Jdemo", "event": "push",
-            "verdict": "fail", "reason": "no\nreview", "duration_ms": 1210,
+            "verdict": "refused", "reason": "no\nreview", "duration_ms": 1210,
         },
         {
             "time": SINCE, "runner": "fleet-c", "repository": "", "event": "push",
@@ -522,9 +523,9 @@ def test_a_healthy_policy_service_is_shown_with_its_last_decisions(serve: Serve)
         "mode builtin, version 0.1.0",
         "healthy since 2026-11-01 10:00 UTC",
         "workers: 2",
-        "decisions since 2026-11-01 10:01 UTC: 1,200 pass, 1 fail",
+        "decisions since 2026-11-01 10:01 UTC: 1,200 allowed, 1 refused",
         "guests on their own: 3 refused",
-        "jobs that say they were refused, and had passed: 1",
+        "jobs that say they were refused, and were allowed: 1",
         "warning: it stays as it was",
     ]
     assert lines[8].split() == [

@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from supervisor.cli import main
+from supervisor.cli import journal_commands, main
 from supervisor.cli.journal_words import draw_history, event_line, span
 
 JOB = {
@@ -191,6 +191,23 @@ def test_following_prints_what_comes_and_an_interrupt_ends_it(
     assert [query.get("after") for _, query in daemon.asked[:2]] == [None, ["1"]]
 
 
+def test_following_does_not_pause_while_more_is_there(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal_commands.time, "sleep", pause)
+    page = {"events": [event(number) for number in range(1000)], "last": 999, "lost": 0}
+    daemon.answers = [page, page, page, {"events": [], "last": 999, "lost": 0}]
+    assert daemon.call("events", "--follow").exit_code == 130
+    assert pauses == [1, 0, 0, 1]
+
+
 def test_others_words_can_not_command_the_terminal() -> None:
     line = event_line(event(1, reason="\x1b[31mred\nnew line\x07", subject="a\rb"))
     assert "\x1b" not in line
@@ -204,6 +221,10 @@ def test_others_words_can_not_command_the_terminal() -> None:
     [
         ({"kind": "order", "subject": "flush", "state": "ordered", "before": "", "lasted_s": 0,
           "details": {}, "reason": "idle: 3 runners"}, "flush  ordered  idle: 3 runners"),
+        ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
+          "reason": "", "details": {
+              "wanted": 5, "idle": 3, "active": 2, "failed": 1, "duration_s": 0.25}},
+         "fleet  done  3 idle, 2 busy of 5 wanted, 1 failed, in 0.2s"),
         ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
           "reason": "", "details": {
               "wanted": 5, "idle": 3, "active": 2, "crashed": 1, "duration_s": 0.25}},

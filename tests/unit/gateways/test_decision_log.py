@@ -35,52 +35,58 @@ def test_before_the_first_decision_there_is_nothing(path: Path) -> None:
 
 
 def test_what_the_service_writes_is_counted_once(path: Path) -> None:
-    write(path, "pass", "fail")
+    write(path, "allowed", "refused")
     tally = follow(path, Tally(), NOW)
-    assert tally.counts == {"pass": 1, "fail": 1}
+    assert tally.counts == {"allowed": 1, "refused": 1}
     assert tally.since == "2030-01-01T00:00:00.000+00:00"
-    write(path, "pass")
+    write(path, "allowed")
     tally = follow(path, follow(path, tally, NOW), NOW)
-    assert tally.counts == {"pass": 2, "fail": 1}
+    assert tally.counts == {"allowed": 2, "refused": 1}
     assert tally.last[-1] == {
         "time": "2030-01-01T00:00:00.000+00:00", "runner": "fleet-a", "repository": "acme/demo",
-        "event": "push", "verdict": "pass", "reason": "why", "duration_ms": 12,
+        "event": "push", "verdict": "allowed", "reason": "why", "duration_ms": 12,
     }  # fmt: skip
 
 
 def test_nothing_is_missed_when_the_file_is_put_aside(path: Path) -> None:
-    write(path, "pass")
+    write(path, "allowed")
     tally = follow(path, Tally(), NOW)
-    write(path, "fail")
+    write(path, "refused")
     write(path, "error", largest=1)
     tally = follow(path, tally, NOW)
-    assert tally.counts == {"pass": 1, "fail": 1, "error": 1}
-    assert [one["verdict"] for one in tally.last] == ["pass", "fail", "error"]
+    assert tally.counts == {"allowed": 1, "refused": 1, "error": 1}
+    assert [one["verdict"] for one in tally.last] == ["allowed", "refused", "error"]
 
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(path: Path) -> None:
-    write(path, "pass")
+    write(path, "allowed")
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:20])
     tally = follow(path, Tally(), NOW)
     path.write_bytes(whole + whole)
-    assert follow(path, tally, NOW).counts == {"pass": 2}
+    assert follow(path, tally, NOW).counts == {"allowed": 2}
+
+
+def test_words_that_nobody_knows_yet_are_kept_as_they_are(path: Path) -> None:
+    write(path, "allowed")
+    path.write_bytes(path.read_bytes().replace(b'"pass"', b'"skip"'))
+    assert follow(path, Tally(), NOW).counts == {"skip": 1}
 
 
 def test_what_is_no_decision_is_left_out(path: Path) -> None:
-    write(path, "pass")
+    write(path, "allowed")
     with path.open("ab") as log:
         log.write(b'7\n{}\n\xff\n[[[\n{"time": 1}\n\n')
-    write(path, "fail")
-    assert follow(path, Tally(), NOW).counts == {"pass": 1, "fail": 1}
+    write(path, "refused")
+    assert follow(path, Tally(), NOW).counts == {"allowed": 1, "refused": 1}
 
 
 def test_no_more_than_the_last_are_kept(path: Path) -> None:
-    write(path, *["pass"] * 50, "fail")
+    write(path, *["allowed"] * 50, "refused")
     tally = follow(path, Tally(), NOW)
-    assert tally.counts == {"pass": 50, "fail": 1}
+    assert tally.counts == {"allowed": 50, "refused": 1}
     assert len(tally.last) == 20
-    assert tally.last[-1]["verdict"] == "fail"
+    assert tally.last[-1]["verdict"] == "refused"
 
 
 def test_no_link_is_followed_and_no_pipe_is_waited_for(path: Path, tmp_path: Path) -> None:
@@ -101,19 +107,19 @@ LATER = NOW + timedelta(hours=1)
 
 
 def test_what_was_decided_of_each_runner_is_known(path: Path) -> None:
-    write(path, "pass", runner="fleet-a")
-    write(path, "fail", runner="fleet-b")
+    write(path, "allowed", runner="fleet-a")
+    write(path, "refused", runner="fleet-b")
     decided = follow(path, Tally(), NOW).decided
     assert {name: one.verdict for name, one in decided.items()} == {
-        "fleet-a": "pass",
-        "fleet-b": "fail",
+        "fleet-a": "allowed",
+        "fleet-b": "refused",
     }
 
 
 def test_at_first_all_files_are_read_and_complete_since_their_beginning(path: Path) -> None:
     for number in range(4):
         at = NOW + timedelta(minutes=number)
-        write(path, "pass", runner=f"fleet-{number}", at=at, largest=1)
+        write(path, "allowed", runner=f"fleet-{number}", at=at, largest=1)
     tally = follow(path, Tally(), LATER)
     assert list(tally.decided) == ["fleet-0", "fleet-1", "fleet-2", "fleet-3"]
     assert tally.complete_since == NOW
@@ -121,27 +127,27 @@ def test_at_first_all_files_are_read_and_complete_since_their_beginning(path: Pa
 
 def test_a_log_that_begins_later_is_complete_since_it_was_first_looked_for(path: Path) -> None:
     tally = follow(path, Tally(), NOW)
-    write(path, "pass", at=LATER)
+    write(path, "allowed", at=LATER)
     assert follow(path, tally, LATER).complete_since == NOW
 
 
 def test_files_that_were_turned_over_several_times_between_two_readings_are_read(
     path: Path,
 ) -> None:
-    write(path, "pass", runner="fleet-0")
+    write(path, "allowed", runner="fleet-0")
     tally = follow(path, Tally(), NOW)
     for number in range(1, 4):
-        write(path, "pass", runner=f"fleet-{number}", largest=1)
+        write(path, "allowed", runner=f"fleet-{number}", largest=1)
     tally = follow(path, tally, LATER)
     assert len(tally.decided) == 4
     assert tally.complete_since == NOW
 
 
 def test_more_than_are_kept_leaves_a_gap(path: Path) -> None:
-    write(path, "pass")
+    write(path, "allowed")
     tally = follow(path, Tally(), NOW)
     for number in range(6):  # the number of a file that is gone is given to another
-        write(path, "pass", largest=1, runner=f"fleet-{number}")
+        write(path, "allowed", largest=1, runner=f"fleet-{number}")
     tally = follow(path, tally, LATER)
     assert tally.complete_since == LATER
     assert follow(path, tally, LATER + timedelta(hours=1)).complete_since == LATER
@@ -149,7 +155,7 @@ def test_more_than_are_kept_leaves_a_gap(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", ["delete", "truncate", "scribble"])
 def test_a_log_that_somebody_spoils_has_a_gap(path: Path, spoil: str) -> None:
-    write(path, "pass", "pass")
+    write(path, "allowed", "allowed")
     tally = follow(path, Tally(), NOW)
     assert tally.complete_since == NOW
     if spoil == "delete":
@@ -159,15 +165,15 @@ def test_a_log_that_somebody_spoils_has_a_gap(path: Path, spoil: str) -> None:
     else:
         with path.open("ab") as log:
             log.write(b'{"time": "half a li')
-    write(path, "fail")
+    write(path, "refused")
     assert follow(path, tally, LATER).complete_since == LATER
 
 
 def test_what_is_yet_to_be_read_makes_it_incomplete(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(path, "pass", runner="fleet-a")
-    write(path, "pass", runner="fleet-b")
+    write(path, "allowed", runner="fleet-a")
+    write(path, "allowed", runner="fleet-b")
     with monkeypatch.context() as patched:
         patched.setattr(decision_log, "_MOST_BYTES", path.stat().st_size // 2 + 10)
         tally = follow(path, Tally(), NOW)
@@ -184,7 +190,7 @@ def test_what_is_held_no_more_is_not_said_to_be_known(
     monkeypatch.setattr(decision_log, "_MOST_RUNNERS", 2)
     tally = follow(path, Tally(), NOW)
     for minute in range(4):
-        write(path, "pass", runner=f"fleet-{minute}", at=NOW + timedelta(minutes=minute))
+        write(path, "allowed", runner=f"fleet-{minute}", at=NOW + timedelta(minutes=minute))
         tally = follow(path, tally, LATER)
     assert list(tally.decided) == ["fleet-2", "fleet-3"]
     assert tally.complete_since == NOW + timedelta(minutes=1)

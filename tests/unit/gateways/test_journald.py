@@ -17,7 +17,7 @@ from logging_journald import JournaldTransport
 from supervisor.gateways.journald import Journald
 
 LIMIT_S = 20.0
-NOTICE = "log: {} lost, as journald did not take any"
+NOTICE = "log: lines lost, as journald did not take any: {}"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_journald_that_does_not_read_keeps_nobody_waiting_and_hears_how_much_i
     assert read(full) == []
     journald.write("after", 6, {})
     journald.write("more", 6, {})
-    assert read(full) == [NOTICE.format("500 lines were"), "after", "more"]
+    assert read(full) == [NOTICE.format(500), "after", "more"]
 
 
 def test_a_large_message_that_is_not_taken_is_one_line_that_is_lost(full: socket.socket) -> None:
@@ -92,7 +92,7 @@ def test_a_large_message_that_is_not_taken_is_one_line_that_is_lost(full: socket
     assert is_soon_done(lambda: journald.write("x" * 3_000_000, 6, {}))
     assert read(full) == []
     journald.write("after", 6, {})
-    assert read(full) == [NOTICE.format("1 line was"), "after"]
+    assert read(full) == [NOTICE.format(1), "after"]
 
 
 def test_a_journald_that_has_no_room_for_a_moment_misses_nothing(full: socket.socket) -> None:
@@ -135,7 +135,7 @@ def test_standard_error_that_nobody_reads_is_not_waited_for_either(
         assert 0 < len(heard) < 500
         assert set(heard) == {f"<6>{line}"}
         journald.write("after", 6, {})
-        missed = NOTICE.format(f"{500 - len(heard)} lines were")
+        missed = NOTICE.format(500 - len(heard))
         assert lines(theirs) == [f"<4>{missed}", "<6>after"]
 
 

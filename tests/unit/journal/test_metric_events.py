@@ -92,7 +92,7 @@ def test_what_an_earlier_daemon_has_told_is_not_told_again() -> None:
 
 
 def test_a_reconciliation_is_told_with_its_numbers() -> None:
-    details = {"wanted": 5, "idle": 2, "active": 1, "crashed": 3, "duration_s": 0.25}
+    details = {"wanted": 5, "idle": 2, "active": 1, "failed": 3, "duration_s": 0.25}
     record = Record(NOW, Kind.RECONCILE, "fleet", "done", details=details)
     assert of_record("fleet", record, None, None) == [
         {

@@ -140,7 +140,7 @@ def test_a_replacement_takes_as_long_though_the_time_of_day_is_set_meanwhile(
 
 def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Counted) -> None:
     counted.tell(runner("finished", "busy"))
-    full = {"wanted": 2, "idle": 1, "active": 1, "crashed": 0, "duration_s": 0.3}
+    full = {"wanted": 2, "idle": 1, "active": 1, "failed": 0, "duration_s": 0.3}
     counted.tell_at(60, record(Kind.RECONCILE, "fleet", "done", details=full))
     counted.tell_at(9999, runner("requested", name="next"), runner("ready", "booting", "next"))
     assert counted.value("runner_replacements_total") == 0

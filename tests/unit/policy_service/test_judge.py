@@ -129,7 +129,7 @@ def test_a_reason_is_one_printable_line_whatever_names_it_holds(text: str) -> No
     assert len(answer.reason) <= 2000
 
 
-def test_a_pass_that_can_t_be_logged_is_none(
+def test_a_job_is_not_allowed_where_that_can_t_be_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "decisions.jsonl").mkdir()

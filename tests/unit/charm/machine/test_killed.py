@@ -10,9 +10,6 @@ from emulated_host import HostStand, Killed, killed_after
 from machine import ConfigRefused, Machine, Wanted
 from machine.places import NAME
 
-# On a machine that has other work, too.
-pytestmark = pytest.mark.timeout(180)
-
 MOST_CHANGES = 400
 BEFORE: dict[str, Any] = {"name": "app-0", "credentials": ["token"], "virtual-machines": 1}
 AFTER: dict[str, Any] = {"name": "app-0", "credentials": ["app.pem"], "virtual-machines": 2}

@@ -160,6 +160,23 @@ def test_a_key_gives_an_order_and_it_is_said(
     run(daemon, play)
 
 
+def test_one_order_is_given_at_a_time(daemon: AnsweringDaemon) -> None:
+    daemon.answers_orders.clear()
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("r")
+        await until(pilot, lambda: daemon.orders)
+        await pilot.press("r")
+        await until(pilot, lambda: said(app) == ["the order before is not answered yet"])
+        daemon.answers_orders.set()
+        await until(pilot, lambda: "a reconcile is ordered" in said(app))
+        await pilot.press("r")
+        await until(pilot, lambda: len(daemon.orders) == 2)
+
+    run(daemon, play)
+
+
 @pytest.mark.parametrize("key", ["f", "d", "x"])
 @pytest.mark.parametrize("answer", ["n", "escape"])
 def test_what_costs_runners_asks_first_and_takes_no_for_an_answer(
