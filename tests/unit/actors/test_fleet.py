@@ -331,6 +331,20 @@ def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
 
 
+@pytest.mark.parametrize("days", [-40, 40])
+def test_no_runner_is_replaced_or_held_up_as_the_time_of_day_is_set(
+    make_world: MakeWorld, days: int
+) -> None:
+    world = start(make_world(virtual_machines=1, limits={"idle": "1h"}))
+    name = _comes_online(world)
+    world.settle()
+    world.clock.set_by(86400 * days)
+    world.tell("fleet", Reconcile("test"))
+    assert (world.names(), world.stages()) == ([name], {"idle": 1})
+    world.clock.advance(3601)
+    eventually(lambda: world.names() != [name])
+
+
 def _comes_online(world: World) -> str:
     """Wait for a new runner and let it come online."""
     eventually(lambda: world.stages() == {"booting": 1})
