@@ -335,14 +335,14 @@ def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a
 def test_no_runner_is_replaced_or_held_up_as_the_time_of_day_is_set(
     make_world: MakeWorld, days: int
 ) -> None:
-    world = start(make_world(virtual_machines=1, limits={"idle": "1h"}))
+    world = start(make_world(virtual_machines=1, limits={"idle": "1h", "offline": "2h"}))
     name = _comes_online(world)
     world.settle()
     world.clock.set_by(86400 * days)
     world.tell("fleet", Reconcile("test"))
     assert (world.names(), world.stages()) == ([name], {"idle": 1})
     world.clock.advance(3601)
-    eventually(lambda: world.names() != [name])
+    eventually(lambda: any("has waited for a job for" in one.reason for one in world.told))
 
 
 def _comes_online(world: World) -> str:
