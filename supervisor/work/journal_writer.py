@@ -159,10 +159,10 @@ class JournalWriter:
         self._clock = before.seen(self._now(), time.monotonic())
         if self._clock.set_by and not before.set_by:
             logger.warning(
-                "the time of day was set by {:+.0f} s; nothing leaves the journal as too old until "
-                "it has gone on evenly for {:.0f} min",
-                self._clock.set_by.total_seconds(),
-                self._believed_after_s / 60,
+                "the time of day was set by {} s; nothing leaves the journal as too old until "
+                "it has gone on evenly for {} min",
+                round(self._clock.set_by.total_seconds()),
+                round(self._believed_after_s / 60),
             )
         return self._clock.now if self._clock.is_believed(self._believed_after_s) else None
 
