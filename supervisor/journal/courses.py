@@ -8,17 +8,13 @@ from typing import Any, NamedTuple
 
 from supervisor import moments
 from supervisor.feed import Kind, Record
+from supervisor.journal.absence import Absence
 from supervisor.lifecycle import AVAILABLE, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
-_MISSING_FOR = timedelta(seconds=5)
-"""From the first complete reconcile that has not found a runner until one says that it is gone.
-
-Others may follow it at once, before all that are there have been heard of.
-"""
 _STEP = timedelta(seconds=1)
 """By less than that the time of day is not set; telling takes a moment too."""
 
@@ -157,7 +153,7 @@ class Courses:
 
     def __init__(self, known: Iterable[Course] = ()) -> None:
         self._open = {course.name: course for course in known}
-        self._missing: dict[str, datetime] = {}
+        self._absence = Absence()
 
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
@@ -168,7 +164,7 @@ class Courses:
         course = self._next(record)
         if course is None:
             return self._survey(record) if record.kind is Kind.RECONCILE else []
-        self._missing.pop(course.name, None)
+        self._absence.heard_of(course.name)
         if course.ended_at:
             self._open.pop(course.name, None)
         else:
@@ -188,15 +184,8 @@ class Courses:
 
         The end of one may have come while nobody watched, or the record of it may be lost.
         """
-        if record.reason:
-            return []
-        missing = {
-            name: self._missing.get(name, record.at) for name in self._open.keys() - record.runners
-        }
-        # Set back meanwhile, the time of day would have them wait for long.
-        gone = {name for name, since in missing.items() if abs(record.at - since) >= _MISSING_FOR}
-        self._missing = {name: since for name, since in missing.items() if name not in gone}
-        return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
+        gone = self._absence.gone(self._open, record)
+        return [self._open.pop(name).vanish(record.at) for name in gone]
 
 
 def _ordered_at(record: Record) -> datetime | None:

@@ -174,6 +174,27 @@ def test_whatever_is_told_spans_end_after_they_begin_and_none_is_kept_of_who_is_
         assert (one.subject in spans._open) == (one.state != Stage.DELETED)
 
 
+def reconcile(at_s: float, *names: str) -> Record:
+    at = NOW + timedelta(seconds=at_s)
+    return Record(at, Kind.RECONCILE, "fleet", "done", runners=frozenset(names))
+
+
+def test_a_runner_whose_end_nobody_told_ends_with_the_reconciles_that_do_not_find_it() -> None:
+    begun = life("a")[:6]
+    assert [span.name for span in heard([*begun, reconcile(60), reconcile(61)])][-1] == "idle"
+    root = heard([*begun, reconcile(60), reconcile(61), reconcile(66)])[-1]
+    assert (root.name, root.error) == (ROOT, "its end was not seen")
+    assert (root.began_at, root.ended_at) == (NOW, NOW + timedelta(seconds=66))
+
+
+def test_a_runner_that_is_found_or_heard_of_has_not_ended() -> None:
+    begun = life("a")[:6]
+    found = [*begun, reconcile(60), reconcile(66, "a"), reconcile(67)]
+    assert [span.name for span in heard(found)][-1] == "idle"
+    told = [*begun, reconcile(45), *life("a")[6:7], reconcile(66), reconcile(67)]
+    assert ROOT not in [span.name for span in heard(told)]
+
+
 @given(st.permutations([*life("a"), *life("b")]))
 def test_one_runners_spans_are_the_same_whatever_befalls_others_meanwhile(
     mixed: list[Record],
