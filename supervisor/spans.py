@@ -14,6 +14,7 @@ from typing import Any
 
 from supervisor.feed import Kind, Record
 from supervisor.journal.absence import Absence
+from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import Stage
 
 Value = str | int | bool
@@ -69,6 +70,8 @@ class _Open:
 
     began_at: datetime
     attributes: dict[str, Value]
+    stage: str = ""
+    moved_at: datetime | None = None
     error: str = ""
     job: Span | None = None  # it is over, and how it ended is not known yet
 
@@ -92,7 +95,12 @@ class Spans:
         if len(self._open) > _MOST_OPEN:
             del self._open[next(iter(self._open))]
         self._absence.heard_of(name)
+        runner.began_at += clock_step(record, runner.stage, runner.moved_at)
         runner.began_at = min(runner.began_at, began_at)
+        if record.before != record.state:
+            runner.stage = record.state
+            # One that was taken over has been there for longer than it is known.
+            runner.moved_at = None if record.details.get("adopted") else record.at
         runner.attributes |= _attributes(record)
         ended: list[Span | None] = []
         if record.before not in {"", record.state}:

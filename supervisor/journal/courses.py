@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.journal.absence import Absence
+from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import AVAILABLE, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
-_STEP = timedelta(seconds=1)
-"""By less than that the time of day is not set; telling takes a moment too."""
 
 
 class Course(NamedTuple):
@@ -82,14 +81,9 @@ class Course(NamedTuple):
         return self._replace(queue_s=record.details["queue_s"])
 
     def _by_clock_of(self, record: Record) -> Course:
-        """Give it by the time of day as that was set for the record: what has passed stays so.
-
-        The record knows how long the stage lasted, whatever the time of day was at its beginning.
-        """
-        if not (self.moved_at and record.lasted_s and record.before == self.stage):
-            return self
-        step = record.at - timedelta(seconds=record.lasted_s) - self.moved_at
-        if abs(step) < _STEP:
+        """Give it by the time of day as that was set for the record: what has passed stays so."""
+        step = clock_step(record, self.stage, self.moved_at)
+        if not step:
             return self
         moments = ((name, getattr(self, name)) for name in _MOMENTS)
         return self._replace(**{name: moment + step for name, moment in moments if moment})

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -172,6 +173,17 @@ def test_whatever_is_told_spans_end_after_they_begin_and_none_is_kept_of_who_is_
             assert 0 < span.trace_id < 1 << 128
             assert 0 < span.span_id < 1 << 64
         assert (one.subject in spans._open) == (one.state != Stage.DELETED)
+
+
+@pytest.mark.parametrize("set_by_s", [-7200, 7200])
+def test_a_runners_span_is_as_long_as_its_life_though_the_time_of_day_was_set(
+    set_by_s: float,
+) -> None:
+    told = life("a")
+    later = [one._replace(at=one.at + timedelta(seconds=set_by_s)) for one in told[5:]]
+    root = heard([*told[:5], *later])[-1]
+    assert root.ended_at - root.began_at == timedelta(seconds=70)
+    assert root.ended_at == later[-1].at
 
 
 def reconcile(at_s: float, *names: str) -> Record:
