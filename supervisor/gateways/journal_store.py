@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,8 @@ _PUT_COURSE = (
     + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
 )
 """What a later version has noted of a course stays."""
+_LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+_NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"  # noqa: S608
 
 
@@ -60,6 +62,7 @@ class JournalStore:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._numbers_above = 0
 
     def write(self, records: Sequence[Record], courses: Iterable[Course]) -> None:
         """Add records and replace courses: all of them, or none.
@@ -86,8 +89,12 @@ class JournalStore:
         with self._transaction() as connection:
             return [rows.course_of(row) for row in connection.execute(_OPEN_COURSES)]
 
-    def prune(self, keeping: Keeping, now: datetime) -> bool:
+    def prune(self, keeping: Keeping, now: datetime | None) -> bool:
         """Let go of some of what is too old or too much, and give its room back.
+
+        Args:
+            keeping: how much stays.
+            now: aware; None where that is not known for certain, so that nothing is too old.
 
         Returns:
             Whether there is more to let go of: each step is short, so that writing never waits.
@@ -95,18 +102,8 @@ class JournalStore:
         Raises:
             JournalError: it can't be done now.
         """
-        before = rows.of_moment(now - keeping.retention)
         with self._transaction() as connection:
-            gone = connection.execute(
-                "DELETE FROM events WHERE id IN "
-                "(SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)",
-                (before, _STEP),
-            ).rowcount
-            gone += connection.execute(
-                "DELETE FROM courses WHERE name IN "
-                "(SELECT name FROM courses WHERE ended_at < ? LIMIT ?)",
-                (before, _STEP),
-            ).rowcount
+            gone = _delete_before(connection, now - keeping.retention) if now else 0
             if not gone and _used_bytes(connection) > keeping.most_bytes:
                 gone = _delete_oldest(connection)
         with self._translated() as connection:
@@ -136,6 +133,7 @@ class JournalStore:
             OSError: it can't be.
         """
         self.close()
+        self._numbers_above = max(self._numbers_above, _last_number(self._path))
         aside = self._path.with_name(f"{self._path.name}.{mark}")
         for sibling in _SIBLINGS:
             with suppress(FileNotFoundError):
@@ -172,12 +170,12 @@ class JournalStore:
         if self._connection and _identity(self._path) != self._file:
             self.close()  # somebody has removed the file, or put another there
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._numbers_above)
             self._file = _identity(self._path)
         return self._connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, numbers_above: int) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # For this user alone, whatever the umask; SQLite gives its other files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -189,10 +187,26 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}").fetchall()
         migrate(connection, path)
+        if numbers_above:
+            connection.execute(_NUMBER_ABOVE, (numbers_above,))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _delete_before(connection: sqlite3.Connection, moment: datetime) -> int:
+    """Delete some of what is older."""
+    before = rows.of_moment(moment)
+    events = connection.execute(
+        "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, _STEP),
+    ).rowcount
+    courses = connection.execute(
+        "DELETE FROM courses WHERE name IN (SELECT name FROM courses WHERE ended_at < ? LIMIT ?)",
+        (before, _STEP),
+    ).rowcount
+    return events + courses
 
 
 def _delete_oldest(connection: sqlite3.Connection) -> int:
@@ -213,6 +227,16 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     names = ("page_count", "freelist_count", "page_size")
     count, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     return int((count - free) * size)
+
+
+def _last_number(path: Path) -> int:
+    """Give the number of the last event in a file; 0 if that can't be read any more."""
+    try:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_S)) as connection:
+            return int(connection.execute(_LAST_NUMBER).fetchone()[0])
+    except (sqlite3.Error, TypeError, ValueError):
+        return 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -26,13 +26,14 @@ class Event:
 
     def as_json(self) -> dict[str, Any]:
         """Give it as the control API does."""
-        record = self.record
+        told = self.record._asdict()
+        del told["runners"]  # which is not kept
         return {
-            **record._asdict(),
+            **told,
             "id": self.id,
-            "at": record.at.isoformat(),
-            "kind": str(record.kind),
-            "details": dict(record.details),
+            "at": self.record.at.isoformat(),
+            "kind": str(self.record.kind),
+            "details": dict(self.record.details),
         }
 
 

@@ -18,8 +18,8 @@ from supervisor.lifecycle import Job
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
-EVENT_COLUMNS = Record._fields
-COURSE_COLUMNS = Course._fields
+EVENT_COLUMNS = Record._fields[:-1]  # without the names of all runners
+COURSE_COLUMNS = Course._fields[:-1]  # without what only helps to go on with it
 _JOB = tuple(field.name for field in fields(Job))
 
 Row = Sequence[Any]
@@ -64,7 +64,7 @@ def event_of(row: Row) -> Event:
 
 def of_course(course: Course) -> Row:
     """Give a course's row, in the order of `COURSE_COLUMNS`."""
-    return tuple(map(_stored, course))
+    return tuple(map(_stored, course[:-1]))
 
 
 def course_of(row: Row) -> Course:

@@ -119,6 +119,7 @@ class Cell:
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
         ended_at: when that was, if it was.
+        ended_s: the monotonic time of that.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
         owed: the answers that askers still wait for, besides those to what is in the inbox.
         records: for a supervisor, what it published of its children, in start order.
@@ -135,6 +136,7 @@ class Cell:
         self.kind = kind
         self.log_context = dict(place.log_context or {})
         self.snapshot = Snapshot("starting", system.clock.now())
+        self._since_s = system.clock.monotonic()
         self.observed: bool = getattr(ref.actor_class, "observed", True)
         self.handling: tuple[type | str, float] | None = None
         self.unhandled = 0
@@ -143,6 +145,7 @@ class Cell:
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
         self.ended_at = self.snapshot.since
+        self.ended_s = self._since_s
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
         self.owed: set[Reply] = set()
@@ -192,10 +195,14 @@ class Cell:
         if self.fenced:
             return
         last = self.snapshot
-        since = last.since if last.state == state else self.system.clock.now()
+        changes = last.state != state
+        since = self.system.clock.now() if changes else last.since
         self.snapshot = Snapshot(state, since, reason, MappingProxyType(details))
-        if self.observed and last.state != state:
-            self._observe(since, state, last.state, reason, last.since)
+        if changes:
+            now_s, since_s = self.system.clock.monotonic(), self._since_s
+            self._since_s = now_s
+            if self.observed:
+                self._observe(since, state, last.state, reason, now_s - since_s)
 
     def started(self) -> None:
         """Report that `on_start` has finished."""
@@ -221,6 +228,7 @@ class Cell:
             if self.ended is not None:
                 return False
             self.ended_at = self.system.clock.now()
+            self.ended_s = self.system.clock.monotonic()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
         self.ref.actor_stopped.set()
@@ -232,8 +240,8 @@ class Cell:
             reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
         if reason.is_abnormal:
             # Before its supervisor hears of it, who may start the next one at once.
-            last = self.snapshot
-            self._observe(self.ended_at, CRASHED, last.state, str(reason), last.since)
+            before, lasted_s = self.snapshot.state, self.ended_s - self._since_s
+            self._observe(self.ended_at, CRASHED, before, str(reason), lasted_s)
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)
@@ -288,10 +296,11 @@ class Cell:
         ended = last.ended
         crashed = ended is not None and ended.is_abnormal
         before = CRASHED if crashed else last.snapshot.state
-        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), last.ended_at)
+        lasted_s = self._since_s - last.ended_s
+        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), lasted_s)
 
-    def _observe(self, at: datetime, state: str, before: str, reason: str, since: datetime) -> None:
-        lasted_s = max(0.0, (at - since).total_seconds())
+    def _observe(self, at: datetime, state: str, before: str, reason: str, lasted_s: float) -> None:
+        lasted_s = max(0.0, lasted_s)  # threads that notice two things at once may be out of order
         self.system.observe(Change(at, self.path, self.id, state, before, reason, lasted_s))
 
     def _adopt(self, child: Cell) -> bool:

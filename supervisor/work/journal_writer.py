@@ -22,6 +22,7 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import metric_events
 from supervisor.journal.courses import Course, Courses
 from supervisor.journal.ended import Ended
+from supervisor.journal.wall_clock import BELIEVED_AFTER_S, WallClock
 from supervisor.journal_inbox import JournalInbox
 
 _GATHER_S = 1.0
@@ -56,6 +57,7 @@ class JournalWriter:
         changed: called in the writer's thread when its standing has changed.
         metric_log: where metric events go; None for nowhere.
         again_s: seconds after which what has failed is tried again.
+        believed_after_s: seconds after which it is believed what the time is, as nobody sets it.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class JournalWriter:
         changed: Callable[[Standing], object],
         metric_log: MetricLog | None = None,
         again_s: float = 5.0,
+        believed_after_s: float = BELIEVED_AFTER_S,
     ) -> None:
         self._inbox = inbox
         self._flavor = flavor
@@ -76,6 +79,8 @@ class JournalWriter:
         self._changed = changed
         self._metric_log = metric_log
         self._again_s = again_s
+        self._believed_after_s = believed_after_s
+        self._clock = WallClock.first_seen(now(), time.monotonic())
         self._store = JournalStore(inbox.path)
         self._courses: Courses | None = None
         self._ended = Ended()
@@ -145,8 +150,21 @@ class JournalWriter:
             self._store.check()
             self._inbox.suspect.clear()
         if time.monotonic() >= self._prune_at:
-            more = self._store.prune(self._keeping(), self._now())
+            more = self._store.prune(self._keeping(), self._believed_now())
             self._prune_at = time.monotonic() + (_PRUNE_ON_S if more else _PRUNE_S)
+
+    def _believed_now(self) -> datetime | None:
+        """Say what the time is; None where that is not to be believed yet."""
+        before = self._clock
+        self._clock = before.seen(self._now(), time.monotonic())
+        if self._clock.set_by and not before.set_by:
+            logger.warning(
+                "the time of day was set by {} s; nothing leaves the journal as too old until "
+                "it has gone on evenly for {} min",
+                round(self._clock.set_by.total_seconds()),
+                round(self._believed_after_s / 60),
+            )
+        return self._clock.now if self._clock.is_believed(self._believed_after_s) else None
 
     def _put_down(self, records: list[Record]) -> None:
         """Write down what is held, and more."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
+from loguru import logger
 from metric_logs import events_in
 
 from supervisor.feed import Kind, Record
@@ -30,6 +31,7 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.history import Percentiles
 from supervisor.journal_inbox import JournalInbox
+from supervisor.work import journal_writer
 from supervisor.work.journal_writer import JournalWriter, Standing
 
 LIMIT_S = 20.0
@@ -52,15 +54,15 @@ class Stand:
         self.inbox = JournalInbox(path, options.pop("room", 10_000))
         self.stood: list[Standing] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
-        now: datetime = options.pop("now", NOW)
+        now: Callable[[], datetime] = options.pop("now", lambda: NOW)
         self.writer = JournalWriter(
             self.inbox,
             flavor="fleet",
             keeping=lambda: self.keeping,
-            now=lambda: now,
+            now=now,
             changed=self.stood.append,
             again_s=0.05,
-            **options,
+            **{"believed_after_s": 0, **options},
         )
 
     def tell(self, *subjects: str) -> None:
@@ -311,6 +313,19 @@ def test_numbers_go_on_growing_in_a_new_file(path: Path) -> None:
         assert stand.read()[0].id > last
 
 
+def test_numbers_go_on_growing_in_a_new_file_though_the_time_was_set_back(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    ahead = 10 * int(time.time()) * 1000
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE sqlite_sequence SET seq = ?", (ahead,))
+        other.execute(f"PRAGMA user_version={VERSION + 1000}")
+    with running(path) as stand:
+        stand.tell("two")
+        wait_until(lambda: stand.stood and stand.told() == ["two"])
+        assert stand.read()[0].id == ahead + 1
+
+
 def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
     with running(path) as stand:
         stand.tell("one")
@@ -446,9 +461,43 @@ def test_what_is_too_much_goes_the_oldest_first_and_the_file_shrinks(path: Path)
 def test_pruning_goes_on_beside_the_writing(path: Path) -> None:
     with running(path) as stand:
         stand.tell(*map(str, range(3000)))
-    with running(path, keeping=Keeping(timedelta(days=1), 1 << 30), now=at(86400 * 5)) as stand:
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=lambda: at(86400 * 5)) as stand:
         stand.inbox.take(note("new", 86400 * 5))
         wait_until(lambda: stand.told() == ["new"])
+
+
+def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
+        stand.inbox.take(note("two", 86400 * 40))
+        wait_until(lambda: "two" in stand.told())
+        wait_until(lambda: stand.writer.attempt is None)
+    assert [event.record.subject for event in events(path)] == ["one", "two"]
+
+
+def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "_PRUNE_S", 0.01)
+    lines: list[str] = []
+    looked: list[int] = []
+
+    def now() -> datetime:
+        looked.append(1)
+        return at(0 if len(looked) < 3 else 86400 * 40)
+
+    sink = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message}")
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
+        stand.tell("one")
+        wait_until(lambda: len(looked) > 10 and stand.told())
+    logger.remove(sink)
+    assert [event.record.subject for event in events(path)] == ["one"]
+    (line,) = [line for line in lines if "time of day" in line]
+    assert line.startswith("the time of day was set by 3456000 s; nothing leaves the journal")
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ RECORDS = st.builds(
     reason=WORDS,
     lasted_s=st.floats(0, 1e9),
     details=st.dictionaries(WORDS, JSON, max_size=4),
+    runners=st.just(frozenset()),
 )
 MAYBE = st.none() | MOMENTS
 COURSES = st.builds(
     Course,
+    moved_at=st.none(),
     name=WORDS,
     created_at=MAYBE,
     installed_at=MAYBE,
@@ -55,6 +57,14 @@ COURSES = st.builds(
 def test_a_record_comes_back_as_it_was(record: Record) -> None:
     event = rows.event_of((7, *rows.of_record(record)))
     assert (event.id, event.record) == (7, record)
+
+
+def test_the_row_of_a_reconcile_is_no_longer_for_a_thousand_runners() -> None:
+    few, many = (
+        Record(NOW, Kind.RECONCILE, "fleet", "done", runners=frozenset(map(str, range(count))))
+        for count in (10, 1000)
+    )
+    assert rows.of_record(few) == rows.of_record(many)
 
 
 @given(COURSES)
