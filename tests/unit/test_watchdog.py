@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pykka import ActorRef
+from pykka._envelope import Envelope
 
 from supervisor import watchdog
 from supervisor.config import load
@@ -31,6 +32,7 @@ from supervisor.supervision import (
     SystemClock,
     handles,
 )
+from supervisor.supervision.mailbox import Mailbox
 
 LIMIT_S = 10.0
 STUCK_S = 60.0
@@ -58,6 +60,26 @@ class PatientFleet(Fleet):
     """Has messages that are meant to take long."""
 
     stuck_limit = 3600.0
+
+
+class DeafMailbox(Mailbox):
+    """Gives nothing to its actor until it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hears = threading.Event()
+
+    def get(self) -> Envelope[Any]:
+        self.hears.wait()
+        return super().get()
+
+
+class DeafFleet(Fleet):
+    """Hangs, but in no message."""
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return DeafMailbox()
 
 
 def wait_until(holds: Callable[[], object]) -> None:
@@ -159,6 +181,24 @@ def test_a_message_that_is_meant_to_take_long_is_not_wedged(grown: Callable[...,
     assert tree.wedged() == []
     tree.pass_time(2 * SWEEP_S)
     assert tree.wedged() == ["fleet is stuck in Hang"]
+
+
+def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..., Tree]) -> None:
+    tree = grown(DeafFleet)
+    tree.pass_time(2 * STUCK_S)
+    assert tree.wedged() == []  # nobody has told it anything
+    order = Hang(tree.released)
+    tree.system.directory.tell("fleet", order)
+    tree.pass_time(STUCK_S - SWEEP_S)
+    assert tree.wedged() == []
+    tree.pass_time(2 * SWEEP_S)
+    assert tree.wedged() == ["fleet is stuck in its mailbox"]
+    (fleet,) = (cell for cell in tree.system.cells() if cell.id == "fleet")
+    mailbox = fleet.mailbox
+    assert isinstance(mailbox, DeafMailbox)
+    mailbox.hears.set()
+    assert order.begun.wait(LIMIT_S)
+    assert tree.wedged() == []
 
 
 def test_a_fleet_that_waits_to_be_started_again_is_not_wedged(grown: Callable[..., Tree]) -> None:
