@@ -82,6 +82,15 @@ class DeafFleet(Fleet):
         return DeafMailbox()
 
 
+class ForwardClock(SystemClock):
+    """Goes by itself, and is ahead by as much as the test says."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
 def wait_until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + LIMIT_S
     while not holds():
@@ -230,12 +239,29 @@ def test_a_core_that_hangs_is_wedged(grown: Callable[..., Tree]) -> None:
 
 
 def test_timers_that_hang_are_told_as_nothing_else_would_be_noticed(
-    grown: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
+    grown: Callable[..., Tree],
 ) -> None:
-    monkeypatch.setattr(watchdog, "_LATEST_S", 0.05)
-    tree = grown(Fleet, System(SystemClock(), sweep_every=0.02))
-    tree.system.timers.schedule(0, tree.released.wait)
-    wait_until(lambda: tree.wedged() == ["timers are more than 0 s late"])
+    clock = ForwardClock()
+    tree = grown(Fleet, System(clock, sweep_every=SWEEP_S))
+    hangs = threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        tree.released.wait()
+
+    tree.system.timers.schedule(0, hang)
+    assert hangs.wait(LIMIT_S)
+    clock.ahead_s = 60.0  # by which the next look is late by 60 s less those before it was due
+    assert tree.wedged() == []
+    clock.ahead_s = 60.0 + SWEEP_S + 1
+    assert tree.wedged() == ["timers are more than 60 s late"]
+
+
+def test_a_root_that_is_dead_is_wedged(grown: Callable[..., Tree]) -> None:
+    tree = grown()
+    tree.system.stop(LIMIT_S)
+    (found,) = tree.wedged()
+    assert found.startswith("the root does not answer")
 
 
 class TestTheDaemon:
