@@ -37,6 +37,7 @@ from supervisor.supervision.mailbox import Mailbox
 LIMIT_S = 10.0
 STUCK_S = 60.0
 SWEEP_S = 5.0
+LET_ALL = 100
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,16 @@ class PatientFleet(Fleet):
 
 
 class DeafMailbox(Mailbox):
-    """Gives nothing to its actor until it hears."""
+    """Gives its actor no more messages than the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hears = threading.Event()
+        self.visits = 0
+        self.lets = threading.Semaphore(0)
 
     def get(self) -> Envelope[Any]:
-        self.hears.wait()
+        self.visits += 1
+        self.lets.acquire()
         return super().get()
 
 
@@ -119,6 +122,10 @@ class Tree:
         self.hung.add(name)
         self.system.directory.tell(name, message)
         assert begun.wait(LIMIT_S)
+
+    def fleets_mailbox(self) -> Mailbox:
+        (fleet,) = (cell for cell in self.system.cells() if cell.id == "fleet")
+        return fleet.mailbox
 
     def hang_fleet(self) -> None:
         order = Hang(self.released)
@@ -196,18 +203,24 @@ def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..
     tree = grown(DeafFleet)
     tree.pass_time(2 * STUCK_S)
     assert tree.wedged() == []  # nobody has told it anything
-    order = Hang(tree.released)
-    tree.system.directory.tell("fleet", order)
+    mailbox = tree.fleets_mailbox()
+    assert isinstance(mailbox, DeafMailbox)
+    passes = Hang(threading.Event())
+    passes.until.set()
+    for _ in range(3):
+        tree.system.directory.tell("fleet", passes)
     tree.pass_time(STUCK_S - SWEEP_S)
     assert tree.wedged() == []
-    tree.pass_time(2 * SWEEP_S)
+    mailbox.lets.release()
+    wait_until(lambda: mailbox.visits == 2)
+    tree.pass_time(STUCK_S)
+    assert tree.wedged() == []  # it comes to them, if slowly
+    tree.pass_time(SWEEP_S)
     assert tree.wedged() == ["fleet is stuck in its mailbox"]
-    (fleet,) = (cell for cell in tree.system.cells() if cell.id == "fleet")
-    mailbox = fleet.mailbox
-    assert isinstance(mailbox, DeafMailbox)
-    mailbox.hears.set()
-    assert order.begun.wait(LIMIT_S)
+    mailbox.lets.release()
+    wait_until(lambda: mailbox.visits == 3)
     assert tree.wedged() == []
+    mailbox.lets.release(LET_ALL)
 
 
 def test_a_fleet_that_waits_to_be_started_again_is_not_wedged(grown: Callable[..., Tree]) -> None:

@@ -209,6 +209,10 @@ def test_following_does_not_pause_while_more_is_there(
     assert pauses == [1, 0, 0, 1]
 
 
+class Back(Exception):
+    """Ends the following when the daemon is there again."""
+
+
 class Away:
     """A daemon that is away for so many seconds after its first answer, and the time meanwhile."""
 
@@ -229,7 +233,7 @@ class Away:
             return {"events": [], "last": 7, "lost": 0}
         if self.now_s <= 101 + self._away_s:
             raise ControlError("nobody is there")
-        raise KeyboardInterrupt
+        raise Back
 
     def follow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journal_commands, "time", self)
@@ -241,7 +245,7 @@ def test_following_waits_a_minute_for_a_daemon_that_is_restarted_and_goes_on_whe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     away = Away(60)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Back):
         away.follow(monkeypatch)
     assert away.now_s == 162
     assert away.asked == ["/v1/events?after=1", *["/v1/events?after=7"] * 61]
