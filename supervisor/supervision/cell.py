@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pykka import ActorDeadError, ActorRef, ActorRegistry
 
@@ -66,6 +66,18 @@ class Place:
     cell: Cell | None = None
 
 
+class Neglect(NamedTuple):
+    """Messages that wait for an actor that is in none.
+
+    Attributes:
+        handled: how many it had handled when that was seen.
+        at: what is told of it as of a message that it is in.
+    """
+
+    handled: int
+    at: tuple[str, float]
+
+
 class _ThisThread(threading.local):
     """What the thread at hand is busy with."""
 
@@ -113,8 +125,10 @@ class Cell:
         observed: whether the observer is told of its published words.
         handling: the type of the message it is in (or the name of a hook) and the monotonic time
             since when; None while it waits.
+        handled: how many envelopes it has been done with.
+        neglect: what waited at the last look, if it was in no message. Written by the system.
         unhandled: how many messages it dropped because it has no handler.
-        found_stuck_in: what `handling` was when it had passed its limit. Written by the system.
+        found_stuck_in: what `at` was when it had passed its limit. Written by the system.
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
@@ -139,6 +153,8 @@ class Cell:
         self._since_s = system.clock.monotonic()
         self.observed: bool = getattr(ref.actor_class, "observed", True)
         self.handling: tuple[type | str, float] | None = None
+        self.handled = 0
+        self.neglect: Neglect | None = None
         self.unhandled = 0
         self.found_stuck_in: tuple[type | str, float] | None = None
         self.fenced = False
@@ -167,10 +183,29 @@ class Cell:
         return inbox
 
     @property
+    def at(self) -> tuple[type | str, float] | None:
+        """What it is in, and since when: a message, a hook, or its mailbox if it neglects that."""
+        handling, neglect = self.handling, self.neglect
+        if handling is not None or neglect is None or neglect.handled != self.handled:
+            return handling
+        return neglect.at
+
+    @property
     def stuck(self) -> bool:
-        """Whether it was found in one message past its limit, and still is in it."""
+        """Whether it was found at one thing past its limit, and still is at it."""
         found = self.found_stuck_in
-        return found is not None and found is self.handling
+        return found is not None and found is self.at
+
+    def note_neglect(self, now: float) -> None:
+        """Note whether messages wait while it is in none, and since when it has handled none.
+
+        Args:
+            now: monotonic.
+        """
+        if self.handling is not None or self.mailbox.empty():
+            self.neglect = None
+        elif self.neglect is None or self.neglect.handled != self.handled:
+            self.neglect = Neglect(self.handled, ("its mailbox", now))
 
     @property
     def lingers(self) -> bool:

@@ -150,6 +150,17 @@ def test_what_is_no_runners_is_no_part_of_a_trace() -> None:
     assert heard([Record(NOW, Kind.ACTOR, "fleet", "crashed", "ready")]) == []
 
 
+def test_of_twice_as_many_runners_as_a_fleet_can_have_the_one_known_longest_is_forgotten() -> None:
+    spans = Spans()
+    spans.hear(record("requested", name="first"))
+    spans.hear(record("requested", name="second"))
+    for number in range(19_999):
+        spans.hear(record("requested", name=str(number)))
+    assert len(spans._open) == 20_000
+    assert "first" not in spans._open
+    assert "second" in spans._open
+
+
 records = st.builds(
     record,
     st.sampled_from([str(stage) for stage in Stage]),
