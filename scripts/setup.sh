@@ -13,6 +13,11 @@ debian_test_packages=(lxd lxd-client dnsmasq-base squashfs-tools
 
 python=${PYTHON:-python3}
 venv=.venv
+# Where that environment is activated, it must not be made anew by the very interpreter it holds.
+PATH=":$PATH:"
+PATH=${PATH//":$PWD/$venv/bin:"/:}
+PATH=${PATH#:}
+PATH=${PATH%:}
 stamp=$venv/.installed
 log=$PWD/.cache/setup.log
 

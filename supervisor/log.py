@@ -10,19 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from traceback import format_exception
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
 from supervisor.gateways import journald
-from supervisor.guest.logs import printable
+from supervisor.printable import one_line, printable
 from supervisor.repetition import Line, Repeated, Repetition
 
 if TYPE_CHECKING:
     from loguru import Message, Record
 
 _TERMINAL = (
-    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> {message}"
+    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> "
+    "{extra[shown]}\n"
 )
 
 _PRIORITIES = ((40, 3), (30, 4), (20, 6))
@@ -126,9 +128,9 @@ def configure(
     logger.remove()
     logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
     sink: TextIO | Callable[[Message], None] = _write_json
-    form = "{message}"
+    form: str | Callable[[Record], str] = "{message}"
     if sys.stderr.isatty():
-        sink, form = sys.stderr, _TERMINAL
+        sink, form = sys.stderr, _for_people
     elif journald.is_at_standard_error():
         sink = _Journal(identifier).write
     # Neither of the last two shows the values of variables: one of them may be a secret.
@@ -175,6 +177,16 @@ def _name_the_speaker(record: "Record") -> None:
     extra["who"] = extra.get("runner") or extra.get("actor") or record["thread"].name
 
 
+def _for_people(record: "Record") -> str:
+    """Give the format of a line for a terminal, which obeys nothing that others say in it."""
+    extra = record["extra"]
+    extra["who"], extra["shown"] = one_line(extra["who"]), one_line(record["message"])
+    if not record["exception"]:
+        return _TERMINAL
+    extra["traceback"] = printable("".join(format_exception(*record["exception"])))
+    return _TERMINAL + "{extra[traceback]}"
+
+
 class _Journal:
     """Writes for systemd's journal, which knows the time."""
 
@@ -185,8 +197,10 @@ class _Journal:
         """Write one message; loguru's sink."""
         record = message.record
         extra, number = record["extra"], record["level"].no
+        # Syslog, and those who search it, read line by line: nobody's words begin one of ours.
+        said = f"{extra['who']}: {record['message']}"
         self._journald.write(
-            printable(f"{extra['who']}: {str(message).rstrip()}"),
+            "\n".join(filter(None, (one_line(said), printable(_traceback_in(message))))),
             next((given for least, given in _PRIORITIES if number >= least), 7),
             {
                 "ACTOR": extra.get("actor", ""),
@@ -197,6 +211,11 @@ class _Journal:
                 "CODE_FUNC": record["function"],
             },
         )
+
+
+def _traceback_in(message: "Message") -> str:
+    # The text that loguru has formatted: the message, then the traceback.
+    return str(message).removeprefix(message.record["message"]).strip()
 
 
 def _write_json(message: "Message") -> None:
@@ -210,8 +229,7 @@ def _write_json(message: "Message") -> None:
         "message": record["message"],
     }
     if record["exception"]:
-        # The text that loguru has formatted: the message, then the traceback.
-        line["exception"] = str(message).removeprefix(record["message"]).strip()
+        line["exception"] = _traceback_in(message)
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()
 

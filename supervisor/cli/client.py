@@ -9,6 +9,9 @@ from typing import Any
 
 _TIMEOUT_S = 5
 
+SILENCE_S = 60.0
+"""How long those who wait bear that no daemon answers: it may be on its way back."""
+
 
 class ControlError(Exception):
     """The daemon refuses, or its answer can't be read."""

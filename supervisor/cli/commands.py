@@ -9,10 +9,18 @@ from typing import Any
 import click
 
 from supervisor import __version__
-from supervisor.cli import render, status_words, waiting
+from supervisor.cli import policy_words, render, status_words, waiting
 from supervisor.cli.client import AccessDenied, ControlClient, ControlError, NoAnswer, NotRunning
 from supervisor.cli.options import config_option, json_option, socket_option
-from supervisor.cli.output import DENIED, FAILED, NOT_RUNNING, WRONG_USE, fail, show
+from supervisor.cli.output import (
+    DENIED,
+    FAILED,
+    NOT_RUNNING,
+    WRONG_USE,
+    WRONG_USE_OF_STATUS,
+    fail,
+    show,
+)
 from supervisor.config import Config, ConfigError, load
 from supervisor.config.values import LOG_LEVELS
 from supervisor.health import Health
@@ -38,6 +46,22 @@ class _Commands(click.Group):
             fail(str(error), DENIED)
         except (ControlError, waiting.NotDone) as error:
             fail(str(error), FAILED)
+
+
+class _WrongUseOfStatus(click.UsageError):
+    """Is no fleet that fails, which monitoring tells by the exit code."""
+
+    exit_code = WRONG_USE_OF_STATUS
+
+
+class _StatusCommand(click.Command):
+    """Says in the exit code how the fleet is, and so has another one for wrong use."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _WrongUseOfStatus(error.format_message(), ctx) from error
 
 
 def _offered() -> set[str]:
@@ -132,14 +156,15 @@ def tree(socket: Path, as_json: bool) -> None:
     show(root, as_json, lambda console: console.print(render.tree_table(root, console.width)))
 
 
-@main.command()
+@main.command(cls=_StatusCommand)
 @socket_option
 @json_option
 def status(socket: Path, as_json: bool) -> None:
     """Say what is, what is wrong, and what to do.
 
     Exits 0 if all is well, 1 if something is wrong and there are runners nevertheless, 2 if none
-    can be had, or nobody looks after them, such as a daemon that does not answer in time.
+    can be had, or nobody looks after them, such as a daemon that does not answer in time; 3 if no
+    daemon runs, 4 if access is denied, 64 on wrong use.
     """
     try:
         answer = ControlClient(socket).get("/v1/status")
@@ -170,7 +195,7 @@ def policy(socket: Path, as_json: bool) -> None:
     Exits 0 only if they can.
     """
     answer = ControlClient(socket).get("/v1/policy")
-    show(answer, as_json, lambda console: render.draw_policy(console, answer))
+    show(answer, as_json, lambda console: policy_words.draw_policy(console, answer))
     if not answer["healthy"]:
         sys.exit(FAILED)
 

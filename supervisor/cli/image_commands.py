@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli import render, waiting
+from supervisor.cli import image_words, waiting
 from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.log_commands import show_logs
@@ -27,7 +27,7 @@ def list_images(socket: Path, as_json: bool) -> None:
     Exits 0 only if there is one.
     """
     answer = ControlClient(socket).get("/v1/image")
-    show(answer, as_json, lambda console: render.draw_images(console, answer))
+    show(answer, as_json, lambda console: image_words.draw_images(console, answer))
     if not answer["image"]:
         sys.exit(FAILED)
 

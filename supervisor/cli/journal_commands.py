@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import click
 
-from supervisor.cli import journal_words
-from supervisor.cli.client import ControlClient, ControlError
+from supervisor.cli import journal_words, times
+from supervisor.cli.client import SILENCE_S, ControlClient, ControlError
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, socket_option
 from supervisor.cli.output import show
 from supervisor.feed import Kind
+from supervisor.journal.questions import MOST_EVENTS, MOST_ROWS
+from supervisor.printable import one_line
 
 _POLL_S = 1.0
-_SILENCE_S = 60.0
-_MOST = 1000
 _INTERRUPTED = 130
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _read_since(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:
-    """Read `90s`, `30m`, `2h`, `7d`, or a moment in ISO 8601, which is local without a zone."""
     if text is None:
         return None
     try:
-        if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text.strip()):
-            return datetime.now(timezone.utc) - timedelta(**{_UNITS[match[2]]: int(match[1])})
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
-    except (ValueError, OverflowError):
+        return times.read_since(text, datetime.now(timezone.utc))
+    except OverflowError:
+        raise click.BadParameter("is longer ago than there are dates; such as 30d") from None
+    except ValueError:
         raise click.BadParameter(
-            "must be how long ago, such as 1h, or a moment such as 2030-01-31T12:00"
+            "must be how long ago, such as 1h30m, or a moment such as 12:01 or 2030-01-31T12:01, "
+            "which is UTC where it names no zone"
         ) from None
 
 
 _since_option = click.option(
     "--since",
     callback=_read_since,
-    help="How long ago (90s, 30m, 2h, 7d), or a moment in ISO 8601.",
+    help="How long ago (90s, 1h30m, 7d), or a moment (12:01, or ISO 8601; UTC without a zone).",
 )
 
 
@@ -58,10 +56,10 @@ _since_option = click.option(
 @_since_option
 @click.option(
     "--limit",
-    type=click.IntRange(1, _MOST),
+    type=click.IntRange(1, MOST_EVENTS),
     default=100,
     show_default=True,
-    help="At most so many: the newest, or with --since the first.",
+    help="At most so many: the newest, or with --since the first. For more: --follow --since.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
 def events(
@@ -79,11 +77,13 @@ def events(
     answer = client.get(f"/v1/events?{urlencode({**asked, 'limit': limit})}")
     _print(answer["events"], as_json)
     lost = _warn_of_lost(answer["lost"], 0)
+    if not answer["events"] and not follow:
+        _warn_of_none(asked)
     if since and not follow and len(answer["events"]) == limit:
         _warn_of_more(client, asked, answer["last"], limit)
     if follow:
         try:
-            _follow(client, {**asked, "limit": str(_MOST)}, answer["last"], lost, as_json)
+            _follow(client, {**asked, "limit": str(MOST_EVENTS)}, answer["last"], lost, as_json)
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
 
@@ -99,13 +99,13 @@ def _follow(
         try:
             answer = client.get(f"/v1/events?{urlencode({**asked, 'after': last})}")
         except ControlError:
-            if time.monotonic() - heard > _SILENCE_S:
+            if time.monotonic() - heard > SILENCE_S:
                 raise
             is_behind = False
             continue
         heard = time.monotonic()
         _print(answer["events"], as_json)
-        last, is_behind = answer["last"], len(answer["events"]) == _MOST
+        last, is_behind = answer["last"], len(answer["events"]) == MOST_EVENTS
         # A daemon that has been restarted counts from nothing.
         lost = _warn_of_lost(answer["lost"], min(lost, answer["lost"]))
 
@@ -117,7 +117,7 @@ def _follow(
 @click.option("--repository", default="", help="Jobs of this repository only: OWNER/NAME.")
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(1, MOST_ROWS),
     default=50,
     show_default=True,
     help="At most so many jobs and runners, the newest; the percentiles are of all.",
@@ -149,12 +149,23 @@ def _warn_of_more(client: ControlClient, asked: dict[str, str], last: int, limit
     if client.get(f"/v1/events?{urlencode({**asked, 'after': last, 'limit': 1})}")["events"]:
         click.echo(
             f"these are the first {limit} only, more have followed: "
-            f"ask with --limit, up to {_MOST}, or with a later --since",
+            f"ask with --limit, up to {MOST_EVENTS}, or with a later --since",
             err=True,
         )
 
 
+def _warn_of_none(asked: dict[str, str]) -> None:
+    """Say that nothing is what was asked for: silence may also be a slip in the question."""
+    words = {"runner": "about runner {}", "kind": "of kind {}", "since": "since {}"}
+    chosen = [words[key].format(one_line(value)) for key, value in asked.items()]
+    click.echo(" ".join(("nothing is recorded", *chosen)), err=True)
+
+
 def _warn_of_lost(lost: int, known: int) -> int:
     if lost > known:
-        click.echo(f"{lost - known} events were lost; see `supervisor-cli status`", err=True)
+        click.echo(f"{_counted(lost - known)} lost; see `supervisor-cli status`", err=True)
     return lost
+
+
+def _counted(events: int) -> str:
+    return "1 event was" if events == 1 else f"{events:,} events were"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from supervisor.cli.render import job_in_words
 from supervisor.cli.tables import fitting, table_of
-from supervisor.guest.logs import one_line
+from supervisor.cli.times import second, span
+from supervisor.printable import one_line
 
 _DURATIONS = {
     "install_s": "install: from the order until it could take a job",
@@ -28,7 +29,7 @@ def event_line(event: Mapping[str, Any]) -> str:
     before, state = event["before"], event["state"]
     change = f"{before} → {state}" if before not in {"", state} else state
     lasted = f"({span(event['lasted_s'])})" if event["lasted_s"] else ""
-    parts = (_time(event["at"]), event["subject"], change, lasted, *_what(event))
+    parts = (second(event["at"]), event["subject"], change, lasted, *_what(event))
     return "  ".join(one_line(part) for part in parts if part)
 
 
@@ -36,7 +37,7 @@ def _what(event: Mapping[str, Any]) -> Iterator[str]:
     details = event["details"]
     job = details.get("job")
     if job:
-        yield " ".join(filter(None, (job["repository"], job["workflow"], job["name"])))
+        yield job_in_words(job)
         if job["result"]:
             yield job["result"]
     if event["kind"] == "reconcile":
@@ -69,11 +70,11 @@ def draw_history(console: Console, answer: Mapping[str, Any]) -> None:
 
 
 def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
-    table = table_of("STARTED", "QUEUED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
+    table = table_of("STARTED (UTC)", "QUEUED", "TOOK", "WAITED", "RESULT", "RUNNER", "JOB")
     for job in jobs:
         words = (job["repository"], job["workflow"], job["name"], job["event"])
         table.add_row(
-            _time(job["started_at"]),
+            _moment(job["started_at"]),
             span(job["queue_s"]),
             span(job["job_s"]),
             span(job["idle_s"]),
@@ -85,11 +86,11 @@ def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
 
 
 def _runners(runners: list[Mapping[str, Any]], width: int) -> Any:
-    table = table_of("RUNNER", "CREATED", "INSTALL", "IDLE", "JOB", "OUTCOME", "REASON")
+    table = table_of("RUNNER", "CREATED (UTC)", "INSTALL", "IDLE", "JOB", "OUTCOME", "REASON")
     for runner in runners:
         table.add_row(
             Text(runner["name"], "bold"),
-            _time(runner["created_at"]),
+            _moment(runner["created_at"]),
             span(runner["install_s"]),
             span(runner["idle_s"]),
             span(runner["job_s"]),
@@ -108,21 +109,5 @@ def _percentiles(found: Mapping[str, Mapping[str, Any]], width: int) -> Any:
     return fitting(table, width)
 
 
-def span(seconds: float | None) -> str:
-    """Say how long something took: `0.3s`, `42s`, `5m12s`, `3h05m`, `4d02h`; a dash if unknown."""
-    if seconds is None:
-        return "-"
-    if seconds < 10:  # noqa: PLR2004 - where a tenth still says something
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for unit, smaller, length, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60)):
-        if whole >= length:
-            return f"{whole // length}{unit}{whole % length // part:02}{smaller}"
-    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"  # noqa: PLR2004
-
-
-def _time(text: str | None) -> str:
-    """Say a moment in the reader's own time, to the second."""
-    if text is None:
-        return "-"
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+def _moment(text: str | None) -> str:
+    return second(text).removesuffix(" UTC") if text else "-"

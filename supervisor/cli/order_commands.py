@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import click
 
-from supervisor.cli import render, waiting
+from supervisor.cli import firewall_words, waiting
 from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, limit_option, socket_option, wait_options
@@ -42,7 +42,7 @@ def firewall(socket: Path, as_json: bool, limit_s: float | None) -> None:
     order = client.post("/v1/firewall")
     waiting.wait(waiting.until_checked(client, order), limit_s)
     answer = client.get("/v1/firewall")
-    lines = "\n".join(render.firewall_lines(answer))
+    lines = "\n".join(firewall_words.firewall_lines(answer))
     show(answer, as_json, lambda _console: click.echo(lines))
     if not answer["in_place"]:
         sys.exit(FAILED)

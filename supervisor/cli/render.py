@@ -1,15 +1,15 @@
-"""How the daemon's answers look to people."""
+"""How actors, runners and logs look to people."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from supervisor.cli.tables import fitting, stage_text, table_of
-from supervisor.guest.logs import one_line
+from supervisor.cli.times import age, until
+from supervisor.printable import one_line
 
 
 def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:
@@ -113,184 +113,6 @@ def logs_table(
     return fitting(table, width)
 
 
-def firewall_lines(firewall: Mapping[str, Any], now: datetime | None = None) -> Iterator[str]:
-    """Say in words whether the firewall is in place, and what it has done.
-
-    Args:
-        firewall: the answer of `/v1/firewall`.
-        now: against which ages are told.
-    """
-    now = now or datetime.now(timezone.utc)
-    yield f"{'in place' if firewall['in_place'] else 'NOT in place'}: {firewall['reason']}"
-    if firewall.get("table"):
-        yield f"table inet {firewall['table']}, bridge {firewall['bridge']}"
-    if firewall.get("in_place_since"):
-        yield f"in place since {minute(firewall['in_place_since'])}"
-    if firewall.get("verified_at"):
-        yield f"seen in the kernel as it should be {age(firewall['verified_at'], now)} ago"
-    if firewall.get("table"):
-        yield f"changed by others and put back: {_times(firewall['healed'])}"
-        yield f"denied: {firewall['denied']:,}, allowed: {firewall['allowed']:,}"
-        yield f"on this host: {', '.join(firewall['services'])}"
-        for what, count in firewall["dropped"].items():
-            yield f"dropped, {what}: {_traffic(count)}"
-        yield f"rejected: {_traffic(firewall['rejected'])}"
-        for runner, count in sorted(firewall["rejected_of"].items()):
-            yield f"  {runner}: {_traffic(count)}"
-        if firewall["rejected_of_others"]["packets"]:
-            yield f"  runners that are gone: {_traffic(firewall['rejected_of_others'])}"
-    for name in firewall.get("unfiltered", ()):
-        yield f"without LXD's filters: {name}"
-    for warning in firewall.get("warnings", ()):
-        yield f"warning: {warning}"
-
-
-def draw_policy(console: Console, policy: Mapping[str, Any], now: datetime | None = None) -> None:
-    """Say whether jobs can be checked, and show the last decisions.
-
-    Args:
-        console: where.
-        policy: the answer of `/v1/policy`.
-        now: against which ages are told.
-    """
-    now = now or datetime.now(timezone.utc)
-    _draw_lines(console, policy_lines(policy))
-    if policy.get("decisions"):
-        console.print(_decisions_table(policy["decisions"], console.width, now))
-
-
-def policy_lines(policy: Mapping[str, Any]) -> Iterator[str]:
-    """Say in words whether jobs can be checked.
-
-    Args:
-        policy: the answer of `/v1/policy`.
-    """
-    yield f"{'healthy' if policy['healthy'] else 'NOT healthy'}: {policy['reason']}"
-    if policy.get("mode"):
-        version = f", version {policy['version']}" if policy["version"] else ""
-        yield f"mode {policy['mode']}{version}"
-    if policy.get("healthy_since"):
-        yield f"healthy since {minute(policy['healthy_since'])}"
-    if policy.get("workers") is not None:
-        yield f"workers: {policy['workers']}"
-    if policy.get("counts"):
-        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in policy["counts"].items())
-        yield f"decisions since {minute(policy['counted_since'])}: {counts}"
-    if guests := policy.get("guests"):
-        yield f"guests on their own: {guests.get('refused', 0):,} refused"
-        if guests.get("contradicted"):
-            yield f"jobs that say they were refused, and were allowed: {guests['contradicted']:,}"
-    for warning in policy.get("warnings", ()):
-        yield f"warning: {warning}"
-
-
-def _decisions_table(decisions: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
-    """List decisions, the latest first."""
-    table = table_of("DECIDED", "RUNNER", "REPOSITORY", "EVENT", "VERDICT", "TOOK", "REASON")
-    for one in reversed(decisions):
-        colour = {"allowed": "green", "refused": "red"}.get(one["verdict"], "yellow")
-        # Repositories and reasons are others' words.
-        table.add_row(
-            f"{age(one['time'], now)} ago",
-            Text(one_line(one["runner"]), "bold"),
-            Text(one_line(one["repository"])),
-            Text(one_line(one["event"])),
-            Text(one_line(one["verdict"]) + _by(one), colour),
-            "" if one["duration_ms"] is None else f"{one['duration_ms']:,} ms",
-            Text(one_line(one["reason"]), "dim"),
-        )
-    return fitting(table, width, shorten=("REPOSITORY", "EVENT", "RUNNER"))
-
-
-def draw_images(console: Console, image: Mapping[str, Any], now: datetime | None = None) -> None:
-    """Say what runners start from, and list the images that were built.
-
-    Args:
-        console: where.
-        image: the answer of `/v1/image`.
-        now: against which ages are told.
-    """
-    now = now or datetime.now(timezone.utc)
-    _draw_lines(console, image_lines(image))
-    if image["images"]:
-        console.print(_images_table(image["images"], console.width, now))
-
-
-def _draw_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines whole: a terminal folds them, a pipe does not."""
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
-
-
-def image_lines(image: Mapping[str, Any]) -> Iterator[str]:
-    """Say in words what runners start from.
-
-    Args:
-        image: the answer of `/v1/image`.
-    """
-    yield f"{image['state']}: {image['reason']}"
-    if image.get("next_look"):
-        yield f"looked at next at {minute(image['next_look'])}"
-    for warning in image["warnings"]:
-        yield f"warning: {warning}"
-
-
-def _images_table(images: list[Mapping[str, Any]], width: int, now: datetime) -> Table:
-    """List images, the newest first."""
-    table = table_of("IMAGE", "BUILT", "SIZE", "STATE", "APPLICATION", "ALIASES")
-    for one in images:
-        state = "used" if one["used"] else "kept" if one["verified"] else "unverified"
-        table.add_row(
-            Text(one["fingerprint"][:12], "bold"),
-            f"{age(one['built_at'], now)} ago",
-            f"{one['size'] / 1024**2:,.0f} MiB",
-            stage_text(state),
-            Text(one_line(one["application_version"] or one["application"][:12])),
-            Text(one_line(", ".join(one["aliases"])), "dim"),
-        )
-    return fitting(table, width, shorten=("APPLICATION",))
-
-
-def _by(decision: Mapping[str, Any]) -> str:
-    return " (guest)" if decision.get("by") == "guest" else ""
-
-
-def _traffic(count: Mapping[str, int]) -> str:
-    return f"{count['packets']:,} packets, {count['bytes']:,} bytes"
-
-
-def _times(count: int) -> str:
-    return "never" if not count else "once" if count == 1 else f"{count:,} times"
-
-
 def job_in_words(job: Mapping[str, str]) -> str:
     """Name a job: repository, workflow, name, as far as they are known."""
     return " ".join(filter(None, (job["repository"], job["workflow"], job["name"])))
-
-
-def age(since: str, now: datetime) -> str:
-    """Say how long ago something was: `3s`, `5m`, `2h`, `4d`."""
-    return _span((now - _moment(since)).total_seconds())
-
-
-def until(when: str, now: datetime) -> str:
-    """Say how long something still takes."""
-    return _span((_moment(when) - now).total_seconds())
-
-
-def minute(text: str) -> str:
-    """Write a moment to the minute."""
-    return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
-
-
-def _moment(text: str) -> datetime:
-    # Python 3.10 does not read the Z that stands for UTC.
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def _span(seconds: float) -> str:
-    seconds = max(0.0, seconds)
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{seconds:.0f}s"

@@ -5,9 +5,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from supervisor import sizes
-from supervisor.cli.render import age, minute
-from supervisor.guest.logs import one_line
+from supervisor.cli.times import age, minute
 from supervisor.health import Health
+from supervisor.printable import one_line
 
 EXIT_CODES = {Health.OK: 0, Health.DEGRADED: 1, Health.FAILING: 2}
 

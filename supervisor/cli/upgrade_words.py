@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.cli.render import age, minute
 from supervisor.cli.tables import fitting, stage_text, table_of
-from supervisor.guest.logs import one_line
+from supervisor.cli.times import age, minute
+from supervisor.printable import one_line
 
 
 def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from supervisor.cli.client import ControlClient, ControlError
+from supervisor.cli.client import SILENCE_S, ControlClient, ControlError
 
 _POLL_S = 0.25
-_SILENCE_S = 60.0
 
 Left = Callable[[], str]
 """Says what is still to come, in words that change as it does; nothing once all is done."""
@@ -40,7 +39,7 @@ def wait(left: Left, limit_s: float | None) -> None:
             text = left()
             heard = time.monotonic()
         except ControlError as error:
-            if time.monotonic() - heard > _SILENCE_S:
+            if time.monotonic() - heard > SILENCE_S:
                 raise
             text = f"waits for the daemon: {error}"
         if not text:

@@ -36,7 +36,7 @@ from opentelemetry.util.types import AttributeValue
 from supervisor import __version__
 from supervisor.gateways import silence
 from supervisor.gateways.http_session import lead, trusted
-from supervisor.guest.logs import one_line
+from supervisor.printable import one_line
 from supervisor.proxies import Proxies, Proxy
 from supervisor.proxy_choice import proxy_for
 from supervisor.spans import Span

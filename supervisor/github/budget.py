@@ -159,18 +159,18 @@ class Budget:
             reconcile_interval_s: seconds from one reconcile to the next.
 
         Returns:
-            None where GitHub sets no limit, or has not told it yet.
+            None where GitHub sets no limit, or has not told yet which holds for registrations.
         """
-        core = self.buckets.get(_CORE)
+        core, own = self.buckets.get(_CORE), self.bucket_of.get("register")
+        if core is None or own is None:
+            return None
         rates = [self._points_an_hour() / (_POINTS["POST"] + _POINTS["DELETE"])] * self.paced
-        if core:
-            listings = max(1, ceil(runners / PAGE)) * _HOUR_S / reconcile_interval_s
-            own = self.bucket_of.get("register", _CORE)
-            calls = 2 if own == _CORE else 1
-            rates.append((core.limit - listings) / calls)
-            if own != _CORE and own in self.buckets:
-                rates.append(self.buckets[own].limit)
-        return max(0, int(min(rates))) if core else None
+        listings = max(1, ceil(runners / PAGE)) * _HOUR_S / reconcile_interval_s
+        calls = 2 if own == _CORE else 1
+        rates.append((core.limit - listings) / calls)
+        if own != _CORE and own in self.buckets:
+            rates.append(self.buckets[own].limit)
+        return max(0, int(min(rates)))
 
     @staticmethod
     def _points_an_hour() -> float:

@@ -77,7 +77,7 @@ def _job(job: Mapping[str, Any]) -> RunJob:
 
 
 def _moment(text: str) -> datetime:
-    moment = moments.read(text.replace("Z", "+00:00"))
+    moment = moments.read(text)
     if moment is None:
         raise ValueError("not as GitHub writes it")
     return moment

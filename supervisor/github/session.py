@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import jwt
 
+from supervisor import moments
 from supervisor.github.credential import AppKey, Credential, PersonalToken, is_token
 from supervisor.github.errors import reading, scopes_of
 from supervisor.github.exchange import Answer, Request
@@ -88,7 +89,7 @@ class Session:
                 raise ValueError("not a token")
             self._token = token
             self.expires_at = datetime.fromisoformat(
-                str(answer.data["expires_at"]).replace("Z", "+00:00")
+                moments.without_letter(str(answer.data["expires_at"]))
             )
             life_s = (self.expires_at - server_time).total_seconds()
             permissions: Mapping[str, str] = answer.data.get("permissions") or {}

@@ -11,16 +11,13 @@ from hashlib import sha256
 from importlib.resources import files
 
 from supervisor.guest import GuestParameters
+from supervisor.printable import one_line, printable
 
 _WITHHELD = "[withheld]"
 _HEADINGS_BYTES = 2048
 _GUESTS_LOGS = 8
 """In equal shares: cloud-init's, three of the application's, twice as much journal, and air."""
 
-_ESCAPE_SEQUENCE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
-)
-_ODD = re.compile(r"[^\n\t\x20-\x7e]")
 _CREDENTIALS = re.compile(
     r"\bgh[a-z]_\w{20,}|\bgithub_pat_\w{20,}"  # GitHub's tokens
     r"|\bey[IJ][A-Za-z0-9+/_=.-]{40,}"  # encoded JSON: just-in-time configurations, JWT
@@ -109,20 +106,6 @@ def compose(parts: Iterable[Part], *, secrets: Iterable[str] = (), signal_digest
         lines = [f"== {part.title} ==", text, f"({remark})" if remark else ""]
         pieces.append("\n".join(filter(None, lines)) + "\n")
     return "\n".join(pieces)
-
-
-def printable(text: str) -> str:
-    """Return the text with nothing in it that a terminal would obey.
-
-    Colours and the like are taken out, other characters that can't be printed become `�`.
-    """
-    text = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _ODD.sub(lambda found: found[0] if found[0].isprintable() else "\ufffd", text)
-
-
-def one_line(text: str) -> str:
-    """Return the text as one line that is safe to print."""
-    return " ".join(printable(text).split())
 
 
 def without_secrets(text: str, secrets: Iterable[str], signal_digest: str = "") -> str:

@@ -140,7 +140,7 @@ def _moment(given: Mapping[str, str]) -> datetime | None:
     text = given.get("since")
     if not text:
         return None
-    moment = moments.read(text.replace("Z", "+00:00"))
+    moment = moments.read(text)
     if moment is None:
         raise ValueError("since: must be a moment with its time zone: 2030-01-31T12:00:00+00:00")
     return moment

@@ -23,6 +23,7 @@ from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Limits
 from supervisor.marks import Marks
 from supervisor.messages import Happened
+from supervisor.printable import printable
 
 # The most that a guest which hangs may delay its own removal; else it takes 0.2 s.
 _SAVING_S = 15.0
@@ -199,9 +200,7 @@ class InstanceWork:
             console = self.lxd.console_log(self.name, most_bytes=shares.console, limit_s=_CONSOLE_S)
         except LxdError as error:
             remark = str(error)
-        yield Part(
-            "console", guest_logs.ending(guest_logs.printable(console), shares.console), remark
-        )
+        yield Part("console", guest_logs.ending(printable(console), shares.console), remark)
         if instance.status != "Running":
             return
         try:
@@ -214,5 +213,5 @@ class InstanceWork:
         except LxdError as error:
             yield Part("guest", "", str(error))
         else:
-            text = guest_logs.printable(output.data.decode(errors="replace"))
+            text = printable(output.data.decode(errors="replace"))
             yield Part("guest", guest_logs.beginning(text, shares.guest), output.cut)

@@ -102,7 +102,8 @@ def test_a_level_keeps_out_what_is_below_it(lines: Lines) -> None:
     assert [line["message"] for line in lines()] == ["loud"]
 
 
-def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> io.StringIO:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -110,6 +111,24 @@ def test_a_terminal_gets_lines_for_people(monkeypatch: pytest.MonkeyPatch, lines
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     log.configure()
+    return terminal
+
+
+def test_a_terminal_obeys_nothing_that_others_say(terminal: io.StringIO) -> None:
+    with logger.contextualize(runner="fleet-1"):
+        logger.warning("LXD says {}", "\x1b[31mevil\x1b[0m\nsecond\x9b2J line")
+    assert "evil second\ufffd2J line\n" in terminal.getvalue()
+    assert terminal.getvalue().count("\n") == 1
+    assert "\x1b[31mevil" not in terminal.getvalue()
+
+
+def test_a_terminal_obeys_nothing_that_an_error_says(terminal: io.StringIO) -> None:
+    logger.opt(exception=ValueError("\x1b]0;owned\x07{evil} <red>")).error("it failed")
+    assert terminal.getvalue().endswith("ValueError: {evil} <red>\n")
+    assert "owned" not in terminal.getvalue()
+
+
+def test_a_terminal_gets_lines_for_people(terminal: io.StringIO) -> None:
     with logger.contextualize(actor="root/fleet"):
         logger.info("hello {}", "{people}")
     assert "root/fleet" in terminal.getvalue()
@@ -164,7 +183,7 @@ def test_the_journal_is_given_fields_to_look_for(
     with logger.contextualize(actor="root/runners/fleet-a", runner="fleet-a"):
         logger.warning("two\n<0>lines \x1b[31mred\x00")
     found = entry(journald)
-    assert found["MESSAGE"] == "fleet-a: two\n<0>lines red\ufffd"
+    assert found["MESSAGE"] == "fleet-a: two <0>lines red\ufffd"
     assert (found["PRIORITY"], found["SYSLOG_IDENTIFIER"]) == ("4", "github-runner-supervisor")
     assert (found["ACTOR"], found["RUNNER"]) == ("root/runners/fleet-a", "fleet-a")
     assert (found["CODE_FILE"], found["THREAD"]) == (__file__, "MainThread")
@@ -238,9 +257,9 @@ def test_there_what_has_many_lines_can_not_pass_for_many_messages(
         int("wrong")
     except ValueError as error:
         logger.opt(exception=error).error("it failed")
-    first, second, third, *trace = path.read_text().splitlines()
-    assert (first, second) == ("<6>MainThread: one", "<6>  <0>two red\ufffd")
-    assert third == "<3>MainThread: it failed"
+    first, second, *trace = path.read_text().splitlines()
+    assert first == "<6>MainThread: one <0>two red\ufffd"
+    assert second == "<3>MainThread: it failed"
     assert all(line.startswith("<3>  ") for line in trace)
     assert trace[-1].startswith("<3>  ValueError: ")
 

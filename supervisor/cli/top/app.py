@@ -16,9 +16,9 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from supervisor.cli.client import ControlError
 from supervisor.cli.top.model import View, event_lines, matching, view_of
-from supervisor.cli.top.source import Answers, Client, Silence, ask, read_runner
+from supervisor.cli.top.source import Answers, Client, Silence, ask, read_runner, unreadable
 from supervisor.cli.top.widgets import Question, Reader, RunnersTable, cut_lines
-from supervisor.guest.logs import one_line, printable
+from supervisor.printable import one_line, printable
 
 _INTERVAL_S = 1.0
 _SHARE = 4
@@ -120,8 +120,13 @@ class Top(App[None]):
             self._say_silent(answers)
             return
         now = datetime.now(timezone.utc)
+        try:
+            view = view_of(answers, now)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._say_silent(unreadable(error))
+            return
         self._told_at = f"{now:%H:%M:%S} UTC"
-        self._show(view_of(answers, now))
+        self._show(view)
 
     def _say_silent(self, silence: Silence) -> None:
         as_of = f"; what is shown is of {self._told_at}" if self._told_at else ""

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from supervisor.cli.journal_words import event_line
-from supervisor.cli.render import age, job_in_words
+from supervisor.cli.render import job_in_words
 from supervisor.cli.status_words import budget_lines, headline, runners_in_words
+from supervisor.cli.times import age
 from supervisor.cli.top.source import Answers, Silence
-from supervisor.guest.logs import one_line
+from supervisor.printable import one_line
 from supervisor.roles import OBSERVERS, RUNNERS
 
 _ORDER = (

@@ -66,6 +66,14 @@ def ask(client: Client) -> Answers | Silence:
         )
     except ControlError as error:
         return Silence(str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, who asks again and again must say so
+        return unreadable(error)
+
+
+def unreadable(error: Exception) -> Silence:
+    """Say that an answer was not as expected."""
+    what = f"{type(error).__name__}: {error}"
+    return Silence(f"the answer can't be read; is the daemon of another version? ({what})")
 
 
 def read_runner(client: Client, name: str) -> tuple[Events, str]:

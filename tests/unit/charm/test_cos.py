@@ -175,7 +175,7 @@ def logged() -> list[str]:
     try:
         int("Traceback")
     except ValueError:
-        logger.exception("failed while handling Tick")
+        logger.exception("root/core/fleet: failed while handling Tick")
     logger.info("fleet: the job of a runner has ended")
     logger.remove(sink)
     return [f"Jan  1 00:00:00 host github-runner-supervisor[7]:   {line}" for line in lines]
@@ -231,6 +231,24 @@ def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str, head: st
     pattern = pattern_of("GitHubRunnerDaemonErrors")
     assert pattern.search(f"{head} github-runner-supervisor[7]: {message}")
     assert not pattern.search(f"{head} another: github-runner-supervisor[7]: {message}")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed: could not start instance fleet-1: LXD says no",
+        "failed: the guest says: x: the configuration stays as it was: y",
+        "failed: the guest says: MainThread: could not start: Traceback (most recent call last)",
+        "failed: the guest says: root/core/fleet: failed while handling Tick",
+    ],
+)
+@pytest.mark.parametrize("alert", ["GitHubRunnerDaemonErrors", "GitHubRunnerConfigurationRefused"])
+@pytest.mark.parametrize("head", SYSLOG_HEADS)
+def test_what_the_daemon_quotes_of_others_fires_no_alert(
+    head: str, alert: str, message: str
+) -> None:
+    line = f"{head} github-runner-supervisor[7]: fleet-1: {message}"
+    assert not pattern_of(alert).search(line)
 
 
 def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:

@@ -154,6 +154,11 @@ def test_a_socket_that_a_killed_daemon_left_is_no_daemon(serve: Serve, tmp_path:
     assert call("tree", "--socket", path).exit_code == 3
 
 
+@pytest.mark.parametrize("arguments", [("--bad",), ("--socket",), ("one",)])
+def test_wrong_use_of_status_is_no_fleet_that_fails(arguments: tuple[str, ...]) -> None:
+    assert call("status", *arguments).exit_code == 64
+
+
 @pytest.mark.parametrize(("command", "code"), [("status", 2), ("tree", 1)])
 @pytest.mark.parametrize("waiting", [0, 4])
 def test_a_status_of_a_daemon_that_hangs_is_two(

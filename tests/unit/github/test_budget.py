@@ -208,7 +208,7 @@ def test_an_enterprise_server_sets_its_own_pace() -> None:
 
 
 def test_the_forecast_counts_listings_and_two_calls_a_runner() -> None:
-    budget = Budget().learn(LIST, counted(5000), NOW)
+    budget = Budget().learn(REGISTER, counted(5000), NOW)
     # 300 runners are 3 pages, six times an hour: 18 calls.
     assert budget.runners_per_hour(300, 600) == (5000 - 18) // 2
 
@@ -220,8 +220,13 @@ def test_the_forecast_knows_the_bucket_of_registrations() -> None:
 
 
 def test_the_forecast_is_bound_by_the_pace() -> None:
-    budget = Budget().learn(LIST, counted(10**6, limit=10**6), NOW)
+    budget = Budget().learn(REGISTER, counted(10**6, limit=10**6), NOW)
     assert budget.runners_per_hour(1, 600) == 5400
+
+
+def test_there_is_no_forecast_before_the_limit_of_registrations_is_known() -> None:
+    budget = Budget(paced=False).learn(LIST, counted(10**6, limit=10**6), NOW)
+    assert budget.runners_per_hour(1, 600) is None
 
 
 def test_without_a_limit_there_is_no_forecast() -> None:

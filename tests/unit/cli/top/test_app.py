@@ -111,6 +111,26 @@ def test_what_is_cut_ends_with_an_ellipsis(daemon: AnsweringDaemon) -> None:
     run(daemon, play)
 
 
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_an_answer_of_another_version_is_told_and_asked_for_again(
+    daemon: AnsweringDaemon, monkeypatch: pytest.MonkeyPatch, *, is_asked: bool
+) -> None:
+    status, get = dict(daemon.status), daemon.get
+    if is_asked:
+        monkeypatch.setattr(daemon, "get", lambda path: {}[path])
+    else:
+        daemon.status.clear()
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "is the daemon of another version?" in text_of(app, "trouble"))
+        assert text_of(app, "headline").startswith("NO ANSWER")
+        daemon.status.update(status)
+        monkeypatch.setattr(daemon, "get", get)
+        await until(pilot, lambda: names(app))
+
+    run(daemon, play)
+
+
 def test_the_selected_runner_is_told_in_full(daemon: AnsweringDaemon) -> None:
     async def play(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: names(app) == ["fleet-a", "fleet-b", "fleet-c"])

@@ -1,0 +1,87 @@
+"""Moments and durations, as people write and read them here: every moment is UTC, and says so."""
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from supervisor import moments
+
+_UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_PIECE = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)\s*(d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)"
+)
+_AGO = re.compile(rf"(?:{_PIECE.pattern}\s*)+(?:ago)?")
+_TENTHS_BELOW_S = 10
+"""Where a tenth of a second still says something."""
+
+
+def read_since(text: str, now: datetime) -> datetime:
+    """Read how long ago, or from which moment on.
+
+    Args:
+        text: `90s`, `2h05m`, `1.5h`, `2 hours ago`; `12:01` of today; or a moment in ISO 8601,
+            which is UTC where it names no zone.
+        now: aware.
+
+    Raises:
+        ValueError: it is none of these.
+        OverflowError: there is no such date.
+    """
+    text = text.strip()
+    if _AGO.fullmatch(text):
+        pieces = _PIECE.findall(text)
+        return now - timedelta(seconds=sum(float(n) * _UNITS_S[unit[0]] for n, unit in pieces))
+    if re.fullmatch(r"[0-9]{1,2}(:[0-9]{2}){1,2}", text):
+        text = (
+            f"{now.astimezone(timezone.utc):%Y-%m-%d}T{text:0>{5 if text.count(':') == 1 else 8}}"
+        )
+    moment = datetime.fromisoformat(moments.without_letter(text))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def age(since: str, now: datetime) -> str:
+    """Say roughly how long ago something was: `3s`, `5m`, `2h`, `4d`."""
+    return _roughly((now - _moment(since)).total_seconds())
+
+
+def until(when: str, now: datetime) -> str:
+    """Say roughly how long something still takes."""
+    return _roughly((_moment(when) - now).total_seconds())
+
+
+def minute(text: str) -> str:
+    """Write a moment to the minute."""
+    return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
+
+
+def second(text: str) -> str:
+    """Write a moment to the second."""
+    return f"{_moment(text):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(seconds: float | None) -> str:
+    """Say how long something took: `0.3s`, `42s`, `5m12s`, `3h05m`, `4d02h`; a dash if unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < _TENTHS_BELOW_S:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for unit, smaller in (("d", "h"), ("h", "m"), ("m", "s")):
+        length = _UNITS_S[unit]
+        if whole >= length:
+            return f"{whole // length}{unit}{whole % length // _UNITS_S[smaller]:02}{smaller}"
+    return f"{whole}s"
+
+
+def _moment(text: str) -> datetime:
+    moment = moments.read(text)
+    if moment is None:
+        raise ValueError(f"not a moment with its time zone: {text}")
+    return moment.astimezone(timezone.utc)
+
+
+def _roughly(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    for unit, length in _UNITS_S.items():
+        if length > 1 and seconds >= 2 * length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{seconds:.0f}s"
