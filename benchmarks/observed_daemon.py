@@ -19,7 +19,7 @@ from supervisor import daemon, records
 from supervisor.actors import metrics
 from supervisor.cli import main
 from supervisor.feed import Feed
-from supervisor.work.journal_writer import JournalWriter
+from supervisor.journal_writer import JournalWriter
 
 spent_s: Counter[str] = Counter()
 """Processor seconds, by what they were spent on."""

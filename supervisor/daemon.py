@@ -93,8 +93,8 @@ class Daemon:
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
-            # Of a tree that was too slow to stop, the journal's actor did not come to its turn.
-            self._parts.journal.finish(_JOURNAL_LIMIT_S)
+            # After all who tell, so that it holds their ends too.
+            self._parts.journal_writer.stop(_JOURNAL_LIMIT_S)
             self._abandon_build()
 
     def _abandon_build(self) -> None:

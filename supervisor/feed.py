@@ -36,6 +36,8 @@ class Record(NamedTuple):
         lasted_s: seconds that it was in the state before.
         details: more, all of it expressible in JSON. Of a runner: `generation`, `runner_id`, and
             `job` with the fields of `lifecycle.Job`, or None.
+        runners: of a reconcile: the names of all that are there. For those who watch: a thousand
+            are too many to be written down each time.
     """
 
     at: datetime
@@ -46,6 +48,7 @@ class Record(NamedTuple):
     reason: str = ""
     lasted_s: float = 0.0
     details: Mapping[str, Any] = MappingProxyType({})
+    runners: frozenset[str] = frozenset()
 
 
 Watcher = Callable[[Record], None]

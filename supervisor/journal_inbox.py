@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from supervisor.feed import Record
 
 ROOM = 10_000
+"""Records that wait at most, all together."""
 _MOST_AT_ONCE = 1000
+"""Records that are taken at most, each time."""
 
 
 class JournalInbox:
-    """What has been told and is not yet taken, the oldest first. It outlives the thread that takes.
+    """What has been told and is not yet written down, the oldest first. One thread takes of it.
 
     Args:
         path: of the journal's file.
-        room: for so many; more are lost.
+        room: for so many, those included that were taken and can't be written; more are lost.
     """
 
     def __init__(self, path: Path, room: int = ROOM) -> None:
@@ -33,7 +34,7 @@ class JournalInbox:
         self._room = room
         self._lost = 0
         self._counting = threading.Lock()
-        self._finish: Callable[[float], None] | None = None
+        self._given = 0
 
     @property
     def lost(self) -> int:
@@ -50,32 +51,26 @@ class JournalInbox:
 
         Nobody is woken for it: that would cost more than all else that is done here.
         """
-        if len(self._told) < self._room:  # or a few more, where many tell at once
+        if len(self._told) + self._given < self._room:  # or a few more, where many tell at once
             self._told.append(record)
         else:
             self.lose(1)
 
     def next(self) -> list[Record]:
-        """Give the oldest ones, as many as there are and can be dealt with at once."""
+        """Give the oldest ones, as many as there are and can be dealt with at once.
+
+        They take room until it is told that they are `written`.
+        """
         found: list[Record] = []
         with suppress(IndexError):
             while len(found) < _MOST_AT_ONCE:
                 found.append(self._told.popleft())
+        self._given += len(found)
         return found
 
-    def written_by(self, finish: Callable[[float], None]) -> None:
-        """Note who writes down what is told from now on.
-
-        Args:
-            finish: has it write down what is there, and end; waits for that so many seconds. Does
-                nothing more when that is done. Any thread may call it.
-        """
-        self._finish = finish
-
-    def finish(self, limit_s: float) -> None:
-        """Have written down what is there, at the end of the process; wait for that so long."""
-        if self._finish:
-            self._finish(limit_s)
+    def written(self, count: int) -> None:
+        """Note that so many of those that were given are written down, or lost."""
+        self._given -= count
 
     def lose(self, count: int) -> None:
         """Count some as lost."""

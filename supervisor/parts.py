@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from supervisor.causes import Cause, Fault
 from supervisor.config import Config
@@ -12,13 +13,16 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.gateways.environments import PackageEnvironments
 from supervisor.gateways.host_packages import HostPackages
+from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
+from supervisor.gateways.metric_log import MetricLog
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.journal_inbox import JournalInbox
+from supervisor.journal_writer import JournalWriter
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
@@ -77,6 +81,7 @@ class Parts:
         last_failure: the runner that failed last.
         tracing: send it to a collector, if there is one.
         journal: what of it is yet to be written down, and where that is kept.
+        journal_writer: writes it down.
         lxd: the gateway to LXD, safe for threads.
         roster: the runners that have an actor.
         trials: how those fared that were begun, as their actors tell it, for the fleet's pace.
@@ -122,6 +127,7 @@ class Parts:
     last_failure: LastFailure
     tracing: Tracing
     journal: JournalInbox
+    journal_writer: JournalWriter
     lxd: Lxd
     roster: Roster
     trials: Trials
@@ -155,6 +161,25 @@ class Parts:
     visitors: Visitors
 
 
+def make_journal_writer(
+    inbox: JournalInbox, settings: Settings, now: Callable[[], datetime]
+) -> JournalWriter:
+    """Make what writes the journal down as it is configured: how much is kept may change."""
+    log = settings.config.metric_log
+
+    def keeping() -> Keeping:
+        journal = settings.config.journal
+        return Keeping(timedelta(days=journal.retention_days), journal.most_bytes)
+
+    return JournalWriter(
+        inbox,
+        flavor=settings.config.name,
+        keeping=keeping,
+        now=now,
+        metric_log=MetricLog(log.path, log.most_bytes, log.keep) if log.path else None,
+    )
+
+
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
     lxd = config.lxd
@@ -163,13 +188,15 @@ def make_parts(config: Config) -> Parts:
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
     feed.watch(journal.take)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
+    settings = Settings(config)
     return Parts(
-        settings=Settings(config),
+        settings=settings,
         feed=feed,
         counters=Counters(feed),
         last_failure=last_failure,
         tracing=Tracing(feed),
         journal=journal,
+        journal_writer=make_journal_writer(journal, settings, SystemClock().now),
         lxd=Lxd(endpoint),
         roster=Roster(),
         trials=Trials(lxd.creations_at_once),

@@ -10,24 +10,10 @@ from supervisor.causes import Cause, Fault
 from supervisor.lifecycle import Stage
 from supervisor.roles import KEEPERS, OBSERVERS, is_runner
 from supervisor.roster import Entry
+from supervisor.states import is_failing
 from supervisor.supervision import TreeNode
 
 _EXPIRES_SOON = timedelta(days=7)
-_SOUND = frozenset(
-    {
-        "ready",
-        "listening",
-        "keeping",
-        "waiting",
-        "connecting",
-        "running",
-        "draining",
-        "upgrading",
-        "building",
-        "recording",
-    }
-)
-
 
 RUNNER, CONFIGURATION, CREDENTIAL, FORMER_PLACE = "runner", "configuration", "credential", "place"
 """What a problem is of that is no actor's."""
@@ -84,7 +70,7 @@ def _trouble(node: TreeNode) -> Problem | None:
         return None
     if not node.alive:
         return Problem(node.id, f"{node.id}: is {node.state}: {node.reason}", Cause.ACTOR_DOWN)
-    if node.state in _SOUND:
+    if not is_failing(node.state):
         return None
     return Problem(node.id, f"{node.id}: {node.state}: {node.reason}", _cause(node))
 

@@ -18,7 +18,7 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
     """Tell that a runner was ordered, or taken over.
 
     Args:
-        entry: what is known of it.
+        entry: what is known of it, as it is shown.
         now: the time.
         adopted: it was there before its actor.
     """
@@ -34,6 +34,8 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
 def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     """Tell what has changed of a runner, and how long one that takes its job had waited for it.
 
+    The moments of a life are the steady clock's: what lies between two is what has passed.
+
     Returns:
         None if it is nothing that is told.
     """
@@ -41,7 +43,7 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     moved = life.stage is not before.stage
     if not moved and _told(life) == _told(before):
         return None
-    lasted_s = max(0.0, (now - before.since).total_seconds()) if moved else 0.0
+    lasted_s = max(0.0, (life.since - before.since).total_seconds()) if moved else 0.0
     details = _details(entry)
     if life.stage is Stage.FAILED:
         details["failed_in"] = _failed_in(life, before)
@@ -111,10 +113,17 @@ def of_reconcile(
         "active": stages.count(Stage.BUSY),
         "failed": failed,
         "duration_s": round(duration_s, 3),
-        "runners": sorted(runners),
     }
     state = "incomplete" if trouble else "done"
-    return Record(now, Kind.RECONCILE, installation, state, reason=trouble, details=details)
+    return Record(
+        now,
+        Kind.RECONCILE,
+        installation,
+        state,
+        reason=trouble,
+        details=details,
+        runners=frozenset(runners),
+    )
 
 
 def of_decision(said: Mapping[str, Any]) -> Record | None:

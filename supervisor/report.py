@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor import health, places, problems
@@ -129,9 +129,14 @@ def present(entries: Iterable[Entry]) -> int:
     return sum(entry.life.stage in (*AVAILABLE, Stage.BUSY) for entry in entries)
 
 
-def runner_report(entry: Entry) -> dict[str, Any]:
-    """Describe one runner."""
-    life = entry.life
+def runner_report(entry: Entry, offset: timedelta = timedelta(0)) -> dict[str, Any]:
+    """Describe one runner.
+
+    Args:
+        entry: what is known of it.
+        offset: of the time of day from the clock that its moments are of.
+    """
+    life = entry.life.moved(offset)
     return {
         "name": entry.name,
         "stage": str(life.stage),

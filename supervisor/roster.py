@@ -17,12 +17,12 @@ class Entry:
     Attributes:
         name: of instance and registration.
         generation: the settings it was made from.
-        life: its stage, since when and why.
+        life: its stage, since when and why. Its moments are the steady clock's.
         signal_digest: SHA-256 of the token its guest shows, empty before there is one.
         place: where it is registered.
         policy: whom it asks whether its job may run, as `policy.mode` was when it was made; empty
             if that is not known.
-        made_at: when its instance was ordered; None if that is not known.
+        made_at: when its instance was ordered, by the time of day; None if that is not known.
     """
 
     name: str

@@ -13,6 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from supervisor.feed import Kind, Record
+from supervisor.journal.absence import Absence
+from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import Stage
 
 Value = str | int | bool
@@ -33,6 +35,7 @@ _RESULT = "github.job.result"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
 """How the names of those attributes begin that are of a job, and not of its runner."""
 
+_UNSEEN = "its end was not seen"
 _MOST_OPEN = 20_000  # twice as many as a fleet can have
 
 
@@ -67,6 +70,8 @@ class _Open:
 
     began_at: datetime
     attributes: dict[str, Value]
+    stage: str = ""
+    moved_at: datetime | None = None
     error: str = ""
     job: Span | None = None  # it is over, and how it ended is not known yet
 
@@ -76,9 +81,12 @@ class Spans:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
+        self._absence = Absence()
 
     def hear(self, record: Record) -> list[Span]:
         """Take a record in, and give the spans that have ended with it."""
+        if record.kind is Kind.RECONCILE:
+            return self._survey(record)
         if record.kind is not Kind.RUNNER:
             return []
         name, lasted = record.subject, timedelta(seconds=record.lasted_s)
@@ -86,7 +94,13 @@ class Spans:
         runner = self._open.setdefault(name, _Open(began_at, {"cicd.worker.name": name}))
         if len(self._open) > _MOST_OPEN:
             del self._open[next(iter(self._open))]
+        self._absence.heard_of(name)
+        runner.began_at += clock_step(record, runner.stage, runner.moved_at)
         runner.began_at = min(runner.began_at, began_at)
+        if record.before != record.state:
+            runner.stage = record.state
+            # One that was taken over has been there for longer than it is known.
+            runner.moved_at = None if record.details.get("adopted") else record.at
         runner.attributes |= _attributes(record)
         ended: list[Span | None] = []
         if record.before not in {"", record.state}:
@@ -101,7 +115,16 @@ class Spans:
             runner.error = record.reason or "failed"
         if is_gone:
             del self._open[name]
-            ended.append(_of_runner(record, runner))
+            ended.append(_of_runner(name, runner, record.at))
+        return [span for span in ended if span]
+
+    def _survey(self, record: Record) -> list[Span]:
+        """End those of whose end nobody has told, as reconciles do not find them."""
+        ended: list[Span | None] = []
+        for name in self._absence.gone(self._open, record):
+            runner = self._open.pop(name)
+            runner.error = runner.error or _UNSEEN
+            ended += [_with_result(runner), _of_runner(name, runner, record.at)]
         return [span for span in ended if span]
 
 
@@ -138,14 +161,14 @@ def _with_result(runner: _Open) -> Span | None:
     return replace(span, attributes={**span.attributes, **known})
 
 
-def _of_runner(record: Record, runner: _Open) -> Span:
+def _of_runner(name: str, runner: _Open, now: datetime) -> Span:
     return Span(
         name=ROOT,
-        trace_id=trace_id_of(record.subject),
-        span_id=_root_of(record.subject),
+        trace_id=trace_id_of(name),
+        span_id=_root_of(name),
         parent_id=0,
         began_at=runner.began_at,
-        ended_at=record.at,
+        ended_at=max(runner.began_at, now),
         attributes=runner.attributes,
         error=runner.error,
     )

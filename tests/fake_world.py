@@ -73,7 +73,7 @@ from supervisor.messages import (
     StorageChanged,
 )
 from supervisor.metrics.counters import Counters
-from supervisor.parts import Parts, Settings
+from supervisor.parts import Parts, Settings, make_journal_writer
 from supervisor.planning import Registration
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
@@ -566,13 +566,16 @@ class World:
         self.told: list[Record] = []
         """Each record that the feed was told."""
         self.feed.watch(self.told.append)
+        settings = Settings(config_in_force)
+        journal = JournalInbox(self.state / "journal" / "journal.sqlite")
         self.parts = Parts(
             feed=self.feed,
             counters=Counters(self.feed),
             last_failure=LastFailure(),
             tracing=Tracing(self.feed),
-            journal=JournalInbox(self.state / "journal" / "journal.sqlite"),
-            settings=Settings(config_in_force),
+            journal=journal,
+            journal_writer=make_journal_writer(journal, settings, self.clock.now),
+            settings=settings,
             lxd=self.lxd,  # type: ignore[arg-type]
             roster=Roster(),
             trials=Trials(4),
@@ -745,6 +748,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         for gate in world.lxd.gates.values():
             gate.set()
         world.system.stop(LIMIT_S)
+        world.parts.journal_writer.stop(LIMIT_S)
         world.parts.policy.close()
         for stream in world.lxd.streams:
             stream.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -28,9 +28,17 @@ def waited(seconds: float, queue_s: float) -> Record:
     return Record(at(seconds), Kind.JOB, NAME, "success", details={"queue_s": queue_s})
 
 
-def reconcile(seconds: float, reason: str = "", *, runners: Sequence[str] = ()) -> Record:
+def reconcile(seconds: float, reason: str = "", *, runners: Iterable[str] = ()) -> Record:
     """Have one done that has found these runners."""
     details = {
-        "wanted": 1, "idle": 1, "active": 0, "failed": 0, "duration_s": 0.1, "runners": runners,
+        "wanted": 1, "idle": 1, "active": 0, "failed": 0, "duration_s": 0.1,
     }  # fmt: skip
-    return Record(at(seconds), Kind.RECONCILE, "fleet", "done", reason=reason, details=details)
+    return Record(
+        at(seconds),
+        Kind.RECONCILE,
+        "fleet",
+        "done",
+        reason=reason,
+        details=details,
+        runners=frozenset(runners),
+    )

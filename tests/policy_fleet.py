@@ -28,6 +28,7 @@ class WrongClock(SystemClock):
     """The machine's clocks, but for the time of day, which may be set wrong."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ahead = timedelta()
 
     def now(self) -> datetime:

@@ -81,6 +81,7 @@ NO_REASONS = {
         "hard link",
         "instance …",
         "its charm token",
+        "its mailbox",
         "its own token",
         "policy package",
         "policy …",

@@ -481,4 +481,4 @@ class FleetActor(Actor):
         return [entry.as_planned() for entry in self._parts.roster.all()]
 
     def _now(self) -> datetime:
-        return self.system.clock.now()
+        return self.system.clock.steady()

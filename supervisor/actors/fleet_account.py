@@ -10,7 +10,7 @@ from supervisor.messages import GitHubChanged, RunnerChanged
 from supervisor.outlook import Outlook
 from supervisor.parts import Parts
 from supervisor.planning import Desired
-from supervisor.supervision import System
+from supervisor.supervision import System, offset
 
 
 class FleetAccount:
@@ -27,7 +27,7 @@ class FleetAccount:
         self._parts = parts
         self._publish = publish
         self._failed: set[str] = set()
-        self._compared_at = system.clock.now()
+        self._compared_at = system.clock.steady()
         self._short_since: datetime | None = None
         self._reconcile_ms = 0
         self.reconciles = 0
@@ -61,7 +61,7 @@ class FleetAccount:
         self._reconcile_ms = round(1000 * duration_s)
         self.trouble = trouble
         self._failed.clear()
-        self._compared_at = now
+        self._compared_at = self._clock.steady()
         self._parts.feed.tell(record)
 
     def show(self, lacks: str, github: GitHubChanged) -> None:
@@ -79,16 +79,17 @@ class FleetAccount:
             lacks=lacks,
             github=Fault() if github.open else Fault(github.reason, github.cause),
             pace=self._parts.trials.pace,
-            now=self._clock.now(),
+            now=self._clock.steady(),
         )
         state, reason, cause = outlook.in_words()
         wanted = 0 if outlook.draining else outlook.wanted
         self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
+        shown = self._short_since and self._short_since + offset(self._clock)
         self._publish(
             state,
             reason,
             cause=str(cause),
             reconciles=self.reconciles,
             reconcile_ms=self._reconcile_ms,
-            short_since=self._short_since.isoformat() if self._short_since else None,
+            short_since=shown.isoformat() if shown else None,
         )

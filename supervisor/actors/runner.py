@@ -40,7 +40,7 @@ from supervisor.messages import (
 )
 from supervisor.parts import Parts
 from supervisor.roster import Entry, digest
-from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.supervision import Actor, System, Timer, handles, offset
 from supervisor.work.instance import (
     Inspected,
     InstanceWork,
@@ -151,7 +151,7 @@ class RunnerActor(Actor):
         self._attempt = attempt
         self._limits = parts.settings.config.limits.limits()
         self._instance = InstanceWork(parts.lxd, name, self._limits)
-        unknown = Life(Stage.BOOTING, system.clock.now(), "is being looked at")
+        unknown = Life(Stage.BOOTING, system.clock.steady(), "is being looked at")
         self._entry = parts.roster.get(name) or Entry(name, "", unknown)
         self._known = False
         self._early: list[Event] = []
@@ -269,7 +269,8 @@ class RunnerActor(Actor):
             )
         standing = self._entry.life.ordered_away
         self._known = True
-        self._take(lifecycle.adopt(found.seen if found else None, self._now()))
+        seen = found.seen.moved(-offset(self.system.clock)) if found else None
+        self._take(lifecycle.adopt(seen, self._now()))
         if self._attempt > _LAST_ATTEMPT:
             # Whatever is wrong with this one must not go on for ever; a job in it may.
             reason = f"its actor crashed {self._attempt - 1} times"
@@ -328,10 +329,10 @@ class RunnerActor(Actor):
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""
-        entry, now = self._entry, self._now()
+        entry, now = self._entry, self.system.clock.now()
         if before is None:
-            adopted = self._order is None
-            self._parts.feed.tell(records.of_beginning(entry, now, adopted=adopted))
+            adopted, shown = self._order is None, replace(entry, life=self._shown_life())
+            self._parts.feed.tell(records.of_beginning(shown, now, adopted=adopted))
         elif record := records.of_step(entry, before, now):
             self._parts.feed.tell(record)
 
@@ -390,7 +391,7 @@ class RunnerActor(Actor):
             self._parts.logs,
             config.logs,
             reason=reason,
-            at=self._now(),
+            at=self.system.clock.now(),
             secrets=config.proxies.secrets(),
         )
 
@@ -413,7 +414,7 @@ class RunnerActor(Actor):
 
     def _record(self) -> None:
         self._unrecorded = False
-        keys = {**marks.of_place(self._entry.place), **marks.of_life(self._entry.life)}
+        keys = {**marks.of_place(self._entry.place), **marks.of_life(self._shown_life())}
         record = partial(self._instance.record, keys)
         self._enqueue(self._parts.tending, record)
 
@@ -430,7 +431,7 @@ class RunnerActor(Actor):
             policy_url=order.policy,
             network=blueprint.network,
         )
-        policy, made_at = self._parts.settings.config.policy.mode, self._now()
+        policy, made_at = self._parts.settings.config.policy.mode, self.system.clock.now()
         self._entry = replace(
             self._entry, signal_digest=digest(token), policy=policy, made_at=made_at
         )
@@ -450,5 +451,9 @@ class RunnerActor(Actor):
     def _enqueue(self, workers: Workers, work: Work) -> None:
         self._parts.lanes.submit(self._name, workers, lambda: _Done(work()), self.actor_ref)
 
+    def _shown_life(self) -> Life:
+        """Give its life with the moments that people read, and later daemons."""
+        return self._entry.life.moved(offset(self.system.clock))
+
     def _now(self) -> datetime:
-        return self.system.clock.now()
+        return self.system.clock.steady()

@@ -6,22 +6,21 @@ from rich.cells import cell_len
 from rich.table import Column, Table
 from rich.text import Text
 
+from supervisor.lifecycle import Stage
+from supervisor.states import STATES, Soundness
+
+_OF_SOUNDNESS = {
+    Soundness.SOUND: "green",
+    Soundness.TRANSIENT: "yellow",
+    Soundness.FAILING: "red",
+}
 _COLOURS = {
-    "busy": "yellow",
-    "idle": "green",
-    "ready": "green",
-    "listening": "green",
-    "keeping": "green",
-    "running": "green",
-    "failed": "red",
-    "failing": "red",
-    "degraded": "red",
-    "down": "red",
-    "finished": "blue",
-    "retiring": "blue",
-    "waiting": "yellow",
-    "draining": "yellow",
-    "upgrading": "yellow",
+    **{state: _OF_SOUNDNESS[soundness] for state, soundness in STATES.items()},
+    Stage.IDLE.value: "green",
+    Stage.BUSY.value: "yellow",
+    Stage.RETIRING.value: "blue",
+    Stage.FINISHED.value: "blue",
+    Stage.FAILED.value: "red",
 }
 _GAP = 2
 _LEAST_WIDTH = 10

@@ -24,7 +24,7 @@ from supervisor.part_reports import (
 )
 from supervisor.parts import Parts
 from supervisor.report import log_report, runner_report, without_runners
-from supervisor.supervision import Crash, System, tree
+from supervisor.supervision import Crash, System, offset, tree
 
 THREADS = 8
 """So many questions and orders are answered at a time."""
@@ -56,7 +56,7 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/runners")
     def get_runners() -> Response:
-        return jsonify([runner_report(entry) for entry in parts.roster.all()])
+        return jsonify([runner_report(one, offset(system.clock)) for one in parts.roster.all()])
 
     @app.get("/v1/firewall")
     def get_firewall() -> Response:

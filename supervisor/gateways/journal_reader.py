@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from supervisor.feed import Kind
-from supervisor.gateways.journal_schema import in_words, version_of
+from supervisor.gateways.journal_schema import in_words, legible, readable, version_of
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 from supervisor.journal.history import NOTHING, PERCENTS, History, Percentiles, rank
@@ -48,10 +48,11 @@ def events(path: Path, question: EventsQuestion) -> EventsAnswer:
 
     def ask(connection: sqlite3.Connection) -> EventsAnswer:
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
-        asked = connection.execute(sql, (*given.values(), question.limit))
-        return question.answer([rows.event_of(row) for row in asked], newest)
+        found = connection.execute(sql, (*given.values(), question.limit)).fetchall()
+        seen = [row[0] for row in found]
+        return question.answer(readable(path, found, rows.event_of), seen, newest)
 
-    return _read(path, ask, question.answer([], 0))
+    return _read(path, ask, question.answer([], [], 0))
 
 
 def history(path: Path, question: HistoryQuestion) -> History:
@@ -63,8 +64,8 @@ def history(path: Path, question: HistoryQuestion) -> History:
 
     def ask(connection: sqlite3.Connection) -> History:
         table = _courses(connection)
-        runners = _Chosen(connection, table, *_conditions(question))
-        jobs = _Chosen(connection, table, f"{runners.where} AND {_OF_A_JOB}", runners.given)
+        runners = _Chosen(path, connection, table, *_conditions(question))
+        jobs = _Chosen(path, connection, table, f"{runners.where} AND {_OF_A_JOB}", runners.given)
         return History(
             jobs=jobs.newest(question.limit),
             runners=runners.newest(question.limit),
@@ -85,6 +86,7 @@ def history(path: Path, question: HistoryQuestion) -> History:
 class _Chosen:
     """Those courses of a table that fulfil a condition."""
 
+    path: Path
     connection: sqlite3.Connection
     table: str
     where: str
@@ -92,7 +94,8 @@ class _Chosen:
 
     def newest(self, limit: int) -> list[Course]:
         sql = f"SELECT * FROM {self.table} WHERE {self.where} {_NEWEST_FIRST}"  # noqa: S608 - constants
-        return [rows.course_of(row) for row in self.connection.execute(sql, (*self.given, limit))]
+        found = self.connection.execute(sql, (*self.given, limit))
+        return readable(self.path, found, rows.course_of)
 
     def percentiles(self, lasted: str) -> Percentiles:
         known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"  # noqa: S608 - constants, all of them
@@ -117,7 +120,7 @@ def _conditions(question: HistoryQuestion) -> tuple[str, list[object]]:
         where.append("(ended_at IS NULL OR ended_at >= ?)")
         given.append(rows.of_moment(question.since))
     if question.repository:
-        where.append("json_extract(job, '$.repository') = ?")
+        where.append("CASE WHEN json_valid(job) THEN json_extract(job, '$.repository') END = ?")
         given.append(question.repository)
     return " AND ".join(where), given
 
@@ -146,7 +149,8 @@ def _read(path: Path, ask: Callable[[sqlite3.Connection], T], nothing: T) -> T:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
         ) as connection:
+            connection.text_factory = legible
             connection.execute("BEGIN")
             return ask(connection) if version_of(connection, path) else nothing
-    except (sqlite3.Error, ValueError) as error:
+    except sqlite3.Error as error:
         raise in_words(path, error) from error

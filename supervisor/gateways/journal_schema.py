@@ -8,12 +8,19 @@ columns that it means, and passes over what it does not know.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
+
+from loguru import logger
+
+from supervisor.journal import rows
+
+T = TypeVar("T")
 
 VERSION = 2
-COMMITTING = "COMMIT"
-"""Ends a transaction well."""
 _SAME = 1000
+"""Versions that only add to one another: those of one thousand."""
 
 _SCHEMA = """
 CREATE TABLE events (
@@ -98,14 +105,33 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         statements = [one for one in script.split(";") if one.strip()]
         for statement in ("BEGIN IMMEDIATE", *statements, f"PRAGMA user_version={number}"):
             connection.execute(statement)
-        connection.execute(COMMITTING)
+        connection.execute("COMMIT")
+
+
+def legible(text: bytes) -> str:
+    """Read a text of a row, also one that is broken: SQLite itself would refuse it, and all else.
+
+    For `sqlite3.Connection.text_factory`.
+    """
+    return text.decode(errors="replace")
+
+
+def readable(path: Path, found: Iterable[rows.Row], read: Callable[[rows.Row], T]) -> list[T]:
+    """Give what rows hold, without those that hold nothing of it: of each the log has a line."""
+    made = []
+    for row in found:
+        try:
+            made.append(read(row))
+        except rows.BadRow as error:
+            logger.warning("{}: the row of {} is passed over: {}", path, row[0], error)
+    return made
 
 
 def in_words(path: Path, error: Exception) -> JournalError:
-    """Say what SQLite, the system or a row that is none has said, with the file's path."""
+    """Say what SQLite or the system has said, with the file's path."""
     if isinstance(error, OSError):
         return JournalError(f"{path}: {error.strerror}")
     # SQLite's other errors, of the disk, locks or rights, are of classes derived from this one.
-    if type(error) is sqlite3.DatabaseError or isinstance(error, ValueError):
+    if type(error) is sqlite3.DatabaseError:
         return JournalCorrupt(f"{path} is damaged: {error}")
     return JournalError(f"{path}: {error}")

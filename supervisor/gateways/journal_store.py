@@ -8,21 +8,35 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from supervisor.feed import Kind, Record
-from supervisor.gateways.journal_schema import COMMITTING, JournalCorrupt, in_words, migrate
+from loguru import logger
+
+from supervisor.feed import Record
+from supervisor.gateways.journal_schema import (
+    JournalCorrupt,
+    in_words,
+    legible,
+    migrate,
+    readable,
+)
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 
+T = TypeVar("T")
+
 _PATIENCE_S = 0.5
 _STEP = 500
+"""Rows that are deleted at once."""
 _PAGES = 256
+"""That are given back to the disk each time, 1 MiB: a file of 256 MiB shrinks within hours."""
 _WAL_BYTES = 4 << 20
+"""From which on the write-ahead log is cut when all of it is in the file."""
 _SIBLINGS = ("", "-wal", "-shm")
 
 _EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
@@ -38,12 +52,19 @@ _PUT_COURSE = (
     + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
 )
 """What a later version has noted of a course stays."""
+_LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+_NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"  # noqa: S608
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """How much is kept: what is older goes, and the oldest of what is too much."""
+    """How much is kept: what is older goes, and the oldest of what is too much.
+
+    Attributes:
+        retention: how old it gets.
+        most_bytes: how large the file gets.
+    """
 
     retention: timedelta
     most_bytes: int
@@ -60,34 +81,44 @@ class JournalStore:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._numbers_above = 0
 
-    def write(self, records: Sequence[Record], courses: Iterable[Course]) -> None:
-        """Add records and replace courses: all of them, or none.
+    def write(self, records: Sequence[Record], courses: Iterable[Course]) -> int:
+        """Add records and replace courses: all of which rows can be made, or none.
 
         What GitHub tells of a job goes into its runner's course, also if that has ended long ago.
+
+        Returns:
+            How many were not made rows of; the log says why.
 
         Raises:
             JournalError: they can't be written now; nothing has changed.
         """
-        events = [rows.of_record(record) for record in records]
-        changed = [rows.of_course(course) for course in courses]
-        queued = [(r.details["queue_s"], r.subject) for r in records if r.kind is Kind.JOB]
+        lost = _Lost()
+        events = lost.rows(rows.of_record, records)
+        changed = lost.rows(rows.of_course, courses)
+        queued = lost.rows(_queued, (one for one in records if "queue_s" in one.details))
         with self._transaction() as connection:
             connection.executemany(_ADD_EVENT, events)
             connection.executemany(_PUT_COURSE, changed)
             connection.executemany("UPDATE courses SET queue_s = ? WHERE name = ?", queued)
+        return lost.count
 
     def open_courses(self) -> list[Course]:
-        """Give the courses that have not ended.
+        """Give the courses that have not ended, also while another writes.
 
         Raises:
             JournalError: they can't be read.
         """
-        with self._transaction() as connection:
-            return [rows.course_of(row) for row in connection.execute(_OPEN_COURSES)]
+        with self._translated() as connection:
+            return readable(self._path, connection.execute(_OPEN_COURSES), rows.course_of)
 
-    def prune(self, keeping: Keeping, now: datetime) -> bool:
+    def prune(self, keeping: Keeping, now: datetime | None) -> bool:
         """Let go of some of what is too old or too much, and give its room back.
+
+        Args:
+            keeping: how much stays.
+            now: aware; None where that is not known for certain, so that nothing is too old.
 
         Returns:
             Whether there is more to let go of: each step is short, so that writing never waits.
@@ -95,18 +126,8 @@ class JournalStore:
         Raises:
             JournalError: it can't be done now.
         """
-        before = rows.of_moment(now - keeping.retention)
         with self._transaction() as connection:
-            gone = connection.execute(
-                "DELETE FROM events WHERE id IN "
-                "(SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)",
-                (before, _STEP),
-            ).rowcount
-            gone += connection.execute(
-                "DELETE FROM courses WHERE name IN "
-                "(SELECT name FROM courses WHERE ended_at < ? LIMIT ?)",
-                (before, _STEP),
-            ).rowcount
+            gone = _delete_before(connection, now - keeping.retention) if now else 0
             if not gone and _used_bytes(connection) > keeping.most_bytes:
                 gone = _delete_oldest(connection)
         with self._translated() as connection:
@@ -136,6 +157,7 @@ class JournalStore:
             OSError: it can't be.
         """
         self.close()
+        self._numbers_above = max(self._numbers_above, _last_number(self._path))
         aside = self._path.with_name(f"{self._path.name}.{mark}")
         for sibling in _SIBLINGS:
             with suppress(FileNotFoundError):
@@ -154,14 +176,14 @@ class JournalStore:
         with self._translated() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute(COMMITTING)
+            connection.execute("COMMIT")
 
     @contextmanager
     def _translated(self) -> Iterator[sqlite3.Connection]:
         """Give the connection; one that has failed in any way is not used again."""
         try:
             yield self._opened()
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
             raise in_words(self._path, error) from error
         except Exception:
@@ -172,27 +194,67 @@ class JournalStore:
         if self._connection and _identity(self._path) != self._file:
             self.close()  # somebody has removed the file, or put another there
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._numbers_above)
             self._file = _identity(self._path)
         return self._connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+class _Lost:
+    """Counts what can't be made a row of, and says why in the log."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def rows(self, make: Callable[[T], rows.Row], given: Iterable[T]) -> list[rows.Row]:
+        """Give a row of each of which one can be made."""
+        made = []
+        for one in given:
+            try:
+                made.append(make(one))
+            except Exception as error:  # noqa: BLE001 - the others can be written
+                self.count += 1
+                logger.opt(exception=error).error("some events could not be written down")
+        return made
+
+
+def _queued(record: Record) -> rows.Row:
+    """Give how long a job was queued, and whose that was."""
+    return float(record.details["queue_s"]), record.subject
+
+
+def _connect(path: Path, numbers_above: int) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # For this user alone, whatever the umask; SQLite gives its other files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
     try:
+        connection.text_factory = legible
         # Can only be set in a file without tables, and before anything else is.
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}").fetchall()
         migrate(connection, path)
+        if numbers_above:
+            connection.execute(_NUMBER_ABOVE, (numbers_above,))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _delete_before(connection: sqlite3.Connection, moment: datetime) -> int:
+    """Delete some of what is older."""
+    before = rows.of_moment(moment)
+    events = connection.execute(
+        "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, _STEP),
+    ).rowcount
+    courses = connection.execute(
+        "DELETE FROM courses WHERE name IN (SELECT name FROM courses WHERE ended_at < ? LIMIT ?)",
+        (before, _STEP),
+    ).rowcount
+    return events + courses
 
 
 def _delete_oldest(connection: sqlite3.Connection) -> int:
@@ -213,6 +275,16 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     names = ("page_count", "freelist_count", "page_size")
     count, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     return int((count - free) * size)
+
+
+def _last_number(path: Path) -> int:
+    """Give the number of the last event in a file; 0 if that can't be read any more."""
+    try:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_S)) as connection:
+            return int(connection.execute(_LAST_NUMBER).fetchone()[0])
+    except (sqlite3.Error, TypeError, ValueError):
+        return 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from supervisor import moments
 from supervisor.feed import Kind, Record
+from supervisor.journal.absence import Absence
+from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import AVAILABLE, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
-_MISSING_FOR = timedelta(seconds=5)
-"""From the first complete reconcile that has not found a runner until one says that it is gone.
-
-Others may follow it at once, before all that are there have been heard of.
-"""
 
 
 class Course(NamedTuple):
@@ -40,6 +37,7 @@ class Course(NamedTuple):
         job: what it runs or ran.
         verdict: of the policy on that: `allowed`, `refused` or `error`; empty if none is known.
         queue_s: seconds that the job waited at GitHub.
+        moved_at: when it came to its stage, as far as this daemon has seen it.
     """
 
     name: str
@@ -55,6 +53,7 @@ class Course(NamedTuple):
     job: Job | None = None
     verdict: str = ""
     queue_s: float | None = None
+    moved_at: datetime | None = None
 
     @property
     def install_s(self) -> float | None:
@@ -74,11 +73,20 @@ class Course(NamedTuple):
     def advance(self, record: Record) -> Course:
         """Take a record of this runner into account."""
         if record.kind is Kind.RUNNER:
+            known = self._by_clock_of(record)
             # One copy for all that changes: it is what this costs, at each record.
-            return self._replace(**self._changes(record))
+            return known._replace(**known._changes(record))  # noqa: SLF001
         if record.kind is Kind.DECISION:
             return self._replace(verdict=record.state)
         return self._replace(queue_s=record.details["queue_s"])
+
+    def _by_clock_of(self, record: Record) -> Course:
+        """Give it by the time of day as that was set for the record: what has passed stays so."""
+        step = clock_step(record, self.stage, self.moved_at)
+        if not step:
+            return self
+        moments = ((name, getattr(self, name)) for name in _MOMENTS)
+        return self._replace(**{name: moment + step for name, moment in moments if moment})
 
     def _changes(self, record: Record) -> dict[str, Any]:
         """Say what becomes of it with a record of its stage."""
@@ -86,6 +94,7 @@ class Course(NamedTuple):
         changes: dict[str, Any] = {"stage": stage, "job": self._job(record.details.get("job"))}
         if stage == before:
             return changes
+        changes["moved_at"] = None if record.details.get("adopted") else at
         if not before:
             changes |= self._taken_up(record)
         elif stage in _WAITING:
@@ -125,28 +134,46 @@ class Course(NamedTuple):
         outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
         return self._replace(ended_at=at, outcome=outcome, reason=reason)
 
+    def completed_by(self, earlier: Course) -> Course:
+        """Give it with what is known by an earlier part of it alone, such as its beginning."""
+        known = {
+            column: value
+            for column, value in earlier._asdict().items()
+            if getattr(self, column) in {None, ""}
+        }
+        if earlier.outcome:  # it had failed
+            known |= {"outcome": earlier.outcome, "reason": earlier.reason}
+        return self._replace(**known)
+
+
+_MOMENTS = tuple(name for name in Course._fields if name.endswith("_at"))
+
 
 class Courses:
     """Those of all runners that have not ended, as the records go by. For one thread.
 
     Args:
-        known: what an earlier daemon has left.
+        known: those that had begun before.
     """
 
     def __init__(self, known: Iterable[Course] = ()) -> None:
         self._open = {course.name: course for course in known}
-        self._missing: dict[str, datetime] = {}
+        self._absence = Absence()
 
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
         return self._open.get(name)
+
+    def put(self, course: Course) -> None:
+        """Go on with one that has not ended from here."""
+        self._open[course.name] = course
 
     def take(self, record: Record) -> list[Course]:
         """Take a record into account, and return the courses that it has changed."""
         course = self._next(record)
         if course is None:
             return self._survey(record) if record.kind is Kind.RECONCILE else []
-        self._missing.pop(course.name, None)
+        self._absence.heard_of(course.name)
         if course.ended_at:
             self._open.pop(course.name, None)
         else:
@@ -166,13 +193,8 @@ class Courses:
 
         The end of one may have come while nobody watched, or the record of it may be lost.
         """
-        if record.reason:
-            return []
-        there = frozenset(record.details["runners"])
-        missing = {name: self._missing.get(name, record.at) for name in self._open.keys() - there}
-        gone = {name for name, since in missing.items() if record.at - since >= _MISSING_FOR}
-        self._missing = {name: since for name, since in missing.items() if name not in gone}
-        return [self._open.pop(name).vanish(record.at) for name in sorted(gone)]
+        gone = self._absence.gone(self._open, record)
+        return [self._open.pop(name).vanish(record.at) for name in gone]
 
 
 def _ordered_at(record: Record) -> datetime | None:

@@ -26,13 +26,14 @@ class Event:
 
     def as_json(self) -> dict[str, Any]:
         """Give it as the control API does."""
-        record = self.record
+        told = self.record._asdict()
+        del told["runners"]  # which is not kept
         return {
-            **record._asdict(),
+            **told,
             "id": self.id,
-            "at": record.at.isoformat(),
-            "kind": str(record.kind),
-            "details": dict(record.details),
+            "at": self.record.at.isoformat(),
+            "kind": str(self.record.kind),
+            "details": dict(self.record.details),
         }
 
 
@@ -72,15 +73,16 @@ class EventsQuestion:
         """Whether the newest are asked for, where others are the oldest that match."""
         return self.after is None and self.since is None
 
-    def answer(self, found: Sequence[Event], newest: int) -> EventsAnswer:
+    def answer(self, found: Sequence[Event], seen: Sequence[int], newest: int) -> EventsAnswer:
         """Make the answer of what was found.
 
         Args:
             found: at most `limit`, and the newest first where `newest` are asked for.
+            seen: the numbers of all that match, likewise, those included that can't be read.
             newest: the number of the newest event of all.
         """
-        is_cut = len(found) == self.limit and not self.newest
-        last = found[-1].id if is_cut else max(newest, self.after or 0)
+        is_cut = len(seen) == self.limit and not self.newest
+        last = seen[-1] if is_cut else max(newest, self.after or 0)
         return EventsAnswer(found[::-1] if self.newest else found, last)
 
     @classmethod

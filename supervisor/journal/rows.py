@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -18,11 +19,16 @@ from supervisor.lifecycle import Job
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
-EVENT_COLUMNS = Record._fields
-COURSE_COLUMNS = Course._fields
+EVENT_COLUMNS = Record._fields[:-1]  # without the names of all runners
+COURSE_COLUMNS = Course._fields[:-1]  # without what only helps to go on with it
+_TEXTS = frozenset({"name", "stage", "outcome", "reason", "verdict"})
 _JOB = tuple(field.name for field in fields(Job))
 
 Row = Sequence[Any]
+
+
+class BadRow(ValueError):
+    """It holds what nothing was made a row of: a disk, or somebody, has changed it."""
 
 
 def of_moment(moment: datetime) -> int:
@@ -53,42 +59,71 @@ def event_of(row: Row) -> Event:
     """Give the event of a row: its number, then what `of_record` has made.
 
     Raises:
-        ValueError: it is none.
+        BadRow: it is none.
     """
     number, at, kind, subject, state, before, reason, lasted_s, details = row
-    record = Record(
-        moment_of(at), Kind(kind), subject, state, before, reason, lasted_s, json.loads(details)
-    )
+    with _reading():
+        record = Record(
+            moment_of(at),
+            Kind(kind),
+            _word(subject),
+            _word(state),
+            _word(before),
+            _word(reason),
+            float(lasted_s),
+            _decode(details),
+        )
     return Event(number, record)
 
 
 def of_course(course: Course) -> Row:
     """Give a course's row, in the order of `COURSE_COLUMNS`."""
-    return tuple(map(_stored, course))
+    return tuple(map(_stored, course[:-1]))
 
 
 def course_of(row: Row) -> Course:
     """Give the course of a row that `of_course` has made.
 
     Raises:
-        ValueError: it is none.
+        BadRow: it is none.
     """
-    given = dict(zip(COURSE_COLUMNS, row, strict=True))
-    for column, value in given.items():
-        if column.endswith("_at") and value is not None:
-            given[column] = moment_of(value)
-    given["job"] = _job(given["job"])
+    with _reading():
+        given = {c: _read(c, value) for c, value in zip(COURSE_COLUMNS, row, strict=True)}
     return Course(**given)
 
 
-def _job(text: str | None) -> Job | None:
-    """Read a job, without what a later version may have noted of it."""
-    if text is None:
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Say of whatever comes of what no text, number or JSON should be that it is a bad row."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadRow(str(error)) from error
+
+
+def _read(column: str, value: Any) -> Any:
+    if column in _TEXTS:
+        return _word(value)
+    if value is None:
         return None
+    if column == "job":
+        # Without what a later version may have noted of it.
+        told = _decode(value)
+        return Job(**{name: _word(told[name]) for name in _JOB if name in told})
+    return moment_of(value) if column.endswith("_at") else float(value)
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _decode(text: str) -> dict[str, Any]:
     told = json.loads(text)
     if not isinstance(told, dict):
-        raise ValueError(f"{text!r} is no job")  # noqa: TRY004 - the row is at fault, no caller
-    return Job(**{name: told[name] for name in _JOB if name in told})
+        raise TypeError(f"{text!r} is no object")
+    return told
 
 
 def _stored(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """What is known of one runner: its stage, since when and why, and how long a stage may last."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -93,7 +93,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Life:
-    """All that is known of one runner.
+    """All that is known of one runner. Its moments are of a clock that nobody sets meanwhile.
 
     Attributes:
         stage: where it is.
@@ -131,6 +131,11 @@ class Life:
     unwatched_since: datetime | None = None
     cause: Cause = Cause.UNKNOWN
 
+    def moved(self, by: timedelta) -> "Life":
+        """Give it with its beginnings by a clock that is ahead by so much."""
+        ready_at = self.ready_at and self.ready_at + by
+        return replace(self, since=self.since + by, ready_at=ready_at)
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -153,3 +158,8 @@ class Seen:
     holds_secrets: bool = False
     since: datetime | None = None
     created_at: datetime | None = None
+
+    def moved(self, by: timedelta) -> "Seen":
+        """Give it with its moments by a clock that is ahead by so much."""
+        since, created_at = self.since and self.since + by, self.created_at and self.created_at + by
+        return replace(self, since=since, created_at=created_at)

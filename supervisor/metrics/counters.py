@@ -4,8 +4,9 @@ The counters are made once and outlive every actor, as a counter must not fall. 
 pays for no more than to note it: it is counted when somebody wants to see it, or much has come.
 """
 
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
@@ -32,11 +33,13 @@ class Counters:
 
     Args:
         feed: is watched from now on.
+        monotonic: the clock, in seconds.
     """
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._registry = CollectorRegistry()
-        self._told: deque[Record] = deque()
+        self._monotonic = monotonic
+        self._told: deque[tuple[Record, float]] = deque()
         self._counting = Lock()
         self._vacancies = Vacancies()
         stage_s = self._histogram(
@@ -108,7 +111,7 @@ class Counters:
 
     def take(self, record: Record) -> None:
         """Note what has happened."""
-        self._told.append(record)
+        self._told.append((record, self._monotonic()))
         if len(self._told) > _MOST_NOTED:
             self._count()
 
@@ -116,11 +119,11 @@ class Counters:
         """Count what is noted, in its order."""
         with self._counting:
             while self._told:
-                self._count_one(self._told.popleft())
+                self._count_one(*self._told.popleft())
 
-    def _count_one(self, record: Record) -> None:
+    def _count_one(self, record: Record, at_s: float) -> None:
         if record.kind is Kind.RUNNER:
-            self._runner(record)
+            self._runner(record, at_s)
         elif record.kind is Kind.ACTOR:
             # Of the others the tree tells, as they are always there.
             if record.state == RESTARTED and is_runner(str(record.details.get("path"))):
@@ -133,11 +136,11 @@ class Counters:
         elif record.kind is Kind.JOB:
             self._queue_s.observe(record.details["queue_s"])
         elif record.kind is Kind.RECONCILE:
-            self._reconciled(record)
+            self._reconciled(record, at_s)
         elif record.kind is Kind.ORDER:
             self._orders.inc()
 
-    def _runner(self, record: Record) -> None:
+    def _runner(self, record: Record, at_s: float) -> None:
         if record.state == record.before:
             return  # only more is known of it
         if stage_s := self._stages_s.get(record.before):
@@ -146,7 +149,7 @@ class Counters:
             self._failures.labels(*failure).inc()
         if (waited_s := record.details.get("waited_s")) is not None:
             self._wait_s.observe(waited_s)
-        came = self._vacancies.take(record)
+        came = self._vacancies.take(record, at_s)
         if came.replaces:
             self._replacements.inc()
         if came.after_s is not None:
@@ -156,11 +159,11 @@ class Counters:
             result, event = str(job.get("result") or ""), str(job.get("event") or "")
             self._jobs.labels(classes.result_class(result), classes.event_class(event)).inc()
 
-    def _reconciled(self, record: Record) -> None:
+    def _reconciled(self, record: Record, at_s: float) -> None:
         told = record.details
         self._reconcile_s.observe(told.get("duration_s") or 0.0)
         if told.get("idle", 0) + told.get("active", 0) >= told.get("wanted", 0):
-            self._vacancies.fill(record.at, told.get("duration_s") or 0.0)
+            self._vacancies.fill(at_s, told.get("duration_s") or 0.0)
 
     def _begin_at_zero(self) -> None:
         """Show what has not happened yet, so that its first time is an increase."""

@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from supervisor.feed import Record
 from supervisor.lifecycle import COMING, ENDED, PRESENT, Stage
@@ -29,19 +28,22 @@ _NOTHING = Came()
 
 
 class Vacancies:
-    """Places that runners have left. The one that was left first is filled first."""
+    """Places that runners have left. The one that was left first is filled first.
+
+    Times are the monotonic clock's, in seconds: the time of day may be set meanwhile.
+    """
 
     def __init__(self) -> None:
-        self._left: deque[datetime] = deque(maxlen=_MOST)
-        self._without_job: deque[datetime] = deque(maxlen=_MOST)
+        self._left: deque[float] = deque(maxlen=_MOST)
+        self._without_job: deque[float] = deque(maxlen=_MOST)
 
-    def take(self, record: Record) -> Came:
-        """Take in what has become of a runner."""
+    def take(self, record: Record, now: float) -> Came:
+        """Take in what has become of a runner by now."""
         ends = record.state in ENDED and record.before not in ENDED
         if ends:
-            self._left.append(record.at)
+            self._left.append(now)
             if record.before == Stage.BUSY:
-                self._without_job.append(record.at)
+                self._without_job.append(now)
             return _NOTHING
         if not record.before:
             is_new = not record.details.get("adopted") and bool(self._left)
@@ -49,13 +51,13 @@ class Vacancies:
                 self._left.popleft()
             return Came(replaces=is_new)
         if record.state in PRESENT and record.before in COMING and self._without_job:
-            since = self._without_job.popleft()
-            return Came(after_s=max(0.0, (record.at - since).total_seconds()))
+            # Threads that tell two things at once may be out of order.
+            return Came(after_s=max(0.0, now - self._without_job.popleft()))
         return _NOTHING
 
-    def fill(self, at: datetime, duration_s: float) -> None:
+    def fill(self, now: float, duration_s: float) -> None:
         """Forget what was left before a reconcile that has found as many runners as are wanted."""
-        begun = at - timedelta(seconds=duration_s)
+        begun = now - duration_s
         for places in (self._left, self._without_job):
             while places and places[0] <= begun:
                 places.popleft()

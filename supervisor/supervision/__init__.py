@@ -3,7 +3,7 @@
 from supervisor.supervision.actor import Actor
 from supervisor.supervision.backoff import Backoff
 from supervisor.supervision.cell import Snapshot
-from supervisor.supervision.clock import Clock, FakeClock, SystemClock, as_kept, as_shown
+from supervisor.supervision.clock import Clock, FakeClock, SystemClock, offset
 from supervisor.supervision.directory import Directory
 from supervisor.supervision.errors import (
     ChildAlreadyPresent,
@@ -127,5 +127,6 @@ __all__ = [
     "UnhandledMessage",
     "WhichChildren",
     "handles",
+    "offset",
     "tree",
 ]

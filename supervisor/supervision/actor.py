@@ -240,6 +240,7 @@ class Actor(pykka.ThreadingActor):
         self._cell.handling = None
         while self.__end is None and not self._cell.fenced:
             self.__process(self._mailbox.get())
+            self._cell.handled += 1
         if self.__end is None:
             return Reason.abandoned("")
         if not self.__end.is_abnormal and not self._cell.fenced:

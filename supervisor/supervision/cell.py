@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pykka import ActorDeadError, ActorRef, ActorRegistry
 
@@ -66,6 +66,18 @@ class Place:
     cell: Cell | None = None
 
 
+class Neglect(NamedTuple):
+    """Messages that wait for an actor that is in none.
+
+    Attributes:
+        handled: how many it had handled when that was seen.
+        at: what is told of it as of a message that it is in.
+    """
+
+    handled: int
+    at: tuple[str, float]
+
+
 class _ThisThread(threading.local):
     """What the thread at hand is busy with."""
 
@@ -113,12 +125,15 @@ class Cell:
         observed: whether the observer is told of its published words.
         handling: the type of the message it is in (or the name of a hook) and the monotonic time
             since when; None while it waits.
+        handled: how many envelopes it has been done with.
+        neglect: what waited at the last look, if it was in no message. Written by the system.
         unhandled: how many messages it dropped because it has no handler.
-        found_stuck_in: what `handling` was when it had passed its limit. Written by the system.
+        found_stuck_in: what `at` was when it had passed its limit. Written by the system.
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
         ended_at: when that was, if it was.
+        ended_s: the monotonic time of that.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
         owed: the answers that askers still wait for, besides those to what is in the inbox.
         records: for a supervisor, what it published of its children, in start order.
@@ -135,14 +150,18 @@ class Cell:
         self.kind = kind
         self.log_context = dict(place.log_context or {})
         self.snapshot = Snapshot("starting", system.clock.now())
+        self._since_s = system.clock.monotonic()
         self.observed: bool = getattr(ref.actor_class, "observed", True)
         self.handling: tuple[type | str, float] | None = None
+        self.handled = 0
+        self.neglect: Neglect | None = None
         self.unhandled = 0
         self.found_stuck_in: tuple[type | str, float] | None = None
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
         self.ended_at = self.snapshot.since
+        self.ended_s = self._since_s
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
         self.owed: set[Reply] = set()
@@ -164,10 +183,29 @@ class Cell:
         return inbox
 
     @property
+    def at(self) -> tuple[type | str, float] | None:
+        """What it is in, and since when: a message, a hook, or its mailbox if it neglects that."""
+        handling, neglect = self.handling, self.neglect
+        if handling is not None or neglect is None or neglect.handled != self.handled:
+            return handling
+        return neglect.at
+
+    @property
     def stuck(self) -> bool:
-        """Whether it was found in one message past its limit, and still is in it."""
+        """Whether it was found at one thing past its limit, and still is at it."""
         found = self.found_stuck_in
-        return found is not None and found is self.handling
+        return found is not None and found is self.at
+
+    def note_neglect(self, now: float) -> None:
+        """Note whether messages wait while it is in none, and since when it has handled none.
+
+        Args:
+            now: monotonic.
+        """
+        if self.handling is not None or self.mailbox.empty():
+            self.neglect = None
+        elif self.neglect is None or self.neglect.handled != self.handled:
+            self.neglect = Neglect(self.handled, ("its mailbox", now))
 
     @property
     def lingers(self) -> bool:
@@ -192,10 +230,14 @@ class Cell:
         if self.fenced:
             return
         last = self.snapshot
-        since = last.since if last.state == state else self.system.clock.now()
+        changes = last.state != state
+        since = self.system.clock.now() if changes else last.since
         self.snapshot = Snapshot(state, since, reason, MappingProxyType(details))
-        if self.observed and last.state != state:
-            self._observe(since, state, last.state, reason, last.since)
+        if changes:
+            now_s, since_s = self.system.clock.monotonic(), self._since_s
+            self._since_s = now_s
+            if self.observed:
+                self._observe(since, state, last.state, reason, now_s - since_s)
 
     def started(self) -> None:
         """Report that `on_start` has finished."""
@@ -221,6 +263,7 @@ class Cell:
             if self.ended is not None:
                 return False
             self.ended_at = self.system.clock.now()
+            self.ended_s = self.system.clock.monotonic()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
         self.ref.actor_stopped.set()
@@ -232,8 +275,8 @@ class Cell:
             reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
         if reason.is_abnormal:
             # Before its supervisor hears of it, who may start the next one at once.
-            last = self.snapshot
-            self._observe(self.ended_at, CRASHED, last.state, str(reason), last.since)
+            before, lasted_s = self.snapshot.state, self.ended_s - self._since_s
+            self._observe(self.ended_at, CRASHED, before, str(reason), lasted_s)
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)
@@ -288,10 +331,11 @@ class Cell:
         ended = last.ended
         crashed = ended is not None and ended.is_abnormal
         before = CRASHED if crashed else last.snapshot.state
-        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), last.ended_at)
+        lasted_s = self._since_s - last.ended_s
+        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), lasted_s)
 
-    def _observe(self, at: datetime, state: str, before: str, reason: str, since: datetime) -> None:
-        lasted_s = max(0.0, (at - since).total_seconds())
+    def _observe(self, at: datetime, state: str, before: str, reason: str, lasted_s: float) -> None:
+        lasted_s = max(0.0, lasted_s)  # threads that notice two things at once may be out of order
         self.system.observe(Change(at, self.path, self.id, state, before, reason, lasted_s))
 
     def _adopt(self, child: Cell) -> bool:

@@ -23,7 +23,7 @@ class Clock(Protocol):
         """Return what the time of day was when this clock was made, and what has passed since.
 
         Aware, UTC. It goes on evenly when the machine's time of day is set: for moments from which
-        limits and ages are counted. `as_shown` makes of one what people read.
+        limits and ages are counted. With `offset` added one is what people read.
         """
         ...
 
@@ -49,14 +49,9 @@ class HandMovedClock(Protocol):
         ...
 
 
-def as_shown(moment: datetime, clock: Clock) -> datetime:
-    """Give the time of day, as it is set now, of a steady moment."""
-    return clock.now() + (moment - clock.steady())
-
-
-def as_kept(moment: datetime, clock: Clock) -> datetime:
-    """Give the steady moment of a time of day, as it is set now."""
-    return clock.steady() + (moment - clock.now())
+def offset(clock: Clock) -> timedelta:
+    """Say how far the time of day was set since the clock was made: what to add to the steady."""
+    return clock.now() - clock.steady()
 
 
 class SystemClock:

@@ -38,8 +38,8 @@ class System:
         clock: tells the time to everything below.
         timers: due times of everything below.
         directory: who lives under which name.
-        stuck_limit: seconds in one message after which an actor counts as stuck, where neither its
-            specification nor its class says otherwise.
+        stuck_limit: seconds in one message, or in none while some wait, after which an actor counts
+            as stuck, where neither its specification nor its class says otherwise.
         abandoned_limit: with more abandoned actors than this whose threads still run, the root
             fails, so that the process can end and begin anew.
         random: returns a number from 0 up to 1, for jitter.
@@ -174,7 +174,7 @@ class System:
             logger.opt(exception=error).error("the observer failed")
 
     def _sweep(self) -> None:
-        """Look at every thread: stuck in one message? gone without a word? abandoned for long?"""
+        """Look at every thread: stuck? gone without a word? abandoned for long?"""
         now = self.clock.monotonic()
         cells = self.cells()
         for cell in cells:
@@ -191,10 +191,11 @@ class System:
         self.timers.schedule(self._sweep_every, self._sweep)
 
     def _check_stuck(self, cell: Cell, now: float) -> None:
-        handling = cell.handling
-        if handling is None or cell.stuck or cell.fenced or now - handling[1] < cell.stuck_limit:
+        cell.note_neglect(now)
+        at = cell.at
+        if at is None or cell.stuck or cell.fenced or now - at[1] < cell.stuck_limit:
             return
-        cell.found_stuck_in = handling
+        cell.found_stuck_in = at
         said = logger.bind(**cell.log_context)
         said.warning("{} is stuck{}", cell.path, self._busy(cell))
 
@@ -207,10 +208,10 @@ class System:
             root.mailbox.put(Envelope(Fail(Reason.failed(error))))
 
     def _busy(self, cell: Cell) -> str:
-        handling = cell.handling
-        if handling is None:
+        at = cell.at
+        if at is None:
             return ""
-        what, since = handling
+        what, since = at
         return f", for {self.clock.monotonic() - since:.0f} s in {handled_name(what)}"
 
 
@@ -222,5 +223,5 @@ def _call(on_end: Callable[[Reason], None], reason: Reason) -> None:
 
 
 def handled_name(what: type[Any] | str) -> str:
-    """Return how people call what an actor is in: a message's type or a hook."""
+    """Return how people call what an actor is in: a message's type, a hook, its mailbox."""
     return what if isinstance(what, str) else what.__name__

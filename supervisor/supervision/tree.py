@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Handling:
-    """What an actor is in: the type of a message, or `on_start`, `on_stop`."""
+    """What an actor is in: the type of a message, `on_start`, `on_stop`, or `its mailbox`.
+
+    The last one when messages wait there and it does not come to them.
+    """
 
     type: str
     since: datetime
@@ -39,7 +42,7 @@ class TreeNode:
         restarts: by its present supervisor.
         mailbox: how many messages wait.
         handling: None while it waits for a message.
-        stuck: whether it is in one message for longer than its limit.
+        stuck: whether it is in one message, or comes to none that waits, for longer than its limit.
         unhandled: how many messages the incarnation dropped for want of a handler.
         waits_until: when its backoff ends.
         abandoned: for a supervisor, how many abandoned children of it still occupy a thread.
@@ -154,10 +157,10 @@ class _Reader:
         )
 
     def _handling(self, cell: Cell) -> Handling | None:
-        handling = cell.handling
-        if handling is None:
+        at = cell.at
+        if at is None:
             return None
-        what, since = handling
+        what, since = at
         return Handling(handled_name(what), self._time_of(since))
 
     def _time_of(self, monotonic: float) -> datetime:

@@ -262,6 +262,23 @@ def test_a_storm_of_signals_holds_up_no_sign_of_life_and_is_one_reload(
     assert 1 <= len(reloads) <= passed_s + 1
 
 
+def test_what_was_repeated_is_told_with_each_sign_of_life(
+    running: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def live(_root: object) -> None:
+        done.append("sign")
+        if done.count("sign") == SIGNS:
+            running._wishes.tell(signal.SIGTERM)
+
+    monkeypatch.setattr(sdnotify, "watchdog_interval_s", lambda: 0.01)
+    monkeypatch.setattr(running, "_give_sign_of_life", live)
+    monkeypatch.setattr(log, "tell_repeated", lambda: done.append("repeated"))
+    assert running._serve(NO_ROOT) == daemon.OK
+    assert done == ["sign", "repeated"] * SIGNS
+
+
 def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
     socket = tmp_path / "run" / "control.sock"
     refused = pytest.raises(AlreadyRunning, match="another daemon has")

@@ -345,6 +345,19 @@ def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(li
     assert (told["runner"], told["level"]) == ("a", "WARNING")
 
 
+def test_of_a_long_line_that_is_repeated_only_the_beginning_is_remembered(lines: Lines) -> None:
+    log.configure("DEBUG", monotonic=lambda: 100.0)
+    for ending in "abcdefg":
+        logger.info("{}{}", "x" * 1000, ending)
+    assert [line["message"][1000:] for line in lines()] == ["a", "b", "c", "d", "e"]
+    log._gate.tell_all_repeated()
+    (told,) = lines()
+    assert told["message"] == "repeated 2 times more within 0 s: " + "x" * 1000
+    for ending in "abcdefg":
+        logger.info("{}{}", "y" * 999, ending)
+    assert [line["message"][999:] for line in lines()] == list("abcdefg")
+
+
 def test_a_process_that_ends_tells_what_it_held_back() -> None:
     program = """
 from loguru import logger

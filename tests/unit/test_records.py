@@ -153,8 +153,8 @@ def test_a_reconcile_counts_who_waits_and_who_works_and_names_who_is_there() -> 
     assert (record.subject, record.state, record.reason) == ("fleet", "done", "")
     assert record.details == {
         "wanted": 5, "idle": 2, "active": 1, "failed": 2, "duration_s": 0.25,
-        "runners": ["a", "b", "c", "d"],
     }  # fmt: skip
+    assert record.runners == {"a", "b", "c", "d"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,6 +150,17 @@ def test_what_is_no_runners_is_no_part_of_a_trace() -> None:
     assert heard([Record(NOW, Kind.ACTOR, "fleet", "crashed", "ready")]) == []
 
 
+def test_of_twice_as_many_runners_as_a_fleet_can_have_the_one_known_longest_is_forgotten() -> None:
+    spans = Spans()
+    spans.hear(record("requested", name="first"))
+    spans.hear(record("requested", name="second"))
+    for number in range(19_999):
+        spans.hear(record("requested", name=str(number)))
+    assert len(spans._open) == 20_000
+    assert "first" not in spans._open
+    assert "second" in spans._open
+
+
 records = st.builds(
     record,
     st.sampled_from([str(stage) for stage in Stage]),
@@ -172,6 +184,38 @@ def test_whatever_is_told_spans_end_after_they_begin_and_none_is_kept_of_who_is_
             assert 0 < span.trace_id < 1 << 128
             assert 0 < span.span_id < 1 << 64
         assert (one.subject in spans._open) == (one.state != Stage.DELETED)
+
+
+@pytest.mark.parametrize("set_by_s", [-7200, 7200])
+def test_a_runners_span_is_as_long_as_its_life_though_the_time_of_day_was_set(
+    set_by_s: float,
+) -> None:
+    told = life("a")
+    later = [one._replace(at=one.at + timedelta(seconds=set_by_s)) for one in told[5:]]
+    root = heard([*told[:5], *later])[-1]
+    assert root.ended_at - root.began_at == timedelta(seconds=70)
+    assert root.ended_at == later[-1].at
+
+
+def reconcile(at_s: float, *names: str) -> Record:
+    at = NOW + timedelta(seconds=at_s)
+    return Record(at, Kind.RECONCILE, "fleet", "done", runners=frozenset(names))
+
+
+def test_a_runner_whose_end_nobody_told_ends_with_the_reconciles_that_do_not_find_it() -> None:
+    begun = life("a")[:6]
+    assert [span.name for span in heard([*begun, reconcile(60), reconcile(61)])][-1] == "idle"
+    root = heard([*begun, reconcile(60), reconcile(61), reconcile(66)])[-1]
+    assert (root.name, root.error) == (ROOT, "its end was not seen")
+    assert (root.began_at, root.ended_at) == (NOW, NOW + timedelta(seconds=66))
+
+
+def test_a_runner_that_is_found_or_heard_of_has_not_ended() -> None:
+    begun = life("a")[:6]
+    found = [*begun, reconcile(60), reconcile(66, "a"), reconcile(67)]
+    assert [span.name for span in heard(found)][-1] == "idle"
+    told = [*begun, reconcile(45), *life("a")[6:7], reconcile(66), reconcile(67)]
+    assert ROOT not in [span.name for span in heard(told)]
 
 
 @given(st.permutations([*life("a"), *life("b")]))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pykka import ActorRef
+from pykka._envelope import Envelope
 
 from supervisor import watchdog
 from supervisor.config import load
@@ -31,10 +32,12 @@ from supervisor.supervision import (
     SystemClock,
     handles,
 )
+from supervisor.supervision.mailbox import Mailbox
 
 LIMIT_S = 10.0
 STUCK_S = 60.0
 SWEEP_S = 5.0
+LET_ALL = 100
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,37 @@ class PatientFleet(Fleet):
     """Has messages that are meant to take long."""
 
     stuck_limit = 3600.0
+
+
+class DeafMailbox(Mailbox):
+    """Gives its actor no more messages than the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visits = 0
+        self.lets = threading.Semaphore(0)
+
+    def get(self) -> Envelope[Any]:
+        self.visits += 1
+        self.lets.acquire()
+        return super().get()
+
+
+class DeafFleet(Fleet):
+    """Hangs, but in no message."""
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return DeafMailbox()
+
+
+class ForwardClock(SystemClock):
+    """Goes by itself, and is ahead by as much as the test says."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
 
 def wait_until(holds: Callable[[], object]) -> None:
@@ -88,6 +122,10 @@ class Tree:
         self.hung.add(name)
         self.system.directory.tell(name, message)
         assert begun.wait(LIMIT_S)
+
+    def fleets_mailbox(self) -> Mailbox:
+        (fleet,) = (cell for cell in self.system.cells() if cell.id == "fleet")
+        return fleet.mailbox
 
     def hang_fleet(self) -> None:
         order = Hang(self.released)
@@ -161,6 +199,30 @@ def test_a_message_that_is_meant_to_take_long_is_not_wedged(grown: Callable[...,
     assert tree.wedged() == ["fleet is stuck in Hang"]
 
 
+def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..., Tree]) -> None:
+    tree = grown(DeafFleet)
+    tree.pass_time(2 * STUCK_S)
+    assert tree.wedged() == []  # nobody has told it anything
+    mailbox = tree.fleets_mailbox()
+    assert isinstance(mailbox, DeafMailbox)
+    passes = Hang(threading.Event())
+    passes.until.set()
+    for _ in range(3):
+        tree.system.directory.tell("fleet", passes)
+    tree.pass_time(STUCK_S - SWEEP_S)
+    assert tree.wedged() == []
+    mailbox.lets.release()
+    wait_until(lambda: mailbox.visits == 2)
+    tree.pass_time(STUCK_S)
+    assert tree.wedged() == []  # it comes to them, if slowly
+    tree.pass_time(SWEEP_S)
+    assert tree.wedged() == ["fleet is stuck in its mailbox"]
+    mailbox.lets.release()
+    wait_until(lambda: mailbox.visits == 3)
+    assert tree.wedged() == []
+    mailbox.lets.release(LET_ALL)
+
+
 def test_a_fleet_that_waits_to_be_started_again_is_not_wedged(grown: Callable[..., Tree]) -> None:
     tree = grown()
     tree.system.directory.tell("fleet", Crash("by a test"))
@@ -190,12 +252,29 @@ def test_a_core_that_hangs_is_wedged(grown: Callable[..., Tree]) -> None:
 
 
 def test_timers_that_hang_are_told_as_nothing_else_would_be_noticed(
-    grown: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
+    grown: Callable[..., Tree],
 ) -> None:
-    monkeypatch.setattr(watchdog, "_LATEST_S", 0.05)
-    tree = grown(Fleet, System(SystemClock(), sweep_every=0.02))
-    tree.system.timers.schedule(0, tree.released.wait)
-    wait_until(lambda: tree.wedged() == ["timers are more than 0 s late"])
+    clock = ForwardClock()
+    tree = grown(Fleet, System(clock, sweep_every=SWEEP_S))
+    hangs = threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        tree.released.wait()
+
+    tree.system.timers.schedule(0, hang)
+    assert hangs.wait(LIMIT_S)
+    clock.ahead_s = 60.0  # by which the next look is late by 60 s less those before it was due
+    assert tree.wedged() == []
+    clock.ahead_s = 60.0 + SWEEP_S + 1
+    assert tree.wedged() == ["timers are more than 60 s late"]
+
+
+def test_a_root_that_is_dead_is_wedged(grown: Callable[..., Tree]) -> None:
+    tree = grown()
+    tree.system.stop(LIMIT_S)
+    (found,) = tree.wedged()
+    assert found.startswith("the root does not answer")
 
 
 class TestTheDaemon:

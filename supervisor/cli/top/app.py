@@ -110,7 +110,7 @@ class Top(App[None]):
     @on(Told)
     def _told(self, message: Told) -> None:
         try:
-            if self.is_running:  # and not being left, with half of the screen gone
+            if self._is_whole:
                 self._show_answers(message.answers)
         finally:
             self._shown.set()
@@ -144,17 +144,22 @@ class Top(App[None]):
         self._show_runners()
 
     def _show_runners(self) -> None:
-        if self._view:
+        if self._view and self._is_whole:
             text = self.screen_stack[0].query_one("#filter", Input).value
             self._table.show(matching(self._view.runners, text))
             self._show_selected()
 
     @on(DataTable.RowHighlighted)
     def _show_selected(self) -> None:
-        if not self.is_running:
+        if not self._is_whole:
             return
         selected = self._table.selected
         self._write("selected", Text(str(selected) if selected else "no runner"))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether it is not being left, with half of the screen gone, while messages still come."""
+        return self.is_running and bool(self.screen_stack)
 
     @property
     def _table(self) -> RunnersTable:

@@ -20,8 +20,10 @@ from typing import Any
 
 import pytest
 from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
+from loguru import logger
 from metric_logs import events_in
 
+from supervisor import journal_writer
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalError
@@ -30,7 +32,7 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.history import Percentiles
 from supervisor.journal_inbox import JournalInbox
-from supervisor.work.journal_writer import JournalWriter, Standing
+from supervisor.journal_writer import JournalStanding, JournalWriter
 
 LIMIT_S = 20.0
 FEW = 1000
@@ -50,18 +52,20 @@ class Stand:
 
     def __init__(self, path: Path, **options: Any) -> None:
         self.inbox = JournalInbox(path, options.pop("room", 10_000))
-        self.stood: list[Standing] = []
+        self.stood: list[JournalStanding] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
-        now: datetime = options.pop("now", NOW)
+        now: Callable[[], datetime] = options.pop("now", lambda: NOW)
         self.writer = JournalWriter(
             self.inbox,
             flavor="fleet",
             keeping=lambda: self.keeping,
-            now=lambda: now,
-            changed=self.stood.append,
+            now=now,
             again_s=0.05,
-            **options,
+            **{"believed_after_s": 0, **options},
         )
+
+    def start(self) -> None:
+        self.writer.start(self.stood.append)
 
     def tell(self, *subjects: str) -> None:
         for subject in subjects:
@@ -92,7 +96,7 @@ def note(subject: str, seconds: float = 0, **more: Any) -> Record:
 @contextmanager
 def running(path: Path, **options: Any) -> Iterator[Stand]:
     stand = Stand(path, **options)
-    stand.writer.start()
+    stand.start()
     try:
         yield stand
     finally:
@@ -229,10 +233,10 @@ def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_roo
         wait_until(stand.fault)
         assert "full" in stand.fault()
         stand.tell(*(f"while full {number}" for number in range(80)))
-        assert stand.inbox.lost == 30
+        assert stand.inbox.lost == 31
         assert len({one.fault for one in stand.stood}) == 1
         filler.unlink()
-        kept = ["before", "held", *(f"while full {n}" for n in range(50))]
+        kept = ["before", "held", *(f"while full {n}" for n in range(49))]
         wait_until(lambda: stand.told() == kept)
         wait_until(lambda: not stand.fault())
         stand.tell("after")
@@ -272,7 +276,7 @@ def test_what_is_held_at_the_end_is_written_into_a_file_that_is_begun_anew_for_i
     stand = Stand(path)
     stand.writer._again_s = LIMIT_S
     stand.tell("one")
-    stand.writer.start()
+    stand.start()
     wait_until(stand.fault)
     path.rmdir()
     path.write_bytes(b"no database at all" * 1000)
@@ -309,6 +313,19 @@ def test_numbers_go_on_growing_in_a_new_file(path: Path) -> None:
         stand.tell("two")
         wait_until(lambda: stand.stood and stand.told())
         assert stand.read()[0].id > last
+
+
+def test_numbers_go_on_growing_in_a_new_file_though_the_time_was_set_back(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    ahead = 10 * int(time.time()) * 1000
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE sqlite_sequence SET seq = ?", (ahead,))
+        other.execute(f"PRAGMA user_version={VERSION + 1000}")
+    with running(path) as stand:
+        stand.tell("two")
+        wait_until(lambda: stand.stood and stand.told() == ["two"])
+        assert stand.read()[0].id == ahead + 1
 
 
 def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
@@ -378,6 +395,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) 
 import itertools, time
 from datetime import datetime, timezone
 from pathlib import Path
+from supervisor import journal_writer
 from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
@@ -446,9 +464,43 @@ def test_what_is_too_much_goes_the_oldest_first_and_the_file_shrinks(path: Path)
 def test_pruning_goes_on_beside_the_writing(path: Path) -> None:
     with running(path) as stand:
         stand.tell(*map(str, range(3000)))
-    with running(path, keeping=Keeping(timedelta(days=1), 1 << 30), now=at(86400 * 5)) as stand:
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=lambda: at(86400 * 5)) as stand:
         stand.inbox.take(note("new", 86400 * 5))
         wait_until(lambda: stand.told() == ["new"])
+
+
+def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
+        stand.inbox.take(note("two", 86400 * 40))
+        wait_until(lambda: "two" in stand.told())
+        wait_until(lambda: stand.writer.attempt is None)
+    assert [event.record.subject for event in events(path)] == ["one", "two"]
+
+
+def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "_PRUNE_S", 0.01)
+    lines: list[str] = []
+    looked: list[int] = []
+
+    def now() -> datetime:
+        looked.append(1)
+        return at(0 if len(looked) < 3 else 86400 * 40)
+
+    sink = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message}")
+    keeping = Keeping(timedelta(days=1), 1 << 30)
+    with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
+        stand.tell("one")
+        wait_until(lambda: len(looked) > 10 and stand.told())
+    logger.remove(sink)
+    assert [event.record.subject for event in events(path)] == ["one"]
+    (line,) = [line for line in lines if "time of day" in line]
+    assert line.startswith("the time of day was set by 3456000 s; nothing leaves the journal")
 
 
 @pytest.mark.parametrize(
@@ -490,43 +542,64 @@ def counted_steps(patched: pytest.MonkeyPatch) -> list[None]:
 def test_metric_events_are_written_though_the_journal_can_not_be(path: Path) -> None:
     log = path.with_name("metrics.log")
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
-        stand.tell("before")
-        wait_until(stand.told)
-        with locked(path):
-            stand.inbox.take(reconcile(0))
-            wait_until(lambda: [one["event"] for one in events_in(log)] == ["reconciliation"])
-            wait_until(stand.fault)
-
-
-def test_the_metric_log_stops_with_the_journal_and_goes_on_with_it(path: Path) -> None:
-    log = path.with_name("metrics.log")
-    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         stand.inbox.take(reconcile(0))
         wait_until(stand.told)
         with locked(path):
             stand.inbox.take(reconcile(1))
             wait_until(stand.fault)
             stand.inbox.take(reconcile(2))
+            wait_until(lambda: len(events_in(log)) == 3)
+            assert stand.fault()
+            assert len(stand.told()) == 1
         wait_until(lambda: len(stand.told()) == 3)
         told = events_in(log)
         assert [event["timestamp"] - NOW.timestamp() for event in told] == [0, 1, 2]
 
 
-def test_what_an_earlier_daemon_has_left_is_waited_for(path: Path) -> None:
+def test_metric_events_are_written_though_the_journal_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").touch()
+    log = tmp_path / "metrics.log"
+    path = tmp_path / "nowhere" / "journal.sqlite"
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        stand.inbox.take(reconcile(0))
+        wait_until(lambda: len(events_in(log)) == 1)
+        wait_until(stand.fault)
+
+
+def test_what_an_earlier_daemon_has_left_is_read_though_another_writes(path: Path) -> None:
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
-    with locked(path), running(path) as stand:
-        stand.inbox.take(step(30, "", "ready", adopted=True, since=at(30).isoformat()))
-        wait_until(stand.fault)
-    with running(path) as stand:
+    with running(path) as stand, locked(path):
         stand.inbox.take(step(40, "", "ready", adopted=True, since=at(30).isoformat()))
-        wait_until(lambda: [course.install_s for course in courses(path)] == [30.0])
+        wait_until(stand.fault)
+    assert [course.install_s for course in courses(path)] == [30.0]
+
+
+def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path) -> None:
+    work = {"job": asdict(JOB)}
+    with running(path) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+        stand.inbox.take(step(0, "", "requested")._replace(subject="fleet-b"))
+        stand.inbox.take(step(30, "creating", "ready"))
+    aside = path.rename(path.with_name("aside"))
+    path.mkdir()
+    with running(path) as stand:
+        stand.inbox.take(step(40, "", "busy", adopted=True, since=at(35).isoformat(), **work))
+        stand.inbox.take(step(60, "busy", "deleted", **work))
+        wait_until(stand.fault)
+        path.rmdir()
+        aside.rename(path)
+        wait_until(lambda: not stand.fault())
+        stand.inbox.take(step(70, "creating", "ready")._replace(subject="fleet-b"))
+    found = {course.name: course for course in courses(path)}
+    assert (found[NAME].install_s, found[NAME].idle_s, found[NAME].job_s) == (30.0, 5.0, 25.0)
+    assert found["fleet-b"].install_s == 70.0
 
 
 def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Path) -> None:
     with running(path) as stand:
         stand.tell("one")
-        stand.inbox.take(Record(at(0), Kind.JOB, "no details", "success"))
+        stand.inbox.take(note("no reason", reason=None))
         stand.inbox.take(step(0, "", "requested", job="no job"))
         stand.tell("two")
         wait_until(lambda: stand.told() == ["one", NAME, "two"])
@@ -534,6 +607,42 @@ def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Pat
         stand.tell("three")
         wait_until(lambda: stand.told()[-1] == "three")
         assert stand.fault() == ""
+
+
+@pytest.fixture
+def worn(path: Path) -> Path:
+    """Have a journal with one event and one course of three that are none any more."""
+    with running(path) as stand:
+        for name in ("a", "b", "c"):
+            stand.inbox.take(step(0, "", "requested", job=asdict(JOB))._replace(subject=name))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE events SET details = '{' WHERE subject = 'b'")
+        other.execute("UPDATE courses SET created_at = ?, job = '{' WHERE name = 'b'", (2**62,))
+        other.execute("UPDATE events SET reason = CAST(x'ff' AS TEXT) WHERE subject = 'c'")
+    return path
+
+
+def test_rows_that_are_none_are_passed_over_by_readers(worn: Path) -> None:
+    found = events(worn)
+    assert [event.record.subject for event in found] == ["a", "c"]
+    assert found[1].record.reason == "\ufffd"
+    assert {course.name for course in courses(worn)} == {"a", "c"}
+    assert {course.name for course in courses(worn, repository=JOB.repository)} == {"a", "c"}
+
+
+def test_who_follows_comes_past_a_row_that_is_none(worn: Path) -> None:
+    first = events(worn)[0].id
+    cut = journal_reader.events(worn, EventsQuestion(after=first, limit=1))
+    assert (cut.events, cut.last) == ([], first + 1)
+
+
+def test_of_a_course_that_is_none_alone_nothing_is_known_any_more(worn: Path) -> None:
+    with running(worn) as stand:
+        for name in ("a", "b"):
+            stand.inbox.take(step(30, "creating", "ready")._replace(subject=name))
+    assert stand.stood == []
+    found = {course.name: course.install_s for course in courses(worn)}
+    assert found == {"a": 30.0, "b": None, "c": None}
 
 
 def test_percentiles_are_those_of_what_each_course_says_of_itself(path: Path) -> None:

@@ -331,6 +331,20 @@ def test_after_runners_that_died_young_one_that_lives_on_ends_the_wait_without_a
     eventually(lambda: world.shown("fleet") == ("keeping", "1 of 1 runners are there"))
 
 
+@pytest.mark.parametrize("days", [-40, 40])
+def test_no_runner_is_replaced_or_held_up_as_the_time_of_day_is_set(
+    make_world: MakeWorld, days: int
+) -> None:
+    world = start(make_world(virtual_machines=1, limits={"idle": "1h", "offline": "2h"}))
+    name = _comes_online(world)
+    world.settle()
+    world.clock.set_by(86400 * days)
+    world.tell("fleet", Reconcile("test"))
+    assert (world.names(), world.stages()) == ([name], {"idle": 1})
+    world.clock.advance(3601)
+    eventually(lambda: any("has waited for a job for" in one.reason for one in world.told))
+
+
 def _comes_online(world: World) -> str:
     """Wait for a new runner and let it come online."""
     eventually(lambda: world.stages() == {"booting": 1})
@@ -1523,7 +1537,7 @@ def test_each_reconcile_is_told_with_what_it_has_found(make_world: MakeWorld) ->
     eventually(lambda: world.stages() == {"booting": 2})
     names = sorted(world.names())
     world.tell("fleet", Reconcile("test"))
-    eventually(lambda: any(one.details.get("runners") == names for one in world.told))
+    eventually(lambda: any(sorted(one.runners) == names for one in world.told))
     world.tell(names[0], Happened(Failed("no network")))
     eventually(lambda: any(one.state == "failed" for one in world.told))
     world.tell("fleet", Reconcile("test"))

@@ -98,9 +98,10 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
 ) -> None:
     hangs, goes_on = threading.Event(), threading.Event()
 
-    def hang(*_args: object) -> None:
+    def hang(*_args: object) -> int:
         hangs.set()
         goes_on.wait()
+        return 0
 
     monkeypatch.setattr(JournalStore, "write", hang)
     world = start(make_world())

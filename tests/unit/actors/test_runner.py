@@ -712,6 +712,64 @@ def test_each_stage_of_a_runner_is_told_to_those_who_watch(make_world: MakeWorld
     assert told[0].details["adopted"] is False
 
 
+@pytest.mark.parametrize("set_by_s", [-7200, 7200])
+def test_how_long_a_runner_was_where_it_was_is_told_though_the_time_of_day_was_set(
+    make_world: MakeWorld, set_by_s: float
+) -> None:
+    world = make_world()
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    play.comes_to("ready")
+    world.clock.advance(60)
+    world.clock.set_by(set_by_s)
+    play.happens(lifecycle.JobStarted(Job("acme/demo")))
+    play.comes_to("busy")
+    world.clock.advance(4)
+    world.clock.set_by(set_by_s)
+    play.happens(lifecycle.JobFinished())
+    play.comes_to("finished")
+    busy, finished = (
+        next(one for one in world.told if one.state == state) for state in ("busy", "finished")
+    )
+    assert (busy.lasted_s, busy.details["waited_s"], finished.lasted_s) == (60.0, 60.0, 4.0)
+    assert finished.at == world.clock.now()
+
+
+def test_what_is_noted_and_shown_of_a_runner_is_the_time_of_day_as_it_is_set(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    world.clock.set_by(7200)
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(Job("acme/demo")))
+    play.comes_to("busy")
+    now = world.clock.now()
+    eventually(lambda: world.lxd.there[NAME].config.get("user.supervisor.stage") == "busy")
+    config = world.lxd.there[NAME].config
+    assert marks.read("Running", config).seen.since == now.replace(microsecond=0)
+    assert world.told[0].details["since"] == now.isoformat()
+
+
+@pytest.mark.parametrize("set_by_s", [-7200, 7200])
+def test_a_runner_is_taken_over_with_its_age_though_the_time_of_day_was_set(
+    make_world: MakeWorld, set_by_s: float
+) -> None:
+    world = make_world(limits={"busy": "1h"})
+    world.clock.set_by(set_by_s)
+    world.lxd.put(NAME, installation="fleet")
+    began = world.clock.now() - timedelta(minutes=40)
+    busy = found("busy")
+    play = Play(world, replace(busy, seen=replace(busy.seen, since=began)))
+    play.comes_to("busy")
+    assert world.told[0].details["since"] == began.isoformat()
+    world.clock.advance(20 * 60 - 1)
+    assert play.life().stage is Stage.BUSY
+    world.clock.advance(2)
+    play.ends()
+
+
 def test_a_runners_stages_are_told_once_and_not_as_its_actors_too(make_world: MakeWorld) -> None:
     world = make_world()
     changes: list[Change] = []

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from supervisor.cli import journal_commands, main
+from supervisor.cli.client import ControlError
 from supervisor.cli.journal_words import draw_history, event_line
 
 JOB = {
@@ -222,6 +223,57 @@ def test_following_does_not_pause_while_more_is_there(
     daemon.answers = [page, page, page, {"events": [], "last": 999, "lost": 0}]
     assert daemon.call("events", "--follow").exit_code == 130
     assert pauses == [1, 0, 0, 1]
+
+
+class Back(Exception):
+    """Ends the following when the daemon is there again."""
+
+
+class Away:
+    """A daemon that is away for so many seconds after its first answer, and the time meanwhile."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now_s = 100.0
+        self.asked: list[str] = []
+        self._away_s = seconds
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def get(self, path: str) -> dict[str, Any]:
+        self.asked.append(path)
+        if len(self.asked) == 1:
+            return {"events": [], "last": 7, "lost": 0}
+        if self.now_s <= 101 + self._away_s:
+            raise ControlError("nobody is there")
+        raise Back
+
+    def follow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journal_commands, "time", self)
+        client: Any = self
+        journal_commands._follow(client, {}, last=1, lost=0, as_json=True)
+
+
+def test_following_waits_a_minute_for_a_daemon_that_is_restarted_and_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Away(60)
+    with pytest.raises(Back):
+        away.follow(monkeypatch)
+    assert away.now_s == 162
+    assert away.asked == ["/v1/events?after=1", *["/v1/events?after=7"] * 61]
+
+
+def test_following_ends_when_the_daemon_has_been_away_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Away(61)
+    with pytest.raises(ControlError, match="nobody is there"):
+        away.follow(monkeypatch)
+    assert away.now_s == 162
 
 
 def test_others_words_can_not_command_the_terminal() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fake_world import Inbox, World, eventually
 from flask.testing import FlaskClient
 
 from supervisor.control import make_app
+from supervisor.feed import Kind
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import (
     BuildImage,
@@ -218,20 +221,37 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
     assert (shown["subjects"], shown["state"]) == ([], "down")
 
 
-def test_what_is_ordered_is_told_to_those_who_watch(fleet: Fleet) -> None:
-    fleet.run("fleet", "one", answer=7).has("one", Stage.IDLE)
-    fleet.client.post("/v1/reconcile")
-    fleet.client.post("/v1/flush")
-    fleet.client.delete("/v1/runners/one?force")
-    fleet.client.post("/v1/drain")
-    fleet.client.post("/v1/resume")
-    assert [(one.subject, one.state, one.reason) for one in fleet.world.told] == [
-        ("reconcile", "ordered", ""),
-        ("flush", "ordered", "idle: 1 runners"),
-        ("delete", "ordered", "one, by force"),
-        ("drain", "ordered", ""),
-        ("resume", "ordered", ""),
+CHECK = CheckOrdered(done_by=3, incarnation="a")
+ORDERS: tuple[tuple[str, str, str, object, str], ...] = (
+    ("reconcile", "POST", "/v1/reconcile", 7, ""),
+    ("flush", "POST", "/v1/flush", None, "idle: 1 runners"),
+    ("delete", "DELETE", "/v1/runners/one?force", None, "one, by force"),
+    ("drain", "POST", "/v1/drain", 7, ""),
+    ("resume", "POST", "/v1/resume", 7, ""),
+    ("firewall", "POST", "/v1/firewall", CHECK, ""),
+    ("upgrade", "POST", "/v1/upgrades", UpgradesOrdered({}, incarnation="a"), ""),
+    ("build", "POST", "/v1/image/build", BuildOrdered(done_by=3, incarnation="a"), ""),
+)
+"""Each order, by what it is ordered, what the actor answers, and what is told of it."""
+
+
+@pytest.mark.parametrize(("order", "method", "path", "answer", "reason"), ORDERS)
+def test_what_is_ordered_is_told_to_those_who_watch(
+    fleet: Fleet, order: str, method: str, path: str, answer: object, reason: str
+) -> None:
+    fleet.run("fleet", "firewall", "upgrades", "image", "one", answer=answer)
+    fleet.has("one", Stage.IDLE)
+    assert fleet.client.open(path, method=method).status_code == 202
+    assert [(one.kind, one.subject, one.state, one.reason) for one in fleet.world.told] == [
+        (Kind.ORDER, order, "ordered", reason)
     ]
+
+
+def test_the_journals_page_names_each_order() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text(encoding="utf-8")
+    (subjects,) = re.findall(r"^\| `order` \| ([^|]*) \|", page, re.MULTILINE)
+    by_signal = "reload"
+    assert set(re.findall("`([a-z]+)`", subjects)) == {by_signal, *(order[0] for order in ORDERS)}
 
 
 def test_an_order_that_is_refused_is_not_told(fleet: Fleet) -> None:

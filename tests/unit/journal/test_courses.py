@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 
 from supervisor.feed import Kind, Record
 from supervisor.journal.courses import Course, Courses
 from supervisor.lifecycle import Job
+from supervisor.supervision import FakeClock
 
 
 def life(*steps: tuple[float, str], job: Job | None = JOB) -> Course:
@@ -32,6 +37,44 @@ def test_a_whole_life_says_how_long_each_part_of_it_took() -> None:
     )  # fmt: skip
     assert (course.install_s, course.idle_s, course.job_s) == (30.0, 60.0, 60.0)
     assert (course.outcome, course.ended_at, course.job) == ("done", at(155), JOB)
+
+
+STEPS = ("creating", "booting", "ready", "idle", "busy", "finished", "deleted")
+
+
+@given(
+    st.lists(st.floats(1, 1e6), min_size=7, max_size=7),
+    st.lists(st.integers(-(10**6), 10**6), min_size=7, max_size=7),
+)
+def test_each_part_of_a_life_took_what_it_took_however_the_time_of_day_was_set(
+    lasted_s: list[float], set_by_s: list[int]
+) -> None:
+    clock, courses, before = FakeClock(NOW), Courses(), "requested"
+    courses.take(step(0, "", before))
+    course = None
+    for seconds, hours, state in zip(lasted_s, set_by_s, STEPS, strict=True):
+        clock.advance(seconds)
+        clock.set_by(hours)
+        record = Record(
+            clock.now(), Kind.RUNNER, NAME, state, before, "", seconds, {"job": asdict(JOB)}
+        )
+        (course,) = courses.take(record)
+        before = state
+    assert course is not None
+    # A step of less than a second is none.
+    near = partial(pytest.approx, abs=1.0 * len(STEPS))
+    assert course.install_s == near(sum(lasted_s[:3]))
+    assert course.idle_s == near(sum(lasted_s[3:5]))
+    assert course.job_s == near(lasted_s[5])
+    assert course.ended_at == clock.now()
+
+
+def test_a_record_that_was_lost_is_no_step_of_the_clock() -> None:
+    courses = Courses()
+    courses.take(step(0, "booting", "idle"))
+    late = Record(at(4000), Kind.RUNNER, NAME, "finished", "busy", "", 60.0, {"job": None})
+    (course,) = courses.take(late)
+    assert (course.installed_at, course.left_at) == (at(0), None)
 
 
 def test_a_runner_that_was_let_go_has_waited_in_vain() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from threading import Thread
 from typing import Any
 
 import pytest
-from metrics_page import NOW, record, runner
+from metrics_page import record, runner
 
 from supervisor.feed import Feed, Kind
 from supervisor.metrics import PREFIX
@@ -20,11 +19,16 @@ class Counted:
 
     def __init__(self) -> None:
         self.feed = Feed()
-        self.counters = Counters(self.feed)
+        self.now_s = 0.0
+        self.counters = Counters(self.feed, lambda: self.now_s)
 
     def tell(self, *records: Any) -> None:
         for one in records:
             self.feed.tell(one)
+
+    def tell_at(self, now_s: float, *records: Any) -> None:
+        self.now_s = now_s
+        self.tell(*records)
 
     def samples(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
         for family in self.counters.collect():
@@ -118,21 +122,27 @@ def test_a_job_is_counted_at_its_runners_end_by_result_and_event(counted: Counte
 
 
 def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
-    counted.tell(
-        runner("finished", "busy"),
-        runner("requested", name="next", after_s=1),
-        runner("ready", "booting", "next", after_s=25),
-    )
+    counted.tell_at(0, runner("finished", "busy"))
+    counted.tell_at(1, runner("requested", name="next"))
+    counted.tell_at(25, runner("ready", "booting", "next"))
     assert counted.value("runner_replacements_total") == 1
+    assert counted.value("runner_replacement_duration_seconds_sum") == 25
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_replacement_takes_as_long_though_the_time_of_day_is_set_meanwhile(
+    counted: Counted, hours: int
+) -> None:
+    counted.tell_at(0, runner("finished", "busy"))
+    counted.tell_at(25, runner("ready", "booting", "next", after_s=25 + 3600 * hours))
     assert counted.value("runner_replacement_duration_seconds_sum") == 25
 
 
 def test_a_place_that_is_not_wanted_any_more_is_no_late_replacement(counted: Counted) -> None:
     counted.tell(runner("finished", "busy"))
     full = {"wanted": 2, "idle": 1, "active": 1, "failed": 0, "duration_s": 0.3}
-    later = NOW + timedelta(minutes=1)
-    counted.tell(record(Kind.RECONCILE, "fleet", "done", at=later, details=full))
-    counted.tell(runner("requested", name="next"), runner("ready", "booting", "next", after_s=9999))
+    counted.tell_at(60, record(Kind.RECONCILE, "fleet", "done", details=full))
+    counted.tell_at(9999, runner("requested", name="next"), runner("ready", "booting", "next"))
     assert counted.value("runner_replacements_total") == 0
     assert counted.value("runner_replacement_duration_seconds_count") == 0
     assert counted.value("reconcile_duration_seconds_sum") == 0.3

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from hypothesis import given
 from hypothesis import strategies as st
-from metrics_page import NOW, runner
+from metrics_page import runner
 
 from supervisor.lifecycle import Stage
 from supervisor.metrics.vacancies import Vacancies
@@ -15,7 +13,7 @@ NOTHING = (False, None)
 
 
 def take(vacancies: Vacancies, *told: tuple[str, str, float]) -> list[tuple[bool, float | None]]:
-    came = [vacancies.take(runner(now, before, after_s=at)) for now, before, at in told]
+    came = [vacancies.take(runner(now, before), at) for now, before, at in told]
     return [(one.replaces, one.after_s) for one in came]
 
 
@@ -32,7 +30,7 @@ def test_a_runner_that_comes_after_the_end_of_another_replaces_it_once() -> None
 def test_a_runner_that_was_taken_over_replaces_nobody() -> None:
     vacancies = Vacancies()
     take(vacancies, ("failed", "booting", 0))
-    assert not vacancies.take(runner("booting", adopted=True)).replaces
+    assert not vacancies.take(runner("booting", adopted=True), 1).replaces
 
 
 def test_the_time_is_from_the_end_of_a_job_to_the_next_that_can_take_one() -> None:
@@ -53,7 +51,7 @@ def test_a_runner_whose_job_was_none_after_all_fills_no_place() -> None:
 def test_what_was_left_before_a_full_fleet_was_seen_is_forgotten() -> None:
     vacancies = Vacancies()
     take(vacancies, ("finished", "busy", 0), ("finished", "busy", 9))
-    vacancies.fill(NOW + timedelta(seconds=10), 2)
+    vacancies.fill(10, 2)
     told = take(vacancies, ("ready", "booting", 20), ("ready", "booting", 21))
     assert [after_s for _, after_s in told] == [11, None]
 

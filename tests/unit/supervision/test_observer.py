@@ -30,6 +30,22 @@ def test_a_change_of_the_published_word_is_told_and_a_change_of_reason_is_not(st
     assert (change.id, change.reason, change.at) == ("a", "work has come", stage.clock.now())
 
 
+@pytest.mark.parametrize("set_by_s", [-7200, 7200])
+def test_a_state_lasts_as_long_though_the_time_of_day_is_set_meanwhile(
+    stage: Any, set_by_s: float
+) -> None:
+    stage.root("a")
+    stage.ask("a", lambda probe: probe.publish("idle"))
+    stage.clock.advance(4)
+    stage.clock.set_by(set_by_s)
+    stage.ask("a", lambda probe: probe.publish("busy"))
+    stage.clock.advance(3)
+    stage.clock.set_by(set_by_s)
+    stage.crash("a")
+    lasted_s = {(before, state): lasted_s for before, state, lasted_s in told(stage, "a")}
+    assert (lasted_s["idle", "busy"], lasted_s["busy", "crashed"]) == (4.0, 3.0)
+
+
 def test_of_who_tells_of_itself_only_crashes_and_restarts_are_told(
     stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,25 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, step, waited
 
+from supervisor.journal.awaited_jobs import PATIENCE_S, AwaitedJobs
 from supervisor.journal.courses import Course
-from supervisor.journal.ended import PATIENCE_S, Ended
 
 COURSE = Course(NAME, started_at=at(0), ended_at=at(60), outcome="done", job=JOB)
 
 
 def test_one_is_let_go_with_what_github_tells_of_its_job() -> None:
-    ended = Ended()
-    ended.hold(COURSE, 0.0)
-    assert ended.take(step(1, "idle", "busy")) == []
-    assert ended.take(waited(61, 12.0)) == [COURSE._replace(queue_s=12.0)]
-    assert ended.take(waited(62, 12.0)) == []
-    assert ended.rest() == []
+    awaited = AwaitedJobs()
+    awaited.hold(COURSE, 0.0)
+    assert awaited.take(step(1, "idle", "busy")) == []
+    assert awaited.take(waited(61, 12.0)) == [COURSE._replace(queue_s=12.0)]
+    assert awaited.take(waited(62, 12.0)) == []
+    assert awaited.rest() == []
 
 
 @given(st.floats(0, 1e6), st.floats(0, 2 * PATIENCE_S))
 def test_none_is_held_for_longer_than_a_minute(since: float, later: float) -> None:
-    ended = Ended()
-    ended.hold(COURSE, since)
+    awaited = AwaitedJobs()
+    awaited.hold(COURSE, since)
     is_over = since + later >= since + PATIENCE_S
-    assert ended.overdue(since + later) == ([COURSE] if is_over else [])
-    assert ended.rest() == ([] if is_over else [COURSE])
+    assert awaited.overdue(since + later) == ([COURSE] if is_over else [])
+    assert awaited.rest() == ([] if is_over else [COURSE])

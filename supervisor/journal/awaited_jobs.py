@@ -1,4 +1,4 @@
-"""Runners with a job that have ended, until it is known how long that job had waited."""
+"""Jobs that have ended, until it is known how long they had waited."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from supervisor.journal.courses import Course
 
 PATIENCE_S = 60.0
+"""For so long GitHub may take to tell of a job, from its runner's end on."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class _Held:
     until: float
 
 
-class Ended:
-    """Holds each for a minute at most. For one thread."""
+class AwaitedJobs:
+    """Holds the course of each one's runner, for a minute at most. For one thread."""
 
     def __init__(self) -> None:
         self._held: dict[str, _Held] = {}

@@ -1,0 +1,104 @@
+"""What is made of the records that go by: runners' courses, and metric events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from supervisor.feed import Record
+from supervisor.journal import metric_events
+from supervisor.journal.awaited_jobs import AwaitedJobs
+from supervisor.journal.courses import Course, Courses
+
+MetricEvent = dict[str, Any]
+
+
+class Digested(NamedTuple):
+    """What one record has changed.
+
+    Attributes:
+        courses: those that are others now, as they are.
+        metric_events: to be told, the oldest first.
+    """
+
+    courses: list[Course]
+    metric_events: list[MetricEvent]
+
+
+class Digest:
+    """Makes it of each record. For one thread; knows no disk.
+
+    Args:
+        flavor: what metric events call this installation; None where none are wanted.
+    """
+
+    def __init__(self, flavor: str | None) -> None:
+        self._flavor = flavor
+        self._courses = Courses()
+        self._awaited = AwaitedJobs()
+
+    def take(self, record: Record, elapsed_s: float) -> Digested:
+        """Take a record into account.
+
+        Args:
+            record: what has happened.
+            elapsed_s: the time (monotonic).
+        """
+        before = self._courses.of(record.subject)
+        courses = self._courses.take(record)
+        if self._flavor is None:
+            return Digested(courses, [])
+        ended = [course for course in courses if course.ended_at]
+        told = [event for course in ended for event in self._end(course, elapsed_s)]
+        after = courses[-1] if courses else before
+        told += metric_events.of_record(self._flavor, record, before, after)
+        told += self._events_of(self._awaited.take(record))
+        return Digested(courses, told)
+
+    def recall(self, known: Iterable[Course], changed: Iterable[Course]) -> list[Course]:
+        """Take into account what an earlier daemon has left, however late that can be read.
+
+        Args:
+            known: what it has left of runners that had not ended.
+            changed: all that this one has made of records till now.
+
+        Returns:
+            Those that are others now.
+        """
+        mine = {course.name: course for course in changed}
+        completed = []
+        for earlier in known:
+            if earlier.name in mine:
+                course = mine[earlier.name].completed_by(earlier)
+                completed.append(course)
+            else:
+                course = earlier
+            if not course.ended_at:
+                self._courses.put(course)
+        return completed
+
+    def overdue(self, elapsed_s: float) -> list[MetricEvent]:
+        """Give those of jobs of which GitHub has not told in time.
+
+        Args:
+            elapsed_s: the time (monotonic).
+        """
+        return self._events_of(self._awaited.overdue(elapsed_s))
+
+    def rest(self) -> list[MetricEvent]:
+        """Give those of all jobs that are left, at the end."""
+        return self._events_of(self._awaited.rest())
+
+    def _end(self, course: Course, elapsed_s: float) -> list[MetricEvent]:
+        """Tell of a job at its runner's end, or when it is known how long that had waited."""
+        job = course.job
+        if job and job.run_id and course.queue_s is None:
+            self._awaited.hold(course, elapsed_s)
+            return []
+        return self._events_of([course])
+
+    def _events_of(self, courses: Iterable[Course]) -> list[MetricEvent]:
+        if self._flavor is None:
+            return []
+        flavor = self._flavor
+        return [event for course in courses for event in metric_events.of_course(flavor, course)]
