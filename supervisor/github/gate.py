@@ -18,7 +18,7 @@ class Gate:
         reason: of the last failure; empty if there was none since the last success.
         until: when it may be tried again.
         failures: how many there were in a row.
-        answer: the reason without what was asked for then, for all who would ask for something else.
+        answer: the reason without what was asked for then, for who would ask for something else.
         cause: the same as the reason, in a word.
         everything: the trouble is with the credential or with reaching GitHub, so that nothing
             else needs to be asked meanwhile; otherwise it concerns registrations alone.
