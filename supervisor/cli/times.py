@@ -6,9 +6,7 @@ from datetime import datetime, timedelta, timezone
 from supervisor import moments
 
 _UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
-_PIECE = re.compile(
-    r"([0-9]+(?:\.[0-9]+)?)\s*(d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)"
-)
+_PIECE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)")
 _AGO = re.compile(rf"(?:{_PIECE.pattern}\s*)+(?:ago)?")
 _TENTHS_BELOW_S = 10
 """Where a tenth of a second still says something."""
