@@ -135,6 +135,7 @@ class JournalWriter:
 
     def _run(self) -> None:
         try:
+            self._work()
             while not self._stopping.is_set():
                 self._gather()
                 self._work()
@@ -157,6 +158,8 @@ class JournalWriter:
         self._attempts += 1
         self._is_at_work = True
         try:
+            if self._attempts == 1:
+                self._fault = self._fault_of(self._recall)
             self._take(self._inbox.next())
             if self._elapsed() >= self._again_at:
                 self._bring_to_disk()
@@ -201,12 +204,15 @@ class JournalWriter:
             self._prune_at = self._elapsed() + _PRUNE_S
             self._prune_fault = self._fault_of(self._prune)
 
+    def _recall(self) -> None:
+        """Find what an earlier daemon has left. Nothing is written before that is known."""
+        changed = self._digest.recall(self._store.open_courses(), self._held)
+        self._courses = {course.name: course for course in changed}
+        self._is_recalled = True
+
     def _write(self) -> None:
         if not self._is_recalled:
-            known = self._store.open_courses()
-            completed = self._digest.recall(known, self._courses.values())
-            self._courses.update((course.name, course) for course in completed)
-            self._is_recalled = True
+            self._recall()
         if self._held:
             self._inbox.lose(self._store.write(self._held, self._courses.values()))
             self._inbox.written(len(self._held))
