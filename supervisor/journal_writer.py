@@ -1,7 +1,7 @@
 """Takes what the journal's inbox holds, and has it written down, in a thread of its own.
 
-What can't be written is held and tried again; meanwhile the inbox fills, and the newest are lost.
-The metric log is another file, maybe on another disk: it gets its events nevertheless.
+What can't be written is held and tried again; when there is no room for more, the newest are lost.
+The metric log is another file, maybe on another disk: it gets the events of all that comes.
 """
 
 from __future__ import annotations
@@ -142,7 +142,6 @@ class JournalWriter:
             self._part()
         finally:
             self._inbox.lose(len(self._held))
-            self._inbox.written(len(self._held))
             self._store.close()
             self._log(self._digest.rest())
             if self._metric_log:
@@ -177,7 +176,9 @@ class JournalWriter:
 
     def _take(self, records: Sequence[Record]) -> None:
         """Sum up records, and tell the metric log of them; hold them until they are written."""
-        self._held += records
+        room = max(0, self._inbox.room - len(self._held))
+        self._inbox.lose(len(records[room:]))
+        self._held += records[:room]
         events: list[MetricEvent] = []
         for record in records:
             try:
@@ -187,7 +188,9 @@ class JournalWriter:
                     "what has happened to {} could not be summed up", record.subject
                 )
                 continue
-            self._courses.update((course.name, course) for course in courses)
+            for course in courses:
+                if course.name in self._courses or len(self._courses) < self._inbox.room:
+                    self._courses[course.name] = course
             events += told
         self._log(events + self._digest.overdue(self._elapsed()))
 
@@ -215,7 +218,6 @@ class JournalWriter:
             self._recall()
         if self._held:
             self._inbox.lose(self._store.write(self._held, self._courses.values()))
-            self._inbox.written(len(self._held))
             self._held, self._courses = [], {}
             self._began_anew = False
         if self._inbox.suspect.is_set():

@@ -232,7 +232,7 @@ def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_roo
         wait_until(stand.fault)
         assert "full" in stand.fault()
         stand.tell(*(f"while full {number}" for number in range(80)))
-        assert stand.inbox.lost == 31
+        wait_until(lambda: stand.inbox.lost == 31)
         assert len({one.fault for one in stand.stood}) == 1
         filler.unlink()
         kept = ["before", "held", *(f"while full {n}" for n in range(49))]
@@ -608,10 +608,12 @@ def test_metric_events_are_written_though_the_journal_can_not_be_read(tmp_path: 
     (tmp_path / "nowhere").touch()
     log = tmp_path / "metrics.log"
     path = tmp_path / "nowhere" / "journal.sqlite"
-    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
-        stand.inbox.take(reconcile(0))
-        wait_until(lambda: len(events_in(log)) == 1)
-        wait_until(stand.fault)
+    with running(path, room=2, metric_log=MetricLog(log, 1 << 20)) as stand:
+        for told in range(1, 6):  # also when there is no room for more that the journal can't write
+            stand.inbox.take(reconcile(told))
+            wait_until(lambda told=told: len(events_in(log)) == told)
+        assert stand.fault()
+        assert stand.inbox.lost == 3
 
 
 def test_what_an_earlier_daemon_has_left_is_read_though_another_writes(path: Path) -> None:
