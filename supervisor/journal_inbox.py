@@ -13,17 +13,17 @@ from pathlib import Path
 from supervisor.feed import Record
 
 ROOM = 10_000
-"""Records that wait at most, all together."""
+"""Records that wait at most."""
 _MOST_AT_ONCE = 1000
 """Records that are taken at most, each time."""
 
 
 class JournalInbox:
-    """What has been told and is not yet written down, the oldest first. One thread takes of it.
+    """What has been told and is not yet taken, the oldest first. One thread takes of it.
 
     Args:
         path: of the journal's file.
-        room: for so many, those included that were taken and can't be written; more are lost.
+        room: for so many; more are lost. So it is with what was taken and can't be written.
     """
 
     def __init__(self, path: Path, room: int = ROOM) -> None:
@@ -31,10 +31,9 @@ class JournalInbox:
         self.suspect = threading.Event()
         """Set by whoever has read something in the file that should not be there."""
         self._told: deque[Record] = deque()
-        self._room = room
+        self.room = room
         self._lost = 0
         self._counting = threading.Lock()
-        self._given = 0
 
     @property
     def lost(self) -> int:
@@ -44,33 +43,25 @@ class JournalInbox:
     @property
     def is_crowded(self) -> bool:
         """Whether they are too many to wait for more."""
-        return len(self._told) >= min(_MOST_AT_ONCE, self._room // 2)
+        return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)
 
     def take(self, record: Record) -> None:
         """Take a record, in whichever thread tells it.
 
         Nobody is woken for it: that would cost more than all else that is done here.
         """
-        if len(self._told) + self._given < self._room:  # or a few more, where many tell at once
+        if len(self._told) < self.room:  # or a few more, where many tell at once
             self._told.append(record)
         else:
             self.lose(1)
 
     def next(self) -> list[Record]:
-        """Give the oldest ones, as many as there are and can be dealt with at once.
-
-        They take room until it is told that they are `written`.
-        """
+        """Give the oldest ones, as many as there are and can be dealt with at once."""
         found: list[Record] = []
         with suppress(IndexError):
             while len(found) < _MOST_AT_ONCE:
                 found.append(self._told.popleft())
-        self._given += len(found)
         return found
-
-    def written(self, count: int) -> None:
-        """Note that so many of those that were given are written down, or lost."""
-        self._given -= count
 
     def lose(self, count: int) -> None:
         """Count some as lost."""

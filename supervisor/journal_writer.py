@@ -1,7 +1,7 @@
 """Takes what the journal's inbox holds, and has it written down, in a thread of its own.
 
-What can't be written is held and tried again; meanwhile the inbox fills, and the newest are lost.
-The metric log is another file, maybe on another disk: it gets its events nevertheless.
+What can't be written is held and tried again; when there is no room for more, the newest are lost.
+The metric log is another file, maybe on another disk: it gets the events of all that comes.
 """
 
 from __future__ import annotations
@@ -140,13 +140,13 @@ class JournalWriter:
 
     def _run(self) -> None:
         try:
+            self._work()
             while not self._stopping.is_set():
                 self._gather()
                 self._work()
             self._part()
         finally:
             self._inbox.lose(len(self._held))
-            self._inbox.written(len(self._held))
             self._store.close()
             self._log(self._digest.rest())
             if self._metric_log:
@@ -162,6 +162,8 @@ class JournalWriter:
         self._attempts += 1
         self._is_at_work = True
         try:
+            if self._attempts == 1:
+                self._fault = self._fault_of(self._recall)
             self._take(self._inbox.next())
             if self._elapsed() >= self._again_at:
                 self._bring_to_disk()
@@ -179,7 +181,9 @@ class JournalWriter:
 
     def _take(self, records: Sequence[Record]) -> None:
         """Sum up records, and tell the metric log of them; hold them until they are written."""
-        self._held += records
+        room = max(0, self._inbox.room - len(self._held))
+        self._inbox.lose(len(records[room:]))
+        self._held += records[:room]
         events: list[MetricEvent] = []
         for record in records:
             try:
@@ -189,7 +193,9 @@ class JournalWriter:
                     "what has happened to {} could not be summed up", record.subject
                 )
                 continue
-            self._courses.update((course.name, course) for course in courses)
+            for course in courses:
+                if course.name in self._courses or len(self._courses) < self._inbox.room:
+                    self._courses[course.name] = course
             events += told
         self._log(events + self._digest.overdue(self._elapsed()))
 
@@ -206,15 +212,17 @@ class JournalWriter:
             self._prune_at = self._elapsed() + _PRUNE_S
             self._prune_fault = self._fault_of(self._prune)
 
+    def _recall(self) -> None:
+        """Find what an earlier daemon has left. Nothing is written before that is known."""
+        changed = self._digest.recall(self._store.open_courses(), self._held)
+        self._courses = {course.name: course for course in changed}
+        self._is_recalled = True
+
     def _write(self) -> None:
         if not self._is_recalled:
-            known = self._store.open_courses()
-            completed = self._digest.recall(known, self._courses.values())
-            self._courses.update((course.name, course) for course in completed)
-            self._is_recalled = True
+            self._recall()
         if self._held:
             self._inbox.lose(self._store.write(self._held, self._courses.values()))
-            self._inbox.written(len(self._held))
             self._held, self._courses = [], {}
             self._began_anew = False
         if self._inbox.suspect.is_set():

@@ -119,10 +119,11 @@ class PolicyService:
             self.behaviour(sock)
 
     def _look_for_leaks(self) -> None:
-        for name in ("cmdline", "environ"):
-            for path in Path("/proc").glob(f"[0-9]*/{name}"):
-                with contextlib.suppress(OSError):
-                    if TOKEN.encode() in (found := path.read_bytes()):
+        processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+        for path in processes:
+            for name in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):  # it may end meanwhile
+                    if TOKEN.encode() in (found := (path / name).read_bytes()):
                         self.leaks.append(found)
 
 

@@ -134,17 +134,6 @@ class Course(NamedTuple):
         outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
         return self._replace(ended_at=at, outcome=outcome, reason=reason)
 
-    def completed_by(self, earlier: Course) -> Course:
-        """Give it with what is known by an earlier part of it alone, such as its beginning."""
-        known = {
-            column: value
-            for column, value in earlier._asdict().items()
-            if getattr(self, column) in {None, ""}
-        }
-        if earlier.outcome:  # it had failed
-            known |= {"outcome": earlier.outcome, "reason": earlier.reason}
-        return self._replace(**known)
-
 
 _MOMENTS = tuple(name for name in Course._fields if name.endswith("_at"))
 
@@ -163,10 +152,6 @@ class Courses:
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
         return self._open.get(name)
-
-    def put(self, course: Course) -> None:
-        """Go on with one that has not ended from here."""
-        self._open[course.name] = course
 
     def take(self, record: Record) -> list[Course]:
         """Take a record into account, and return the courses that it has changed."""

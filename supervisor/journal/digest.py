@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from supervisor.feed import Record
@@ -55,27 +56,22 @@ class Digest:
         told += self._events_of(self._awaited.take(record))
         return Digested(courses, told)
 
-    def recall(self, known: Iterable[Course], changed: Iterable[Course]) -> list[Course]:
+    def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Course]:
         """Take into account what an earlier daemon has left, however late that can be read.
 
         Args:
             known: what it has left of runners that had not ended.
-            changed: all that this one has made of records till now.
+            records: all that have been taken.
 
         Returns:
-            Those that are others now.
+            The courses that these have changed.
         """
-        mine = {course.name: course for course in changed}
-        completed = []
-        for earlier in known:
-            if earlier.name in mine:
-                course = mine[earlier.name].completed_by(earlier)
-                completed.append(course)
-            else:
-                course = earlier
-            if not course.ended_at:
-                self._courses.put(course)
-        return completed
+        self._courses = Courses(known)
+        changed: dict[str, Course] = {}
+        for record in records:
+            with suppress(Exception):  # it could not be summed up before either
+                changed.update((course.name, course) for course in self._courses.take(record))
+        return list(changed.values())
 
     def overdue(self, elapsed_s: float) -> list[MetricEvent]:
         """Give those of jobs of which GitHub has not told in time.

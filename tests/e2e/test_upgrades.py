@@ -199,8 +199,11 @@ def test_a_bad_release_stops_no_job_is_told_of_once_and_used_when_it_is_mended(
         for _ in range(2):
             ordered = releases.upgrade_now()
             assert ordered.returncode == 1
-            said = f"runner application: {VERSION} is in use, the latest is 2.401.0, as of "
-            assert ordered.stdout.startswith(said)
+            assert re.match(
+                rf"runner application: {VERSION} is in use since [^,]+ UTC, "
+                r"the latest is 2\.401\.0, known since [^,]+ UTC, as of ",
+                ordered.stdout,
+            )
             assert wrong in ordered.stdout
         shown = world.daemon.cli("upgrades")
         assert (shown.returncode, "ready" in shown.stdout) == (0, True)
@@ -356,7 +359,8 @@ def test_on_a_full_disk_the_last_good_one_serves_and_the_reason_is_plain(
         releases.good("2.404.0")
         ordered = releases.upgrade_now()
         assert ordered.returncode == 1
-        assert f"{VERSION} is in use, the latest is 2.404.0" in ordered.stdout
+        assert f"{VERSION} is in use since " in ordered.stdout
+        assert ", the latest is 2.404.0, known since " in ordered.stdout
         (warning,) = warnings(world)
         assert str(disk / "state/applications") in warning
         assert "no room" in warning or "the disk is full" in warning

@@ -26,10 +26,11 @@ from metric_logs import events_in
 from supervisor import journal_writer
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
-from supervisor.gateways.journal_schema import VERSION, JournalError
+from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
+from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
 from supervisor.journal_inbox import JournalInbox
 from supervisor.journal_writer import JournalStanding, JournalWriter
@@ -233,7 +234,7 @@ def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_roo
         wait_until(stand.fault)
         assert "full" in stand.fault()
         stand.tell(*(f"while full {number}" for number in range(80)))
-        assert stand.inbox.lost == 31
+        wait_until(lambda: stand.inbox.lost == 31)
         assert len({one.fault for one in stand.stood}) == 1
         filler.unlink()
         kept = ["before", "held", *(f"while full {n}" for n in range(49))]
@@ -299,6 +300,63 @@ def test_a_damage_that_a_reader_finds_is_looked_for_and_a_new_file_begun(path: P
         wait_until(lambda: stand.stood and stand.stood[-1].warning)
         stand.tell("anew")
         wait_until(lambda: stand.told() == ["anew"])
+
+
+def test_a_damage_that_nothing_else_would_meet_is_found_when_it_is_looked_for(path: Path) -> None:
+    with running(path) as stand:
+        stand.tell(*(f"order {number}" for number in range(1000)))
+    content = bytearray(path.read_bytes())
+    # A leaf in the middle of the table of events: neither pruning nor adding reads it.
+    place = content.index(b"order 500ordered") // 4096 * 4096
+    assert content[place] == 0x0D
+    content[place : place + 4096] = b"\x55" * 4096
+    path.write_bytes(content)
+    with running(path) as stand:
+        stand.tell("more")
+        wait_until(lambda: "more" in [one.record.subject for one in stand.read(limit=1)])
+        assert stand.stood == []
+        stand.inbox.suspect.set()
+        wait_until(lambda: stand.stood and stand.stood[-1].warning)
+        assert not stand.inbox.suspect.is_set()
+
+
+def test_a_file_that_is_begun_anew_and_damaged_at_once_is_left_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> list[Course]:
+        raise JournalCorrupt("it is damaged")
+
+    monkeypatch.setattr(JournalStore, "open_courses", refuse)
+    path.write_bytes(b"the first")
+    with running(path) as stand:
+        wait_until(stand.fault)
+        path.write_bytes(b"the second")
+        said = len(stand.stood)
+        stand.tell("one")
+        wait_until(lambda: stand.writer._attempts > 5)
+        assert stand.stood[said:] == []
+    assert (path.parent / "journal.sqlite.set-aside").read_bytes() == b"the first"
+
+
+def test_a_file_is_begun_anew_each_time_after_one_that_was_written(path: Path) -> None:
+    with running(path) as stand:
+        for subject in ("first", "second"):
+            for file in path.parent.glob(f"{path.name}*"):
+                file.unlink()
+            path.write_bytes(subject.encode() * 1000)
+            stand.tell(subject)
+            wait_until(lambda told=subject: is_readable(path) and stand.told() == [told])
+        assert stand.fault() == ""
+    aside = path.parent / "journal.sqlite.set-aside"
+    assert aside.read_bytes().startswith(b"second")
+
+
+def is_readable(path: Path) -> bool:
+    try:
+        events(path)
+    except JournalError:
+        return False
+    return True
 
 
 def test_numbers_go_on_growing_in_a_new_file(path: Path) -> None:
@@ -440,6 +498,46 @@ def test_what_is_too_old_goes(path: Path) -> None:
     assert [event.record.subject for event in found] == ["day 7", "day 8", "day 9"]
 
 
+def test_courses_of_runners_that_have_ended_go_as_events_do(path: Path) -> None:
+    store = JournalStore(path)
+    ended = [Course(f"day {day}", ended_at=at(86400 * day)) for day in range(10)]
+    store.write([note("new", 86400 * 10)], [*ended, Course("there", created_at=at(0))])
+    assert store.prune(Keeping(timedelta(days=3), 1 << 30), at(86400 * 10))
+    store.close()
+    found = {course.name for course in courses(path)}
+    assert found == {"day 7", "day 8", "day 9", "there"}
+
+
+def test_courses_of_a_time_of_which_no_event_is_left_go_where_it_is_too_much(path: Path) -> None:
+    store = JournalStore(path)
+    ended = [Course("before", ended_at=at(-1)), Course("after", ended_at=at(2000))]
+    store.write(
+        [note(f"{number}", number, reason="x" * 500) for number in range(1000)],
+        [*ended, Course("there", created_at=at(-1))],
+    )
+    assert store.prune(Keeping(timedelta(days=3650), 1), NOW)
+    store.close()
+    assert {course.name for course in courses(path)} == {"after", "there"}
+
+
+def test_a_pruning_that_fails_is_said_for_what_it_is_and_what_happens_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> bool:
+        raise JournalError("it is locked")
+
+    with monkeypatch.context() as locked_now:
+        locked_now.setattr(JournalStore, "prune", refuse)
+        seconds = [0.0]
+        with running(path, elapsed=lambda: seconds[0]) as stand:
+            stand.tell("one")
+            wait_until(lambda: stand.stood and stand.told() == ["one"])
+            assert stand.stood == [JournalStanding(prune_fault="it is locked")]
+            locked_now.undo()
+            seconds[0] += 60
+            wait_until(lambda: stand.stood[-1] == JournalStanding())
+
+
 def test_what_is_too_much_goes_the_oldest_first_and_the_file_shrinks(path: Path) -> None:
     most = 1 << 20
     store = JournalStore(path)
@@ -560,10 +658,12 @@ def test_metric_events_are_written_though_the_journal_can_not_be_read(tmp_path: 
     (tmp_path / "nowhere").touch()
     log = tmp_path / "metrics.log"
     path = tmp_path / "nowhere" / "journal.sqlite"
-    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
-        stand.inbox.take(reconcile(0))
-        wait_until(lambda: len(events_in(log)) == 1)
-        wait_until(stand.fault)
+    with running(path, room=2, metric_log=MetricLog(log, 1 << 20)) as stand:
+        for told in range(1, 6):  # also when there is no room for more that the journal can't write
+            stand.inbox.take(reconcile(told))
+            wait_until(lambda told=told: len(events_in(log)) == told)
+        assert stand.fault()
+        assert stand.inbox.lost == 3
 
 
 def test_what_an_earlier_daemon_has_left_is_read_though_another_writes(path: Path) -> None:
@@ -573,6 +673,21 @@ def test_what_an_earlier_daemon_has_left_is_read_though_another_writes(path: Pat
         stand.inbox.take(step(40, "", "ready", adopted=True, since=at(30).isoformat()))
         wait_until(stand.fault)
     assert [course.install_s for course in courses(path)] == [30.0]
+
+
+def test_one_that_an_earlier_daemon_has_begun_is_installed_for_the_metric_log_too(
+    path: Path,
+) -> None:
+    log = path.with_name("metrics.log")
+    with running(path) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+    stand = Stand(path, metric_log=MetricLog(log, 1 << 20))
+    stand.inbox.take(step(30, "", "ready", adopted=True))
+    stand.start()
+    stand.writer.stop(LIMIT_S)
+    assert [(one["event"], one["duration"]) for one in events_in(log)] == [
+        ("runner_installed", 30.0)
+    ]
 
 
 def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path) -> None:
@@ -712,6 +827,19 @@ def test_a_jobs_metric_events_are_written_without_at_an_orderly_end(
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         worked(stand.inbox)
     assert waits_in(log) == dict.fromkeys(("runner_installed", "runner_start", "runner_stop"))
+
+
+def test_a_jobs_metric_events_are_written_without_after_a_minute(
+    path: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    seconds = [0.0]
+    metric_log = MetricLog(log, 1 << 20)
+    with running(path, metric_log=metric_log, elapsed=lambda: seconds[0]) as stand:
+        worked(stand.inbox)
+        wait_until(lambda: len(stand.told()) == 4)
+        seconds[0] += PATIENCE_S
+        wait_until(lambda: len(waits_in(log)) == 3)
 
 
 def waits_in(log: Path) -> dict[str, float | None]:

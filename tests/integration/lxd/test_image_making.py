@@ -71,6 +71,9 @@ def test_an_instance_that_runs_or_is_not_there_is_no_image(lxd: Lxd, request_for
 
 def test_an_instance_is_shut_down_once(lxd: Lxd, stopped: str) -> None:
     lxd.start(stopped, limit_s=30)
+    # Process 1 hears only signals that it waits for, such as SIGPWR (30), LXD's order.
+    waits = "until grep -q 'SigCgt:.*[2367abef].......$' /proc/1/status; do sleep 0.1; done"
+    lxd.run(stopped, ("/bin/sh", "-c", waits), take=lambda _: None, limit_s=20)
     lxd.stop(stopped, limit_s=20)
     assert lxd.instance(stopped).status == "Stopped"
     lxd.stop(stopped, limit_s=20)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_world import LIMIT_S, World, eventually
@@ -17,6 +18,7 @@ from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion, HistoryQuestion
+from supervisor.journal_writer import JournalStanding, JournalWriter
 from supervisor.report import status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 
@@ -140,6 +142,79 @@ def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
     tell(world, "after")
     eventually(lambda: written(world) == ["after"])
     assert warnings(world) == ("journal: 1 events were lost since the daemon has started",)
+
+
+def test_there_are_never_two_who_write_whatever_one_hangs_in(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on, write = threading.Event(), threading.Event(), JournalStore.write
+
+    def hang(store: JournalStore, *given: Any) -> int:
+        hangs.set()
+        goes_on.wait()
+        return write(store, *given)
+
+    monkeypatch.setattr(JournalStore, "write", hang)
+    world = start(make_world())
+    world.feed.tell(step(0, "", "requested"))
+    assert hangs.wait(LIMIT_S)
+    try:
+        world.tell("journal", Crash())
+        eventually(lambda: node(world).restarts == 1)
+        world.feed.tell(step(1, "requested", "creating"))
+        world.feed.tell(step(30, "creating", "ready"))
+        threads = [one for one in threading.enumerate() if one.name == "journal-writer"]
+        assert len(threads) == 1
+    finally:
+        goes_on.set()
+    eventually(lambda: len(written(world)) == 3)
+    found = journal_reader.events(world.parts.journal.path, EventsQuestion()).events
+    assert [event.record.state for event in found] == ["requested", "creating", "ready"]
+    history = journal_reader.history(world.parts.journal.path, HistoryQuestion())
+    assert [course.install_s for course in history.runners] == [30.0]
+    assert warnings(world) == ()
+
+
+@pytest.mark.parametrize(
+    ("standing", "line", "warning"),
+    [
+        (JournalStanding(fault="full"), "the journal can't be written: full", "journal: full"),
+        (JournalStanding(warning="begun anew"), "the journal: begun anew", "journal: begun anew"),
+        (
+            JournalStanding(prune_fault="locked"),
+            "the journal can't be pruned: locked",
+            "journal: can't be pruned: locked",
+        ),
+        (
+            JournalStanding(log_fault="no room"),
+            "the metric log can't be written: no room",
+            "metric log: no room",
+        ),
+    ],
+)
+def test_what_is_wrong_with_it_is_a_line_of_the_log_once_and_a_warning(
+    standing: JournalStanding,
+    line: str,
+    warning: str,
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Callable[[JournalStanding], object]] = []
+
+    def listen(_writer: object, changed: Callable[[JournalStanding], object]) -> JournalStanding:
+        told.append(changed)
+        return JournalStanding()
+
+    monkeypatch.setattr(JournalWriter, "start", listen)
+    world = start(make_world())
+    told[0](standing)
+    told[0](standing)
+    eventually(lambda: warnings(world) == (warning,))
+    assert [one.strip() for one in world.logged].count(line) == 1
+    told[0](JournalStanding())
+    eventually(lambda: warnings(world) == ())
+    recovered = [one for one in world.logged if "the journal is written again; 0 events" in one]
+    assert len(recovered) == bool(standing.fault)
 
 
 def test_who_is_there_is_not_gone_for_a_journal_that_had_to_begin_again(

@@ -99,6 +99,21 @@ def test_a_job_that_was_none_is_none() -> None:
     assert (waits.started_at, waits.finished_at) == (None, None)
 
 
+def test_what_was_decided_of_a_job_that_was_none_is_forgotten_with_it() -> None:
+    courses = Courses()
+    courses.take(step(40, "ready", "busy", job=asdict(JOB)))
+    courses.take(Record(at(41), Kind.DECISION, NAME, "refused"))
+    (course,) = courses.take(step(50, "busy", "idle"))
+    assert course.verdict == ""
+
+
+def test_none_is_where_it_is_since_a_later_time_than_the_one_at_which_it_was_seen_there() -> None:
+    for state, column in (("busy", "started_at"), ("ready", "installed_at")):
+        adopted = step(10, "", state, adopted=True, since=at(3600).isoformat())
+        (course,) = Courses().take(adopted)
+        assert getattr(course, column) == at(10)
+
+
 def test_a_result_that_comes_late_is_taken() -> None:
     courses = Courses()
     courses.take(step(0, "idle", "busy", job=asdict(JOB)))

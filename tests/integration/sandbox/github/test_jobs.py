@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from sandbox.github import JobRequest, SandboxGitHub
+from sandbox.github.hub import utc_now
 
 if TYPE_CHECKING:
     from conftest import Client, NewClient
@@ -207,7 +208,8 @@ def test_a_report_without_a_result_is_refused(client: Client, github: SandboxGit
 def test_a_vanished_runners_job_fails_if_it_had_begun(
     new_client: NewClient, github: SandboxGitHub
 ) -> None:
-    with SandboxGitHub(token=TOKEN, offline_after=timedelta(milliseconds=100)) as server:
+    passed = [timedelta(0)]
+    with SandboxGitHub(token=TOKEN, clock=lambda: utc_now() + passed[-1]) as server:
         client = new_client(server.url)
         begun, idle = Runner(client, "begun").online(), Runner(client, "handed-out").online()
         server.queue(HELLO)
@@ -215,6 +217,7 @@ def test_a_vanished_runners_job_fails_if_it_had_begun(
         begun.ask("GET", "job?wait=0")
         begun.ask("POST", "job/1/started")
         idle.ask("GET", "job?wait=0")
+        passed.append(timedelta(minutes=1))
         assert server.wait_for(lambda: not any(r.online for r in server.runners()), 5)
         assert server.job(1).conclusion == "failure"
         assert "lost communication" in server.job(1).log

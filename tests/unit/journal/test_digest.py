@@ -1,0 +1,122 @@
+"""What is made of records, without a disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from journal_records import JOB, NAME, at, reconcile, step, waited
+
+from supervisor.feed import Kind, Record
+from supervisor.journal.awaited_jobs import PATIENCE_S
+from supervisor.journal.courses import Course
+from supervisor.journal.digest import Digest
+
+WORK: dict[str, Any] = {"job": asdict(JOB)}
+LIFE = [
+    step(0, "", "requested"),
+    step(3, "requested", "booting"),
+    step(30, "booting", "ready"),
+    step(35, "ready", "idle"),
+    step(90, "idle", "busy", **WORK),
+    Record(at(91), Kind.DECISION, NAME, "refused"),
+    step(150, "busy", "finished", **WORK),
+    step(155, "finished", "deleted", **WORK),
+]
+FAILURE = [
+    *LIFE[:2],
+    step(60, "booting", "failed", "did not start"),
+    step(61, "failed", "deleted", "is gone"),
+]
+MISTAKEN = [*LIFE[:6], step(100, "busy", "idle"), step(200, "idle", "deleted")]
+
+
+def digested(digest: Digest, *records: Record, elapsed_s: float = 0.0) -> list[str]:
+    """Name the metric events of records."""
+    told = [digest.take(record, elapsed_s).metric_events for record in records]
+    return names(event for events in told for event in events)
+
+
+def names(events: Any) -> list[str]:
+    return [event["event"] for event in events]
+
+
+def test_a_record_says_which_courses_it_has_changed() -> None:
+    digest = Digest("fleet")
+    (course,) = digest.take(LIFE[0], 0.0).courses
+    assert (course.name, course.created_at) == (NAME, at(0))
+    assert digest.take(reconcile(1, runners=[NAME]), 0.0).courses == []
+
+
+def test_a_jobs_events_come_with_what_github_tells_of_it() -> None:
+    digest = Digest("fleet")
+    assert digested(digest, *LIFE) == ["runner_installed"]
+    start, stop = digest.take(waited(160, 12.0), 0.0).metric_events
+    assert (start["event"], start["queue_duration"]) == ("runner_start", 12.0)
+    assert stop["event"] == "runner_stop"
+    assert digest.rest() == []
+
+
+def test_a_jobs_events_come_without_where_github_takes_too_long() -> None:
+    digest = Digest("fleet")
+    digested(digest, *LIFE, elapsed_s=7.0)
+    assert digest.overdue(7.0 + PATIENCE_S - 0.001) == []
+    assert names(digest.overdue(7.0 + PATIENCE_S)) == ["runner_start", "runner_stop"]
+    assert digest.rest() == []
+
+
+def test_a_job_that_github_can_not_know_is_waited_for_in_vain_by_nobody() -> None:
+    unnumbered = {"job": {**asdict(JOB), "run_id": ""}}
+    life = [record if record.kind is Kind.DECISION else record._replace(
+        details=unnumbered if record.details["job"] else record.details
+    ) for record in LIFE]  # fmt: skip
+    told = digested(Digest("fleet"), *life)
+    assert told == ["runner_installed", "runner_start", "runner_stop"]
+
+
+def test_at_the_end_all_are_told_of() -> None:
+    digest = Digest("fleet")
+    digested(digest, *LIFE)
+    assert names(digest.rest()) == ["runner_start", "runner_stop"]
+
+
+def test_where_no_metric_events_are_wanted_there_are_none() -> None:
+    digest = Digest(None)
+    assert digested(digest, *LIFE, waited(160, 12.0), reconcile(161)) == []
+    assert digest.overdue(1e9) == digest.rest() == []
+
+
+def test_what_could_not_be_summed_up_spoils_no_recall() -> None:
+    broken = step(0, "", "requested", job="no job")._replace(subject="broken")
+    (course,) = Digest(None).recall([], [broken, LIFE[0]])
+    assert course.name == NAME
+
+
+@given(
+    st.sampled_from([LIFE, FAILURE, MISTAKEN]), st.integers(1, 7), st.integers(0, 8), st.booleans()
+)
+def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_read(
+    life: list[Record], left: int, read: int, is_told_since: bool
+) -> None:
+    left = min(left, len(life) - 1)
+    (known,) = lived(Digest(None), life[:left])
+    stage = next(one for one in reversed(life[:left]) if one.kind is Kind.RUNNER)
+    since = stage.at if is_told_since else life[left].at
+    details = {**stage.details, "adopted": True, "since": since.isoformat()}
+    adopted = stage._replace(before="", at=life[left].at, details=details)
+    later = [adopted, *life[left:]]
+
+    first, late = Digest(None), Digest(None)
+    assert first.recall([known], []) == []
+    expected = lived(first, later)
+    lived(late, later[:read])
+    recalled = late.recall([known], later[:read])
+    assert (lived(late, later[read:]) or recalled) == expected
+
+
+def lived(digest: Digest, records: list[Record]) -> list[Course]:
+    """Give the course as these records leave it; none where there are none."""
+    found = {one.name: one for record in records for one in digest.take(record, 0.0).courses}
+    return list(found.values())
