@@ -1,6 +1,6 @@
 """What is told of each part that a runner needs, from what the actors have published."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -9,24 +9,20 @@ from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.lifecycle import Stage
 from supervisor.roster import Entry
+from supervisor.status import InShort, PartStatus
 from supervisor.supervision import TreeNode
 from supervisor.upgrades import reboot
 from supervisor.upgrades.reboot import Need, Reboot, Running
 
 
-def parts_report(root: TreeNode | None) -> dict[str, dict[str, Any]]:
+def parts_report(root: TreeNode | None) -> dict[str, PartStatus]:
     """Say of each thing that a new runner needs whether it is there, and how it is."""
     firewall, image, policy = firewall_report(root), image_report(root), policy_report(root)
     github, signals, storage = (
         published_by(actor, root, {}) for actor in ("tokens", "signals", "storage")
     )
     return {
-        part: {
-            "in_place": bool(is_there),
-            "state": told["state"],
-            "reason": told["reason"],
-            "cause": told["cause"],
-        }
+        part: {"in_place": bool(is_there), **in_short(told)}
         for part, told, is_there in (
             ("firewall", firewall, firewall["in_place"]),
             ("github", github, github["state"] == "ready"),
@@ -111,6 +107,11 @@ def published_by(actor: str, root: TreeNode | None, unknown: dict[str, Any]) -> 
         return {**unknown, "state": "down", "reason": reason, "cause": str(Cause.ACTOR_DOWN)}
     known = {"cause": "", **unknown, "state": found.state, "reason": found.reason}
     return {**known, **found.details}
+
+
+def in_short(told: Mapping[str, Any]) -> InShort:
+    """Give of what an actor has published how it is, without the details."""
+    return {"state": told["state"], "reason": told["reason"], "cause": told["cause"]}
 
 
 def details_of(actor: str, root: TreeNode | None) -> dict[str, Any]:

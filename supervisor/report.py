@@ -14,6 +14,7 @@ from supervisor.last_failure import Failure
 from supervisor.lifecycle import AVAILABLE, Stage
 from supervisor.part_reports import (
     details_of,
+    in_short,
     node_of,
     parts_report,
     published_by,
@@ -23,10 +24,11 @@ from supervisor.parts import Parts, Settings
 from supervisor.remedies import remedy_of
 from supervisor.roles import NEEDED, is_runner
 from supervisor.roster import Entry
+from supervisor.status import FleetStatus, FormerPlaceStatus, InShort, Status
 from supervisor.supervision import TreeNode
 
 
-def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> dict[str, Any]:
+def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> Status:
     """Sum up how a daemon is.
 
     Args:
@@ -54,7 +56,7 @@ def status_report(
     draining_since: datetime | None = None,
     last_failure: Failure | None = None,
     tracing: str = "",
-) -> dict[str, Any]:
+) -> Status:
     """Sum up.
 
     Args:
@@ -90,13 +92,14 @@ def status_report(
         *problems.of_credential(github, now),
         *problems.of_former_places(former),
     ]
+    words = [problem.words for problem in found]
     facts = health.Facts(
         wanted=0 if draining_since else config.virtual_machines,
         present=present(entries),
         short=health.is_short(short_since, now),
         blocked=any(one.of in NEEDED for one in troubled),
         kept=problems.is_kept(root),
-        problems=[problem.words for problem in found],
+        problems=words,
     )
     decision = reboot_decision(root, entries, config, draining_since)
     return {
@@ -110,11 +113,11 @@ def status_report(
         "fleet": fleet,
         "short_since": short_since.isoformat() if short_since else None,
         "parts": parts_report(root),
-        "upgrades": _in_short(published_by("upgrades", root, {})),
+        "upgrades": in_short(published_by("upgrades", root, {})),
         "last_failure": _failure(last_failure),
         "github": {"url": config.github_url, **github},
         "former_places": former,
-        "problems": facts.problems,
+        "problems": words,
         "causes": [str(problem.cause) for problem in found],
         "remedies": [remedy_of(problem) for problem in found],
         "warnings": [
@@ -181,20 +184,16 @@ def without_runners(node: TreeNode | None) -> TreeNode | None:
     return replace(node, children=tuple(filter(None, map(without_runners, kept))))
 
 
-def _fleet(root: TreeNode | None) -> dict[str, Any]:
+def _fleet(root: TreeNode | None) -> FleetStatus:
     """Give what the fleet's actor says of itself, and since when."""
     node = node_of("fleet", root)
     return {
-        **_in_short(published_by("fleet", root, {})),
+        **in_short(published_by("fleet", root, {})),
         "since": node.since.isoformat(timespec="seconds") if node else None,
     }
 
 
-def _in_short(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("state", "reason", "cause")}
-
-
-def _fault(told: Mapping[str, Any]) -> Fault:
+def _fault(told: InShort) -> Fault:
     return Fault(told["reason"], Cause(told["cause"]))
 
 
@@ -210,7 +209,7 @@ def _moment(text: str | None) -> datetime | None:
 
 def _former_places(
     entries: Iterable[Entry], reasons: Mapping[str, str], config: Config
-) -> list[dict[str, Any]]:
+) -> list[FormerPlaceStatus]:
     """Say what is left where nothing is registered any more, and why it can't be asked there."""
     stages: dict[str, Counter[str]] = {place: Counter() for place in reasons}
     for entry in entries:

@@ -22,6 +22,7 @@ from supervisor.supervision import ChildSpec, SystemClock
 
 HOST = "127.0.0.1"
 LIMIT_S = 30.0
+END_LIMIT_S = 60.0
 
 
 class WrongClock(SystemClock):
@@ -38,6 +39,15 @@ class WrongClock(SystemClock):
 def wait(holds: Callable[[], object]) -> None:
     """Wait until something holds that takes real processes some time."""
     eventually(holds, LIMIT_S)
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that was told to end is gone.
+
+    When all is answered its interpreter clears up, which takes long where others have the
+    processors; after half a minute the daemon kills it.
+    """
+    eventually(lambda: not exists(pid), END_LIMIT_S)
 
 
 class _Handler(BaseHTTPRequestHandler):

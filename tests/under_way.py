@@ -10,6 +10,7 @@ rest too: nothing happens there until the test opens it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +23,8 @@ from supervisor.supervision.mailbox import Mailbox
 from supervisor.workers import Work, Workers
 
 
-class _Given:
-    """Counts what was given to anybody: who looks twice sees whether anything was meanwhile."""
+class _Progress:
+    """Counts what was given to anybody, and taken: who looks twice sees whether anything was."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,8 +35,29 @@ class _Given:
             self.count += 1
 
 
-given = _Given()
+progress = _Progress()
 _held: dict[int, Callable[[], bool]] = {}
+
+
+class Patience:
+    """Is over when nothing has got on for so long.
+
+    What gets on takes as long as it takes: threads that are shaken, or have few processors. What
+    does so for ever ends by the limit of the test itself.
+    """
+
+    def __init__(self, limit_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._limit_s = limit_s
+        self._monotonic = monotonic
+        self._seen = progress.count
+        self._until = monotonic() + limit_s
+
+    @property
+    def is_over(self) -> bool:
+        now = self._monotonic()
+        if progress.count != self._seen:
+            self._seen, self._until = progress.count, now + self._limit_s
+        return now > self._until
 
 
 @contextmanager
@@ -83,7 +105,7 @@ class CountedMailbox(Mailbox):
         self._lock = threading.Lock()
         self._puts = 0
         self._visits = 0
-        given.another()
+        progress.another()
 
     def put(self, envelope: Envelope[Any], /) -> None:
         self._count()
@@ -95,6 +117,7 @@ class CountedMailbox(Mailbox):
 
     def get(self) -> Envelope[Any]:
         self._visits += 1
+        progress.another()
         return super().get()
 
     @property
@@ -102,7 +125,7 @@ class CountedMailbox(Mailbox):
         return self._visits == self._puts + 1
 
     def _count(self) -> None:
-        given.another()
+        progress.another()
         with self._lock:
             self._puts += 1
 
@@ -130,8 +153,9 @@ class CountedWorkers(Workers):
             with self._counting:
                 self._at_work.remove(threading.get_ident())
                 self._under_way -= 1
+            progress.another()
 
-        given.another()
+        progress.another()
         with self._counting:
             self._under_way += 1
         try:

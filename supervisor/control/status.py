@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask, Response, jsonify
 
@@ -10,13 +9,14 @@ from supervisor.gateways import host_memory
 from supervisor.health import Health
 from supervisor.parts import Parts
 from supervisor.report import current_status
+from supervisor.status import StatusAnswer
 from supervisor.supervision import System, tree
 
 
 def serve_status(app: Flask, system: System, parts: Parts) -> None:
     """Say how the fleet is: all that is known, or a word with a code for who reads no JSON."""
 
-    def status() -> dict[str, Any]:
+    def status() -> StatusAnswer:
         memory = host_memory.read()
         report = current_status(tree(system), parts, system.clock.now())
         return {**report, "memory": asdict(memory) if memory else None}

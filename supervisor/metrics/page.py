@@ -13,6 +13,7 @@ from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
 from supervisor.part_reports import image_report, node_of
 from supervisor.roles import is_runner
+from supervisor.status import Status
 from supervisor.supervision import TreeNode
 
 _ONLINE = (Stage.IDLE, Stage.BUSY)
@@ -22,7 +23,7 @@ _MOST_LIMITS, _LONGEST_NAME = 20, 40
 
 
 def metrics(
-    version: str, status: Mapping[str, Any], root: TreeNode | None, memory: Memory | None
+    version: str, status: Status, root: TreeNode | None, memory: Memory | None
 ) -> Iterator[Metric]:
     """Give every metric of the daemon's own that is of the present.
 
@@ -52,7 +53,7 @@ def metrics(
     yield from upkeep.memory(memory)
 
 
-def _fleet(status: Mapping[str, Any]) -> Iterator[Metric]:
+def _fleet(status: Status) -> Iterator[Metric]:
     stages = {stage: status["stages"].get(str(stage), 0) for stage in Stage}
     runners = GaugeMetricFamily(
         f"{PREFIX}_runners", "Runners by the stage of their life.", labels=["stage"]

@@ -12,6 +12,7 @@ from supervisor.part_reports import firewall_report, policy_report, upgrades_rep
 from supervisor.parts import Settings
 from supervisor.report import runner_report, status_report, tree_lines
 from supervisor.roster import Entry
+from supervisor.status import Status
 from supervisor.supervision import Handling, Kind, TreeNode
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -36,15 +37,12 @@ def entry(stage: Stage, name: str = "a", reason: str = "") -> Entry:
     return Entry(name, "g", Life(stage, NOW, reason, 7, Job(name="test")))
 
 
-def report(
-    tree: TreeNode | None, *entries: Entry, settings: Settings | None = None
-) -> dict[str, Any]:
+def report(tree: TreeNode | None, *entries: Entry, settings: Settings | None = None) -> Status:
     return status_report(tree, entries, settings or Settings(CONFIG), NOW)
 
 
 def problems(tree: TreeNode | None, *entries: Entry) -> list[str]:
-    found: list[str] = report(tree, *entries)["problems"]
-    return found
+    return report(tree, *entries)["problems"]
 
 
 def test_a_warning_of_the_storage_is_no_problem() -> None:

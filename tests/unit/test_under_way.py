@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 from fake_world import LIMIT_S, World, all_in_memory, eventually, make_world
-from under_way import CountedWorkers, Gate
+from under_way import CountedWorkers, Gate, Patience, progress
 
-from supervisor.supervision import Actor, ChildSpec, System, handles
+from supervisor.supervision import Actor, ChildSpec, FakeClock, System, handles
 
 __all__ = ["all_in_memory", "make_world"]
 
@@ -125,7 +125,20 @@ def test_who_never_comes_to_rest_is_named(stage: Stage, monkeypatch: pytest.Monk
     stage.play(lambda _: go_on.wait(LIMIT_S))
     monkeypatch.setattr("fake_world.LIMIT_S", 0.1)
     try:
-        with pytest.raises(AssertionError, match="still under way: root/a"):
+        with pytest.raises(AssertionError, match="still under way, and nothing gets on: root/a"):
             stage.world.settle()
     finally:
         go_on.set()
+
+
+def test_patience_lasts_as_long_as_anything_gets_on() -> None:
+    clock = FakeClock()
+    patience = Patience(10, clock.monotonic)
+    for _ in range(3):
+        clock.advance(9)
+        progress.another()
+        assert not patience.is_over
+    clock.advance(10)
+    assert not patience.is_over
+    clock.advance(0.1)
+    assert patience.is_over

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_fleet import HOST, GitHub, PolicyFleet, exists, wait
+from policy_fleet import HOST, GitHub, PolicyFleet, exists, wait, wait_for_end
 from ports import free_port
 from readable_python import make_readable_python
 
@@ -186,7 +186,7 @@ def test_another_credential_is_handed_over_without_an_answer_lost(
     fleet.reload(token="another")
     wait(lambda: fleet.pid != before)
     wait(lambda: ("/api/v3/repos/acme/demo", "Bearer another") in _repositories(github))
-    wait(lambda: not exists(before))
+    wait_for_end(before)
     over.set()
     asking.join(30)
     assert not refused
@@ -219,7 +219,7 @@ def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet
     fleet.world.clock.ahead = timedelta(days=1, minutes=1)
     fleet.reload()
     wait(lambda: fleet.pid != before and fleet.world.details("policy")["healthy"])
-    wait(lambda: not exists(before))
+    wait_for_end(before)
     assert fleet.ask(token) == 204
 
 
@@ -240,7 +240,7 @@ def test_one_goes_on_until_a_successor_answers(
         wait(lambda: fleet.world.details("policy")["warnings"])
         assert fleet.ask() == 204
     mended.touch()
-    wait(lambda: not exists(before))
+    wait_for_end(before)
     wait(lambda: not fleet.world.details("policy")["warnings"])
     assert fleet.ask() == 204
     assert fleet.told[told:] == []  # healthy all the time
