@@ -152,6 +152,11 @@ CASES = (
     ),
     Case("GitHubRunnersJournalFailing", steady("journal_failing", 1), steady("journal_failing", 0)),
     Case(
+        "GitHubRunnersTracesLosing",
+        growing("traces_lost_spans_total", 1),
+        steady("traces_lost_spans_total", 7),
+    ),
+    Case(
         "GitHubRunnersPartMissing",
         {**WANTED, **steady("part_in_place", 0, part="image")},
         steady("part_in_place", 1, part="image"),
