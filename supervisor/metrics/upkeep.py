@@ -1,4 +1,4 @@
-"""What the page tells of what is kept: firewall, upgrades, image, pool, journal, traces, host's memory."""
+"""What the page tells of what is kept: firewall, upgrades, image, pool, journal, traces, memory."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
