@@ -42,11 +42,10 @@ _SIBLINGS = ("", "-wal", "-shm")
 _EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
 _COURSE_COLUMNS = ", ".join(rows.COURSE_COLUMNS)
 _ADD_EVENT = (
-    f"INSERT INTO events ({_EVENT_COLUMNS}) "  # noqa: S608 - constants, as below
-    f"VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
+    f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
 )
 _PUT_COURSE = (
-    f"INSERT INTO courses ({_COURSE_COLUMNS}) "  # noqa: S608
+    f"INSERT INTO courses ({_COURSE_COLUMNS}) "
     f"VALUES ({', '.join('?' for _ in rows.COURSE_COLUMNS)}) "
     "ON CONFLICT (name) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
@@ -54,7 +53,7 @@ _PUT_COURSE = (
 """What a later version has noted of a course stays."""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
-_OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"  # noqa: S608
+_OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
 
 
 @dataclass(frozen=True)
