@@ -90,7 +90,7 @@ class JournalWriter:
         self._begin()
 
     def _begin(self) -> None:
-        self._store = JournalStore(self._inbox.path)
+        self._store = JournalStore(self._inbox.path, self._warn)
         self._digest = Digest(self._flavor)
         self._is_recalled = False
         self._held: list[Record] = []
@@ -276,6 +276,9 @@ class JournalWriter:
         self._inbox.suspect.clear()
         self._warning = f"{error}; it is {aside.name} now, and a new one was begun"
         return ""
+
+    def _warn(self, warning: str) -> None:
+        self._warning = warning
 
     def _show(self) -> None:
         standing = JournalStanding(self._fault, self._warning, self._prune_fault, self._log_fault)

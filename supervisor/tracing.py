@@ -14,6 +14,7 @@ from supervisor.config import Config
 from supervisor.feed import Feed, Record
 from supervisor.proxies import Proxies
 from supervisor.spans import Spans
+from supervisor.trace_standing import TraceStanding
 
 if TYPE_CHECKING:
     from supervisor.gateways.collector import Collector
@@ -43,12 +44,18 @@ class Tracing:
         self._lock = threading.Lock()
         self._wanted: _Wanted | None = None
         self._collector: Collector | None = None
-        self._warning = ""
+        self._standing = TraceStanding()
+        self._unmade = ""
 
     @property
     def warning(self) -> str:
         """Why nothing is sent though it is configured; empty while all is well. For any thread."""
-        return self._warning
+        return self._unmade or self._standing.fault
+
+    @property
+    def lost(self) -> int:
+        """How many spans are lost since the daemon's start. For any thread."""
+        return self._standing.lost
 
     def use(self, config: Config) -> None:
         """Send to the collector of a configuration from now on, or to none.
@@ -57,23 +64,25 @@ class Tracing:
         be begun is begun with the next configuration, be it the same.
         """
         wanted = _wanted(config)
-        if wanted == self._wanted and not self._warning:
+        if wanted == self._wanted and not self._unmade:
             return
-        self._warning = ""
+        self._unmade = ""
         try:
             self.close()
             if wanted:
                 self._begin(wanted)
         except Exception as error:  # noqa: BLE001 - what the libraries raise differs by their versions
-            self._warning = f"traces: none are sent: {_in_words(error)}"
-            logger.error("{}", self._warning)
+            self._unmade = f"traces: none are sent: {_in_words(error)}"
+            logger.error("{}", self._unmade)
 
     def _begin(self, wanted: _Wanted) -> None:
         # Who has no collector does not pay for the libraries.
         from supervisor.gateways.collector import Address, Collector  # noqa: PLC0415
 
         self._spans = Spans()
-        self._collector = Collector(Address(wanted.url), wanted.proxies, wanted.instance)
+        self._collector = Collector(
+            Address(wanted.url), wanted.proxies, wanted.instance, self._standing.begin()
+        )
         self._feed.watch(self._hear)
         self._wanted = wanted
 
@@ -84,6 +93,7 @@ class Tracing:
             collector, self._collector, self._wanted = self._collector, None, None
         if collector:
             collector.close(_END_LIMIT)
+        self._standing.end()
 
     def _hear(self, record: Record) -> None:
         with self._lock:

@@ -122,13 +122,14 @@ def page(
     draining_since: datetime | None = None,
     memory: Memory | None = MEMORY,
     counters: Counters | None = None,
+    lost_spans: int = 0,
 ) -> str:
     """Write the page as Prometheus reads it."""
     disable_created_metrics()  # as the daemon does
     status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
     counted = (counters or Counters(Feed())).collect()
     registry = CollectorRegistry()
-    registry.register(Given(metrics("1.2.3", status, root, memory), counted))
+    registry.register(Given(metrics("1.2.3", status, root, memory, lost_spans), counted))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 

@@ -54,7 +54,7 @@ class JournalActor(Actor):
         elif (before.fault or self._hung) and not now.fault:
             self._log_recovery()
         if now.warning and now.warning != before.warning:
-            logger.error("the journal: {}", now.warning)
+            logger.warning("the journal: {}", now.warning)
         if now.prune_fault and not before.prune_fault:
             logger.error("the journal can't be pruned: {}", now.prune_fault)
         if now.log_fault and not before.log_fault:

@@ -96,7 +96,7 @@ def run(config_path: Path, log_level: str | None) -> None:
     log. SIGTERM and SIGINT stop the daemon and leave the runners as they are.
     """
     # Only the daemon needs these; the other commands answer sooner without.
-    from supervisor import daemon, log  # noqa: PLC0415
+    from supervisor import daemon, log
 
     log.configure(log_level or "INFO")
     try:
@@ -116,10 +116,10 @@ def run(config_path: Path, log_level: str | None) -> None:
 def check_config(config_path: Path, running: Path | None, as_json: bool) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials  # noqa: PLC0415
-    from supervisor.work import image_upkeep  # noqa: PLC0415
-    from supervisor.work import policy as policy_work  # noqa: PLC0415
-    from supervisor.work import storage as storage_work  # noqa: PLC0415
+    from supervisor import credentials
+    from supervisor.work import image_upkeep
+    from supervisor.work import policy as policy_work
+    from supervisor.work import storage as storage_work
 
     config = load(config_path)
     credentials.read(config)
@@ -204,7 +204,7 @@ def policy(socket: Path, as_json: bool) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell, for its start-up file to source."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415
+    from click.shell_completion import get_completion_class
 
     complete = get_completion_class(shell)
     if complete is None:

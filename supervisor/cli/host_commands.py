@@ -33,11 +33,11 @@ def prepare_lxd(config_path: Path) -> None:
     removed by `uninstall`. A line is printed for each thing that was made.
     """
     # The clients of LXD and GitHub are slow to import.
-    from supervisor.gateways.lxd import LxdError  # noqa: PLC0415
-    from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
-    from supervisor.gateways.storage import StorageError  # noqa: PLC0415
-    from supervisor.preparation import PreparationRefused  # noqa: PLC0415
-    from supervisor.work.preparation import PreparationWork  # noqa: PLC0415
+    from supervisor.gateways.lxd import LxdError
+    from supervisor.gateways.nftables import Nftables
+    from supervisor.gateways.storage import StorageError
+    from supervisor.preparation import PreparationRefused
+    from supervisor.work.preparation import PreparationWork
 
     config = load(config_path)
     work = PreparationWork(_endpoint(config), config, Nftables(), click.echo)
@@ -54,8 +54,8 @@ def prepare_storage(config_path: Path) -> None:
 
     A daemon that is not root has systemd run this when there is something to do.
     """
-    from supervisor import log  # noqa: PLC0415
-    from supervisor.work import storage as storage_work  # noqa: PLC0415
+    from supervisor import log
+    from supervisor.work import storage as storage_work
 
     log.configure(identifier="github-runner-supervisor-storage")
     config = load(config_path)
@@ -82,9 +82,9 @@ def uninstall(config_path: Path, as_json: bool) -> None:
 
     Exits 0 only if nothing is left but what is kept, as it is of use to somebody else.
     """
-    from supervisor.gateways.nftables import Nftables  # noqa: PLC0415
-    from supervisor.work.removal import RemovalWork  # noqa: PLC0415
-    from supervisor.work.removal_report import Outcome, Report  # noqa: PLC0415
+    from supervisor.gateways.nftables import Nftables
+    from supervisor.work.removal import RemovalWork
+    from supervisor.work.removal_report import Outcome, Report
 
     config = load(config_path)
 
@@ -114,8 +114,8 @@ def uninstall(config_path: Path, as_json: bool) -> None:
 @config_option
 def remove_firewall(config_path: Path) -> None:
     """Delete the firewall of this installation, when no daemon of it is to run any more."""
-    from supervisor.gateways.nftables import Nftables, NftablesError  # noqa: PLC0415
-    from supervisor.work import firewall as firewall_work  # noqa: PLC0415
+    from supervisor.gateways.nftables import Nftables, NftablesError
+    from supervisor.work import firewall as firewall_work
 
     config = load(config_path)
     try:
@@ -137,7 +137,7 @@ def _no_daemon(config: Config, does: str) -> Iterator[None]:
         config: the installation's.
         does: what a daemon would do against it.
     """
-    from supervisor import daemon  # noqa: PLC0415
+    from supervisor import daemon
 
     try:
         with daemon.only_one(config.control.socket):
@@ -156,7 +156,7 @@ def _remove_socket(socket: Path) -> None:
 
 
 def _endpoint(config: Config) -> LxdEndpoint:
-    from supervisor.gateways.lxd import LxdEndpoint  # noqa: PLC0415
+    from supervisor.gateways.lxd import LxdEndpoint
 
     lxd = config.lxd
     return LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())

@@ -38,7 +38,7 @@ def top(socket: Path) -> None:
     if not _has_colours():
         os.environ["NO_COLOR"] = "1"
     # Slow to import, and of no use to the other commands.
-    from supervisor.cli.top.app import Top  # noqa: PLC0415
+    from supervisor.cli.top.app import Top
 
     # Without the mouse the terminal's own selection of text works.
     Top(client).run(mouse=False)

@@ -43,8 +43,8 @@ def upgrades(socket: Path, offline: bool, as_json: bool) -> None:
 
 def _show_reboot(as_json: bool) -> None:
     """Say whether this host is to be rebooted, as long as no daemon keeps runners here."""
-    from supervisor.gateways.host_packages import HostPackages  # noqa: PLC0415
-    from supervisor.upgrades import reboot  # noqa: PLC0415
+    from supervisor.gateways.host_packages import HostPackages
+    from supervisor.upgrades import reboot
 
     nothing = reboot.Running(runners=0, busy=0, building=False, held=True)
     decision = reboot.decide(reboot.needed_for(HostPackages().kernel()), nothing)

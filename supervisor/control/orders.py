@@ -59,7 +59,6 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
         ordered = _ask(system, "firewall", CheckFirewall(with_runners=True))
         if ordered is None:
             return _being_restarted("firewall")
-        notes.take("firewall")
         return _accepted(**asdict(ordered))
 
     @app.post("/v1/upgrades")

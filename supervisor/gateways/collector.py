@@ -40,6 +40,7 @@ from supervisor.printable import one_line
 from supervisor.proxies import Proxies, Proxy
 from supervisor.proxy_choice import proxy_for
 from supervisor.spans import Span
+from supervisor.trace_standing import Tell
 
 _KEY = "otel-collector-endpoint"
 _PATH = "/v1/traces"
@@ -84,11 +85,12 @@ class Collector:
         address: where the collector is.
         proxies: those that are configured.
         instance: which daemon sends.
+        tell: is told of each batch what is lost, in the thread that sends.
     """
 
-    def __init__(self, address: Address, proxies: Proxies, instance: str) -> None:
+    def __init__(self, address: Address, proxies: Proxies, instance: str, tell: Tell) -> None:
         self._numbers = _GivenNumbers()
-        self._exporter = _Exporter(address, proxies)
+        self._exporter = _Exporter(address, proxies, tell)
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create(
@@ -162,8 +164,9 @@ class _Exporter(SpanExporter):
     is to say.
     """
 
-    def __init__(self, address: Address, proxies: Proxies) -> None:
+    def __init__(self, address: Address, proxies: Proxies, tell: Tell) -> None:
         self._place = address.place
+        self._tell = tell
         self._session = _Session(address, proxy_for(address.place, proxies))
         certificates = trusted()
         self._exporter = OTLPSpanExporter(
@@ -197,12 +200,12 @@ class _Exporter(SpanExporter):
         why = f"it takes them too slowly, and {_MOST_WAITING:,} wait already"
         if result is not SpanExportResult.SUCCESS:
             lost, why = lost + len(spans), fault
+        words = (
+            f"traces can't be sent to {self._place}, and are lost, which harms nothing else: {why}"
+        )
+        self._tell(lost, words if lost else "")
         if lost and not self._lost:
-            logger.warning(
-                "traces can't be sent to {}, and are lost, which harms nothing else: {}",
-                self._place,
-                why,
-            )
+            logger.warning("{}", words)
         elif self._lost and not lost:
             logger.info("traces are sent to {} again; {} spans are lost", self._place, self._lost)
         self._lost = self._lost + lost if lost else 0

@@ -44,7 +44,7 @@ def events(path: Path, question: EventsQuestion) -> EventsAnswer:
     where = " AND ".join((_OF_A_KNOWN_KIND, *given))
     order = "DESC" if question.newest else "ASC"
     columns = ", ".join(("id", *rows.EVENT_COLUMNS))
-    sql = f"SELECT {columns} FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608
+    sql = f"SELECT {columns} FROM events WHERE {where} ORDER BY id {order} LIMIT ?"
 
     def ask(connection: sqlite3.Connection) -> EventsAnswer:
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
@@ -93,14 +93,14 @@ class _Chosen:
     given: Sequence[object]
 
     def newest(self, limit: int) -> list[Course]:
-        sql = f"SELECT * FROM {self.table} WHERE {self.where} {_NEWEST_FIRST}"  # noqa: S608 - constants
+        sql = f"SELECT * FROM {self.table} WHERE {self.where} {_NEWEST_FIRST}"
         found = self.connection.execute(sql, (*self.given, limit))
         return readable(self.path, found, rows.course_of)
 
     def percentiles(self, lasted: str) -> Percentiles:
-        known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"  # noqa: S608 - constants, all of them
+        known = f"SELECT {lasted} AS lasted FROM {self.table} WHERE {self.where}"
         sql = (
-            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "  # noqa: S608
+            "SELECT place, lasted, count FROM (SELECT lasted, count(*) OVER () AS count, "
             f"row_number() OVER (ORDER BY lasted) AS place FROM ({known}) "
             f"WHERE lasted IS NOT NULL) WHERE place IN ({_PLACES})"
         )
@@ -129,7 +129,7 @@ def _courses(connection: sqlite3.Connection) -> str:
     """Give a table of courses with all columns: a file of an earlier version lacks some."""
     there = {row[1] for row in connection.execute("PRAGMA table_info(courses)")}
     columns = (name if name in there else f"NULL AS {name}" for name in rows.COURSE_COLUMNS)
-    return f"(SELECT {', '.join(columns)} FROM courses)"  # noqa: S608 - constants
+    return f"(SELECT {', '.join(columns)} FROM courses)"
 
 
 def _between(begin: str, end: str) -> str:

@@ -42,11 +42,10 @@ _SIBLINGS = ("", "-wal", "-shm")
 _EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
 _COURSE_COLUMNS = ", ".join(rows.COURSE_COLUMNS)
 _ADD_EVENT = (
-    f"INSERT INTO events ({_EVENT_COLUMNS}) "  # noqa: S608 - constants, as below
-    f"VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
+    f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
 )
 _PUT_COURSE = (
-    f"INSERT INTO courses ({_COURSE_COLUMNS}) "  # noqa: S608
+    f"INSERT INTO courses ({_COURSE_COLUMNS}) "
     f"VALUES ({', '.join('?' for _ in rows.COURSE_COLUMNS)}) "
     "ON CONFLICT (name) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
@@ -54,7 +53,7 @@ _PUT_COURSE = (
 """What a later version has noted of a course stays."""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
-_OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"  # noqa: S608
+_OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,15 @@ class JournalStore:
 
     Args:
         path: of the file; its directory is made with it.
+        notice: is told when the file is another than before, and nobody here has seen to that.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, notice: Callable[[str], object] = lambda _: None) -> None:
         self._path = path
+        self._notice = notice
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._gone = ""
         self._numbers_above = 0
 
     def write(self, records: Sequence[Record], courses: Iterable[Course]) -> int:
@@ -157,6 +159,7 @@ class JournalStore:
             OSError: it can't be.
         """
         self.close()
+        self._file = None
         self._numbers_above = max(self._numbers_above, _last_number(self._path))
         aside = self._path.with_name(f"{self._path.name}.{mark}")
         for sibling in _SIBLINGS:
@@ -191,11 +194,17 @@ class JournalStore:
             raise
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection and _identity(self._path) != self._file:
-            self.close()  # somebody has removed the file, or put another there
+        found = _identity(self._path)
+        if self._file and found != self._file:
+            self._gone = _gone(self._path, is_another_there=found is not None)
+            self._file = None
+            self.close()
         if self._connection is None:
             self._connection = _connect(self._path, self._numbers_above)
             self._file = _identity(self._path)
+            if self._gone:
+                self._notice(self._gone)
+                self._gone = ""
         return self._connection
 
 
@@ -215,6 +224,13 @@ class _Lost:
                 self.count += 1
                 logger.opt(exception=error).error("some events could not be written down")
         return made
+
+
+def _gone(path: Path, *, is_another_there: bool) -> str:
+    """Say that somebody has taken the file away."""
+    if is_another_there:
+        return f"{path} is another file now; what was in the one before is not shown any more"
+    return f"{path} was removed, and a new one was begun; what was in it is not shown any more"
 
 
 def _queued(record: Record) -> rows.Row:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from supervisor.journal.courses import Course
+from supervisor.lifecycle import Job
 
 PERCENTS = (50, 90, 99)
 
@@ -52,7 +53,7 @@ class History:
     def as_json(self) -> dict[str, Any]:
         """Give it as the control API does."""
         return {
-            "jobs": [_job(course) for course in self.jobs],
+            "jobs": [_job(course, course.job) for course in self.jobs if course.job],
             "runners": [_runner(course) for course in self.runners],
             "percentiles": {name: one.as_json() for name, one in self.percentiles.items()},
         }
@@ -63,9 +64,7 @@ def rank(percent: int, count: int) -> int:
     return -(-count * percent // 100)
 
 
-def _job(course: Course) -> dict[str, Any]:
-    job = course.job
-    assert job is not None  # noqa: S101 - the others are left out
+def _job(course: Course, job: Job) -> dict[str, Any]:
     return {
         "runner": course.name,
         "repository": job.repository,

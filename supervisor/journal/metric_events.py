@@ -6,6 +6,7 @@ A field that is not known is left out, as there.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from supervisor.feed import Kind, Record
@@ -33,8 +34,9 @@ def of_record(
         return [_reconciliation(flavor, record)]
     if record.kind is not Kind.RUNNER or before is None or after is None:
         return []  # of one that was taken over, the beginning was told by an earlier daemon
-    is_installed = after.installed_at and not before.installed_at
-    return [_installed(flavor, after)] if is_installed else []
+    if after.installed_at and not before.installed_at:
+        return [_installed(flavor, after, after.installed_at)]
+    return []
 
 
 def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
@@ -46,24 +48,25 @@ def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
     """
     if not course.started_at:
         return []
-    start = _start(flavor, course)
-    return [start] if course.outcome == GONE else [start, _stop(flavor, course)]
+    told = [_start(flavor, course, course.started_at)]
+    ended_at = course.finished_at or course.ended_at
+    if ended_at and course.outcome != GONE:
+        told.append(_stop(flavor, course, ended_at))
+    return told
 
 
-def _installed(flavor: str, course: Course) -> dict[str, Any]:
-    assert course.installed_at is not None  # noqa: S101 - this is why it is told
+def _installed(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
     return {
-        "timestamp": course.installed_at.timestamp(),
+        "timestamp": at.timestamp(),
         "event": "runner_installed",
         "flavor": flavor,
         "duration": course.install_s or 0.0,
     }
 
 
-def _start(flavor: str, course: Course) -> dict[str, Any]:
-    assert course.started_at is not None  # noqa: S101 - this is why it is told
+def _start(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
     return {
-        "timestamp": course.started_at.timestamp(),
+        "timestamp": at.timestamp(),
         "event": "runner_start",
         "flavor": flavor,
         **_job(course),
@@ -72,12 +75,10 @@ def _start(flavor: str, course: Course) -> dict[str, Any]:
     }
 
 
-def _stop(flavor: str, course: Course) -> dict[str, Any]:
-    ended = course.finished_at or course.ended_at
-    assert ended is not None  # noqa: S101 - told at its end only
+def _stop(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
     job = course.job or Job()
     event: dict[str, Any] = {
-        "timestamp": ended.timestamp(),
+        "timestamp": at.timestamp(),
         "event": "runner_stop",
         "flavor": flavor,
         **_job(course),

@@ -61,6 +61,7 @@ _LONGEST_JOB = timedelta(days=5)
 """https://docs.github.com/en/actions/reference/limits: no job on a runner of ours lasts longer."""
 
 _REFUSED = "Refused"
+_ONLINE = "online; waits for a job"
 
 _ORDER = {
     stage: position
@@ -233,6 +234,11 @@ def _stay(life: Life, now: datetime, reason: str) -> Step:
     return _move(known, now, life.retired_from, f"could not be retired: {reason}")
 
 
+def _was_kept(life: Life, now: datetime) -> bool:
+    """Tell whether it stays after all: it could have been tried again, and nobody wants it gone."""
+    return life.refusals > 0 and life.retire_after is not None and life.retire_after <= now
+
+
 def _watched(life: Life) -> Life:
     """Note that it waits for a job: one that begins from now on is heard of."""
     return replace(life, unwatched_since=None)
@@ -343,9 +349,12 @@ def _(event: Confirmed, life: Life, now: datetime) -> Step:
         return _forward(
             replace(life, job=life.job or Job()), now, Stage.BUSY, reason, Effect.RECORD
         )
+    if life.stage is Stage.IDLE and _was_kept(life, now):
+        settled = replace(life, refusals=0, retire_after=None, reason=_ONLINE)
+        return Step(_watched(settled))
     # One whose signal was lost has not been recorded.
     effects = () if life.stage is Stage.READY else (Effect.RECORD,)
-    return _forward(_watched(life), now, Stage.IDLE, "online; waits for a job", *effects)
+    return _forward(_watched(life), now, Stage.IDLE, _ONLINE, *effects)
 
 
 @_answer.register

@@ -23,7 +23,11 @@ _MOST_LIMITS, _LONGEST_NAME = 20, 40
 
 
 def metrics(
-    version: str, status: Status, root: TreeNode | None, memory: Memory | None
+    version: str,
+    status: Status,
+    root: TreeNode | None,
+    memory: Memory | None,
+    lost_spans: int,
 ) -> Iterator[Metric]:
     """Give every metric of the daemon's own that is of the present.
 
@@ -32,6 +36,7 @@ def metrics(
         status: as `status_report` sums up.
         root: of the tree, of the same moment.
         memory: of the host; None if that is not known.
+        lost_spans: how much of the traces is lost since the daemon's start.
     """
     nodes = root.walk() if root else ()
     details = {node.id: node.details for node in nodes if not is_runner(node.path)}
@@ -50,6 +55,7 @@ def metrics(
     yield from upkeep.image(image_report(root))
     yield from upkeep.pool(details.get("storage", {}))
     yield from upkeep.journal(node_of("journal", root))
+    yield from upkeep.traces(lost_spans)
     yield from upkeep.memory(memory)
 
 

@@ -1,4 +1,4 @@
-"""What the page tells of what is kept: firewall, upgrades, image, pool, journal, host's memory."""
+"""What the page tells of what is kept: firewall, upgrades, image, pool, journal, traces, memory."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -111,6 +111,15 @@ def journal(actor: TreeNode | None) -> Iterator[Metric]:
         if "lost" in actor.details:
             lost.add_metric([], actor.details["lost"])
     yield from (lost, failing)
+
+
+def traces(lost_spans: int) -> Iterator[Metric]:
+    """Tell how much of what was to be sent as traces is lost."""
+    yield CounterMetricFamily(
+        f"{PREFIX}_traces_lost_spans",
+        "Spans that could not be sent to the collector of traces.",
+        value=lost_spans,
+    )
 
 
 def memory(seen: Memory | None) -> Iterator[Metric]:

@@ -94,7 +94,7 @@ def reconcile(
             if (registration := sides.registration_of(r))
             and r.name not in retire
             and r.name not in lost
-            and _says_something_new(registration, r)
+            and (_says_something_new(registration, r) or _stays_after_all(registration, r, now))
         ),
         suspicion=found,
         list_again=_list_again(found, patience, heard_by, now),
@@ -170,6 +170,15 @@ def _list_again(
     if found.rounds:
         waits.append(doubled(_SOON, found.rounds, _LONGEST_WAIT))
     return min(waits, default=None)
+
+
+def _stays_after_all(registration: Registration, runner: Runner, now: datetime) -> bool:
+    """Tell whether one that could not be let go waits for a job again, as nobody wants it gone.
+
+    Its reason may be of an outage of GitHub that is over.
+    """
+    is_put_off = runner.retire_after is not None and runner.retire_after <= now
+    return is_put_off and runner.stage is Stage.IDLE and registration.online
 
 
 def _says_something_new(registration: Registration, runner: Runner) -> bool:

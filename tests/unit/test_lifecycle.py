@@ -446,6 +446,17 @@ def test_a_retirement_that_can_not_be_asked_for_waits_ever_longer() -> None:
     assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
 
 
+def test_one_that_could_not_be_let_go_and_is_listed_later_waits_for_a_job_as_before() -> None:
+    retiring = step(living(Stage.IDLE), DeletionOrdered("why"), NOW).life
+    kept = step(retiring, UnregistrationRefused(busy=False, reason="500"), NOW).life
+    assert kept.reason == "could not be retired: 500"
+    assert step(kept, Confirmed(busy=False), NOW).life == kept  # it may be tried again any moment
+    later = step(kept, Confirmed(busy=False), NOW + timedelta(seconds=15))
+    assert later.life.reason == "online; waits for a job"
+    assert (later.life.stage, later.life.since, later.life.refusals) == (Stage.IDLE, NOW, 0)
+    assert later.effects == ()
+
+
 @pytest.mark.parametrize("stage", [Stage.BOOTING, Stage.READY, Stage.IDLE])
 def test_one_whose_registration_was_deleted_late_can_not_stay(stage: Stage) -> None:
     gone = step(living(stage), Unregistered(), NOW)

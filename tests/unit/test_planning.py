@@ -457,6 +457,23 @@ def test_github_confirms_what_the_guest_said_and_what_it_could_not_say() -> None
     assert plan.confirm == ((named("a"), False), (named("c"), True))
 
 
+def test_github_confirms_one_that_could_not_be_let_go_once_nobody_wants_it_gone() -> None:
+    put_off = (NOW - timedelta(seconds=1), NOW + timedelta(seconds=1), None)
+    fleet = [
+        replace(runner(name, Stage.IDLE), retire_after=moment)
+        for name, moment in zip("abc", put_off, strict=True)
+    ]
+    listed = tuple(
+        Registration(number, r.name, online=True, busy=False) for number, r in enumerate(fleet)
+    )
+    listing = Listing(frozenset(r.name for r in fleet), listed)
+    plan = reconcile(wanted(3), fleet, listing, Suspicion(), NOW)
+    assert plan.confirm == ((named("a"), False),)
+    too_many = reconcile(wanted(0), fleet, listing, Suspicion(), NOW)
+    assert named("a") in dict(too_many.retire)
+    assert too_many.confirm == ()
+
+
 def test_github_confirms_runners_whose_ready_signal_was_lost() -> None:
     fleet = [runner(name, Stage.BOOTING) for name in "abc"]
     listed = (

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from fake_world import eventually
 from otlp_receiver import Receiver, receiving
 
 from supervisor import tracing as tracings
@@ -116,6 +117,22 @@ def test_a_library_that_is_missing_is_a_warning(
     assert "the library opentelemetry.sdk.trace is missing" in tracing.warning
     tracing.use(config())
     assert tracing.warning == ""
+
+
+def test_a_collector_that_refuses_is_a_warning_for_as_long_as_it_is_configured(
+    feed: Feed, tracing: Tracing, receiver: Receiver
+) -> None:
+    receiver.status = 400
+    tracing.use(to(receiver))
+    for number in range(collector._MOST_AT_ONCE):  # so many are sent without a delay
+        tell_of_one(feed, f"runner-{number}")
+    eventually(lambda: tracing.warning)
+    assert tracing.warning.startswith(f"traces can't be sent to {receiver.url}/v1/traces, and are")
+    tracing.use(to(receiver))
+    assert tracing.warning
+    tracing.use(config())
+    assert tracing.warning == ""
+    assert tracing.lost == 2 * collector._MOST_AT_ONCE
 
 
 def test_what_a_library_says_is_not_passed_on_as_it_may_hold_a_password(

@@ -394,6 +394,30 @@ def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
             file.unlink()
         stand.tell("two")
         wait_until(lambda: stand.told() == ["two"])
+        wait_until(lambda: stand.stood)
+        stand.tell("three")
+        wait_until(lambda: stand.told() == ["two", "three"])
+    assert [standing.warning for standing in stand.stood] == [
+        f"{path} was removed, and a new one was begun; what was in it is not shown any more"
+    ]
+
+
+def test_another_file_that_somebody_has_put_there_is_gone_on_with_and_told_of(path: Path) -> None:
+    other = path.with_name("other")
+    with running(other) as stand:
+        stand.tell("before")
+    with running(path) as stand:
+        stand.tell("one")
+        wait_until(stand.told)
+        for file in path.parent.glob(f"{path.name}-*"):
+            file.unlink()
+        other.replace(path)
+        stand.tell("two")
+        wait_until(lambda: stand.told() == ["before", "two"])
+        wait_until(lambda: stand.stood)
+    assert [standing.warning for standing in stand.stood] == [
+        f"{path} is another file now; what was in the one before is not shown any more"
+    ]
 
 
 def test_a_daemon_that_was_set_back_goes_on_with_a_file_to_which_a_later_one_has_added(

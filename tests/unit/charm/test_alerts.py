@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import yaml
 from cos import Topology
 from prometheus import promtool
+
+from supervisor.health import LONGEST_SHORTAGE
 
 _TOPOLOGY = Topology("ci", "58b48ff0-608b-435f-83b9-ea643e0b98db", "large", "the-charm")
 _JUJU = {
@@ -152,6 +155,11 @@ CASES = (
     ),
     Case("GitHubRunnersJournalFailing", steady("journal_failing", 1), steady("journal_failing", 0)),
     Case(
+        "GitHubRunnersTracesLosing",
+        growing("traces_lost_spans_total", 1),
+        steady("traces_lost_spans_total", 7),
+    ),
+    Case(
         "GitHubRunnersPartMissing",
         {**WANTED, **steady("part_in_place", 0, part="image")},
         steady("part_in_place", 1, part="image"),
@@ -273,6 +281,12 @@ def test_an_alert_is_quiet_without_a_cause(case: Case, tmp_path: Path) -> None:
 def test_every_alert_has_a_case() -> None:
     alerts = {rule["alert"] for group in rules()["groups"] for rule in group["rules"]}
     assert {case.alert for case in CASES} == alerts
+
+
+@pytest.mark.parametrize("alert", ["GitHubRunnersNoneOnline", "GitHubRunnersTooFew"])
+def test_status_names_a_shortage_before_an_alert_of_it_fires(alert: str) -> None:
+    minutes = int(rule_of(alert)["for"].removesuffix("m"))
+    assert timedelta(minutes=minutes) > LONGEST_SHORTAGE
 
 
 def test_promtool_has_no_complaint_of_the_rules(tmp_path: Path) -> None:

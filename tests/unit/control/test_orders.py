@@ -221,14 +221,12 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
     assert (shown["subjects"], shown["state"]) == ([], "down")
 
 
-CHECK = CheckOrdered(done_by=3, incarnation="a")
 ORDERS: tuple[tuple[str, str, str, object, str], ...] = (
     ("reconcile", "POST", "/v1/reconcile", 7, ""),
     ("flush", "POST", "/v1/flush", None, "idle: 1 runners"),
     ("delete", "DELETE", "/v1/runners/one?force", None, "one, by force"),
     ("drain", "POST", "/v1/drain", 7, ""),
     ("resume", "POST", "/v1/resume", 7, ""),
-    ("firewall", "POST", "/v1/firewall", CHECK, ""),
     ("upgrade", "POST", "/v1/upgrades", UpgradesOrdered({}, incarnation="a"), ""),
     ("build", "POST", "/v1/image/build", BuildOrdered(done_by=3, incarnation="a"), ""),
 )
@@ -252,6 +250,12 @@ def test_the_journals_page_names_each_order() -> None:
     (subjects,) = re.findall(r"^\| `order` \| ([^|]*) \|", page, re.MULTILINE)
     by_signal = "reload"
     assert set(re.findall("`([a-z]+)`", subjects)) == {by_signal, *(order[0] for order in ORDERS)}
+
+
+def test_a_look_at_the_firewall_changes_nothing_and_is_not_told(fleet: Fleet) -> None:
+    fleet.run("firewall", answer=CheckOrdered(done_by=3, incarnation="a"))
+    assert fleet.client.post("/v1/firewall").status_code == 202
+    assert fleet.world.told == []
 
 
 def test_an_order_that_is_refused_is_not_told(fleet: Fleet) -> None:

@@ -21,6 +21,7 @@ from supervisor.gateways import collector as collectors
 from supervisor.gateways.collector import Address, Collector
 from supervisor.proxies import Proxies, Proxy
 from supervisor.spans import Span
+from supervisor.trace_standing import TraceStanding
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 LIMIT = timedelta(seconds=20)
@@ -46,7 +47,7 @@ def said() -> Iterator[list[str]]:
 
 
 def collector(url: str, proxies: Proxies | None = None) -> Collector:
-    return Collector(Address(url), proxies or Proxies(), "fleet")
+    return Collector(Address(url), proxies or Proxies(), "fleet", TraceStanding().begin())
 
 
 def test_spans_arrive_as_they_are(receiver: Receiver) -> None:
@@ -164,6 +165,24 @@ def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[st
     eventually(lambda: len(said) == 2)
     assert 0 < number_lost(receiver.url, said[1]) <= len(batch)
     sending.close(LIMIT)
+
+
+def test_what_is_lost_is_told_and_that_all_is_sent_again(receiver: Receiver) -> None:
+    standing = TraceStanding()
+    receiver.status = 400
+    sending = Collector(Address(receiver.url), Proxies(), "fleet", standing.begin())
+    batch = [ROOT] * 512
+    sending.send(batch)
+    eventually(lambda: standing.fault)
+    assert standing.fault == (
+        f"{lost(receiver.url)}: it answers 400; is otel-collector-endpoint right?"
+    )
+    receiver.status = 200
+    sending.send(batch)
+    eventually(lambda: not standing.fault)
+    sending.close(LIMIT)
+    assert standing.lost + len(receiver.spans) == 2 * len(batch)
+    assert 0 < standing.lost <= len(batch)
 
 
 def number_lost(url: str, line: str) -> int:

@@ -249,6 +249,11 @@ def test_what_the_journal_has_lost_is_told() -> None:
     assert value(samples, "journal_lost_records_total") == 3
 
 
+def test_spans_that_are_lost_are_counted_from_zero() -> None:
+    assert value(read(page()), "traces_lost_spans_total") == 0
+    assert value(read(page(lost_spans=7)), "traces_lost_spans_total") == 7
+
+
 @pytest.mark.parametrize(
     ("state", "alive", "failing"),
     [("recording", True, False), ("failing", True, True), ("down", False, True)],
