@@ -342,6 +342,7 @@ def test_no_runner_is_replaced_or_held_up_as_the_time_of_day_is_set(
     world.tell("fleet", Reconcile("test"))
     assert (world.names(), world.stages()) == ([name], {"idle": 1})
     world.clock.advance(3601)
+    world.tell("fleet", Reconcile("test"))
     eventually(lambda: any("has waited for a job for" in one.reason for one in world.told))
 
 
