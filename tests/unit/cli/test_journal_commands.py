@@ -190,7 +190,9 @@ def test_following_prints_what_comes_and_an_interrupt_ends_it(
         {"events": [event(2)], "last": 2, "lost": 1},
         *[{"events": [], "last": 2, "lost": 1}] * 20,
     ]
-    command = [sys.executable, "-m", "supervisor", "events", "--follow", "--json"]
+    # Who runs the tests in the background may have them ignore an interrupt.
+    heeding = ["env", "--default-signal=INT"]
+    command = [*heeding, sys.executable, "-m", "supervisor", "events", "--follow", "--json"]
     with subprocess.Popen(
         [*command, "--socket", str(daemon.path)],
         stdout=subprocess.PIPE,
