@@ -34,7 +34,9 @@ class Cause(str, Enum):
     # The daemon and its settings
     CONFIGURATION_REFUSED = "configuration-refused"  # the last change of it is wrong
     RESTART_REQUIRED = "restart-required"  # what was set waits for a restart of the daemon
-    ACTOR_STUCK = "actor-stuck"  # an actor is in one message, or in none of those that wait, too long
+    ACTOR_STUCK = (
+        "actor-stuck"  # an actor is in one message, or in none of those that wait, too long
+    )
     ACTOR_DOWN = "actor-down"  # it has ended, and is started again
 
     # Runners

@@ -100,12 +100,11 @@ def assigned(
 
 
 def returned(place: int, function: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.FunctionDef]]:
-    """Give what a function returns at a place of its tuple: the type, where that names the words."""
-    if isinstance(function.returns, ast.Subscript) and isinstance(function.returns.slice, ast.Tuple):
-        typed = function.returns.slice.elts[place]
-        if ast.unparse(typed) in KNOWN:
-            yield typed, function
-            return
+    """Give what a function returns at a place of its tuple: the type, where that says it."""
+    types = getattr(function.returns, "slice", None)
+    if isinstance(types, ast.Tuple) and ast.unparse(types.elts[place]) in KNOWN:
+        yield types.elts[place], function
+        return
     for node in ast.walk(function):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             yield node.value.elts[place], function
