@@ -34,7 +34,9 @@ class Cause(str, Enum):
     # The daemon and its settings
     CONFIGURATION_REFUSED = "configuration-refused"  # the last change of it is wrong
     RESTART_REQUIRED = "restart-required"  # what was set waits for a restart of the daemon
-    ACTOR_STUCK = "actor-stuck"  # an actor is in one message for longer than its limit
+    ACTOR_STUCK = (
+        "actor-stuck"  # an actor is in one message, or in none of those that wait, too long
+    )
     ACTOR_DOWN = "actor-down"  # it has ended, and is started again
 
     # Runners
@@ -46,8 +48,7 @@ class Cause(str, Enum):
     JOB_UNCHECKED = "job-unchecked"  # its job runs without the policy having let it
     REMOVAL_FAILED = "removal-failed"  # LXD does not delete the instance
 
-    def __str__(self) -> str:
-        return self.value
+    __str__ = str.__str__
 
 
 OF_GITHUB = frozenset(

@@ -51,13 +51,8 @@ class Settings:
         return self._config
 
     @property
-    def error(self) -> str:
-        """Why the last attempt to change it failed; empty after a success."""
-        return self._fault.reason
-
-    @property
     def fault(self) -> Fault:
-        """The same with its cause."""
+        """Why the last attempt to change it failed; none after a success."""
         return self._fault
 
     def accept(self, config: Config) -> None:

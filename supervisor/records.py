@@ -144,7 +144,15 @@ def of_decision(said: Mapping[str, Any]) -> Record | None:
 
 
 def of_job(
-    runner: str, repository: str, run_id: int, state: str, now: datetime, **known: Any
+    runner: str,
+    repository: str,
+    run_id: int,
+    state: str,
+    now: datetime,
+    *,
+    queued_at: datetime,
+    started_at: datetime,
+    queue_s: float,
 ) -> Record:
     """Tell what GitHub knows of a job.
 
@@ -154,9 +162,17 @@ def of_job(
         run_id: GitHub's number of its workflow run.
         state: its conclusion in GitHub's word, or its status while it has none yet.
         now: the time.
-        known: `queued_at`, `started_at`, and `queue_s`, the seconds between them.
+        queued_at: when it began to wait.
+        started_at: when its runner took it.
+        queue_s: the seconds between them.
     """
-    details = {"repository": repository, "run_id": run_id, **known}
+    details = {
+        "repository": repository,
+        "run_id": run_id,
+        "queued_at": queued_at.isoformat(),
+        "started_at": started_at.isoformat(),
+        "queue_s": queue_s,
+    }
     return Record(now, Kind.JOB, runner, state, details=details)
 
 

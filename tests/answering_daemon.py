@@ -74,7 +74,7 @@ class AnsweringDaemon:
             self.asked.release()
             if isinstance(self.events, ControlError):
                 raise self.events
-            return {"events": self.events, "last": 1, "lost": 0}
+            return {"events": self.events, "last": 1, "more": False, "lost": 0}
         if place.startswith("/v1/logs/"):
             name = place.rpartition("/")[2]
             if name not in self.logs:

@@ -94,13 +94,15 @@ def shaken(shaking: Shaking) -> Iterator[None]:
     """Hold up whatever threads let each other see."""
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in SEEN_BY_OTHERS:
-            held_up = shaking.hold_up(getattr(owner, name))
-            is_static = isinstance(owner.__dict__[name], staticmethod)
-            patch.setattr(owner, name, staticmethod(held_up) if is_static else held_up)
-        yield
-    sys.setswitchinterval(interval_s)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for owner, name in SEEN_BY_OTHERS:
+                held_up = shaking.hold_up(getattr(owner, name))
+                is_static = isinstance(owner.__dict__[name], staticmethod)
+                patch.setattr(owner, name, staticmethod(held_up) if is_static else held_up)
+            yield
+    finally:
+        sys.setswitchinterval(interval_s)
 
 
 class _EachTest:

@@ -91,5 +91,5 @@ class FleetAccount:
             cause=str(cause),
             reconciles=self.reconciles,
             reconcile_ms=self._reconcile_ms,
-            short_since=shown.isoformat() if shown else None,
+            short_since=shown.isoformat(timespec="seconds") if shown else None,
         )

@@ -125,8 +125,8 @@ class JobInquiries:
             inquiry.run_id,
             job.state,
             self._clock.now(),
-            queued_at=job.queued_at.isoformat(),
-            started_at=job.started_at.isoformat(),
+            queued_at=job.queued_at,
+            started_at=job.started_at,
             queue_s=job.queue_s,
         )
         self._feed.tell(record)

@@ -79,8 +79,8 @@ def events(
     lost = _warn_of_lost(answer["lost"], 0)
     if not answer["events"] and not follow:
         _warn_of_none(asked)
-    if since and not follow and len(answer["events"]) == limit:
-        _warn_of_more(client, asked, answer["last"], limit)
+    if answer["more"] and not follow:
+        _warn_of_more(limit)
     if follow:
         try:
             _follow(client, {**asked, "limit": str(MOST_EVENTS)}, answer["last"], lost, as_json)
@@ -105,7 +105,7 @@ def _follow(
             continue
         heard = time.monotonic()
         _print(answer["events"], as_json)
-        last, is_behind = answer["last"], len(answer["events"]) == MOST_EVENTS
+        last, is_behind = answer["last"], answer["more"]
         # A daemon that has been restarted counts from nothing.
         lost = _warn_of_lost(answer["lost"], min(lost, answer["lost"]))
 
@@ -144,14 +144,13 @@ def _print(found: list[dict[str, Any]], as_json: bool) -> None:
         click.echo(json.dumps(event) if as_json else journal_words.event_line(event))
 
 
-def _warn_of_more(client: ControlClient, asked: dict[str, str], last: int, limit: int) -> None:
-    """Say that the newest are not among those that were printed, if there are any."""
-    if client.get(f"/v1/events?{urlencode({**asked, 'after': last, 'limit': 1})}")["events"]:
-        click.echo(
-            f"these are the first {limit} only, more have followed: "
-            f"ask with --limit, up to {MOST_EVENTS}, or with a later --since",
-            err=True,
-        )
+def _warn_of_more(limit: int) -> None:
+    """Say that the newest are not among those that were printed."""
+    click.echo(
+        f"these are the first {limit} only, more have followed: "
+        f"ask with --limit, up to {MOST_EVENTS}, or with a later --since",
+        err=True,
+    )
 
 
 def _warn_of_none(asked: dict[str, str]) -> None:

@@ -56,7 +56,8 @@ def make_app(system: System, parts: Parts, *, debug: bool) -> Flask:
 
     @app.get("/v1/runners")
     def get_runners() -> Response:
-        return jsonify([runner_report(one, offset(system.clock)) for one in parts.roster.all()])
+        since_then = offset(system.clock)
+        return jsonify([runner_report(one, since_then) for one in parts.roster.all()])
 
     @app.get("/v1/firewall")
     def get_firewall() -> Response:

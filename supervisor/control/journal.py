@@ -31,6 +31,7 @@ def _events(inbox: JournalInbox) -> dict[str, Any]:
     return {
         "events": [event.as_json() for event in found.events],
         "last": found.last,
+        "more": found.more,
         "lost": inbox.lost,
     }
 

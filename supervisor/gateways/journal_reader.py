@@ -48,9 +48,10 @@ def events(path: Path, question: EventsQuestion) -> EventsAnswer:
 
     def ask(connection: sqlite3.Connection) -> EventsAnswer:
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
-        found = connection.execute(sql, (*given.values(), question.limit)).fetchall()
+        found = connection.execute(sql, (*given.values(), question.limit + 1)).fetchall()
         seen = [row[0] for row in found]
-        return question.answer(readable(path, found, rows.event_of), seen, newest)
+        page = readable(path, found[: question.limit], rows.event_of)
+        return question.answer(page, seen, newest)
 
     return _read(path, ask, question.answer([], [], 0))
 

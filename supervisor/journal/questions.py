@@ -44,10 +44,12 @@ class EventsAnswer:
     Attributes:
         events: the oldest first.
         last: the number of the newest event that was looked at: what follows it is yet unasked.
+        more: whether some that were asked for follow it already.
     """
 
     events: Sequence[Event]
     last: int
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,13 @@ class EventsQuestion:
 
         Args:
             found: at most `limit`, and the newest first where `newest` are asked for.
-            seen: the numbers of all that match, likewise, those included that can't be read.
+            seen: the numbers of all that match, likewise, but up to one more than the `limit`, and
+                those included that can't be read.
             newest: the number of the newest event of all.
         """
-        is_cut = len(seen) == self.limit and not self.newest
-        last = seen[-1] if is_cut else max(newest, self.after or 0)
-        return EventsAnswer(found[::-1] if self.newest else found, last)
+        more = len(seen) > self.limit and not self.newest
+        last = seen[self.limit - 1] if more else max(newest, self.after or 0)
+        return EventsAnswer(found[::-1] if self.newest else found, last, more)
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> EventsQuestion:

@@ -57,8 +57,7 @@ class Actor(pykka.ThreadingActor):
 
     Attributes:
         system: what the tree shares.
-        stuck_limit: seconds in one message after which it is shown as stuck; None leaves it to the
-            system. A child's specification goes before.
+        stuck_limit: see `ChildSpec`, which goes before; None leaves it to the system.
         observed: whether the system's observer is told when its published state is another word.
             Of a crash and a restart it always is.
     """

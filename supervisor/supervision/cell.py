@@ -191,6 +191,15 @@ class Cell:
         return neglect.at
 
     @property
+    def told_at(self) -> tuple[type | str, float] | None:
+        """The same for people: its mailbox only where it is stuck there.
+
+        One that is well takes a message from its mailbox a moment after a look has seen it there.
+        """
+        at = self.at
+        return at if at is self.found_stuck_in else self.handling
+
+    @property
     def stuck(self) -> bool:
         """Whether it was found at one thing past its limit, and still is at it."""
         found = self.found_stuck_in

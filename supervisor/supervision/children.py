@@ -27,7 +27,7 @@ class ChildState(str, Enum):
     """Told to end, not yet ended."""
 
 
-class Cause(str, Enum):
+class StartCause(str, Enum):
     """Why a child is started, which decides what its failing to start means."""
 
     INITIAL = "initial"
@@ -51,7 +51,7 @@ class Child:
     """
 
     spec: ChildSpec
-    cause: Cause
+    cause: StartCause
     wanted: bool = True
     state: ChildState = ChildState.DOWN
     incarnation: int | None = None

@@ -15,7 +15,7 @@ import itertools
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from supervisor.supervision.children import Cause, Child, ChildState
+from supervisor.supervision.children import Child, ChildState, StartCause
 from supervisor.supervision.effects import (
     Answer,
     CancelWait,
@@ -87,7 +87,7 @@ class Core:
         """Start the children one after the other; Ready when the last is up."""
         self.phase = Phase.STARTING
         for spec in self._spec.children:
-            self.children[spec.id] = Child(spec, Cause.INITIAL)
+            self.children[spec.id] = Child(spec, StartCause.INITIAL)
         return self._settle()
 
     def started(self, child_id: str, incarnation: int, now: float) -> list[Effect]:
@@ -96,7 +96,7 @@ class Core:
         if child is not None and child.state is ChildState.STARTING:
             child.state = ChildState.UP
             child.up_since = now
-            child.cause = Cause.RESTART
+            child.cause = StartCause.RESTART
             child.first_start = False
             self._answer_start(child)
         return self._settle()
@@ -144,7 +144,7 @@ class Core:
         if self._is_ending:
             self._refuse(request, SupervisorStopping(spec.id))
         elif known is None:
-            child = Child(spec, Cause.REQUESTED, request=request)
+            child = Child(spec, StartCause.REQUESTED, request=request)
             self.children[spec.id] = child
             self._launch_unless_ordered(child)
         elif known.wanted:
@@ -175,7 +175,7 @@ class Core:
         child = self._at_rest(child_id, request)
         if child is not None:
             child.wanted = True
-            child.cause = Cause.REQUESTED
+            child.cause = StartCause.REQUESTED
             child.request = request
             self._launch_unless_ordered(child)
         return self._settle()
@@ -196,9 +196,9 @@ class Core:
             child.first_start = False
             self._answer_start(child)
             self._forget_unless_kept(child)
-        elif child.cause is Cause.INITIAL and child.spec.escalates:
+        elif child.cause is StartCause.INITIAL and child.spec.escalates:
             self._stop_all(Reason.failed(ChildStartFailed(child.id, reason)))
-        elif child.cause is Cause.REQUESTED:
+        elif child.cause is StartCause.REQUESTED:
             child.wanted = False
             self._answer_start(child, ChildStartFailed(child.id, reason))
             self._forget_unless_kept(child)
@@ -236,7 +236,7 @@ class Core:
             self._stop_all(Reason.failed(exceeded))
             return
         child.restarts += 1
-        child.cause = Cause.RESTART
+        child.cause = StartCause.RESTART
         delay = self._next_delay(child, now)
         self._effects.append(RestartDecided(child.id, reason, child.restarts, delay))
         if self._spec.strategy is not Strategy.ONE_FOR_ONE:
@@ -271,7 +271,7 @@ class Core:
             elif not child.stop_requests:
                 child.wanted = True
                 if child.request is None and not child.first_start:
-                    child.cause = Cause.RESTART
+                    child.cause = StartCause.RESTART
         self._release()
         if delay > 0:
             self._hold = self._wait(delay)
@@ -394,7 +394,7 @@ class Core:
             self._hold = None
 
     def _forget_unless_kept(self, child: Child) -> None:
-        never_up = child.cause is Cause.REQUESTED and child.first_start
+        never_up = child.cause is StartCause.REQUESTED and child.first_start
         if self._spec.dynamic or child.spec.restart is Restart.TEMPORARY or never_up:
             self._forget(child)
 

@@ -94,8 +94,8 @@ class ChildSpec:
         log_context: put on each log line from its thread, besides `actor`.
         start_limit: seconds that `on_start` may take; None means 60 s for a worker and INFINITY
             for a supervisor, whose children have limits of their own.
-        stuck_limit: seconds in one message after which it is shown as stuck; None leaves it to
-            its class, then to the system.
+        stuck_limit: seconds in one message, or in none while some wait, after which it is shown as
+            stuck; None leaves it to its class, then to the system.
     """
 
     id: str

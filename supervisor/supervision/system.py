@@ -208,7 +208,7 @@ class System:
             root.mailbox.put(Envelope(Fail(Reason.failed(error))))
 
     def _busy(self, cell: Cell) -> str:
-        at = cell.at
+        at = cell.told_at
         if at is None:
             return ""
         what, since = at

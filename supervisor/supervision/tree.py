@@ -157,7 +157,7 @@ class _Reader:
         )
 
     def _handling(self, cell: Cell) -> Handling | None:
-        at = cell.at
+        at = cell.told_at
         if at is None:
             return None
         what, since = at

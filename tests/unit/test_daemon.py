@@ -61,7 +61,7 @@ def test_a_reload_takes_what_a_running_daemon_can_change(running: Daemon, path: 
     path.write_text(GOOD.format(count=5))
     running._obey(signal.SIGHUP)
     assert running._parts.settings.config.virtual_machines == 5
-    assert running._parts.settings.error == ""
+    assert not running._parts.settings.fault
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     path.write_text(text)
     running._obey(signal.SIGHUP)
     assert running._parts.settings.config is before
-    assert error in running._parts.settings.error
+    assert error in running._parts.settings.fault.reason
     is_for_later = "restart" in error
     cause = Cause.RESTART_REQUIRED if is_for_later else Cause.CONFIGURATION_REFUSED
     assert running._parts.settings.fault.cause is cause
@@ -119,7 +119,7 @@ def test_a_reload_that_meets_a_fault_of_the_daemon_is_refused_and_ends_nothing(
     monkeypatch.setattr(daemon, "load", fail)
     running._obey(signal.SIGHUP)
     why = "it could not be taken (RuntimeError); the log says more"
-    assert running._parts.settings.error == why
+    assert running._parts.settings.fault.reason == why
     assert [(one.state, one.reason) for one in told] == [("refused", why)]
 
 

@@ -135,9 +135,14 @@ def test_an_actor_is_told_of_by_its_id() -> None:
 
 
 def test_a_job_is_told_of_by_its_runner_with_githubs_word_for_its_end() -> None:
-    record = records.of_job("fleet-a", "acme/demo", 7, "failure", NOW, queue_s=12.0)
+    record = records.of_job(
+        "fleet-a", "acme/demo", 7, "failure", LATER, queued_at=NOW, started_at=LATER, queue_s=90.0
+    )
     assert (record.kind, record.subject, record.state) == (Kind.JOB, "fleet-a", "failure")
-    assert record.details == {"repository": "acme/demo", "run_id": 7, "queue_s": 12.0}
+    assert record.details == {
+        "repository": "acme/demo", "run_id": 7, "queued_at": NOW.isoformat(),
+        "started_at": LATER.isoformat(), "queue_s": 90.0,
+    }  # fmt: skip
 
 
 def test_a_reconcile_counts_who_waits_and_who_works_and_names_who_is_there() -> None:

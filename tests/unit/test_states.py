@@ -24,9 +24,9 @@ PUBLISHING = {"publish", "_publish", "say", "Snapshot"}
 KNOWN: Mapping[str, set[str]] = {
     "state": set(),  # what `say` and `publish` themselves pass on
     "str(life.stage)": set(),  # of runners' actors: no words of their own
-    "min((one.state for one in standings), key=_WORST.index)": set(get_args(standing.State)),
+    "State": set(get_args(standing.State)),
 }
-"""Expressions of which the source does not show by itself which words they may be."""
+"""Expressions and types of which the source does not show by itself which words they may be."""
 OF_SUPERVISORS = {*(each.value for each in ChildState if each is not ChildState.UP), "restarting"}
 """What is shown of a child that has published nothing, or does not live."""
 
@@ -100,6 +100,11 @@ def assigned(
 
 
 def returned(place: int, function: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.FunctionDef]]:
+    """Give what a function returns at a place of its tuple: the type, where that says it."""
+    types = getattr(function.returns, "slice", None)
+    if isinstance(types, ast.Tuple) and ast.unparse(types.elts[place]) in KNOWN:
+        yield types.elts[place], function
+        return
     for node in ast.walk(function):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             yield node.value.elts[place], function

@@ -18,6 +18,7 @@ from pykka._envelope import Envelope
 from supervisor import watchdog
 from supervisor.config import load
 from supervisor.daemon import Daemon
+from supervisor.part_reports import node_of
 from supervisor.supervision import (
     Actor,
     Backoff,
@@ -32,6 +33,7 @@ from supervisor.supervision import (
     SystemClock,
     handles,
 )
+from supervisor.supervision import tree as tree_of
 from supervisor.supervision.mailbox import Mailbox
 
 LIMIT_S = 10.0
@@ -148,6 +150,11 @@ class Tree:
         wait_until(lambda: all(not c.handling or c.id in self.hung for c in self.system.cells()))
         self._clock.advance(seconds)
 
+    def handling(self) -> str | None:
+        """Say what people are told that the fleet is in."""
+        node = node_of("fleet", tree_of(self.system))
+        return node.handling.type if node and node.handling else None
+
     def wedged(self) -> list[str]:
         return watchdog.wedged(self.system, self.root)
 
@@ -211,12 +218,14 @@ def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..
         tree.system.directory.tell("fleet", passes)
     tree.pass_time(STUCK_S - SWEEP_S)
     assert tree.wedged() == []
+    assert tree.handling() is None  # nobody is told of it before it is too long
     mailbox.lets.release()
     wait_until(lambda: mailbox.visits == 2)
     tree.pass_time(STUCK_S)
     assert tree.wedged() == []  # it comes to them, if slowly
     tree.pass_time(SWEEP_S)
     assert tree.wedged() == ["fleet is stuck in its mailbox"]
+    assert tree.handling() == "its mailbox"
     mailbox.lets.release()
     wait_until(lambda: mailbox.visits == 3)
     assert tree.wedged() == []

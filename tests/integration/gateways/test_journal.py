@@ -626,7 +626,7 @@ def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"runner": "first"}, {"after": FEW - 100}], ids=["newest", "runner", "after"]
+    "asked", [{}, {"runner": "first"}, {"after": FEW - 101}], ids=["newest", "runner", "after"]
 )
 def test_a_hundred_events_are_read_in_as_few_steps_of_a_long_journal_as_of_a_short_one(
     asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -772,7 +772,7 @@ def test_rows_that_are_none_are_passed_over_by_readers(worn: Path) -> None:
 def test_who_follows_comes_past_a_row_that_is_none(worn: Path) -> None:
     first = events(worn)[0].id
     cut = journal_reader.events(worn, EventsQuestion(after=first, limit=1))
-    assert (cut.events, cut.last) == ([], first + 1)
+    assert (cut.events, cut.last, cut.more) == ([], first + 1, True)
 
 
 def test_of_a_course_that_is_none_alone_nothing_is_known_any_more(worn: Path) -> None:
@@ -828,7 +828,9 @@ def test_who_follows_what_is_rare_is_told_how_far_was_looked(path: Path) -> None
         rare = journal_reader.events(path, EventsQuestion(kind=Kind.RUNNER, **asked))
         assert (rare.events, rare.last) == ([], numbers[-1])
     cut = journal_reader.events(path, EventsQuestion(after=numbers[0], limit=2))
-    assert cut.last == numbers[2]
+    assert (cut.last, cut.more) == (numbers[2], True)
+    whole = journal_reader.events(path, EventsQuestion(after=numbers[0], limit=4))
+    assert (whole.last, whole.more) == (numbers[4], False)
     newest = journal_reader.events(path, EventsQuestion(runner="3"))
     assert ([event.id for event in newest.events], newest.last) == (numbers[3:4], numbers[-1])
 

@@ -46,7 +46,7 @@ def fill(world: World) -> None:
 
 
 def test_without_a_journal_there_are_no_events(client: FlaskClient) -> None:
-    assert client.get("/v1/events").json == {"events": [], "last": 0, "lost": 0}
+    assert client.get("/v1/events").json == {"events": [], "last": 0, "more": False, "lost": 0}
 
 
 def test_the_newest_events_come_the_oldest_first(client: FlaskClient, world: World) -> None:
@@ -69,7 +69,8 @@ def test_who_follows_is_told_what_came_after(client: FlaskClient, world: World) 
     answer = client.get(f"/v1/events?after={first}&limit=2").json or {}
     assert [event["state"] for event in answer["events"]] == ["ready", "busy"]
     last = (client.get(f"/v1/events?after={first}").json or {})["last"]
-    assert client.get(f"/v1/events?after={last}").json == {"events": [], "last": last, "lost": 0}
+    nothing = {"events": [], "last": last, "more": False, "lost": 0}
+    assert client.get(f"/v1/events?after={last}").json == nothing
 
 
 def test_events_are_chosen_by_runner_kind_and_moment(client: FlaskClient, world: World) -> None:

@@ -185,6 +185,21 @@ def test_what_is_lost_is_told_and_that_all_is_sent_again(receiver: Receiver) -> 
     assert 0 < standing.lost <= len(batch)
 
 
+def test_what_still_waits_when_a_collector_is_left_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 1)
+    standing, left = TraceStanding(), threading.Event()
+    with answering(lambda _: left.wait(30)) as url:
+        sending = Collector(Address(url), Proxies(), "fleet", standing.begin())
+        sending.send([ROOT] * 1500)
+        sending.close(timedelta(seconds=0.1))
+        standing.end()
+        eventually(lambda: standing.lost == 1500)
+        left.set()
+    assert not standing.fault
+
+
 def number_lost(url: str, line: str) -> int:
     """Read how many are lost: the exporter may have begun with a part of a batch.
 
