@@ -33,6 +33,7 @@ class Cause(str, Enum):
 
     # The daemon and its settings
     CONFIGURATION_REFUSED = "configuration-refused"  # the last change of it is wrong
+    CONFIGURATION_IN_PART = "configuration-in-part"  # it is in force, but not all have been told
     RESTART_REQUIRED = "restart-required"  # what was set waits for a restart of the daemon
     ACTOR_STUCK = (
         "actor-stuck"  # an actor is in one message, or in none of those that wait, too long

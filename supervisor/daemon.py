@@ -144,11 +144,15 @@ class Daemon:
 
     def _try_to_reload(self) -> None:
         """Reload, and go on whatever comes of it: a running fleet is worth more than a change."""
+        before = self._parts.settings.config
         try:
             self._reload()
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends no daemon
             logger.opt(exception=error).error("the configuration could not be read again")
-            self._refuse(f"it could not be taken ({type(error).__name__}); the log says more")
+            if self._parts.settings.config is before:
+                self._refuse(f"it could not be taken ({type(error).__name__}); the log says more")
+            else:
+                self._admit_part(type(error).__name__)
 
     def _reload(self) -> None:
         settings = self._parts.settings
@@ -171,13 +175,18 @@ class Daemon:
             return
         before = settings.config
         settings.accept(config)
+        self._note(records.of_order("reload", self._now(), "the configuration has been read again"))
         if config.log_level != before.log_level:
             log.set_level(config.log_level)
-        self._note(records.of_order("reload", self._now(), "the configuration has been read again"))
         logger.info("the configuration has been read again")
         for name in ("tokens", "storage", "firewall", "upgrades", "image", "policy", "fleet"):
             self._system.directory.tell(name, ConfigChanged(config))
         self._parts.tracing.use(config)  # last: a collector of before may be sent to for a moment
+
+    def _admit_part(self, fault: str) -> None:
+        """Say that the new one is in force, and that not all who go by it know."""
+        self._parts.settings.refuse(fault, Cause.CONFIGURATION_IN_PART)
+        logger.error("the new configuration is taken in part only: {}", fault)
 
     def _refuse(self, why: str, cause: Cause = Cause.CONFIGURATION_REFUSED) -> None:
         self._parts.settings.refuse(why, cause)

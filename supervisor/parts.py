@@ -61,7 +61,7 @@ class Settings:
             self._config, self._fault = config, Fault()
 
     def refuse(self, error: str, cause: Cause = Cause.CONFIGURATION_REFUSED) -> None:
-        """Keep the one in force, and remember why another was refused."""
+        """Keep the one in force, and remember why another was refused, or taken in part only."""
         self._fault = Fault(error, cause)
 
 

@@ -127,12 +127,18 @@ def of_runners(entries: Iterable[Entry]) -> Iterator[Problem]:
 
 
 def of_configuration(refusal: Fault) -> Iterator[Problem]:
-    """Say that the last change was refused.
+    """Say that the last change was refused, or taken in part only.
 
     Args:
         refusal: why, if it was.
     """
-    if refusal:
+    if refusal.cause is Cause.CONFIGURATION_IN_PART:
+        fault = refusal.reason
+        words = (
+            f"configuration: the last change was taken in part only ({fault}); the log says more"
+        )
+        yield Problem(CONFIGURATION, words, refusal.cause)
+    elif refusal:
         words = f"configuration: the last change was refused: {refusal.reason}"
         yield Problem(CONFIGURATION, words, refusal.cause)
 

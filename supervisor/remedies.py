@@ -42,6 +42,7 @@ BY_CAUSE: Mapping[Cause, str] = {
     Cause.NO_SPACE: _STORAGE,
     Cause.NFTABLES_MISSING: "`apt-get install nftables`; it is used by itself then",
     Cause.CONFIGURATION_REFUSED: _CONFIGURATION,
+    Cause.CONFIGURATION_IN_PART: _RESTART,
     Cause.RESTART_REQUIRED: _RESTART,
     Cause.ACTOR_STUCK: f"`supervisor-cli tree` says for how long; if it stays so, {_RESTART}",
     Cause.ACTOR_DOWN: _ACTOR,

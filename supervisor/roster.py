@@ -2,8 +2,8 @@
 
 import hmac
 import threading
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from supervisor.lifecycle import Life
@@ -17,12 +17,14 @@ class Entry:
     Attributes:
         name: of instance and registration.
         generation: the settings it was made from.
-        life: its stage, since when and why. Its moments are the steady clock's.
+        life: its stage, since when and why.
         signal_digest: SHA-256 of the token its guest shows, empty before there is one.
         place: where it is registered.
         policy: whom it asks whether its job may run, as `policy.mode` was when it was made; empty
             if that is not known.
-        made_at: when its instance was ordered, by the time of day; None if that is not known.
+        made_at: when its instance was ordered; None if that is not known.
+
+    Its moments, and those of its life, are the steady clock's.
     """
 
     name: str
@@ -32,6 +34,10 @@ class Entry:
     place: str = ""
     policy: str = ""
     made_at: datetime | None = None
+
+    def moved(self, by: timedelta) -> "Entry":
+        """Give it with its moments by a clock that is ahead by so much."""
+        return replace(self, life=self.life.moved(by), made_at=self.made_at and self.made_at + by)
 
     def as_planned(self) -> Runner:
         """Give it as the plan takes it."""

@@ -58,7 +58,8 @@ def look(
         entries: the runners.
         has_allowed: tells whether a runner's job was let run, as the service's log says, which says
             so before the guest is told.
-        complete_since: no decision is missing in it since then; None if that is not known.
+        complete_since: no decision is missing in it since then, by the steady clock; None if that
+            is not known.
         now_s: monotonic, seconds.
     """
     found = (

@@ -11,12 +11,13 @@ from typing import Any
 
 from loguru import logger
 
-from supervisor import records
+from supervisor import moments, records
 from supervisor.feed import Feed
 from supervisor.gateways import decision_log
 from supervisor.gateways.decision_log import Tally
 from supervisor.lifecycle import Job
 from supervisor.policy_limits import ALLOWED, REFUSED
+from supervisor.supervision import Clock, offset
 
 CONTRADICTED = "contradicted"
 _SHOWN = 20
@@ -34,7 +35,8 @@ class Verdicts:
     Args:
         log: the policy service's, if it is this host's.
         feed: is told of each decision once.
-        since: those from before were told by an earlier daemon.
+        since: of what stands in the log already, an earlier daemon has told what is from before
+            then (time of day).
     """
 
     def __init__(self, log: Path, feed: Feed, since: datetime = _LONG_AGO) -> None:
@@ -55,7 +57,10 @@ class Verdicts:
 
     @property
     def complete_since(self) -> datetime | None:
-        """Since when no decision has been missed, up to the last reading; None if not known."""
+        """Since when no decision has been missed, up to the last reading; None if not known.
+
+        By the steady clock.
+        """
         return self._tally.complete_since if self._is_fresh else None
 
     @property
@@ -63,18 +68,23 @@ class Verdicts:
         """How many have refused by themselves, and how many against what the service said."""
         return dict(self._counts)
 
-    def read(self, now: datetime) -> Tally:
+    def read(self, clock: Clock) -> Tally:
         """Read what the service has decided since.
+
+        Args:
+            clock: tells when that is, and how far the log's times are from the steady clock's.
 
         Raises:
             OSError: it can't be read.
         """
         with self._lock:
             self._is_fresh = False
-            self._tally = decision_log.follow(self._log, self._tally, now)
+            self._tally = decision_log.follow(self._log, self._tally, clock.steady(), offset(clock))
             self._is_fresh = True
             read = self._tally
-        self._tell(read.news)
+        # Whatever time they say they are from, as that may have been set: only of what is read for
+        # the first time, or again, it has to tell whether it is new.
+        self._tell(one for one in read.news if read.is_continued or self._is_recent(one))
         return read
 
     def has_allowed(self, runner: str) -> bool:
@@ -82,17 +92,17 @@ class Verdicts:
         decided = self._tally.decided.get(runner)
         return decided is not None and decided.verdict == ALLOWED
 
-    def hear(self, runner: str, job: Job | None, reason: str, now: datetime) -> bool:
+    def hear(self, runner: str, job: Job | None, reason: str, clock: Clock) -> bool:
         """Take a guest's word that its job was refused; tell whether it is to be believed.
 
         Args:
             runner: its name.
             job: what its guest has said of that before.
             reason: in the guest's words; printable, and short.
-            now: the time.
+            clock: tells the time.
         """
         try:
-            self.read(now)
+            self.read(clock)
         except OSError as error:
             logger.bind(runner=runner).warning(
                 "what the policy service has said of {} can't be read, so what was known before "
@@ -104,7 +114,7 @@ class Verdicts:
         if decided is not None and decided.verdict != ALLOWED:
             return True  # that is in the log
         believed = decided is None
-        self._note(runner, job or Job(), reason, believed=believed, now=now)
+        self._note(runner, job or Job(), reason, believed=believed, now=clock.now())
         return believed
 
     def last(self) -> tuple[Mapping[str, Any], ...]:
@@ -135,8 +145,11 @@ class Verdicts:
         if believed:
             self._tell((said,))
 
+    def _is_recent(self, said: Mapping[str, Any]) -> bool:
+        made_at = moments.read(str(said["time"]))
+        return made_at is not None and made_at >= self._told_since
+
     def _tell(self, decisions: Iterable[Mapping[str, Any]]) -> None:
         for said in decisions:
-            record = records.of_decision(said)
-            if record and record.at >= self._told_since:
+            if record := records.of_decision(said):
                 self._feed.tell(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import TypeAlias
@@ -26,9 +27,13 @@ class Wishes:
 
     The first of its kind is given at once. Those that follow within a second are one, given at its
     end: a storm of signals costs no more than that, and the last of them counts.
+
+    Args:
+        monotonic: tells the time, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._wanted: dict[Wish, None] = {}  # a set that keeps the order
         self._not_before: dict[Wish, float] = {}
         # The one queue that may be used in a signal's handler, whatever that has interrupted.
@@ -51,7 +56,7 @@ class Wishes:
         Returns:
             None if the time has come.
         """
-        while (now := time.monotonic()) < until:
+        while (now := self._monotonic()) < until:
             wake_at = until
             for wish in list(self._wanted):
                 at = self._not_before.get(wish, now)

@@ -249,7 +249,7 @@ class ServiceHere:
             parts.settings.config,
             base,
             parts.verdicts,
-            self._system.clock.now(),
+            self._system.clock,
         )
         self._examinations.begin(work)
 

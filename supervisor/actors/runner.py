@@ -22,6 +22,7 @@ from supervisor.lifecycle import (
     Job,
     Life,
     RemovalFailed,
+    Seen,
     Stage,
     Step,
 )
@@ -258,18 +259,18 @@ class RunnerActor(Actor):
             self._early.append(event)
 
     def _adopt(self, found: Marks | None) -> None:
-        if found:
+        seen = self._dated(found.seen) if found else None
+        if found and seen:
             self._entry = replace(
                 self._entry,
                 generation=found.generation,
                 signal_digest=found.signal_digest,
                 place=found.place or self._note_place(),
                 policy=found.policy,
-                made_at=found.seen.created_at,
+                made_at=seen.created_at,
             )
         standing = self._entry.life.ordered_away
         self._known = True
-        seen = found.seen.moved(-offset(self.system.clock)) if found else None
         self._take(lifecycle.adopt(seen, self._now()))
         if self._attempt > _LAST_ATTEMPT:
             # Whatever is wrong with this one must not go on for ever; a job in it may.
@@ -280,6 +281,22 @@ class RunnerActor(Actor):
         early, self._early = self._early, []
         for event in early:
             self._happen(event)
+
+    def _dated(self, seen: Seen) -> Seen:
+        """Give what was seen by the steady clock.
+
+        What is marked is the time of day, which may have been set since; an incarnation before this
+        one has the same moments in the roster as they are.
+        """
+        marked, life = seen.moved(-offset(self.system.clock)), self._entry.life
+        known = {str(Stage.READY): life.ready_at}
+        if life.stage is Stage.BUSY:
+            known[str(Stage.BUSY)] = life.since
+        return replace(
+            marked,
+            since=known.get(seen.stage) or marked.since,
+            created_at=self._entry.made_at or marked.created_at,
+        )
 
     def _note_place(self) -> str:
         """Settle where a runner is registered that was made before that was noted.
@@ -331,7 +348,7 @@ class RunnerActor(Actor):
         """Tell those who watch, what it was before or that this is its beginning."""
         entry, now = self._entry, self.system.clock.now()
         if before is None:
-            adopted, shown = self._order is None, replace(entry, life=self._shown_life())
+            adopted, shown = self._order is None, entry.moved(offset(self.system.clock))
             self._parts.feed.tell(records.of_beginning(shown, now, adopted=adopted))
         elif record := records.of_step(entry, before, now):
             self._parts.feed.tell(record)
@@ -431,16 +448,16 @@ class RunnerActor(Actor):
             policy_url=order.policy,
             network=blueprint.network,
         )
-        policy, made_at = self._parts.settings.config.policy.mode, self.system.clock.now()
+        policy = self._parts.settings.config.policy.mode
         self._entry = replace(
-            self._entry, signal_digest=digest(token), policy=policy, made_at=made_at
+            self._entry, signal_digest=digest(token), policy=policy, made_at=self._now()
         )
         metadata = marks.of_new_instance(
             installation=blueprint.installation,
             generation=blueprint.generation,
             place=made.place,
             runner_id=made.runner_id,
-            created_at=made_at,
+            created_at=self.system.clock.now(),
             signal_digest=self._entry.signal_digest,
             policy=policy,
         )

@@ -166,7 +166,7 @@ def _is_refused(parts: Parts, name: str, event: JobRefused, clock: Clock) -> boo
     """Tell whether a job was refused as its guest says: what the service has let run was not."""
     entry = parts.roster.get(name)
     job = entry.life.job if entry else None
-    return parts.verdicts.hear(name, job, event.reason, clock.now())
+    return parts.verdicts.hear(name, job, event.reason, clock)
 
 
 def _may_have_token(parts: Parts, entry: Entry) -> bool:

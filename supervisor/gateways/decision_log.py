@@ -6,10 +6,10 @@ import json
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,10 +31,10 @@ _VERDICTS = {logged: verdict for verdict, logged in IN_LOG.items()}
 
 @dataclass(frozen=True)
 class Decided:
-    """What was decided of a runner's job, and when."""
+    """What was decided of a runner's job, and when, by the clock of who reads."""
 
     verdict: str
-    time: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,13 @@ class Tally:
         last: the latest of them, the oldest first.
         since: when the first of those was that were counted; empty before there is one.
         decided: of runners, by name; those that were decided last.
-        complete_since: no decision since then has been missed; None if that is not known.
+        complete_since: no decision since then has been missed, by the clock of who reads; None if
+            that is not known.
         file: number of the file that was read last.
         offset: how far.
         end: what stands right before there.
         news: what the last reading has added.
+        is_continued: it began where one before it had ended, with all read: its news is new.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -62,16 +64,18 @@ class Tally:
     offset: int = 0
     end: bytes = b""
     news: tuple[Mapping[str, Any], ...] = ()
+    is_continued: bool = False
 
 
 class _Gap(Enum):
     """Why decisions may be missing from what was read."""
 
-    LOST = "some can't be had any more"
+    LOST = "some can't be had any more, and others are read again"
+    GARBLED = "some can't be understood"
     UNREAD = "some are yet to be read"
 
 
-def follow(path: Path, tally: Tally, now: datetime) -> Tally:
+def follow(path: Path, tally: Tally, now: datetime, set_by: timedelta = timedelta(0)) -> Tally:
     """Read on from where the last reading ended; what is no decision is left out.
 
     The first time, all files are read that there are.
@@ -79,11 +83,18 @@ def follow(path: Path, tally: Tally, now: datetime) -> Tally:
     Args:
         path: of the file that is written.
         tally: what has been read before.
-        now: the time, before this reading.
+        now: the time before this reading, by a clock that nobody sets.
+        set_by: how far the time of day, which the log has, is ahead of that.
 
     Raises:
         OSError: it can't be read.
     """
+
+    def at(time: str) -> datetime:
+        with suppress(OverflowError):
+            return min((moments.read(time) or now + set_by) - set_by, now)
+        return now
+
     gaps: set[_Gap] = set()
     read = replace(tally, news=())
     with ExitStack() as stack:
@@ -91,26 +102,33 @@ def follow(path: Path, tally: Tally, now: datetime) -> Tally:
         if tally.file and (not files or os.fstat(files[-1].fileno()).st_ino != tally.file):
             gaps.add(_Gap.LOST)
         for file in reversed(files):
-            read, gap = _read(file, read)
+            read, gap = _read(file, read, at)
             gaps |= gap
-    return replace(read, complete_since=_complete_since(tally, read, gaps, now))
+    # At the first reading all is known from the oldest on.
+    oldest = at(read.since) if read.since else now
+    return replace(
+        read,
+        complete_since=_complete_since(tally, read, gaps, oldest, now),
+        is_continued=tally.complete_since is not None and _Gap.LOST not in gaps,
+    )
 
 
-def _complete_since(before: Tally, read: Tally, gaps: set[_Gap], now: datetime) -> datetime | None:
+def _complete_since(
+    before: Tally, read: Tally, gaps: set[_Gap], oldest: datetime, now: datetime
+) -> datetime | None:
     if _Gap.UNREAD in gaps:
         return None
     if gaps:
         return now
-    # At the first reading all is known from the oldest on.
     is_first = not before.file and before.complete_since is None
-    known = moments.read(read.since) if is_first else before.complete_since
+    known = oldest if is_first else before.complete_since
     return max(known or now, _forgotten_until(before, read))
 
 
 def _forgotten_until(before: Tally, read: Tally) -> datetime:
     """Say when the latest was decided of those that are not held any more."""
-    gone = [one.time for name, one in before.decided.items() if name not in read.decided]
-    return (moments.read(max(gone)) if gone else None) or _LONG_AGO
+    gone = (one.at for name, one in before.decided.items() if name not in read.decided)
+    return max(gone, default=_LONG_AGO)
 
 
 def _since(number: int, path: Path, stack: ExitStack) -> list[IO[bytes]]:
@@ -139,7 +157,7 @@ def _opened(path: Path) -> int:
     return opened
 
 
-def _read(file: IO[bytes], tally: Tally) -> tuple[Tally, set[_Gap]]:
+def _read(file: IO[bytes], tally: Tally, at: Callable[[str], datetime]) -> tuple[Tally, set[_Gap]]:
     number = os.fstat(file.fileno()).st_ino
     gaps: set[_Gap] = set()
     offset = 0
@@ -157,19 +175,19 @@ def _read(file: IO[bytes], tally: Tally) -> tuple[Tally, set[_Gap]]:
     lines = whole.splitlines() if end else []
     decisions = [one for one in map(_parsed, lines) if one]
     if len(decisions) < len(lines):
-        gaps.add(_Gap.LOST)  # what can't be read may have been one
+        gaps.add(_Gap.GARBLED)  # it may have been one
     moved = replace(tally, file=number, offset=offset + len(whole) + len(end))
     if end:
         moved = replace(moved, end=(whole + end)[-_END:])
     elif not offset:
         moved = replace(moved, end=b"")
-    return (_with(moved, decisions) if decisions else moved), gaps
+    return (_with(moved, decisions, at) if decisions else moved), gaps
 
 
-def _with(tally: Tally, decisions: list[Mapping[str, Any]]) -> Tally:
+def _with(tally: Tally, decisions: list[Mapping[str, Any]], at: Callable[[str], datetime]) -> Tally:
     decided = dict(tally.decided)
     for one in decisions:
-        decided[one["runner"]] = Decided(one["verdict"], one["time"])
+        decided[one["runner"]] = Decided(one["verdict"], at(one["time"]))
     while len(decided) > _MOST_RUNNERS:
         del decided[next(iter(decided))]
     return replace(

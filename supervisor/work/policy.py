@@ -34,6 +34,7 @@ from supervisor.gateways.private_file import ensure_directory, read_whole, write
 from supervisor.policy_secrets import Ring, Secret
 from supervisor.policy_service import document
 from supervisor.policy_settings import Told, directory_of
+from supervisor.supervision import Clock
 from supervisor.token_desk import Signer
 from supervisor.verdicts import Verdicts
 
@@ -263,7 +264,7 @@ def examine(
     config: Config,
     base: str,
     verdicts: Verdicts,
-    now: datetime,
+    clock: Clock,
     ticket: int,
 ) -> Examined:
     """See whether the service does what it should."""
@@ -272,11 +273,11 @@ def examine(
     found = credentials.stamp(config)
     tally = verdicts.tally
     try:
-        tally = verdicts.read(now)
+        tally = verdicts.read(clock)
     except OSError as error:
         logger.warning("can't read the decisions: {}", error)
     # Signed with what only this run knows: not one that is still ending, nor anybody else.
-    token = policy_tokens.issue(key, _PROBE, policy_tokens.ANYWHERE, now, _PROBE_LIFETIME)
+    token = policy_tokens.issue(key, _PROBE, policy_tokens.ANYWHERE, clock.now(), _PROBE_LIFETIME)
     try:
         with PolicyClient(base) as client:
             if not client.takes(token):

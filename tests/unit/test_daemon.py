@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from journal_records import NOW
 
-from supervisor import daemon, log, sdnotify
-from supervisor.causes import Cause
+from supervisor import daemon, log, problems, sdnotify
+from supervisor.causes import Cause, Fault
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.feed import Feed, Kind, Record
@@ -121,6 +121,26 @@ def test_a_reload_that_meets_a_fault_of_the_daemon_is_refused_and_ends_nothing(
     why = "it could not be taken (RuntimeError); the log says more"
     assert running._parts.settings.fault.reason == why
     assert [(one.state, one.reason) for one in told] == [("refused", why)]
+
+
+def test_a_reload_that_fails_when_it_is_in_force_already_says_so(
+    running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object) -> None:
+        raise RuntimeError("a fault")
+
+    told = orders(running)
+    path.write_text(f"{GOOD.format(count=5)}log-level: WARNING\n")
+    monkeypatch.setattr(log, "set_level", fail)
+    running._obey(signal.SIGHUP)
+    settings = running._parts.settings
+    assert settings.config.virtual_machines == 5
+    assert settings.fault == Fault("RuntimeError", Cause.CONFIGURATION_IN_PART)
+    (problem,) = problems.of_configuration(settings.fault)
+    assert problem.words == (
+        "configuration: the last change was taken in part only (RuntimeError); the log says more"
+    )
+    assert [(one.subject, one.state) for one in told] == [("reload", "ordered")]
 
 
 def test_a_signal_to_reconcile_is_told_only_if_a_fleet_has_heard_it(

@@ -110,9 +110,9 @@ class Service:
         later = now + timedelta(days=1)
         return Served(BASE, self.process.pid, self.signer, later, self.stamp)
 
-    def _examine(self, s: Any, _c: Any, _base: str, verdicts: Any, now: Any, ticket: int) -> Any:
+    def _examine(self, s: Any, _c: Any, _base: str, verdicts: Any, clock: Any, ticket: int) -> Any:
         self.examinations += 1
-        verdicts.read(now)
+        verdicts.read(clock)
         fault = "connection refused" if s.process.pid in self.deaf else self.fault
         return Examined(ticket, fault, self.trouble, self.seen, Tally(), self.stamp)
 
@@ -466,7 +466,7 @@ def test_guests_who_take_tokens_do_not_hurry_a_service_elsewhere_that_fails(
 
 
 def busy(world: World, name: str) -> None:
-    now = world.clock.now()
+    now = world.clock.steady()
     life = Life(Stage.BUSY, now, job=Job("acme/demo"))
     world.parts.roster.put(Entry(name, "g", life, policy="builtin", made_at=now))
 
@@ -488,6 +488,21 @@ def test_a_job_that_the_service_has_not_allowed_is_ended_and_one_that_it_has_is_
     assert unchecked[0] == Happened(JobUnchecked())
     assert world.clock.monotonic() - began >= 120
     assert let_run == []
+
+
+@pytest.mark.parametrize("set_by_s", [-3600, 3600])
+def test_a_job_that_runs_unchecked_is_ended_though_the_clock_was_set(
+    make_world: MakeWorld, service: Service, set_by_s: float
+) -> None:
+    world = builtin(make_world)
+    world.clock.set_by(set_by_s)
+    unchecked: list[Any] = []
+    told = start(world, unchecked=unchecked)
+    eventually(lambda: told == [WELL])
+    world.clock.set_by(set_by_s)
+    busy(world, "unchecked")
+    let_pass(world, lambda: unchecked, 1)
+    assert unchecked[0] == Happened(JobUnchecked())
 
 
 def test_no_job_is_ended_for_what_another_service_has_not_said(

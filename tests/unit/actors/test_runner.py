@@ -143,7 +143,7 @@ def test_an_instance_carries_marks_and_secrets_where_they_belong(make_world: Mak
     assert entry is not None
     assert entry.signal_digest == seen.signal_digest
     assert (entry.policy, seen.policy) == ("off", "off")
-    assert entry.made_at == play.world.clock.now()
+    assert entry.made_at == seen.seen.created_at == play.world.clock.now()
     assert "c2VjcmV0" not in "".join(play.world.logged)
     assert all("c2VjcmV0" not in repr(message) for message in play.heard)
 
@@ -768,6 +768,47 @@ def test_a_runner_is_taken_over_with_its_age_though_the_time_of_day_was_set(
     assert play.life().stage is Stage.BUSY
     world.clock.advance(2)
     play.ends()
+
+
+@pytest.mark.parametrize("set_by_s", [-3600, 3600])
+def test_when_a_runner_was_made_is_known_by_the_clock_that_nobody_sets(
+    make_world: MakeWorld, set_by_s: float
+) -> None:
+    world = make_world()
+    world.clock.set_by(set_by_s)
+    play = Play(world)
+    play.comes_to("booting")
+    entry = world.parts.roster.get(NAME)
+    assert entry is not None
+    assert entry.made_at == world.clock.steady()
+    config = world.lxd.requests[NAME]["config"]
+    assert marks.read("Running", config).seen.created_at == world.clock.now()
+
+
+@pytest.mark.parametrize("set_by_s", [-3600, 3600])
+@pytest.mark.parametrize("stage", ["ready", "busy"])
+def test_a_runner_whose_actor_crashes_after_the_clock_was_set_keeps_its_age(
+    make_world: MakeWorld, stage: str, set_by_s: float
+) -> None:
+    world = make_world()
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    play.comes_to("ready")
+    if stage == "busy":
+        play.happens(lifecycle.JobStarted(Job("acme/demo")))
+        play.comes_to("busy")
+    eventually(lambda: world.lxd.there[NAME].config.get("user.supervisor.stage") == stage)
+    before = world.parts.roster.get(NAME)
+    world.clock.advance(60)
+    world.clock.set_by(set_by_s)
+    world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.life().reason == "taken over")
+    after = world.parts.roster.get(NAME)
+    assert before
+    assert after
+    assert (after.life.stage, after.life.since) == (before.life.stage, before.life.since)
+    assert after.made_at == before.made_at
 
 
 def test_a_runners_stages_are_told_once_and_not_as_its_actors_too(make_world: MakeWorld) -> None:

@@ -194,3 +194,33 @@ def test_what_is_held_no_more_is_not_said_to_be_known(
         tally = follow(path, tally, LATER)
     assert list(tally.decided) == ["fleet-2", "fleet-3"]
     assert tally.complete_since == NOW + timedelta(minutes=1)
+
+
+def test_the_times_in_the_log_are_taken_by_the_readers_clock(path: Path) -> None:
+    set_by = timedelta(hours=-1)
+    write(path, "allowed", at=NOW + set_by)
+    tally = follow(path, Tally(), LATER, set_by)
+    assert tally.complete_since == tally.decided["fleet-a"].at == NOW
+
+
+def test_no_decision_is_of_a_time_that_is_yet_to_come(path: Path) -> None:
+    write(path, "allowed", at=LATER)
+    assert follow(path, Tally(), NOW).decided["fleet-a"].at == NOW
+
+
+def test_a_time_that_can_not_be_is_taken_for_that_of_the_reading(path: Path) -> None:
+    write(path, "allowed", at=datetime.min.replace(tzinfo=timezone.utc))
+    assert follow(path, Tally(), NOW, timedelta(hours=1)).decided["fleet-a"].at == NOW
+
+
+def test_what_follows_on_what_was_read_is_new_and_else_it_may_be_old(path: Path) -> None:
+    write(path, "allowed")
+    tally = follow(path, Tally(), NOW)
+    assert not tally.is_continued
+    with path.open("ab") as log:
+        log.write(b"no decision\n")
+    write(path, "refused")
+    tally = follow(path, tally, NOW)
+    assert (tally.is_continued, [one["verdict"] for one in tally.news]) == (True, ["refused"])
+    os.truncate(path, 3)
+    assert not follow(path, tally, NOW).is_continued
