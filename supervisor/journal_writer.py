@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from loguru import logger
 
@@ -148,7 +149,7 @@ class JournalWriter:
         finally:
             self._inbox.lose(len(self._held))
             self._store.close()
-            self._log(self._digest.rest())
+            self._log(_summed_up(self._digest.rest))
             if self._metric_log:
                 self._metric_log.close()
 
@@ -186,20 +187,18 @@ class JournalWriter:
         self._held += records[:room]
         events: list[MetricEvent] = []
         for record in records:
-            try:
-                courses, told = self._digest.take(record, self._elapsed())
-            except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
-                logger.opt(exception=error).error(
-                    "what has happened to {} could not be summed up", record.subject
-                )
-                continue
-            for course in courses:
-                if course.name in self._courses or len(self._courses) < self._inbox.room:
-                    self._courses[course.name] = course
-            events += told
-        self._log(events + self._digest.overdue(self._elapsed()))
+            events += _summed_up(partial(self._sum_up, record), record.subject)
+        overdue = partial(self._digest.overdue, self._elapsed())
+        self._log(events + _summed_up(overdue))
 
-    def _log(self, events: Iterable[MetricEvent]) -> None:
+    def _sum_up(self, record: Record) -> list[MetricEvent]:
+        change = self._digest.take(record)
+        for course in change.courses:
+            if course.name in self._courses or len(self._courses) < self._inbox.room:
+                self._courses[course.name] = course
+        return self._digest.metric_events(change, self._elapsed())
+
+    def _log(self, events: Sequence[MetricEvent]) -> None:
         if self._metric_log and events:
             self._log_fault = self._metric_log.write(events)
 
@@ -285,3 +284,12 @@ class JournalWriter:
         if standing != self._standing:
             self._standing = standing
             self._changed(standing)
+
+
+def _summed_up(make: Callable[[], list[MetricEvent]], subject: str = "jobs") -> list[MetricEvent]:
+    """Give the metric events of what has happened; none, with a line in the log, if that fails."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
+        logger.opt(exception=error).error("what has happened to {} could not be summed up", subject)
+        return []

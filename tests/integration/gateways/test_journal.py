@@ -474,10 +474,9 @@ def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: 
 def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     code = f"""
-import itertools, time
+import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor import journal_writer
 from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
@@ -616,10 +615,12 @@ def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
 
     sink = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message}")
     keeping = Keeping(timedelta(days=1), 1 << 30)
-    with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
-        stand.tell("one")
-        wait_until(lambda: len(looked) > 10 and stand.told())
-    logger.remove(sink)
+    try:
+        with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
+            stand.tell("one")
+            wait_until(lambda: len(looked) > 10 and stand.told())
+    finally:
+        logger.remove(sink)
     assert [event.record.subject for event in events(path)] == ["one"]
     (line,) = [line for line in lines if "time of day" in line]
     assert line.startswith("the time of day was set by 3456000 s; nothing leaves the journal")
@@ -746,6 +747,34 @@ def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Pat
         stand.tell("three")
         wait_until(lambda: stand.told()[-1] == "three")
         assert stand.fault() == ""
+
+
+def test_a_metric_event_that_is_no_json_is_the_only_one_lost_and_is_said(path: Path) -> None:
+    log = path.with_name("metrics.log")
+    odd = reconcile(0)
+    odd = odd._replace(details={**odd.details, "idle": object()})
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        stand.inbox.take(odd)
+        wait_until(lambda: stand.stood and "TypeError" in stand.stood[-1].log_fault)
+        stand.inbox.take(reconcile(1))
+        wait_until(lambda: not stand.stood[-1].log_fault)
+        wait_until(lambda: stand.told() == ["fleet", "fleet"])
+    assert [event["timestamp"] - NOW.timestamp() for event in events_in(log)] == [1]
+    assert stand.inbox.lost == 0
+
+
+def test_a_course_is_written_though_no_metric_event_can_be_made_of_its_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object) -> list[Any]:
+        raise RuntimeError("a fault")
+
+    with running(path, metric_log=MetricLog(path.with_name("metrics.log"), 1 << 20)) as stand:
+        for what in ("metric_events", "overdue", "rest"):
+            monkeypatch.setattr(stand.writer._digest, what, fail)
+        stand.inbox.take(step(0, "", "requested"))
+    assert [course.stage for course in courses(path)] == ["requested"]
+    assert stand.inbox.lost == 0
 
 
 @pytest.fixture

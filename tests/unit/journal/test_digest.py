@@ -35,7 +35,7 @@ MISTAKEN = [*LIFE[:6], step(100, "busy", "idle"), step(200, "idle", "deleted")]
 
 def digested(digest: Digest, *records: Record, elapsed_s: float = 0.0) -> list[str]:
     """Name the metric events of records."""
-    told = [digest.take(record, elapsed_s).metric_events for record in records]
+    told = [digest.metric_events(digest.take(record), elapsed_s) for record in records]
     return names(event for events in told for event in events)
 
 
@@ -45,15 +45,15 @@ def names(events: Any) -> list[str]:
 
 def test_a_record_says_which_courses_it_has_changed() -> None:
     digest = Digest("fleet")
-    (course,) = digest.take(LIFE[0], 0.0).courses
+    (course,) = digest.take(LIFE[0]).courses
     assert (course.name, course.created_at) == (NAME, at(0))
-    assert digest.take(reconcile(1, runners=[NAME]), 0.0).courses == []
+    assert digest.take(reconcile(1, runners=[NAME])).courses == []
 
 
 def test_a_jobs_events_come_with_what_github_tells_of_it() -> None:
     digest = Digest("fleet")
     assert digested(digest, *LIFE) == ["runner_installed"]
-    start, stop = digest.take(waited(160, 12.0), 0.0).metric_events
+    start, stop = digest.metric_events(digest.take(waited(160, 12.0)), 0.0)
     assert (start["event"], start["queue_duration"]) == ("runner_start", 12.0)
     assert stop["event"] == "runner_stop"
     assert digest.rest() == []
@@ -118,5 +118,5 @@ def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_rea
 
 def lived(digest: Digest, records: list[Record]) -> list[Course]:
     """Give the course as these records leave it; none where there are none."""
-    found = {one.name: one for record in records for one in digest.take(record, 0.0).courses}
+    found = {one.name: one for record in records for one in digest.take(record).courses}
     return list(found.values())
