@@ -98,7 +98,7 @@ class JournalWriter:
         self._courses: dict[str, Course] = {}
         self._standing = JournalStanding()
         self._fault = self._warning = self._prune_fault = self._log_fault = ""
-        self._began_anew = False
+        self._began_anew = self._is_another_file = False
         self._attempts = 0
         self._is_at_work = False
         self._again_at = self._prune_at = 0.0
@@ -177,7 +177,7 @@ class JournalWriter:
         while records := self._inbox.next():
             self._take(records)
         self._bring_to_disk()
-        if self._held and not self._fault:
+        if (self._held or self._is_another_file) and not self._fault:
             self._bring_to_disk()  # into a file that has just been begun anew
 
     def _take(self, records: Sequence[Record]) -> None:
@@ -220,13 +220,21 @@ class JournalWriter:
     def _write(self) -> None:
         if not self._is_recalled:
             self._recall()
-        if self._held:
-            self._inbox.lose(self._store.write(self._held, self._courses.values()))
-            self._held, self._courses = [], {}
-            self._began_anew = False
+        self._write_held()
+        if self._is_another_file:
+            known = self._digest.go_on_with(self._store.open_courses())
+            self._courses = {course.name: course for course in known}
+            self._is_another_file = False
+            self._write_held()
         if self._inbox.suspect.is_set():
             self._store.check()
             self._inbox.suspect.clear()
+
+    def _write_held(self) -> None:
+        if self._held or self._courses:
+            self._inbox.lose(self._store.write(self._held, self._courses.values()))
+            self._held, self._courses = [], {}
+            self._began_anew = False
 
     def _prune(self) -> None:
         if self._store.prune(self._keeping(), self._believed_now()):
@@ -271,13 +279,14 @@ class JournalWriter:
             aside = self._store.set_aside(mark)
         except OSError as failure:
             return f"{error}, and can't be put aside: {failure.strerror}"
-        self._began_anew = True
+        self._began_anew = self._is_another_file = True
         self._inbox.suspect.clear()
         self._warning = f"{error}; it is {aside.name} now, and a new one was begun"
         return ""
 
     def _warn(self, warning: str) -> None:
         self._warning = warning
+        self._is_another_file = True
 
     def _show(self) -> None:
         standing = JournalStanding(self._fault, self._warning, self._prune_fault, self._log_fault)

@@ -79,6 +79,19 @@ class Digest:
                 changed.update((course.name, course) for course in self._courses.take(record))
         return list(changed.values())
 
+    def go_on_with(self, known: Iterable[Course]) -> list[Course]:
+        """Go on with a file that is another than before; what is known here counts for more.
+
+        Args:
+            known: what it has of runners that had not ended. Those that are not there are given up
+                in time.
+
+        Returns:
+            All courses that have not ended.
+        """
+        self._courses = Courses([*known, *self._courses.open()])
+        return self._courses.open()
+
     def overdue(self, elapsed_s: float) -> list[MetricEvent]:
         """Give those of jobs of which GitHub has not told in time.
 

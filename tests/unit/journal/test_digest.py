@@ -94,6 +94,17 @@ def test_what_could_not_be_summed_up_spoils_no_recall() -> None:
     assert course.name == NAME
 
 
+def test_what_is_known_counts_for_more_than_another_file_which_is_gone_on_with() -> None:
+    digest = Digest(None)
+    lived(digest, LIFE[:3])
+    known = [Course(NAME, stage="requested"), Course("theirs", stage="idle")]
+    found = {one.name: one.stage for one in digest.go_on_with(known)}
+    assert found == {NAME: "ready", "theirs": "idle"}
+    digest.take(reconcile(40, runners=[NAME]))
+    (gone,) = digest.take(reconcile(50, runners=[NAME])).courses
+    assert (gone.name, gone.outcome) == ("theirs", "gone")
+
+
 @given(
     st.sampled_from([LIFE, FAILURE, MISTAKEN]), st.integers(1, 7), st.integers(0, 8), st.booleans()
 )
