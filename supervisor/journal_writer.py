@@ -86,6 +86,7 @@ class JournalWriter:
         self._elapsed = elapsed
         self._clock = WallClock.first_seen(now(), elapsed())
         self._changed: Callable[[JournalStanding], object] = lambda _: None
+        self._warning = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._begin()
@@ -96,8 +97,9 @@ class JournalWriter:
         self._is_recalled = False
         self._held: list[Record] = []
         self._courses: dict[str, Course] = {}
-        self._standing = JournalStanding()
-        self._fault = self._warning = self._prune_fault = self._log_fault = ""
+        # What is to be known of the file is true until the daemon's end, whoever writes it.
+        self._standing = JournalStanding(warning=self._warning)
+        self._fault = self._prune_fault = self._log_fault = ""
         self._began_anew = self._is_another_file = False
         self._attempts = 0
         self._is_at_work = False
