@@ -79,23 +79,25 @@ class Daemon:
     def _run(self) -> int:
         self._parts.tracing.use(self._parts.settings.config)
         try:
-            root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
+            return self._serve(self._start())
         except ChildStartFailed as error:
             logger.error("could not start: {}", error)
             return FAILED
-        try:
-            sdnotify.notify("READY=1", "STATUS=keeping the fleet")
-            logger.info("started, for {}", self._parts.settings.config.path)
-            # What is there by now stays: whoever's thread collects garbage need not look at it.
-            gc.collect()
-            gc.freeze()
-            return self._serve(root)
         finally:
             sdnotify.notify("STOPPING=1", "STATUS=leaving the runners as they are")
             self._system.stop(_STOP_LIMIT_S)
-            # After all who tell, so that it holds their ends too.
+            # After all who tell, so that it holds their ends too, and what kept them from starting.
             self._parts.journal_writer.stop(_JOURNAL_LIMIT_S)
             self._abandon_build()
+
+    def _start(self) -> ActorRef[Supervisor]:
+        root = self._system.run_root(root_spec(self._system, self._parts), on_end=self._ended)
+        sdnotify.notify("READY=1", "STATUS=keeping the fleet")
+        logger.info("started, for {}", self._parts.settings.config.path)
+        # What is there by now stays: whoever's thread collects garbage need not look at it.
+        gc.collect()
+        gc.freeze()
+        return root
 
     def _abandon_build(self) -> None:
         """Leave no builder running that nobody waits for."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from loguru import logger
 
@@ -85,6 +86,7 @@ class JournalWriter:
         self._elapsed = elapsed
         self._clock = WallClock.first_seen(now(), elapsed())
         self._changed: Callable[[JournalStanding], object] = lambda _: None
+        self._warning = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._begin()
@@ -95,9 +97,10 @@ class JournalWriter:
         self._is_recalled = False
         self._held: list[Record] = []
         self._courses: dict[str, Course] = {}
-        self._standing = JournalStanding()
-        self._fault = self._warning = self._prune_fault = self._log_fault = ""
-        self._began_anew = False
+        # What is to be known of the file is true until the daemon's end, whoever writes it.
+        self._standing = JournalStanding(warning=self._warning)
+        self._fault = self._prune_fault = self._log_fault = ""
+        self._began_anew = self._is_another_file = False
         self._attempts = 0
         self._is_at_work = False
         self._again_at = self._prune_at = 0.0
@@ -148,7 +151,7 @@ class JournalWriter:
         finally:
             self._inbox.lose(len(self._held))
             self._store.close()
-            self._log(self._digest.rest())
+            self._log(_summed_up(self._digest.rest))
             if self._metric_log:
                 self._metric_log.close()
 
@@ -176,7 +179,7 @@ class JournalWriter:
         while records := self._inbox.next():
             self._take(records)
         self._bring_to_disk()
-        if self._held and not self._fault:
+        if (self._held or self._is_another_file) and not self._fault:
             self._bring_to_disk()  # into a file that has just been begun anew
 
     def _take(self, records: Sequence[Record]) -> None:
@@ -186,20 +189,18 @@ class JournalWriter:
         self._held += records[:room]
         events: list[MetricEvent] = []
         for record in records:
-            try:
-                courses, told = self._digest.take(record, self._elapsed())
-            except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
-                logger.opt(exception=error).error(
-                    "what has happened to {} could not be summed up", record.subject
-                )
-                continue
-            for course in courses:
-                if course.name in self._courses or len(self._courses) < self._inbox.room:
-                    self._courses[course.name] = course
-            events += told
-        self._log(events + self._digest.overdue(self._elapsed()))
+            events += _summed_up(partial(self._sum_up, record), record.subject)
+        overdue = partial(self._digest.overdue, self._elapsed())
+        self._log(events + _summed_up(overdue))
 
-    def _log(self, events: Iterable[MetricEvent]) -> None:
+    def _sum_up(self, record: Record) -> list[MetricEvent]:
+        change = self._digest.take(record)
+        for course in change.courses:
+            if course.name in self._courses or len(self._courses) < self._inbox.room:
+                self._courses[course.name] = course
+        return self._digest.metric_events(change, self._elapsed())
+
+    def _log(self, events: Sequence[MetricEvent]) -> None:
         if self._metric_log and events:
             self._log_fault = self._metric_log.write(events)
 
@@ -221,13 +222,21 @@ class JournalWriter:
     def _write(self) -> None:
         if not self._is_recalled:
             self._recall()
-        if self._held:
-            self._inbox.lose(self._store.write(self._held, self._courses.values()))
-            self._held, self._courses = [], {}
-            self._began_anew = False
+        self._write_held()
+        if self._is_another_file:
+            known = self._digest.go_on_with(self._store.open_courses())
+            self._courses = {course.name: course for course in known}
+            self._is_another_file = False
+            self._write_held()
         if self._inbox.suspect.is_set():
             self._store.check()
             self._inbox.suspect.clear()
+
+    def _write_held(self) -> None:
+        if self._held or self._courses:
+            self._inbox.lose(self._store.write(self._held, self._courses.values()))
+            self._held, self._courses = [], {}
+            self._began_anew = False
 
     def _prune(self) -> None:
         if self._store.prune(self._keeping(), self._believed_now()):
@@ -272,16 +281,26 @@ class JournalWriter:
             aside = self._store.set_aside(mark)
         except OSError as failure:
             return f"{error}, and can't be put aside: {failure.strerror}"
-        self._began_anew = True
+        self._began_anew = self._is_another_file = True
         self._inbox.suspect.clear()
         self._warning = f"{error}; it is {aside.name} now, and a new one was begun"
         return ""
 
     def _warn(self, warning: str) -> None:
         self._warning = warning
+        self._is_another_file = True
 
     def _show(self) -> None:
         standing = JournalStanding(self._fault, self._warning, self._prune_fault, self._log_fault)
         if standing != self._standing:
             self._standing = standing
             self._changed(standing)
+
+
+def _summed_up(make: Callable[[], list[MetricEvent]], subject: str = "jobs") -> list[MetricEvent]:
+    """Give the metric events of what has happened; none, with a line in the log, if that fails."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
+        logger.opt(exception=error).error("what has happened to {} could not be summed up", subject)
+        return []

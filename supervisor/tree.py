@@ -39,7 +39,7 @@ def root_spec(system: System, parts: Parts) -> SupervisorSpec:
 
     The control socket, the page of metrics and the journal need nobody, and are most wanted when
     others fail. Nobody needs them either: however often they fail, or if they never start, the core
-    goes on. The journal is first, so that it ends last and has written what others' ends are.
+    goes on.
     """
     core = core_spec(system, parts)
     return SupervisorSpec(

@@ -93,7 +93,7 @@ def whole_tree() -> TreeNode:
     return tree(
         tokens(core=LIMIT), firewall(), image(), storage(), upgrades(*subjects),
         node("policy", "ready", details={"healthy": True}), *map(node, others),
-        node("journal", "recording", details={"lost": 3, "failing": False}),
+        node("journal", "recording"),
     )  # fmt: skip
 
 
@@ -122,6 +122,7 @@ def page(
     draining_since: datetime | None = None,
     memory: Memory | None = MEMORY,
     counters: Counters | None = None,
+    lost_records: int = 0,
     lost_spans: int = 0,
 ) -> str:
     """Write the page as Prometheus reads it."""
@@ -129,7 +130,8 @@ def page(
     status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
     counted = (counters or Counters(Feed())).collect()
     registry = CollectorRegistry()
-    registry.register(Given(metrics("1.2.3", status, root, memory, lost_spans), counted))
+    lost = {"lost_records": lost_records, "lost_spans": lost_spans}
+    registry.register(Given(metrics("1.2.3", status, root, memory, **lost), counted))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 

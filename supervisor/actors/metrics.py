@@ -68,7 +68,14 @@ class _Daemon(Collector):
         """Give its metrics, in the thread that answers."""
         parts, root = self._parts, tree(self._system)
         status = current_status(root, parts, self._system.clock.now())
-        yield from metrics(__version__, status, root, host_memory.read(), parts.tracing.lost)
+        yield from metrics(
+            __version__,
+            status,
+            root,
+            host_memory.read(),
+            lost_records=parts.journal.lost,
+            lost_spans=parts.tracing.lost,
+        )
         yield from parts.counters.collect()
 
 

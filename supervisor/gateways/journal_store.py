@@ -83,7 +83,7 @@ class JournalStore:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._gone = ""
-        self._numbers_above = 0
+        self._last_number = 0
 
     def write(self, records: Sequence[Record], courses: Iterable[Course]) -> int:
         """Add records and replace courses: all of which rows can be made, or none.
@@ -104,6 +104,7 @@ class JournalStore:
             connection.executemany(_ADD_EVENT, events)
             connection.executemany(_PUT_COURSE, changed)
             connection.executemany("UPDATE courses SET queue_s = ? WHERE name = ?", queued)
+            self._last_number = _last_number(connection)
         return lost.count
 
     def open_courses(self) -> list[Course]:
@@ -160,7 +161,7 @@ class JournalStore:
         """
         self.close()
         self._file = None
-        self._numbers_above = max(self._numbers_above, _last_number(self._path))
+        self._last_number = max(self._last_number, _last_number_in(self._path))
         aside = self._path.with_name(f"{self._path.name}.{mark}")
         for sibling in _SIBLINGS:
             with suppress(FileNotFoundError):
@@ -200,8 +201,10 @@ class JournalStore:
             self._file = None
             self.close()
         if self._connection is None:
-            self._connection = _connect(self._path, self._numbers_above)
+            # In another file numbers go on where they were: followers miss nothing.
+            self._connection = _connect(self._path, 0 if self._file else self._last_number)
             self._file = _identity(self._path)
+            self._last_number = _last_number(self._connection)
             if self._gone:
                 self._notice(self._gone)
                 self._gone = ""
@@ -293,14 +296,19 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     return int((count - free) * size)
 
 
-def _last_number(path: Path) -> int:
+def _last_number_in(path: Path) -> int:
     """Give the number of the last event in a file; 0 if that can't be read any more."""
     try:
         address = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_S)) as connection:
-            return int(connection.execute(_LAST_NUMBER).fetchone()[0])
+            return _last_number(connection)
     except (sqlite3.Error, TypeError, ValueError):
         return 0
+
+
+def _last_number(connection: sqlite3.Connection) -> int:
+    found = connection.execute(_LAST_NUMBER).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -26,8 +26,14 @@ class MetricLog:
         self._file: IO[bytes] | None = None
 
     def write(self, events: Iterable[Mapping[str, Any]]) -> str:
-        """Add events, and say why they could not be; empty if they were."""
-        text = b"".join(json.dumps(dict(event)).encode() + b"\n" for event in events)
+        """Add events, and say why they, or one of them, could not be; empty if they were."""
+        lines, unfit = [], ""
+        for event in events:
+            try:
+                lines.append(json.dumps(dict(event)).encode() + b"\n")
+            except Exception as error:  # noqa: BLE001 - it is the only one that is lost
+                unfit = f"{self._path}: {event.get('event')}: {type(error).__name__}: {error}"
+        text = b"".join(lines)
         try:
             file = self._opened(len(text))
             file.write(text)
@@ -35,7 +41,7 @@ class MetricLog:
         except OSError as error:
             self.close()
             return f"{self._path}: {error.strerror}"
-        return ""
+        return unfit
 
     def close(self) -> None:
         """Let go of the file."""

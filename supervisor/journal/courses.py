@@ -149,6 +149,10 @@ class Courses:
         self._open = {course.name: course for course in known}
         self._absence = Absence()
 
+    def open(self) -> list[Course]:
+        """Give those that have not ended."""
+        return list(self._open.values())
+
     def of(self, name: str) -> Course | None:
         """Give the course of a runner that has not ended; None if there is none."""
         return self._open.get(name)

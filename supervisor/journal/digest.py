@@ -14,16 +14,18 @@ from supervisor.journal.courses import Course, Courses
 MetricEvent = dict[str, Any]
 
 
-class Digested(NamedTuple):
+class Change(NamedTuple):
     """What one record has changed.
 
     Attributes:
+        record: what has happened.
+        before: the course of whom that is about, as it was; None where none was open.
         courses: those that are others now, as they are.
-        metric_events: to be told, the oldest first.
     """
 
+    record: Record
+    before: Course | None
     courses: list[Course]
-    metric_events: list[MetricEvent]
 
 
 class Digest:
@@ -38,23 +40,27 @@ class Digest:
         self._courses = Courses()
         self._awaited = AwaitedJobs()
 
-    def take(self, record: Record, elapsed_s: float) -> Digested:
-        """Take a record into account.
+    def take(self, record: Record) -> Change:
+        """Take a record into account."""
+        before = self._courses.of(record.subject)
+        return Change(record, before, self._courses.take(record))
+
+    def metric_events(self, change: Change, elapsed_s: float) -> list[MetricEvent]:
+        """Give those that come of a change, the oldest first. Once for each.
 
         Args:
-            record: what has happened.
+            change: what a record has changed.
             elapsed_s: the time (monotonic).
         """
-        before = self._courses.of(record.subject)
-        courses = self._courses.take(record)
         if self._flavor is None:
-            return Digested(courses, [])
+            return []
+        record, before, courses = change
         ended = [course for course in courses if course.ended_at]
         told = [event for course in ended for event in self._end(course, elapsed_s)]
         after = courses[-1] if courses else before
         told += metric_events.of_record(self._flavor, record, before, after)
         told += self._events_of(self._awaited.take(record))
-        return Digested(courses, told)
+        return told
 
     def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Course]:
         """Take into account what an earlier daemon has left, however late that can be read.
@@ -72,6 +78,19 @@ class Digest:
             with suppress(Exception):  # it could not be summed up before either
                 changed.update((course.name, course) for course in self._courses.take(record))
         return list(changed.values())
+
+    def go_on_with(self, known: Iterable[Course]) -> list[Course]:
+        """Go on with a file that is another than before; what is known here counts for more.
+
+        Args:
+            known: what it has of runners that had not ended. Those that are not there are given up
+                in time.
+
+        Returns:
+            All courses that have not ended.
+        """
+        self._courses = Courses([*known, *self._courses.open()])
+        return self._courses.open()
 
     def overdue(self, elapsed_s: float) -> list[MetricEvent]:
         """Give those of jobs of which GitHub has not told in time.

@@ -27,6 +27,8 @@ def metrics(
     status: Status,
     root: TreeNode | None,
     memory: Memory | None,
+    *,
+    lost_records: int,
     lost_spans: int,
 ) -> Iterator[Metric]:
     """Give every metric of the daemon's own that is of the present.
@@ -36,6 +38,7 @@ def metrics(
         status: as `status_report` sums up.
         root: of the tree, of the same moment.
         memory: of the host; None if that is not known.
+        lost_records: how much the journal could not keep since the daemon's start.
         lost_spans: how much of the traces is lost since the daemon's start.
     """
     nodes = root.walk() if root else ()
@@ -54,7 +57,7 @@ def metrics(
     yield from upkeep.upgrades(details.get("upgrades", {}).get("subjects", ()))
     yield from upkeep.image(image_report(root))
     yield from upkeep.pool(details.get("storage", {}))
-    yield from upkeep.journal(node_of("journal", root))
+    yield from upkeep.journal(node_of("journal", root), lost_records)
     yield from upkeep.traces(lost_spans)
     yield from upkeep.memory(memory)
 

@@ -94,23 +94,24 @@ def pool(told: Mapping[str, Any]) -> Iterator[Metric]:
         yield family
 
 
-def journal(actor: TreeNode | None) -> Iterator[Metric]:
+def journal(actor: TreeNode | None, lost_records: int) -> Iterator[Metric]:
     """Tell whether the journal can be written, and how much of what has happened it has lost.
 
     Args:
-        actor: whose it is; one that is away writes nothing.
+        actor: who says how it is; while that is away, the journal is written all the same.
+        lost_records: since the daemon's start.
     """
-    lost = CounterMetricFamily(
-        f"{PREFIX}_journal_lost_records", "Records that the journal of events could not keep."
+    yield CounterMetricFamily(
+        f"{PREFIX}_journal_lost_records",
+        "Records that the journal of events could not keep.",
+        value=lost_records,
     )
     failing = GaugeMetricFamily(
         f"{PREFIX}_journal_failing", "Whether the journal of events can't be written just now."
     )
     if actor:
-        failing.add_metric([], actor.state != "recording")
-        if "lost" in actor.details:
-            lost.add_metric([], actor.details["lost"])
-    yield from (lost, failing)
+        failing.add_metric([], actor.state == "failing")
+    yield failing
 
 
 def traces(lost_spans: int) -> Iterator[Metric]:

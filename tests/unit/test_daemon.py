@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,9 @@ def test_a_daemon_that_can_not_start_leaves_nothing_open(
     monkeypatch.setattr(running._system, "run_root", fail)
     monkeypatch.setattr(running._parts.tracing, "close", lambda: closed.append("tracing"))
     monkeypatch.setattr(running._parts.policy, "close", lambda: closed.append("policy"))
+    monkeypatch.setattr(running._parts.journal_writer, "stop", lambda _: closed.append("journal"))
     assert running.run() == daemon.FAILED
-    assert closed == ["policy", "tracing"]
+    assert closed == ["journal", "policy", "tracing"]
 
 
 def test_what_is_there_when_the_tree_is_up_is_not_looked_through_for_garbage_again(
@@ -224,28 +226,69 @@ class Slow(Actor):
         self._goes_on.wait()
 
 
-def test_what_happens_last_is_written_though_the_tree_is_too_slow_to_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = written(tmp_path, f"{GOOD.format(count=1)}state-directory: {tmp_path / 'state'}\n")
+def beside_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch, child: Callable[[Daemon], ChildSpec]
+) -> Daemon:
+    """Make a daemon whose tree is the journal and one more."""
     running = Daemon(path, load(path))
-    system, parts, goes_on = running._system, running._parts, threading.Event()
-    slow = ChildSpec("slow", lambda: Slow.start(system, parts.feed, goes_on), shutdown=INFINITY)
-    root = root_spec(system, parts)
-    journal = next(child for child in root.children if child.id == "journal")
-    spec = dataclasses.replace(root, children=[journal, slow])
+    root = root_spec(running._system, running._parts)
+    journal = next(one for one in root.children if one.id == "journal")
+    spec = dataclasses.replace(root, children=[journal, child(running)])
     monkeypatch.setattr(daemon, "root_spec", lambda *_: spec)
-    monkeypatch.setattr(daemon, "_STOP_LIMIT_S", 0.2)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return running
+
+
+def written_of(running: Daemon) -> list[tuple[str, str, str]]:
+    """Read from its journal who has become what, and why."""
+    found = journal_reader.events(running._parts.journal.path, EventsQuestion()).events
+    records = (event.record for event in found)
+    return [(one.subject, one.state, one.reason) for one in records]
+
+
+@pytest.fixture
+def path_of_state(tmp_path: Path) -> Path:
+    return written(tmp_path, f"{GOOD.format(count=1)}state-directory: {tmp_path / 'state'}\n")
+
+
+def test_what_happens_last_is_written_though_the_tree_is_too_slow_to_stop(
+    path_of_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def slow(running: Daemon) -> ChildSpec:
+        system, feed = running._system, running._parts.feed
+        return ChildSpec("slow", lambda: Slow.start(system, feed, goes_on), shutdown=INFINITY)
+
+    running = beside_the_journal(path_of_state, monkeypatch, slow)
+    monkeypatch.setattr(daemon, "_STOP_LIMIT_S", 0.2)
     running._wishes.tell(signal.SIGTERM)
     try:
         assert running.run() == daemon.OK
     finally:
         goes_on.set()
-    found = journal_reader.events(parts.journal.path, EventsQuestion()).events
-    told = [(event.record.subject, event.record.state) for event in found]
+    told = [(subject, state) for subject, state, _ in written_of(running)]
     assert ("last", "ordered") in told
     assert ("slow", "crashed") in told
+
+
+class Bad(Actor):
+    """Can't start."""
+
+    def on_start(self) -> None:
+        raise RuntimeError("no disk")
+
+
+def test_what_kept_a_daemon_from_starting_is_in_the_journal(
+    path_of_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bad(running: Daemon) -> ChildSpec:
+        return ChildSpec("bad", lambda: Bad.start(running._system))
+
+    running = beside_the_journal(path_of_state, monkeypatch, bad)
+    assert running.run() == daemon.FAILED
+    told = written_of(running)
+    assert ("bad", "crashed", "error (RuntimeError: no disk)") in told
 
 
 def test_a_storm_of_signals_holds_up_no_sign_of_life_and_is_one_reload(

@@ -114,11 +114,6 @@ def standing(parts: Parts) -> Iterator[Callable[..., Tree]]:
 BESIDE_THE_CORE = ["journal", "control", "metrics"]
 
 
-def test_the_journal_starts_first_so_that_it_ends_last(parts: Parts) -> None:
-    order = [child.id for child in root_spec(System(), parts).children]
-    assert order == [*BESIDE_THE_CORE, "core"]
-
-
 def test_who_only_shows_the_fleet_stands_beside_the_core() -> None:
     assert set(BESIDE_THE_CORE) > OBSERVERS
     assert NEEDED.isdisjoint(BESIDE_THE_CORE)

@@ -420,6 +420,84 @@ def test_another_file_that_somebody_has_put_there_is_gone_on_with_and_told_of(pa
     ]
 
 
+def remove(path: Path) -> None:
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+
+
+def damage(path: Path) -> None:
+    remove(path)
+    path.write_bytes(b"no database at all" * 1000)
+
+
+@pytest.mark.parametrize("spoil", [remove, damage])
+def test_who_is_there_is_in_a_file_that_is_begun_anew_though_nothing_happens_to_it(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    with running(path) as stand:
+        for record in (step(0, "", "requested"), step(30, "booting", "ready")):
+            stand.inbox.take(record)
+        wait_until(lambda: len(stand.told()) == 2)
+        spoil(path)
+        stand.tell("other")
+        wait_until(lambda: is_readable(path) and courses(path))
+        (course,) = courses(path)
+        assert (course.name, course.stage, course.install_s) == (NAME, "ready", 30.0)
+        assert stand.told() == ["other"]
+
+
+def test_who_is_there_is_in_a_file_that_is_begun_anew_right_at_the_end(path: Path) -> None:
+    with running(path) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+        wait_until(stand.told)
+        wait_until(lambda: stand.writer.attempt is None)
+        damage(path)
+        stand.inbox.suspect.set()
+    assert [course.name for course in courses(path)] == [NAME]
+
+
+def test_who_is_there_by_another_file_alone_is_given_up_by_two_reconciles(path: Path) -> None:
+    other = path.with_name("other")
+    with running(other) as stand:
+        stand.inbox.take(step(0, "", "requested"))
+        stand.inbox.take(step(0, "", "requested")._replace(subject="theirs"))
+    with running(path) as stand:
+        for record in (step(0, "", "requested"), step(30, "booting", "ready")):
+            stand.inbox.take(record)
+        wait_until(lambda: len(stand.told()) == 2)
+        remove(path)
+        other.replace(path)
+        stand.tell("one")
+        wait_until(lambda: {one.name: one.stage for one in courses(path)}.get(NAME) == "ready")
+        for seconds in (40, 50):
+            stand.inbox.take(reconcile(seconds, runners=[NAME]))
+        wait_until(lambda: len(stand.told()) == 5)
+    assert {one.name: one.outcome for one in courses(path)} == {NAME: "", "theirs": "gone"}
+
+
+@pytest.mark.parametrize("is_another_there", [False, True], ids=["removed", "replaced"])
+def test_numbers_go_on_growing_where_the_file_is_another_though_the_time_was_set_back(
+    path: Path, is_another_there: bool
+) -> None:
+    other = path.with_name("other")
+    with running(other) as stand:
+        stand.tell("theirs")
+    ahead = 10 * int(time.time()) * 1000
+    with running(path) as stand:
+        stand.tell("one")
+        wait_until(stand.told)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE sqlite_sequence SET seq = ?", (ahead,))
+        stand.tell("two")
+        wait_until(lambda: stand.read()[-1].id == ahead + 1)
+        remove(path)
+        if is_another_there:
+            other.replace(path)
+        stand.tell("three")
+        wait_until(lambda: "three" in stand.told())
+        assert stand.read()[-1].id == ahead + 2
+
+
 def test_a_daemon_that_was_set_back_goes_on_with_a_file_to_which_a_later_one_has_added(
     path: Path,
 ) -> None:
@@ -474,10 +552,9 @@ def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: 
 def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     code = f"""
-import itertools, time
+import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor import journal_writer
 from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
@@ -616,10 +693,12 @@ def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
 
     sink = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message}")
     keeping = Keeping(timedelta(days=1), 1 << 30)
-    with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
-        stand.tell("one")
-        wait_until(lambda: len(looked) > 10 and stand.told())
-    logger.remove(sink)
+    try:
+        with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
+            stand.tell("one")
+            wait_until(lambda: len(looked) > 10 and stand.told())
+    finally:
+        logger.remove(sink)
     assert [event.record.subject for event in events(path)] == ["one"]
     (line,) = [line for line in lines if "time of day" in line]
     assert line.startswith("the time of day was set by 3456000 s; nothing leaves the journal")
@@ -746,6 +825,34 @@ def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Pat
         stand.tell("three")
         wait_until(lambda: stand.told()[-1] == "three")
         assert stand.fault() == ""
+
+
+def test_a_metric_event_that_is_no_json_is_the_only_one_lost_and_is_said(path: Path) -> None:
+    log = path.with_name("metrics.log")
+    odd = reconcile(0)
+    odd = odd._replace(details={**odd.details, "idle": object()})
+    with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
+        stand.inbox.take(odd)
+        wait_until(lambda: stand.stood and "TypeError" in stand.stood[-1].log_fault)
+        stand.inbox.take(reconcile(1))
+        wait_until(lambda: not stand.stood[-1].log_fault)
+        wait_until(lambda: stand.told() == ["fleet", "fleet"])
+    assert [event["timestamp"] - NOW.timestamp() for event in events_in(log)] == [1]
+    assert stand.inbox.lost == 0
+
+
+def test_a_course_is_written_though_no_metric_event_can_be_made_of_its_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object) -> list[Any]:
+        raise RuntimeError("a fault")
+
+    with running(path, metric_log=MetricLog(path.with_name("metrics.log"), 1 << 20)) as stand:
+        for what in ("metric_events", "overdue", "rest"):
+            monkeypatch.setattr(stand.writer._digest, what, fail)
+        stand.inbox.take(step(0, "", "requested"))
+    assert [course.stage for course in courses(path)] == ["requested"]
+    assert stand.inbox.lost == 0
 
 
 @pytest.fixture

@@ -51,6 +51,10 @@ def node(world: World) -> TreeNode:
     return root.children[0]
 
 
+def writers() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "journal-writer"}
+
+
 def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
     world = start(make_world())
     tell(world, "flush")
@@ -129,19 +133,25 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
 def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world = make_world()
+    path = world.parts.journal.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database at all" * 1000)
     with monkeypatch.context() as broken:
 
         def end(*_args: object) -> None:
             raise SystemExit
 
         broken.setattr(JournalStore, "write", end)
-        world = start(make_world())
+        start(world)
         tell(world, "lost")
         eventually(lambda: world.parts.journal.lost == 1)
     eventually(lambda: world.clock.advance(10) or node(world).restarts == 1)
     tell(world, "after")
     eventually(lambda: written(world) == ["after"])
-    assert warnings(world) == ("journal: 1 events were lost since the daemon has started",)
+    aside, lost = warnings(world)
+    assert "is journal.sqlite.set-aside now, and a new one was begun" in aside
+    assert lost == "journal: 1 events were lost since the daemon has started"
 
 
 def test_there_are_never_two_who_write_whatever_one_hangs_in(
@@ -155,6 +165,7 @@ def test_there_are_never_two_who_write_whatever_one_hangs_in(
         return write(store, *given)
 
     monkeypatch.setattr(JournalStore, "write", hang)
+    before = writers()  # one that an earlier test has left would be another's
     world = start(make_world())
     world.feed.tell(step(0, "", "requested"))
     assert hangs.wait(LIMIT_S)
@@ -163,8 +174,7 @@ def test_there_are_never_two_who_write_whatever_one_hangs_in(
         eventually(lambda: node(world).restarts == 1)
         world.feed.tell(step(1, "requested", "creating"))
         world.feed.tell(step(30, "creating", "ready"))
-        threads = [one for one in threading.enumerate() if one.name == "journal-writer"]
-        assert len(threads) == 1
+        assert len(writers() - before) == 1
     finally:
         goes_on.set()
     eventually(lambda: len(written(world)) == 3)

@@ -69,6 +69,13 @@ def test_a_fault_is_told_and_passes(path: Path) -> None:
     assert log.write([EVENT]) == ""
 
 
+def test_an_event_that_is_no_json_is_the_only_one_lost(path: Path) -> None:
+    log = MetricLog(path, 1000)
+    told = log.write([EVENT, {"event": "odd", "what": object()}, EVENT])
+    assert told.startswith(f"{path}: odd: TypeError: ")
+    assert lines(path) == [EVENT] * 2
+
+
 def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     assert "symbolic link" in MetricLog(path, 1 << 20).write([EVENT])

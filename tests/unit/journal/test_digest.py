@@ -35,7 +35,7 @@ MISTAKEN = [*LIFE[:6], step(100, "busy", "idle"), step(200, "idle", "deleted")]
 
 def digested(digest: Digest, *records: Record, elapsed_s: float = 0.0) -> list[str]:
     """Name the metric events of records."""
-    told = [digest.take(record, elapsed_s).metric_events for record in records]
+    told = [digest.metric_events(digest.take(record), elapsed_s) for record in records]
     return names(event for events in told for event in events)
 
 
@@ -45,15 +45,15 @@ def names(events: Any) -> list[str]:
 
 def test_a_record_says_which_courses_it_has_changed() -> None:
     digest = Digest("fleet")
-    (course,) = digest.take(LIFE[0], 0.0).courses
+    (course,) = digest.take(LIFE[0]).courses
     assert (course.name, course.created_at) == (NAME, at(0))
-    assert digest.take(reconcile(1, runners=[NAME]), 0.0).courses == []
+    assert digest.take(reconcile(1, runners=[NAME])).courses == []
 
 
 def test_a_jobs_events_come_with_what_github_tells_of_it() -> None:
     digest = Digest("fleet")
     assert digested(digest, *LIFE) == ["runner_installed"]
-    start, stop = digest.take(waited(160, 12.0), 0.0).metric_events
+    start, stop = digest.metric_events(digest.take(waited(160, 12.0)), 0.0)
     assert (start["event"], start["queue_duration"]) == ("runner_start", 12.0)
     assert stop["event"] == "runner_stop"
     assert digest.rest() == []
@@ -94,6 +94,17 @@ def test_what_could_not_be_summed_up_spoils_no_recall() -> None:
     assert course.name == NAME
 
 
+def test_what_is_known_counts_for_more_than_another_file_which_is_gone_on_with() -> None:
+    digest = Digest(None)
+    lived(digest, LIFE[:3])
+    known = [Course(NAME, stage="requested"), Course("theirs", stage="idle")]
+    found = {one.name: one.stage for one in digest.go_on_with(known)}
+    assert found == {NAME: "ready", "theirs": "idle"}
+    digest.take(reconcile(40, runners=[NAME]))
+    (gone,) = digest.take(reconcile(50, runners=[NAME])).courses
+    assert (gone.name, gone.outcome) == ("theirs", "gone")
+
+
 @given(
     st.sampled_from([LIFE, FAILURE, MISTAKEN]), st.integers(1, 7), st.integers(0, 8), st.booleans()
 )
@@ -118,5 +129,5 @@ def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_rea
 
 def lived(digest: Digest, records: list[Record]) -> list[Course]:
     """Give the course as these records leave it; none where there are none."""
-    found = {one.name: one for record in records for one in digest.take(record, 0.0).courses}
+    found = {one.name: one for record in records for one in digest.take(record).courses}
     return list(found.values())

@@ -244,9 +244,10 @@ def test_memory_and_pool_are_told_in_bytes() -> None:
     assert value(samples, "pool_total_bytes") == 100
 
 
-def test_what_the_journal_has_lost_is_told() -> None:
-    samples = read(page(tree(node("journal", "recording", details={"lost": 3}))))
-    assert value(samples, "journal_lost_records_total") == 3
+def test_what_the_journal_has_lost_is_told_also_while_its_actor_is_away() -> None:
+    assert value(read(page(None)), "journal_lost_records_total") == 0
+    away = tree(node("journal", "down", alive=False))
+    assert value(read(page(away, lost_records=3)), "journal_lost_records_total") == 3
 
 
 def test_spans_that_are_lost_are_counted_from_zero() -> None:
@@ -256,9 +257,16 @@ def test_spans_that_are_lost_are_counted_from_zero() -> None:
 
 @pytest.mark.parametrize(
     ("state", "alive", "failing"),
-    [("recording", True, False), ("failing", True, True), ("down", False, True)],
+    [
+        ("recording", True, False),
+        ("failing", True, True),
+        ("starting", True, False),
+        ("down", False, False),
+    ],
 )
-def test_whether_the_journal_can_be_written_is_told(state: str, alive: bool, failing: bool) -> None:
+def test_whether_the_journal_can_be_written_is_told_and_not_whether_its_actor_is_up(
+    state: str, alive: bool, failing: bool
+) -> None:
     samples = read(page(tree(node("journal", state, alive=alive))))
     assert value(samples, "journal_failing") == failing
 
