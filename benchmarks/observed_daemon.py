@@ -20,6 +20,13 @@ from supervisor.actors import metrics
 from supervisor.cli import main
 from supervisor.feed import Feed
 from supervisor.journal_writer import JournalWriter
+from supervisor.metrics.counters import Counters
+
+_MAKERS = (
+    "of_actor", "of_beginning", "of_decision", "of_job", "of_order", "of_reconcile", "of_refusal",
+    "of_step",
+)  # fmt: skip
+"""All that make records."""
 
 spent_s: Counter[str] = Counter()
 """Processor seconds, by what they were spent on."""
@@ -54,7 +61,8 @@ def run(file: Path) -> None:
 
     metrics.make_app = made
     setattr(Feed, "tell", counted("feed", Feed.tell))  # noqa: B010 - mypy forbids to assign it
-    for name in ("of_actor", "of_beginning", "of_job", "of_reconcile", "of_step"):
+    setattr(Counters, "count_call", counted("feed", Counters.count_call))  # noqa: B010
+    for name in _MAKERS:
         setattr(records, name, counted("records", getattr(records, name)))
     writing = counted("journal", JournalWriter._run)  # noqa: SLF001 - all that its thread does
     setattr(JournalWriter, "_run", writing)  # noqa: B010
