@@ -1,5 +1,6 @@
 """What the actors have in common that keep a web service up."""
 
+from abc import abstractmethod
 from functools import partial
 from typing import Any, ClassVar
 
@@ -34,9 +35,9 @@ class ListeningActor(Actor):
         """Take the address."""
         self.listen()
 
+    @abstractmethod
     def listen(self) -> None:
         """Take the address: find it, `serve` there, and publish how that went."""
-        raise NotImplementedError
 
     def serve(self, app: Flask, name: str, **options: Any) -> None:
         """Have an application answer.
