@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -30,7 +30,7 @@ class Meter:
     """Counts a call that is made within another for itself alone. For any thread."""
 
     def __init__(self) -> None:
-        self._spent_s: Counter[str] = Counter()
+        self._spent_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: set[_Call] = set()
         self._lock = threading.Lock()
         self._of_thread = threading.local()
