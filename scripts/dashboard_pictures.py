@@ -38,11 +38,14 @@ _POINTS = 240
 _MOST_IN_LEGEND = 18
 _LEGEND_ROW_INCH, _LETTER_INCH = 0.13, 0.055
 _MANY = 100
-_COLOURS = 96
+_COLOURS = 256
 _LINES = (*mpl.color_sequences["tab10"], "black", "gold", *mpl.color_sequences["Dark2"])
 _MOST_TICKS = 4
 _ROOM_ABOVE = 1.06
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800)
+_STEPS = {
+    "s": (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800),
+    "bytes": tuple(2**exponent for exponent in range(20, 50)),
+}
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
 
 Series = tuple[str, list[datetime], list[float]]
@@ -141,9 +144,10 @@ def set_scale(axes: Axes, defaults: dict[str, Any], highest: float) -> None:
     unit = defaults["unit"]
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, unit)))
     axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS, integer=unit == "short"))
-    if unit == "s" and highest > 1:
-        step_s = next((one for one in _STEPS_S if highest < one * (_MOST_TICKS + 1)), _STEPS_S[-1])
-        axes.yaxis.set_major_locator(MultipleLocator(step_s))
+    steps = _STEPS.get(unit, ())
+    if steps and highest > steps[0]:
+        step = next((one for one in steps if highest < one * (_MOST_TICKS + 1)), steps[-1])
+        axes.yaxis.set_major_locator(MultipleLocator(step))
     top = defaults.get("max") or highest * _ROOM_ABOVE or 1
     axes.set_ylim(bottom=defaults.get("min"), top=top)
 
@@ -260,7 +264,8 @@ def main() -> None:
         figure = draw(json.loads(path.read_text(encoding="utf-8")), answers)
         drawn = BytesIO()
         figure.savefig(drawn, dpi=_DOTS_PER_INCH)
-        picture = Image.open(drawn).convert("RGB").quantize(_COLOURS)
+        # By cover, as a thin line's colour is to stay what its legend shows.
+        picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
         picture.save(_IMAGES / f"dashboard-{path.stem}.png", optimize=True)
 
 
