@@ -40,6 +40,7 @@ _ADMIN_PROHIBITED = {4: (3, 13), 6: (1, 1)}
 _ECHO_REQUEST = {4: 8, 6: 128}
 _TOLD_S = 1.5
 _SILENCE_S = 0.15
+_ANSWER_S = 10.0
 
 
 class Listeners:
@@ -193,6 +194,42 @@ def listening(there: Neighbourhood) -> Iterator[Listeners]:
     except BaseException:
         listeners._stack.close()
         raise
+
+
+@contextmanager
+def connection(server: Namespace, address: str, client: Namespace) -> Iterator[list[socket.socket]]:
+    """A TCP connection: the client's end and the server's."""
+    with ExitStack() as stack:
+        with server.entered():
+            listener = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
+        listener.bind((address, 0))
+        listener.listen()
+        with client.entered():
+            near = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
+        near.settimeout(_ANSWER_S)
+        near.connect(listener.getsockname())
+        far = stack.enter_context(listener.accept()[0])
+        far.settimeout(_ANSWER_S)
+        yield [near, far]
+
+
+@contextmanager
+def conversation(
+    server: Namespace, address: str, client: Namespace
+) -> Iterator[list[socket.socket]]:
+    """The same over UDP."""
+    with ExitStack() as stack:
+        with server.entered():
+            far = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+        far.bind((address, 0))
+        with client.entered():
+            near = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+        near.connect(far.getsockname())
+        near.send(b"hello")
+        far.settimeout(_ANSWER_S)
+        near.settimeout(_ANSWER_S)
+        far.connect(far.recvfrom(16)[1])
+        yield [near, far]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 from guest_policies import LOCAL, SIGNALS, TABLE, a_policy
-from packets import PORTS, Ground, checksum, fates, new_socket
+from packets import PORTS, Ground, checksum, connection, conversation, fates, new_socket
 
 from sandbox.namespaces import (
     BRIDGE,
@@ -38,44 +38,6 @@ _SILENCE_S = 0.2
 _GUESTS_MAC, _OTHERS_MAC = "02:00:00:00:00:02", "02:00:00:00:00:03"
 
 
-@contextmanager
-def _connection(
-    server: Namespace, address: str, client: Namespace
-) -> Iterator[list[socket.socket]]:
-    """A TCP connection: the client's end and the server's."""
-    with ExitStack() as stack:
-        with server.entered():
-            listener = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
-        listener.bind((address, 0))
-        listener.listen()
-        with client.entered():
-            near = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
-        near.settimeout(_LIMIT_S)
-        near.connect(listener.getsockname())
-        far = stack.enter_context(listener.accept()[0])
-        far.settimeout(_LIMIT_S)
-        yield [near, far]
-
-
-@contextmanager
-def _conversation(
-    server: Namespace, address: str, client: Namespace
-) -> Iterator[list[socket.socket]]:
-    """The same over UDP."""
-    with ExitStack() as stack:
-        with server.entered():
-            far = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
-        far.bind((address, 0))
-        with client.entered():
-            near = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
-        near.connect(far.getsockname())
-        near.send(b"hello")
-        far.settimeout(_LIMIT_S)
-        near.settimeout(_LIMIT_S)
-        far.connect(far.recvfrom(16)[1])
-        yield [near, far]
-
-
 def _talk(near: socket.socket, far: socket.socket) -> None:
     near.send(b"ping")
     assert far.recv(16) == b"ping"
@@ -83,7 +45,7 @@ def _talk(near: socket.socket, far: socket.socket) -> None:
     assert near.recv(16) == b"pong"
 
 
-@pytest.mark.parametrize("flow", [_connection, _conversation])
+@pytest.mark.parametrize("flow", [connection, conversation])
 def test_a_changed_denylist_ends_a_running_flow_at_once_and_others_go_on(
     ground: Ground, flow: Callable[..., Iterator[list[socket.socket]]]
 ) -> None:
@@ -108,7 +70,7 @@ def test_a_changed_denylist_ends_a_running_flow_at_once_and_others_go_on(
     assert ground.live().answers.packets >= 1
 
 
-@pytest.mark.parametrize("flow", [_connection, _conversation])
+@pytest.mark.parametrize("flow", [connection, conversation])
 def test_a_port_of_the_host_that_is_not_allowed_any_more_closes_under_who_uses_it(
     ground: Ground, flow: Callable[..., Iterator[list[socket.socket]]]
 ) -> None:
@@ -419,7 +381,7 @@ def test_nobody_in_the_world_opens_a_connection_to_a_guest(ground: Ground, sende
 
 
 def test_what_the_world_has_opened_to_a_guest_ends_at_once(ground: Ground) -> None:
-    with _conversation(ground.there.guest, GUEST[0], ground.there.world) as (far, near):
+    with conversation(ground.there.guest, GUEST[0], ground.there.world) as (far, near):
         _talk(far, near)
 
         ground.apply(a_policy())
@@ -576,7 +538,7 @@ def test_the_host_reaches_its_guests(ground: Ground) -> None:
     there = ground.there
     ground.apply(a_policy(denied="10.0.0.0/8"))
 
-    for flow in (_connection, _conversation):
+    for flow in (connection, conversation):
         with flow(there.guest, GUEST[0], there.host) as ends:
             _talk(*ends)
     # An error that a guest answers with comes back too: nobody listens at this port.
