@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import APPLICATION, IMAGE, World, guarded, image_of
+from fake_actors import APPLICATION, IMAGE, guarded, image_of
+from fake_world import World
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor

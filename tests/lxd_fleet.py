@@ -29,7 +29,7 @@ from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
-from supervisor.parts import Parts, make_parts
+from supervisor.parts import Parts, make_parts, outside_of
 from supervisor.report import status_report
 from supervisor.roster import Entry
 from supervisor.supervision import System, tree
@@ -103,9 +103,9 @@ class LxdFleet:
     def start(self) -> None:
         """Start the daemon's part, which knows nothing but what LXD and GitHub hold."""
         config = parse(self.config, "test")
-        made = make_parts(config)
-        self.gateway = CountingLxd(made.lxd.endpoint)
-        self.parts: Parts = replace(made, lxd=self.gateway)
+        outside = outside_of(config)
+        self.gateway = CountingLxd(outside.lxd.endpoint)
+        self.parts: Parts = make_parts(config, replace(outside, lxd=self.gateway))
         self.system = System()
         self.system.run_root(root_spec(self.system, self.parts))
 

@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from supervisor.actors.policy import PolicyActor
 from supervisor.messages import ConfigChanged

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from sandbox.github import App, Fault, SandboxGitHub
 from supervisor import places

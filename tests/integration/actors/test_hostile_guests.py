@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fake_world import World, eventually
+from fake_world import World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ports import free_port
 from signal_service import NAME, OTHER, Service, request
+from waiting import eventually
 
 from supervisor import lifecycle
 from supervisor.actors import signals as signals_actor

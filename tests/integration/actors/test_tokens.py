@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
 from supervisor import lifecycle, places

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_world import eventually
 from loguru import logger
 from policy_fleet import HOST, exists, wait
+from waiting import eventually
 
 from supervisor.gateways import policy_process
 from supervisor.gateways.policy_process import Launch, PolicyProcess

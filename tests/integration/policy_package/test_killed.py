@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from fake_world import eventually
 from package_stand import Stand
 from policy_packages import NAME, wheel
+from waiting import eventually
 
 from supervisor.work.package import PackageReady
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually, make_world
+from fake_actors import Inbox
+from fake_world import World, make_world
 from package_stand import Stand
 from policy_fleet import HOST, PolicyFleet
 from policy_packages import APP, NAME, wheel
 from ports import free_port
+from waiting import eventually
 
 from supervisor.actors import policy_here
 from supervisor.actors.policy import PolicyActor

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from application_archives import file, link, packed
-from fake_world import eventually
+from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.application_store import ApplicationStore, digest_of

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, World, eventually
+from fake_world import World
 from journal_records import NAME, reconcile, step
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
@@ -26,7 +27,6 @@ MakeWorld = Callable[..., World]
 
 
 def start(world: World) -> World:
-    world.feed.watch(world.parts.journal.take)
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     return world
 
@@ -65,7 +65,6 @@ def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
     world = make_world()
-    world.feed.watch(world.parts.journal.take)
     tell(world, "before")
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     eventually(lambda: written(world) == ["before"])

@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally

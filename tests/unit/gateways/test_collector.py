@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from fake_world import eventually
 from loguru import logger
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from otlp_receiver import Receiver, attributes, receiving
 from ports import free_port
+from waiting import eventually
 
 from supervisor import __version__
 from supervisor.gateways import collector as collectors
