@@ -224,10 +224,10 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         config: the configuration in force at first.
         outside: what all of it has to do with.
     """
-    state, at_once, threads = config.state_directory, config.lxd.creations_at_once, outside.workers
+    at_once, threads = config.lxd.creations_at_once, outside.workers
     settings, feed, last_failure = Settings(config), Feed(), LastFailure()
     feed.watch(last_failure.note)
-    journal = JournalInbox(state / "journal" / "journal.sqlite")
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
     feed.watch(journal.take)
     return Parts(
         settings=settings,
@@ -240,9 +240,9 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         lxd=outside.lxd,
         roster=Roster(),
         trials=Trials(at_once),
-        logs=LogStore(state / "logs"),
-        drain=DrainMark(state / "drained"),
-        places=PlaceNotes(state / "places"),
+        logs=LogStore(config.state_directory / "logs"),
+        drain=DrainMark(config.state_directory / "drained"),
+        places=PlaceNotes(config.state_directory / "places"),
         lanes=Lanes(),
         creating=threads("creating", at_once),
         tending=threads("tending", at_once),
@@ -254,18 +254,18 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         asking=threads("asking", 1),
         firewall=threads("firewall", 1),
         closing=threads("closing", 1),
-        applications=ApplicationStore(state / "applications"),
+        applications=ApplicationStore(config.state_directory / "applications"),
         upgrading=threads("upgrading", 1),
         policy=outside.policy,
         tokens=TokenDesk(),
         verdicts=Verdicts(decisions_in(directory_of(config)), feed, outside.clock.now()),
-        packages=PackageEnvironments(state / "policy-package"),
+        packages=PackageEnvironments(config.state_directory / "policy-package"),
         installing=threads("installing", 1),
         host=outside.host,
         inspecting=threads("inspecting", 1),
         serving=threads("serving", 1),
         examining=threads("examining", 1),
         building=threads("building", 1),
-        build_logs=LogStore(state / "image-logs"),
+        build_logs=LogStore(config.state_directory / "image-logs"),
         visitors=Visitors(),
     )

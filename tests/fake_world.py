@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from fake_host import FakeHost, FakeNftables
 from fake_lxd import FakeLxd
 from loguru import logger
 from under_way import CountedMailbox, CountedWorkers, is_at_rest, is_held, progress, until_at_rest
-from waiting import LIMIT_S, eventually
+from waiting import LIMIT_S, Wait, eventually
 
 from supervisor.config import parse
 from supervisor.feed import Record
@@ -41,6 +42,10 @@ from supervisor.messages import (
 )
 from supervisor.parts import Outside, make_parts
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System
+
+_PASSING_LIMIT_S = 90.0
+"""Other than a wait it takes longer the more there are who do something at each step."""
+_INSTANT_S = 0.002
 
 
 class SettlingClock(FakeClock):
@@ -143,6 +148,13 @@ class World:
         """
         if isinstance(self.clock, SettlingClock):
             until_at_rest(self.busy)
+
+    def pass_until(self, holds: Callable[[], object], step_s: float = 0.05) -> None:
+        """Let time pass until something holds: a step for each look, and an instant outside."""
+        wait = Wait(holds, limit_s=_PASSING_LIMIT_S)
+        while not wait.look():
+            self.clock.advance(step_s)
+            time.sleep(_INSTANT_S)
 
     def busy(self) -> str:
         """Say who has yet to do something, or nothing if nobody has."""

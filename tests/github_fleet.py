@@ -21,10 +21,6 @@ from supervisor.messages import (
 )
 from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
 
-PAUSE_S = 0.002
-MOST_STEPS = 10_000
-"""So many pauses are twenty seconds, which is long enough for a GitHub that answers at once."""
-
 
 class GitHubFleet:
     """The actors tokens, runners and fleet, as the daemon runs them."""
@@ -69,16 +65,8 @@ class GitHubFleet:
             self.world.tell(name, ConfigChanged(self.world.parts.settings.config))
 
     def pass_until(self, holds: Callable[[], object], step: float = 0.05) -> None:
-        """Let time pass until something holds: `step` seconds each two milliseconds.
-
-        Only the pauses count, and not how long it takes the actors to act.
-        """
-        for _ in range(MOST_STEPS):
-            if holds():
-                return
-            self.world.clock.advance(step)
-            time.sleep(PAUSE_S)
-        assert holds(), "it did not come to hold in time"
+        """Let time pass until something holds."""
+        self.world.pass_until(holds, step)
 
     def let_pass(self, seconds: float, step: float = 5.0) -> None:
         """Let so much time pass, in steps that leave the actors time to act."""

@@ -73,7 +73,7 @@ class Tinyproxy:
         null = subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stdin=null, stdout=null, stderr=null)
         try:
-            eventually(self._listens, _LIMIT_S)
+            eventually(self._listens, limit_s=_LIMIT_S)
         except BaseException:
             self.__exit__()
             raise

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import yaml
 from pylxd import Client
 from pylxd.exceptions import LXDAPIException
+from waiting import eventually
 
 from sandbox.github import Fault, Job, JobRequest
 from supervisor import marks, naming
@@ -43,18 +44,8 @@ PRESENT = AVAILABLE | {"busy"}
 
 
 def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
-    """Wait for a condition.
-
-    Raises:
-        AssertionError: it did not come to hold; the message says what was waited for.
-    """
-    deadline = time.monotonic() + limit_s
-    pause_s = 0.02
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {limit_s:g} s in vain: {what}"
-        time.sleep(pause_s)
-        # What is asked, LXD, GitHub and the daemon, has work to do: the longer the more seldom.
-        pause_s = min(1.2 * pause_s, 0.1)
+    """Wait for what real daemons and guests do."""
+    eventually(holds, what, limit_s=limit_s)
 
 
 class Gate:

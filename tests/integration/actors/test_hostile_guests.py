@@ -381,7 +381,7 @@ def test_while_two_flood_a_third_is_heard_at_once_and_the_actors_answer(
     try:
         for round_ in range(1, 21):
             assert at_once(service, SECOND_GUEST) == 204
-            eventually(lambda heard=round_: len(service.other) == heard, SOON_S)
+            eventually(lambda heard=round_: len(service.other) == heard, limit_s=SOON_S)
             service.world.clock.advance(1 / SIGNALS.per_s)
             eventually(lambda: statuses)
             statuses_before = len(statuses)

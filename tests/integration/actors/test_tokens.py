@@ -116,11 +116,7 @@ class Stage:
         return told[-1] if told else None
 
     def pass_until(self, holds: Callable[[], object]) -> None:
-        def later() -> object:
-            self.world.clock.advance(0.05)
-            return holds()
-
-        eventually(lambda: holds() or later())
+        self.world.pass_until(holds)
 
     def _of(self, kind: type) -> list[Any]:
         return [message for message in tuple(self.fleet) if isinstance(message, kind)]

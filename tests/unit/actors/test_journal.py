@@ -123,7 +123,7 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         assert warnings(world)[0] == f"journal: {hung}"
     finally:
         goes_on.set()
-    eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
+    world.pass_until(lambda: world.shown("journal")[0] == "recording", 10)
     said = [line for line in world.logged if "the journal is written again; 2 events" in line]
     assert len(said) == 1
 
@@ -145,7 +145,7 @@ def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
         start(world)
         tell(world, "lost")
         eventually(lambda: world.parts.journal.lost == 1)
-    eventually(lambda: world.clock.advance(10) or node(world).restarts == 1)
+    world.pass_until(lambda: node(world).restarts == 1, 10)
     tell(world, "after")
     eventually(lambda: written(world) == ["after"])
     aside, lost = warnings(world)
