@@ -2,7 +2,8 @@
 
 Twenty runners work through two hundred jobs, on the emulator, while Prometheus reads the page. What
 is spent on watching is measured within the daemon's own process, by thread: on making records of
-what happens and telling them to counters and journal, on writing them down, and on the page.
+what happens and telling them to counters and journal, on writing them down, on the page, and on
+the lines of the log. All is measured from the moment when the daemon is up.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _WATCHING = {
     "feed": "telling counters, journal and the last failure",
     "journal": "writing the journal",
     "page": "the page of metrics",
+    "log": "lines of the log",
 }
 
 
@@ -54,27 +56,27 @@ def run(*, runners: int = 20, jobs: int = 200, rounds: int = 1) -> dict[str, Any
             for _ in range(rounds):
                 do_jobs(server, jobs)
             daemon.wait_until(lambda: daemon.present() == runners, _FILL_LIMIT_S, "be whole")
-        spent_s = json.loads(result.read_text())
-    total_s = spent_s["all"]
-    shares = {what: spent_s.get(what, 0.0) / total_s * 100 for what in _WATCHING}
+        spent = json.loads(result.read_text())
+    start_s, since_s, watching_s = spent["start"], spent["since"], spent["watching"]
+    shares = {what: watching_s.get(what, 0.0) / since_s * 100 for what in _WATCHING}
     share = sum(shares.values())
     lives = runners + jobs * rounds
-    life_ms = (total_s - spent_s["start"]) / lives * 1000
-    watched_ms = share / 100 * total_s / lives * 1000
+    life_ms = since_s / lives * 1000
+    watched_ms = sum(watching_s.values()) / lives * 1000
     rows = [
-        ("the daemon's processor time, s", f"{total_s:.2f}"),
-        ("until it is up, s of it", f"{spent_s['start']:.2f}"),
+        ("the daemon's processor time until it is up, s", f"{start_s:.2f}"),
+        ("from then on, s", f"{since_s:.2f}"),
         *((f"{words}, % of it", f"{shares[what]:.2f}") for what, words in _WATCHING.items()),
         ("all watching, % of it (aim below 2)", f"{share:.2f}"),
-        ("a runner's life, without the start, ms", f"{life_ms:.2f}"),
+        ("a runner's life, ms", f"{life_ms:.2f}"),
         ("watching it, ms", f"{watched_ms:.3f}"),
     ]
     return {
         "lxd": place.version,
         "runners": runners,
         "jobs": jobs * rounds,
-        "daemon_cpu_s": total_s,
-        "start_cpu_s": spent_s["start"],
+        "start_cpu_s": start_s,
+        "daemon_cpu_s": since_s,
         "life_cpu_ms": life_ms,
         "watching_life_cpu_ms": watched_ms,
         "watching_percent": share,

@@ -1,4 +1,4 @@
-"""The daemon, which says at its end what it costs to be looked at.
+"""The daemon, which says at its end what it has cost to be looked at since it was up.
 
 python benchmarks/observed_daemon.py RESULT_FILE run --config FILE
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from loguru import logger
+from meter import Meter
 
 from supervisor import daemon, records
 from supervisor.actors import metrics
@@ -27,56 +26,60 @@ _MAKERS = (
     "of_step",
 )  # fmt: skip
 """All that make records."""
-
-spent_s: Counter[str] = Counter()
-"""Processor seconds, by what they were spent on."""
-_adding = threading.Lock()
-
-
-def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the processor time of a call be added up, in whatever thread it is made."""
-
-    @wraps(call)
-    def timed(*arguments: Any, **options: Any) -> Any:
-        came, began = time.thread_time(), time.thread_time()
-        try:
-            return call(*arguments, **options)
-        finally:
-            # Without what it takes to read the clock: here, and not in a loop, where that is less.
-            took_s = time.thread_time() - began - (began - came)
-            with _adding:
-                spent_s[what] += took_s
-
-    return timed
+_CALLS = (
+    (Feed, "tell", "feed"),
+    (Counters, "count_call", "feed"),
+    (JournalWriter, "_run", "journal"),  # all that its thread does
+    *((records, maker, "records") for maker in _MAKERS),
+)
 
 
 def run(file: Path) -> None:
     """Run the command of `sys.argv`, and write what was spent, and on what."""
+    meter = Meter()
+    for owner, name, what in _CALLS:
+        setattr(owner, name, meter.counted(what, getattr(owner, name)))
+    _count_page(meter)
+    _count_lines(meter)
+    start_s = 0.0
+    serve = daemon.Daemon._serve  # noqa: SLF001 - called when all is up
+
+    def served(*arguments: Any) -> int:
+        nonlocal start_s
+        start_s = time.process_time()
+        meter.begin()
+        return serve(*arguments)
+
+    setattr(daemon.Daemon, "_serve", served)  # noqa: B010 - mypy forbids to assign it
+    try:
+        main()
+    finally:
+        since_s = time.process_time() - start_s
+        file.write_text(json.dumps({"start": start_s, "since": since_s, "watching": meter.spent_s}))
+
+
+def _count_page(meter: Meter) -> None:
     make_app = metrics.make_app
 
     def made(*arguments: Any) -> Any:
         app = make_app(*arguments)
-        app.wsgi_app = counted("page", app.wsgi_app)
+        app.wsgi_app = meter.counted("page", app.wsgi_app)
         return app
 
     metrics.make_app = made
-    setattr(Feed, "tell", counted("feed", Feed.tell))  # noqa: B010 - mypy forbids to assign it
-    setattr(Counters, "count_call", counted("feed", Counters.count_call))  # noqa: B010
-    for name in _MAKERS:
-        setattr(records, name, counted("records", getattr(records, name)))
-    writing = counted("journal", JournalWriter._run)  # noqa: SLF001 - all that its thread does
-    setattr(JournalWriter, "_run", writing)  # noqa: B010
-    serve = daemon.Daemon._serve  # noqa: SLF001 - called when all is up
 
-    def served(*arguments: Any) -> int:
-        spent_s["start"] = time.process_time()
-        return serve(*arguments)
 
-    setattr(daemon.Daemon, "_serve", served)  # noqa: B010
-    try:
-        main()
-    finally:
-        file.write_text(json.dumps({"all": time.process_time(), **spent_s}))
+def _count_lines(meter: Meter) -> None:
+    """Count every line of the log, those included that loguru refuses."""
+    kind = type(logger)
+    log = kind._log  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
+
+    def say(self: Any, level: Any, is_decorated: Any, options: tuple[Any, ...], *more: Any) -> None:
+        exception, depth, *others = options
+        # Who speaks is two calls further back, as it is said through this one and the meter's.
+        log(self, level, is_decorated, (exception, depth + 2, *others), *more)
+
+    setattr(kind, "_log", meter.counted("log", say))  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from itertools import count
 from threading import Thread
 
 from guest_policies import TABLE
+from settling import Way, settle
 
 from sandbox.namespaces import GATEWAYS, GUEST, Namespace, Neighbourhood
 from supervisor.firewall import live, ruleset
@@ -143,6 +144,7 @@ class Ground:
 
     there: Neighbourhood
     listeners: Listeners
+    ways: tuple[Way, ...]
     nft: Nftables
     bridged: bool
 
@@ -150,8 +152,13 @@ class Ground:
         """Put the policy's table in place."""
         self.nft.apply(ruleset.render(policy, self.live().rejected))
 
+    def settle(self) -> None:
+        """Wait until nothing that was sent is under way."""
+        settle(self.ways)
+
     def live(self) -> LiveTable:
-        """List the table."""
+        """List the table, when all that was sent has been through it."""
+        self.settle()
         return live.read(self.nft.table(TABLE) or {"nftables": []})
 
     def fate(
