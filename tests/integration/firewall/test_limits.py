@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -15,6 +15,7 @@ from threading import Event, Thread
 import pytest
 from guest_policies import TABLE, a_policy
 from packets import Ground, checksum, new_socket
+from waiting import eventually
 
 from sandbox.namespaces import GATEWAYS, GUEST, Namespace
 from supervisor.firewall import limits, ruleset
@@ -130,10 +131,10 @@ def _connected(sockets: list[socket.socket]) -> int:
 def test_no_guest_takes_all_connections_to_dns(ground: Ground) -> None:
     there = ground.there
     with _dns(there.guest, 300) as without:
-        assert _eventually(lambda: _connected(without) == 300)
+        eventually(lambda: _connected(without) == 300)
     ground.apply(a_policy())
     with _dns(there.guest, 300) as many, _dns(there.other, 4) as others:
-        assert _eventually(lambda: _connected(others) == 4)
+        eventually(lambda: _connected(others) == 4)
         ground.settle()
         assert _connected(many) == 4
     assert ground.live().counters[QUESTIONS].packets >= 296
@@ -158,15 +159,6 @@ def test_no_guest_floods_dns(ground: Ground) -> None:
     assert ground.fate("203.0.113.77", protocol=Protocol.UDP) is Verdict.ACCEPTED
 
 
-def _eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _LIMIT_S
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 @pytest.mark.parametrize("option", _OPTIONS)
 def test_what_names_its_own_way_is_dropped_before_all_else(ground: Ground, option: str) -> None:
     ground.apply(a_policy(allowed="0.0.0.0/0"))
@@ -177,7 +169,7 @@ def test_what_names_its_own_way_is_dropped_before_all_else(ground: Ground, optio
 
     _send_frame(ground.there.guest, 0x0800, header + struct.pack("!HHHH", 4000, 53, 8, 0))
 
-    assert _eventually(lambda: ground.live().counters[ROUTED].packets == 1)
+    eventually(lambda: ground.live().counters[ROUTED].packets == 1)
 
 
 def _send_frame(guest: Namespace, kind: int, packet: bytes) -> None:
@@ -199,7 +191,7 @@ def test_what_has_a_routing_header_is_dropped_before_all_else(ground: Ground, ki
 
     _send_frame(ground.there.guest, 0x86DD, header + payload)
 
-    assert _eventually(lambda: ground.live().counters[ROUTED].packets == 1)
+    eventually(lambda: ground.live().counters[ROUTED].packets == 1)
 
 
 def test_the_closed_table_lets_guests_reach_this_host_only_and_resets_nothing(
