@@ -67,9 +67,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outside:
-    """What lies outside the process, and what has to do with it: tests put others in its place.
+    """By what the parts reach all that is not theirs. Tests have others in its stead.
 
-    What is on the disk is all in the state directory that is configured.
+    The disk is not among it: what is kept there is in the state directory, wherever that is.
 
     Attributes:
         clock: tells the time.
@@ -93,7 +93,7 @@ class Outside:
 
 
 def outside_of(config: Config) -> Outside:
-    """Give the real one."""
+    """Make the real gateways, as they are configured."""
     lxd = config.lxd
     return Outside(
         clock=SystemClock(),
@@ -222,7 +222,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
 
     Args:
         config: the configuration in force at first.
-        outside: what all of it has to do with.
+        outside: by what they reach the rest of the world.
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
     settings, feed, last_failure = Settings(config), Feed(), LastFailure()
