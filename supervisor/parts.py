@@ -28,7 +28,7 @@ from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
-from supervisor.supervision import SystemClock
+from supervisor.supervision import Clock, SystemClock
 from supervisor.token_desk import TokenDesk
 from supervisor.tracing import Tracing
 from supervisor.trials import Trials
@@ -63,6 +63,48 @@ class Settings:
     def refuse(self, error: str, cause: Cause = Cause.CONFIGURATION_REFUSED) -> None:
         """Keep the one in force, and remember why another was refused, or taken in part only."""
         self._fault = Fault(error, cause)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """By what the parts reach all that is not theirs. Tests have others in its stead.
+
+    The disk is not among it: what is kept there is in the state directory, wherever that is.
+
+    Attributes:
+        clock: tells the time.
+        workers: makes threads for an actor's slow work, by their name and how many they are.
+        lxd: the gateway to LXD, safe for threads.
+        nftables: the gateway to the kernel's packet filter.
+        names: what hosts' names stand for.
+        sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
+        host: what is installed on this host.
+        policy: the policy service's address and process.
+    """
+
+    clock: Clock
+    workers: Callable[[str, int], Workers]
+    lxd: Lxd
+    nftables: Nftables
+    names: Names
+    sees_ipv6: Callable[[], bool]
+    host: HostPackages
+    policy: PolicyService
+
+
+def outside_of(config: Config) -> Outside:
+    """Make the real gateways, as they are configured."""
+    lxd = config.lxd
+    return Outside(
+        clock=SystemClock(),
+        workers=Workers,
+        lxd=Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())),
+        nftables=Nftables(),
+        names=Names(),
+        sees_ipv6=bridge_netfilter.sees_ipv6,
+        host=HostPackages(),
+        policy=PolicyService(),
+    )
 
 
 @dataclass(frozen=True)
@@ -156,7 +198,7 @@ class Parts:
     visitors: Visitors
 
 
-def make_journal_writer(
+def _make_journal_writer(
     inbox: JournalInbox, settings: Settings, now: Callable[[], datetime]
 ) -> JournalWriter:
     """Make what writes the journal down as it is configured: how much is kept may change."""
@@ -175,15 +217,18 @@ def make_journal_writer(
     )
 
 
-def make_parts(config: Config) -> Parts:
-    """Make what the actors share."""
-    lxd = config.lxd
-    feed, last_failure = Feed(), LastFailure()
+def make_parts(config: Config, outside: Outside) -> Parts:
+    """Make what the actors share.
+
+    Args:
+        config: the configuration in force at first.
+        outside: by what they reach the rest of the world.
+    """
+    at_once, threads = config.lxd.creations_at_once, outside.workers
+    settings, feed, last_failure = Settings(config), Feed(), LastFailure()
     feed.watch(last_failure.note)
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
     feed.watch(journal.take)
-    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
-    settings = Settings(config)
     return Parts(
         settings=settings,
         feed=feed,
@@ -191,36 +236,36 @@ def make_parts(config: Config) -> Parts:
         last_failure=last_failure,
         tracing=Tracing(feed),
         journal=journal,
-        journal_writer=make_journal_writer(journal, settings, SystemClock().now),
-        lxd=Lxd(endpoint),
+        journal_writer=_make_journal_writer(journal, settings, outside.clock.now),
+        lxd=outside.lxd,
         roster=Roster(),
-        trials=Trials(lxd.creations_at_once),
+        trials=Trials(at_once),
         logs=LogStore(config.state_directory / "logs"),
         drain=DrainMark(config.state_directory / "drained"),
         places=PlaceNotes(config.state_directory / "places"),
         lanes=Lanes(),
-        creating=Workers("creating", lxd.creations_at_once),
-        tending=Workers("tending", lxd.creations_at_once),
-        listing=Workers("listing", 1),
-        storage=Workers("storage", 1),
-        nftables=Nftables(),
-        names=Names(),
-        sees_ipv6=bridge_netfilter.sees_ipv6,
-        asking=Workers("asking", 1),
-        firewall=Workers("firewall", 1),
-        closing=Workers("closing", 1),
+        creating=threads("creating", at_once),
+        tending=threads("tending", at_once),
+        listing=threads("listing", 1),
+        storage=threads("storage", 1),
+        nftables=outside.nftables,
+        names=outside.names,
+        sees_ipv6=outside.sees_ipv6,
+        asking=threads("asking", 1),
+        firewall=threads("firewall", 1),
+        closing=threads("closing", 1),
         applications=ApplicationStore(config.state_directory / "applications"),
-        upgrading=Workers("upgrading", 1),
-        policy=PolicyService(),
+        upgrading=threads("upgrading", 1),
+        policy=outside.policy,
         tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, outside.clock.now()),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
-        installing=Workers("installing", 1),
-        host=HostPackages(),
-        inspecting=Workers("inspecting", 1),
-        serving=Workers("serving", 1),
-        examining=Workers("examining", 1),
-        building=Workers("building", 1),
+        installing=threads("installing", 1),
+        host=outside.host,
+        inspecting=threads("inspecting", 1),
+        serving=threads("serving", 1),
+        examining=threads("examining", 1),
+        building=threads("building", 1),
         build_logs=LogStore(config.state_directory / "image-logs"),
         visitors=Visitors(),
     )

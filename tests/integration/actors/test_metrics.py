@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from fake_world import World, eventually
+from fake_world import World
 from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import eventually
 
 from supervisor.actors.metrics import MetricsActor
 from supervisor.lifecycle import Life, Stage

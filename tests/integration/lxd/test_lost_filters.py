@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from supervisor import marks, naming
 from supervisor.config import Config, parse
@@ -245,7 +246,6 @@ def test_what_a_start_that_fails_leaves_is_deleted_when_its_instance_is_gone(
     lxd: Lxd,
     guests: Guests,
     look: Callable[..., FiltersSeen],
-    eventually: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other, config = guests.start(), configured(real_lxd)

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
-from fake_world import FakeLxd
+from fake_lxd import FakeLxd
 
 from sandbox.namespaces import Namespace, namespace
 from supervisor.config import Config, parse

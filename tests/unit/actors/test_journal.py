@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, World, eventually
+from fake_world import World
 from journal_records import NAME, reconcile, step
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
@@ -26,7 +27,6 @@ MakeWorld = Callable[..., World]
 
 
 def start(world: World) -> World:
-    world.feed.watch(world.parts.journal.take)
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     return world
 
@@ -65,7 +65,6 @@ def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
     world = make_world()
-    world.feed.watch(world.parts.journal.take)
     tell(world, "before")
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     eventually(lambda: written(world) == ["before"])
@@ -124,7 +123,7 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         assert warnings(world)[0] == f"journal: {hung}"
     finally:
         goes_on.set()
-    eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
+    world.pass_until(lambda: world.shown("journal")[0] == "recording", 10)
     said = [line for line in world.logged if "the journal is written again; 2 events" in line]
     assert len(said) == 1
 
@@ -146,7 +145,7 @@ def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
         start(world)
         tell(world, "lost")
         eventually(lambda: world.parts.journal.lost == 1)
-    eventually(lambda: world.clock.advance(10) or node(world).restarts == 1)
+    world.pass_until(lambda: node(world).restarts == 1, 10)
     tell(world, "after")
     eventually(lambda: written(world) == ["after"])
     aside, lost = warnings(world)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments

@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
+from fake_actors import APPLICATION, FILENAME, Inbox
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.application_store import ARCHIVE, ApplicationStore

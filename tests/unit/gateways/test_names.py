@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable
 from ipaddress import ip_address
+
+from waiting import LIMIT_S, eventually
 
 from supervisor.firewall.networks import Address
 from supervisor.gateways.names import Answer, Names, look_up
 
 FIRST, SECOND = ip_address("10.0.0.1"), ip_address("10.0.0.2")
-LIMIT_S = 10.0
 
 
 class Resolver:
@@ -28,13 +27,6 @@ class Resolver:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_name_is_asked_for_each_time() -> None:
