@@ -73,6 +73,7 @@ class _Daemon(Collector):
             status,
             root,
             host_memory.read(),
+            journal_fails=bool(parts.journal_writer.fault),
             lost_records=parts.journal.lost,
             lost_spans=parts.tracing.lost,
         )

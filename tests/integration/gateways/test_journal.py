@@ -450,7 +450,7 @@ def test_who_is_there_is_in_a_file_that_is_begun_anew_right_at_the_end(path: Pat
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
         wait_until(stand.told)
-        wait_until(lambda: stand.writer.attempt is None)
+        wait_until(lambda: stand.writer.at_work_since is None)
         damage(path)
         stand.inbox.suspect.set()
     assert [course.name for course in courses(path)] == [NAME]
@@ -676,7 +676,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
     with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
         stand.inbox.take(note("two", 86400 * 40))
         wait_until(lambda: "two" in stand.told())
-        wait_until(lambda: stand.writer.attempt is None)
+        wait_until(lambda: stand.writer.at_work_since is None)
     assert [event.record.subject for event in events(path)] == ["one", "two"]
 
 
