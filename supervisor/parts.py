@@ -21,6 +21,7 @@ from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.journal_inbox import JournalInbox
 from supervisor.journal_writer import JournalWriter
 from supervisor.lanes import Lanes
@@ -99,6 +100,7 @@ class Parts:
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
         applications: the runner applications that were got and verified, on disk.
+        upgrade_notes: how attempts at newer versions fared, on disk.
         upgrading: gets and verifies what is newer; one at a time, so that a restarted actor never
             meets its own earlier work.
         policy: the policy service's address and process, which outlive its actor.
@@ -141,6 +143,7 @@ class Parts:
     firewall: Workers
     closing: Workers
     applications: ApplicationStore
+    upgrade_notes: UpgradeNotes
     upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
@@ -210,6 +213,7 @@ def make_parts(config: Config) -> Parts:
         firewall=Workers("firewall", 1),
         closing=Workers("closing", 1),
         applications=ApplicationStore(config.state_directory / "applications"),
+        upgrade_notes=UpgradeNotes(config.state_directory / "upgrade-notes"),
         upgrading=Workers("upgrading", 1),
         policy=PolicyService(),
         tokens=TokenDesk(),

@@ -31,6 +31,7 @@ STATE = (
     "policy-package",
     "policy-secrets",
     "storage-wanted",
+    "upgrade-notes",
 )
 """What a daemon makes in its state directory."""
 

@@ -44,6 +44,7 @@ from supervisor.gateways.lxd import (
 from supervisor.gateways.names import Names
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.journal_inbox import JournalInbox
 from supervisor.lanes import Lanes
 from supervisor.last_failure import LastFailure
@@ -598,6 +599,7 @@ class World:
             firewall=CountedWorkers("firewall", 1),
             closing=CountedWorkers("closing", 1),
             applications=ApplicationStore(self.state / "applications"),
+            upgrade_notes=UpgradeNotes(self.state / "upgrade-notes"),
             upgrading=CountedWorkers("upgrading", 1),
             policy=PolicyService(),
             tokens=TokenDesk(),

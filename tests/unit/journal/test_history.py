@@ -29,7 +29,8 @@ def test_a_job_is_listed_with_what_is_known_of_it() -> None:
         {
             "runner": "a", "repository": "acme/demo", "workflow": "CI", "event": "push",
             "run_id": "7", "name": "build", "result": "Succeeded",
-            "runs": False, "started_at": "2030-01-01T00:00:40+00:00", "ended_at": "2030-01-01T00:01:40+00:00",
+            "runs": False,
+            "started_at": "2030-01-01T00:00:40+00:00", "ended_at": "2030-01-01T00:01:40+00:00",
             "idle_s": 10.0, "job_s": 60.0, "queue_s": None,
         }
     ]  # fmt: skip
