@@ -804,7 +804,7 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
         ({"mode": "package"}, "policy: mode package needs package; for example"),
         ({"package": "x"}, "policy: package: only for mode package; leave out, or set `mode: pac"),
         ({**EXTERNAL, "package-app": "a:b"}, "policy: package-app: only for mode package; leave"),
-        ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, or come"),
+        ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, an address"),
         ({**PACKAGE, "package": "http://a.example/x.whl"}, "policy.package: an address must begin"),
         ({**PACKAGE, "package": f"https://{SECRET}@a.example/x"}, "policy.package: credentials in"),
         (
