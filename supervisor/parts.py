@@ -17,6 +17,7 @@ from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.metric_log import MetricLog
+from supervisor.gateways.name_notes import NameNotes
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
@@ -207,7 +208,7 @@ def make_parts(config: Config) -> Parts:
         listing=Workers("listing", 1),
         storage=Workers("storage", 1),
         nftables=Nftables(),
-        names=Names(),
+        names=Names(notes=NameNotes(config.state_directory / "names")),
         sees_ipv6=bridge_netfilter.sees_ipv6,
         asking=Workers("asking", 1),
         firewall=Workers("firewall", 1),

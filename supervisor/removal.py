@@ -26,6 +26,7 @@ STATE = (
     "image-logs",
     "journal",
     "logs",
+    "names",
     "places",
     "policy",
     "policy-package",
