@@ -441,7 +441,7 @@ def test_a_daemon_that_is_started_while_dns_is_silent_goes_by_the_last_addresses
     after = asked(FakeLxd(), started, config, with_runners=False)
     assert (after.servers, after.addresses) == (before.servers, before.addresses)
     (warning,) = after.warnings
-    assert warning.endswith("whether runners are told of it goes by its last addresses: 203.0.113.7")
+    assert warning.endswith("goes by its last addresses: 203.0.113.7")
 
 
 def test_runners_are_not_told_of_a_debug_server_until_it_has_an_address() -> None:
