@@ -152,9 +152,9 @@ class StrangersServer(TcpWSGIServer):
     def _may_stay(self, peer: str) -> bool:
         if peer == self.effective_host:
             return True
-        who = client_of(peer)
-        there = sum(1 for channel in self.active_channels.values() if client_of(channel.addr[0]) == who)
-        return there < self._bounds.share and self._arrivals.take(who, time.monotonic())
+        who, there = client_of(peer), self.active_channels.values()
+        theirs = sum(1 for channel in there if client_of(channel.addr[0]) == who)
+        return theirs < self._bounds.share and self._arrivals.take(who, time.monotonic())
 
     def _has_room(self) -> bool:
         """Tell whether one more fits; the oldest that dawdles makes room soon."""

@@ -1,6 +1,7 @@
 """The page that Prometheus reads."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -41,7 +42,7 @@ class MetricsActor(ListeningActor):
         """Take the address."""
         config = self._parts.settings.config
         address, port, bridge = config.metrics.address, config.metrics.port, config.lxd.network
-        place = f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
+        place = f"{address}:{port}" if isinstance(address, IPv4Address) else f"[{address}]:{port}"
         try:
             if address in own_addresses.of_interface(bridge):
                 self._fail(place, f"the page is not for guests, and {bridge} is their bridge")

@@ -42,6 +42,6 @@ def of_interface(name: str) -> frozenset[Address]:
     Raises:
         OSError: the kernel does not show it.
     """
-    addresses = (one for card in ifaddr.get_adapters() if card.name == name for one in card.ips)
+    found = [one.ip for card in ifaddr.get_adapters() if card.name == name for one in card.ips]
     # One of IPv6 comes with its flow and its scope.
-    return frozenset(ip_address(one.ip if isinstance(one.ip, str) else one.ip[0]) for one in addresses)
+    return frozenset(ip_address(one if isinstance(one, str) else one[0]) for one in found)
