@@ -1,4 +1,4 @@
-"""What a denylist of 50,000 networks costs: to put it in place, to close it, and for each packet."""
+"""What a denylist of 50,000 networks costs: to put in place, to close, and for each packet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from supervisor.firewall.networks import Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.nftables_notices import Listen, listen
-from supervisor.work.firewall import TableFailed, ensure
+from supervisor.work.firewall import TableFailed, TableReady, ensure
 
 _WORLD = "203.0.113.9"
 _PORT = 7
@@ -147,9 +147,11 @@ def _closings(nft: _Timed, policy: Policy, rounds: int) -> tuple[list[float], li
         Seconds of the daemon's work, from the deletion's command on, and of two commands in a row.
     """
     name = table_name(policy.installation, policy.bridge)
-    first = ensure(nft, policy, None, None)
-    if isinstance(first, TableFailed):
-        raise RuntimeError(first.reason)
+    match ensure(nft, policy, None, None):
+        case TableFailed(reason=reason):
+            raise RuntimeError(reason)
+        case TableReady() as first:
+            pass
     noticed = Event()
     ours, by_hand = [], []
     closed = ruleset.render_closed(policy)

@@ -93,9 +93,7 @@ def test_the_page_is_not_at_an_address_of_the_guests_bridge(
 ) -> None:
     port = free_port()
     world = start(make_world(metrics={"address": address, "port": port}, lxd={"network": "lo"}))
-    reason = (
-        f"can't listen at {place}:{port}: the page is not for guests, and lo is their bridge"
-    )
+    reason = f"can't listen at {place}:{port}: the page is not for guests, and lo is their bridge"
     assert world.shown("metrics") == ("failing", reason)
     assert world.details("metrics")["warnings"] == (f"metrics: {reason}",)
     with pytest.raises(ConnectionRefusedError):
