@@ -26,6 +26,8 @@ from supervisor.journal_inbox import JournalInbox
 
 _GATHER_S = 1.0
 """What comes within so long is written together: that costs less."""
+_HUNG_AFTER_S = 10.0
+"""An attempt that is under way for so long hangs, as with a disk: no error comes of it."""
 _PRUNE_S = 60.0
 _PRUNE_ON_S = 0.05
 """Until the next step of a pruning that has more to do."""
@@ -102,7 +104,7 @@ class JournalWriter:
         self._fault = self._prune_fault = self._log_fault = ""
         self._began_anew = self._is_another_file = False
         self._attempts = 0
-        self._is_at_work = False
+        self._at_work_since: float | None = None
         self._again_at = self._prune_at = 0.0
 
     def start(self, changed: Callable[[JournalStanding], object]) -> JournalStanding:
@@ -134,12 +136,24 @@ class JournalWriter:
         return thread is not None and not thread.is_alive() and not self._stopping.is_set()
 
     @property
-    def attempt(self) -> int | None:
-        """The number of the attempt to write that is under way; None between two. For any thread.
+    def at_work_since(self) -> float | None:
+        """When the attempt began that is under way (monotonic); None between two. Any thread."""
+        return self._at_work_since
 
-        One that stays the same is held up where no error comes of it, such as by a disk that hangs.
-        """
-        return self._attempts if self._is_at_work else None
+    @property
+    def hung(self) -> str:
+        """What to say of an attempt that hangs; empty if none does. For any thread."""
+        since = self._at_work_since
+        if since is None or self._elapsed() - since < _HUNG_AFTER_S:
+            return ""
+        return f"{self._inbox.path}: no answer within {_HUNG_AFTER_S:.0f} s"
+
+    @property
+    def fault(self) -> str:
+        """Why nothing is written just now; empty while all is. For any thread."""
+        if self._thread is None or self.is_lost:
+            return "nobody writes it"
+        return self._standing.fault or self.hung
 
     def _run(self) -> None:
         try:
@@ -163,7 +177,7 @@ class JournalWriter:
 
     def _work(self) -> None:
         self._attempts += 1
-        self._is_at_work = True
+        self._at_work_since = self._elapsed()
         try:
             if self._attempts == 1:
                 self._fault = self._fault_of(self._recall)
@@ -172,7 +186,7 @@ class JournalWriter:
                 self._bring_to_disk()
             self._show()
         finally:
-            self._is_at_work = False
+            self._at_work_since = None
 
     def _part(self) -> None:
         """Write down all that is there, once."""

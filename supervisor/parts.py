@@ -17,10 +17,12 @@ from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.metric_log import MetricLog
+from supervisor.gateways.name_notes import NameNotes
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.journal_inbox import JournalInbox
 from supervisor.journal_writer import JournalWriter
 from supervisor.lanes import Lanes
@@ -100,7 +102,7 @@ def outside_of(config: Config) -> Outside:
         workers=Workers,
         lxd=Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())),
         nftables=Nftables(),
-        names=Names(),
+        names=Names(notes=NameNotes(config.state_directory / "names")),
         sees_ipv6=bridge_netfilter.sees_ipv6,
         host=HostPackages(),
         policy=PolicyService(),
@@ -141,6 +143,7 @@ class Parts:
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
         applications: the runner applications that were got and verified, on disk.
+        upgrade_notes: how attempts at newer versions fared, on disk.
         upgrading: gets and verifies what is newer; one at a time, so that a restarted actor never
             meets its own earlier work.
         policy: the policy service's address and process, which outlive its actor.
@@ -183,6 +186,7 @@ class Parts:
     firewall: Workers
     closing: Workers
     applications: ApplicationStore
+    upgrade_notes: UpgradeNotes
     upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
@@ -255,6 +259,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         firewall=threads("firewall", 1),
         closing=threads("closing", 1),
         applications=ApplicationStore(config.state_directory / "applications"),
+        upgrade_notes=UpgradeNotes(config.state_directory / "upgrade-notes"),
         upgrading=threads("upgrading", 1),
         policy=outside.policy,
         tokens=TokenDesk(),

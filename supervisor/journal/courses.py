@@ -10,12 +10,13 @@ from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.journal.absence import Absence
 from supervisor.journal.clock_step import clock_step
-from supervisor.lifecycle import AVAILABLE, Job, Stage
+from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
+_ENDED = frozenset(map(str, ENDED))
 
 
 class Course(NamedTuple):
@@ -63,7 +64,13 @@ class Course(NamedTuple):
     @property
     def idle_s(self) -> float | None:
         """Seconds that it waited for a job, or in vain."""
-        return _between(self.installed_at, self.started_at or self.left_at)
+        # Of one that had a job it is not known how long, where nobody has heard of its beginning.
+        return _between(self.installed_at, self.started_at or (None if self.job else self.left_at))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its job runs, as far as is known."""
+        return self.stage == _BUSY and not self.ended_at
 
     @property
     def job_s(self) -> float | None:
@@ -92,6 +99,8 @@ class Course(NamedTuple):
         """Say what becomes of it with a record of its stage."""
         stage, before, at = record.state, record.before, record.at
         changes: dict[str, Any] = {"stage": stage, "job": self._job(record.details.get("job"))}
+        if changes["job"] and not self.job and _is_end(stage, before):
+            changes["finished_at"] = at
         if stage == before:
             return changes
         changes["moved_at"] = None if record.details.get("adopted") else at
@@ -184,6 +193,11 @@ class Courses:
         """
         gone = self._absence.gone(self._open, record)
         return [self._open.pop(name).vanish(record.at) for name in gone]
+
+
+def _is_end(stage: str, before: str) -> bool:
+    """Tell whether a job that is first heard of now has ended now."""
+    return before not in {"", *_ENDED} and stage not in {_BUSY, *_WAITING}
 
 
 def _ordered_at(record: Record) -> datetime | None:

@@ -163,7 +163,7 @@ def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
     path.write_text(GOOD.format(count=1) + collector)
     running._obey(signal.SIGHUP)
     status = current_status(None, running._parts, NOW)
-    assert [one.partition(": ")[0] for one in status["warnings"]] == ["traces"]
+    assert "traces" in [one.partition(": ")[0] for one in status["warnings"]]
 
 
 def test_a_daemon_that_can_not_start_leaves_nothing_open(

@@ -441,7 +441,7 @@ def test_who_is_there_is_in_a_file_that_is_begun_anew_right_at_the_end(path: Pat
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
         eventually(stand.told)
-        eventually(lambda: stand.writer.attempt is None)
+        eventually(lambda: stand.writer.at_work_since is None)
         damage(path)
         stand.inbox.suspect.set()
     assert [course.name for course in courses(path)] == [NAME]
@@ -667,7 +667,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
     with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
         stand.inbox.take(note("two", 86400 * 40))
         eventually(lambda: "two" in stand.told())
-        eventually(lambda: stand.writer.attempt is None)
+        eventually(lambda: stand.writer.at_work_since is None)
     assert [event.record.subject for event in events(path)] == ["one", "two"]
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,14 @@ from fake_world import World
 from journal_records import NAME, reconcile, step
 from waiting import LIMIT_S, eventually
 
+from supervisor.actors import metrics
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
-from supervisor.gateways.journal_store import JournalStore
+from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.journal import EventsQuestion, HistoryQuestion
 from supervisor.journal_writer import JournalStanding, JournalWriter
-from supervisor.report import status_report
+from supervisor.report import current_status, status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 
 MakeWorld = Callable[..., World]
@@ -89,6 +93,34 @@ def test_a_journal_that_can_not_be_written_is_a_warning_and_no_problem(
     assert report["problems"] == []
 
 
+def test_a_journal_that_can_not_be_written_is_told_also_while_its_actor_is_away(
+    make_world: MakeWorld,
+) -> None:
+    def told() -> tuple[list[str], bool]:
+        status = current_status(tree(world.system), world.parts, world.clock.now())
+        page = metrics.make_app(world.system, world.parts).test_client().get("/metrics").text
+        failing = "github_runner_supervisor_journal_failing 1.0" in page.splitlines()
+        return status["warnings"], failing
+
+    world = make_world()
+    path = world.parts.journal.path
+    path.mkdir(parents=True)
+    start(world)
+    eventually(lambda: world.shown("journal")[0] == "failing")
+    fault = f"journal: {world.shown('journal')[1]}"
+    assert told() == ([fault], True)
+    world.system.stop()
+    assert told() == ([fault], True)
+    path.rmdir()
+    eventually(lambda: told() == ([], False))
+
+
+def test_a_journal_that_nobody_has_begun_to_write_is_told(make_world: MakeWorld) -> None:
+    world = make_world()
+    status = current_status(tree(world.system), world.parts, world.clock.now())
+    assert "journal: nobody writes it" in status["warnings"]
+
+
 def test_what_was_lost_is_said(make_world: MakeWorld) -> None:
     world = make_world()
     world.parts.journal.lose(3)
@@ -109,7 +141,18 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         return 0
 
     monkeypatch.setattr(JournalStore, "write", hang)
-    world = start(make_world())
+    world = make_world()
+    skipped_s = 0.0
+    inbox, now = world.parts.journal, world.clock.now
+    writer = JournalWriter(
+        inbox,
+        flavor="fleet",
+        keeping=lambda: Keeping(timedelta(days=1), 1 << 30),
+        now=now,
+        elapsed=lambda: time.monotonic() + skipped_s,
+    )
+    world.parts = replace(world.parts, journal_writer=writer)
+    start(world)
     tell(world, "flush")
     assert hangs.wait(LIMIT_S)
     world.parts.journal.lose(2)
@@ -117,10 +160,13 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         world.clock.advance(10)
         eventually(lambda: node(world).details["lost"] == 2)
         assert world.shown("journal")[0] == "recording"
+        assert writer.fault == ""
+        skipped_s = 10
         world.clock.advance(10)
         hung = f"{world.parts.journal.path}: no answer within 10 s"
         eventually(lambda: world.shown("journal") == ("failing", hung))
         assert warnings(world)[0] == f"journal: {hung}"
+        assert writer.fault == hung
     finally:
         goes_on.set()
     world.pass_until(lambda: world.shown("journal")[0] == "recording", 10)
