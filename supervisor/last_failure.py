@@ -6,6 +6,8 @@ from datetime import datetime
 from supervisor.feed import Kind, Record
 from supervisor.lifecycle import Stage
 
+_FAILED = str(Stage.FAILED)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -35,6 +37,6 @@ class LastFailure:
 
     def note(self, record: Record) -> None:
         """Take note of what has happened, if it is that a runner has failed."""
-        if record.kind is Kind.RUNNER and record.state == Stage.FAILED != record.before:
+        if record.state == _FAILED != record.before and record.kind is Kind.RUNNER:
             stage = str(record.details.get("failed_in") or "")
             self.known = Failure(record.subject, record.at, record.reason, stage)

@@ -5,9 +5,12 @@ pays for no more than to note it: it is counted when somebody wants to see it, o
 """
 
 import time
+from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from threading import Lock
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
@@ -23,6 +26,8 @@ _STAGE_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 216
 _NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+T = TypeVar("T")
 
 _LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
 _MOST_NOTED = 1000
@@ -40,6 +45,7 @@ class Counters:
         self._registry = CollectorRegistry()
         self._monotonic = monotonic
         self._told: deque[tuple[Record, float]] = deque()
+        self._called: deque[tuple[str, str, str]] = deque()
         self._counting = Lock()
         self._vacancies = Vacancies()
         stage_s = self._histogram(
@@ -107,7 +113,9 @@ class Counters:
             route: one of `github.calls.ROUTES`.
             status: of its answer, or the words for the absence of one.
         """
-        self._calls.labels(verb, route, classes.status_class(status)).inc()
+        self._called.append((verb, route, status))
+        if len(self._called) > _MOST_NOTED:
+            self._count()
 
     def take(self, record: Record) -> None:
         """Note what has happened."""
@@ -118,8 +126,11 @@ class Counters:
     def _count(self) -> None:
         """Count what is noted, in its order."""
         with self._counting:
-            while self._told:
-                self._count_one(*self._told.popleft())
+            for record, at_s in _taken(self._told):
+                self._count_one(record, at_s)
+            # Of calls many are alike, and to find the counter of one takes longer than to note it.
+            for (verb, route, status), times in Tally(_taken(self._called)).items():
+                self._calls.labels(verb, route, classes.status_class(status)).inc(times)
 
     def _count_one(self, record: Record, at_s: float) -> None:
         if record.kind is Kind.RUNNER:
@@ -185,6 +196,13 @@ class Counters:
         return Histogram(
             f"{PREFIX}_{name}", words, labels, buckets=buckets, registry=self._registry
         )
+
+
+def _taken(noted: deque[T]) -> Iterator[T]:
+    """Take what is noted, the oldest first, and what comes meanwhile."""
+    with suppress(IndexError):
+        while True:
+            yield noted.popleft()
 
 
 def _failure(record: Record) -> tuple[str, str] | None:
