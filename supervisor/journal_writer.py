@@ -187,18 +187,20 @@ class JournalWriter:
         room = max(0, self._inbox.room - len(self._held))
         self._inbox.lose(len(records[room:]))
         self._held += records[:room]
-        events: list[MetricEvent] = []
+        now_s, events = self._elapsed(), list[MetricEvent]()
         for record in records:
-            events += _summed_up(partial(self._sum_up, record), record.subject)
-        overdue = partial(self._digest.overdue, self._elapsed())
-        self._log(events + _summed_up(overdue))
+            try:
+                events += self._sum_up(record, now_s)
+            except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
+                _log_failure(record.subject, error)
+        self._log(events + _summed_up(partial(self._digest.overdue, now_s)))
 
-    def _sum_up(self, record: Record) -> list[MetricEvent]:
+    def _sum_up(self, record: Record, now_s: float) -> list[MetricEvent]:
         change = self._digest.take(record)
         for course in change.courses:
             if course.name in self._courses or len(self._courses) < self._inbox.room:
                 self._courses[course.name] = course
-        return self._digest.metric_events(change, self._elapsed())
+        return self._digest.metric_events(change, now_s)
 
     def _log(self, events: Sequence[MetricEvent]) -> None:
         if self._metric_log and events:
@@ -297,10 +299,14 @@ class JournalWriter:
             self._changed(standing)
 
 
-def _summed_up(make: Callable[[], list[MetricEvent]], subject: str = "jobs") -> list[MetricEvent]:
-    """Give the metric events of what has happened; none, with a line in the log, if that fails."""
+def _summed_up(make: Callable[[], list[MetricEvent]]) -> list[MetricEvent]:
+    """Give the metric events of jobs; none, with a line in the log, if that fails."""
     try:
         return make()
-    except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
-        logger.opt(exception=error).error("what has happened to {} could not be summed up", subject)
+    except Exception as error:  # noqa: BLE001 - what is written needs none
+        _log_failure("jobs", error)
         return []
+
+
+def _log_failure(subject: str, error: Exception) -> None:
+    logger.opt(exception=error).error("what has happened to {} could not be summed up", subject)
