@@ -178,17 +178,15 @@ def make_journal_writer(
 def make_parts(config: Config) -> Parts:
     """Make what the actors share."""
     lxd = config.lxd
-    feed, last_failure = Feed(), LastFailure()
-    feed.watch(last_failure.note)
-    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
-    feed.watch(journal.take)
+    feed = Feed()
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
     settings = Settings(config)
     return Parts(
         settings=settings,
         feed=feed,
         counters=Counters(feed),
-        last_failure=last_failure,
+        last_failure=LastFailure(feed),
         tracing=Tracing(feed),
         journal=journal,
         journal_writer=make_journal_writer(journal, settings, SystemClock().now),

@@ -567,15 +567,14 @@ class World:
         self.base["lxd"] = {"image": "github-runner", **config.get("lxd", {})}
         config_in_force = parse(self.base, "test")
         self.feed = Feed()
-        self.told: list[Record] = []
-        """Each record that the feed was told."""
-        self.feed.watch(self.told.append)
+        self._told: list[Record] = []
+        self.feed.watch(self._told.append)
         settings = Settings(config_in_force)
-        journal = JournalInbox(self.state / "journal" / "journal.sqlite")
+        journal = JournalInbox(self.state / "journal" / "journal.sqlite", self.feed)
         self.parts = Parts(
             feed=self.feed,
             counters=Counters(self.feed),
-            last_failure=LastFailure(),
+            last_failure=LastFailure(self.feed),
             tracing=Tracing(self.feed),
             journal=journal,
             journal_writer=make_journal_writer(journal, settings, self.clock.now),
@@ -612,6 +611,12 @@ class World:
             build_logs=LogStore(self.state / "image-logs"),
             visitors=Visitors(),
         )
+
+    @property
+    def told(self) -> list[Record]:
+        """Each record that the feed was told."""
+        self.feed.pass_on()
+        return self._told
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}

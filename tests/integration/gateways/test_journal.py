@@ -24,7 +24,7 @@ from loguru import logger
 from metric_logs import events_in
 
 from supervisor import journal_writer
-from supervisor.feed import Kind, Record
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore, Keeping
@@ -52,7 +52,7 @@ class Stand:
     """A writer, what it says of itself, and what can be read."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        self.inbox = JournalInbox(path, options.pop("room", 10_000))
+        self.inbox = JournalInbox(path, Feed(), options.pop("room", 10_000))
         self.stood: list[JournalStanding] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
         now: Callable[[], datetime] = options.pop("now", lambda: NOW)
@@ -555,7 +555,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) 
 import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor.feed import Kind, Record
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
 now = datetime.now(timezone.utc)

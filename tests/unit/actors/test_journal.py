@@ -26,7 +26,6 @@ MakeWorld = Callable[..., World]
 
 
 def start(world: World) -> World:
-    world.feed.watch(world.parts.journal.take)
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     return world
 
@@ -65,7 +64,6 @@ def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
     world = make_world()
-    world.feed.watch(world.parts.journal.take)
     tell(world, "before")
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     eventually(lambda: written(world) == ["before"])
