@@ -21,8 +21,8 @@ from supervisor.feed import Feed
 from supervisor.journal_writer import JournalWriter
 from supervisor.metrics.counters import Counters
 
-_MAKERS = ("of_actor", "of_decision", "of_job", "of_order", "of_reconcile", "of_refusal")
-"""All that make records, but for those of runners' stages: these are made as they are passed on."""
+_MAKERS = ("of_actor", "of_decision", "of_order", "of_reconcile", "of_refusal")
+"""All that make records before they are told; others are made as they are passed on."""
 _CALLS = (
     (Feed, "tell", "feed"),
     (Feed, "tell_made", "feed"),

@@ -24,7 +24,7 @@ _OF_JOBS = frozenset({Kind.DECISION, Kind.JOB})
 class Course:
     """What one runner has come through so far. Moments are aware; None is not yet, or not known.
 
-    It is changed in place, by one thread: to make another of each record takes several times as long.
+    It is changed in place, by one thread: to make another with each record takes much longer.
 
     Attributes:
         name: of the runner.

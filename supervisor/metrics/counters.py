@@ -1,12 +1,12 @@
 """What has happened, counted: fed by the feed, and by the line to GitHub.
 
-The counters are made once and outlive every actor, as a counter must not fall. Who has called GitHub
-pays for no more than to note it: it is counted when somebody wants to see it, or much has come.
+The counters are made once and outlive every actor, as a counter must not fall. Calls to GitHub are
+only noted by who makes them, and counted when somebody wants to see it, or much has come.
 """
 
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 

@@ -23,7 +23,7 @@ from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 from loguru import logger
 from metric_logs import events_in
 
-from supervisor import journal_writer
+from supervisor import journal_pruning
 from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
@@ -683,7 +683,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "_PRUNE_S", 0.01)
+    monkeypatch.setattr(journal_pruning, "_EVERY_S", 0.01)
     lines: list[str] = []
     looked: list[int] = []
 
@@ -849,7 +849,7 @@ def test_a_course_is_written_though_no_metric_event_can_be_made_of_its_change(
 
     with running(path, metric_log=MetricLog(path.with_name("metrics.log"), 1 << 20)) as stand:
         for what in ("metric_events", "overdue", "rest"):
-            monkeypatch.setattr(stand.writer._digest, what, fail)
+            monkeypatch.setattr(stand.writer._backlog._digest, what, fail)
         stand.inbox.take(step(0, "", "requested"))
     assert [course.stage for course in courses(path)] == ["requested"]
     assert stand.inbox.lost == 0
