@@ -94,9 +94,7 @@ def test_however_many_guests_refuse_the_last_are_kept(verdicts: Verdicts) -> Non
     assert len(verdicts._heard) == 1000
 
 
-def told_by(
-    path: Path, since: datetime = NOW
-) -> tuple[Verdicts, Callable[[], list[Record]]]:
+def told_by(path: Path, since: datetime = NOW) -> tuple[Verdicts, Callable[[], list[Record]]]:
     feed = Feed()
     return Verdicts(path, feed, since), gathered(feed)
 
