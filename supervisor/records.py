@@ -52,8 +52,16 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
         details["failed_in"] = _failed_in(life, before)
     elif stage is Stage.BUSY is not came_from and before.ready_at:
         details["waited_s"] = max(0.0, (life.since - before.ready_at).total_seconds())
-    told = str(stage), str(came_from), life.reason
-    return Record(now, Kind.RUNNER, entry.name, *told, lasted_s, details)
+    return Record(
+        now,
+        Kind.RUNNER,
+        entry.name,
+        str(stage),
+        str(came_from),
+        life.reason,
+        lasted_s,
+        details,
+    )
 
 
 def of_actor(change: Change) -> Record:
