@@ -229,15 +229,13 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         outside: by what they reach the rest of the world.
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
-    settings, feed, last_failure = Settings(config), Feed(), LastFailure()
-    feed.watch(last_failure.note)
-    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
-    feed.watch(journal.take)
+    settings, feed = Settings(config), Feed()
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,
         feed=feed,
         counters=Counters(feed),
-        last_failure=last_failure,
+        last_failure=LastFailure(feed),
         tracing=Tracing(feed),
         journal=journal,
         journal_writer=_make_journal_writer(journal, settings, outside.clock.now),

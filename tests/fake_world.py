@@ -100,9 +100,14 @@ class World:
         )
         self.parts = make_parts(parse(self.base, "test"), outside)
         self.feed = self.parts.feed
-        self.told: list[Record] = []
+        self._told: list[Record] = []
+        self.feed.watch(self._told.append)
+
+    @property
+    def told(self) -> list[Record]:
         """Each record that the feed was told."""
-        self.feed.watch(self.told.append)
+        self.feed.pass_on()
+        return self._told
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}

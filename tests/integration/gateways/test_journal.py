@@ -23,8 +23,8 @@ from loguru import logger
 from metric_logs import events_in
 from waiting import LIMIT_S, eventually
 
-from supervisor import journal_writer
-from supervisor.feed import Kind, Record
+from supervisor import journal_pruning
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore, Keeping
@@ -43,7 +43,7 @@ class Stand:
     """A writer, what it says of itself, and what can be read."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        self.inbox = JournalInbox(path, options.pop("room", 10_000))
+        self.inbox = JournalInbox(path, Feed(), options.pop("room", 10_000))
         self.stood: list[JournalStanding] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
         now: Callable[[], datetime] = options.pop("now", lambda: NOW)
@@ -546,7 +546,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) 
 import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor.feed import Kind, Record
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
 now = datetime.now(timezone.utc)
@@ -674,7 +674,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "_PRUNE_S", 0.01)
+    monkeypatch.setattr(journal_pruning, "_EVERY_S", 0.01)
     lines: list[str] = []
     looked: list[int] = []
 
@@ -840,7 +840,7 @@ def test_a_course_is_written_though_no_metric_event_can_be_made_of_its_change(
 
     with running(path, metric_log=MetricLog(path.with_name("metrics.log"), 1 << 20)) as stand:
         for what in ("metric_events", "overdue", "rest"):
-            monkeypatch.setattr(stand.writer._digest, what, fail)
+            monkeypatch.setattr(stand.writer._backlog._digest, what, fail)
         stand.inbox.take(step(0, "", "requested"))
     assert [course.stage for course in courses(path)] == ["requested"]
     assert stand.inbox.lost == 0
