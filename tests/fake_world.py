@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,8 +44,6 @@ from supervisor.messages import (
 from supervisor.parts import Outside, make_parts
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System
 
-_PASSING_LIMIT_S = 90.0
-"""Other than a wait it takes longer the more there are who do something at each step."""
 _INSTANT_S = 0.002
 
 
@@ -155,10 +154,13 @@ class World:
             until_at_rest(self.busy)
 
     def pass_until(self, holds: Callable[[], object], step_s: float = 0.05) -> None:
-        """Let time pass until something holds: a step for each look, and an instant outside."""
-        wait = Wait(holds, limit_s=_PASSING_LIMIT_S)
+        """Let time pass until something holds: a step for each look, and an instant outside.
+
+        How long it takes the actors to act does not count.
+        """
+        wait = Wait(holds)
         while not wait.look():
-            self.clock.advance(step_s)
+            wait.leave_out(partial(self.clock.advance, step_s))
             time.sleep(_INSTANT_S)
 
     def busy(self) -> str:

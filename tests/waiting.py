@@ -54,18 +54,19 @@ class Wait(Generic[Seen]):
         Raises:
             AssertionError: it does not hold, and the time is over.
         """
-        self._do_first()
+        self.leave_out(*_first)
         seen = self._holds()
         if not seen and time.monotonic() > self._until:
             raise AssertionError(self._failure(seen))
         self.pause_s = min(self.pause_s * _GROWTH, _LONGEST_PAUSE_S)
         return seen
 
-    def _do_first(self) -> None:
+    def leave_out(self, *acts: Callable[[], object]) -> None:
+        """Do what has limits of its own: the time that it takes does not count."""
         began = time.monotonic()
-        for act in _first:
+        for act in acts:
             act()
-        self._until += time.monotonic() - began  # that has limits of its own
+        self._until += time.monotonic() - began
 
     def _failure(self, seen: Seen) -> str:
         told = [f"waited {self._limit_s:g} s in vain: {self._what}".rstrip(": ")]
