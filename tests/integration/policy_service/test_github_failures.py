@@ -233,7 +233,7 @@ def test_a_trickling_proxy_is_cut_off_as_well(github: GitHub) -> None:
         Client("http://github.example", proxies).exchange(
             Request("GET", "/", "ask"), GITHUB_TOKEN, monotonic() + 1
         )
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_after_trickling_answers_github_s_good_ones_let_jobs_run(
