@@ -185,7 +185,7 @@ class Hook:
         data = event if isinstance(event, bytes) else json.dumps(event).encode()
         self.event.write_bytes(data)
 
-    def run(self, url: str, limit_s: float = 20, **variables: str) -> Outcome:
+    def run(self, url: str, limit_s: float = 60, **variables: str) -> Outcome:
         """Run the script to its end."""
         here = self.directory
         functions = files("supervisor") / "guest/signal.sh"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAME = "fleet-aaaaaaaa"
 OTHER = "fleet-bbbbbbbb"
 HOST = "127.0.0.1"
+LIFETIME_S = 60.0
+"""How long a request may take here: what a busy machine makes slow is not to be cut off."""
 
 
 class Service:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_world import World, make_world
 from ports import free_port
-from signal_service import Service
+from signal_service import LIFETIME_S, Service
 
+from supervisor.actors import signals as signals_actor
 from supervisor.actors.listening import ListeningActor
+from supervisor.actors.signals import BOUNDS
 
 __all__ = ["make_world"]
 
 
 @pytest.fixture
-def service(make_world: Callable[..., World]) -> Service:
+def service(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.setattr(signals_actor, "BOUNDS", replace(BOUNDS, lifetime_s=LIFETIME_S))
     return Service(make_world(signals={"port": free_port()}))
 
 

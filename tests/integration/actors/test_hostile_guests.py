@@ -20,7 +20,7 @@ from fake_world import World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ports import free_port
-from signal_service import NAME, OTHER, Service, request
+from signal_service import LIFETIME_S, NAME, OTHER, Service, request
 from waiting import eventually
 
 from supervisor import lifecycle
@@ -34,7 +34,8 @@ MakeWorld = Callable[..., World]
 GUEST, SECOND_GUEST = "127.0.0.2", "127.0.0.3"
 READY = Happened(lifecycle.GuestReady())
 DOCUMENTED = {204, 400, 401, 404, 405, 413, 429, 431, 501, 503}
-SOON_S = 3.0
+SOON_S = LIFETIME_S / 2
+"""Who waits for those that dawdle waits twice as long: until they are cut off."""
 
 ENDPOINT = f"/v1/runners/{NAME}/signals".encode()
 OTHERS = f"/v1/runners/{OTHER}/signals".encode()

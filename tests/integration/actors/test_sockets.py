@@ -279,7 +279,7 @@ def test_a_daemon_that_answers_nothing_is_given_up(
         begun = time.monotonic()
         with pytest.raises(ControlError, match="does not answer"):
             ControlClient(path).get("/v1/status")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
 
 
 def test_the_limit_on_connections_leaves_descriptors_for_the_rest() -> None:

@@ -177,7 +177,7 @@ def test_no_failure_quotes_the_login_not_even_in_its_traceback(
         begun = time.monotonic()
         with pytest.raises(Unavailable, match="GitHub can't be reached through the") as caught:
             ask(front.url, through(url))
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     for secret in (PASSWORD, url.split("@")[0].split("//")[1].split(":")[1]):
         assert secret not in told

@@ -23,6 +23,9 @@ import pytest
 from supervisor.guest.network import GuestNetwork, script
 from supervisor.proxies import Proxies, Proxy
 
+_SOON_S = 30.0
+"""Long on a busy machine, and far from what it would take if it were waited to the end."""
+
 FUNCTIONS = str(files("supervisor") / "guest/network.sh")
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
 PROGRAMS = ("mkdir", "cat", "tail", "chmod", "chown", "timeout", "grep", "sleep", "python3")
@@ -206,7 +209,7 @@ def test_without_systemd_nothing_is_restarted(dash: Shell) -> None:
     assert dash.calls == []
 
 
-@pytest.mark.parametrize("answers", [{"restart": "exit 1"}, {"restart": "sleep 9"}])
+@pytest.mark.parametrize("answers", [{"restart": "exit 1"}, {"restart": "sleep 99"}])
 def test_a_docker_that_does_not_come_up_again_ends_the_guest(
     shell: Shell, answers: dict[str, str]
 ) -> None:
@@ -216,7 +219,7 @@ def test_a_docker_that_does_not_come_up_again_ends_the_guest(
     code, said = shell.run(f"DOCKER_LIMIT_S=1\n{text}\nset_up_network\nfinish_network")
     reason = "failed: Docker could not be restarted with what it is told of the network\n"
     assert (code, said) == (1, reason)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _SOON_S
 
 
 # snapd.
@@ -304,7 +307,7 @@ def test_a_snapd_that_refuses_is_quoted(dash: Shell, snapd: Snapd) -> None:
 
 
 @pytest.mark.usefixtures("told")
-@pytest.mark.parametrize("answers", [{"wait": "sleep 9"}, {"watch": "sleep 9"}, {}])
+@pytest.mark.parametrize("answers", [{"wait": "sleep 99"}, {"watch": "sleep 99"}, {}])
 def test_a_snapd_that_hangs_or_is_not_there_does_not_hold_up_the_guest(
     dash: Shell, request: pytest.FixtureRequest, answers: dict[str, str]
 ) -> None:
@@ -317,7 +320,7 @@ def test_a_snapd_that_hangs_or_is_not_there_does_not_hold_up_the_guest(
         SNAP_LIMIT_S="1",
         network_proxies="http://p:1",
     )
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _SOON_S
     assert code == 0
     assert said.endswith("guest: snapd could not be told of the proxies\non\n")
     assert PASSWORD not in said
@@ -376,14 +379,14 @@ def test_an_aproxy_that_is_missing_is_installed(dash: Shell, port: str) -> None:
         ({}, None, "nft is missing, which redirects what is sent to aproxy"),
         (None, {}, "snap is missing, by which aproxy is had"),
         ({"wait": "exit 1"}, {}, "snapd does not come up"),
-        ({"wait": "sleep 9"}, {}, "snapd does not come up"),
+        ({"wait": "sleep 99"}, {}, "snapd does not come up"),
         (
             {"list": "exit 1", "install": "exit 1"},
             {},
             "the snap aproxy could not be installed",
         ),
         (
-            {"list": "exit 1", "install": "sleep 9"},
+            {"list": "exit 1", "install": "sleep 99"},
             {},
             "the snap aproxy could not be installed",
         ),
@@ -404,7 +407,7 @@ def test_a_guest_ends_where_aproxy_can_not_be_had(
     began = time.monotonic()
     code, said = dash.run(START, APROXY_PORT=port, SNAP_INSTALL_LIMIT_S="1", **APROXY)
     assert (code, said.splitlines()[-1]) == (1, f"failed: {reason}")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _SOON_S
 
 
 def test_a_guest_ends_where_aproxy_does_not_listen(shell: Shell) -> None:

@@ -41,6 +41,9 @@ PULL_BODY = {
 }
 Serve = Callable[..., PolicyService]
 
+_SOON_S = 15.0
+"""Long on a busy machine, and far from what it would take if it were waited to the end."""
+
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
@@ -169,7 +172,7 @@ def test_a_service_that_hangs_holds_a_job_up_for_the_limit(
     outcome = hook.run(service.url)
     assert not outcome.passed
     assert "has not answered within 2 s" in outcome.log
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < _SOON_S
     assert len(service.asked) == 1
 
 
@@ -179,7 +182,7 @@ def test_a_service_that_is_not_there_is_asked_again_until_the_limit(hook: Hook) 
     outcome = hook.run("http://127.0.0.1:9")
     assert not outcome.passed
     assert "can't be reached" in outcome.log
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _SOON_S
 
 
 def test_a_service_that_is_being_restarted_is_asked_again(hook: Hook, serve: Serve) -> None:
@@ -442,7 +445,7 @@ def test_a_job_that_is_cancelled_meanwhile_is_refused(hook: Hook, serve: Serve) 
 
     cancelled: list[float] = []
     outcome = hook.run(serve(cancel).url)
-    assert time.monotonic() - cancelled[0] < 5
+    assert time.monotonic() - cancelled[0] < _SOON_S
     assert not outcome.passed
     assert "was cancelled" in outcome.log
 
@@ -459,7 +462,7 @@ def test_a_job_that_is_cancelled_while_nobody_is_there_to_ask_is_refused(hook: H
     late.start()
     outcome = hook.run("http://127.0.0.1:9")
     late.join()
-    assert time.monotonic() - cancelled[0] < 5
+    assert time.monotonic() - cancelled[0] < _SOON_S
     assert not outcome.passed
     assert "was cancelled" in outcome.log
 
@@ -497,8 +500,8 @@ def test_a_job_that_is_cancelled_while_its_event_is_read_is_refused_at_once(
     cancelling = threading.Thread(target=cancel, daemon=True)
     cancelling.start()
     outcome = hook.run(service.url)
-    cancelling.join(5)
-    assert time.monotonic() - cancelled[0] < 3
+    cancelling.join(_SOON_S)
+    assert time.monotonic() - cancelled[0] < _SOON_S
     assert not outcome.passed
     assert "was cancelled" in outcome.log
     assert service.asked == []

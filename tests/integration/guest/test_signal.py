@@ -150,7 +150,7 @@ def test_a_host_that_hangs_holds_a_guest_up_for_the_limit_once(report: Report, c
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
         began = time.monotonic()
         assert report("SIGNAL_LIMIT_S=1\nsignal signal=ready", url, client=client)[0] == 1
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         silent.settimeout(0)
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):  # there was no second try
@@ -163,7 +163,7 @@ def test_a_host_that_is_gone_is_given_up_in_a_second_or_so(report: Report, clien
         url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
     began = time.monotonic()
     assert report("signal signal=ready", url, client=client)[0] == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -183,7 +183,7 @@ def test_a_lxd_that_hangs_does_not_keep_a_build_from_being_abandoned(stand: Stan
     began = time.monotonic()
     try:
         image_upkeep.abandon(stand.made.endpoint, INSTALLATION, timedelta(seconds=1))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     finally:
         stand.made.daemon.resume()
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Build = Callable[..., dict[str, Any]]
 
 SHELL = ("/bin/sh", "-c")
+_SOON_S = 30.0
+"""Long on a busy machine, and far from the minutes for which it would be waited otherwise."""
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_what_never_ends_is_left_after_the_limit_and_goes_with_its_instance(
 ) -> None:
     began = time.monotonic()
     assert run(lxd, script, limit_s=1) == Output(wrote, "is cut off after 1 s")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < _SOON_S
     assert lxd.delete(guest, limit_s=20) is True
 
 
@@ -89,7 +91,7 @@ def test_drop_by_drop_takes_no_longer_than_the_limit(lxd: Lxd) -> None:
     output = run(lxd, "while :; do echo x; sleep 0.1; done", limit_s=1)
     assert output.data.startswith(b"x\nx\n")
     assert output.cut == "is cut off after 1 s"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < _SOON_S
 
 
 def test_a_guest_that_ends_meanwhile_ends_the_output(lxd: Lxd, guest: str) -> None:
@@ -115,8 +117,8 @@ def test_a_lxd_that_hangs_is_noticed_within_the_limit(
     fragile.daemon.pause()
     began = time.monotonic()
     with pytest.raises(LxdUnavailable):
-        run(fragile_lxd, "echo hi", limit_s=5)
-    assert time.monotonic() - began < 5
+        run(fragile_lxd, "echo hi", limit_s=60)
+    assert time.monotonic() - began < _SOON_S
 
 
 @pytest.mark.usefixtures("guest")
@@ -173,7 +175,7 @@ def test_a_command_that_goes_on_beyond_its_limit_is_not_waited_for(lxd: Lxd) -> 
     began = time.monotonic()
     with pytest.raises(TimedOut, match="to its end within 1 s"):
         lxd.run("one", (*SHELL, "echo a; sleep 60"), take=lines.append, limit_s=1)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < _SOON_S
     assert lines == ["a"]
 
 

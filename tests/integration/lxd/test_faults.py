@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     Build = Callable[..., dict[str, Any]]
 
+_SOON_S = 30.0
+"""Long on a busy machine, and far from the minutes for which it would be waited otherwise."""
+
 _CALLS: dict[str, Callable[[Lxd], object]] = {
     "instances": lambda lxd: lxd.instances(),
     "instance": lambda lxd: lxd.instance("one"),
@@ -96,7 +99,7 @@ def test_whatever_is_called_a_lxd_that_hangs_is_noticed_in_time(
     for call, failure in failures.items():
         assert isinstance(failure.error, LxdUnavailable), call
         assert "no answer within 1 s; LXD hangs or is overloaded" in str(failure.error), call
-        assert 0.9 <= failure.after_s <= 5, call
+        assert 0.9 <= failure.after_s <= _SOON_S, call
 
 
 @pytest.mark.parametrize("call", ["instances", "delete", "events"])
@@ -106,7 +109,7 @@ def test_a_connected_client_notices_that_lxd_hangs(
     fragile_lxd.server()
     fragile.daemon.pause()
 
-    with pytest.raises(LxdUnavailable, match="no answer within 1 s"), _takes(0.9, 5):
+    with pytest.raises(LxdUnavailable, match="no answer within 1 s"), _takes(0.9, _SOON_S):
         _CALLS[call](fragile_lxd)
 
 
@@ -158,7 +161,7 @@ def test_a_lxd_that_hangs_during_an_operation_is_noticed_in_time(
     answer = _long_operation(fragile_lxd, "one")
     fragile.daemon.pause()
 
-    with pytest.raises(LxdUnavailable, match="no answer within"), _takes(0.9, 5):
+    with pytest.raises(LxdUnavailable, match="no answer within"), _takes(0.9, _SOON_S):
         fragile_lxd._finish("run a program", answer, limit_s=600)
 
 
@@ -169,7 +172,7 @@ def test_an_operation_longer_than_a_call_may_take_is_waited_for_up_to_its_own_li
     fragile_lxd.start("one", limit_s=30)
     answer = _long_operation(fragile_lxd, "one")
 
-    with pytest.raises(TimedOut, match="could not run a program within 3 s"), _takes(2.9, 8):
+    with pytest.raises(TimedOut, match="could not run a program within 3 s"), _takes(2.9, _SOON_S):
         fragile_lxd._finish("run a program", answer, limit_s=3)
 
 
@@ -184,7 +187,7 @@ def test_a_lxd_that_dies_during_an_operation_is_noticed(
         wait = threads.submit(fragile_lxd._finish, "run a program", answer, limit_s=600)
         fragile.daemon.kill()
         with pytest.raises(LxdUnavailable, match="could not run a program"):
-            wait.result(10)
+            wait.result(_SOON_S)
 
 
 def test_an_operation_that_lxd_forgot_has_an_unknown_end_and_is_no_missing_instance(

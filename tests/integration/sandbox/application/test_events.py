@@ -13,7 +13,7 @@ from sandbox.github import Fault, Job, JobRequest
 if TYPE_CHECKING:
     from conftest import Installation
 
-SESSION_S = 5
+SESSION_S = 30
 DEMO = "acme/demo"
 SHOW = 'env | grep -E "^GITHUB_"\nprintf "FILE:"\ncat "$GITHUB_EVENT_PATH"\n'
 

@@ -13,7 +13,7 @@ from sandbox.github import Fault, JobRequest
 if TYPE_CHECKING:
     from conftest import Installation
 
-SESSION_S = 5
+SESSION_S = 30
 
 
 def _hook(directory: Path, name: str, script: str) -> str:
@@ -276,7 +276,7 @@ def test_a_runner_ends_soon_after_its_job(installation: Installation) -> None:
     started_at = github.jobs()[0].started_at
     assert started_at is not None
     # Measured: 0.01 s; the limit leaves room for a machine that is busy otherwise.
-    assert ended_at - started_at.timestamp() < 1
+    assert ended_at - started_at.timestamp() < 10
 
 
 def test_no_process_outlives_the_runner(installation: Installation) -> None:

@@ -30,12 +30,12 @@ def test_a_call_fails_as_often_as_it_should(lxd: LxdEmulator, client: Client) ->
     client.instances.create(REQUEST, wait=True)
 
 
-def test_a_call_that_hangs_runs_into_the_clients_limit(lxd: LxdEmulator) -> None:
+def test_a_call_that_hangs_runs_into_the_clients_limit(lxd: LxdEmulator, client: Client) -> None:
     hasty = Client(endpoint=lxd.endpoint, timeout=0.2)
     lxd.want(CallFault(way="hang", path="/1.0/instances"))
     with pytest.raises(requests.exceptions.ReadTimeout):
         hasty.instances.all()
-    assert hasty.instances.all() == []
+    assert client.instances.all() == []
 
 
 def test_a_call_that_hangs_for_a_while_is_done_then(lxd: LxdEmulator, client: Client) -> None:
@@ -131,7 +131,7 @@ def test_an_event_does_not_come_as_it_should(
 
 def test_event_streams_break_and_can_be_had_again(lxd: LxdEmulator, events: Any) -> None:
     lxd.close_event_streams()
-    assert events.ended.wait(5)
+    assert events.ended.wait(30)
     assert lxd.wait_for(lambda: lxd.event_streams() == 0)
 
 
@@ -147,8 +147,10 @@ def test_a_stream_gives_signs_of_life_unless_it_is_mute(mute: bool, lxd: LxdEmul
             b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
         )
-        stream.settimeout(0.5 if mute else 5)
-        got = b""
+        stream.settimeout(30)
+        got = stream.recv(4096)
+        if mute:
+            stream.settimeout(0.5)
         try:
             while not got.endswith(PING):
                 got += stream.recv(4096)

@@ -32,7 +32,7 @@ def test_guests_outlive_the_daemon(lxd: LxdEmulator, client: Client, events: Any
     start(client, "a1")
     guests = lxd.guests()
     lxd.go_down()
-    assert events.ended.wait(5)
+    assert events.ended.wait(30)
     with pytest.raises(requests.exceptions.ConnectionError):
         client.instances.all()
     with pytest.raises(ClientConnectionFailed):
@@ -77,7 +77,7 @@ def test_a_restart_can_be_asked_for_over_the_socket(lxd: LxdEmulator, events: An
     with get_session_for_url(lxd.endpoint) as session:
         url = f"{lxd.endpoint}/_emulator/restart"
         assert session.post(url, json={"down_s": 0.1}).status_code == 200
-    assert events.ended.wait(5)
+    assert events.ended.wait(30)
     assert lxd.wait_for(lambda: _answers(lxd))
 
 
@@ -114,5 +114,5 @@ def test_it_runs_as_a_process(tmp_path: Path) -> None:
         assert process.stdout.readline() == f"LXD emulator at {socket}\n"
         start(Client(endpoint=f"http+unix://{str(socket).replace('/', '%2F')}"), "a1")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
     assert not socket.exists()
