@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 from meter import Meter
 
-from supervisor import daemon, records
+from supervisor import daemon, log, records
 from supervisor.actors import metrics
 from supervisor.cli import main
 from supervisor.feed import Feed
@@ -70,16 +70,11 @@ def _count_page(meter: Meter) -> None:
 
 
 def _count_lines(meter: Meter) -> None:
-    """Count every line of the log, those included that loguru refuses."""
+    """Count every line of the log, those included that are refused for their level."""
     kind = type(logger)
-    log = kind._log  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
-
-    def say(self: Any, level: Any, is_decorated: Any, options: tuple[Any, ...], *more: Any) -> None:
-        exception, depth, *others = options
-        # Who speaks is two calls further back, as it is said through this one and the meter's.
-        log(self, level, is_decorated, (exception, depth + 2, *others), *more)
-
-    setattr(kind, "_log", meter.counted("log", say))  # noqa: B010
+    said = meter.counted("log", kind._log)  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
+    setattr(kind, "_log", said)  # noqa: B010
+    log.tell = meter.counted("log", log.tell)
 
 
 if __name__ == "__main__":

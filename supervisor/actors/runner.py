@@ -10,7 +10,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, marks, places, records
+from supervisor import lifecycle, log, marks, places, records
 from supervisor.blueprints import Blueprint
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instances import instance_request
@@ -60,6 +60,16 @@ _RECORD_AGAIN_S = 30.0
 
 _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
+
+
+_LEVELS = {
+    Stage.FAILED: "WARNING",
+    **dict.fromkeys([Stage.READY, Stage.BUSY, Stage.RETIRING, Stage.DELETED], "INFO"),
+}
+"""Of the lines of the log that say which stage a runner has come to; else DEBUG.
+
+A life that goes well is one line: each stage stands in the journal, which costs a tenth of a line.
+"""
 
 
 _TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
@@ -339,10 +349,22 @@ class RunnerActor(Actor):
             job=job,
         )
         if (life.stage, life.reason) != (before.stage, before.reason):
-            level = "WARNING" if life.stage is Stage.FAILED else "INFO"
-            logger.log(level, "{}: {}", life.stage, life.reason)
+            self._say(life)
         message = RunnerChanged(self._name, life)
         self.system.directory.tell("fleet", message)
+
+    def _say(self, life: Life) -> None:
+        """Have the log tell which stage it has come to, and of the last one what it has run."""
+        ran = str(life.job or "") if life.stage is Stage.DELETED else ""
+        log.tell(
+            _LEVELS.get(life.stage, "DEBUG"),
+            "{}: {}{}",
+            life.stage,
+            life.reason,
+            f" ({ran})" if ran else "",
+            actor=self.path,
+            runner=self._name,
+        )
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""

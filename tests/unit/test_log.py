@@ -150,7 +150,7 @@ def journald(
 def journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_other: bool = False) -> Path:
     """Have the journal at the other end of standard error, which is a file here."""
     path = tmp_path / "journal"
-    stream = path.open("w")
+    stream = path.open("w", buffering=1)  # as standard error is
     found = os.fstat(stream.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + is_other}")
     monkeypatch.setattr(sys, "stderr", stream)
