@@ -1,4 +1,8 @@
-"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line."""
+"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line.
+
+All come by loguru but the lines that every runner's life has, which come by `tell`: what loguru
+finds out for each line costs most of what one takes.
+"""
 
 import atexit
 import inspect
@@ -8,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
 from traceback import format_exception
@@ -31,7 +36,7 @@ _TERMINAL = (
 _LEVELS = {
     name: logger.level(name).no for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 }
-"""The numbers of the levels."""
+"""The numbers of the levels, the least first."""
 
 _LONGEST_REMEMBERED = 1000  # characters of a line that may be repeated
 
@@ -90,7 +95,9 @@ class _Gate:
         elif number >= self._number:
             text = said.format(*given)
             if self._is_shown(actor, runner, level, text):
-                self._write(_entry(level, number, actor, runner, text))
+                # As with loguru, a log that can't be written fails nobody who has something to say.
+                with suppress(OSError, ValueError):
+                    self._write(_entry(level, number, actor, runner, text))
 
     def _lets_through(self, record: "Record", above: float) -> bool:
         """Decide on a line; loguru's filter."""
@@ -141,7 +148,6 @@ def configure(
     global _gate  # noqa: PLW0603 - as loguru's logger, it is the process's
     atexit.unregister(_gate.tell_all_repeated)
     logger.remove()
-    logger.configure(extra={"actor": "", "runner": ""})
     # Neither shows the values of variables: one of them may be a secret.
     add = partial(logger.add, backtrace=False, diagnose=False)
     if sys.stderr.isatty():
@@ -266,8 +272,4 @@ def _depth_of_speaker() -> int:
 
 
 def _level_of(number: int) -> str:
-    return max(
-        (name for name in _LEVELS if _LEVELS[name] <= number),
-        key=_LEVELS.__getitem__,
-        default="DEBUG",
-    )
+    return next((name for name in reversed(_LEVELS) if _LEVELS[name] <= number), "DEBUG")

@@ -25,7 +25,7 @@ from under_way import (
     progress,
 )
 
-from supervisor import lifecycle
+from supervisor import lifecycle, log
 from supervisor.config import Config, parse
 from supervisor.feed import Feed, Record
 from supervisor.firewall.intent import intent_of
@@ -737,6 +737,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setattr(Actor, "_create_actor_inbox", staticmethod(CountedMailbox))
     worlds: list[World] = []
     logged: list[str] = []
+    monkeypatch.setattr(log, "_gate", log._Gate())  # so that all come by loguru
     sink = logger.add(logged.append, level="DEBUG", format="{message}")
 
     def make(**config: Any) -> World:

@@ -62,13 +62,11 @@ _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
 
 
-_LEVELS = {
-    Stage.FAILED: "WARNING",
-    **dict.fromkeys([Stage.READY, Stage.BUSY, Stage.RETIRING, Stage.DELETED], "INFO"),
-}
-"""Of the lines of the log that say which stage a runner has come to; else DEBUG.
+_SAID_AT = {Stage.RETIRING: "INFO", Stage.FAILED: "WARNING", Stage.DELETED: "INFO"}
+"""The levels of the lines of the log that say which stage a runner has come to; else DEBUG.
 
-A life that goes well is one line: each stage stands in the journal, which costs a tenth of a line.
+A life that goes well is one line at INFO. All its stages stand in the journal, and lines of the log
+cost more than all else that tells of a runner.
 """
 
 
@@ -357,7 +355,7 @@ class RunnerActor(Actor):
         """Have the log tell which stage it has come to, and of the last one what it has run."""
         ran = str(life.job or "") if life.stage is Stage.DELETED else ""
         log.tell(
-            _LEVELS.get(life.stage, "DEBUG"),
+            _SAID_AT.get(life.stage, "DEBUG"),
             "{}: {}{}",
             life.stage,
             life.reason,
