@@ -1,12 +1,13 @@
-"""What a denylist of 50,000 networks costs: to put it in place, and for each packet."""
+"""What a denylist of 50,000 networks costs: to put in place, to close, and for each packet."""
 
 from __future__ import annotations
 
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from ipaddress import IPv4Network, ip_address, ip_network
 from threading import Event, Thread
 from typing import Any
@@ -19,11 +20,14 @@ from supervisor.firewall.names import table_name
 from supervisor.firewall.networks import Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.nftables import Nftables
+from supervisor.gateways.nftables_notices import Listen, listen
+from supervisor.work.firewall import TableFailed, TableReady, ensure
 
 _WORLD = "203.0.113.9"
 _PORT = 7
 _ECHOES = 4_000
 _LIMIT_S = 5.0
+_QUIET_S = 0.5
 
 
 def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
@@ -36,8 +40,9 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
     few, many = _denied(10), _denied(networks)
     by_hand, ours, checks, echoes_few, echoes_many = [], [], [], [], []
     with neighbourhood() as there, _echo(there.world):
-        nft = Nftables((*there.host.prefix, "nft"), timeout_s=120)
+        nft = _Timed((*there.host.prefix, "nft"), 120, partial(_listen, there.host))
         policy = _policy(many)
+        closed, closed_by_hand = _closings(nft, policy, rounds)
         for _ in range(rounds):
             by_hand.append(_took(lambda: nft.apply(_by_hand(many))))
             ruleset.written_sets.cache_clear()  # as for a denylist that has just changed
@@ -50,11 +55,15 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
     # Whatever else the machine does only adds to them: the least are the least disturbed.
     load = min(ours) / min(by_hand)
     packet = min(echoes_many) / min(echoes_few)
+    close = min(closed) / min(closed_by_hand)
     rows = [
         (f"nft's load of {networks:,} networks by hand, s", spread(by_hand)),
         ("the whole table, rendered and loaded, s", spread(ours)),
         ("ratio of the least", f"{load:.2f}"),
         ("listed, read and compared, s", spread(checks)),
+        ("deleted, and closed by the next command, s", spread(closed_by_hand)),
+        ("deleted, and closed when that is noticed, s", spread(closed)),
+        ("ratio of the least", f"{close:.2f}"),
         ("echo over UDP with 10 networks, us", spread(echoes_few)),
         (f"the same with {networks:,}, us", spread(echoes_many)),
         ("ratio of the least", f"{packet:.2f}"),
@@ -64,6 +73,9 @@ def run(*, rounds: int = 5, networks: int = 50_000) -> dict[str, Any]:
         "load_s": ours,
         "check_s": checks,
         "load_ratio": load,
+        "close_by_hand_s": closed_by_hand,
+        "close_s": closed,
+        "close_ratio": close,
         "echo_few_us": echoes_few,
         "echo_many_us": echoes_many,
         "echo_ratio": packet,
@@ -109,6 +121,63 @@ def _check(nft: Nftables, policy: Policy) -> None:
     fault = live.fault(policy, live.read(listed or {}), None)
     if fault:
         raise RuntimeError(fault)
+
+
+class _Timed(Nftables):
+    """Notes when each script was carried out."""
+
+    def __init__(self, command: Sequence[str], timeout_s: float, listen: Listen) -> None:
+        super().__init__(command, timeout_s, listen)
+        self.applied: list[float] = []
+
+    def apply(self, script: str) -> None:
+        super().apply(script)
+        self.applied.append(time.perf_counter())
+
+
+def _listen(host: Namespace) -> socket.socket:
+    with host.entered():
+        return listen()
+
+
+def _closings(nft: _Timed, policy: Policy, rounds: int) -> tuple[list[float], list[float]]:
+    """Delete the whole table, and measure until it is there again, closed.
+
+    Returns:
+        Seconds of the daemon's work, from the deletion's command on, and of two commands in a row.
+    """
+    name = table_name(policy.installation, policy.bridge)
+    match ensure(nft, policy, None, None):
+        case TableFailed(reason=reason):
+            raise RuntimeError(reason)
+        case TableReady() as first:
+            pass
+    noticed = Event()
+    ours, by_hand = [], []
+    closed = ruleset.render_closed(policy)
+
+    def heal() -> None:
+        if noticed.wait(_LIMIT_S):
+            ensure(nft, policy, first.kept, first.live)
+
+    monitor = nft.monitor(noticed.set, name)
+    try:
+        for _ in range(rounds):
+            while noticed.wait(_QUIET_S):
+                noticed.clear()  # what this has changed itself
+            nft.applied.clear()
+            healing = Thread(target=heal, name="healing")
+            healing.start()
+            began = time.perf_counter()
+            nft.delete(name)
+            healing.join()
+            ours.append(nft.applied[0] - began)
+            by_hand.append(_took(lambda: (nft.delete(name), nft.apply(closed))))
+            nft.apply(ruleset.render(policy))
+    finally:
+        monitor.close()
+        nft.delete(name)
+    return ours, by_hand
 
 
 def _took(work: Callable[[], object]) -> float:

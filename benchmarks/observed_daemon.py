@@ -21,13 +21,12 @@ from supervisor.feed import Feed
 from supervisor.journal_writer import JournalWriter
 from supervisor.metrics.counters import Counters
 
-_MAKERS = (
-    "of_actor", "of_beginning", "of_decision", "of_job", "of_order", "of_reconcile", "of_refusal",
-    "of_step",
-)  # fmt: skip
-"""All that make records."""
+_MAKERS = ("of_actor", "of_decision", "of_order", "of_reconcile", "of_refusal")
+"""All that make records before they are told; others are made as they are passed on."""
 _CALLS = (
     (Feed, "tell", "feed"),
+    (Feed, "tell_made", "feed"),
+    (Feed, "pass_on", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
     *((records, maker, "records") for maker in _MAKERS),

@@ -27,7 +27,7 @@ from supervisor.actors.signals import SignalsActor
 from supervisor.config import parse
 from supervisor.lifecycle import Life, Stage
 from supervisor.messages import Happened
-from supervisor.parts import make_parts
+from supervisor.parts import make_parts, outside_of
 from supervisor.roster import Entry, digest
 from supervisor.supervision import Actor, ChildSpec, SupervisorSpec, System, handles
 
@@ -177,13 +177,14 @@ def _free_port() -> int:
 
 def _serve(port: str) -> None:
     """Be the service, until the input is closed; then write when the signals were heard."""
-    config = {
+    settings = {
         "name": "bench",
         "path": "acme",
         "token": "secret",
         "signals": {"address": _HOST, "port": int(port)},
     }
-    parts = make_parts(parse(config, "benchmark"))  # LXD is not asked, as the address is given
+    config = parse(settings, "benchmark")
+    parts = make_parts(config, outside_of(config))  # LXD is not asked, as the address is given
     heard: list[float] = []
     system = System()
     now = datetime.now(timezone.utc)

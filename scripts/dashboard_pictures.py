@@ -35,13 +35,17 @@ _IMAGES = _ROOT / "docs" / "images"
 _COLUMNS, _WIDTH_INCH, _ROW_INCH = 24, 15.0, 0.33
 _DOTS_PER_INCH = 72
 _POINTS = 240
-_MOST_IN_LEGEND = 12
+_MOST_IN_LEGEND = 18
 _LEGEND_ROW_INCH, _LETTER_INCH = 0.13, 0.055
 _MANY = 100
-_COLOURS = 96
-_LINES = (*mpl.color_sequences["tab10"], "black", "gold")
+_COLOURS = 256
+_LINES = (*mpl.color_sequences["tab10"], "black", "gold", *mpl.color_sequences["Dark2"])
 _MOST_TICKS = 4
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800)
+_ROOM_ABOVE = 1.06
+_STEPS = {
+    "s": (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 1800, 3600, 21600, 86400, 604800),
+    "bytes": tuple(2**exponent for exponent in range(20, 50)),
+}
 _UNITS = (("s", 86400, "d"), ("s", 3600, "h"), ("s", 60, "min"), ("s", 1, "s"), ("s", 0, "ms"))
 
 Series = tuple[str, list[datetime], list[float]]
@@ -84,7 +88,7 @@ class Answers:
         return legend.strip(), moments, [value for _, value in points]
 
 
-def in_words(value: float, unit: str) -> str:
+def in_words(value: float, unit: str, decimals: int | None = None) -> str:
     """Write a value as Grafana does."""
     if unit == "percentunit":
         return f"{value:.0%}"
@@ -93,6 +97,10 @@ def in_words(value: float, unit: str) -> str:
     if unit == "s" and value:
         _, size, name = next(one for one in _UNITS if abs(value) >= one[1])
         return f"{value / (size or 0.001):.3g} {name}"
+    if unit == "pps":
+        return f"{value:.3g} p/s"
+    if decimals is not None:
+        return f"{value:,.{decimals}f}"
     return f"{value:,.0f}" if value >= _MANY or not value % 1 else f"{value:.3g}"
 
 
@@ -106,7 +114,9 @@ def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> No
         for step in reversed(steps)
         if step["value"] is None or (value or 0) >= step["value"]
     )
-    words = "no data" if value is None else in_words(value, defaults["unit"])
+    words = (
+        "no data" if value is None else in_words(value, defaults["unit"], defaults.get("decimals"))
+    )
     axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=24, color=colour)
     axes.set_axis_off()
 
@@ -114,25 +124,32 @@ def draw_stat(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> No
 def draw_lines(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
     """Draw lines, or what is stacked."""
     defaults = panel["fieldConfig"]["defaults"]
-    stacked = defaults["custom"]["stacking"]["mode"] == "normal"
-    if stacked and series:
-        moments = sorted({at for _, when, _ in series for at in when})
+    moments = sorted({at for _, when, _ in series for at in when})
+    if defaults["custom"]["stacking"]["mode"] == "normal":
         by_moment = [dict(zip(when, values, strict=True)) for _, when, values in series]
         rows = [[one.get(at, 0.0) for at in moments] for one in by_moment]
         axes.stackplot(moments, rows, labels=[one[0] for one in series], alpha=0.7)
+        highest = max((sum(column) for column in zip(*rows, strict=True)), default=0.0)
     else:
-        for legend, moments, values in series:
-            axes.plot(moments, values, label=legend or None, linewidth=1.2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, defaults["unit"])))
-    axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
-    known = [value for _, _, values in series for value in values if not math.isnan(value)]
-    highest = max(known, default=0)
-    if defaults["unit"] == "s" and highest > 1:
-        step_s = next((one for one in _STEPS_S if highest < one * (_MOST_TICKS + 1)), _STEPS_S[-1])
-        axes.yaxis.set_major_locator(MultipleLocator(step_s))
-    axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
-    if not any(known):
-        axes.set_ylim(0, 1)
+        for legend, when, values in series:
+            # Over the axis: what is 0 is to be seen.
+            axes.plot(when, values, label=legend or None, linewidth=1.2, clip_on=False, zorder=3)
+        known = [value for _, _, values in series for value in values if not math.isnan(value)]
+        highest = max(known, default=0.0)
+    set_scale(axes, defaults, highest)
+
+
+def set_scale(axes: Axes, defaults: dict[str, Any], highest: float) -> None:
+    """Have an axis of values that holds the highest one, with few and round numbers."""
+    unit = defaults["unit"]
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: in_words(v, unit)))
+    axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS, integer=unit == "short"))
+    steps = _STEPS.get(unit, ())
+    if steps and highest > steps[0]:
+        step = next((one for one in steps if highest < one * (_MOST_TICKS + 1)), steps[-1])
+        axes.yaxis.set_major_locator(MultipleLocator(step))
+    top = defaults.get("max") or highest * _ROOM_ABOVE or 1
+    axes.set_ylim(bottom=defaults.get("min"), top=top)
 
 
 def draw_states(axes: Axes, panel: dict[str, Any], series: Sequence[Series]) -> None:
@@ -189,6 +206,9 @@ def draw(dashboard: dict[str, Any], answers: Answers) -> Figure:
     panels = [panel for panel in dashboard["panels"] if panel["type"] in _DRAWN]
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
     figure = Figure(figsize=(_WIDTH_INCH, height * _ROW_INCH), layout="none")
+    for row in (panel for panel in dashboard["panels"] if panel["type"] == "row"):
+        place = 0.3 / _COLUMNS, 1 - (row["gridPos"]["y"] + 0.5) / height
+        figure.text(*place, row["title"], va="center", fontsize=11, weight="bold")
     for panel in panels:
         at = panel["gridPos"]
         series = [one for target in panel["targets"] for one in answers.of(target)]
@@ -244,7 +264,8 @@ def main() -> None:
         figure = draw(json.loads(path.read_text(encoding="utf-8")), answers)
         drawn = BytesIO()
         figure.savefig(drawn, dpi=_DOTS_PER_INCH)
-        picture = Image.open(drawn).convert("RGB").quantize(_COLOURS)
+        # By cover, as a thin line's colour is to stay what its legend shows.
+        picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
         picture.save(_IMAGES / f"dashboard-{path.stem}.png", optimize=True)
 
 

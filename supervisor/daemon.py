@@ -20,7 +20,7 @@ from supervisor.config import Config, ConfigError, load
 from supervisor.feed import Record
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
-from supervisor.parts import make_parts
+from supervisor.parts import make_parts, outside_of
 from supervisor.report import present, tree_lines
 from supervisor.supervision import (
     Change,
@@ -59,8 +59,9 @@ class Daemon:
 
     def __init__(self, config_path: Path, config: Config) -> None:
         self._config_path = config_path
-        self._parts = make_parts(config)
-        self._system = System(observer=self._observe)
+        outside = outside_of(config)
+        self._parts = make_parts(config, outside)
+        self._system = System(outside.clock, observer=self._observe)
         self._wishes = Wishes()
 
     def run(self) -> int:

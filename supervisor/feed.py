@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from functools import partial
+from threading import RLock
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -51,38 +55,93 @@ class Record(NamedTuple):
     runners: frozenset[str] = frozenset()
 
 
+Make = Callable[[], Record | None]
+"""Makes a record, in any thread, of what does not change any more; None of what is not told."""
+
 Watcher = Callable[[Record], None]
-"""Is called in the thread of whoever has something to tell, of several at once.
+"""Is called in the thread of whoever has records passed on, by one at a time.
 
 It must be quick: it writes nothing, asks nobody, and waits for no lock but one that is held to
 count or to put in a queue.
 """
 
+_MOST = 1000
+"""Records that wait to be passed on, or a few more, where many tell at once."""
+
 
 class Feed:
     """Passes records on. Nobody who tells it anything can be hurt by one who watches.
 
-    Any thread may `tell`. `watch` and `unwatch` are for one alone, the main thread.
+    To make a record and pass it on takes a thread that comes from other work several times as long
+    as one that does so for many in a row. So who tells only notes it, and it is passed on when
+    somebody wants to see it, or when many wait.
+
+    Any thread may `tell`, and have them passed on. `watch` and `unwatch` are for one alone, the
+    main thread.
+
+    Args:
+        monotonic: the clock, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._watchers: tuple[Watcher, ...] = ()
+        self._told: deque[tuple[float, Make]] = deque()
+        self._passing = RLock()
+        self.told_at_s = 0.0
+        """When the record that is being passed on was told: monotonic. For those who watch."""
 
     def watch(self, watcher: Watcher) -> None:
         """Have a watcher be told of all that happens from now on."""
+        self.pass_on()
         self._watchers += (watcher,)
 
     def unwatch(self, watcher: Watcher) -> None:
-        """Tell it nothing more but what is being told just now; it need not be watching."""
+        """Tell it nothing more but what has happened until now; it need not be watching."""
+        self.pass_on()
         self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def tell(self, record: Record) -> None:
-        """Tell all who watch, in the thread at hand."""
+        """Tell all who watch, when it is passed on."""
+        self.tell_made(partial(_as_it_is, record))
+
+    def tell_made(self, make: Make) -> None:
+        """Tell what is made when it is passed on."""
+        self._told.append((self._monotonic(), make))
+        if len(self._told) > _MOST and self._passing.acquire(blocking=False):
+            try:
+                self.pass_on()
+            finally:
+                self._passing.release()
+
+    def pass_on(self) -> None:
+        """Have all who watch know what was told until now."""
+        with self._passing:
+            for _ in range(len(self._told)):
+                self.told_at_s, make = self._told.popleft()
+                self._pass(make)
+
+    def _pass(self, make: Make) -> None:
+        try:
+            record = make()
+        except Exception as error:  # noqa: BLE001 - the others can be told
+            _log("something that has happened could not be told", error)
+            return
+        if record is None:
+            return
         for watcher in self._watchers:
             try:
                 watcher(record)
             except Exception as error:  # noqa: BLE001 - what is watched must go on
-                # Commands that know the kinds start sooner without.
-                from loguru import logger  # noqa: PLC0415
+                _log("a watcher of what happens has failed", error)
 
-                logger.opt(exception=error).error("a watcher of what happens has failed")
+
+def _as_it_is(record: Record) -> Record:
+    return record
+
+
+def _log(words: str, error: Exception) -> None:
+    # Commands that know the kinds start sooner without.
+    from loguru import logger  # noqa: PLC0415
+
+    logger.opt(exception=error).error(words)

@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor.feed import Record
+from supervisor.feed import Feed, Record
 
 ROOM = 10_000
 """Records that wait at most."""
@@ -23,17 +23,20 @@ class JournalInbox:
 
     Args:
         path: of the journal's file.
+        feed: is watched from now on.
         room: for so many; more are lost. So it is with what was taken and can't be written.
     """
 
-    def __init__(self, path: Path, room: int = ROOM) -> None:
+    def __init__(self, path: Path, feed: Feed, room: int = ROOM) -> None:
         self.path = path
+        self._feed = feed
         self.suspect = threading.Event()
         """Set by whoever has read something in the file that should not be there."""
         self._told: deque[Record] = deque()
         self.room = room
         self._lost = 0
         self._counting = threading.Lock()
+        feed.watch(self.take)
 
     @property
     def lost(self) -> int:
@@ -46,7 +49,7 @@ class JournalInbox:
         return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)
 
     def take(self, record: Record) -> None:
-        """Take a record, in whichever thread tells it.
+        """Take a record, in whichever thread passes it on.
 
         Nobody is woken for it: that would cost more than all else that is done here.
         """
@@ -57,6 +60,7 @@ class JournalInbox:
 
     def next(self) -> list[Record]:
         """Give the oldest ones, as many as there are and can be dealt with at once."""
+        self._feed.pass_on()
         found: list[Record] = []
         with suppress(IndexError):
             while len(found) < _MOST_AT_ONCE:

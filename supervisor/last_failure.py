@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from supervisor.feed import Kind, Record
+from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import Stage
+
+_FAILED = str(Stage.FAILED)
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,25 @@ class Failure:
 
 
 class LastFailure:
-    """Watches the feed. Safe for threads: what is known is replaced as a whole.
+    """Safe for threads: what is known is replaced as a whole. A restarted daemon begins anew.
 
-    A restarted daemon begins anew.
+    Args:
+        feed: is watched from now on.
     """
 
-    def __init__(self) -> None:
-        self.known: Failure | None = None
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._known: Failure | None = None
+        feed.watch(self._note)
 
-    def note(self, record: Record) -> None:
+    @property
+    def known(self) -> Failure | None:
+        """The last one, as far as is known."""
+        self._feed.pass_on()
+        return self._known
+
+    def _note(self, record: Record) -> None:
         """Take note of what has happened, if it is that a runner has failed."""
-        if record.kind is Kind.RUNNER and record.state == Stage.FAILED != record.before:
+        if record.state == _FAILED != record.before and record.kind is Kind.RUNNER:
             stage = str(record.details.get("failed_in") or "")
-            self.known = Failure(record.subject, record.at, record.reason, stage)
+            self._known = Failure(record.subject, record.at, record.reason, stage)

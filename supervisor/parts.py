@@ -17,10 +17,12 @@ from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.metric_log import MetricLog
+from supervisor.gateways.name_notes import NameNotes
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.journal_inbox import JournalInbox
 from supervisor.journal_writer import JournalWriter
 from supervisor.lanes import Lanes
@@ -28,7 +30,7 @@ from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
 from supervisor.policy_settings import decisions_in, directory_of
 from supervisor.roster import Roster
-from supervisor.supervision import SystemClock
+from supervisor.supervision import Clock, SystemClock
 from supervisor.token_desk import TokenDesk
 from supervisor.tracing import Tracing
 from supervisor.trials import Trials
@@ -66,6 +68,48 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Outside:
+    """By what the parts reach all that is not theirs. Tests have others in its stead.
+
+    The disk is not among it: what is kept there is in the state directory, wherever that is.
+
+    Attributes:
+        clock: tells the time.
+        workers: makes threads for an actor's slow work, by their name and how many they are.
+        lxd: the gateway to LXD, safe for threads.
+        nftables: the gateway to the kernel's packet filter.
+        names: what hosts' names stand for.
+        sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
+        host: what is installed on this host.
+        policy: the policy service's address and process.
+    """
+
+    clock: Clock
+    workers: Callable[[str, int], Workers]
+    lxd: Lxd
+    nftables: Nftables
+    names: Names
+    sees_ipv6: Callable[[], bool]
+    host: HostPackages
+    policy: PolicyService
+
+
+def outside_of(config: Config) -> Outside:
+    """Make the real gateways, as they are configured."""
+    lxd = config.lxd
+    return Outside(
+        clock=SystemClock(),
+        workers=Workers,
+        lxd=Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())),
+        nftables=Nftables(),
+        names=Names(notes=NameNotes(config.state_directory / "names")),
+        sees_ipv6=bridge_netfilter.sees_ipv6,
+        host=HostPackages(),
+        policy=PolicyService(),
+    )
+
+
+@dataclass(frozen=True)
 class Parts:
     """What the actors share.
 
@@ -99,6 +143,7 @@ class Parts:
         firewall: puts it in place and looks after it; apart, so that it is healed meanwhile.
         closing: closes what the firewall guards while that work is under way, and the table gone.
         applications: the runner applications that were got and verified, on disk.
+        upgrade_notes: how attempts at newer versions fared, on disk.
         upgrading: gets and verifies what is newer; one at a time, so that a restarted actor never
             meets its own earlier work.
         policy: the policy service's address and process, which outlive its actor.
@@ -141,6 +186,7 @@ class Parts:
     firewall: Workers
     closing: Workers
     applications: ApplicationStore
+    upgrade_notes: UpgradeNotes
     upgrading: Workers
     policy: PolicyService
     tokens: TokenDesk
@@ -156,7 +202,7 @@ class Parts:
     visitors: Visitors
 
 
-def make_journal_writer(
+def _make_journal_writer(
     inbox: JournalInbox, settings: Settings, now: Callable[[], datetime]
 ) -> JournalWriter:
     """Make what writes the journal down as it is configured: how much is kept may change."""
@@ -175,52 +221,54 @@ def make_journal_writer(
     )
 
 
-def make_parts(config: Config) -> Parts:
-    """Make what the actors share."""
-    lxd = config.lxd
-    feed, last_failure = Feed(), LastFailure()
-    feed.watch(last_failure.note)
-    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite")
-    feed.watch(journal.take)
-    endpoint = LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())
-    settings = Settings(config)
+def make_parts(config: Config, outside: Outside) -> Parts:
+    """Make what the actors share.
+
+    Args:
+        config: the configuration in force at first.
+        outside: by what they reach the rest of the world.
+    """
+    at_once, threads = config.lxd.creations_at_once, outside.workers
+    settings, feed = Settings(config), Feed()
+    journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,
         feed=feed,
         counters=Counters(feed),
-        last_failure=last_failure,
+        last_failure=LastFailure(feed),
         tracing=Tracing(feed),
         journal=journal,
-        journal_writer=make_journal_writer(journal, settings, SystemClock().now),
-        lxd=Lxd(endpoint),
+        journal_writer=_make_journal_writer(journal, settings, outside.clock.now),
+        lxd=outside.lxd,
         roster=Roster(),
-        trials=Trials(lxd.creations_at_once),
+        trials=Trials(at_once),
         logs=LogStore(config.state_directory / "logs"),
         drain=DrainMark(config.state_directory / "drained"),
         places=PlaceNotes(config.state_directory / "places"),
         lanes=Lanes(),
-        creating=Workers("creating", lxd.creations_at_once),
-        tending=Workers("tending", lxd.creations_at_once),
-        listing=Workers("listing", 1),
-        storage=Workers("storage", 1),
-        nftables=Nftables(),
-        names=Names(),
-        sees_ipv6=bridge_netfilter.sees_ipv6,
-        asking=Workers("asking", 1),
-        firewall=Workers("firewall", 1),
-        closing=Workers("closing", 1),
+        creating=threads("creating", at_once),
+        tending=threads("tending", at_once),
+        listing=threads("listing", 1),
+        storage=threads("storage", 1),
+        nftables=outside.nftables,
+        names=outside.names,
+        sees_ipv6=outside.sees_ipv6,
+        asking=threads("asking", 1),
+        firewall=threads("firewall", 1),
+        closing=threads("closing", 1),
         applications=ApplicationStore(config.state_directory / "applications"),
-        upgrading=Workers("upgrading", 1),
-        policy=PolicyService(),
+        upgrade_notes=UpgradeNotes(config.state_directory / "upgrade-notes"),
+        upgrading=threads("upgrading", 1),
+        policy=outside.policy,
         tokens=TokenDesk(),
-        verdicts=Verdicts(decisions_in(directory_of(config)), feed, SystemClock().now()),
+        verdicts=Verdicts(decisions_in(directory_of(config)), feed, outside.clock.now()),
         packages=PackageEnvironments(config.state_directory / "policy-package"),
-        installing=Workers("installing", 1),
-        host=HostPackages(),
-        inspecting=Workers("inspecting", 1),
-        serving=Workers("serving", 1),
-        examining=Workers("examining", 1),
-        building=Workers("building", 1),
+        installing=threads("installing", 1),
+        host=outside.host,
+        inspecting=threads("inspecting", 1),
+        serving=threads("serving", 1),
+        examining=threads("examining", 1),
+        building=threads("building", 1),
         build_logs=LogStore(config.state_directory / "image-logs"),
         visitors=Visitors(),
     )

@@ -152,7 +152,7 @@ def check_requirement(text: str) -> str:
             raise ValueError(f"an address must begin with one of {', '.join(sorted(_SCHEMES))}")
         _check_address(address)
     elif not _NAMED.fullmatch(text):
-        raise ValueError("must be a package's name, or come from an https or git+https address")
+        raise ValueError("must be a package's name, an address, or NAME @ ADDRESS")
     return text
 
 

@@ -40,21 +40,24 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
         None if it is nothing that is told.
     """
     life = entry.life
-    moved = life.stage is not before.stage
-    if not moved and _told(life) == _told(before):
+    stage, came_from = life.stage, before.stage
+    if stage is not came_from:
+        lasted_s = max(0.0, (life.since - before.since).total_seconds())
+    elif _told(life) != _told(before):
+        lasted_s = 0.0
+    else:
         return None
-    lasted_s = max(0.0, (life.since - before.since).total_seconds()) if moved else 0.0
     details = _details(entry)
-    if life.stage is Stage.FAILED:
+    if stage is Stage.FAILED:
         details["failed_in"] = _failed_in(life, before)
-    elif life.stage is Stage.BUSY and moved and before.ready_at:
+    elif stage is Stage.BUSY is not came_from and before.ready_at:
         details["waited_s"] = max(0.0, (life.since - before.ready_at).total_seconds())
     return Record(
         now,
         Kind.RUNNER,
         entry.name,
-        str(life.stage),
-        str(before.stage),
+        str(stage),
+        str(came_from),
         life.reason,
         lasted_s,
         details,
@@ -181,13 +184,15 @@ def _told(life: Life) -> tuple[object, ...]:
 
 
 def _details(entry: Entry) -> dict[str, Any]:
-    life = entry.life
-    return {
+    life, job = entry.life, entry.life.job
+    details: dict[str, Any] = {
         "generation": entry.generation,
         "runner_id": life.runner_id,
-        "job": dict(vars(life.job)) if life.job else None,
-        **({"cause": str(life.cause)} if life.cause else {}),
+        "job": dict(vars(job)) if job else None,
     }
+    if life.cause:
+        details["cause"] = str(life.cause)
+    return details
 
 
 def _failed_in(life: Life, before: Life | None) -> str:

@@ -26,11 +26,13 @@ STATE = (
     "image-logs",
     "journal",
     "logs",
+    "names",
     "places",
     "policy",
     "policy-package",
     "policy-secrets",
     "storage-wanted",
+    "upgrade-notes",
 )
 """What a daemon makes in its state directory."""
 

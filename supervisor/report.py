@@ -43,6 +43,7 @@ def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> Status
         now,
         draining_since=parts.drain.since,
         last_failure=parts.last_failure.known,
+        journal=parts.journal_writer.fault,
         tracing=parts.tracing.warning,
     )
 
@@ -55,6 +56,7 @@ def status_report(
     *,
     draining_since: datetime | None = None,
     last_failure: Failure | None = None,
+    journal: str = "",
     tracing: str = "",
 ) -> Status:
     """Sum up.
@@ -66,6 +68,7 @@ def status_report(
         now: aware; against which the end of the credential is told.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
         last_failure: the runner that failed last, as far as is known.
+        journal: why the journal can't be written; empty while it can.
         tracing: why no traces are sent; empty if nothing is wrong with them.
 
     Returns:
@@ -121,10 +124,16 @@ def status_report(
         "causes": [str(problem.cause) for problem in found],
         "remedies": [remedy_of(problem) for problem in found],
         "warnings": [
-            *problems.warnings(root),
+            *_warnings(root, journal),
             *filter(None, [tracing, decision.reason if decision.when != "no" else ""]),
         ],
     }
+
+
+def _warnings(root: TreeNode | None, journal: str) -> list[str]:
+    """Give what actors warn of, and what the journal's writer does while its actor can't say it."""
+    found, fault = problems.warnings(root), f"journal: {journal}"
+    return [*found, fault] if journal and fault not in found else found
 
 
 def present(entries: Iterable[Entry]) -> int:

@@ -9,6 +9,8 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Any
 
 from flask import Flask
@@ -31,8 +33,8 @@ class Bounds:
 
     Attributes:
         connections: at once, of all of them.
-        share: of these, at once from one address.
-        rate: new connections from one address.
+        share: of these, at once from one address; of IPv6 from one network of 64 bits.
+        rate: new connections from one address likewise.
         lifetime_s: how long a connection may take to bring its request.
         patience_s: how long while others wait for a connection.
     """
@@ -42,6 +44,14 @@ class Bounds:
     rate: Rate
     lifetime_s: float
     patience_s: float
+
+
+@lru_cache(maxsize=1024)
+def client_of(peer: str) -> str:
+    """Say who has an address: of IPv6 its network of 64 bits, as one client has all of that."""
+    if ":" not in peer:
+        return peer
+    return str(ip_network((peer.partition("%")[0], 64), strict=False))
 
 
 class _OneRequest(HTTPRequestParser):
@@ -142,8 +152,9 @@ class StrangersServer(TcpWSGIServer):
     def _may_stay(self, peer: str) -> bool:
         if peer == self.effective_host:
             return True
-        there = sum(1 for channel in self.active_channels.values() if channel.addr[0] == peer)
-        return there < self._bounds.share and self._arrivals.take(peer, time.monotonic())
+        who, there = client_of(peer), self.active_channels.values()
+        theirs = sum(1 for channel in there if client_of(channel.addr[0]) == who)
+        return theirs < self._bounds.share and self._arrivals.take(who, time.monotonic())
 
     def _has_room(self) -> bool:
         """Tell whether one more fits; the oldest that dawdles makes room soon."""

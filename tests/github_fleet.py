@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fake_world import APPLICATION, IMAGE, World, guarded, image_of
+from fake_actors import APPLICATION, IMAGE, guarded, image_of
+from fake_world import World
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
@@ -19,10 +20,6 @@ from supervisor.messages import (
     StorageChanged,
 )
 from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
-
-PAUSE_S = 0.002
-MOST_STEPS = 10_000
-"""So many pauses are twenty seconds, which is long enough for a GitHub that answers at once."""
 
 
 class GitHubFleet:
@@ -68,16 +65,8 @@ class GitHubFleet:
             self.world.tell(name, ConfigChanged(self.world.parts.settings.config))
 
     def pass_until(self, holds: Callable[[], object], step: float = 0.05) -> None:
-        """Let time pass until something holds: `step` seconds each two milliseconds.
-
-        Only the pauses count, and not how long it takes the actors to act.
-        """
-        for _ in range(MOST_STEPS):
-            if holds():
-                return
-            self.world.clock.advance(step)
-            time.sleep(PAUSE_S)
-        assert holds(), "it did not come to hold in time"
+        """Let time pass until something holds."""
+        self.world.pass_until(holds, step)
 
     def let_pass(self, seconds: float, step: float = 5.0) -> None:
         """Let so much time pass, in steps that leave the actors time to act."""

@@ -17,6 +17,7 @@ import pytest
 from application_archives import file, packed
 from loguru import logger
 from ports import free_port
+from waiting import Wait
 from werkzeug.routing import Rule
 
 from sandbox.github import JobRequest, SandboxGitHub
@@ -29,7 +30,7 @@ from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
 from supervisor.instances import USER_DATA
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
-from supervisor.parts import Parts, make_parts
+from supervisor.parts import Parts, make_parts, outside_of
 from supervisor.report import status_report
 from supervisor.roster import Entry
 from supervisor.supervision import System, tree
@@ -37,6 +38,7 @@ from supervisor.tree import root_spec
 
 TOKEN = "made-up-secret-token"
 LIMIT_S = 60.0
+_PAUSE_S = 0.05
 PRESENT = AVAILABLE | {Stage.BUSY}
 # Its address is the loopback's.
 BRIDGE = "lxdbr0"
@@ -103,9 +105,9 @@ class LxdFleet:
     def start(self) -> None:
         """Start the daemon's part, which knows nothing but what LXD and GitHub hold."""
         config = parse(self.config, "test")
-        made = make_parts(config)
-        self.gateway = CountingLxd(made.lxd.endpoint)
-        self.parts: Parts = replace(made, lxd=self.gateway)
+        outside = outside_of(config)
+        self.gateway = CountingLxd(outside.lxd.endpoint)
+        self.parts: Parts = make_parts(config, replace(outside, lxd=self.gateway))
         self.system = System()
         self.system.run_root(root_spec(self.system, self.parts))
 
@@ -202,14 +204,15 @@ class LxdFleet:
         meanwhile: Callable[[LxdFleet], object] = look,
     ) -> None:
         """Wait until something holds, and watch meanwhile."""
-        deadline = time.monotonic() + limit_s
-        while True:
+
+        def watched() -> object:
             meanwhile(self)
             self.look()
-            if holds():
-                return
-            assert time.monotonic() < deadline, f"waited {limit_s:g} s: {what}\n{self.picture()}"
-            time.sleep(0.05)
+            return holds()
+
+        wait = Wait(watched, what, limit_s=limit_s, picture=self.picture)
+        while not wait.look():
+            time.sleep(_PAUSE_S)  # always the same, as what is watched may last as briefly
 
     def watch(self, seconds: float, meanwhile: Callable[[LxdFleet], object] = look) -> None:
         """Watch for a while."""

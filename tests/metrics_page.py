@@ -122,6 +122,7 @@ def page(
     draining_since: datetime | None = None,
     memory: Memory | None = MEMORY,
     counters: Counters | None = None,
+    journal_fails: bool = False,
     lost_records: int = 0,
     lost_spans: int = 0,
 ) -> str:
@@ -130,8 +131,8 @@ def page(
     status = status_report(root, entries, Settings(CONFIG), NOW, draining_since=draining_since)
     counted = (counters or Counters(Feed())).collect()
     registry = CollectorRegistry()
-    lost = {"lost_records": lost_records, "lost_spans": lost_spans}
-    registry.register(Given(metrics("1.2.3", status, root, memory, **lost), counted))
+    told = {"lost_records": lost_records, "lost_spans": lost_spans, "journal_fails": journal_fails}
+    registry.register(Given(metrics("1.2.3", status, root, memory, **told), counted))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 

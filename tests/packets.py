@@ -7,15 +7,15 @@ import select
 import selectors
 import socket
 import struct
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import count
-from threading import Thread
+from threading import Event, Thread
 
 from guest_policies import TABLE
+from settling import Way, settle
 
 from sandbox.namespaces import GATEWAYS, GUEST, Namespace, Neighbourhood
 from supervisor.firewall import live, ruleset
@@ -37,8 +37,7 @@ _MARK = b"packet-of-the-test-"
 _TOKEN_LENGTH = len(_MARK) + 8
 _ADMIN_PROHIBITED = {4: (3, 13), 6: (1, 1)}
 _ECHO_REQUEST = {4: 8, 6: 128}
-_TOLD_S = 1.5
-_SILENCE_S = 0.15
+_ANSWER_S = 20.0
 
 
 class Listeners:
@@ -50,15 +49,25 @@ class Listeners:
         self._stack = ExitStack()
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._asked, self._asking = (self._stack.enter_context(end) for end in socket.socketpair())
+        self._selector.register(self._asked, selectors.EVENT_READ)
+        self._heard_all = Event()
         self._thread = Thread(target=self._serve, name="listeners")
 
     def start(self) -> None:
         """Hear, until `stop`."""
         self._thread.start()
 
+    def settle(self) -> None:
+        """Wait until all that has arrived is known."""
+        self._heard_all.clear()
+        self._asking.send(b"?")
+        assert self._heard_all.wait(_ANSWER_S), "the listeners are at work"
+
     def stop(self) -> None:
         """Close all sockets."""
         self._stopping = True
+        self._asking.send(b"!")
         self._thread.join()
         self._stack.close()
         self._selector.close()
@@ -88,10 +97,16 @@ class Listeners:
 
     def _serve(self) -> None:
         while not self._stopping:
-            for key, _ in self._selector.select(0.05):
+            is_asked = False
+            for key, _ in self._selector.select():
+                if key.fileobj is self._asked:
+                    is_asked = bool(self._asked.recv(1))
+                    continue
                 name, kind = key.data
                 with suppress(OSError):
                     self._hear(key.fileobj, name, kind)  # type: ignore[arg-type]
+            if is_asked:  # after all that was there when it was
+                self._heard_all.set()
 
     def _hear(self, heard: socket.socket, name: str, kind: str) -> None:
         while True:
@@ -143,6 +158,7 @@ class Ground:
 
     there: Neighbourhood
     listeners: Listeners
+    ways: tuple[Way, ...]
     nft: Nftables
     bridged: bool
 
@@ -150,8 +166,14 @@ class Ground:
         """Put the policy's table in place."""
         self.nft.apply(ruleset.render(policy, self.live().rejected))
 
+    def settle(self) -> None:
+        """Wait until nothing that was sent is under way, and what has arrived is known."""
+        settle(self.ways)
+        self.listeners.settle()
+
     def live(self) -> LiveTable:
-        """List the table."""
+        """List the table, when all that was sent has been through it."""
+        self.settle()
         return live.read(self.nft.table(TABLE) or {"nftables": []})
 
     def fate(
@@ -166,7 +188,22 @@ class Ground:
         there = ip_address(aim)
         whose = ip_address(source or GUEST[there.version == 6])
         packet = Packet(source=whose, destination=there, protocol=protocol, port=port)
-        return fates(self.there, self.listeners, [packet])[0]
+        return self.fates([packet])[0]
+
+    def fates(self, packets: Sequence[Packet]) -> list[Verdict]:
+        """Send packets from the guest, all at once, and say what has become of each.
+
+        What has neither arrived nor been refused, when nothing is under way, was dropped.
+        """
+        with ExitStack() as stack, self.there.guest.entered():
+            sent = [_send(self.there, stack, packet) for packet in packets]
+            self.settle()
+            return [_fate(self.listeners, one) for one in sent]
+
+    def is_silent(self, hearing: socket.socket) -> bool:
+        """Tell whether a socket has heard nothing when all that was sent has arrived."""
+        self.settle()
+        return not select.select([hearing], [], [], 0)[0]
 
 
 @contextmanager
@@ -188,6 +225,42 @@ def listening(there: Neighbourhood) -> Iterator[Listeners]:
         raise
 
 
+@contextmanager
+def connection(server: Namespace, address: str, client: Namespace) -> Iterator[list[socket.socket]]:
+    """A TCP connection: the client's end and the server's."""
+    with ExitStack() as stack:
+        with server.entered():
+            listener = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
+        listener.bind((address, 0))
+        listener.listen()
+        with client.entered():
+            near = stack.enter_context(new_socket(4, socket.SOCK_STREAM))
+        near.settimeout(_ANSWER_S)
+        near.connect(listener.getsockname())
+        far = stack.enter_context(listener.accept()[0])
+        far.settimeout(_ANSWER_S)
+        yield [near, far]
+
+
+@contextmanager
+def conversation(
+    server: Namespace, address: str, client: Namespace
+) -> Iterator[list[socket.socket]]:
+    """The same over UDP."""
+    with ExitStack() as stack:
+        with server.entered():
+            far = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+        far.bind((address, 0))
+        with client.entered():
+            near = stack.enter_context(new_socket(4, socket.SOCK_DGRAM))
+        near.connect(far.getsockname())
+        near.send(b"hello")
+        far.settimeout(_ANSWER_S)
+        near.settimeout(_ANSWER_S)
+        far.connect(far.recvfrom(16)[1])
+        yield [near, far]
+
+
 @dataclass
 class _Sent:
     packet: Packet
@@ -202,38 +275,6 @@ class _Sent:
 
 
 _numbers = count()
-
-
-def fates(
-    there: Neighbourhood,
-    listeners: Listeners,
-    packets: Sequence[Packet],
-    wanted: Sequence[Verdict] = (),
-) -> list[Verdict]:
-    """Send packets from the guest, all at once, and say what has become of each.
-
-    Args:
-        there: Where.
-        listeners: Who hears.
-        packets: What is sent.
-        wanted: What is thought to become of them: that a packet is dropped shows by silence, which
-            is waited for no longer than needed if none but those are left.
-    """
-    with ExitStack() as stack, there.guest.entered():
-        sent = [_send(there, stack, packet) for packet in packets]
-        began = time.monotonic()
-        thought_dropped = {n for n, one in enumerate(wanted) if one is Verdict.DROPPED}
-        found: dict[int, Verdict] = {}
-        while len(found) < len(sent):
-            for number, one in enumerate(sent):
-                if number not in found and (fate := _fate(listeners, one)):
-                    found[number] = fate
-            silent = {*range(len(sent))} - found.keys()
-            limit_s = _SILENCE_S if silent <= thought_dropped else _TOLD_S
-            if time.monotonic() - began > limit_s:
-                break
-            time.sleep(0.002)
-        return [found.get(number, Verdict.DROPPED) for number in range(len(sent))]
 
 
 def _send(there: Neighbourhood, stack: ExitStack, packet: Packet) -> _Sent:
@@ -276,24 +317,24 @@ def _opened(there: Neighbourhood, packet: Packet, used: socket.socket) -> socket
     opener.setblocking(False)  # noqa: FBT003 - the name of the method says it
     opener.bind((str(packet.destination), packet.port))
     opener.sendto(b"hello", (str(packet.source), used.getsockname()[1]))
-    assert select.select([used], [], [], _TOLD_S)[0], "the guest was not reached"
+    assert select.select([used], [], [], _ANSWER_S)[0], "the guest was not reached"
     used.recv(16)
     return opener
 
 
-def _fate(listeners: Listeners, sent: _Sent) -> Verdict | None:
+def _fate(listeners: Listeners, sent: _Sent) -> Verdict:
     if sent.packet.protocol is Protocol.TCP:
         error = sent.used.connect_ex(_at(sent.packet.destination, sent.packet.port))
         if error in {0, errno.EISCONN}:
             return Verdict.ACCEPTED
-        return Verdict.REJECTED if error == errno.ECONNREFUSED else None
+        return Verdict.REJECTED if error == errno.ECONNREFUSED else Verdict.DROPPED
     if sent.opener is not None and select.select([sent.opener], [], [], 0)[0]:
         return Verdict.ACCEPTED
     # What is said to everybody is heard by other guests if the bridge alone hands it on.
     hearers = ("host", "world", "other") if sent.is_to_one else ("host", "world")
     if any((hearer, sent.token) in listeners.arrived for hearer in hearers):
         return Verdict.ACCEPTED
-    return Verdict.REJECTED if sent.token in listeners.told else None
+    return Verdict.REJECTED if sent.token in listeners.told else Verdict.DROPPED
 
 
 def _at(address: Address, port: int) -> tuple[str, int] | tuple[str, int, int, int]:

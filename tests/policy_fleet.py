@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from supervisor.actors.policy import PolicyActor
 from supervisor.messages import ConfigChanged
@@ -36,18 +38,13 @@ class WrongClock(SystemClock):
         return super().now() + self.ahead
 
 
-def wait(holds: Callable[[], object]) -> None:
-    """Wait until something holds that takes real processes some time."""
-    eventually(holds, LIMIT_S)
-
-
 def wait_for_end(pid: int) -> None:
     """Wait until a process that was told to end is gone.
 
     When all is answered its interpreter clears up, which takes long where others have the
     processors; after half a minute the daemon kills it.
     """
-    eventually(lambda: not exists(pid), END_LIMIT_S)
+    eventually(lambda: not exists(pid), limit_s=END_LIMIT_S)
 
 
 class _Handler(BaseHTTPRequestHandler):

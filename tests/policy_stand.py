@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import requests
 from policy_world import World, body, page_of
 from ports import free_port
 from requests.adapters import HTTPAdapter
+from waiting import eventually
 
 from supervisor.policy_tokens import issue
 
@@ -186,13 +186,6 @@ class Service:
         return [json.loads(line) for line in text.splitlines()]
 
 
-def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-
-
 def settings_for(api_url: str, directory: Path, **changes: Any) -> dict[str, Any]:
     github = {"api_url": api_url, "credential": {"token": GITHUB_TOKEN}}
     return {
@@ -249,7 +242,7 @@ def running(settings: dict[str, Any], directory: Path, *options: str) -> Iterato
         return False
 
     try:
-        wait_until(is_up)
+        eventually(is_up)
         yield service
     finally:
         with suppress(ProcessLookupError):

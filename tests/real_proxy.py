@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from fake_world import eventually
 from mount_space import LET_GO
 from ports import free_port
+from waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ class Tinyproxy:
         null = subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stdin=null, stdout=null, stderr=null)
         try:
-            eventually(self._listens, _LIMIT_S)
+            eventually(self._listens, limit_s=_LIMIT_S)
         except BaseException:
             self.__exit__()
             raise

@@ -116,7 +116,6 @@ NO_REASONS = {
         "since …",
         "soon after GitHub saw them online",
         "something that it does not name",
-        "the start",
         "through the proxy …",
         "to be created",
         "to boot",

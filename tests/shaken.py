@@ -18,7 +18,7 @@ from time import sleep
 from typing import Any
 
 import pytest
-from fake_world import FakeLxd
+from fake_lxd import FakeLxd
 from pykka import ActorRef
 
 from supervisor.feed import Feed

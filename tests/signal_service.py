@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fake_world import Inbox, eventually
+from fake_actors import Inbox
+from waiting import eventually
 
 from supervisor.actors.signals import SignalsActor
 from supervisor.lifecycle import Life, Stage

@@ -17,6 +17,7 @@ from typing import Any
 
 import pykka
 from pykka._envelope import Envelope
+from waiting import LIMIT_S
 
 from supervisor.supervision.cell import Cell
 from supervisor.supervision.mailbox import Mailbox
@@ -58,6 +59,14 @@ class Patience:
         if progress.count != self._seen:
             self._seen, self._until = progress.count, now + self._limit_s
         return now > self._until
+
+
+def until_at_rest(busy: Callable[[], str]) -> None:
+    """Wait until nobody is named as busy. That takes as long as it takes, as long as it gets on."""
+    patience = Patience(LIMIT_S)
+    while named := busy():
+        assert not patience.is_over, f"still under way, and nothing gets on: {named}"
+        time.sleep(0.001)
 
 
 @contextmanager

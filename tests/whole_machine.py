@@ -17,7 +17,7 @@ from whole_machine_image import IMAGE
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

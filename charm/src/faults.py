@@ -19,6 +19,7 @@ _OPTIONS_OF = {
     "policy.document": "policy-document",
     "policy.package": "policy-package",
     "policy.package-index": "policy-package-index",
+    "policy.package-links": "policy-package-links",
     "policy.url": "repo-policy-compliance-url",
     "policy.token-file": "repo-policy-compliance-token-secret-id (or repo-policy-compliance-token)",
 }

@@ -28,6 +28,7 @@ _POLICY_MODES_OF = {
     "repo-policy-compliance-url": ("external",),
     "policy-package": ("package",),
     "policy-package-index": ("package",),
+    "policy-package-links": ("package",),
     "policy-document": ("builtin", "package", "off"),
 }
 """With which values of `policy-mode` an option has an effect."""
@@ -35,7 +36,6 @@ _POLICY_MODES_OF = {
 
 _STORAGES = ("juju-storage", "memory", "pool")
 _RELEASES = frozenset({"jammy", "noble", "22.04", "24.04"})
-_PACKAGE_SCHEMES = frozenset({"https", "git+https"})
 
 _OF_BUILDS = ("base_image", "image_extra_packages", "image_script")
 """The options that say what an image is built of."""
@@ -83,6 +83,7 @@ class CharmOptions:
     policy_document: str = ""
     policy_package: str = ""
     policy_package_index: str = ""
+    policy_package_links: str = ""
     repo_policy_compliance_url: str = ""
     repo_policy_compliance_token: str = field(default="", repr=False)
     repo_policy_compliance_token_secret_id: ops.Secret | None = None
@@ -333,6 +334,7 @@ def _policy(options: CharmOptions, credentials: Credentials, app: str) -> dict[s
         "repo-policy-compliance-url": url,
         "policy-package": options.policy_package.strip(),
         "policy-package-index": options.policy_package_index.strip(),
+        "policy-package-links": options.policy_package_links.strip(),
         "policy-document": options.policy_document.strip(),
     }
     for option, modes in _POLICY_MODES_OF.items():
@@ -341,7 +343,6 @@ def _policy(options: CharmOptions, credentials: Credentials, app: str) -> dict[s
     if mode == "package" and not given["policy-package"]:
         command = set_option(app, "policy-package", _PACKAGE_EXAMPLE)
         raise OptionsError(f"policy-mode: `package` needs policy-package; for example {command}")
-    _check_package(given["policy-package"], app)
     _check_policy_token(mode, url, credentials, app)
     return _given(
         {
@@ -350,6 +351,7 @@ def _policy(options: CharmOptions, credentials: Credentials, app: str) -> dict[s
             "token-file": f"{_CREDENTIALS}/policy-token" if url else "",
             "package": given["policy-package"],
             "package-index": given["policy-package-index"],
+            "package-links": given["policy-package-links"],
             "document": _policy_document(given["policy-document"]),
         }
     )
@@ -360,18 +362,6 @@ def _refuse_for_mode(option: str, modes: Iterable[str], mode: str, app: str) -> 
     raise OptionsError(
         f"{option}: only for policy-mode {fitting}, and it is `{mode}`; {reset_option(app, option)}"
     )
-
-
-def _check_package(requirement: str, app: str) -> None:
-    """Refuse what is on the machine itself, or needs a key that the daemon's user has not."""
-    scheme, has_address, _ = requirement.rpartition("@ ")[2].strip().partition(":")
-    scheme = scheme.rpartition("@")[2].lower()
-    if has_address and scheme not in _PACKAGE_SCHEMES:
-        command = set_option(app, "policy-package", _PACKAGE_EXAMPLE)
-        raise OptionsError(
-            "policy-package: must be a package's name, or come from an https or git+https "
-            f"address; {command}"
-        )
 
 
 def _check_policy_token(mode: str, url: str, credentials: Credentials, app: str) -> None:

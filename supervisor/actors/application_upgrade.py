@@ -9,6 +9,7 @@ from functools import partial
 
 from loguru import logger
 
+from supervisor.actors.upgrade_notebook import Notebook
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import (
@@ -50,6 +51,7 @@ class ApplicationUpgrade(Subject):
 
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
+        self._notebook = Notebook(around.parts.upgrade_notes, _WHAT, around.system.clock)
         self._attempts = Attempts()
         self._is_verified = self._is_asked = False
         self._current: Application | None = None
@@ -77,12 +79,22 @@ class ApplicationUpgrade(Subject):
         store = self._parts.applications
         current = store.current()
         if current and store.is_verified(current.sha256):
-            self._use(current)
-            self._is_verified = True
+            self._begin_with(current)
         else:
             self._parts.upgrading.submit(partial(_verify, store), self._ref)
-        self.order(CheckUpgrades(why="the start"))
+        self.ask_again()
         self.announce()
+
+    def _begin_with(self, verified: Application | None) -> None:
+        """Take in what there is; with one that serves, what was no good is not got at each start.
+
+        Nor does the day begin anew for which an older one must be offered.
+        """
+        self._is_verified = True
+        self._use(verified)
+        if verified:
+            self._attempts, self._failure = self._notebook.failure()
+            self._older = self._notebook.older()
 
     def order(self, order: CheckUpgrades) -> None:
         """Look now, or soon if that was done just before.
@@ -91,6 +103,7 @@ class ApplicationUpgrade(Subject):
         """
         if not order.fresh_s:
             self._attempts = self._attempts.again()
+            self._notebook.forget_failure()
         elif self._unasked:
             return  # who refuses, or is away, is not asked at each job
         self._is_ordered |= order.ordered
@@ -129,8 +142,7 @@ class ApplicationUpgrade(Subject):
     ) -> None:
         """Take in what GitHub or the worker says."""
         if isinstance(news, Verified):
-            self._is_verified = True
-            self._use(news.application)
+            self._begin_with(news.application)
             self._ask()
         elif isinstance(news, (ApplicationOffered, ApplicationNotOffered)):
             self._answered(news)
@@ -159,14 +171,15 @@ class ApplicationUpgrade(Subject):
         self._unasked, self._asked_in_vain = None, 0
         self._checked_at = self._system.clock.now()
         if self._offer != offer:
-            self._offer, self._offered_since = offer, self._checked_at
+            self._offer, self._offered_since = offer, self._notebook.hear_of(offer.sha256)
         in_use = self._current.version if self._current else ""
         self._older = follow(
             self._older, offer.version, in_use, self._now(), ordered=self._is_ordered
         )
+        self._notebook.follow(self._older)
         self._is_ordered = False
         if self._current == offer or self._held:
-            self._attempts, self._failure = Attempts(), ""
+            self._forget_failure()
             self._end_look()
         elif self._attempts.may_try(offer.sha256, self._now()):
             if offer.sha256 != self._attempts.version:
@@ -174,6 +187,10 @@ class ApplicationUpgrade(Subject):
             self._obtain(offer)
         else:
             self._end_look()
+
+    def _forget_failure(self) -> None:
+        self._attempts, self._failure = Attempts(), ""
+        self._notebook.forget_failure()
 
     def _use(self, application: Application | None) -> None:
         self._current = application
@@ -187,7 +204,7 @@ class ApplicationUpgrade(Subject):
         self._parts.upgrading.submit(work, self._ref)
 
     def _obtained(self, news: Obtained) -> None:
-        self._attempts, self._failure = Attempts(), ""
+        self._forget_failure()
         self._use(news.application)
         self._older = None
         if not news.was_there:
@@ -204,6 +221,8 @@ class ApplicationUpgrade(Subject):
             longest_s = _REFUSED_LONGEST_S if self._current else _REFUSED_S
         version, now = news.application.sha256, self._now()
         self._attempts = self._attempts.fail(version, now, first_s, longest_s)
+        if news.refused and self._current:
+            self._notebook.fail(self._attempts, news.reason)
 
     def _warn(self) -> None:
         """Say once in the log why the newest is not in use; of outages others tell."""

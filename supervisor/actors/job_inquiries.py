@@ -119,7 +119,8 @@ class JobInquiries:
         logger.debug("{}", error)
 
     def _tell(self, inquiry: Inquiry, job: RunJob) -> None:
-        record = records.of_job(
+        make = partial(
+            records.of_job,
             inquiry.runner,
             inquiry.repository.name,
             inquiry.run_id,
@@ -129,7 +130,7 @@ class JobInquiries:
             started_at=job.started_at,
             queue_s=job.queue_s,
         )
-        self._feed.tell(record)
+        self._feed.tell_made(make)
 
     def _wait(self, delay_s: float) -> None:
         if self._timer:

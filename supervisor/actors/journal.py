@@ -35,7 +35,6 @@ class JournalActor(Actor):
         self._inbox = parts.journal
         self._writer = parts.journal_writer
         self._standing = JournalStanding()
-        self._attempt: int | None = None
         self._hung = ""
         self._lost = 0
 
@@ -64,16 +63,14 @@ class JournalActor(Actor):
 
     @handles(_Look)
     def _look(self, _message: _Look) -> None:
-        """See whether the writer is where it was at the last look, and what was lost meanwhile.
+        """See whether the writer hangs, and what was lost meanwhile.
 
-        From one that hangs, as a disk does, nothing is heard. For one whose thread has ended there
-        is another: this actor ends, and is started again.
+        From one that hangs nothing is heard. For one whose thread has ended there is another: this
+        actor ends, and is started again.
         """
         if self._writer.is_lost:
             raise RuntimeError("the journal's writer has ended")
-        before, self._attempt = self._attempt, self._writer.attempt
-        is_hung = self._attempt is not None and self._attempt == before
-        hung = f"{self._inbox.path}: no answer within {_LOOK_S:.0f} s" if is_hung else ""
+        hung = self._writer.hung
         if hung and not self._hung:
             logger.error("the journal can't be written: {}", hung)
         elif self._hung and not hung and not self._standing.fault:

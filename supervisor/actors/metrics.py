@@ -1,6 +1,7 @@
 """The page that Prometheus reads."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -10,7 +11,7 @@ from prometheus_client.registry import Collector
 from supervisor import __version__
 from supervisor.actors.listening import ListeningActor
 from supervisor.allowance import Rate
-from supervisor.gateways import host_memory
+from supervisor.gateways import host_memory, own_addresses
 from supervisor.metrics.page import metrics
 from supervisor.parts import Parts
 from supervisor.report import current_status
@@ -39,22 +40,29 @@ class MetricsActor(ListeningActor):
 
     def listen(self) -> None:
         """Take the address."""
-        settings = self._parts.settings.config.metrics
-        place = f"{settings.address}:{settings.port}"
+        config = self._parts.settings.config
+        address, port, bridge = config.metrics.address, config.metrics.port, config.lxd.network
+        place = f"{address}:{port}" if isinstance(address, IPv4Address) else f"[{address}]:{port}"
         try:
+            if address in own_addresses.of_interface(bridge):
+                self._fail(place, f"the page is not for guests, and {bridge} is their bridge")
+                return
             self.serve(
                 make_app(self.system, self._parts),
                 "metrics",
                 threads=2,
                 bounds=BOUNDS,
-                host=str(settings.address),
-                port=settings.port,
+                host=str(address),
+                port=port,
             )
         except OSError as error:
-            reason = f"can't listen at {place}: {error.strerror}"
-            self.fail(reason, warnings=(f"metrics: {reason}",))
+            self._fail(place, str(error.strerror))
             return
         self.publish("listening", f"Prometheus reads http://{place}/metrics")
+
+    def _fail(self, place: str, why: str) -> None:
+        reason = f"can't listen at {place}: {why}"
+        self.fail(reason, warnings=(f"metrics: {reason}",))
 
 
 class _Daemon(Collector):
@@ -73,6 +81,7 @@ class _Daemon(Collector):
             status,
             root,
             host_memory.read(),
+            journal_fails=bool(parts.journal_writer.fault),
             lost_records=parts.journal.lost,
             lost_spans=parts.tracing.lost,
         )

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from loguru import logger
 
+from supervisor.actors.upgrade_notebook import Notebook
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.environments import Environment
 from supervisor.messages import (
@@ -50,6 +51,7 @@ class PackageUpgrade(Subject):
 
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
+        self._notebook = Notebook(around.parts.upgrade_notes, self.what, around.system.clock)
         self._attempts = Attempts()
         self._in_vain = 0
         self._current: Environment | None = None
@@ -65,6 +67,8 @@ class PackageUpgrade(Subject):
     def start(self) -> None:
         """Say what is there, which was found to be good, and look for a newer one."""
         self._use(self._parts.packages.current())
+        if self._current:  # or else what has failed is tried at each start
+            self._attempts, self._error = self._notebook.failure()
         self.announce()
         self._schedule.order(0)
 
@@ -75,6 +79,7 @@ class PackageUpgrade(Subject):
         """
         if not order.fresh_s:
             self._attempts = self._attempts.again()
+            self._notebook.forget_failure()
         self._schedule.order(max(order.fresh_s, self._interval_s()) if order.fresh_s else 0)
 
     def look(self) -> None:
@@ -126,6 +131,7 @@ class PackageUpgrade(Subject):
         self._use(news.environment)
         self._error, self._in_vain = "", 0
         self._attempts = Attempts()
+        self._notebook.forget_failure()
         self._hear_of(str(news.environment.release))
         if news.took_s:
             logger.info("{}: {} is in use, after {:.0f} s", self.what, self._latest, news.took_s)
@@ -148,7 +154,7 @@ class PackageUpgrade(Subject):
     def _hear_of(self, latest: str) -> None:
         self._checked_at = self._system.clock.now()
         if self._latest != latest:
-            self._latest, self._latest_since = latest, self._checked_at
+            self._latest, self._latest_since = latest, self._notebook.hear_of(latest)
 
     def _fail(self, version: str) -> None:
         # Nothing is there to wait with, where there is none that is good.
@@ -156,6 +162,8 @@ class PackageUpgrade(Subject):
         longest_s = _LONGEST_S if self._current else LONGEST_WAIT_S
         now = self._system.clock.monotonic()
         self._attempts = self._attempts.fail(version, now, first_s, max(first_s, longest_s))
+        if self._current:
+            self._notebook.fail(self._attempts, self._error)
 
     def _delay_s(self) -> float:
         if self._current or not self._in_vain:

@@ -12,6 +12,7 @@ from loguru import logger
 
 from supervisor import lifecycle, log, marks, places, records
 from supervisor.blueprints import Blueprint
+from supervisor.feed import Make
 from supervisor.guest import GuestParameters, user_data
 from supervisor.instances import instance_request
 from supervisor.lifecycle import (
@@ -369,9 +370,10 @@ class RunnerActor(Actor):
         entry, now = self._entry, self.system.clock.now()
         if before is None:
             adopted, shown = self._order is None, entry.moved(offset(self.system.clock))
-            self._parts.feed.tell(records.of_beginning(shown, now, adopted=adopted))
-        elif record := records.of_step(entry, before, now):
-            self._parts.feed.tell(record)
+            make: Make = partial(records.of_beginning, shown, now, adopted=adopted)
+        else:
+            make = partial(records.of_step, entry, before, now)
+        self._parts.feed.tell_made(make)
 
     def _arm(self, stage: Stage, event: Event | None) -> None:
         if self._alarm:

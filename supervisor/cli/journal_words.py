@@ -78,7 +78,7 @@ def _jobs(jobs: list[Mapping[str, Any]], width: int) -> Any:
             span(job["queue_s"]),
             span(job["job_s"]),
             span(job["idle_s"]),
-            one_line(job["result"]) or ("" if job["ended_at"] else "runs"),
+            one_line(job["result"]) or ("runs" if job["runs"] else "-"),
             job["runner"],
             Text(one_line(" ".join(filter(None, words)))),
         )

@@ -3,7 +3,7 @@
 import os
 import re
 from datetime import timedelta
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -180,11 +180,21 @@ def _check_host_address(value: IPv4Address) -> IPv4Address:
     return value
 
 
-def _check_page_address(value: IPv4Address) -> IPv4Address:
+def _parse_page_address(value: Any) -> IPv4Address | IPv6Address:
+    """Take an address of either family, of IPv6 also in the brackets that it has before a port."""
+    text = str(value)
+    try:
+        address = ip_address(text[1:-1] if text[:1] + text[-1:] == "[]" else text)
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address of this host, without a port") from None
+    # ::1 counts as reserved, as does IPv4 that is spelt as IPv6.
+    is_reserved = address.is_reserved and not address.is_loopback
     # Behind 0.0.0.0 is the guests' bridge, too: the firewall alone would keep the page from them.
-    if value.is_unspecified or value.is_multicast or value.is_reserved:
+    if address.is_unspecified or address.is_multicast or is_reserved:
         raise ValueError("must be one address of this host, not one of all or of many")
-    return value
+    if isinstance(address, IPv6Address) and (address.is_link_local or address.scope_id):
+        raise ValueError("must be no address of one link alone: the bridge has such ones, too")
+    return address
 
 
 def _check_socket(value: Path) -> Path:
@@ -388,7 +398,7 @@ ScriptFile = Annotated[Path, AfterValidator(_check_file)]
 File = Annotated[Path, AfterValidator(_check_file)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_split_words), AfterValidator(_check_labels)]
 HostAddress = Annotated[IPv4Address, AfterValidator(_check_host_address)]
-PageAddress = Annotated[IPv4Address, AfterValidator(_check_page_address)]
+PageAddress = Annotated[IPv4Address | IPv6Address, BeforeValidator(_parse_page_address)]
 Socket = Annotated[Path, AfterValidator(_check_socket)]
 Directory = Annotated[Path, AfterValidator(_check_directory)]
 RunnerStorage = Annotated[str, AfterValidator(_check_runner_storage)]

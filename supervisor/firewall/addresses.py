@@ -22,15 +22,19 @@ LINK_LOCAL = IPv6Network("fe80::/10")
 
 @lru_cache(maxsize=2)  # a policy is looked at again and again, and may name 50,000 networks
 def sets(policy: Policy) -> Mapping[str, tuple[Network, ...]]:
-    """Say which addresses each set must hold: the fewest networks, in order."""
-    named: dict[str, Iterable[Network]] = {
-        "subnets": policy.subnets,
-        "gateways": (ip_network(address) for address in policy.gateways),
-        "unheard": unheard(policy),
-        "allowed": policy.allowed_networks(),
-        "denied": policy.denied,
-    }
-    suffixed = [(name, "", networks) for name, networks in named.items()]
+    """Say which addresses each set must hold: the fewest networks, in order.
+
+    Of a table that is put in place, Linux (6.18) has the rules begin first and then one set after
+    the other, in this order and up to 20 ms apart; until then a set is empty. So what is refused
+    comes first, and last whose packets are looked at at all: nothing passes a table that is not
+    whole.
+    """
+    suffixed: list[tuple[str, str, Iterable[Network]]] = [
+        ("denied", "", policy.denied),
+        ("unheard", "", unheard(policy)),
+        ("gateways", "", (ip_network(address) for address in policy.gateways)),
+        ("allowed", "", policy.allowed_networks()),
+    ]
     by_ports = {
         "services": policy.services_by_ports(),
         "endpoints": policy.endpoints_by_ports(),
@@ -41,6 +45,7 @@ def sets(policy: Policy) -> Mapping[str, tuple[Network, ...]]:
         for name, found_at in by_ports.items()
         for ports, there in found_at.items()
     ]
+    suffixed.append(("subnets", "", policy.subnets))
     found: dict[str, tuple[Network, ...]] = {}
     for name, suffix, networks in suffixed:
         found[f"{name}4{suffix}"], found[f"{name}6{suffix}"] = collapsed(networks)

@@ -33,6 +33,9 @@ def outward(policy: Policy) -> Iterator[Rule]:
 
 def inward(policy: Policy) -> Iterator[Rule]:
     """Drop what a denied address still sends on a connection that a guest has opened."""
+    # So says who may send in `link`: while a table is put in place the sets of guests, which then
+    # are filled last (`addresses.sets`), keep out all that others could not be asked about yet.
+    yield from each("daddr != @subnets{}", "drop", "to nobody who is a guest")
     for ports in policy.allowed_by_ports():
         yield from each(
             f"saddr @allowed{{}}-{ports}",

@@ -72,9 +72,7 @@ def history(path: Path, question: HistoryQuestion) -> History:
             runners=runners.newest(question.limit),
             percentiles={
                 "install_s": runners.percentiles(_between("created_at", "installed_at")),
-                "idle_s": jobs.percentiles(
-                    _between("installed_at", "coalesce(started_at, left_at)")
-                ),
+                "idle_s": jobs.percentiles(_between("installed_at", "started_at")),
                 "job_s": jobs.percentiles(_between("started_at", "finished_at")),
                 "queue_s": jobs.percentiles("queue_s"),
             },

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from supervisor.feed import Record
+from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_schema import (
     JournalCorrupt,
     in_words,
@@ -99,7 +99,7 @@ class JournalStore:
         lost = _Lost()
         events = lost.rows(rows.of_record, records)
         changed = lost.rows(rows.of_course, courses)
-        queued = lost.rows(_queued, (one for one in records if "queue_s" in one.details))
+        queued = lost.rows(_queued, (one for one in records if one.kind is Kind.JOB))
         with self._transaction() as connection:
             connection.executemany(_ADD_EVENT, events)
             connection.executemany(_PUT_COURSE, changed)
@@ -217,16 +217,16 @@ class _Lost:
     def __init__(self) -> None:
         self.count = 0
 
-    def rows(self, make: Callable[[T], rows.Row], given: Iterable[T]) -> list[rows.Row]:
-        """Give a row of each of which one can be made."""
-        made = []
+    def rows(self, make: Callable[[T], rows.Row], given: Iterable[T]) -> Iterator[rows.Row]:
+        """Give a row of each of which one can be made, as it is asked for: none is kept."""
         for one in given:
             try:
-                made.append(make(one))
+                row = make(one)
             except Exception as error:  # noqa: BLE001 - the others can be written
                 self.count += 1
                 logger.opt(exception=error).error("some events could not be written down")
-        return made
+            else:
+                yield row
 
 
 def _gone(path: Path, *, is_another_there: bool) -> str:

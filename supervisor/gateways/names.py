@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from supervisor.firewall.networks import Address
+from supervisor.gateways.name_notes import NameNotes
 
 Lookup = Callable[[str], tuple[Address, ...]]
 
@@ -46,16 +47,19 @@ class Names:
 
     Args:
         lookup: asks for one name.
+        notes: what names stood for when an earlier process asked; None where nothing is noted.
     """
 
-    def __init__(self, lookup: Lookup = look_up) -> None:
+    def __init__(self, lookup: Lookup = look_up, notes: NameNotes | None = None) -> None:
         self._lookup = lookup
-        self._known: dict[str, Answer] = {}
+        self._notes = notes
+        noted = notes.all() if notes else {}
+        self._known = {host: Answer(addresses) for host, addresses in noted.items()}
         self._asking: set[str] = set()
         self._changed = threading.Condition()
 
     def answers(self, hosts: Collection[str], limit_s: float) -> dict[str, Answer]:
-        """Look up names and addresses, all at the same time.
+        """Look up names and addresses, all at the same time; what they stand for is noted.
 
         Args:
             hosts: what to look up.
@@ -68,12 +72,16 @@ class Names:
             while self._asking & set(hosts) and (left_s := deadline - time.monotonic()) > 0:
                 self._changed.wait(left_s)
             late = f"no answer within {limit_s:g} s"
-            return {
+            answers = {
                 host: Answer(self._known.get(host, Answer()).addresses, late)
                 if host in self._asking
                 else self._known[host]
                 for host in hosts
             }
+        if self._notes:
+            found = {host: answer.addresses for host, answer in answers.items()}
+            self._notes.keep({host: known for host, known in found.items() if known})
+        return answers
 
     def _begin(self, host: str) -> None:
         try:

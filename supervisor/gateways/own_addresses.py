@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ifaddr
+
 if TYPE_CHECKING:
-    from supervisor.firewall.networks import Network
+    from supervisor.firewall.networks import Address, Network
 
 _IPV4 = Path("/proc/self/net/fib_trie")
 _IPV6 = Path("/proc/self/net/if_inet6")
@@ -32,3 +34,14 @@ def of_this_host(ipv4: Path = _IPV4, ipv6: Path = _IPV6) -> tuple[Network, ...]:
     lines = ipv6.read_text().splitlines() if ipv6.exists() else ()  # a kernel without IPv6
     others = {IPv6Network(ip_network(IPv6Address(int(line.split()[0], 16)))) for line in lines}
     return (*sorted(found), *sorted(others))
+
+
+def of_interface(name: str) -> frozenset[Address]:
+    """List the addresses of one interface; none if there is no such interface.
+
+    Raises:
+        OSError: the kernel does not show it.
+    """
+    found = [one.ip for card in ifaddr.get_adapters() if card.name == name for one in card.ips]
+    # One of IPv6 comes with its flow and its scope.
+    return frozenset(ip_address(one if isinstance(one, str) else one[0]) for one in found)

@@ -36,7 +36,8 @@ class AwaitedJobs:
         if record.kind is not Kind.JOB or record.subject not in self._held:
             return []
         course = self._held.pop(record.subject).course
-        return [course._replace(queue_s=record.details["queue_s"])]
+        course.queue_s = record.details["queue_s"]
+        return [course]
 
     def overdue(self, now: float) -> list[Course]:
         """Give those that have been held for long enough (monotonic, seconds)."""

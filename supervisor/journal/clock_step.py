@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from supervisor.feed import Record
 
 _NONE = timedelta(0)
-_LEAST = timedelta(seconds=1)
+_LEAST_S = 1.0
 """By less than that the time of day is not set; telling takes a moment too."""
 
 
@@ -23,5 +23,5 @@ def clock_step(record: Record, stage: str, since: datetime | None) -> timedelta:
     """
     if since is None or not record.lasted_s or record.before != stage:
         return _NONE
-    step = record.at - timedelta(seconds=record.lasted_s) - since
-    return _NONE if abs(step) < _LEAST else step
+    step_s = (record.at - since).total_seconds() - record.lasted_s
+    return _NONE if abs(step_s) < _LEAST_S else timedelta(seconds=step_s)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from supervisor import moments
 from supervisor.feed import Kind, Record
 from supervisor.journal.absence import Absence
 from supervisor.journal.clock_step import clock_step
-from supervisor.lifecycle import AVAILABLE, Job, Stage
+from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
+_ENDED = frozenset(map(str, ENDED))
+_OF_JOBS = frozenset({Kind.DECISION, Kind.JOB})
 
 
-class Course(NamedTuple):
+@dataclass(slots=True)
+class Course:
     """What one runner has come through so far. Moments are aware; None is not yet, or not known.
 
-    A tuple, as it is made anew with each record.
+    It is changed in place, by one thread: to make another with each record takes much longer.
 
     Attributes:
         name: of the runner.
@@ -63,65 +67,74 @@ class Course(NamedTuple):
     @property
     def idle_s(self) -> float | None:
         """Seconds that it waited for a job, or in vain."""
-        return _between(self.installed_at, self.started_at or self.left_at)
+        # Of one that had a job it is not known how long, where nobody has heard of its beginning.
+        return _between(self.installed_at, self.started_at or (None if self.job else self.left_at))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its job runs, as far as is known."""
+        return self.stage == _BUSY and not self.ended_at
 
     @property
     def job_s(self) -> float | None:
         """Seconds that its job took."""
         return _between(self.started_at, self.finished_at)
 
-    def advance(self, record: Record) -> Course:
+    def advance(self, record: Record) -> None:
         """Take a record of this runner into account."""
         if record.kind is Kind.RUNNER:
-            known = self._by_clock_of(record)
-            # One copy for all that changes: it is what this costs, at each record.
-            return known._replace(**known._changes(record))  # noqa: SLF001
-        if record.kind is Kind.DECISION:
-            return self._replace(verdict=record.state)
-        return self._replace(queue_s=record.details["queue_s"])
+            self._go_by_clock_of(record)
+            self._come_to(record)
+        elif record.kind is Kind.DECISION:
+            self.verdict = record.state
+        else:
+            self.queue_s = record.details["queue_s"]
 
-    def _by_clock_of(self, record: Record) -> Course:
-        """Give it by the time of day as that was set for the record: what has passed stays so."""
-        step = clock_step(record, self.stage, self.moved_at)
-        if not step:
-            return self
-        moments = ((name, getattr(self, name)) for name in _MOMENTS)
-        return self._replace(**{name: moment + step for name, moment in moments if moment})
+    def _go_by_clock_of(self, record: Record) -> None:
+        """Have it by the time of day as that was set for the record: what has passed stays so."""
+        if step := clock_step(record, self.stage, self.moved_at):
+            for name in _MOMENTS:
+                if moment := getattr(self, name):
+                    setattr(self, name, moment + step)
 
-    def _changes(self, record: Record) -> dict[str, Any]:
-        """Say what becomes of it with a record of its stage."""
+    def _come_to(self, record: Record) -> None:
+        """Have it be at the stage that the record tells of, with the job that it has there."""
         stage, before, at = record.state, record.before, record.at
-        changes: dict[str, Any] = {"stage": stage, "job": self._job(record.details.get("job"))}
+        had_job = self.job is not None
+        self.job = self._job(record.details.get("job"))
+        self.stage = stage
+        if self.job and not had_job and _is_end(stage, before):
+            self.finished_at = at
         if stage == before:
-            return changes
-        changes["moved_at"] = None if record.details.get("adopted") else at
+            return
+        self.moved_at = None if record.details.get("adopted") else at
         if not before:
-            changes |= self._taken_up(record)
+            self._take_up(record)
         elif stage in _WAITING:
             # One that was thought to be at work has had no job.
-            changes |= {"installed_at": self.installed_at or at}
-            changes |= {"left_at": None, "started_at": None, "verdict": ""}
+            self.installed_at = self.installed_at or at
+            self.left_at = self.started_at = None
+            self.verdict = ""
         elif before in _WAITING:
-            changes["left_at"] = at
+            self.left_at = at
         if stage == _BUSY and before:
-            changes["installed_at"] = self.installed_at or at
-            changes["started_at"] = self.started_at or at
+            self.installed_at = self.installed_at or at
+            self.started_at = self.started_at or at
         elif before == _BUSY and self.started_at and stage not in _WAITING:
-            changes["finished_at"] = at
+            self.finished_at = at
         if stage == _FAILED:
-            changes |= {"outcome": FAILED, "reason": record.reason}
-        if stage == _DELETED:
-            outcome = self.outcome or (DONE if changes["job"] else REMOVED)
-            changes |= {"ended_at": at, "outcome": outcome, "reason": self.reason or record.reason}
-        return changes
+            self.outcome, self.reason = FAILED, record.reason
+        elif stage == _DELETED:
+            self.ended_at = at
+            self.outcome = self.outcome or (DONE if self.job else REMOVED)
+            self.reason = self.reason or record.reason
 
-    def _taken_up(self, record: Record) -> dict[str, Any]:
+    def _take_up(self, record: Record) -> None:
         """Begin, or go on with what another daemon has seen; it says since when it is so."""
         if record.state == _BUSY:
-            return {"started_at": self.started_at or _since(record)}
-        if record.state in _WAITING:
-            return {"installed_at": self.installed_at or _since(record)}
-        return {}
+            self.started_at = self.started_at or _since(record)
+        elif record.state in _WAITING:
+            self.installed_at = self.installed_at or _since(record)
 
     def _job(self, told: Mapping[str, Any] | None) -> Job | None:
         if told is None:
@@ -129,13 +142,13 @@ class Course(NamedTuple):
         known = self.job
         return known if known and vars(known) == told else Job(**told)
 
-    def vanish(self, at: datetime) -> Course:
+    def vanish(self, at: datetime) -> None:
         """Note that it is not there any more, and nobody knows since when."""
-        outcome, reason = self.outcome or GONE, self.reason or _UNSEEN
-        return self._replace(ended_at=at, outcome=outcome, reason=reason)
+        self.ended_at = at
+        self.outcome, self.reason = self.outcome or GONE, self.reason or _UNSEEN
 
 
-_MOMENTS = tuple(name for name in Course._fields if name.endswith("_at"))
+_MOMENTS = tuple(field.name for field in fields(Course) if field.name.endswith("_at"))
 
 
 class Courses:
@@ -159,31 +172,36 @@ class Courses:
 
     def take(self, record: Record) -> list[Course]:
         """Take a record into account, and return the courses that it has changed."""
-        course = self._next(record)
-        if course is None:
-            return self._survey(record) if record.kind is Kind.RECONCILE else []
-        self._absence.heard_of(course.name)
+        name, kind = record.subject, record.kind
+        course = self._open.get(name)
+        if kind is Kind.RUNNER:
+            course = course or Course(name, _ordered_at(record))
+        elif kind is Kind.RECONCILE:
+            return self._survey(record)
+        elif course is None or kind not in _OF_JOBS:
+            return []
+        course.advance(record)
+        self._absence.heard_of(name)
         if course.ended_at:
-            self._open.pop(course.name, None)
+            self._open.pop(name, None)
         else:
-            self._open[course.name] = course
+            self._open[name] = course
         return [course]
-
-    def _next(self, record: Record) -> Course | None:
-        known = self._open.get(record.subject)
-        if record.kind is Kind.RUNNER:
-            return (known or Course(record.subject, _ordered_at(record))).advance(record)
-        if record.kind in {Kind.DECISION, Kind.JOB} and known:
-            return known.advance(record)
-        return None
 
     def _survey(self, record: Record) -> list[Course]:
         """Give up those that a complete reconcile does not find, as an earlier one did not.
 
         The end of one may have come while nobody watched, or the record of it may be lost.
         """
-        gone = self._absence.gone(self._open, record)
-        return [self._open.pop(name).vanish(record.at) for name in gone]
+        gone = [self._open.pop(name) for name in self._absence.gone(self._open, record)]
+        for course in gone:
+            course.vanish(record.at)
+        return gone
+
+
+def _is_end(stage: str, before: str) -> bool:
+    """Tell whether a job that is first heard of now has ended now."""
+    return before not in {"", *_ENDED} and stage not in {_BUSY, *_WAITING}
 
 
 def _ordered_at(record: Record) -> datetime | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from supervisor.feed import Record
+from supervisor.feed import Kind, Record
 from supervisor.journal import metric_events
 from supervisor.journal.awaited_jobs import AwaitedJobs
 from supervisor.journal.courses import Course, Courses
@@ -19,13 +19,14 @@ class Change(NamedTuple):
 
     Attributes:
         record: what has happened.
-        before: the course of whom that is about, as it was; None where none was open.
-        courses: those that are others now, as they are.
+        courses: those that it has changed.
+        installed: the one of a runner that can take a job only now, if its beginning was seen. Of
+            one that was taken over an earlier daemon has told.
     """
 
     record: Record
-    before: Course | None
     courses: list[Course]
+    installed: Course | None
 
 
 class Digest:
@@ -42,8 +43,10 @@ class Digest:
 
     def take(self, record: Record) -> Change:
         """Take a record into account."""
-        before = self._courses.of(record.subject)
-        return Change(record, before, self._courses.take(record))
+        known = self._courses.of(record.subject)
+        coming = known if known and not known.installed_at else None
+        courses = self._courses.take(record)
+        return Change(record, courses, coming if coming and coming.installed_at else None)
 
     def metric_events(self, change: Change, elapsed_s: float) -> list[MetricEvent]:
         """Give those that come of a change, the oldest first. Once for each.
@@ -54,11 +57,13 @@ class Digest:
         """
         if self._flavor is None:
             return []
-        record, before, courses = change
+        record, courses, installed = change
         ended = [course for course in courses if course.ended_at]
         told = [event for course in ended for event in self._end(course, elapsed_s)]
-        after = courses[-1] if courses else before
-        told += metric_events.of_record(self._flavor, record, before, after)
+        if installed:
+            told += metric_events.of_arrival(self._flavor, installed)
+        if record.kind is Kind.RECONCILE:
+            told += metric_events.of_reconcile(self._flavor, record)
         told += self._events_of(self._awaited.take(record))
         return told
 

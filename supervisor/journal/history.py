@@ -73,6 +73,7 @@ def _job(course: Course, job: Job) -> dict[str, Any]:
         "run_id": job.run_id,
         "name": job.name,
         "result": job.result,
+        "runs": course.is_at_work,
         "started_at": _text(course.started_at),
         "ended_at": _text(course.finished_at),
         "idle_s": _round(course.idle_s),

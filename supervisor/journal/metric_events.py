@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from supervisor.feed import Kind, Record
+from supervisor.feed import Record
 from supervisor.journal.courses import FAILED, GONE, Course
 from supervisor.lifecycle import Job
 
@@ -19,24 +19,45 @@ _REFUSALS = {"refused": 403, "error": 500}
 """What the policy service answers a guest, by what is told of the decision."""
 
 
-def of_record(
-    flavor: str, record: Record, before: Course | None, after: Course | None
-) -> list[dict[str, Any]]:
-    """Make the metric events of a record: mostly none. Jobs are told of by `of_course`.
+def of_arrival(flavor: str, course: Course) -> list[dict[str, Any]]:
+    """Make the metric events of a runner that can take a job; none where it never could.
 
     Args:
         flavor: what the charm calls so: here the installation's name.
-        record: what has happened.
-        before: the course of the runner that it is about, if any; None at its beginning.
-        after: the same with this record.
+        course: the runner's.
     """
-    if record.kind is Kind.RECONCILE:
-        return [_reconciliation(flavor, record)]
-    if record.kind is not Kind.RUNNER or before is None or after is None:
-        return []  # of one that was taken over, the beginning was told by an earlier daemon
-    if after.installed_at and not before.installed_at:
-        return [_installed(flavor, after, after.installed_at)]
-    return []
+    if not course.installed_at:
+        return []
+    return [
+        {
+            "timestamp": course.installed_at.timestamp(),
+            "event": "runner_installed",
+            "flavor": flavor,
+            "duration": course.install_s or 0.0,
+        }
+    ]
+
+
+def of_reconcile(flavor: str, record: Record) -> list[dict[str, Any]]:
+    """Make the metric events of a reconcile.
+
+    Args:
+        flavor: what the charm calls so: here the installation's name.
+        record: of the reconcile.
+    """
+    details = record.details
+    return [
+        {
+            "timestamp": record.at.timestamp(),
+            "event": "reconciliation",
+            "flavor": flavor,
+            "crashed_runners": details["failed"],
+            "idle_runners": details["idle"],
+            "active_runners": details["active"],
+            "expected_runners": details["wanted"],
+            "duration": details["duration_s"],
+        }
+    ]
 
 
 def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
@@ -53,15 +74,6 @@ def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
     if ended_at and course.outcome != GONE:
         told.append(_stop(flavor, course, ended_at))
     return told
-
-
-def _installed(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
-    return {
-        "timestamp": at.timestamp(),
-        "event": "runner_installed",
-        "flavor": flavor,
-        "duration": course.install_s or 0.0,
-    }
 
 
 def _start(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
@@ -97,17 +109,3 @@ def _stop(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
 def _job(course: Course) -> dict[str, str]:
     job = course.job or Job()
     return {"workflow": job.workflow, "repo": job.repository, "github_event": job.event}
-
-
-def _reconciliation(flavor: str, record: Record) -> dict[str, Any]:
-    details = record.details
-    return {
-        "timestamp": record.at.timestamp(),
-        "event": "reconciliation",
-        "flavor": flavor,
-        "crashed_runners": details["failed"],
-        "idle_runners": details["idle"],
-        "active_runners": details["active"],
-        "expected_runners": details["wanted"],
-        "duration": details["duration_s"],
-    }

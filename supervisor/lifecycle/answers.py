@@ -301,13 +301,20 @@ def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
     return Step(replace(_watched(life), retire_after=None))
 
 
+def _had_job(life: Life, result: str = "") -> Life:
+    """Note that it has had a job, also where the signal of its beginning was lost."""
+    job = life.job or Job()
+    return replace(life, job=replace(job, result=job.result or result), failed_in=None)
+
+
 @_answer.register
 def _(_event: JobFinished, life: Life, now: datetime) -> Step:
+    if life.stage is Stage.RETIRING:
+        return Step(_had_job(life))
     if life.stage in ENDING:
         return Step(life)
-    # It has had one, also where the signal of its beginning was lost.
-    known = replace(life, job=life.job or Job())
-    return _move(known, now, Stage.FINISHED, "its job ended; waits for the guest to power off")
+    reason = "its job ended; waits for the guest to power off"
+    return _move(_had_job(life), now, Stage.FINISHED, reason)
 
 
 @_answer.register
@@ -330,10 +337,12 @@ def _(_event: JobUnchecked, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: GuestFinished, life: Life, now: datetime) -> Step:
-    if life.stage is Stage.FINISHED and life.job and event.result and not life.job.result:
-        # The hook before has told that the job ended, and could not tell how.
+    if life.stage is Stage.RETIRING and event.result:
+        return Step(_had_job(life, event.result))
+    if life.stage is Stage.FINISHED and event.result and not (life.job and life.job.result):
+        # The hook before has told that the job ended, and could not tell how; or was not heard.
         reason = f"its job ended: {event.result}; waits for the guest to power off"
-        return Step(replace(life, job=replace(life.job, result=event.result), reason=reason))
+        return Step(replace(_had_job(life, event.result), reason=reason))
     if life.stage in ENDING:
         return Step(life)
     code = f" with exit code {event.exit_code}" if event.exit_code else ""

@@ -1,13 +1,14 @@
 """What has happened, counted: fed by the feed, and by the line to GitHub.
 
-The counters are made once and outlive every actor, as a counter must not fall. Who tells the feed
-pays for no more than to note it: it is counted when somebody wants to see it, or much has come.
+The counters are made once and outlive every actor, as a counter must not fall. Calls to GitHub are
+only noted by who makes them, and counted when somebody wants to see it, or much has come.
 """
 
-import time
+from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Iterable
-from threading import Lock
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
@@ -24,6 +25,8 @@ _NEXT_S = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _QUEUE_S = (1, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 _MOMENT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+T = TypeVar("T")
+
 _LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
 _MOST_NOTED = 1000
 
@@ -33,14 +36,12 @@ class Counters:
 
     Args:
         feed: is watched from now on.
-        monotonic: the clock, in seconds.
     """
 
-    def __init__(self, feed: Feed, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._registry = CollectorRegistry()
-        self._monotonic = monotonic
-        self._told: deque[tuple[Record, float]] = deque()
-        self._counting = Lock()
+        self._feed = feed
+        self._called: deque[tuple[str, str, str]] = deque()
         self._vacancies = Vacancies()
         stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
@@ -96,7 +97,8 @@ class Counters:
 
     def collect(self) -> Iterable[Metric]:
         """Give all of them, as they are now."""
-        self._count()
+        self._feed.pass_on()
+        self._count_calls()
         return self._registry.collect()
 
     def count_call(self, verb: str, route: str, status: str) -> None:
@@ -107,23 +109,19 @@ class Counters:
             route: one of `github.calls.ROUTES`.
             status: of its answer, or the words for the absence of one.
         """
-        self._calls.labels(verb, route, classes.status_class(status)).inc()
+        self._called.append((verb, route, status))
+        if len(self._called) > _MOST_NOTED:
+            self._count_calls()
+
+    def _count_calls(self) -> None:
+        # Many are alike, and to find the counter of one takes longer than to note it.
+        for (verb, route, status), times in Tally(_taken(self._called)).items():
+            self._calls.labels(verb, route, classes.status_class(status)).inc(times)
 
     def take(self, record: Record) -> None:
-        """Note what has happened."""
-        self._told.append((record, self._monotonic()))
-        if len(self._told) > _MOST_NOTED:
-            self._count()
-
-    def _count(self) -> None:
-        """Count what is noted, in its order."""
-        with self._counting:
-            while self._told:
-                self._count_one(*self._told.popleft())
-
-    def _count_one(self, record: Record, at_s: float) -> None:
+        """Count what has happened."""
         if record.kind is Kind.RUNNER:
-            self._runner(record, at_s)
+            self._runner(record, self._feed.told_at_s)
         elif record.kind is Kind.ACTOR:
             # Of the others the tree tells, as they are always there.
             if record.state == RESTARTED and is_runner(str(record.details.get("path"))):
@@ -136,7 +134,7 @@ class Counters:
         elif record.kind is Kind.JOB:
             self._queue_s.observe(record.details["queue_s"])
         elif record.kind is Kind.RECONCILE:
-            self._reconciled(record, at_s)
+            self._reconciled(record, self._feed.told_at_s)
         elif record.kind is Kind.ORDER:
             self._orders.inc()
 
@@ -185,6 +183,13 @@ class Counters:
         return Histogram(
             f"{PREFIX}_{name}", words, labels, buckets=buckets, registry=self._registry
         )
+
+
+def _taken(noted: deque[T]) -> Iterator[T]:
+    """Take what is noted, the oldest first, and what comes meanwhile."""
+    with suppress(IndexError):
+        while True:
+            yield noted.popleft()
 
 
 def _failure(record: Record) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from supervisor.gateways.host_memory import Memory
 from supervisor.health import Health
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
-from supervisor.part_reports import image_report, node_of
+from supervisor.part_reports import image_report
 from supervisor.roles import is_runner
 from supervisor.status import Status
 from supervisor.supervision import TreeNode
@@ -28,6 +28,7 @@ def metrics(
     root: TreeNode | None,
     memory: Memory | None,
     *,
+    journal_fails: bool,
     lost_records: int,
     lost_spans: int,
 ) -> Iterator[Metric]:
@@ -38,6 +39,7 @@ def metrics(
         status: as `status_report` sums up.
         root: of the tree, of the same moment.
         memory: of the host; None if that is not known.
+        journal_fails: whether the journal can't be written just now.
         lost_records: how much the journal could not keep since the daemon's start.
         lost_spans: how much of the traces is lost since the daemon's start.
     """
@@ -57,7 +59,7 @@ def metrics(
     yield from upkeep.upgrades(details.get("upgrades", {}).get("subjects", ()))
     yield from upkeep.image(image_report(root))
     yield from upkeep.pool(details.get("storage", {}))
-    yield from upkeep.journal(node_of("journal", root), lost_records)
+    yield from upkeep.journal(lost_records, fails=journal_fails)
     yield from upkeep.traces(lost_spans)
     yield from upkeep.memory(memory)
 

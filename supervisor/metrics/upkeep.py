@@ -11,7 +11,6 @@ from supervisor.firewall import names
 from supervisor.firewall.report import DROPPED
 from supervisor.gateways.host_memory import Memory
 from supervisor.metrics import PREFIX
-from supervisor.supervision import TreeNode
 from supervisor.upgrades.standing import Standing
 
 
@@ -94,24 +93,23 @@ def pool(told: Mapping[str, Any]) -> Iterator[Metric]:
         yield family
 
 
-def journal(actor: TreeNode | None, lost_records: int) -> Iterator[Metric]:
+def journal(lost_records: int, *, fails: bool) -> Iterator[Metric]:
     """Tell whether the journal can be written, and how much of what has happened it has lost.
 
     Args:
-        actor: who says how it is; while that is away, the journal is written all the same.
         lost_records: since the daemon's start.
+        fails: whether it can't be, as its writer says: that goes on while its actor is away.
     """
     yield CounterMetricFamily(
         f"{PREFIX}_journal_lost_records",
         "Records that the journal of events could not keep.",
         value=lost_records,
     )
-    failing = GaugeMetricFamily(
-        f"{PREFIX}_journal_failing", "Whether the journal of events can't be written just now."
+    yield GaugeMetricFamily(
+        f"{PREFIX}_journal_failing",
+        "Whether the journal of events can't be written just now.",
+        value=fails,
     )
-    if actor:
-        failing.add_metric([], actor.state == "failing")
-    yield failing
 
 
 def traces(lost_spans: int) -> Iterator[Metric]:

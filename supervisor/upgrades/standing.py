@@ -23,7 +23,7 @@ class Standing:
         installed_at: since when that is in use; None where that is not known.
         latest: the newest version known of; empty where that is not known, None where there is
             no such thing.
-        latest_since: when this daemon first heard of it.
+        latest_since: when this installation first heard of it.
         checked_at: when that was found out last.
         error: why the newest is not in use, or not known; empty if all is well.
         warning: the same, where the operator is to be told of it while the last good one serves.

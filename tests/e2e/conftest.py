@@ -17,7 +17,8 @@ from sandbox.image import build_image
 from supervisor.gateways.lxd import Lxd
 from supervisor.gateways.nftables import Nftables
 from supervisor.work import firewall as firewall_work
-from tests.e2e.world import DaemonProcess, World
+from tests.e2e.daemon_process import DaemonProcess
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

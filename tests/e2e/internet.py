@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,9 @@ import pytest
 import requests
 
 from sandbox.application import VERSION
-from tests.e2e.world import run_cli, wait_until, walk
+from tests.e2e.daemon_process import run_cli
+from tests.e2e.waits import wait_until
+from tests.e2e.world import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

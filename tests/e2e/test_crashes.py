@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,9 @@ import pytest
 from pylxd import Client
 
 from supervisor.gateways.lxd import Lxd, LxdError
+from tests.e2e.daemon_process import run_cli
 from tests.e2e.internet import PORT, Internet, internet
-from tests.e2e.world import run_cli, wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

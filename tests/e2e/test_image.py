@@ -15,7 +15,8 @@ from supervisor import marks
 from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.properties import BuiltImage
-from tests.e2e.world import World, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ class Images:
         self.script.write_text(f"#!/bin/sh\n{text}\n")
 
     def wait(self, holds: Callable[[], object], what: str) -> None:
-        wait_until(holds, what, BUILD_LIMIT_S)
+        wait_until(holds, what, limit_s=BUILD_LIMIT_S)
 
     def wait_held(self) -> str:
         """Wait until the operator's script runs; give the one builder that is there."""

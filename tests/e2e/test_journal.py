@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metric_logs import events_in
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

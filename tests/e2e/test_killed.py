@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from supervisor import naming
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.world import World

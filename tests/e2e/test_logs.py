@@ -8,7 +8,8 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.world import World, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeWorld

@@ -17,7 +17,8 @@ from ports import free_port
 
 from supervisor.gateways.lxd import Lxd
 from supervisor.instances import USER_DATA
-from tests.e2e.world import AVAILABLE, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import AVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.lxd_daemon import processes_of
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

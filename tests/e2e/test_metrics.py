@@ -12,7 +12,7 @@ import requests
 from cos import Topology
 from prometheus import prometheus, promtool
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def has_seen(server: Prometheus, query: str, expected: dict[str, float]) -> None
         return seen == expected
 
     try:
-        wait_until(is_seen, f"{query} is {expected}", _SCRAPED_S)
+        wait_until(is_seen, f"{query} is {expected}", limit_s=_SCRAPED_S)
     except AssertionError as error:
         raise AssertionError(f"{error}, not {seen}") from None
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.world import Gate, World
+    from tests.e2e.gate import Gate
+    from tests.e2e.world import World
 
 NEW_TOKEN = "ghp_anotherTokenOfTheseTests"
 

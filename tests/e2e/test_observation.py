@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sandbox.github import Job, JobRequest, SandboxGitHub
 from sandbox.lxd_emulator import GuestBehaviour, LxdEmulator
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
-from tests.e2e.world import DaemonProcess, wait_until
+from tests.e2e.daemon_process import DaemonProcess
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,15 +128,17 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, tarball: Path) -> Iterator[F
     """Have the jobs done, and all come to rest."""
     with fleet_at(tmp_path_factory.mktemp("observed"), tarball) as fleet:
         fleet.daemon.start()
-        wait_until(fleet.is_at_rest, "all runners wait for jobs", LIMIT_S)
+        wait_until(fleet.is_at_rest, "all runners wait for jobs", limit_s=LIMIT_S)
         for number in range(JOBS):
             event, script = KINDS[number % len(KINDS)]
             repository, name = f"acme/{'ab'[number % 2]}", f"job-{number}"
             fleet.github.queue(JobRequest(script, repository, event=event, name=name))
-        wait_until(partial(are_over, fleet.github), "all jobs are over", LIMIT_S)
-        wait_until(fleet.is_at_rest, "all runners wait for jobs again", LIMIT_S)
-        wait_until(partial(are_known, fleet), "it is known how long jobs have waited", LIMIT_S)
-        wait_until(partial(is_written_down, fleet), "the journal has it all", LIMIT_S)
+        wait_until(partial(are_over, fleet.github), "all jobs are over", limit_s=LIMIT_S)
+        wait_until(fleet.is_at_rest, "all runners wait for jobs again", limit_s=LIMIT_S)
+        wait_until(
+            partial(are_known, fleet), "it is known how long jobs have waited", limit_s=LIMIT_S
+        )
+        wait_until(partial(is_written_down, fleet), "the journal has it all", limit_s=LIMIT_S)
         yield fleet
 
 
@@ -277,9 +280,9 @@ def test_a_daemon_that_was_killed_goes_on_with_its_journal(fleet: Fleet) -> None
     before = fleet.events()
     fleet.daemon.kill()
     fleet.daemon.start()
-    wait_until(fleet.is_at_rest, "all runners were taken over", LIMIT_S)
+    wait_until(fleet.is_at_rest, "all runners were taken over", limit_s=LIMIT_S)
     fleet.github.queue(JobRequest("true", "acme/a", name="after"))
-    wait_until(partial(are_over, fleet.github), "the job is over", LIMIT_S)
+    wait_until(partial(are_over, fleet.github), "the job is over", limit_s=LIMIT_S)
 
     def is_known() -> bool:
         jobs = fleet.daemon.ask(f"/v1/history?limit={JOBS + 2}")["jobs"]

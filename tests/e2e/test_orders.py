@@ -6,7 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.world import CODE, LIMIT_S, wait_until
+from tests.e2e.daemon_process import CODE
+from tests.e2e.waits import LIMIT_S, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.world import World

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ports import free_port
 
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from real_proxy import LOGIN, NAME, PASSWORD, Tinyproxy, TlsFront
 
 from tests.e2e.test_secrets import told
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

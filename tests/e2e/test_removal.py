@@ -25,7 +25,9 @@ from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.nftables import Nftables
 from supervisor.instances import instance_request
 from tests.e2e.conftest import TOKEN, configuration, leave
-from tests.e2e.world import CODE, DaemonProcess, World, run_cli, wait_until
+from tests.e2e.daemon_process import CODE, DaemonProcess, run_cli
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.e2e.conftest import TOKEN
+from tests.e2e.daemon_process import run_cli
 from tests.e2e.secrecy import Processes
-from tests.e2e.world import PRESENT, run_cli, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import PRESENT
 
 if TYPE_CHECKING:
     from tests.e2e.world import World

@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.github import Label
 from supervisor.gateways.lxd import Lxd
-from tests.e2e.world import run_cli, wait_until
+from tests.e2e.daemon_process import run_cli
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.world import World

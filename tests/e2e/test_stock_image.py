@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.test_image import BUILD_LIMIT_S, Images
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 from tests.integration.images.test_stock_system import base, packages
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def test_a_fleet_comes_up_from_an_image_of_a_stock_system_and_does_a_job(
         world.daemon.config |= {"base-image": base, "image-extra-packages": "htop"}
         try:
             world.daemon.start()
-            wait_until(images.verified, "the first image is built", 2 * BUILD_LIMIT_S)
+            wait_until(images.verified, "the first image is built", limit_s=2 * BUILD_LIMIT_S)
             images.wait(world.is_whole, "the fleet is whole")
             job = world.queue("command -v docker && command -v htop && command -v yarn")
             world.wait_completed(job)

@@ -16,7 +16,8 @@ from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
 from supervisor.work.storage import PoolReady, StorageWork
-from tests.e2e.world import run_cli, wait_until
+from tests.e2e.daemon_process import run_cli
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from otlp_receiver import Receiver, attributes, receiving
 
-from tests.e2e.world import World, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeWorld

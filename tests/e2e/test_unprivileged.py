@@ -18,7 +18,9 @@ from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
 from supervisor.work.storage import PoolReady, StorageWork
-from tests.e2e.world import DaemonProcess, World, run_cli, wait_until, walk
+from tests.e2e.daemon_process import DaemonProcess, run_cli
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World, walk
 
 MakeWorld = Callable[..., Any]
 _UNIT = "github-runner-supervisor-storage.service"

@@ -25,7 +25,8 @@ from pylxd.exceptions import LXDAPIException
 
 from sandbox.application import VERSION, build_application
 from supervisor.gateways.application_store import ApplicationStore
-from tests.e2e.world import AVAILABLE, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import AVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -275,6 +275,43 @@ def test_a_key_that_a_server_lacks_or_has_too_much_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given_", "taken"),
+    [
+        ("10.20.0.5", "10.20.0.5"), ("::1", "::1"), ("[::1]", "::1"),
+        ("[2001:DB8::5]", "2001:db8::5"), ("fd00::5", "fd00::5"),
+    ],
+)  # fmt: skip
+def test_the_page_of_metrics_may_be_at_one_address_of_either_family(
+    given_: str, taken: str
+) -> None:
+    config = parse({**MINIMUM, "metrics": {"address": given_}}, "x")
+    assert str(config.metrics.address) == taken
+
+
+@pytest.mark.parametrize(
+    ("given_", "reason"),
+    [
+        ("::", "must be one address of this host, not one of all or of many"),
+        ("0.0.0.0", "must be one address of this host, not one of all or of many"),
+        ("[ff02::1]", "must be one address of this host, not one of all or of many"),
+        ("::ffff:10.0.0.1", "must be one address of this host, not one of all or of many"),
+        ("fe80::1", "must be no address of one link alone: the bridge has such ones, too"),
+        ("fe80::1%eth0", "must be no address of one link alone: the bridge has such ones, too"),
+        ("[::1]:9101", "must be an IPv4 or IPv6 address of this host, without a port"),
+        ("[::1", "must be an IPv4 or IPv6 address of this host, without a port"),
+        ("localhost", "must be an IPv4 or IPv6 address of this host, without a port"),
+        (7, "must be an IPv4 or IPv6 address of this host, without a port"),
+        ("", "must be an IPv4 or IPv6 address of this host, without a port"),
+    ],
+)
+def test_another_address_for_the_page_of_metrics_is_said_with_what_would_be_right(
+    given_: Any, reason: str
+) -> None:
+    line = refusal(metrics={"address": given_})
+    assert line == f"config.yaml: metrics.address: {reason}; for example `address: 127.0.0.1`"
+
+
 def test_the_page_of_metrics_is_not_where_guests_report() -> None:
     line = refusal(metrics={"address": "10.0.0.1"}, signals={"address": "10.0.0.1"})
     assert line.startswith("config.yaml: metrics.address: guests report to 10.0.0.1")
@@ -804,7 +841,7 @@ def test_the_word_off_means_off_although_yaml_takes_it_for_false(tmp_path: Path)
         ({"mode": "package"}, "policy: mode package needs package; for example"),
         ({"package": "x"}, "policy: package: only for mode package; leave out, or set `mode: pac"),
         ({**EXTERNAL, "package-app": "a:b"}, "policy: package-app: only for mode package; leave"),
-        ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, or come"),
+        ({**PACKAGE, "package": "-e ."}, "policy.package: must be a package's name, an address"),
         ({**PACKAGE, "package": "http://a.example/x.whl"}, "policy.package: an address must begin"),
         ({**PACKAGE, "package": f"https://{SECRET}@a.example/x"}, "policy.package: credentials in"),
         (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feeds import gathered
 from journal_records import NOW
 
 from supervisor import daemon, log, problems, sdnotify
@@ -90,11 +91,9 @@ def test_a_bad_file_changes_nothing_and_is_remembered(
     assert running._parts.settings.fault.cause is cause
 
 
-def orders(running: Daemon) -> list[Record]:
+def orders(running: Daemon) -> Callable[[], list[Record]]:
     """Have what is told of orders be gathered."""
-    told: list[Record] = []
-    running._parts.feed.watch(told.append)
-    return told
+    return gathered(running._parts.feed)
 
 
 def test_a_reload_is_told_whether_it_is_taken_or_refused(running: Daemon, path: Path) -> None:
@@ -103,11 +102,11 @@ def test_a_reload_is_told_whether_it_is_taken_or_refused(running: Daemon, path: 
     running._obey(signal.SIGHUP)
     path.write_text(GOOD.format(count="many"))
     running._obey(signal.SIGHUP)
-    assert [(one.subject, one.state) for one in told] == [
+    assert [(one.subject, one.state) for one in told()] == [
         ("reload", "ordered"),
         ("reload", "refused"),
     ]
-    assert "virtual-machines: must be a valid integer" in told[1].reason
+    assert "virtual-machines: must be a valid integer" in told()[1].reason
 
 
 def test_a_reload_that_meets_a_fault_of_the_daemon_is_refused_and_ends_nothing(
@@ -121,7 +120,7 @@ def test_a_reload_that_meets_a_fault_of_the_daemon_is_refused_and_ends_nothing(
     running._obey(signal.SIGHUP)
     why = "it could not be taken (RuntimeError); the log says more"
     assert running._parts.settings.fault.reason == why
-    assert [(one.state, one.reason) for one in told] == [("refused", why)]
+    assert [(one.state, one.reason) for one in told()] == [("refused", why)]
 
 
 def test_a_reload_that_fails_when_it_is_in_force_already_says_so(
@@ -141,7 +140,7 @@ def test_a_reload_that_fails_when_it_is_in_force_already_says_so(
     assert problem.words == (
         "configuration: the last change was taken in part only (RuntimeError); the log says more"
     )
-    assert [(one.subject, one.state) for one in told] == [("reload", "ordered")]
+    assert [(one.subject, one.state) for one in told()] == [("reload", "ordered")]
 
 
 def test_a_signal_to_reconcile_is_told_only_if_a_fleet_has_heard_it(
@@ -149,10 +148,10 @@ def test_a_signal_to_reconcile_is_told_only_if_a_fleet_has_heard_it(
 ) -> None:
     told = orders(running)
     running._obey(signal.SIGUSR1)
-    assert told == []
+    assert told() == []
     monkeypatch.setattr(running._system.directory, "tell", lambda *_: True)
     running._obey(signal.SIGUSR1)
-    assert [(one.subject, one.reason) for one in told] == [("reconcile", "SIGUSR1")]
+    assert [(one.subject, one.reason) for one in told()] == [("reconcile", "SIGUSR1")]
 
 
 def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
@@ -163,7 +162,7 @@ def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
     path.write_text(GOOD.format(count=1) + collector)
     running._obey(signal.SIGHUP)
     status = current_status(None, running._parts, NOW)
-    assert [one.partition(": ")[0] for one in status["warnings"]] == ["traces"]
+    assert "traces" in [one.partition(": ")[0] for one in status["warnings"]]
 
 
 def test_a_daemon_that_can_not_start_leaves_nothing_open(

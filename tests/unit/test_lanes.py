@@ -6,10 +6,10 @@ from typing import Any
 import pykka
 import pytest
 from loguru import logger
+from waiting import LIMIT_S, eventually
 
 from supervisor.lanes import Lanes
 from supervisor.workers import Workers
-from tests.fake_world import LIMIT_S, eventually
 
 
 class Ref:

@@ -14,8 +14,8 @@ def failed(name: str, kind: Kind = Kind.RUNNER, before: str = "booting") -> Reco
 
 
 def test_the_runner_that_failed_last_is_known_when_it_is_gone() -> None:
-    feed, last = Feed(), LastFailure()
-    feed.watch(last.note)
+    feed = Feed()
+    last = LastFailure(feed)
     assert last.known is None
     feed.tell(failed("a"))
     feed.tell(failed("b"))
@@ -24,14 +24,16 @@ def test_the_runner_that_failed_last_is_known_when_it_is_gone() -> None:
 
 
 def test_of_one_that_has_failed_already_it_is_the_first_reason_that_counts() -> None:
-    last = LastFailure()
-    last.note(failed("a"))
-    last.note(failed("a", before="failed"))
+    feed = Feed()
+    last = LastFailure(feed)
+    feed.tell(failed("a"))
+    feed.tell(failed("a", before="failed"))
     assert last.known is not None
     assert last.known.stage == "booting"
 
 
 def test_an_actor_that_fails_is_no_runner() -> None:
-    last = LastFailure()
-    last.note(failed("image", kind=Kind.ACTOR))
+    feed = Feed()
+    last = LastFailure(feed)
+    feed.tell(failed("image", kind=Kind.ACTOR))
     assert last.known is None

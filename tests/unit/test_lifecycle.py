@@ -674,6 +674,23 @@ def test_a_result_tells_of_a_job_whose_signals_were_lost() -> None:
     assert ended.failed_in is None
 
 
+def test_one_that_is_let_go_has_had_the_job_of_whose_end_it_tells() -> None:
+    retiring = life(Stage.RETIRING, failed_in=Stage.IDLE)
+    for said, result in ((JobFinished(), ""), (GuestFinished("0", "Failed"), "Failed")):
+        told = step(retiring, said, NOW)
+        assert (told.life.stage, told.effects) == (Stage.RETIRING, ())
+        assert (told.life.job, told.life.failed_in) == (Job(result=result), None)
+    assert step(retiring, GuestFinished("1"), NOW) == Step(retiring)
+
+
+def test_a_result_that_is_heard_after_the_end_tells_of_a_job_too() -> None:
+    stopped = step(life(Stage.IDLE), InstanceStopped(), NOW).life
+    assert (stopped.job, stopped.failed_in) == (None, Stage.IDLE)
+    told = step(stopped, GuestFinished("0", "Succeeded"), NOW)
+    assert (told.life.stage, told.effects) == (Stage.FINISHED, ())
+    assert (told.life.job, told.life.failed_in) == (Job(result="Succeeded"), None)
+
+
 def test_a_job_that_the_policy_has_not_let_run_is_ended_with_its_logs_kept() -> None:
     ended = step(life(Stage.BUSY, job=JOB), JobUnchecked(), NOW)
     assert (ended.life.stage, ended.life.reason) == (

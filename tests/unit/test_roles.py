@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import parse
-from supervisor.parts import make_parts
+from supervisor.parts import make_parts, outside_of
 from supervisor.roles import KEEPERS, NEEDED, OBSERVERS, ROLES, is_runner
 from supervisor.supervision import System
 from supervisor.tree import core_spec, root_spec
 
 
 def test_the_table_has_each_actor_that_is_always_there(tmp_path: Path) -> None:
-    config = {"name": "f", "path": "acme", "token": "t", "state-directory": str(tmp_path)}
-    system, parts = System(), make_parts(parse(config, "test"))
+    settings = {"name": "f", "path": "acme", "token": "t", "state-directory": str(tmp_path)}
+    config = parse(settings, "test")
+    system, parts = System(), make_parts(config, outside_of(config))
     specs = [*root_spec(system, parts).children, *core_spec(system, parts).children]
     assert set(ROLES) == {"root", *(child.id for child in specs)}
 

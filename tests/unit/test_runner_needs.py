@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, guarded, image_of
+from fake_actors import APPLICATION, guarded, image_of
 
 from supervisor.config import Config, parse
 from supervisor.messages import (

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import shaken
-from fake_world import Inbox, World, eventually, make_world
+from fake_actors import Inbox
+from fake_world import World, make_world
 from shaken import Shaking
+from waiting import eventually
 
 from supervisor.supervision import ChildSpec
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from fake_world import eventually
 from otlp_receiver import Receiver, receiving
+from waiting import eventually
 
 from supervisor import tracing as tracings
 from supervisor.config import Config, parse

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, eventually
 from pykka import ActorRef
+from waiting import LIMIT_S, eventually
 
 from supervisor.config import parse
 from supervisor.part_reports import node_of
-from supervisor.parts import Parts, make_parts
+from supervisor.parts import Parts, make_parts, outside_of
 from supervisor.report import current_status
 from supervisor.roles import NEEDED, OBSERVERS
 from supervisor.supervision import (
@@ -31,7 +31,8 @@ from supervisor.tree import core_spec, root_spec
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     settings = {"name": "f", "path": "acme", "token": "t", "state-directory": str(tmp_path)}
-    return make_parts(parse(settings, "test"))
+    config = parse(settings, "test")
+    return make_parts(config, outside_of(config))
 
 
 def test_the_core_starts_each_actor_after_those_it_needs(parts: Parts) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from fake_world import LIMIT_S, World, all_in_memory, eventually, make_world
+from fake_world import World, all_in_memory, make_world
 from under_way import CountedWorkers, Gate, Patience, progress
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import Actor, ChildSpec, FakeClock, System, handles
 
@@ -123,7 +124,7 @@ def test_work_that_waits_behind_what_is_held_is_not_waited_for(stage: Stage) -> 
 def test_who_never_comes_to_rest_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     stage.play(lambda _: go_on.wait(LIMIT_S))
-    monkeypatch.setattr("fake_world.LIMIT_S", 0.1)
+    monkeypatch.setattr("under_way.LIMIT_S", 0.1)
     try:
         with pytest.raises(AssertionError, match="still under way, and nothing gets on: root/a"):
             stage.world.settle()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from feeds import gathered
 from loguru import logger
 
 from supervisor.feed import Feed, Record
@@ -92,10 +94,9 @@ def test_however_many_guests_refuse_the_last_are_kept(verdicts: Verdicts) -> Non
     assert len(verdicts._heard) == 1000
 
 
-def told_by(path: Path, since: datetime = NOW) -> tuple[Verdicts, list[Record]]:
-    feed, told = Feed(), []
-    feed.watch(told.append)
-    return Verdicts(path, feed, since), told
+def told_by(path: Path, since: datetime = NOW) -> tuple[Verdicts, Callable[[], list[Record]]]:
+    feed = Feed()
+    return Verdicts(path, feed, since), gathered(feed)
 
 
 def test_each_decision_is_told_once(path: Path) -> None:
@@ -105,11 +106,11 @@ def test_each_decision_is_told_once(path: Path) -> None:
     decide(path, "refused", "fleet-b")
     verdicts.read(FakeClock(NOW))
     verdicts.read(FakeClock(NOW))
-    assert [(one.subject, one.state) for one in told] == [
+    assert [(one.subject, one.state) for one in told()] == [
         ("fleet-a", "allowed"),
         ("fleet-b", "refused"),
     ]
-    assert told[0].details == {
+    assert told()[0].details == {
         "repository": "acme/demo", "event": "push", "seconds": 0.012, "by": "service",
     }  # fmt: skip
 
@@ -118,7 +119,7 @@ def test_what_an_earlier_daemon_has_told_is_not_told_again(path: Path) -> None:
     decide(path, "allowed", at=NOW - timedelta(seconds=1))
     verdicts, told = told_by(path)
     verdicts.read(FakeClock(NOW))
-    assert told == []
+    assert told() == []
 
 
 def test_what_is_decided_after_the_clock_was_set_back_is_told(path: Path) -> None:
@@ -129,7 +130,7 @@ def test_what_is_decided_after_the_clock_was_set_back_is_told(path: Path) -> Non
     clock.set_by(-3600)
     decide(path, "refused", "fleet-b", at=clock.now())
     verdicts.read(clock)
-    assert [(one.subject, one.state, one.at) for one in told] == [
+    assert [(one.subject, one.state, one.at) for one in told()] == [
         ("fleet-b", "refused", clock.now())
     ]
 
@@ -142,7 +143,7 @@ def test_a_log_that_is_read_again_from_its_beginning_tells_nothing_old(path: Pat
     verdicts.read(FakeClock(NOW))
     path.write_bytes(first)
     assert verdicts.read(FakeClock(NOW)).news
-    assert told == []
+    assert told() == []
 
 
 def test_a_log_is_complete_since_a_moment_that_no_set_clock_moves(path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_refusal_of_the_guest_alone_is_told_if_it_is_believed(path: Path) -> N
     verdicts.hear("fleet-a", JOB, "no event", FakeClock(NOW))
     decide(path, "allowed", "fleet-b")
     assert not verdicts.hear("fleet-b", JOB, "no event", FakeClock(NOW))
-    assert [(one.subject, one.state, one.details["by"]) for one in told] == [
+    assert [(one.subject, one.state, one.details["by"]) for one in told()] == [
         ("fleet-a", "refused", "guest"),
         ("fleet-b", "allowed", "service"),
     ]

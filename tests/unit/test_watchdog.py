@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from pykka import ActorRef
 from pykka._envelope import Envelope
+from waiting import LIMIT_S, eventually
 
 from supervisor import watchdog
 from supervisor.config import load
@@ -36,7 +36,6 @@ from supervisor.supervision import (
 from supervisor.supervision import tree as tree_of
 from supervisor.supervision.mailbox import Mailbox
 
-LIMIT_S = 10.0
 STUCK_S = 60.0
 SWEEP_S = 5.0
 LET_ALL = 100
@@ -96,13 +95,6 @@ class ForwardClock(SystemClock):
         return super().monotonic() + self.ahead_s
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
-
-
 class Tree:
     """A root, a core and a fleet: real ones, in a time that is moved by hand."""
 
@@ -147,7 +139,7 @@ class Tree:
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock when all who do not hang are at rest: it would pass for them, too."""
-        wait_until(lambda: all(not c.handling or c.id in self.hung for c in self.system.cells()))
+        eventually(lambda: all(not c.handling or c.id in self.hung for c in self.system.cells()))
         self._clock.advance(seconds)
 
     def handling(self) -> str | None:
@@ -194,7 +186,7 @@ def test_a_fleet_that_hangs_is_wedged_until_it_goes_on(grown: Callable[..., Tree
     tree.pass_time(2 * SWEEP_S)
     assert tree.wedged() == ["fleet is stuck in Hang"]
     tree.released.set()
-    wait_until(lambda: tree.wedged() == [])
+    eventually(lambda: tree.wedged() == [])
 
 
 def test_a_message_that_is_meant_to_take_long_is_not_wedged(grown: Callable[..., Tree]) -> None:
@@ -220,14 +212,14 @@ def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..
     assert tree.wedged() == []
     assert tree.handling() is None  # nobody is told of it before it is too long
     mailbox.lets.release()
-    wait_until(lambda: mailbox.visits == 2)
+    eventually(lambda: mailbox.visits == 2)
     tree.pass_time(STUCK_S)
     assert tree.wedged() == []  # it comes to them, if slowly
     tree.pass_time(SWEEP_S)
     assert tree.wedged() == ["fleet is stuck in its mailbox"]
     assert tree.handling() == "its mailbox"
     mailbox.lets.release()
-    wait_until(lambda: mailbox.visits == 3)
+    eventually(lambda: mailbox.visits == 3)
     assert tree.wedged() == []
     mailbox.lets.release(LET_ALL)
 
@@ -235,7 +227,7 @@ def test_a_fleet_that_does_not_come_to_its_messages_is_wedged(grown: Callable[..
 def test_a_fleet_that_waits_to_be_started_again_is_not_wedged(grown: Callable[..., Tree]) -> None:
     tree = grown()
     tree.system.directory.tell("fleet", Crash("by a test"))
-    wait_until(lambda: not tree.system.directory.alive("fleet"))
+    eventually(lambda: not tree.system.directory.alive("fleet"))
     tree.pass_time(2 * SWEEP_S)
     assert not tree.system.directory.alive("fleet")
     assert tree.wedged() == []
@@ -316,6 +308,6 @@ class TestTheDaemon:
             systemd.recv(1000)
 
         tree.released.set()
-        wait_until(lambda: not tree.wedged())
+        eventually(lambda: not tree.wedged())
         daemon._give_sign_of_life(tree.root)
         assert systemd.recv(1000).startswith(b"WATCHDOG=1")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pykka
 import pytest
-from fake_world import eventually
 from loguru import logger
+from waiting import eventually
 
 from supervisor.workers import Workers, WorkFailed
 

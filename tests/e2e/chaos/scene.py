@@ -20,7 +20,8 @@ from tests.e2e.chaos.relay import Relay
 from tests.e2e.chaos.roll_call import RollCall
 from tests.e2e.chaos.schedule import PLACES
 from tests.e2e.chaos.verdicts import Setting
-from tests.e2e.world import World, wait_until
+from tests.e2e.waits import wait_until
+from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ class Scene:
             wait_until(
                 lambda: daemon.answers() or daemon.exit_code() is not None,
                 "the daemon answers",
-                _UP_LIMIT_S,
+                limit_s=_UP_LIMIT_S,
             )
             self._answered = daemon.pid
         return daemon.exit_code() is None
@@ -172,7 +173,7 @@ class Scene:
         wait_until(
             lambda: self._root_runs() or daemon.exit_code() is not None,
             "the tree is up",
-            _UP_LIMIT_S,
+            limit_s=_UP_LIMIT_S,
         )
         return daemon.exit_code() is None
 
@@ -239,7 +240,7 @@ class Scene:
             world.daemon.send(signal.SIGCONT)
         self.daemon_is_paused = False
         self.launch()
-        wait_until(lambda: not self.resume(), "the fleet is ordered back", _UP_LIMIT_S)
+        wait_until(lambda: not self.resume(), "the fleet is ordered back", limit_s=_UP_LIMIT_S)
 
 
 @contextmanager

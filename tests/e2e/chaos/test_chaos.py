@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import eventually
 
 from tests.e2e.chaos.deeds import DEEDS, LANES
 from tests.e2e.chaos.scene import Scene, open_scene
@@ -149,14 +150,16 @@ def unfinished(scene: Scene) -> list[int]:
 def wait(scene: Scene, watcher: Watcher, holds: Callable[[], bool], what: str) -> None:
     """Wait for the end, with a reconcile now and then: the usual interval is longer."""
     began = reconciled = time.monotonic()
-    while not holds():
+
+    def held() -> bool:
+        nonlocal reconciled
         check(watcher, [])
-        now = time.monotonic()
-        assert now < began + SETTLE_LIMIT_S, f"waited {SETTLE_LIMIT_S:g} s in vain: {what}"
-        if now > reconciled + RECONCILE_PAUSE_S:
-            reconciled = now
+        if time.monotonic() > reconciled + RECONCILE_PAUSE_S:
+            reconciled = time.monotonic()
             do(scene, Deed(0.0, "order_reconcile"))
-        time.sleep(PAUSE_S)
+        return holds()
+
+    eventually(held, what, limit_s=SETTLE_LIMIT_S)
     scene.write(f"{what} (after {time.monotonic() - began:.1f} s)")
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox.github import JobRequest
 from supervisor.cli.client import ControlClient, ControlError
 from supervisor.config.model import DEFAULT_SOCKET
-from tests.e2e.world import Gate, wait_until
+from tests.e2e.gate import Gate
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

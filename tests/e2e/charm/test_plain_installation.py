@@ -15,7 +15,7 @@ from tests.e2e.charm import console
 from tests.e2e.charm.packing import ROOT, pack
 from tests.e2e.charm.site import IMAGE, ORGANISATION, PROJECT, SERVICE, TOKEN, Site
 from tests.e2e.charm.traces import Picture, differences, picture
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

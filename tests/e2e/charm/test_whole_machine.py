@@ -16,7 +16,7 @@ from tests.e2e.charm.machine_unit import MachineUnit
 from tests.e2e.charm.packing import pack, pack_next
 from tests.e2e.charm.site import IMAGE, ORGANISATION, PROJECT, SERVICE, TOKEN, Site
 from tests.e2e.charm.traces import Picture, differences, picture
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from sandbox.github import App, Fault, SandboxGitHub
 from supervisor import places
@@ -71,24 +73,17 @@ class Stage:
         here = places.of(self.world.parts.settings.config)
         for name in names:
             self.world.tell("tokens", RequestJitConfig(name, ("x",), "default", here))
-        self._wait(lambda: all(self.runners[name] for name in names))
+        self.world.pass_until(lambda: all(self.runners[name] for name in names))
         return [self.runners[name].pop() for name in names]
 
     def list(self) -> RegistrationsListed:
         self.fleet.clear()
         self.world.tell("tokens", ListRegistrations(1))
-        self._wait(self._listed)
+        self.world.pass_until(self._listed)
         return self._listed()[0]
 
     def _listed(self) -> list[RegistrationsListed]:
         return [one for one in tuple(self.fleet) if isinstance(one, RegistrationsListed)]
-
-    def _wait(self, holds: Callable[[], object]) -> None:
-        def later() -> object:
-            self.world.clock.advance(0.05)
-            return holds()
-
-        eventually(lambda: holds() or later())
 
     def tokens_asked_for(self) -> int:
         return self.sandbox.faults.hits(self.asked)

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from fake_world import World, eventually
+from fake_world import World
 from github_fleet import GitHubFleet
 from real_proxy import LOGIN, NAME, PASSWORD, Tinyproxy, TlsFront
+from waiting import eventually
 
 from sandbox.github import App, SandboxGitHub
 

@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fake_world import World, eventually
+from fake_world import World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ports import free_port
 from signal_service import NAME, OTHER, Service, request
+from waiting import eventually
 
 from supervisor import lifecycle
 from supervisor.actors import signals as signals_actor
@@ -380,7 +381,7 @@ def test_while_two_flood_a_third_is_heard_at_once_and_the_actors_answer(
     try:
         for round_ in range(1, 21):
             assert at_once(service, SECOND_GUEST) == 204
-            eventually(lambda heard=round_: len(service.other) == heard, SOON_S)
+            eventually(lambda heard=round_: len(service.other) == heard, limit_s=SOON_S)
             service.world.clock.advance(1 / SIGNALS.per_s)
             eventually(lambda: statuses)
             statuses_before = len(statuses)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import requests
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from loguru import logger
+from waiting import eventually
 
 from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
 from supervisor import places

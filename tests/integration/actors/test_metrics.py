@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from fake_world import World, eventually
+from fake_world import World
 from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import eventually
 
 from supervisor.actors.metrics import MetricsActor
 from supervisor.lifecycle import Life, Stage
@@ -38,10 +39,15 @@ def port_of(world: World) -> int:
 
 
 def ask(
-    world: World, path: str = "/metrics", *, method: str = "GET", accept: str = "*/*"
+    world: World,
+    path: str = "/metrics",
+    *,
+    method: str = "GET",
+    accept: str = "*/*",
+    host: str = HOST,
 ) -> tuple[int, str, str]:
     """Ask as Prometheus does, and give the status, the content type and the text."""
-    connection = http.client.HTTPConnection(HOST, port_of(world), timeout=10)
+    connection = http.client.HTTPConnection(host, port_of(world), timeout=10)
     try:
         connection.request(method, path, headers={"Accept": accept})
         answer = connection.getresponse()
@@ -67,6 +73,32 @@ def test_prometheus_reads_the_fleet_and_the_process(world: World) -> None:
     assert world.shown("metrics") == (
         "listening", f"Prometheus reads http://{HOST}:{port_of(world)}/metrics"
     )  # fmt: skip
+
+
+def test_the_page_may_be_at_an_address_of_ipv6(make_world: MakeWorld) -> None:
+    port = free_port()
+    world = start(make_world(metrics={"address": "[::1]", "port": port}))
+    assert world.shown("metrics") == (
+        "listening", f"Prometheus reads http://[::1]:{port}/metrics"
+    )  # fmt: skip
+    status, _, text = ask(world, host="::1")
+    assert status == 200
+    assert "github_runner_supervisor_runners_wanted" in text
+    with pytest.raises(ConnectionRefusedError):
+        ask(world)
+
+
+@pytest.mark.parametrize(("address", "place"), [("127.0.0.1", HOST), ("::1", "[::1]")])
+def test_the_page_is_not_at_an_address_of_the_guests_bridge(
+    make_world: MakeWorld, address: str, place: str
+) -> None:
+    port = free_port()
+    world = start(make_world(metrics={"address": address, "port": port}, lxd={"network": "lo"}))
+    reason = f"can't listen at {place}:{port}: the page is not for guests, and lo is their bridge"
+    assert world.shown("metrics") == ("failing", reason)
+    assert world.details("metrics")["warnings"] == (f"metrics: {reason}",)
+    with pytest.raises(ConnectionRefusedError):
+        ask(world, host=address)
 
 
 def test_each_reading_is_of_its_moment(world: World) -> None:

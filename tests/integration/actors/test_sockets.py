@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fake_world import LIMIT_S, World, eventually
+from fake_world import World
 from ports import free_port
 from signal_service import NAME, Service
+from waiting import LIMIT_S, eventually
 
 from supervisor import lifecycle
 from supervisor.actors.control import ControlActor

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
 from supervisor import lifecycle, places
@@ -114,11 +116,7 @@ class Stage:
         return told[-1] if told else None
 
     def pass_until(self, holds: Callable[[], object]) -> None:
-        def later() -> object:
-            self.world.clock.advance(0.05)
-            return holds()
-
-        eventually(lambda: holds() or later())
+        self.world.pass_until(holds)
 
     def _of(self, kind: type) -> list[Any]:
         return [message for message in tuple(self.fleet) if isinstance(message, kind)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.chaos.relay import Relay
-from tests.e2e.world import wait_until
+from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def test_it_passes_on_both_ways_and_the_end_too(relay: Relay) -> None:
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1024) == b"more"
         assert client.recv(1024) == b""
-    wait_until(lambda: not relay.open_ways(), "nothing is kept", LIMIT_S)
+    wait_until(lambda: not relay.open_ways(), "nothing is kept", limit_s=LIMIT_S)
 
 
 def test_a_cut_ends_all_and_others_can_come(relay: Relay) -> None:

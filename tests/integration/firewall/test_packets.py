@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from guest_policies import LOCAL
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from packets import GROUP, PORTS, Ground, fates
+from packets import GROUP, PORTS, Ground
 
 from sandbox.namespaces import (
     BRIDGE,
@@ -213,7 +213,7 @@ def test_what_becomes_of_a_packet_is_what_the_model_says(
 
     wanted = [_seen(ground, packet, verdict(policy, LOCAL, packet)) for packet in packets]
 
-    found = fates(ground.there, ground.listeners, packets, wanted)
+    found = ground.fates(packets)
 
     assert live.fault(policy, listed, None) == ""
     wrong = [

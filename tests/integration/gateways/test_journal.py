@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -22,9 +21,10 @@ import pytest
 from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 from loguru import logger
 from metric_logs import events_in
+from waiting import LIMIT_S, eventually
 
-from supervisor import journal_writer
-from supervisor.feed import Kind, Record
+from supervisor import journal_pruning
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore, Keeping
@@ -35,24 +35,15 @@ from supervisor.journal.history import Percentiles
 from supervisor.journal_inbox import JournalInbox
 from supervisor.journal_writer import JournalStanding, JournalWriter
 
-LIMIT_S = 20.0
 FEW = 1000
 KEEPING = Keeping(timedelta(days=30), 256 << 20)
-
-
-def wait_until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + LIMIT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {LIMIT_S} s"
-        threading.Event().wait(0.01)
-    return value
 
 
 class Stand:
     """A writer, what it says of itself, and what can be read."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        self.inbox = JournalInbox(path, options.pop("room", 10_000))
+        self.inbox = JournalInbox(path, Feed(), options.pop("room", 10_000))
         self.stood: list[JournalStanding] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
         now: Callable[[], datetime] = options.pop("now", lambda: NOW)
@@ -133,7 +124,7 @@ def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -
     with running(path) as stand:
         stand.tell("one", "two")
         stand.inbox.take(Record(at(5), Kind.ACTOR, "three", "crashed", "ready", "why", 2.0))
-        wait_until(lambda: stand.told() == ["one", "two", "three"])
+        eventually(lambda: stand.told() == ["one", "two", "three"])
         first, _, third = stand.read()
         assert third.record == Record(at(5), Kind.ACTOR, "three", "crashed", "ready", "why", 2.0)
         assert [e.record.subject for e in stand.read(after=first.id, limit=1)] == ["two"]
@@ -154,7 +145,7 @@ def test_its_files_are_for_one_user_alone(path: Path) -> None:
     try:
         with running(path) as stand:
             stand.tell("one")
-            wait_until(stand.told)
+            eventually(stand.told)
             files = list(path.parent.glob(f"{path.name}*"))
             assert len(files) == 3
             assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
@@ -226,37 +217,37 @@ def test_a_full_disk_loses_the_newest_says_so_once_and_goes_on_when_there_is_roo
 ) -> None:
     with running(small_disk / "journal.sqlite", room=50) as stand:
         stand.tell("before")
-        wait_until(lambda: stand.told() == ["before"])
+        eventually(lambda: stand.told() == ["before"])
         filler = small_disk / "filler"
         with pytest.raises(OSError, match="No space left"):
             filler.write_bytes(b"x" * (1 << 20))
         stand.inbox.take(note("held", reason="x" * 100_000))
-        wait_until(stand.fault)
+        eventually(stand.fault)
         assert "full" in stand.fault()
         stand.tell(*(f"while full {number}" for number in range(80)))
-        wait_until(lambda: stand.inbox.lost == 31)
+        eventually(lambda: stand.inbox.lost == 31)
         assert len({one.fault for one in stand.stood}) == 1
         filler.unlink()
         kept = ["before", "held", *(f"while full {n}" for n in range(49))]
-        wait_until(lambda: stand.told() == kept)
-        wait_until(lambda: not stand.fault())
+        eventually(lambda: stand.told() == kept)
+        eventually(lambda: not stand.fault())
         stand.tell("after")
-        wait_until(lambda: stand.told() == [*kept, "after"])
+        eventually(lambda: stand.told() == [*kept, "after"])
 
 
 def test_a_locked_store_keeps_nobody_waiting_and_is_written_when_it_is_free(path: Path) -> None:
     while_locked = [f"while locked {number}" for number in range(900)]
     with running(path) as stand:
         stand.tell("before")
-        wait_until(stand.told)
+        eventually(stand.told)
         with locked(path):
             # More than there would be time for if each of them waited for the lock.
             stand.tell(*while_locked)
-            wait_until(stand.fault)
+            eventually(stand.fault)
             assert "locked" in stand.fault()
             assert stand.told() == ["before"]
-        wait_until(lambda: stand.told() == ["before", *while_locked])
-        wait_until(lambda: not stand.fault())
+        eventually(lambda: stand.told() == ["before", *while_locked])
+        eventually(lambda: not stand.fault())
         assert stand.inbox.lost == 0
 
 
@@ -264,7 +255,7 @@ def test_a_file_that_is_no_journal_is_set_aside_and_a_new_one_begun(path: Path) 
     path.write_bytes(b"no database at all" * 1000)
     with running(path) as stand:
         stand.tell("one")
-        wait_until(lambda: stand.stood and stand.told() == ["one"])
+        eventually(lambda: stand.stood and stand.told() == ["one"])
         assert "is journal.sqlite.set-aside now" in stand.stood[-1].warning
         assert stand.fault() == ""
     assert (path.parent / "journal.sqlite.set-aside").read_bytes()[:11] == b"no database"
@@ -278,7 +269,7 @@ def test_what_is_held_at_the_end_is_written_into_a_file_that_is_begun_anew_for_i
     stand.writer._again_s = LIMIT_S
     stand.tell("one")
     stand.start()
-    wait_until(stand.fault)
+    eventually(stand.fault)
     path.rmdir()
     path.write_bytes(b"no database at all" * 1000)
     stand.writer.stop(LIMIT_S)
@@ -297,9 +288,9 @@ def test_a_damage_that_a_reader_finds_is_looked_for_and_a_new_file_begun(path: P
         events(path, after=0, limit=1000)
     with running(path) as stand:
         stand.inbox.suspect.set()
-        wait_until(lambda: stand.stood and stand.stood[-1].warning)
+        eventually(lambda: stand.stood and stand.stood[-1].warning)
         stand.tell("anew")
-        wait_until(lambda: stand.told() == ["anew"])
+        eventually(lambda: stand.told() == ["anew"])
 
 
 def test_a_damage_that_nothing_else_would_meet_is_found_when_it_is_looked_for(path: Path) -> None:
@@ -313,10 +304,10 @@ def test_a_damage_that_nothing_else_would_meet_is_found_when_it_is_looked_for(pa
     path.write_bytes(content)
     with running(path) as stand:
         stand.tell("more")
-        wait_until(lambda: "more" in [one.record.subject for one in stand.read(limit=1)])
+        eventually(lambda: "more" in [one.record.subject for one in stand.read(limit=1)])
         assert stand.stood == []
         stand.inbox.suspect.set()
-        wait_until(lambda: stand.stood and stand.stood[-1].warning)
+        eventually(lambda: stand.stood and stand.stood[-1].warning)
         assert not stand.inbox.suspect.is_set()
 
 
@@ -329,11 +320,11 @@ def test_a_file_that_is_begun_anew_and_damaged_at_once_is_left_there(
     monkeypatch.setattr(JournalStore, "open_courses", refuse)
     path.write_bytes(b"the first")
     with running(path) as stand:
-        wait_until(stand.fault)
+        eventually(stand.fault)
         path.write_bytes(b"the second")
         said = len(stand.stood)
         stand.tell("one")
-        wait_until(lambda: stand.writer._attempts > 5)
+        eventually(lambda: stand.writer._attempts > 5)
         assert stand.stood[said:] == []
     assert (path.parent / "journal.sqlite.set-aside").read_bytes() == b"the first"
 
@@ -345,7 +336,7 @@ def test_a_file_is_begun_anew_each_time_after_one_that_was_written(path: Path) -
                 file.unlink()
             path.write_bytes(subject.encode() * 1000)
             stand.tell(subject)
-            wait_until(lambda told=subject: is_readable(path) and stand.told() == [told])
+            eventually(lambda told=subject: is_readable(path) and stand.told() == [told])
         assert stand.fault() == ""
     aside = path.parent / "journal.sqlite.set-aside"
     assert aside.read_bytes().startswith(b"second")
@@ -369,7 +360,7 @@ def test_numbers_go_on_growing_in_a_new_file(path: Path) -> None:
     path.write_bytes(b"nonsense" * 1000)
     with running(path) as stand:
         stand.tell("two")
-        wait_until(lambda: stand.stood and stand.told())
+        eventually(lambda: stand.stood and stand.told())
         assert stand.read()[0].id > last
 
 
@@ -382,21 +373,21 @@ def test_numbers_go_on_growing_in_a_new_file_though_the_time_was_set_back(path: 
         other.execute(f"PRAGMA user_version={VERSION + 1000}")
     with running(path) as stand:
         stand.tell("two")
-        wait_until(lambda: stand.stood and stand.told() == ["two"])
+        eventually(lambda: stand.stood and stand.told() == ["two"])
         assert stand.read()[0].id == ahead + 1
 
 
 def test_a_file_that_somebody_has_removed_is_made_anew(path: Path) -> None:
     with running(path) as stand:
         stand.tell("one")
-        wait_until(stand.told)
+        eventually(stand.told)
         for file in path.parent.glob(f"{path.name}*"):
             file.unlink()
         stand.tell("two")
-        wait_until(lambda: stand.told() == ["two"])
-        wait_until(lambda: stand.stood)
+        eventually(lambda: stand.told() == ["two"])
+        eventually(lambda: stand.stood)
         stand.tell("three")
-        wait_until(lambda: stand.told() == ["two", "three"])
+        eventually(lambda: stand.told() == ["two", "three"])
     assert [standing.warning for standing in stand.stood] == [
         f"{path} was removed, and a new one was begun; what was in it is not shown any more"
     ]
@@ -408,13 +399,13 @@ def test_another_file_that_somebody_has_put_there_is_gone_on_with_and_told_of(pa
         stand.tell("before")
     with running(path) as stand:
         stand.tell("one")
-        wait_until(stand.told)
+        eventually(stand.told)
         for file in path.parent.glob(f"{path.name}-*"):
             file.unlink()
         other.replace(path)
         stand.tell("two")
-        wait_until(lambda: stand.told() == ["before", "two"])
-        wait_until(lambda: stand.stood)
+        eventually(lambda: stand.told() == ["before", "two"])
+        eventually(lambda: stand.stood)
     assert [standing.warning for standing in stand.stood] == [
         f"{path} is another file now; what was in the one before is not shown any more"
     ]
@@ -437,10 +428,10 @@ def test_who_is_there_is_in_a_file_that_is_begun_anew_though_nothing_happens_to_
     with running(path) as stand:
         for record in (step(0, "", "requested"), step(30, "booting", "ready")):
             stand.inbox.take(record)
-        wait_until(lambda: len(stand.told()) == 2)
+        eventually(lambda: len(stand.told()) == 2)
         spoil(path)
         stand.tell("other")
-        wait_until(lambda: is_readable(path) and courses(path))
+        eventually(lambda: is_readable(path) and courses(path))
         (course,) = courses(path)
         assert (course.name, course.stage, course.install_s) == (NAME, "ready", 30.0)
         assert stand.told() == ["other"]
@@ -449,8 +440,8 @@ def test_who_is_there_is_in_a_file_that_is_begun_anew_though_nothing_happens_to_
 def test_who_is_there_is_in_a_file_that_is_begun_anew_right_at_the_end(path: Path) -> None:
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
-        wait_until(stand.told)
-        wait_until(lambda: stand.writer.attempt is None)
+        eventually(stand.told)
+        eventually(lambda: stand.writer.at_work_since is None)
         damage(path)
         stand.inbox.suspect.set()
     assert [course.name for course in courses(path)] == [NAME]
@@ -464,14 +455,14 @@ def test_who_is_there_by_another_file_alone_is_given_up_by_two_reconciles(path: 
     with running(path) as stand:
         for record in (step(0, "", "requested"), step(30, "booting", "ready")):
             stand.inbox.take(record)
-        wait_until(lambda: len(stand.told()) == 2)
+        eventually(lambda: len(stand.told()) == 2)
         remove(path)
         other.replace(path)
         stand.tell("one")
-        wait_until(lambda: {one.name: one.stage for one in courses(path)}.get(NAME) == "ready")
+        eventually(lambda: {one.name: one.stage for one in courses(path)}.get(NAME) == "ready")
         for seconds in (40, 50):
             stand.inbox.take(reconcile(seconds, runners=[NAME]))
-        wait_until(lambda: len(stand.told()) == 5)
+        eventually(lambda: len(stand.told()) == 5)
     assert {one.name: one.outcome for one in courses(path)} == {NAME: "", "theirs": "gone"}
 
 
@@ -485,16 +476,16 @@ def test_numbers_go_on_growing_where_the_file_is_another_though_the_time_was_set
     ahead = 10 * int(time.time()) * 1000
     with running(path) as stand:
         stand.tell("one")
-        wait_until(stand.told)
+        eventually(stand.told)
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE sqlite_sequence SET seq = ?", (ahead,))
         stand.tell("two")
-        wait_until(lambda: stand.read()[-1].id == ahead + 1)
+        eventually(lambda: stand.read()[-1].id == ahead + 1)
         remove(path)
         if is_another_there:
             other.replace(path)
         stand.tell("three")
-        wait_until(lambda: "three" in stand.told())
+        eventually(lambda: "three" in stand.told())
         assert stand.read()[-1].id == ahead + 2
 
 
@@ -513,7 +504,7 @@ def test_a_daemon_that_was_set_back_goes_on_with_a_file_to_which_a_later_one_has
         other.commit()
     with running(path) as stand:
         stand.inbox.take(step(30, "creating", "ready"))
-        wait_until(lambda: len(stand.told()) == 2)
+        eventually(lambda: len(stand.told()) == 2)
     assert stand.stood == []
     assert [event.record.state for event in events(path)] == ["requested", "ready"]
     (course,) = courses(path)
@@ -531,7 +522,7 @@ def test_a_later_file_that_is_of_no_use_is_kept_whole_under_its_version(path: Pa
         events(path)
     with running(path) as stand:
         stand.tell("two")
-        wait_until(lambda: stand.stood and stand.told() == ["two"])
+        eventually(lambda: stand.stood and stand.told() == ["two"])
         assert "of a later version" in stand.stood[-1].warning
         assert "damaged" not in stand.stood[-1].warning
     kept = path.with_name(f"{path.name}.v1000")
@@ -543,9 +534,9 @@ def test_a_directory_that_can_not_be_written_loses_what_finds_no_room(tmp_path: 
     (tmp_path / "nowhere").touch()
     with running(tmp_path / "nowhere" / "journal.sqlite", room=1) as stand:
         stand.tell("one")
-        wait_until(stand.fault)
+        eventually(stand.fault)
         stand.tell("two", "three")
-        wait_until(lambda: stand.inbox.lost)
+        eventually(lambda: stand.inbox.lost)
     assert stand.inbox.lost == 3
 
 
@@ -555,7 +546,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) 
 import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor.feed import Kind, Record
+from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
 now = datetime.now(timezone.utc)
@@ -632,11 +623,11 @@ def test_a_pruning_that_fails_is_said_for_what_it_is_and_what_happens_is_written
         seconds = [0.0]
         with running(path, elapsed=lambda: seconds[0]) as stand:
             stand.tell("one")
-            wait_until(lambda: stand.stood and stand.told() == ["one"])
+            eventually(lambda: stand.stood and stand.told() == ["one"])
             assert stand.stood == [JournalStanding(prune_fault="it is locked")]
             locked_now.undo()
             seconds[0] += 60
-            wait_until(lambda: stand.stood[-1] == JournalStanding())
+            eventually(lambda: stand.stood[-1] == JournalStanding())
 
 
 def test_what_is_too_much_goes_the_oldest_first_and_the_file_shrinks(path: Path) -> None:
@@ -666,7 +657,7 @@ def test_pruning_goes_on_beside_the_writing(path: Path) -> None:
     keeping = Keeping(timedelta(days=1), 1 << 30)
     with running(path, keeping=keeping, now=lambda: at(86400 * 5)) as stand:
         stand.inbox.take(note("new", 86400 * 5))
-        wait_until(lambda: stand.told() == ["new"])
+        eventually(lambda: stand.told() == ["new"])
 
 
 def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> None:
@@ -675,15 +666,15 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
     keeping = Keeping(timedelta(days=1), 1 << 30)
     with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
         stand.inbox.take(note("two", 86400 * 40))
-        wait_until(lambda: "two" in stand.told())
-        wait_until(lambda: stand.writer.attempt is None)
+        eventually(lambda: "two" in stand.told())
+        eventually(lambda: stand.writer.at_work_since is None)
     assert [event.record.subject for event in events(path)] == ["one", "two"]
 
 
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "_PRUNE_S", 0.01)
+    monkeypatch.setattr(journal_pruning, "_EVERY_S", 0.01)
     lines: list[str] = []
     looked: list[int] = []
 
@@ -696,7 +687,7 @@ def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     try:
         with running(path, keeping=keeping, now=now, believed_after_s=900) as stand:
             stand.tell("one")
-            wait_until(lambda: len(looked) > 10 and stand.told())
+            eventually(lambda: len(looked) > 10 and stand.told())
     finally:
         logger.remove(sink)
     assert [event.record.subject for event in events(path)] == ["one"]
@@ -744,15 +735,15 @@ def test_metric_events_are_written_though_the_journal_can_not_be(path: Path) -> 
     log = path.with_name("metrics.log")
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         stand.inbox.take(reconcile(0))
-        wait_until(stand.told)
+        eventually(stand.told)
         with locked(path):
             stand.inbox.take(reconcile(1))
-            wait_until(stand.fault)
+            eventually(stand.fault)
             stand.inbox.take(reconcile(2))
-            wait_until(lambda: len(events_in(log)) == 3)
+            eventually(lambda: len(events_in(log)) == 3)
             assert stand.fault()
             assert len(stand.told()) == 1
-        wait_until(lambda: len(stand.told()) == 3)
+        eventually(lambda: len(stand.told()) == 3)
         told = events_in(log)
         assert [event["timestamp"] - NOW.timestamp() for event in told] == [0, 1, 2]
 
@@ -764,7 +755,7 @@ def test_metric_events_are_written_though_the_journal_can_not_be_read(tmp_path: 
     with running(path, room=2, metric_log=MetricLog(log, 1 << 20)) as stand:
         for told in range(1, 6):  # also when there is no room for more that the journal can't write
             stand.inbox.take(reconcile(told))
-            wait_until(lambda told=told: len(events_in(log)) == told)
+            eventually(lambda told=told: len(events_in(log)) == told)
         assert stand.fault()
         assert stand.inbox.lost == 3
 
@@ -774,7 +765,7 @@ def test_what_an_earlier_daemon_has_left_is_read_though_another_writes(path: Pat
         stand.inbox.take(step(0, "", "requested"))
     with running(path) as stand, locked(path):
         stand.inbox.take(step(40, "", "ready", adopted=True, since=at(30).isoformat()))
-        wait_until(stand.fault)
+        eventually(stand.fault)
     assert [course.install_s for course in courses(path)] == [30.0]
 
 
@@ -804,10 +795,10 @@ def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path
     with running(path) as stand:
         stand.inbox.take(step(40, "", "busy", adopted=True, since=at(35).isoformat(), **work))
         stand.inbox.take(step(60, "busy", "deleted", **work))
-        wait_until(stand.fault)
+        eventually(stand.fault)
         path.rmdir()
         aside.rename(path)
-        wait_until(lambda: not stand.fault())
+        eventually(lambda: not stand.fault())
         stand.inbox.take(step(70, "creating", "ready")._replace(subject="fleet-b"))
     found = {course.name: course for course in courses(path)}
     assert (found[NAME].install_s, found[NAME].idle_s, found[NAME].job_s) == (30.0, 5.0, 25.0)
@@ -820,10 +811,10 @@ def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Pat
         stand.inbox.take(note("no reason", reason=None))
         stand.inbox.take(step(0, "", "requested", job="no job"))
         stand.tell("two")
-        wait_until(lambda: stand.told() == ["one", NAME, "two"])
+        eventually(lambda: stand.told() == ["one", NAME, "two"])
         assert stand.inbox.lost == 1
         stand.tell("three")
-        wait_until(lambda: stand.told()[-1] == "three")
+        eventually(lambda: stand.told()[-1] == "three")
         assert stand.fault() == ""
 
 
@@ -833,10 +824,10 @@ def test_a_metric_event_that_is_no_json_is_the_only_one_lost_and_is_said(path: P
     odd = odd._replace(details={**odd.details, "idle": object()})
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         stand.inbox.take(odd)
-        wait_until(lambda: stand.stood and "TypeError" in stand.stood[-1].log_fault)
+        eventually(lambda: stand.stood and "TypeError" in stand.stood[-1].log_fault)
         stand.inbox.take(reconcile(1))
-        wait_until(lambda: not stand.stood[-1].log_fault)
-        wait_until(lambda: stand.told() == ["fleet", "fleet"])
+        eventually(lambda: not stand.stood[-1].log_fault)
+        eventually(lambda: stand.told() == ["fleet", "fleet"])
     assert [event["timestamp"] - NOW.timestamp() for event in events_in(log)] == [1]
     assert stand.inbox.lost == 0
 
@@ -849,7 +840,7 @@ def test_a_course_is_written_though_no_metric_event_can_be_made_of_its_change(
 
     with running(path, metric_log=MetricLog(path.with_name("metrics.log"), 1 << 20)) as stand:
         for what in ("metric_events", "overdue", "rest"):
-            monkeypatch.setattr(stand.writer._digest, what, fail)
+            monkeypatch.setattr(stand.writer._backlog._digest, what, fail)
         stand.inbox.take(step(0, "", "requested"))
     assert [course.stage for course in courses(path)] == ["requested"]
     assert stand.inbox.lost == 0
@@ -946,10 +937,10 @@ def test_a_jobs_metric_events_wait_for_what_github_tells_of_it(path: Path, tmp_p
     log = tmp_path / "metrics.log"
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         worked(stand.inbox)
-        wait_until(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 4)
         assert waits_in(log) == {"runner_installed": None}
         stand.inbox.take(waited(102, 12.0))
-        wait_until(lambda: len(waits_in(log)) == 3)
+        eventually(lambda: len(waits_in(log)) == 3)
         assert waits_in(log)["runner_start"] == 12.0
 
 
@@ -970,9 +961,9 @@ def test_a_jobs_metric_events_are_written_without_after_a_minute(
     metric_log = MetricLog(log, 1 << 20)
     with running(path, metric_log=metric_log, elapsed=lambda: seconds[0]) as stand:
         worked(stand.inbox)
-        wait_until(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 4)
         seconds[0] += PATIENCE_S
-        wait_until(lambda: len(waits_in(log)) == 3)
+        eventually(lambda: len(waits_in(log)) == 3)
 
 
 def waits_in(log: Path) -> dict[str, float | None]:
@@ -986,9 +977,9 @@ def test_a_metric_log_that_can_not_be_written_is_said_and_the_journal_goes_on(
     metric_log = MetricLog(tmp_path / "nowhere" / "metrics.log", 1 << 20)
     with running(path, metric_log=metric_log) as stand:
         stand.inbox.take(reconcile(0))
-        wait_until(lambda: stand.told() == ["fleet"])
-        wait_until(lambda: stand.stood)
+        eventually(lambda: stand.told() == ["fleet"])
+        eventually(lambda: stand.stood)
         assert "No such file or directory" in stand.stood[-1].log_fault
         (tmp_path / "nowhere").mkdir()
         stand.inbox.take(reconcile(0))
-        wait_until(lambda: not stand.stood[-1].log_fault)
+        eventually(lambda: not stand.stood[-1].log_fault)

@@ -10,7 +10,6 @@ import json
 import shutil
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from urllib.parse import quote
 import pytest
 from cloud_image import build_cloud_image
 from pylxd import Client
+from waiting import eventually
 
 from sandbox.image import build_image
 from sandbox.private_lxd import PrivateLxd
@@ -215,16 +215,17 @@ class Guests:
 
     def start_again(self, name: str) -> None:
         """Start an instance that has stopped; LXD says so before it is done with stopping it."""
-        deadline = time.monotonic() + GONE_LIMIT_S
-        while True:
+
+        def starts() -> bool:
             try:
                 self.lxd.start(name, limit_s=30)
             except OperationFailed as error:
-                if "busy" not in str(error) or time.monotonic() > deadline:
+                if "busy" not in str(error):
                     raise
-                time.sleep(0.05)
-            else:
-                return
+                return False
+            return True
+
+        eventually(starts, f"{name} starts again", limit_s=GONE_LIMIT_S)
 
     def wait_until_gone(self, name: str, limit_s: float = GONE_LIMIT_S) -> None:
         """Wait until LXD knows it no more."""
@@ -239,17 +240,14 @@ class Guests:
         self._wait(name, lambda status: status == "Stopped", limit_s)
 
     def _wait(self, name: str, met: Callable[[str | None], bool], limit_s: float) -> None:
-        deadline = time.monotonic() + limit_s
-        while True:
-            statuses = {found.name: found.status for found in self.lxd.instances()}
-            if met(statuses.get(name)):
-                return
-            if time.monotonic() > deadline:
-                pytest.fail(
-                    f"{name} is {statuses.get(name)} after {limit_s} s; it said"
-                    f" {self.inbox.signals}; its console: {self.lxd.console_log(name)}"
-                )
-            time.sleep(0.05)
+        def status() -> str | None:
+            return {found.name: found.status for found in self.lxd.instances()}.get(name)
+
+        def picture() -> str:
+            console = self.lxd.console_log(name)
+            return f"{name} is {status()}; it said {self.inbox.signals}; its console: {console}"
+
+        eventually(lambda: met(status()), limit_s=limit_s, picture=picture)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from policy_hook import (
     raw,
     reset,
 )
+from waiting import eventually
 
 PASSES = answer("204 No Content")
 PULL_BODY = {
@@ -489,8 +490,7 @@ def test_a_job_that_is_cancelled_while_its_event_is_read_is_refused_at_once(
     cancelled: list[float] = []
 
     def cancel() -> None:
-        while not reading.exists():
-            time.sleep(0.01)
+        eventually(reading.exists)
         os.kill(script_of(hook), 15)
         cancelled.append(time.monotonic())
 

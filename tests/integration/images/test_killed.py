@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from image_stand import Stand
+from waiting import eventually
 
 from sandbox.private_lxd import private_lxd
 from supervisor.gateways.lxd import Lxd, OperationFailed
@@ -41,7 +41,7 @@ def test_a_build_that_is_killed_is_cleaned_up_and_the_last_good_image_stays(
     assert isinstance(look, Look)
     assert (look.choice.use, look.choice.build) == (good.fingerprint, False)
     assert not isinstance(stand.work().clean_up(), ImageFailed)
-    _eventually(lambda: not _operations(stand.lxd))  # what LXD was at when nobody waited any more
+    eventually(lambda: not _operations(stand.lxd))  # what LXD was at when nobody waited any more
     assert not isinstance(stand.work().clean_up(), ImageFailed)
     assert stand.half_made() == []
     assert stand.listing() == [good.fingerprint]
@@ -121,10 +121,3 @@ def _kill_build(stand: Stand, phase: str, delay_s: float) -> None:
 def _operations(lxd: Lxd) -> list[object]:
     found = lxd._call("list operations", "get", "operations").metadata or {}
     return [one for state in ("running", "pending") for one in found.get(state) or ()]
-
-
-def _eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -54,19 +53,6 @@ def fragile_request(fragile: PrivateLxd) -> Callable[..., dict[str, Any]]:
         return instance_request(fragile.template(), name=name, user_data=user_data, metadata={})
 
     return build
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Wait for a condition, ten seconds at most."""
-
-    def wait(condition: Callable[[], object], *, within_s: float = 10) -> None:
-        deadline = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {within_s} s"
-            time.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture

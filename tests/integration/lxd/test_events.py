@@ -81,7 +81,7 @@ def test_what_happens_in_other_projects_is_not_heard(
 
 
 def test_closing_from_another_thread_ends_the_iteration(
-    lxd: Lxd, in_thread: Callable[..., Any], eventually: Callable[..., None]
+    lxd: Lxd, in_thread: Callable[..., Any]
 ) -> None:
     stream = lxd.events()
     listening = in_thread(list, stream)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from waiting import eventually
 
 from sandbox.lxd_daemon import processes_of
 from supervisor.gateways.lxd import (
@@ -197,7 +198,6 @@ def test_a_guest_that_died_with_lxd_is_not_started_again(
     fragile: PrivateLxd,
     fragile_lxd: Lxd,
     fragile_request: Build,
-    eventually: Callable[..., None],
 ) -> None:
     fragile_lxd.create(fragile_request("one"), limit_s=30)
     fragile_lxd.start("one", limit_s=30)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from supervisor.gateways.lxd import (
     AlreadyExists,
@@ -138,9 +139,7 @@ def test_a_refusal_that_repeats_the_user_data_does_not_show_it(
     assert secret not in f"{caught.value!r} {caught.value.__cause__!s}"
 
 
-def test_a_limit_that_has_passed_is_told_and_lxd_goes_on(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
+def test_a_limit_that_has_passed_is_told_and_lxd_goes_on(lxd: Lxd, request_for: Build) -> None:
     with pytest.raises(TimedOut, match=r"LXD goes on with it \(lxc operation show [0-9a-f-]{36}\)"):
         lxd.create(request_for("one"), limit_s=0)
 
@@ -209,9 +208,7 @@ def test_deleting_works_whatever_the_state_and_twice(
     assert lxd.delete("one", limit_s=30) is False
 
 
-def test_an_instance_is_deleted_even_while_lxd_creates_it(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
+def test_an_instance_is_deleted_even_while_lxd_creates_it(lxd: Lxd, request_for: Build) -> None:
     def come_and_go(number: int) -> bool:
         name = f"n{number}"
         with contextlib.suppress(TimedOut):  # the lucky ones are made already
@@ -257,18 +254,14 @@ def test_what_is_protected_from_deletion_is_refused_at_once(lxd: Lxd, request_fo
     lxd.update_config("one", {"security.protection.delete": "false"})
 
 
-def test_a_guest_that_powers_off_is_deleted_by_lxd(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
+def test_a_guest_that_powers_off_is_deleted_by_lxd(lxd: Lxd, request_for: Build) -> None:
     lxd.create(request_for("one", user_data="poweroff -n -f\n"), limit_s=30)
     lxd.start("one", limit_s=30)
 
     eventually(lambda: lxd.instances() == [])
 
 
-def test_the_console_shows_what_the_guest_wrote(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
+def test_the_console_shows_what_the_guest_wrote(lxd: Lxd, request_for: Build) -> None:
     lxd.create(request_for("one"), limit_s=30)
     assert lxd.console_log("one") == ""
 
@@ -277,9 +270,7 @@ def test_the_console_shows_what_the_guest_wrote(
     eventually(lambda: lxd.console_log("one") == "the guest is up\r\n")
 
 
-def test_of_a_long_console_the_end_is_kept(
-    lxd: Lxd, request_for: Build, eventually: Callable[..., None]
-) -> None:
+def test_of_a_long_console_the_end_is_kept(lxd: Lxd, request_for: Build) -> None:
     lxd.create(
         request_for("one", user_data="seq 5000\nmkdir /tmp/done\nexec sleep 600\n"), limit_s=30
     )

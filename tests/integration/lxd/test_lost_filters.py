@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from supervisor import marks, naming
 from supervisor.config import Config, parse
@@ -23,7 +24,7 @@ from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
 from supervisor.gateways.nftables import Nftables
 from supervisor.instances import instance_request
 from supervisor.work import filters as filters_work
-from supervisor.work.filters import BRIDGE, FiltersSeen
+from supervisor.work.filters import BRIDGE, FiltersSeen, Swept
 from tests.integration.lxd import frames
 from tests.integration.lxd.conftest import IDLE
 from tests.integration.lxd.frames import listening
@@ -241,25 +242,36 @@ def test_a_restart_of_lxd_makes_the_bridges_rules_anew_and_not_the_guests(
 
 
 def test_what_a_start_that_fails_leaves_is_deleted_when_its_instance_is_gone(
-    real_lxd: PrivateLxd, lxd: Lxd, guests: Guests, look: Callable[..., FiltersSeen]
+    real_lxd: PrivateLxd,
+    lxd: Lxd,
+    guests: Guests,
+    look: Callable[..., FiltersSeen],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other, config = guests.start(), configured(real_lxd)
     name = naming.new_runner_name(INSTALLATION)
     metadata = {f"{marks.PREFIX}installation": INSTALLATION}
     template = real_lxd.template(memory="64KiB")
     request = instance_request(template, name=name, user_data="", metadata=metadata)
-    lxd.create(request, limit_s=30)
+    # LXD itself deletes an ephemeral one, some time after its start has failed.
+    lxd.create({**request, "ephemeral": False}, limit_s=30)
     with pytest.raises(LxdError):
         lxd.start(name, limit_s=30)
     left = {f"{hook}.{real_lxd.project}_{name}.eth0" for hook in ("in", "fwd")}
     assert left <= chains_of_guests(), "LXD leaves them"
-    assert look().left_over == ()
+    for instances in (lxd.instances, list):
+        with monkeypatch.context() as patch:
+            patch.setattr(lxd, "instances", instances)
+            swept = filters_work.sweep(lxd, Nftables(), config)
+        assert swept == Swept(), "the instance is there, whatever LXD's list says"
+    assert left <= chains_of_guests()
+    eventually(lambda: look().left_over == ())
     lxd.delete(name, limit_s=30)
-    assert set(look().left_over) == left
+    eventually(lambda: set(look().left_over) == left)
     swept = filters_work.sweep(lxd, Nftables(), config)
     assert (set(swept.chains), swept.error) == (left, "")
     assert not left & chains_of_guests()
-    assert look().left_over == ()
+    eventually(lambda: look().left_over == ())
     assert {chain for *_, chain in chains_of(real_lxd, other)} <= chains_of_guests()
 
 

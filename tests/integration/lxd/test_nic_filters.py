@@ -14,14 +14,15 @@ import secrets
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from sandbox.lxd_daemon import free_subnet
 from supervisor.gateways.lxd import Lxd
@@ -112,13 +113,13 @@ class Guests:
         request["devices"]["eth0"] = kept
         self.lxd.create(request, limit_s=30)
         self.lxd.start(name, limit_s=30)
-        deadline = time.monotonic() + _LIMIT_S
-        while True:
-            guest = self.look(name, card["network"])
-            if guest.address and (guest.address6 or not ipv6):
-                return guest
-            assert time.monotonic() < deadline, f"no addresses after {_LIMIT_S} s: {guest}"
-            time.sleep(0.02)
+        look = partial(self.look, name, card["network"])
+
+        def addressed() -> Guest | None:
+            guest = look()
+            return guest if guest.address and (guest.address6 or not ipv6) else None
+
+        return eventually(addressed, "it has its addresses", limit_s=_LIMIT_S, picture=look)
 
     def look(self, name: str, bridge: str) -> Guest:
         """Ask LXD about a guest."""
@@ -350,9 +351,7 @@ def test_each_filtered_guest_has_an_address_of_its_own_at_once(guests: Guests) -
 
 
 @pytest.mark.parametrize("ending", ["the host stops it", "it dies"])
-def test_filters_go_with_their_instance(
-    ending: str, guests: Guests, eventually: Callable[..., None]
-) -> None:
+def test_filters_go_with_their_instance(ending: str, guests: Guests) -> None:
     guest = guests.start()
     assert guest.port in rules()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from sandbox.lxd_daemon import LxdDaemon, LxdDaemonError, processes_of, remove_leftovers
 from sandbox.private_lxd import private_lxd
@@ -65,7 +66,7 @@ with private_lxd() as made:
 """
 
 
-def test_a_private_lxd_is_gone_when_its_owner_is_killed(eventually: Callable[..., None]) -> None:
+def test_a_private_lxd_is_gone_when_its_owner_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         directory, network = owner.stdout.readline().decode().split()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import eventually
 
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
@@ -32,8 +33,8 @@ REST = "\nmkdir /tmp/up\nexec /bin/busybox sleep 3600\n"
 class Saving:
     """Runs guests, and saves and removes them as a runner's actor does."""
 
-    def __init__(self, lxd: Lxd, request_for: Build, eventually: Any, store: LogStore) -> None:
-        self._lxd, self._request_for, self._eventually = lxd, request_for, eventually
+    def __init__(self, lxd: Lxd, request_for: Build, store: LogStore) -> None:
+        self._lxd, self._request_for = lxd, request_for
         self.store = store
         self.config = LogsConfig()
 
@@ -42,7 +43,7 @@ class Saving:
         self._lxd.create(self._request_for("one", script + REST), limit_s=30)
         if start:
             self._lxd.start("one", limit_s=30)
-            self._eventually(self._is_up)
+            eventually(self._is_up)
         work = InstanceWork(self._lxd, "one", Limits())
         began = time.monotonic()
         saved = work.save_logs(self.store, self.config, reason="a test", at=NOW)
@@ -59,8 +60,8 @@ class Saving:
 
 
 @pytest.fixture
-def saving(lxd: Lxd, request_for: Build, eventually: Any, tmp_path: Path) -> Saving:
-    return Saving(lxd, request_for, eventually, LogStore(tmp_path / "logs"))
+def saving(lxd: Lxd, request_for: Build, tmp_path: Path) -> Saving:
+    return Saving(lxd, request_for, LogStore(tmp_path / "logs"))
 
 
 def test_console_and_logs_of_a_guest_are_kept(saving: Saving) -> None:
@@ -220,7 +221,7 @@ def test_a_full_disk_loses_one_and_leaves_nothing_half_done(full_disk: Path) -> 
     ids=["a job", "no job", "no directory", "a pipe in it", "a pipe in its place"],
 )
 def test_whether_a_job_has_begun_is_seen_and_keeps_no_guest_from_going(
-    lxd: Lxd, request_for: Build, eventually: Any, script: str, *, begun: bool
+    lxd: Lxd, request_for: Build, script: str, *, begun: bool
 ) -> None:
     lxd.create(request_for("one", script + REST), limit_s=30)
     lxd.start("one", limit_s=30)

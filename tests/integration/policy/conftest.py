@@ -8,8 +8,9 @@ from typing import Any
 import policy_fleet
 import pytest
 from fake_world import World, make_world
-from policy_fleet import GitHub, PolicyFleet, WrongClock, wait
+from policy_fleet import GitHub, PolicyFleet, WrongClock
 from ports import free_port
+from waiting import eventually
 
 from supervisor.actors import policy_here
 
@@ -47,5 +48,5 @@ def make(make_world: Callable[..., World], github: GitHub, monkeypatch: pytest.M
 def fleet(make: Make) -> PolicyFleet:
     """One that is healthy."""
     made = make()
-    wait(lambda: made.healthy)
+    eventually(lambda: made.healthy)
     return made

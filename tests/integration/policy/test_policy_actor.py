@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_fleet import HOST, GitHub, PolicyFleet, exists, wait, wait_for_end
+from policy_fleet import HOST, GitHub, PolicyFleet, exists, wait_for_end
 from ports import free_port
 from readable_python import make_readable_python
+from waiting import eventually
 
 from supervisor.supervision import Crash
 
@@ -31,8 +32,8 @@ def test_it_comes_up_and_checks_jobs(fleet: PolicyFleet) -> None:
     assert fleet.told[-1].base == fleet.base
     assert fleet.ask() == 204
     assert fleet.world.shown("policy") == ("ready", f"it checks jobs at {fleet.base}")
-    wait(lambda: fleet.world.details("policy")["workers"] == 2)
-    wait(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
+    eventually(lambda: fleet.world.details("policy")["workers"] == 2)
+    eventually(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
     last = fleet.world.details("policy")["decisions"][-1]
     assert (last["repository"], last["event"], last["runner"]) == ("acme/demo", "push", "fleet-a")
 
@@ -53,18 +54,18 @@ def test_a_token_is_good_once_and_from_its_guest_alone(fleet: PolicyFleet) -> No
 def test_a_master_that_is_killed_is_replaced_and_nobody_is_turned_away(fleet: PolicyFleet) -> None:
     killed = fleet.pid
     os.kill(killed, signal.SIGKILL)
-    wait(lambda: not fleet.healthy)
+    eventually(lambda: not fleet.healthy)
     assert "was killed by signal 9" in fleet.reason
     assert fleet.ask() == 204  # it waits for the one that comes
-    wait(lambda: fleet.healthy and fleet.pid != killed)
+    eventually(lambda: fleet.healthy and fleet.pid != killed)
     assert not exists(killed)  # not even as a zombie
 
 
 def test_a_worker_that_is_killed_is_replaced(fleet: PolicyFleet) -> None:
-    wait(lambda: len(fleet.workers) == 2)
+    eventually(lambda: len(fleet.workers) == 2)
     killed = fleet.workers[0]
     os.kill(killed, signal.SIGKILL)
-    wait(lambda: len(fleet.workers) == 2 and killed not in fleet.workers)
+    eventually(lambda: len(fleet.workers) == 2 and killed not in fleet.workers)
     assert fleet.ask() == 204
 
 
@@ -83,43 +84,43 @@ def test_killed_in_the_middle_of_a_check_it_lets_no_job_through(
     asking = [threading.Thread(target=ask) for _ in range(4)]
     for one in asking:
         one.start()
-    wait(lambda: sum("collaborators" in path for path, _ in github.asked) >= 4)
+    eventually(lambda: sum("collaborators" in path for path, _ in github.asked) >= 4)
     os.killpg(fleet.pid, signal.SIGKILL)
     for one in asking:
         one.join(30)
     github.open.set()
     assert len(answers) == 4
     assert 204 not in answers
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
 
 
 def test_a_master_that_is_stopped_is_noticed_and_replaced(fleet: PolicyFleet) -> None:
     stopped = fleet.pid
     os.kill(stopped, signal.SIGSTOP)
-    wait(lambda: not fleet.healthy)
+    eventually(lambda: not fleet.healthy)
     assert "its first process is stopped" in fleet.reason
-    wait(lambda: fleet.healthy and fleet.pid != stopped)
+    eventually(lambda: fleet.healthy and fleet.pid != stopped)
     assert not exists(stopped)
 
 
 def test_workers_that_are_stopped_are_noticed_and_replaced(
     fleet: PolicyFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait(lambda: len(fleet.workers) == 2)
+    eventually(lambda: len(fleet.workers) == 2)
     monkeypatch.setattr("supervisor.gateways.policy_client._QUICK_S", 1)
     stopped = set(fleet.workers)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
-    wait(lambda: not fleet.healthy)
+    eventually(lambda: not fleet.healthy)
     assert "no answer within 1 s" in fleet.reason
-    wait(lambda: fleet.healthy and not stopped & set(fleet.workers))
+    eventually(lambda: fleet.healthy and not stopped & set(fleet.workers))
 
 
 def test_one_worker_that_is_stopped_is_ended_and_the_service_stays(fleet: PolicyFleet) -> None:
-    wait(lambda: len(fleet.workers) == 2)
+    eventually(lambda: len(fleet.workers) == 2)
     master, stopped = fleet.pid, fleet.workers[0]
     os.kill(stopped, signal.SIGSTOP)
-    wait(lambda: stopped not in fleet.workers and len(fleet.workers) == 2)
+    eventually(lambda: stopped not in fleet.workers and len(fleet.workers) == 2)
     assert fleet.pid == master
     assert fleet.ask() == 204
 
@@ -134,24 +135,24 @@ def test_a_service_that_waits_for_github_is_not_ended(fleet: PolicyFleet, github
     ]
     for one in asking:
         one.start()
-    wait(lambda: "can't check jobs" in fleet.reason)
+    eventually(lambda: "can't check jobs" in fleet.reason)
     github.open.set()
     for one in asking:
         one.join(30)
     assert fleet.pid == master
     assert answers == [204] * 50
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
 
 
 def test_a_port_that_somebody_has_is_said_and_taken_when_it_is_free(make: Make) -> None:
     port = free_port()
     with socket.create_server((HOST, port)):
         fleet = make({"port": port})
-        wait(lambda: fleet.reason)
+        eventually(lambda: fleet.reason)
         said = f"can't listen at {HOST}:{port}: Address already in use; free it, or set policy.port"
         assert fleet.reason == said
         assert not fleet.healthy
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
 
 
 def test_a_credential_that_github_refuses_keeps_the_fleet_from_making_runners(
@@ -159,10 +160,10 @@ def test_a_credential_that_github_refuses_keeps_the_fleet_from_making_runners(
 ) -> None:
     github.known = {"Bearer another"}
     fleet = make()
-    wait(lambda: "can't check jobs" in fleet.reason)
+    eventually(lambda: "can't check jobs" in fleet.reason)
     assert "secret" not in fleet.reason
     github.known = {"Bearer secret"}
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
 
 
 def test_another_credential_is_handed_over_without_an_answer_lost(
@@ -184,8 +185,8 @@ def test_another_credential_is_handed_over_without_an_answer_lost(
     asking.start()
     told = len(fleet.told)
     fleet.reload(token="another")
-    wait(lambda: fleet.pid != before)
-    wait(lambda: ("/api/v3/repos/acme/demo", "Bearer another") in _repositories(github))
+    eventually(lambda: fleet.pid != before)
+    eventually(lambda: ("/api/v3/repos/acme/demo", "Bearer another") in _repositories(github))
     wait_for_end(before)
     over.set()
     asking.join(30)
@@ -207,18 +208,18 @@ def test_a_changed_token_file_is_noticed_by_itself(
     file.touch(mode=0o600)
     file.write_text("secret")
     fleet = make(token=None, token_file=str(file))
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     before = fleet.pid
     github.known = {"Bearer another"}
     file.write_text("another")
-    wait(lambda: fleet.pid != before and fleet.healthy)
+    eventually(lambda: fleet.pid != before and fleet.healthy)
 
 
 def test_secrets_rotate_and_tokens_from_before_are_good_still(fleet: PolicyFleet) -> None:
     before, token = fleet.pid, fleet.token()
     fleet.world.clock.ahead = timedelta(days=1, minutes=1)
     fleet.reload()
-    wait(lambda: fleet.pid != before and fleet.world.details("policy")["healthy"])
+    eventually(lambda: fleet.pid != before and fleet.world.details("policy")["healthy"])
     wait_for_end(before)
     assert fleet.ask(token) == 204
 
@@ -237,11 +238,11 @@ def test_one_goes_on_until_a_successor_answers(
         impatient.setattr("supervisor.actors.policy_here._START_LIMIT_S", 1.0)
         fleet.world.clock.ahead = timedelta(days=1, minutes=1)
         fleet.reload()
-        wait(lambda: fleet.world.details("policy")["warnings"])
+        eventually(lambda: fleet.world.details("policy")["warnings"])
         assert fleet.ask() == 204
     mended.touch()
     wait_for_end(before)
-    wait(lambda: not fleet.world.details("policy")["warnings"])
+    eventually(lambda: not fleet.world.details("policy")["warnings"])
     assert fleet.ask() == 204
     assert fleet.told[told:] == []  # healthy all the time
 
@@ -250,12 +251,12 @@ def test_a_document_is_obeyed_and_a_wrong_one_changes_nothing(make: Make, tmp_pa
     path = tmp_path / "policy.yaml"
     path.write_text("push: {collaborators: {enabled: false}}\n")
     fleet = make({"document": str(path)})
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     assert fleet.ask() == 204
     before = fleet.pid
     path.write_text("push: {collaborators: {enabled: maybe}}\n")
     fleet.reload()
-    wait(lambda: fleet.world.details("policy")["warnings"])
+    eventually(lambda: fleet.world.details("policy")["warnings"])
     (warning,) = fleet.world.details("policy")["warnings"]
     rule = "push.collaborators: must be {enabled: true} or {enabled: false}"
     assert warning == f"policy.document: {path}: {rule}"
@@ -266,7 +267,7 @@ def test_a_document_is_obeyed_and_a_wrong_one_changes_nothing(make: Make, tmp_pa
 def test_an_actor_that_crashes_takes_the_service_over(fleet: PolicyFleet) -> None:
     before, told = fleet.pid, len(fleet.told)
     fleet.world.tell("policy", Crash("a test"))
-    wait(lambda: fleet.told[told:] and fleet.healthy)
+    eventually(lambda: fleet.told[told:] and fleet.healthy)
     assert fleet.pid == before
     assert fleet.ask() == 204
 
@@ -275,7 +276,7 @@ def test_an_actor_that_crashes_takes_the_service_over(fleet: PolicyFleet) -> Non
 def test_it_ends_with_the_daemon_and_leaves_nothing(
     fleet: PolicyFleet, number: signal.Signals | None
 ) -> None:
-    wait(lambda: len(fleet.workers) == 2)
+    eventually(lambda: len(fleet.workers) == 2)
     processes = [fleet.pid, *fleet.workers]
     fleet.world.system.stop(5)
     assert all(map(exists, processes))  # other ends than the daemon's cost no check
@@ -283,16 +284,16 @@ def test_it_ends_with_the_daemon_and_leaves_nothing(
         process = fleet.world.parts.policy.process
         assert process
         os.kill(fleet.pid, number)
-        wait(lambda: process.look().master_stopped)
+        eventually(lambda: process.look().master_stopped)
     fleet.world.parts.policy.close()
-    wait(lambda: not any(map(exists, processes)))
+    eventually(lambda: not any(map(exists, processes)))
     socket.create_server((HOST, fleet.world.parts.settings.config.policy.port)).close()
 
 
 def test_no_secret_is_in_arguments_the_environment_or_the_log(make: Make) -> None:
     token = "ghp_made_up_for_this_test"
     fleet = make(token=token)
-    wait(lambda: fleet.reason and fleet.workers)
+    eventually(lambda: fleet.reason and fleet.workers)
     ring = (fleet.world.state / "policy-secrets").read_text()
     secrets = [token, *re.findall(r'"secret": "([^"]+)"', ring)]
     assert len(secrets) == 2
@@ -329,7 +330,9 @@ def test_what_runs_as_the_user_that_is_set_has_nothing_but_that_users_rights(
     fleet = make({"user": "nobody"})
     said = ("Uid: 65534 65534 65534 65534", "Gid: 65534 65534 65534 65534", "Groups:")
     logged = fleet.world.logged
-    wait(lambda: all(any(f"policy service: {one}" in line for line in logged) for one in said))
+    eventually(
+        lambda: all(any(f"policy service: {one}" in line for line in logged) for one in said)
+    )
     own = fleet.world.state / "policy"
     assert (own.stat().st_uid, own.stat().st_mode & 0o777) == (65534, 0o700)
     assert (own.parent.stat().st_uid, own.parent.stat().st_mode & 0o777) == (0, 0o710)
@@ -352,16 +355,16 @@ def test_the_service_itself_checks_jobs_as_the_user_that_is_set(
     state = open_directory / "state"
     state.mkdir()
     fleet = make({"user": "nobody"}, state_directory=str(state))
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     assert fleet.ask() == 204
     assert {Path(f"/proc/{pid}").stat().st_uid for pid in (fleet.pid, *fleet.workers)} == {65534}
     own = state / "policy"
     assert {path.stat().st_uid for path in own.rglob("*")} == {65534}
-    wait(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
+    eventually(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
     killed = fleet.pid
     os.kill(killed, signal.SIGKILL)
-    wait(lambda: not fleet.healthy)
-    wait(lambda: fleet.healthy and fleet.pid != killed)
+    eventually(lambda: not fleet.healthy)
+    eventually(lambda: fleet.healthy and fleet.pid != killed)
     assert fleet.ask() == 204
 
 
@@ -370,7 +373,7 @@ def test_a_user_who_can_not_run_it_is_said(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
     fleet = make({"user": "nobody"})
-    wait(lambda: fleet.reason)
+    eventually(lambda: fleet.reason)
     assert fleet.reason.startswith("can't start the policy service: ")
     assert fleet.reason.endswith("policy.user: nobody must be able to run it, with all it imports")
 
@@ -401,11 +404,11 @@ time.sleep(60)
         try:
             assert daemon.stdout
             master = int(daemon.stdout.readline())
-            wait(lambda: _children(master))
+            eventually(lambda: _children(master))
             group = [str(master), *_children(master)]
         finally:
             daemon.kill()
-    wait(lambda: not any(map(_runs, group)))
+    eventually(lambda: not any(map(_runs, group)))
     socket.create_server((HOST, port)).close()
 
 

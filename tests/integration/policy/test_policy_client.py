@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from fake_world import eventually
 from policy_fleet import HOST
 from ports import free_port
+from waiting import eventually
 
 from supervisor.config import parse
 from supervisor.gateways import policy_client

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_world import eventually
 from loguru import logger
-from policy_fleet import HOST, exists, wait
+from policy_fleet import HOST, exists
+from waiting import eventually
 
 from supervisor.gateways import policy_process
 from supervisor.gateways.policy_process import Launch, PolicyProcess
@@ -54,7 +54,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         yield run
         for process in started:
             process.kill()
-        wait(lambda: len(ended) == len(started))
+        eventually(lambda: len(ended) == len(started))
 
 
 def test_what_it_says_is_logged_by_its_weight(start: Start, logged: list[tuple[str, str]]) -> None:
@@ -82,7 +82,7 @@ def test_neither_its_length_nor_its_speed_nor_its_bytes_flood_the_log(
         for n in {1..5000}; do echo "line $n"; done
         exit 3
     """)
-    wait(lambda: not process.alive)
+    eventually(lambda: not process.alive)
     eventually(lambda: any("has ended with 3" in line for _, line in logged))
     lines = [line for _, line in logged if line.startswith("policy service: ")]
     assert max(map(len, lines)) < 1100
@@ -93,9 +93,9 @@ def test_neither_its_length_nor_its_speed_nor_its_bytes_flood_the_log(
 
 def test_a_secret_that_it_says_is_not_logged(start: Start, logged: list[tuple[str, str]]) -> None:
     process = start("echo the token is ghp_secret; exit 1", secrets=("ghp_secret", "ghp"))
-    wait(lambda: not process.alive)
+    eventually(lambda: not process.alive)
     eventually(lambda: ("WARNING", "policy service: the token is [secret]") in logged)
-    wait(lambda: "[secret]" in process.epitaph())
+    eventually(lambda: "[secret]" in process.epitaph())
     assert process.epitaph() == "the policy service has ended with 1: the token is [secret]"
 
 
@@ -106,14 +106,14 @@ def test_settings_of_any_size_come_by_the_descriptor(start: Start, tmp_path: Pat
         f'cat <&"$fd" >{tmp_path}/got',
         settings,
     )
-    wait(lambda: (tmp_path / "got").exists() and (tmp_path / "got").stat().st_size == 500_000)
+    eventually(lambda: (tmp_path / "got").exists() and (tmp_path / "got").stat().st_size == 500_000)
 
 
 def test_one_that_never_reads_its_settings_hangs_nobody(start: Start) -> None:
     process = start("exec sleep 60", "x" * 500_000)
     assert process.alive
     process.kill()
-    wait(lambda: not process.alive)
+    eventually(lambda: not process.alive)
 
 
 def test_one_that_ignores_an_order_to_end_is_killed(
@@ -121,9 +121,9 @@ def test_one_that_ignores_an_order_to_end_is_killed(
 ) -> None:
     monkeypatch.setattr(policy_process, "_END_LIMIT_S", 1.0)
     process = start(f"trap '' TERM; echo >{tmp_path}/trapped; while :; do sleep 0.1; done")
-    wait((tmp_path / "trapped").exists)
+    eventually((tmp_path / "trapped").exists)
     process.end()
-    wait(lambda: not process.alive)
+    eventually(lambda: not process.alive)
     assert "was killed by signal 9" in process.epitaph()
 
 
@@ -133,10 +133,10 @@ def test_what_its_first_process_leaves_behind_ends_too(
     monkeypatch.setattr(policy_process, "_END_LIMIT_S", 1.0)
     process = start(f"(trap '' TERM; echo $BASHPID >{tmp_path}/left; sleep 60) & wait")
     left = tmp_path / "left"
-    wait(lambda: left.exists() and left.read_text())
+    eventually(lambda: left.exists() and left.read_text())
     os.kill(process.pid, signal.SIGKILL)
-    wait(lambda: not _runs(int(left.read_text())))
-    wait(lambda: not exists(process.pid))
+    eventually(lambda: not _runs(int(left.read_text())))
+    eventually(lambda: not exists(process.pid))
 
 
 def _runs(pid: int) -> bool:
@@ -154,7 +154,7 @@ def test_it_has_neither_our_environment_nor_our_descriptors(
     with (tmp_path / "ours").open("w") as ours:
         os.set_inheritable(ours.fileno(), True)  # noqa: FBT003 - it takes no keyword
         start(f"env >{tmp_path}/env; ls -l /proc/$$/fd >{tmp_path}/fds; echo >{tmp_path}/done")
-        wait((tmp_path / "done").exists)
+        eventually((tmp_path / "done").exists)
     environment = (tmp_path / "env").read_text()
     assert "ghp_secret" not in environment
     assert "SSL_CERT_FILE=/etc/ssl/ours.pem" in environment

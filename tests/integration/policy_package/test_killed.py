@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from fake_world import eventually
 from package_stand import Stand
 from policy_packages import NAME, wheel
+from waiting import eventually
 
 from supervisor.work.package import PackageReady
 
@@ -72,7 +72,7 @@ def test_a_kill_at_any_time_leaves_a_whole_version_in_use(stand: Stand) -> None:
         kill_at(stand, words, random)
         assert is_whole(stand)
         assert stand.version in {f"{NAME} 1.0", f"{NAME} 1.1"}
-    eventually(lambda: not _left_of(stand), 60)
+    eventually(lambda: not _left_of(stand), limit_s=60)
     last = stand.bring_up_to_date()
     assert isinstance(last, PackageReady), last
     assert stand.version == f"{NAME} 1.1"

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually, make_world
+from fake_actors import Inbox
+from fake_world import World, make_world
 from package_stand import Stand
 from policy_fleet import HOST, PolicyFleet
 from policy_packages import APP, NAME, wheel
 from ports import free_port
+from waiting import eventually
 
 from supervisor.actors import policy_here
 from supervisor.actors.policy import PolicyActor
@@ -33,11 +35,6 @@ class Policies(list[Any]):
     def append(self, message: Any) -> None:
         if isinstance(message, PolicyChanged):
             super().append(message)
-
-
-def wait(holds: Callable[[], object]) -> None:
-    """Wait until something holds that takes pip some time."""
-    eventually(holds, 100)
 
 
 class PackageFleet(PolicyFleet):
@@ -102,11 +99,11 @@ def test_it_is_installed_answers_guests_and_what_it_says_is_made_sure_of(
     make: Make, stand: Stand
 ) -> None:
     fleet = make()
-    wait(lambda: "policy.package: pip: ERROR: Could not find" in fleet.reason)
+    eventually(lambda: "policy.package: pip: ERROR: Could not find" in fleet.reason)
     assert fleet.world.shown("upgrades")[0] == "failing"
     wheel(stand.links, "1.0")
     fleet.upgrade()
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     assert fleet.version == f"{NAME} 1.0"
     token = fleet.token()
     assert fleet.check("acme/demo", token) == (204, "")
@@ -116,7 +113,7 @@ def test_it_is_installed_answers_guests_and_what_it_says_is_made_sure_of(
     assert fleet.check("acme/refused") == (403, "1.0 says no\n")
     assert fleet.check("acme/crash") == (500, "it crashed")
     assert fleet.check("acme/odd") == (500, "the package answers 200")
-    wait(
+    eventually(
         lambda: fleet.world.details("policy")["counts"] == {"allowed": 1, "refused": 1, "error": 2}
     )
     last = fleet.world.details("policy")["decisions"]
@@ -126,7 +123,7 @@ def test_it_is_installed_answers_guests_and_what_it_says_is_made_sure_of(
 def test_its_secrets_are_in_no_environment_and_no_argument(make: Make, stand: Stand) -> None:
     wheel(stand.links, "1.0")
     fleet = make()
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     for pid in (fleet.pid, *fleet.workers):
         process = Path(f"/proc/{pid}")
         shown = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
@@ -139,15 +136,15 @@ def test_tokens_from_before_an_upgrade_are_good_after_it_and_no_check_is_lost(
 ) -> None:
     wheel(stand.links, "1.0")
     fleet = make()
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     before, token, told = fleet.pid, fleet.token(), len(fleet.told)
     wheel(stand.links, "1.1")
     fleet.upgrade()
-    wait(lambda: fleet.check("acme/refused")[1].startswith("1.1 says"))
+    eventually(lambda: fleet.check("acme/refused")[1].startswith("1.1 says"))
     assert fleet.pid != before
     assert fleet.check("acme/demo", token)[0] == 204
     assert fleet.told[told:] == []  # healthy all the time
-    wait(lambda: fleet.version == f"{NAME} 1.1")
+    eventually(lambda: fleet.version == f"{NAME} 1.1")
 
 
 def test_a_version_that_fails_in_use_gives_its_place_back(
@@ -155,16 +152,16 @@ def test_a_version_that_fails_in_use_gives_its_place_back(
 ) -> None:
     wheel(stand.links, "1.0")
     fleet = make()
-    wait(lambda: fleet.healthy)
+    eventually(lambda: fleet.healthy)
     flag = str(tmp_path / "tried")
     top = f"FLAG = {flag!r}\nSEEN = os.path.exists(FLAG)\nopen(FLAG, 'w').close()"
     ill = "if path == '/health' and SEEN: return answer('500', 'ill in use')"
     wheel(stand.links, "2.0", top=top, request=ill)
     fleet.upgrade()
-    wait(lambda: "has failed in use: ill in use" in fleet.standing().error)
-    wait(lambda: fleet.healthy and fleet.version == f"{NAME} 1.0")
+    eventually(lambda: "has failed in use: ill in use" in fleet.standing().error)
+    eventually(lambda: fleet.healthy and fleet.version == f"{NAME} 1.0")
     assert fleet.standing().installed == f"{NAME} 1.0"
-    wait(lambda: fleet.check("acme/refused") == (403, "1.0 says no\n"))
+    eventually(lambda: fleet.check("acme/refused") == (403, "1.0 says no\n"))
     (warning,) = fleet.world.details("upgrades")["warnings"]
     assert warning.startswith(f"policy package {NAME} 1.0 stays in use: {NAME} 2.0 has failed")
 
@@ -173,5 +170,5 @@ def test_a_document_reaches_it_and_one_that_it_refuses_is_said(make: Make, stand
     refusing = "if path == '/policy': return answer('400', 'invalid policy document, exc=x')"
     wheel(stand.links, "1.0", request=refusing)
     fleet = make(document={"push": {"collaborators": {"enabled": False}}})
-    wait(lambda: "it refuses policy.document: 400 invalid policy document" in fleet.reason)
+    eventually(lambda: "it refuses policy.document: 400 invalid policy document" in fleet.reason)
     assert not fleet.healthy

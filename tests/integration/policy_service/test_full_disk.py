@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from policy_stand import GitHub, Service, running, settings_for, wait_until
+from policy_stand import GitHub, Service, running, settings_for
+from waiting import eventually
 
 
 @pytest.fixture
@@ -38,13 +39,13 @@ def test_a_full_disk_is_a_no_and_makes_the_service_ill_until_there_is_room(
         filler = small_disk / "filler"
         with pytest.raises(OSError, match="No space left"):
             filler.write_bytes(b"x" * (256 << 10))
-        wait_until(lambda: health(service)[0] == 500)
+        eventually(lambda: health(service)[0] == 500)
         assert health(service)[1] == "the decision can't be logged: No space left on device"
         with (small_disk / "decisions.jsonl").open("ab", buffering=0) as log:
             log.write(b"\n" * 8192)  # it takes but the rest of the log's last page
         assert service.check().status_code == 500
         filler.unlink()
-        wait_until(lambda: health(service)[0] == 204)
+        eventually(lambda: health(service)[0] == 204)
         assert service.check().status_code == 204
 
 
@@ -63,4 +64,4 @@ def test_a_policy_document_that_is_spoilt_makes_the_service_ill(
         assert health(service)[0] == 500
         assert reason in health(service)[1]
         policy.write_text("null")
-        wait_until(lambda: health(service)[0] == 204)
+        eventually(lambda: health(service)[0] == 204)

@@ -18,9 +18,9 @@ from policy_stand import (
     Service,
     running,
     settings_for,
-    wait_until,
 )
 from policy_world import FORK, body
+from waiting import eventually
 
 from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Request
@@ -241,7 +241,7 @@ def test_after_trickling_answers_github_s_good_ones_let_jobs_run(
 ) -> None:
     answers = check_all(service, github, {str(number): trickle_head for number in range(16)})
     assert {answer.status_code for answer in answers.values()} == {500}
-    wait_until(lambda: not github.at_once)  # none goes on for nobody
+    eventually(lambda: not github.at_once)  # none goes on for nobody
     github.fault = None
     assert service.check().status_code == 204
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 import requests
-from policy_stand import CHARM, GitHub, Service, running, settings_for, start, wait_until
+from policy_stand import CHARM, GitHub, Service, running, settings_for, start
 from policy_world import SHA, body
 from ports import free_port
+from waiting import eventually
 
 AT_ONCE = 50
 
@@ -55,7 +56,7 @@ def ask_while_github_hangs(
     github.fault = github.hang
     with ThreadPoolExecutor(count) as pool:
         asked = [pool.submit(ask, number) for number in range(count)]
-        wait_until(lambda: github.at_once >= count)
+        eventually(lambda: github.at_once >= count)
         deed()
         github.released.set()
         return [one.result(30) for one in asked]
@@ -68,7 +69,7 @@ def test_a_worker_that_is_killed_lets_nothing_pass_and_another_comes(
         (worker,) = service.workers
         got = ask_while_github_hangs(service, github, lambda: os.kill(worker, signal.SIGKILL))
         assert 204 not in got
-        wait_until(lambda: service.workers not in ([], [worker]))
+        eventually(lambda: service.workers not in ([], [worker]))
         github.fault = None
         assert service.check().status_code == 204
 
@@ -95,7 +96,7 @@ def test_a_master_that_is_killed_takes_its_workers_along_and_frees_the_address(
         again = settings_for(github.url, tmp_path)
         process = start(again, service.base.removeprefix("http://"))
         try:
-            wait_until(lambda: _answers(service))
+            eventually(lambda: _answers(service))
         finally:
             process.terminate()
             process.wait(30)
@@ -140,8 +141,8 @@ def test_it_ends_when_the_process_that_has_started_it_is_gone(
         check=True,
     )
     host, port = bind.split(":")
-    wait_until(lambda: not Path(f"/proc/{int(done.stdout)}").exists())
-    wait_until(lambda: not _is_open(host, int(port)))
+    eventually(lambda: not Path(f"/proc/{int(done.stdout)}").exists())
+    eventually(lambda: not _is_open(host, int(port)))
 
 
 # Guests that mean harm.
@@ -222,7 +223,7 @@ def test_it_listens_at_the_address_that_it_was_given_and_nowhere_else(
     port = free_port("127.0.5.1")
     process = start(settings_for(github.url, tmp_path), f"127.0.5.1:{port}")
     try:
-        wait_until(lambda: _is_up(f"http://127.0.5.1:{port}"))
+        eventually(lambda: _is_up(f"http://127.0.5.1:{port}"))
         assert not _is_open("127.0.0.1", port)
         assert not _is_open("::1", port)
     finally:

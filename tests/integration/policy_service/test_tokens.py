@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from time import thread_time
 
-from policy_stand import CHARM, SECRET, GitHub, Service, running, settings_for, wait_until
+from policy_stand import CHARM, SECRET, GitHub, Service, running, settings_for
+from waiting import eventually
 
 from supervisor.policy_tokens import ANYWHERE
 
@@ -20,7 +21,7 @@ def use(service: Service, token: str | None, address: str = "127.0.0.1") -> int:
 
 
 def test_a_token_that_is_used_at_one_worker_is_used_at_all(service: Service) -> None:
-    wait_until(lambda: len(service.workers) == 4)
+    eventually(lambda: len(service.workers) == 4)
     token = service.token(ANYWHERE)  # of many addresses, as each has few connections at a time
     with ThreadPoolExecutor(16) as pool:
         answers = Counter(pool.map(lambda n: use(service, token, f"127.0.6.{n + 1}"), range(64)))

@@ -10,13 +10,14 @@ import json
 import os
 import queue
 import threading
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pylxd import Client
 from pylxd.client import get_session_for_url
+from waiting import eventually
 from ws4py.client import WebSocketBaseClient
 
 from sandbox.image import build_image
@@ -677,12 +678,11 @@ def test_a_command_is_run_through_the_same_calls_and_streams(real: Side, emulate
         side.ask("POST", "/instances", wanted("x2"))
         side.ask("PUT", "/instances/x2/state", state("start"))
         _until(stream, "instance-started")
-        deadline = time.monotonic() + LIMIT_S
-        command = ("/bin/sh", "-c", "echo hi")
-        while not (output := lxd.output_of("x2", command, most_bytes=1000, limit_s=10)).data:
-            assert time.monotonic() < deadline  # the emulated guest has not booted yet
+        run = partial(lxd.output_of, "x2", ("/bin/sh", "-c", "echo hi"), limit_s=10)
+        # The emulated guest takes a while to boot.
+        output = eventually(lambda run=run: (got := run(most_bytes=1000)).data and got)
         executed = [_told(event) for event in _until(stream, "instance-exec")]
-        cut = lxd.output_of("x2", command, most_bytes=2, limit_s=10)
+        cut = run(most_bytes=2)
         known = side.ask("GET", "/operations?recursion=1")["success"]
         operation = next(o for o in known if o["description"] == "Executing command")
         said = {key: operation[key] for key in ("class", "err", "status", "resources")}

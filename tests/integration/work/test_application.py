@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from application_archives import file, link, packed
-from fake_world import eventually
+from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.application_store import ApplicationStore, digest_of
@@ -184,7 +184,7 @@ def test_progress_is_seen_by_others(world: World) -> None:
     arguments = (world.store, offer, Proxies(), progress)
     thread = threading.Thread(target=obtain, args=arguments)
     thread.start()
-    eventually(lambda: " of 196 KiB (" in progress.in_words(), 5)
+    eventually(lambda: " of 196 KiB (" in progress.in_words())
     thread.join(10)
     assert progress.in_words() == ""
     assert world.whole() == offer

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import FakeLxd
+from fake_lxd import FakeLxd
 
 from sandbox.namespaces import Namespace, namespace
 from supervisor.config import Config, parse
@@ -19,6 +20,7 @@ from supervisor.firewall.names import REJECTED
 from supervisor.firewall.networks import Network
 from supervisor.firewall.policy import Policy
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, NotFound, Refused
+from supervisor.gateways.name_notes import NameNotes
 from supervisor.gateways.names import Names
 from supervisor.gateways.nftables import Nftables
 from supervisor.work import firewall as firewall_work
@@ -325,7 +327,7 @@ def test_why_the_bridge_is_not_known_is_told_apart_from_lxds_being_away(
     assert (found.bridge, found.error, found.outage) == ((), str(error), outage)
 
 
-def known_once(*addresses: str) -> Names:
+def known_once(*addresses: str, notes: NameNotes | None = None) -> Names:
     """Look each of these up in turn, and nothing any more after them."""
     known = list(addresses)
 
@@ -334,7 +336,7 @@ def known_once(*addresses: str) -> Names:
             return (ip_address(known.pop(0)),)
         raise OSError(5, "no name server answers")
 
-    return Names(look_up)
+    return Names(look_up, notes)
 
 
 def test_a_name_that_can_not_be_looked_up_is_a_warning_without_the_proxys_password() -> None:
@@ -426,6 +428,20 @@ def test_a_debug_server_that_can_not_be_looked_up_is_judged_by_its_last_addresse
     )
     policy = firewall_work.policy_of(config, after)
     assert (policy.elsewhere, policy.allowed) == ((), ())
+
+
+def test_a_daemon_that_is_started_while_dns_is_silent_goes_by_the_last_addresses(
+    tmp_path: Path,
+) -> None:
+    config = with_debug_server()
+    names = known_once("203.0.113.7", notes=NameNotes(tmp_path / "names"))
+    before = asked(FakeLxd(), names, config, with_runners=False)
+    assert before.servers == {("tmate.example", 22): ""}
+    started = known_once(notes=NameNotes(tmp_path / "names"))
+    after = asked(FakeLxd(), started, config, with_runners=False)
+    assert (after.servers, after.addresses) == (before.servers, before.addresses)
+    (warning,) = after.warnings
+    assert warning.endswith("goes by its last addresses: 203.0.113.7")
 
 
 def test_runners_are_not_told_of_a_debug_server_until_it_has_an_address() -> None:

@@ -5,8 +5,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from under_way import Gate
+from waiting import eventually
 
 from supervisor.actors.filters import FiltersActor
 from supervisor.config import Config

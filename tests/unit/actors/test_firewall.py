@@ -7,8 +7,10 @@ from ipaddress import ip_interface
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, Inbox, World, eventually, guarded
+from fake_actors import Inbox, guarded
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.firewall import FirewallActor
 from supervisor.causes import Cause

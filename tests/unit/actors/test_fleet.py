@@ -7,18 +7,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import (
-    APPLICATION,
-    FILENAME,
-    IMAGE,
-    NOW,
-    FakeLxd,
-    World,
-    eventually,
-    guarded,
-    image_of,
-)
+from fake_actors import APPLICATION, FILENAME, IMAGE, guarded, image_of
+from fake_lxd import NOW, FakeLxd
+from fake_world import World
 from under_way import Gate
+from waiting import eventually
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor

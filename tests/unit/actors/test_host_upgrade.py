@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.lxd import LxdUnavailable

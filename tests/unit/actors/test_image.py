@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import (
-    APPLICATION,
-    LIMIT_S,
-    Inbox,
-    World,
-    eventually,
-    guarded,
-    image_of,
-)
+from fake_actors import APPLICATION, Inbox, guarded, image_of
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.image import ImageActor
 from supervisor.causes import Cause

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, World, eventually
+from fake_world import World
 from journal_records import NAME, reconcile, step
+from waiting import LIMIT_S, eventually
 
+from supervisor.actors import metrics
 from supervisor.actors.journal import JournalActor
 from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
-from supervisor.gateways.journal_store import JournalStore
+from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.journal import EventsQuestion, HistoryQuestion
 from supervisor.journal_writer import JournalStanding, JournalWriter
-from supervisor.report import status_report
+from supervisor.report import current_status, status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 
 MakeWorld = Callable[..., World]
 
 
 def start(world: World) -> World:
-    world.feed.watch(world.parts.journal.take)
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     return world
 
@@ -65,7 +69,6 @@ def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
     world = make_world()
-    world.feed.watch(world.parts.journal.take)
     tell(world, "before")
     world.run(ChildSpec("journal", partial(JournalActor.start, world.system, world.parts)))
     eventually(lambda: written(world) == ["before"])
@@ -90,6 +93,34 @@ def test_a_journal_that_can_not_be_written_is_a_warning_and_no_problem(
     assert report["problems"] == []
 
 
+def test_a_journal_that_can_not_be_written_is_told_also_while_its_actor_is_away(
+    make_world: MakeWorld,
+) -> None:
+    def told() -> tuple[list[str], bool]:
+        status = current_status(tree(world.system), world.parts, world.clock.now())
+        page = metrics.make_app(world.system, world.parts).test_client().get("/metrics").text
+        failing = "github_runner_supervisor_journal_failing 1.0" in page.splitlines()
+        return status["warnings"], failing
+
+    world = make_world()
+    path = world.parts.journal.path
+    path.mkdir(parents=True)
+    start(world)
+    eventually(lambda: world.shown("journal")[0] == "failing")
+    fault = f"journal: {world.shown('journal')[1]}"
+    assert told() == ([fault], True)
+    world.system.stop()
+    assert told() == ([fault], True)
+    path.rmdir()
+    eventually(lambda: told() == ([], False))
+
+
+def test_a_journal_that_nobody_has_begun_to_write_is_told(make_world: MakeWorld) -> None:
+    world = make_world()
+    status = current_status(tree(world.system), world.parts, world.clock.now())
+    assert "journal: nobody writes it" in status["warnings"]
+
+
 def test_what_was_lost_is_said(make_world: MakeWorld) -> None:
     world = make_world()
     world.parts.journal.lose(3)
@@ -110,7 +141,18 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         return 0
 
     monkeypatch.setattr(JournalStore, "write", hang)
-    world = start(make_world())
+    world = make_world()
+    skipped_s = 0.0
+    inbox, now = world.parts.journal, world.clock.now
+    writer = JournalWriter(
+        inbox,
+        flavor="fleet",
+        keeping=lambda: Keeping(timedelta(days=1), 1 << 30),
+        now=now,
+        elapsed=lambda: time.monotonic() + skipped_s,
+    )
+    world.parts = replace(world.parts, journal_writer=writer)
+    start(world)
     tell(world, "flush")
     assert hangs.wait(LIMIT_S)
     world.parts.journal.lose(2)
@@ -118,13 +160,16 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
         world.clock.advance(10)
         eventually(lambda: node(world).details["lost"] == 2)
         assert world.shown("journal")[0] == "recording"
+        assert writer.fault == ""
+        skipped_s = 10
         world.clock.advance(10)
         hung = f"{world.parts.journal.path}: no answer within 10 s"
         eventually(lambda: world.shown("journal") == ("failing", hung))
         assert warnings(world)[0] == f"journal: {hung}"
+        assert writer.fault == hung
     finally:
         goes_on.set()
-    eventually(lambda: world.clock.advance(10) or world.shown("journal")[0] == "recording")
+    world.pass_until(lambda: world.shown("journal")[0] == "recording", 10)
     said = [line for line in world.logged if "the journal is written again; 2 events" in line]
     assert len(said) == 1
 
@@ -146,7 +191,7 @@ def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
         start(world)
         tell(world, "lost")
         eventually(lambda: world.parts.journal.lost == 1)
-    eventually(lambda: world.clock.advance(10) or node(world).restarts == 1)
+    world.pass_until(lambda: node(world).restarts == 1, 10)
     tell(world, "after")
     eventually(lambda: written(world) == ["after"])
     aside, lost = warnings(world)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
@@ -136,6 +138,33 @@ def test_a_version_that_fails_is_not_tried_again_before_the_interval_and_doubled
     eventually(lambda: play.standing().looks == 3)
     play.world.clock.advance(600)
     eventually(lambda: play.asked == [True, True, False, True])
+
+
+def test_a_version_that_has_failed_is_not_tried_again_at_each_start_unless_it_is_ordered(
+    play: Play,
+) -> None:
+    play.on_disk = ONE
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    assert play.asked == [True]
+    heard_at = play.world.clock.now()
+    play.world.clock.advance(60)
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, False])
+    eventually(lambda: play.standing().looks == 1)
+    assert play.standing().error == "demo 2.0 is of no use: it hangs"
+    assert play.standing().outdated_since == heard_at
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.asked == [True, False, True])
+
+
+def test_where_none_is_in_use_one_that_has_failed_is_tried_at_each_start(play: Play) -> None:
+    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, True])
 
 
 def test_an_order_tries_it_again_and_a_jobs_end_does_not(play: Play) -> None:

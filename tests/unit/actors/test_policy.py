@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import LIMIT_S, Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from supervisor.actors.policy import PolicyActor
 from supervisor.gateways.decision_log import Tally
@@ -144,12 +146,7 @@ def builtin(make_world: MakeWorld, **config: Any) -> World:
 
 def let_pass(world: World, holds: Callable[[], object], step: float = 0.25) -> None:
     """Let time pass until something holds."""
-
-    def later() -> object:
-        world.clock.advance(step)
-        return holds()
-
-    eventually(lambda: holds() or later(), 3 * LIMIT_S)
+    world.pass_until(holds, step)
 
 
 def test_off_is_a_standing_warning_and_keeps_nobody_waiting(make_world: MakeWorld) -> None:

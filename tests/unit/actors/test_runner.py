@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, PLACE, Inbox, World, eventually
+from fake_actors import APPLICATION, Inbox
+from fake_github import PLACE
+from fake_world import World
 from loguru import logger
+from waiting import eventually
 
 from supervisor import lifecycle, marks
 from supervisor.actors.runner import Birth, Order

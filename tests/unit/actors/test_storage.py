@@ -5,7 +5,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
+from waiting import eventually
 
 from supervisor import storage
 from supervisor.actors.storage import StorageActor

@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fake_world import APPLICATION, FILENAME, LIMIT_S, Inbox, World, eventually
+from fake_actors import APPLICATION, FILENAME, Inbox
+from fake_world import World
 from under_way import Gate
+from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.application_store import ARCHIVE, ApplicationStore
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.messages import (
     AnnounceApplication,
     Application,
@@ -27,6 +30,7 @@ from supervisor.messages import (
 )
 from supervisor.proxies import Proxies
 from supervisor.supervision import ChildSpec, Crash, Strategy
+from supervisor.upgrades.notes import Note
 from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress
 
@@ -228,6 +232,86 @@ def test_since_when_a_newer_one_is_known_stays_while_it_can_not_be_had(
     play.tell(CheckUpgrades())
     eventually(lambda: play.subject().checked_at > heard_at)
     assert play.subject().outdated_since == heard_at
+
+
+def restarted(play: Play, make_world: MakeWorld, **config: Any) -> World:
+    """A daemon that is started where that of a play was."""
+    world = make_world(**config)
+    play.world.system.stop(LIMIT_S)
+    notes = UpgradeNotes(play.world.state / "upgrade-notes")
+    world.parts = replace(world.parts, upgrade_notes=notes)
+    return world
+
+
+def test_since_when_a_newer_one_is_known_outlives_the_daemon(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "the disk is full"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    eventually(lambda: play.subject().error == "the disk is full")
+    heard_at = play.world.clock.now()
+    world = restarted(play, make_world)
+    world.clock.advance(86400)
+    play = Play(world, ApplicationOffered(NEWER))
+    eventually(lambda: play.subject().error == "the disk is full")
+    assert len(disk.obtained) == 2  # what did not arrive is tried at each start
+    assert play.subject().outdated_since == heard_at
+
+
+def test_one_that_is_no_good_is_not_got_again_at_each_start(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure, disk.refused = APPLICATION, "it is no archive", True
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    world = restarted(play, make_world, upgrade_interval="1d")
+    world.clock.advance(1800)
+    play = Play(world, ApplicationOffered(NEWER))
+    play.look_ends(1)
+    assert disk.obtained == [NEWER]
+    assert play.warnings == ("runner application 2.300.0 stays in use: it is no archive",)
+    play.world.clock.advance(1800)
+    eventually(lambda: disk.obtained == [NEWER, NEWER])
+
+
+@pytest.mark.parametrize("forget", [CheckUpgrades(), ApplicationOffered(NEWEST), None])
+def test_one_that_is_no_good_is_forgotten_by_an_order_by_another_offer_and_without_one_that_serves(
+    make_world: MakeWorld, disk: Disk, forget: Any
+) -> None:
+    disk.verified, disk.failure, disk.refused = APPLICATION, "it is no archive", True
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    world = restarted(play, make_world)
+    disk.failure = ""
+    offered = forget if isinstance(forget, ApplicationOffered) else ApplicationOffered(NEWER)
+    if forget is None:
+        disk.verified = None
+    if isinstance(forget, CheckUpgrades):
+        gate = disk.hold("verify")
+        play = Play(world, offered)
+        play.tell(forget)
+        gate.set()
+    else:
+        play = Play(world, offered)
+    play.has(offered.application)
+    assert disk.obtained == [NEWER, offered.application]
+    assert UpgradeNotes(play.world.state.parent / "state-0" / "upgrade-notes").of(
+        "runner application"
+    ) == Note(offered.application.sha256, play.world.clock.now())
+
+
+def test_the_day_of_an_older_one_goes_on_over_a_restart(make_world: MakeWorld, disk: Disk) -> None:
+    disk.verified = NEWER
+    play = Play(make_world())
+    play.look_ends(1)
+    world = restarted(play, make_world)
+    world.clock.advance(86399)
+    play = Play(world)
+    play.look_ends(1)
+    assert play.subject().installed == NEWER.version
+    assert "is taken after a day" in play.subject().warning
+    play.world.clock.advance(600)
+    eventually(lambda: play.subject().installed == APPLICATION.version)
 
 
 def test_it_is_looked_for_at_each_interval(make_world: MakeWorld, disk: Disk) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from flask.testing import FlaskClient
+from waiting import eventually
 from werkzeug.test import TestResponse
 
 from supervisor import __version__, control, lifecycle

@@ -270,6 +270,22 @@ def test_no_two_panels_of_a_dashboard_have_the_same_title() -> None:
         assert len(set(titles)) == len(titles)
 
 
+def test_a_number_is_green_only_where_nothing_is_wrong() -> None:
+    panels = [panel for dashboard in dashboards() for panel in dashboard["panels"]]
+    colours = {
+        panel["title"]: [
+            (step["value"], step["color"])
+            for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        ]
+        for panel in panels
+        if panel["type"] == "stat"
+    }
+    assert colours["Problems"] == [(None, "green"), (1, "red")]
+    assert colours["Warnings"] == [(None, "green"), (1, "orange")]
+    for title in ("There", "Free runners", "Daemons up"):
+        assert colours[title] == [(None, "red"), (1, "green")]
+
+
 def test_panels_do_not_overlap() -> None:
     for dashboard in dashboards():
         taken: set[tuple[int, int]] = set()

@@ -57,6 +57,21 @@ def refusal(proxies: ModelProxies = ModelProxies(), **options: Any) -> str:  # n
             ),
         ),
         (
+            {"policy_mode": "package", "policy_package": "x @ ftp://me:word@host/x"},
+            (
+                "policy-package: an address must begin with one of file, git+file, git+https, "
+                "git+ssh, https; `juju config runners "
+                "policy-package=repo-policy-compliance==1.11.0`"
+            ),
+        ),
+        (
+            {"policy_mode": "package", "policy_package": "x", "policy_package_links": "wheels"},
+            (
+                "policy-package-links: must be the absolute path of a directory; `juju config "
+                "runners policy-package-links=/var/lib/github-runner-supervisor/wheels`"
+            ),
+        ),
+        (
             {"policy_mode": "strict"},
             (
                 "policy-mode: must be 'builtin', 'package', 'external' or 'off'; "

@@ -14,6 +14,7 @@ from options import CharmOptions, Credentials, OptionsError, document
 from proxies import ModelProxies
 
 from supervisor.config import Config, parse
+from supervisor.policy_package import PackageSource
 
 CHARMCRAFT = yaml.safe_load((Path(__file__).parents[3] / "charm/charmcraft.yaml").read_text())
 OPTIONS: dict[str, dict[str, Any]] = CHARMCRAFT["config"]["options"]
@@ -213,34 +214,25 @@ def test_a_storage_that_the_option_does_not_know_is_refused(given_: str) -> None
 @pytest.mark.parametrize(
     "given_",
     [
-        "x @ file:///etc",
-        "x @ file:/etc",
-        "file:/etc",
-        "file:///etc",
-        "git+ssh://host/x",
-        "x @ git+file:///x",
-        "x@ftp://x",
-    ],
-)
-def test_a_policy_package_from_elsewhere_than_an_index_and_https_is_refused(given_: str) -> None:
-    assert refusal(policy_mode="package", policy_package=given_) == (
-        "policy-package: must be a package's name, or come from an https or git+https address; "
-        "`juju config runners policy-package=repo-policy-compliance==1.11.0`"
-    )
-
-
-@pytest.mark.parametrize(
-    "given_",
-    [
         "repo-policy-compliance>=1.11",
         "https://pypi.example.com/x-1.0-py3-none-any.whl",
         "x @ git+https://user:word@git.example.com/x.git@main",
+        "git+ssh://git@git.example.com/x.git",
+        "x @ git+file:///srv/x",
+        "file:///srv/wheels/x-1.0-py3-none-any.whl",
     ],
 )
-def test_a_policy_package_of_an_index_and_of_https_is_taken(given_: str) -> None:
-    found = taken(policy_mode="package", policy_package=given_).policy.package
+def test_a_policy_package_may_come_from_wherever_the_daemon_takes_it(given_: str) -> None:
+    found = taken(policy_mode="package", policy_package=f" {given_} ").policy.package
     assert found is not None
     assert found.get_secret_value() == given_
+
+
+def test_a_policy_package_may_come_from_wheels_on_the_machine_alone() -> None:
+    policy = taken(
+        policy_mode="package", policy_package="x", policy_package_links="/srv/wheels"
+    ).policy
+    assert policy.package_source == PackageSource("x", links="/srv/wheels")
 
 
 def test_a_policy_document_is_part_of_the_configuration() -> None:

@@ -310,6 +310,7 @@ HISTORY = {
         {
             "runner": "fleet-a", "repository": "acme/demo", "workflow": "CI", "event": "push",
             "run_id": "7", "name": "build\x1b[2J", "result": "Succeeded",
+            "runs": False,
             "started_at": "2030-01-01T12:00:00+00:00", "ended_at": "2030-01-01T12:05:12+00:00",
             "idle_s": 3.25, "job_s": 312.0, "queue_s": 754.0,
         }

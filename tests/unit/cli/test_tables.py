@@ -143,7 +143,8 @@ def test_a_long_name_of_a_job_leaves_the_rest_of_a_tree_and_a_history_as_it_is()
     assert " 5m " in line
     past = {
         "jobs": [{
-            **job, "event": "push", "started_at": SINCE, "ended_at": SINCE, "queue_s": 1.0,
+            **job, "event": "push", "runs": False, "started_at": SINCE, "ended_at": SINCE,
+            "queue_s": 1.0,
             "job_s": 312, "idle_s": 2.0, "result": long, "runner": "fleet-8c1f0a2b9d3e",
         }],
         "runners": [{

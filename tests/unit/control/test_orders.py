@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from flask.testing import FlaskClient
+from waiting import eventually
 
 from supervisor.control import make_app
 from supervisor.feed import Kind

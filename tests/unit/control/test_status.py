@@ -7,8 +7,10 @@ from datetime import datetime, timezone
 from functools import partial
 
 import pytest
-from fake_world import Inbox, World, eventually
+from fake_actors import Inbox
+from fake_world import World
 from flask.testing import FlaskClient
+from waiting import eventually
 
 from supervisor.control import make_app
 from supervisor.feed import Kind, Record
@@ -47,7 +49,7 @@ def test_a_fleet_with_a_problem_is_degraded_which_is_no_refusal(
 
 
 def test_the_status_tells_of_the_runner_that_failed_last(world: World, client: FlaskClient) -> None:
-    world.parts.last_failure.note(Record(NOW, Kind.RUNNER, "a", "failed", "booting", "no disk"))
+    world.feed.tell(Record(NOW, Kind.RUNNER, "a", "failed", "booting", "no disk"))
     told = client.get("/v1/status").json["last_failure"]
     assert (told["runner"], told["reason"]) == ("a", "no disk")
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from fake_world import eventually
 from loguru import logger
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from otlp_receiver import Receiver, attributes, receiving
 from ports import free_port
+from waiting import eventually
 
 from supervisor import __version__
 from supervisor.gateways import collector as collectors
@@ -144,7 +144,7 @@ def test_a_collector_that_is_away_costs_one_warning(
     sending = collector(f"http://127.0.0.1:{port}")
     for _ in range(3000):
         sending.send([ROOT])
-    eventually(lambda: said, 30)
+    eventually(lambda: said)
     sending.close(timedelta(seconds=0.1))
     eventually(lambda: not [one for one in threading.enumerate() if "Otel" in one.name])
     (line,) = said
@@ -284,7 +284,7 @@ def test_an_answer_that_drips_in_is_not_waited_for_and_once_it_ends_traces_are_s
                 sending.send([ROOT] * 512)
             return len(said) == 2
 
-        eventually(is_sent_again, LIMIT.total_seconds())
+        eventually(is_sent_again, limit_s=LIMIT.total_seconds())
         sending.close(LIMIT)
     assert len(said) == 2
     assert said[0] == f"{lost(url)}: no answer within 1 s\n"

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
+
+from waiting import LIMIT_S, eventually
 
 from supervisor.firewall.networks import Address
+from supervisor.gateways.name_notes import NameNotes
 from supervisor.gateways.names import Answer, Names, look_up
 
 FIRST, SECOND = ip_address("10.0.0.1"), ip_address("10.0.0.2")
-LIMIT_S = 10.0
 
 
 class Resolver:
@@ -28,13 +29,6 @@ class Resolver:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_name_is_asked_for_each_time() -> None:
@@ -62,6 +56,26 @@ def test_what_can_not_be_looked_up_keeps_its_last_addresses_and_says_why() -> No
     resolver.answer = socket.gaierror(-3, "Temporary failure in name resolution")
     failed = Answer((FIRST,), "Temporary failure in name resolution")
     assert names.answers(["a"], LIMIT_S) == {"a": failed}
+
+
+def test_what_a_name_last_stood_for_is_known_to_the_next_process(tmp_path: Path) -> None:
+    resolver, path = Resolver(), tmp_path / "names"
+    names = Names(resolver, NameNotes(path))
+    names.answers(["a", "b"], LIMIT_S)
+    resolver.answer = socket.gaierror(-3, "Temporary failure in name resolution")
+    names.answers(["a"], LIMIT_S)
+    failed = Answer((FIRST,), "Temporary failure in name resolution")
+    unknown = Answer((), "Temporary failure in name resolution")
+    again = Names(resolver, NameNotes(path))
+    # What is not asked for any more is not kept.
+    assert again.answers(["a", "b"], LIMIT_S) == {"a": failed, "b": unknown}
+    resolver.gate.clear()
+    again = Names(resolver, NameNotes(path))
+    assert again.answers(["a"], 0.05) == {"a": Answer((FIRST,), "no answer within 0.05 s")}
+    resolver.answer = (SECOND,)
+    resolver.gate.set()
+    eventually(lambda: again.answers(["a"], LIMIT_S)["a"] == Answer((SECOND,)))
+    assert NameNotes(path).all() == {"a": (SECOND,)}
 
 
 def test_a_name_that_hangs_holds_up_no_more_than_the_limit_and_one_thread() -> None:

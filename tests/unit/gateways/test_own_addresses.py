@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from supervisor.gateways.own_addresses import of_this_host
+from supervisor.gateways.own_addresses import of_interface, of_this_host
 
 _TRIE = """\
 Main:
@@ -51,3 +51,8 @@ def test_this_machines_loopback_and_the_address_that_it_sends_from_are_its_own()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("127.0.0.1", 9))
         assert ip_network(probe.getsockname()[0]) in own
+
+
+def test_the_addresses_of_one_interface_are_of_both_families() -> None:
+    assert of_interface("lo") >= {ip_address("127.0.0.1"), ip_address("::1")}
+    assert of_interface("none-such") == frozenset()

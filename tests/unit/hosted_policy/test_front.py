@@ -12,8 +12,8 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from fake_world import eventually
 from flask import Blueprint
+from waiting import eventually
 
 from supervisor.hosted_policy import front as front_module
 from supervisor.hosted_policy import package as package_module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, step, waited
@@ -14,9 +16,9 @@ COURSE = Course(NAME, started_at=at(0), ended_at=at(60), outcome="done", job=JOB
 
 def test_one_is_let_go_with_what_github_tells_of_its_job() -> None:
     awaited = AwaitedJobs()
-    awaited.hold(COURSE, 0.0)
+    awaited.hold(replace(COURSE), 0.0)
     assert awaited.take(step(1, "idle", "busy")) == []
-    assert awaited.take(waited(61, 12.0)) == [COURSE._replace(queue_s=12.0)]
+    assert awaited.take(waited(61, 12.0)) == [replace(COURSE, queue_s=12.0)]
     assert awaited.take(waited(62, 12.0)) == []
     assert awaited.rest() == []
 

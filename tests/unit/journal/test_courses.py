@@ -151,6 +151,35 @@ def test_of_one_that_nobody_knew_only_what_it_says_is_known() -> None:
     assert (course.install_s, course.idle_s, course.job_s) == (None, None, 90.0)
 
 
+SUCCEEDED = Job(result="Succeeded")
+
+
+def test_a_job_whose_beginning_nobody_heard_of_has_an_end_and_no_durations() -> None:
+    course = life((30, "ready"), (35, "idle"))
+    for way in (("finished",), ("retiring", "finished"), ("failed",)):
+        courses, before = Courses([course]), "idle"
+        for seconds, state in enumerate(way, start=100):
+            job = asdict(SUCCEEDED) if state == way[-1] else None
+            courses.take(step(seconds, before, state, job=job))
+            before = state
+        (ended,) = courses.take(step(110, before, "deleted", job=asdict(SUCCEEDED)))
+        assert (ended.job, ended.started_at, ended.is_at_work) == (SUCCEEDED, None, False)
+        assert ended.finished_at == at(100 + len(way) - 1)
+        assert (ended.install_s, ended.idle_s, ended.job_s) == (30.0, None, None)
+
+
+def test_of_a_job_that_was_over_when_it_was_first_heard_of_no_end_is_known() -> None:
+    for before in ("", "finished", "failed"):
+        (course,) = Courses().take(step(0, before, "failed", job=asdict(SUCCEEDED)))
+        assert (course.job, course.finished_at, course.is_at_work) == (SUCCEEDED, None, False)
+
+
+def test_a_job_of_one_that_is_gone_does_not_run() -> None:
+    (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
+    assert known.is_at_work
+    assert not known.vanish(at(10)).is_at_work
+
+
 def test_when_one_was_ordered_is_known_from_its_instance() -> None:
     seen = {"adopted": True, "since": at(-60).isoformat(), "made_at": at(-100).isoformat()}
     (course,) = Courses().take(step(0, "", "ready", **seen))

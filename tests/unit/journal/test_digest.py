@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hypothesis import given
@@ -120,7 +120,7 @@ def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_rea
     later = [adopted, *life[left:]]
 
     first, late = Digest(None), Digest(None)
-    assert first.recall([known], []) == []
+    assert first.recall([replace(known)], []) == []
     expected = lived(first, later)
     lived(late, later[:read])
     recalled = late.recall([known], later[:read])

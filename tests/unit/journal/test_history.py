@@ -29,6 +29,7 @@ def test_a_job_is_listed_with_what_is_known_of_it() -> None:
         {
             "runner": "a", "repository": "acme/demo", "workflow": "CI", "event": "push",
             "run_id": "7", "name": "build", "result": "Succeeded",
+            "runs": False,
             "started_at": "2030-01-01T00:00:40+00:00", "ended_at": "2030-01-01T00:01:40+00:00",
             "idle_s": 10.0, "job_s": 60.0, "queue_s": None,
         }
@@ -47,6 +48,14 @@ def test_what_is_not_known_of_a_runner_is_not_made_up() -> None:
     told = History(runners=[Course("a", NOW)]).as_json()
     assert (told["jobs"], len(told["runners"])) == ([], 1)
     assert told["runners"][0]["install_s"] is None
+
+
+def test_a_job_whose_beginning_is_not_known_is_listed_with_its_result_and_end() -> None:
+    ended = Course("a", NOW, NOW, NOW, None, NOW, NOW, "deleted", "done", "gone", JOB)
+    (job,) = History(jobs=[ended]).as_json()["jobs"]
+    assert (job["runner"], job["result"], job["runs"]) == ("a", "Succeeded", False)
+    assert (job["started_at"], job["ended_at"]) == (None, NOW.isoformat())
+    assert (job["idle_s"], job["job_s"]) == (None, None)
 
 
 def test_percentiles_are_told_in_milliseconds_at_the_finest() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from journal_records import JOB, NOW, at, step
 
 from supervisor.feed import Kind, Record
-from supervisor.journal.courses import Course, Courses
-from supervisor.journal.metric_events import of_course, of_record
+from supervisor.journal.courses import Course
+from supervisor.journal.digest import Digest
+from supervisor.journal.metric_events import of_course, of_reconcile
 
 Steps = list[tuple[float, str, dict[str, Any]]]
 WORK: dict[str, Any] = {"job": asdict(JOB)}
@@ -20,18 +21,15 @@ LIFE: Steps = [
 
 
 def told(steps: Steps, *, verdict: str = "") -> list[dict[str, Any]]:
-    courses, before, events = Courses(), "", []
+    digest, before, events = Digest("fleet"), "", []
     for seconds, state, details in steps:
         records = [step(seconds, before, state, **details)]
         if verdict and state == "busy":
             records.append(Record(at(seconds), Kind.DECISION, records[0].subject, verdict))
         for record in records:
-            known = courses.of(record.subject)
-            (after,) = courses.take(record)
-            events += of_record("fleet", record, known, after)
-            events += of_course("fleet", after) if after.ended_at else []
+            events += digest.metric_events(digest.take(record), 0.0)
         before = state
-    return events
+    return events + digest.rest()
 
 
 def test_a_runner_is_installed_starts_its_job_and_stops() -> None:
@@ -94,7 +92,7 @@ def test_what_an_earlier_daemon_has_told_is_not_told_again() -> None:
 def test_a_reconciliation_is_told_with_its_numbers() -> None:
     details = {"wanted": 5, "idle": 2, "active": 1, "failed": 3, "duration_s": 0.25}
     record = Record(NOW, Kind.RECONCILE, "fleet", "done", details=details)
-    assert of_record("fleet", record, None, None) == [
+    assert of_reconcile("fleet", record) == [
         {
             "timestamp": NOW.timestamp(), "event": "reconciliation", "flavor": "fleet",
             "crashed_runners": 3, "idle_runners": 2, "active_runners": 1, "expected_runners": 5,

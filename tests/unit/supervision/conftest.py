@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from loguru import logger
 from pykka import ActorRef
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import (
     Actor,
@@ -29,17 +29,6 @@ from supervisor.supervision import (
     tree,
 )
 from supervisor.supervision.cell import cell_of
-
-LIMIT_S = 10.0
-
-
-def wait_until(condition: Callable[[], Any], what: str = "") -> Any:
-    """Return the condition's value once it is true."""
-    deadline = time.monotonic() + LIMIT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {LIMIT_S} s: {what or condition}"
-        threading.Event().wait(0.001)
-    return value
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,6 @@ class Stage:
 
     Probe = Probe
     Do = Do
-    wait_until = staticmethod(wait_until)
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -129,7 +117,7 @@ class Stage:
         return root.ask(StartChild(self.spec(name, **options)), timeout=LIMIT_S)
 
     def ref(self, name: str) -> ActorRef[Probe]:
-        return wait_until(lambda: self.system.directory.ref(name), f"nobody is called {name}")
+        return eventually(lambda: self.system.directory.ref(name), f"somebody is called {name}")
 
     def ask(self, name: str, what: Callable[[Any], Any]) -> Any:
         return self.ref(name).ask(Do(what), timeout=LIMIT_S)
@@ -138,7 +126,7 @@ class Stage:
         """Have it fail, and wait until that is reported."""
         ref = self.ref(name)
         ref.tell(Do(partial(throw, error or RuntimeError("crashed"))))
-        wait_until(lambda: not ref.is_alive(), f"{name} lives on")
+        eventually(lambda: not ref.is_alive(), f"{name} ends")
 
     def reborn(self, name: str, before: ActorRef[Any]) -> ActorRef[Any]:
         """Wait for an incarnation after `before` that is up."""
@@ -148,11 +136,11 @@ class Stage:
             is_new = ref is not None and ref is not before
             return ref if is_new and cell_of(ref).snapshot.state != "starting" else None
 
-        return wait_until(up, f"{name} does not come back")
+        return eventually(up, f"{name} comes back")
 
     def heard(self, *lines: str) -> None:
         """Wait until the probes have said exactly this since the last time."""
-        wait_until(lambda: len(self.says) >= len(lines), f"{lines}, not {self.says}")
+        eventually(lambda: len(self.says) >= len(lines), f"{lines}", picture=lambda: self.says)
         said, self.says[:] = self.says[: len(lines)], self.says[len(lines) :]
         assert said == list(lines)
 
@@ -195,7 +183,7 @@ class Stage:
         self.system.stop(LIMIT_S)
         for cell in self.system.cells():
             cell.abandon("the test is over")
-        wait_until(lambda: not self.system.cells(), f"threads stay: {self.system.cells()}")
+        eventually(lambda: not self.system.cells(), "all threads end")
 
 
 def throw(error: BaseException, *_: Any) -> None:

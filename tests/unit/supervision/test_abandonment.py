@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pykka import ActorDeadError
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import (
     BRUTAL_KILL,
@@ -26,8 +27,6 @@ from supervisor.supervision import (
 )
 from supervisor.supervision.cell import Place, cell_of, start_at
 
-LIMIT_S = 10.0
-
 
 def busy(stage: Any, name: str) -> str | None:
     handling = stage.node(name).handling
@@ -42,7 +41,7 @@ def test_the_tree_shows_what_an_actor_is_in_and_since_when(stage: Any) -> None:
     node = stage.node("a")
     assert (node.handling.type, node.handling.since) == ("Do", since)
     gate.set()
-    stage.wait_until(lambda: stage.node("a").handling is None)
+    eventually(lambda: stage.node("a").handling is None)
 
 
 @pytest.mark.parametrize("hook", ["on_start", "on_stop"])
@@ -54,9 +53,9 @@ def test_the_tree_shows_hooks_that_take_their_time(stage: Any, hook: str) -> Non
     order = stage.spec("a")
     root.tell(StartChild(order))
     if hook == "on_stop":
-        stage.wait_until(lambda: "a" in stage.system.directory.names())
+        eventually(lambda: "a" in stage.system.directory.names())
         root.tell(TerminateChild("a"))
-    stage.wait_until(lambda: stage.node("root").children and busy(stage, "a") == hook)
+    eventually(lambda: stage.node("root").children and busy(stage, "a") == hook)
     gate.set()
 
 
@@ -71,7 +70,7 @@ def test_an_actor_stuck_in_one_message_is_noticed_and_logged_once(stage: Any) ->
     stuck = [line for line in stage.logged if "is stuck" in line["message"]]
     assert [line["message"] for line in stuck] == ["root/a is stuck, for 60 s in Do"]
     gate.set()
-    stage.wait_until(lambda: not stage.node("a").stuck)
+    eventually(lambda: not stage.node("a").stuck)
 
 
 def test_the_stuck_limit_is_the_specifications_then_the_classs_then_the_systems(
@@ -103,7 +102,7 @@ def test_a_child_told_to_stop_ends_before_the_rest_of_its_inbox(stage: Any) -> N
         ref.tell("more work")
     waiting = ref.ask(stage.Do(lambda _: "never"), block=False)
     done = root.ask(TerminateChild("a"), block=False)
-    stage.wait_until(lambda: cell_of(ref).told_to_stop is not None)
+    eventually(lambda: cell_of(ref).told_to_stop is not None)
     gate.set()
     done.get(timeout=LIMIT_S)
     assert cell_of(ref).ended == SHUTDOWN
@@ -116,7 +115,7 @@ def test_a_child_that_passes_its_shutdown_limit_is_abandoned(stage: Any) -> None
     ref = stage.ref("a")
     stage.block("a")
     done = root.ask(TerminateChild("a"), block=False)
-    stage.wait_until(lambda: stage.children(root)["a"].state == "stopping")
+    eventually(lambda: stage.children(root)["a"].state == "stopping")
     stage.clock.advance(2.9)
     assert ref.is_alive()
     stage.clock.advance(0.2)
@@ -134,21 +133,21 @@ def test_brutal_kill_abandons_without_asking(stage: Any) -> None:
     assert not ref.is_alive()
     assert len(stage.system.abandoned()) == 1
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned(), "its thread ends when it can")
+    eventually(lambda: not stage.system.abandoned(), "its thread ends when it can")
     assert "stop a" not in stage.says
 
 
 def test_an_idle_child_that_is_brutally_killed_leaves_no_thread(stage: Any) -> None:
     root = stage.root(stage.spec("a", shutdown=BRUTAL_KILL))
     root.ask(TerminateChild("a"), timeout=LIMIT_S)
-    stage.wait_until(lambda: len(stage.system.cells()) == 1)
+    eventually(lambda: len(stage.system.cells()) == 1)
 
 
 def test_an_infinite_shutdown_is_never_cut_short(stage: Any) -> None:
     root = stage.root(stage.spec("a", shutdown=INFINITY))
     gate = stage.block("a")
     done = root.ask(TerminateChild("a"), block=False)
-    stage.wait_until(lambda: stage.children(root)["a"].state == "stopping")
+    eventually(lambda: stage.children(root)["a"].state == "stopping")
     stage.clock.advance(10_000)
     assert stage.children(root)["a"].state == "stopping"
     gate.set()
@@ -159,7 +158,7 @@ def test_a_supervisor_child_has_all_the_time_it_needs_by_default(stage: Any) -> 
     root = stage.root(stage.under("inner", stage.spec("a", shutdown=INFINITY)))
     gate = stage.block("a")
     done = root.ask(TerminateChild("inner"), block=False)
-    stage.wait_until(lambda: stage.node("inner").state == "stopping")
+    eventually(lambda: stage.node("inner").state == "stopping")
     stage.clock.advance(10_000)
     assert stage.children(root)["inner"].state == "stopping"
     gate.set()
@@ -181,7 +180,7 @@ def test_what_an_abandoned_incarnation_publishes_is_ignored(stage: Any) -> None:
     cell = cell_of(stage.ref("a"))
     gate = abandon(stage, "a", lambda probe: probe.publish("from the grave"))
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     assert cell.snapshot.state == "running"
 
 
@@ -190,7 +189,7 @@ def test_what_an_abandoned_incarnation_tells_by_name_is_ignored(stage: Any) -> N
     told: list[bool] = []
     gate = abandon(stage, "a", lambda probe: told.append(probe.system.directory.tell("b", "boo")))
     gate.set()
-    stage.wait_until(lambda: told)
+    eventually(lambda: told)
     assert told == [False]
     assert stage.ask("b", lambda probe: probe.got) == []
 
@@ -201,7 +200,7 @@ def test_the_timers_of_an_abandoned_incarnation_are_ignored(stage: Any) -> None:
     stage.ask("a", lambda probe: probe.tell_after(10, "late") and None)
     gate = abandon(stage, "a", lambda probe: probe.tell_after(10, "later"))
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     stage.clock.advance(30)
     assert cell_of(ref).mailbox.depth() <= 1  # what woke it up, at most
 
@@ -212,7 +211,7 @@ def test_the_death_notice_of_an_abandoned_incarnation_is_ignored(stage: Any) -> 
     gate = abandon(stage, "a", lambda _: throw(RuntimeError("at last")))
     after = stage.reborn("a", before)
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     assert stage.children(root)["a"].restarts == 1
     assert stage.ref("a") is after
 
@@ -229,7 +228,7 @@ def test_an_abandoned_incarnation_runs_no_clean_up_that_could_hurt_the_next_one(
     gate = abandon(stage, "a", lambda _: throw(RuntimeError("at last")))
     stage.reborn("a", before)
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     stage.heard("start a", "start a")
     assert stage.says == []
 
@@ -263,7 +262,7 @@ def test_abandoning_a_supervisor_abandons_all_below_it(stage: Any) -> None:
     stage.ref("outer").ask(TerminateChild("inner"), timeout=LIMIT_S)
     assert not child.is_alive()
     assert root.is_alive()
-    stage.wait_until(
+    eventually(
         lambda: [cell.path for cell in stage.system.abandoned()] == ["root/outer/inner/a"],
         "the idle supervisor's thread ends, the stuck child's does not",
     )
@@ -272,12 +271,12 @@ def test_abandoning_a_supervisor_abandons_all_below_it(stage: Any) -> None:
 def test_a_child_started_by_an_abandoned_supervisor_never_lives(stage: Any) -> None:
     inner = Supervisor.start(stage.system, SupervisorSpec())
     cell = cell_of(inner)
-    stage.wait_until(lambda: cell.snapshot.state == "running")
+    eventually(lambda: cell.snapshot.state == "running")
     cell.abandon("the test wants it")
     start = partial(stage.Probe.start, stage.system, stage, "late")
     late = start_at(Place("late", parent=cell), start)
     assert not late.is_alive()
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     assert "start late" not in stage.says
 
 
@@ -303,27 +302,27 @@ def test_one_that_does_not_escalate_hangs_in_one_thread_at_most(stage: Any) -> N
     lone = stage.spec("lone", escalates=False, start_limit=5)
     up = threading.Thread(target=stage.root, args=(lone, "a"), kwargs={"backoff": Backoff(1, 30)})
     up.start()
-    stage.wait_until(lambda: "lone" in stage.system.directory.names())
+    eventually(lambda: "lone" in stage.system.directory.names())
     stage.clock.advance(5)
     up.join(LIMIT_S)
     assert stage.ref("a").is_alive()
     for restarts in range(1, 20):
-        stage.wait_until(lambda restarts=restarts: stage.node("lone").restarts == restarts)
+        eventually(lambda restarts=restarts: stage.node("lone").restarts == restarts)
         stage.children(stage.ref("root"))  # it waits for the next one by now
         stage.clock.advance(30)
     assert [cell.path for cell in stage.system.abandoned()] == ["root/lone"]
-    stage.wait_until(lambda: "an earlier root/lone hangs" in stage.node("lone").reason)
+    eventually(lambda: "an earlier root/lone hangs" in stage.node("lone").reason)
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     stage.clock.advance(30)
-    stage.wait_until(lambda: stage.node("lone").alive)
+    eventually(lambda: stage.node("lone").alive)
 
 
 def test_actors_that_were_killed_in_good_health_do_not_count(stage: Any) -> None:
     root = stage.root(*(stage.spec(f"a{n}", shutdown=BRUTAL_KILL) for n in range(20)))
     for n in range(20):
         root.ask(TerminateChild(f"a{n}"), timeout=LIMIT_S)
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     stage.clock.advance(6)
     assert root.ask(RestartChild("a0"), timeout=LIMIT_S).is_alive()
 
@@ -342,7 +341,7 @@ def test_an_abandoned_root_calls_on_end_once(stage: Any) -> None:
     gate = stage.block("a")
     stage.system.stop(0.05)
     gate.set()
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     assert [reason.kind for reason in stage.root_ends] == [ReasonKind.ABANDONED]
 
 
@@ -353,7 +352,7 @@ def test_whoever_watches_an_abandoned_actor_gets_one_down(stage: Any) -> None:
     cell.watch("test", seen.append)
     gate = abandon(stage, "a", lambda _: throw(RuntimeError("at last")))
     gate.set()
-    stage.wait_until(lambda: not stage.system.abandoned())
+    eventually(lambda: not stage.system.abandoned())
     assert [reason.kind for reason in seen] == [ReasonKind.ABANDONED]
 
 
@@ -362,9 +361,9 @@ def test_a_system_of_its_own_limits_can_be_had(stage: Any) -> None:
     gate = stage.gate()
     stuck = stage.Probe.start(system, stage, "stuck")
     stuck.tell(stage.Do(lambda _: gate.wait(60)))
-    stage.wait_until(lambda: cell_of(stuck).handling and cell_of(stuck).handling[0] is stage.Do)
+    eventually(lambda: cell_of(stuck).handling and cell_of(stuck).handling[0] is stage.Do)
     stage.clock.advance(1.5)
     assert cell_of(stuck).stuck
     gate.set()
     stuck.tell(Crash())
-    stage.wait_until(lambda: not system.cells())
+    eventually(lambda: not system.cells())

@@ -8,6 +8,7 @@ from typing import Any
 import pykka
 import pytest
 from pykka import ActorDeadError, ActorRegistry
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import (
     Actor,
@@ -22,8 +23,6 @@ from supervisor.supervision import (
     handles,
 )
 from supervisor.supervision.cell import cell_of
-
-LIMIT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class PickyEater(Eater):
 
 
 def ended(ref: Any, stage: Any) -> Reason:
-    return stage.wait_until(lambda: cell_of(ref).ended)
+    return eventually(lambda: cell_of(ref).ended)
 
 
 def throw(error: BaseException, *_: Any) -> None:
@@ -229,14 +228,14 @@ def test_an_ended_actor_is_out_of_pykkas_registry(stage: Any) -> None:
     ref = stage.alone()
     assert ref in ActorRegistry.get_all()
     ref.stop(timeout=LIMIT_S)
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     assert ref not in ActorRegistry.get_all()
 
 
 def test_an_ask_that_comes_after_the_last_look_at_the_inbox_is_answered(stage: Any) -> None:
     ref = stage.alone()
     ref.stop(timeout=LIMIT_S)
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     # As if the asker had found it alive an instant before.
     ref.actor_stopped.clear()
     with pytest.raises(ActorDeadError):
@@ -281,7 +280,7 @@ def test_an_actor_that_publishes_nothing_is_starting_then_running(stage: Any) ->
     cell = cell_of(stage.alone())
     assert cell.snapshot.state == "starting"
     gate.set()
-    stage.wait_until(lambda: cell.snapshot.state == "running")
+    eventually(lambda: cell.snapshot.state == "running")
 
 
 def test_tell_after_delivers_when_its_time_has_come(stage: Any) -> None:
@@ -313,7 +312,7 @@ def test_the_timers_of_a_dead_actor_are_gone(stage: Any) -> None:
     ref = stage.alone()
     ref.ask(stage.Do(lambda probe: probe.tell_after(5000, "late") and None), timeout=LIMIT_S)
     ref.stop(timeout=LIMIT_S)
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     stage.clock.advance(10)
     assert stage.system.timers.next_due() is None
 
@@ -377,7 +376,7 @@ def test_a_monitor_delivers_one_down_with_the_reason(stage: Any) -> None:
     watcher = Watcher.start(stage.system, target)
     assert watcher.ask("downs", timeout=LIMIT_S) == []
     target.tell(Crash("bad luck"))
-    (down,) = stage.wait_until(lambda: watcher.ask("downs", timeout=LIMIT_S))
+    (down,) = eventually(lambda: watcher.ask("downs", timeout=LIMIT_S))
     assert isinstance(down.reason.error, Crashed)
     assert down.id == "Probe"
     cell_of(target).end(Reason.abandoned("a second notice"))
@@ -389,7 +388,7 @@ def test_a_monitor_on_a_dead_actor_delivers_one_down_with_the_real_reason(stage:
     target.tell(Crash("long ago"))
     ended(target, stage)
     watcher = Watcher.start(stage.system, target)
-    (down,) = stage.wait_until(lambda: watcher.ask("downs", timeout=LIMIT_S))
+    (down,) = eventually(lambda: watcher.ask("downs", timeout=LIMIT_S))
     assert str(down.reason) == "error (Crashed: long ago)"
 
 
@@ -399,9 +398,7 @@ def test_two_monitors_of_one_actor_on_another_deliver_two_downs(stage: Any) -> N
     watcher.ask("downs", timeout=LIMIT_S)
     second = watcher.proxy().monitor(target).get(timeout=LIMIT_S)
     target.stop(timeout=LIMIT_S)
-    downs = stage.wait_until(
-        lambda: len(found := watcher.ask("downs", timeout=LIMIT_S)) == 2 and found
-    )
+    downs = eventually(lambda: len(found := watcher.ask("downs", timeout=LIMIT_S)) == 2 and found)
     assert second in {down.monitor for down in downs}
     assert len({down.monitor for down in downs}) == 2
 
@@ -412,7 +409,7 @@ def test_after_demonitor_no_down_comes_even_if_it_is_in_the_inbox(stage: Any) ->
     gate = stage.gate()
     watcher.tell(stage.Do(lambda probe: (gate.wait(LIMIT_S), probe.demonitor(monitor))))
     target.stop(timeout=LIMIT_S)
-    stage.wait_until(lambda: cell_of(watcher).mailbox.depth() == 1, "the Down is in the inbox")
+    eventually(lambda: cell_of(watcher).mailbox.depth() == 1, "the Down is in the inbox")
     gate.set()
     watcher.ask(stage.Do(lambda _: None), timeout=LIMIT_S)
     assert cell_of(watcher).unhandled == 0
@@ -422,7 +419,7 @@ def test_a_dead_watcher_leaves_nothing_with_its_target(stage: Any) -> None:
     target = stage.alone("target")
     watcher = Watcher.start(stage.system, target)
     watcher.stop(timeout=LIMIT_S)
-    stage.wait_until(lambda: len(stage.system.cells()) == 1)
+    eventually(lambda: len(stage.system.cells()) == 1)
     assert not cell_of(target)._watchers
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from supervisor.supervision import Backoff, Strategy, System
 from supervisor.supervision.observer import Change
@@ -62,7 +63,7 @@ def test_a_crash_is_told_before_the_restart_that_follows(stage: Any) -> None:
     stage.root("a", backoff=BACKOFF)
     first = stage.ref("a")
     stage.crash("a", RuntimeError("no more"))
-    stage.wait_until(lambda: stage.node("a").waits_until)
+    eventually(lambda: stage.node("a").waits_until)
     stage.clock.advance(4)
     stage.reborn("a", first)
     assert told(stage, "a") == [

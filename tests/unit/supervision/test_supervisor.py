@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pykka import ActorDeadError
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import (
     IGNORE,
@@ -36,8 +37,6 @@ from supervisor.supervision import (
     handles,
 )
 from supervisor.supervision.cell import cell_of
-
-LIMIT_S = 10.0
 
 
 def throw(error: BaseException, *_: Any) -> None:
@@ -107,7 +106,7 @@ def test_a_start_that_raises_after_starting_its_actor_leaves_no_actor(stage: Any
 
     with pytest.raises(ChildStartFailed, match="too late"):
         stage.root(ChildSpec("a", start))
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
 
 
 def test_a_start_that_takes_too_long_fails_and_its_actor_is_abandoned(stage: Any) -> None:
@@ -115,7 +114,7 @@ def test_a_start_that_takes_too_long_fails_and_its_actor_is_abandoned(stage: Any
     stage.at_start["slow"] = lambda _: gate.wait(60)
     root = stage.dynamic()
     answer = root.ask(StartChild(stage.spec("slow", start_limit=30)), block=False)
-    stage.wait_until(lambda: "start slow" in stage.says)
+    eventually(lambda: "start slow" in stage.says)
     stage.clock.advance(30)
     with pytest.raises(ChildStartFailed) as failed:
         answer.get(timeout=LIMIT_S)
@@ -128,7 +127,7 @@ def test_a_supervisor_answers_while_a_child_starts(stage: Any) -> None:
     stage.at_start["slow"] = lambda _: gate.wait(60)
     root = stage.dynamic()
     root.tell(StartChild(stage.spec("slow")))
-    stage.wait_until(lambda: "start slow" in stage.says)
+    eventually(lambda: "start slow" in stage.says)
     assert stage.children(root)["slow"].state == "starting"
     assert stage.add(root, "quick").is_alive()
 
@@ -159,12 +158,12 @@ def test_restart_kinds_decide_who_comes_back(
     if comes_back:
         assert stage.reborn("a", ref).is_alive()
         return
-    stage.wait_until(lambda: not ref.is_alive())
-    state = stage.wait_until(lambda: stage.children(root).get("a", "forgotten") or None)
+    eventually(lambda: not ref.is_alive())
+    state = eventually(lambda: stage.children(root).get("a", "forgotten") or None)
     if restart is Restart.TEMPORARY:
-        stage.wait_until(lambda: "a" not in stage.children(root))
+        eventually(lambda: "a" not in stage.children(root))
     else:
-        stage.wait_until(lambda: stage.children(root)["a"].state == "down")
+        eventually(lambda: stage.children(root)["a"].state == "down")
     assert state
 
 
@@ -319,7 +318,7 @@ def test_a_transient_supervisor_that_gave_up_is_restarted_too(stage: Any) -> Non
 def test_a_child_waits_out_its_backoff_and_the_tree_shows_it(stage: Any) -> None:
     root = stage.root("a", "b", backoff=Backoff(2, 60, jitter=0), intensity=10)
     stage.crash("a")
-    stage.wait_until(lambda: stage.node("a").state == "waiting")
+    eventually(lambda: stage.node("a").state == "waiting")
     node = stage.node("a")
     assert not node.alive
     assert (node.waits_until - stage.clock.now()).total_seconds() == 2
@@ -328,13 +327,13 @@ def test_a_child_waits_out_its_backoff_and_the_tree_shows_it(stage: Any) -> None
     stage.clock.advance(1.9)
     assert stage.node("a").state == "waiting"
     stage.clock.advance(0.2)
-    stage.wait_until(lambda: stage.node("a").alive)
+    eventually(lambda: stage.node("a").alive)
 
 
 def test_a_stop_during_a_backoff_cancels_it(stage: Any) -> None:
     stage.root("a", backoff=Backoff(2, 60))
     stage.crash("a")
-    stage.wait_until(lambda: stage.node("a").state == "waiting")
+    eventually(lambda: stage.node("a").state == "waiting")
     assert stage.system.stop(LIMIT_S).kind == "shutdown"
     stage.clock.advance(100)
     stage.heard("start a", "fail a")
@@ -357,7 +356,7 @@ def test_a_supervisor_whose_bookkeeping_fails_leaves_no_child_behind(stage: Any)
     inner._actor_weakref()._records.clear()
     with pytest.raises(ActorDeadError):
         inner.ask(TerminateChild("a"), timeout=LIMIT_S)
-    stage.wait_until(lambda: not before.is_alive())
+    eventually(lambda: not before.is_alive())
     assert stage.reborn("inner", inner).is_alive()
     assert stage.ref("a") is not before
 
@@ -420,7 +419,7 @@ def test_restart_needs_a_child_at_rest(stage: Any) -> None:
     with pytest.raises(ChildRunning):
         root.ask(RestartChild("a"), timeout=LIMIT_S)
     stage.crash("a")
-    stage.wait_until(lambda: stage.node("a").state == "waiting")
+    eventually(lambda: stage.node("a").state == "waiting")
     with pytest.raises(ChildRestarting):
         root.ask(RestartChild("a"), timeout=LIMIT_S)
 
@@ -468,9 +467,7 @@ def test_the_error_of_a_told_operation_comes_back_as_a_message(stage: Any) -> No
     asker = Asker.start(stage.system, stage, "asker")
     order = StartChild(stage.spec("a"), reply_to=asker)
     root.tell(order)
-    (failed,) = stage.wait_until(
-        lambda: asker.ask(stage.Do(lambda probe: probe.got), timeout=LIMIT_S)
-    )
+    (failed,) = eventually(lambda: asker.ask(stage.Do(lambda probe: probe.got), timeout=LIMIT_S))
     assert failed.operation is order
     assert isinstance(failed.error, ChildAlreadyStarted)
 
@@ -478,7 +475,7 @@ def test_the_error_of_a_told_operation_comes_back_as_a_message(stage: Any) -> No
 def test_the_error_of_an_order_that_nobody_wants_back_is_logged(stage: Any) -> None:
     root = stage.root()
     root.tell(DeleteChild("x"))
-    stage.wait_until(lambda: stage.is_logged("DeleteChild failed: child 'x' is not known"))
+    eventually(lambda: stage.is_logged("DeleteChild failed: child 'x' is not known"))
 
 
 def test_a_message_of_no_meaning_does_not_kill_a_supervisor(stage: Any) -> None:
@@ -505,7 +502,7 @@ def test_a_start_that_ignores_after_starting_its_actor_leaves_no_actor(stage: An
     root = stage.root()
     with pytest.raises(ChildStartFailed, match="must return IGNORE or"):
         root.ask(StartChild(ChildSpec("a", start)), timeout=LIMIT_S)
-    stage.wait_until(lambda: len(stage.system.cells()) == 1)
+    eventually(lambda: len(stage.system.cells()) == 1)
 
 
 def test_a_child_can_decide_in_on_start_not_to_start(stage: Any) -> None:
@@ -585,7 +582,7 @@ def test_a_dynamic_supervisor_forgets_children_that_are_not_restarted(stage: Any
     stage.add(root, "temporary", restart=Restart.TEMPORARY)
     stage.ref("transient").tell(stage.Do(lambda probe: probe.stop()))
     stage.crash("temporary")
-    stage.wait_until(lambda: not stage.children(root))
+    eventually(lambda: not stage.children(root))
 
 
 def test_a_dynamic_supervisor_restarts_a_transient_child_that_crashed(stage: Any) -> None:
@@ -604,7 +601,7 @@ def test_a_dynamic_supervisor_stops_its_children_in_parallel(stage: Any) -> None
         stage.at_stop[name] = lambda probe: (stopping.append(probe.name), gate.wait(LIMIT_S))
         stage.add(root, name)
     cell_of(root).stop(SHUTDOWN)
-    stage.wait_until(lambda: len(stopping) == 5, "all are stopping at the same time")
+    eventually(lambda: len(stopping) == 5, "all are stopping at the same time")
     gate.set()
     assert stage.system.root_ended.wait(LIMIT_S)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic_core import to_jsonable_python
+from waiting import LIMIT_S, eventually
 
 from supervisor.supervision import (
     Backoff,
@@ -21,8 +22,6 @@ from supervisor.supervision import (
     tree,
 )
 from supervisor.supervision.cell import cell_of
-
-LIMIT_S = 10.0
 
 
 def test_a_system_without_a_root_has_no_tree_and_stops_at_once(stage: Any) -> None:
@@ -62,14 +61,14 @@ def test_an_on_end_that_fails_leaves_no_thread_behind(stage: Any) -> None:
 
     stage.system.run_root(SupervisorSpec(), on_end=fail)
     stage.system.stop(LIMIT_S)
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     assert stage.is_logged("root's end failed")
 
 
 def test_after_a_stop_no_thread_and_no_timer_is_left(stage: Any) -> None:
     stage.root("a", stage.under("inner", stage.spec("b")))
     stage.system.stop(LIMIT_S)
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
     stage.clock.advance(10)
     assert stage.system.timers.next_due() is None
 
@@ -115,7 +114,7 @@ def test_the_tree_can_be_written_as_json(stage: Any) -> None:
     stage.at_start["a"] = lambda probe: probe.publish("idle", job={"name": "build"})
     stage.root("a", "b", backoff=Backoff(5, 10))
     stage.crash("b")
-    stage.wait_until(lambda: stage.node("b").state == "waiting")
+    eventually(lambda: stage.node("b").state == "waiting")
     data = json.loads(json.dumps(to_jsonable_python(tree(stage.system))))
     assert data["children"][0]["details"] == {"job": {"name": "build"}}
     assert data["children"][1]["waits_until"].startswith("2030-")
@@ -161,7 +160,7 @@ def test_a_thousand_children_come_are_shown_and_go(stage: Any) -> None:
     assert took_s < 2, "forty times what the benchmark allows, for busy machines"
     assert all(ref.is_alive() for ref in refs)
     assert str(stage.system.stop(60)) == "shutdown"
-    stage.wait_until(lambda: not stage.system.cells())
+    eventually(lambda: not stage.system.cells())
 
 
 def test_a_forgotten_child_leaves_nothing_with_its_supervisor(stage: Any) -> None:
@@ -169,8 +168,8 @@ def test_a_forgotten_child_leaves_nothing_with_its_supervisor(stage: Any) -> Non
     for n in range(50):
         ref = stage.add(root, f"runner-{n}", restart=Restart.TEMPORARY)
         ref.tell(stage.Do(lambda probe: probe.stop()))
-    stage.wait_until(lambda: not stage.children(root))
+    eventually(lambda: not stage.children(root))
     supervisor = root._actor_weakref()
     assert not supervisor._limits
     assert not supervisor._records
-    stage.wait_until(lambda: not cell_of(root)._offspring)
+    eventually(lambda: not cell_of(root)._offspring)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_world import FakeLxd
+from fake_lxd import FakeLxd
 
 from supervisor import lifecycle
 from supervisor.config import LogsConfig

@@ -5,23 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from machine import commands
 from machine.commands import Commands, Done
+from waiting import eventually
 
 
 def python(text: str, limit_s: float = 20) -> Done:
     return Commands().run(sys.executable, "-c", text, limit_s=limit_s)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it has not come about"
-        time.sleep(0.01)
 
 
 def test_a_program_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,12 +61,12 @@ def test_one_that_ends_with_us_is_killed_by_the_kernel_when_we_are(tmp_path: Pat
     noted = tmp_path / "pid"
     source = Path(commands.__file__).parents[1]
     hook = subprocess.Popen([sys.executable, "-c", HOOK.replace("NOTE", str(noted)), str(source)])
-    until(lambda: noted.exists() and noted.read_text().endswith("\n"))
+    eventually(lambda: noted.exists() and noted.read_text().endswith("\n"))
     child = int(noted.read_text())
     os.kill(child, 0)
     hook.send_signal(signal.SIGKILL)
     hook.wait()
-    until(lambda: has_ended(child))
+    eventually(lambda: has_ended(child))
 
 
 def has_ended(pid: int) -> bool:

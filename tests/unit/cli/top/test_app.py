@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from answering_daemon import HOSTILE, STATUS, AnsweringDaemon, event, node, runn
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, RichLog, Static
+from waiting import Wait
 
 from supervisor.cli.client import ControlError, NotThere
 from supervisor.cli.top.app import Top
@@ -38,10 +38,9 @@ def run(daemon: AnsweringDaemon, play: Play, size: tuple[int, int] = (80, 24)) -
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        await pilot.pause(0.01)
+    wait = Wait(holds)
+    while not wait.look():
+        await pilot.pause(wait.pause_s)
 
 
 def text_of(app: Top, where: str) -> str:

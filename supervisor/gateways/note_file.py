@@ -1,0 +1,63 @@
+"""Something that is noted on the disk for those who are started later, as JSON.
+
+For what is only of use: who can't read or write it goes on, and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from loguru import logger
+from pydantic import TypeAdapter
+
+from supervisor.gateways.private_file import read_whole, write_whole
+
+T = TypeVar("T")
+
+
+class NoteFile(Generic[T]):
+    """A file with one value. For one thread at a time.
+
+    Args:
+        path: of the file; its directory is made with it.
+        kind: of the value.
+        nothing: the value where nothing is noted.
+        about: what the value tells, for people.
+    """
+
+    def __init__(self, path: Path, kind: TypeAdapter[T], nothing: T, about: str) -> None:
+        self._path = path
+        self._kind = kind
+        self._about = about
+        self._value = self._read(nothing)
+        self._is_written = True
+
+    @property
+    def value(self) -> T:
+        """What is noted."""
+        return self._value
+
+    def keep(self, value: T) -> None:
+        """Note another value; what could not be written is tried again with the next."""
+        if value == self._value and self._is_written:
+            return
+        # This process knows it at any rate; the next one might not.
+        self._value = value
+        try:
+            write_whole(self._path, self._kind.dump_json(value).decode())
+            self._is_written = True
+        except OSError as error:
+            if self._is_written:
+                logger.warning("can't note {}: {}", self._about, error)
+            self._is_written = False
+
+    def _read(self, nothing: T) -> T:
+        try:
+            return self._kind.validate_json(read_whole(self._path))
+        except (FileNotFoundError, NotADirectoryError):
+            return nothing
+        except (OSError, ValueError) as error:
+            words = str(error).splitlines()[0]
+            logger.warning("{} does not say {}: {}", self._path, self._about, words)
+            return nothing

@@ -1,0 +1,19 @@
+"""Who watches a feed in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from supervisor.feed import Feed, Record
+
+
+def gathered(feed: Feed) -> Callable[[], list[Record]]:
+    """Watch a feed from now on; what is returned gives all that it was told since."""
+    told: list[Record] = []
+    feed.watch(told.append)
+
+    def give() -> list[Record]:
+        feed.pass_on()
+        return told
+
+    return give

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from supervisor.gateways.name_notes import NameNotes
+
+FOUR, SIX = ip_address("10.0.0.1"), ip_address("fd00::1")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "names"
+
+
+def test_what_is_noted_outlives_the_process_and_nothing_else_stays(path: Path) -> None:
+    notes = NameNotes(path)
+    assert notes.all() == {}
+    notes.keep({"a": (SIX, FOUR), "b": (FOUR,)})
+    assert NameNotes(path).all() == {"a": (FOUR, SIX), "b": (FOUR,)}
+    notes.keep({"a": (FOUR,)})
+    assert NameNotes(path).all() == {"a": (FOUR,)}
+
+
+def test_the_same_in_another_order_is_not_written_again(path: Path) -> None:
+    notes = NameNotes(path)
+    notes.keep({"a": (SIX, FOUR)})
+    path.unlink()
+    notes.keep({"a": (FOUR, SIX)})
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("told", ["[]", '{"a": 7}', '{"a": ["10.0.0"]}', '{"a": ["localhost"]}'])
+def test_what_are_no_addresses_is_not_believed(path: Path, told: str) -> None:
+    path.write_text(told)
+    assert NameNotes(path).all() == {}
