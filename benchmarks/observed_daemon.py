@@ -29,7 +29,7 @@ _CALLS = (
     (Feed, "pass_on", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
-    *((records, maker, "records") for maker in _MAKERS),
+    *((records, maker, "feed") for maker in _MAKERS),
 )
 
 
