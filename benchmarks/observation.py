@@ -26,8 +26,7 @@ _FILL_LIMIT_S = 120.0
 _SCRAPES_S = 15.0
 """As often as Prometheus reads where nobody says otherwise in most installations."""
 _WATCHING = {
-    "records": "making records of what happens",
-    "feed": "telling counters, journal and the last failure",
+    "feed": "making records, telling counters, journal and the last failure",
     "journal": "writing the journal",
     "page": "the page of metrics",
     "log": "lines of the log",

@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 from meter import Meter
 
-from supervisor import daemon, records
+from supervisor import daemon, log, records
 from supervisor.actors import metrics
 from supervisor.cli import main
 from supervisor.feed import Feed
@@ -29,7 +29,7 @@ _CALLS = (
     (Feed, "pass_on", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
-    *((records, maker, "records") for maker in _MAKERS),
+    *((records, maker, "feed") for maker in _MAKERS),
 )
 
 
@@ -69,16 +69,11 @@ def _count_page(meter: Meter) -> None:
 
 
 def _count_lines(meter: Meter) -> None:
-    """Count every line of the log, those included that loguru refuses."""
+    """Count every line of the log, those included that are refused for their level."""
     kind = type(logger)
-    log = kind._log  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
-
-    def say(self: Any, level: Any, is_decorated: Any, options: tuple[Any, ...], *more: Any) -> None:
-        exception, depth, *others = options
-        # Who speaks is two calls further back, as it is said through this one and the meter's.
-        log(self, level, is_decorated, (exception, depth + 2, *others), *more)
-
-    setattr(kind, "_log", meter.counted("log", say))  # noqa: B010
+    said = meter.counted("log", kind._log)  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
+    setattr(kind, "_log", said)  # noqa: B010
+    log.tell = meter.counted("log", log.tell)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
-"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line."""
+"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line.
+
+All come by loguru but the lines that every runner's life has, which come by `tell`: what loguru
+finds out for each line costs most of what one takes.
+"""
 
 import atexit
 import inspect
-import json
 import logging
 import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
 from functools import partial
 from traceback import format_exception
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from supervisor.gateways import journald
+from supervisor.log_entries import Entry, Journal, write_json
 from supervisor.printable import one_line, printable
 from supervisor.repetition import Line, Repeated, Repetition
 
@@ -27,10 +33,10 @@ _TERMINAL = (
     "{extra[shown]}\n"
 )
 
-_PRIORITIES = ((40, 3), (30, 4), (20, 6))
-"""From which level on which of syslog's priorities: error, warning, information; else debug, 7."""
-
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LEVELS = {
+    name: logger.level(name).no for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+}
+"""The numbers of the levels, the least first."""
 
 _LONGEST_REMEMBERED = 1000  # characters of a line that may be repeated
 
@@ -47,16 +53,20 @@ class _Gate:
 
     Args:
         add: loguru's `add` with all but level and filter; None until there is where to write.
+        write: where an entry is written that has not come by loguru; None if all must.
         monotonic: the clock, in seconds.
     """
 
     def __init__(
         self,
         add: Callable[..., int] | None = None,
+        write: Callable[[Entry], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.level = "INFO"
+        self._number = _LEVELS[self.level]
         self._add = add
+        self._write = write
         self._monotonic = monotonic
         self._least = math.inf
         self._repetition = Repetition()
@@ -69,30 +79,42 @@ class _Gate:
         take another handler, for what lies between: the exchange of the one that is there would
         lose lines that other threads are about to write.
         """
-        number = logger.level(level).no
+        number = _LEVELS[level]
         with self._lock:
             if self._add and number < self._least:
                 self._add(level=level, filter=partial(self._lets_through, above=self._least))
                 self._least = number
-            self.level = level
+            self.level, self._number = level, number
+
+    def tell(self, level: str, said: str, given: Sequence[object], actor: str, runner: str) -> None:
+        """Write a line of those that are called often, if its level is written."""
+        number = _LEVELS[level]
+        if self._write is None:
+            speaker = logger.bind(actor=actor, runner=runner)
+            speaker.opt(depth=2).log(level, said, *given)
+        elif number >= self._number:
+            text = said.format(*given)
+            if self._is_shown(actor, runner, level, text):
+                # As with loguru, a log that can't be written fails nobody who has something to say.
+                with suppress(OSError, ValueError):
+                    self._write(_entry(level, number, actor, runner, text))
 
     def _lets_through(self, record: "Record", above: float) -> bool:
         """Decide on a line; loguru's filter."""
-        if not logger.level(self.level).no <= record["level"].no < above:
+        level, extra = record["level"], record["extra"]
+        if not self._number <= level.no < above:
             return False
-        extra = record["extra"]
-        if extra.get("is_count"):
-            return True
-        line = Line(
-            extra.get("actor", ""),
-            extra.get("runner", ""),
-            record["level"].name,
-            record["message"][:_LONGEST_REMEMBERED],
+        return "is_count" in extra or self._is_shown(
+            extra.get("actor", ""), extra.get("runner", ""), level.name, record["message"]
         )
+
+    def _is_shown(self, actor: str, runner: str, level: str, text: str) -> bool:
+        line = Line(actor, runner, level, text[:_LONGEST_REMEMBERED])
         with self._lock:
             now = self._monotonic()
             counts, is_shown = self._repetition.due(now), self._repetition.hear(line, now)
-        _say(counts)
+        if counts:
+            _say(counts)
         return is_shown
 
     def tell_repeated(self) -> None:
@@ -126,22 +148,35 @@ def configure(
     global _gate  # noqa: PLW0603 - as loguru's logger, it is the process's
     atexit.unregister(_gate.tell_all_repeated)
     logger.remove()
-    logger.configure(patcher=_name_the_speaker, extra={"actor": "", "runner": ""})
-    sink: TextIO | Callable[[Message], None] = _write_json
-    form: str | Callable[[Record], str] = "{message}"
+    # Neither shows the values of variables: one of them may be a secret.
+    add = partial(logger.add, backtrace=False, diagnose=False)
     if sys.stderr.isatty():
-        sink, form = sys.stderr, _for_people
-    elif journald.is_at_standard_error():
-        sink = _Journal(identifier).write
-    # Neither of the last two shows the values of variables: one of them may be a secret.
-    _gate = _Gate(
-        partial(logger.add, sink, format=form, backtrace=False, diagnose=False), monotonic
-    )
+        _gate = _Gate(partial(add, sys.stderr, format=_for_people), None, monotonic)
+    else:
+        at_journal = journald.is_at_standard_error()
+        write = Journal(identifier).write if at_journal else write_json
+        passed = partial(add, lambda message: write(_entry_of(message)), format="{message}")
+        _gate = _Gate(passed, write, monotonic)
     _gate.open(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
     atexit.register(_gate.tell_all_repeated)
+
+
+def tell(level: str, said: str, *given: object, actor: str, runner: str) -> None:
+    """Say what each runner's life has a few lines of, for a fraction of what loguru takes.
+
+    It reads no more than it is given, so the speaker is named here, and not found in the context.
+
+    Args:
+        level: by its name.
+        said: what is said, with places for what is given, as loguru has them.
+        given: what comes there, if the line is written.
+        actor: the path of the actor that says it.
+        runner: whom it is about.
+    """
+    _gate.tell(level, said, given, actor, runner)
 
 
 def current_level() -> str:
@@ -155,7 +190,7 @@ def set_level(name: str) -> None:
     if name == before:
         return
     # Said while the more talkative of both holds.
-    _gate.open(min(name, before, key=lambda one: logger.level(one).no))
+    _gate.open(min(name, before, key=_LEVELS.__getitem__))
     logger.info("the log's level is {} now, and was {}", name, before)
     _gate.open(name)
 
@@ -172,66 +207,46 @@ def _say(counts: Sequence[Repeated]) -> None:
         said.log(line.level, "{}", count)
 
 
-def _name_the_speaker(record: "Record") -> None:
-    extra = record["extra"]
-    extra["who"] = extra.get("runner") or extra.get("actor") or record["thread"].name
-
-
 def _for_people(record: "Record") -> str:
     """Give the format of a line for a terminal, which obeys nothing that others say in it."""
     extra = record["extra"]
-    extra["who"], extra["shown"] = one_line(extra["who"]), one_line(record["message"])
+    who = extra.get("runner") or extra.get("actor") or record["thread"].name
+    extra["who"], extra["shown"] = one_line(who), one_line(record["message"])
     if not record["exception"]:
         return _TERMINAL
     extra["traceback"] = printable("".join(format_exception(*record["exception"])))
     return _TERMINAL + "{extra[traceback]}"
 
 
-class _Journal:
-    """Writes for systemd's journal, which knows the time."""
-
-    def __init__(self, identifier: str) -> None:
-        self._journald = journald.Journald(identifier)
-
-    def write(self, message: "Message") -> None:
-        """Write one message; loguru's sink."""
-        record = message.record
-        extra, number = record["extra"], record["level"].no
-        # Syslog, and those who search it, read line by line: nobody's words begin one of ours.
-        said = f"{extra['who']}: {record['message']}"
-        self._journald.write(
-            "\n".join(filter(None, (one_line(said), printable(_traceback_in(message))))),
-            next((given for least, given in _PRIORITIES if number >= least), 7),
-            {
-                "ACTOR": extra.get("actor", ""),
-                "RUNNER": extra.get("runner", ""),
-                "THREAD": record["thread"].name,
-                "CODE_FILE": record["file"].path,
-                "CODE_LINE": record["line"],
-                "CODE_FUNC": record["function"],
-            },
-        )
+def _entry(level: str, number: int, actor: str, runner: str, text: str) -> Entry:
+    """Make the entry of a line that has come by `tell`."""
+    now, thread = datetime.now(timezone.utc), threading.current_thread().name
+    frame = sys._getframe(3)  # noqa: SLF001 - the caller of `tell`, without a look at all others
+    code = frame.f_code
+    return Entry(
+        *(now, level, number, actor, runner, text),
+        *(thread, code.co_filename, frame.f_lineno, code.co_name),
+    )
 
 
-def _traceback_in(message: "Message") -> str:
-    # The text that loguru has formatted: the message, then the traceback.
-    return str(message).removeprefix(message.record["message"]).strip()
-
-
-def _write_json(message: "Message") -> None:
+def _entry_of(message: "Message") -> Entry:
+    """Make the entry of a line that has come by loguru."""
     record = message.record
-    extra = record["extra"]
-    line = {
-        "time": record["time"].isoformat(timespec="milliseconds"),
-        "level": record["level"].name,
-        "actor": extra.get("actor", ""),
-        "runner": extra.get("runner", ""),
-        "message": record["message"],
-    }
-    if record["exception"]:
-        line["exception"] = _traceback_in(message)
-    sys.stderr.write(json.dumps(line) + "\n")
-    sys.stderr.flush()
+    extra, level = record["extra"], record["level"]
+    return Entry(
+        record["time"],
+        level.name,
+        level.no,
+        extra.get("actor", ""),
+        extra.get("runner", ""),
+        record["message"],
+        record["thread"].name,
+        record["file"].path,
+        record["line"],
+        record["function"],
+        # What loguru has formatted is the message, then the traceback.
+        str(message).removeprefix(record["message"]).strip() if record["exception"] else "",
+    )
 
 
 class _ToLoguru(logging.Handler):
@@ -257,5 +272,4 @@ def _depth_of_speaker() -> int:
 
 
 def _level_of(number: int) -> str:
-    fitting = [name for name in _LEVELS if logger.level(name).no <= number]
-    return fitting[-1] if fitting else _LEVELS[0]
+    return next((name for name in reversed(_LEVELS) if _LEVELS[name] <= number), "DEBUG")

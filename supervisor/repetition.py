@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
+_DIGIT = re.compile(r"\d")
 _VARYING = re.compile(r"(?<![\w.:-])(?:\d+(?:\.\d+)?|\d{1,2}:\d\d(?::\d\d)?)(?![\w:-]|\.\d)")
 
 
-@dataclass(frozen=True)
-class Line:
-    """What is said, by whom.
+class Line(NamedTuple):
+    """What is said, by whom. A tuple, as each line of the log is looked up: that has to be quick.
 
     Attributes:
         actor: the path of the actor, or empty.
@@ -29,7 +30,9 @@ class Line:
 
         Digits in words stay: `runner-1` is another than `runner-2`.
         """
-        return replace(self, text=_VARYING.sub("#", self.text))
+        if not _DIGIT.search(self.text):
+            return self
+        return self._replace(text=_VARYING.sub("#", self.text))
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Repeated:
         return f"repeated {times} within {self.window_s:.0f} s: {self.line.text}"
 
 
-@dataclass
+@dataclass(slots=True)
 class _Window:
     began_at: float
     last: Line
@@ -79,7 +82,10 @@ class Repetition:
             line: what is said.
             now: by a monotonic clock, in seconds.
         """
-        window = self._windows.setdefault(line.template, _Window(now, line))
+        template = line.template
+        window = self._windows.get(template)
+        if window is None:
+            window = self._windows[template] = _Window(now, line)
         window.last = line
         if window.shown < self._shown:
             window.shown += 1
@@ -95,7 +101,7 @@ class Repetition:
             if has_room and now - window.began_at < self._window_s:
                 break
             over.append(template)
-        return list(self._close(over, now))
+        return list(self._close(over, now)) if over else []
 
     def end(self, now: float) -> list[Repeated]:
         """Forget all; give the counts."""

@@ -29,6 +29,7 @@ from loguru import logger
 from under_way import CountedMailbox, CountedWorkers, is_at_rest, is_held, progress, until_at_rest
 from waiting import LIMIT_S, Wait, eventually
 
+from supervisor import log
 from supervisor.config import parse
 from supervisor.feed import Record
 from supervisor.gateways.names import Names
@@ -225,6 +226,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setattr(Actor, "_create_actor_inbox", staticmethod(CountedMailbox))
     worlds: list[World] = []
     logged: list[str] = []
+    monkeypatch.setattr(log, "_gate", log._Gate())  # so that all come by loguru
     sink = logger.add(logged.append, level="DEBUG", format="{message}")
 
     def make(**config: Any) -> World:

@@ -358,7 +358,8 @@ class Supervisor(Actor):
 
     def _log_end(self, child: Child, reason: Reason) -> None:
         level = "WARNING" if reason.is_abnormal else "DEBUG"
-        logger.log(level, "child {} ended: {}", child.id, reason)
+        said = logger.bind(**(child.spec.log_context or {}))
+        said.log(level, "child {} ended: {}", child.id, reason)
 
     def _set_limit(self, seconds: float, notice: LimitPassed) -> None:
         if seconds == INFINITY:

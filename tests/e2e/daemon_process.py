@@ -24,13 +24,13 @@ CODE = Path(__file__).parents[2]
 
 
 class DaemonProcess:
-    """The daemon as a real process, with its configuration and its log."""
+    """The daemon as a real process, with its configuration and its log, of each stage."""
 
     module = "supervisor"
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
-        self.config = config
-        self.first_config = deepcopy(config)
+        self.config = {"log-level": "DEBUG", **config}
+        self.first_config = deepcopy(self.config)
         self.config_path = directory / "config.yaml"
         self.socket = Path(config["control"]["socket"])
         self.log = directory / "daemon.log"

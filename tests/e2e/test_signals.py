@@ -52,7 +52,8 @@ def test_it_stops_promptly_while_lxd_hangs(running: World) -> None:
 def test_a_second_daemon_on_the_same_socket_is_refused(running: World) -> None:
     world = running
     before = world.names()
-    refused = run_cli("run", "--config", str(world.daemon.config_path))
+    config = str(world.daemon.config_path)
+    refused = run_cli("run", "--log-level", "INFO", "--config", config)
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert str(world.daemon.socket) in line

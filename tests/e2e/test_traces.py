@@ -72,6 +72,7 @@ def assert_each_line_names_whom_it_is_about(world: World, name: str) -> None:
 
 
 def test_the_level_is_changed_by_order_and_by_reload(world: World) -> None:
+    world.daemon.configure(log_level="INFO")
     world.start()
     assert world.daemon.cli("log-level").stdout == "INFO\n"
     assert world.daemon.cli("log-level", "DEBUG").returncode == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     log.configure("DEBUG")
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     logger.remove()
-    logger.configure(patcher=lambda _record: None, extra={})
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -46,6 +47,48 @@ def test_each_line_is_one_json_object_with_its_speaker(lines: Lines) -> None:
         "runner": "a",
         "message": "first\nsecond line {x} <red>ü",
     }
+
+
+def test_a_line_of_a_runners_life_is_written_as_all_others(lines: Lines) -> None:
+    with logger.contextualize(actor="root/runners/a", runner="a"):
+        logger.info("busy: {}", 'it says "ü"\n')
+    log.tell("INFO", "busy: {}", 'it says "ü"\n', actor="root/runners/a", runner="a")
+    usual, quick = lines()
+    assert datetime.fromisoformat(usual.pop("time")) <= datetime.fromisoformat(quick.pop("time"))
+    assert quick == usual
+
+
+def test_a_line_of_a_runners_life_goes_to_a_terminal_as_all_others(terminal: io.StringIO) -> None:
+    log.tell("INFO", "busy: {}", "\x1b[31mred", actor="root/runners/a", runner="a")
+    assert " a " in terminal.getvalue().replace("\x1b[0m", " ").replace("\x1b[36m", " ")
+    assert terminal.getvalue().endswith("busy: red\n")
+
+
+def test_a_line_of_a_runners_life_counts_with_those_that_are_the_same(lines: Lines) -> None:
+    log.configure("DEBUG", monotonic=lambda: 100.0)
+    for number in range(4):
+        log.tell("INFO", "try {}", number, actor="root/runners/a", runner="a")
+        with logger.contextualize(actor="root/runners/a", runner="a"):
+            logger.info("try {}", number)
+    assert len(lines()) == 5
+    log._gate.tell_all_repeated()
+    assert [line["message"] for line in lines()] == [
+        "repeated 3 times more within 0 s: try 3",
+    ]
+
+
+def test_a_log_that_can_not_be_written_fails_nobody(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    log.tell("INFO", "busy", actor="root/runners/a", runner="a")
+    monkeypatch.undo()
+    log.tell("INFO", "idle", actor="root/runners/a", runner="a")
+    assert [line["message"] for line in lines()] == ["idle"]
 
 
 def test_who_speaks_outside_of_an_actor_has_no_name(lines: Lines) -> None:
@@ -150,7 +193,7 @@ def journald(
 def journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_other: bool = False) -> Path:
     """Have the journal at the other end of standard error, which is a file here."""
     path = tmp_path / "journal"
-    stream = path.open("w")
+    stream = path.open("w", buffering=1)  # as standard error is
     found = os.fstat(stream.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + is_other}")
     monkeypatch.setattr(sys, "stderr", stream)
@@ -189,6 +232,19 @@ def test_the_journal_is_given_fields_to_look_for(
     assert (found["CODE_FILE"], found["THREAD"]) == (__file__, "MainThread")
     assert found["CODE_FUNC"] == "test_the_journal_is_given_fields_to_look_for"
     assert path.read_text() == ""
+
+
+def test_the_journal_is_given_the_same_fields_of_a_line_of_a_runners_life(
+    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal(monkeypatch, tmp_path)
+    with logger.contextualize(actor="root/runners/a", runner="a"):
+        logger.info("busy")
+    usual = entry(journald)
+    log.tell("INFO", "busy", actor="root/runners/a", runner="a")
+    quick = entry(journald)
+    assert int(quick.pop("CODE_LINE")) == int(usual.pop("CODE_LINE")) + 2
+    assert quick == usual
 
 
 def test_who_is_no_actor_has_no_field_of_one(
@@ -296,10 +352,13 @@ def test_what_no_level_lets_through_is_not_even_formatted(lines: Lines) -> None:
     said = Formatted()
     log.configure("INFO")
     logger.debug("{}", said)
+    log.tell("DEBUG", "{}", said, actor="root/runners/a", runner="a")
     assert said.times == 0
     log.set_level("DEBUG")
     logger.debug("{}", said)
-    assert (said.times, lines()[-1]["message"]) == (1, "words")
+    log.tell("DEBUG", "{} too", said, actor="root/runners/a", runner="a")
+    assert said.times == 2
+    assert [line["message"] for line in lines()][-2:] == ["words", "words too"]
 
 
 def test_a_change_of_the_level_loses_no_line_of_another_thread(lines: Lines) -> None:

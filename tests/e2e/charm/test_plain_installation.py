@@ -79,11 +79,13 @@ def test_what_the_document_says_installs_a_fleet(site: Site, installed: str) -> 
 
 def test_the_journal_has_the_daemon_s_log_runner_by_runner(site: Site, installed: str) -> None:
     (name,) = site.wait_whole(1)
+    site.wait_succeeded(site.queue())
+    site.wait_whole(1)
     said = site.machine.run("supervisor-cli", "logs", "--daemon", "--runner", name, "--json")
     entries = [json.loads(line) for line in said.splitlines()]
     assert {entry["RUNNER"] for entry in entries} == {name}
     assert {entry["_SYSTEMD_UNIT"] for entry in entries} == {SERVICE}
-    assert any(entry["MESSAGE"].startswith(f"{name}: ready: ") for entry in entries)
+    assert any(entry["MESSAGE"].startswith(f"{name}: deleted: ") for entry in entries)
 
 
 def test_the_unit_exposes_little(site: Site, installed: str) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -10,6 +10,7 @@ import pytest
 from fake_actors import APPLICATION, Inbox
 from fake_github import PLACE
 from fake_world import World
+from loguru import logger
 from waiting import eventually
 
 from supervisor import lifecycle, marks
@@ -104,6 +105,41 @@ def test_a_runner_lives_its_whole_life(make_world: MakeWorld) -> None:
     ]  # fmt: skip
     assert play.world.github.deleted == []
     assert play.world.lxd.count("delete") == 0
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """The lines of the log from INFO on."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="INFO", format="{level} {extra[runner]} {message}")
+    yield lines
+    logger.remove(sink)
+
+
+def test_a_life_that_goes_well_is_one_line_of_the_log_and_the_others_are_for_debugging(
+    make_world: MakeWorld, said: list[str]
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady(), lifecycle.Confirmed(busy=False))
+    play.happens(lifecycle.JobStarted(Job("acme/demo", name="test")))
+    play.happens(lifecycle.JobFinished(), lifecycle.GuestFinished(result="Succeeded"))
+    play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
+    play.ends()
+    why = "its job ended: Succeeded; waits for the guest to power off"
+    assert said == [f"INFO {NAME} deleted: {why} (acme/demo test)\n"]
+    assert {"busy: runs its job\n", f"finished: {why}\n"} <= set(play.world.logged)
+
+
+def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
+    make_world: MakeWorld, said: list[str]
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    play.happens(lifecycle.Failed("no network"), lifecycle.InstanceGone())
+    play.ends()
+    why = "no network"
+    assert said == [f"WARNING {NAME} failed: {why}\n", f"INFO {NAME} deleted: {why}\n"]
 
 
 def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:

@@ -444,6 +444,13 @@ def test_log_lines_carry_the_path_and_what_the_specification_adds(stage: Any) ->
     assert line["extra"] == {"actor": "root/runner-1", "runner": "runner-1"}
 
 
+def test_a_childs_end_is_logged_with_what_its_specification_adds(stage: Any) -> None:
+    stage.root(stage.spec("runner-1", log_context={"runner": "runner-1"}))
+    stage.system.stop(LIMIT_S)
+    (line,) = [each for each in stage.logged if each["message"].startswith("child runner-1 ended")]
+    assert line["extra"] == {"actor": "root", "runner": "runner-1"}
+
+
 def test_the_thread_is_a_daemon_named_after_the_path(stage: Any) -> None:
     stage.root("a")
     thread = stage.ask("a", lambda _: threading.current_thread())
