@@ -73,7 +73,7 @@ def _count_lines(meter: Meter) -> None:
     kind = type(logger)
     said = meter.counted("log", kind._log)  # type: ignore[attr-defined] # noqa: SLF001 - behind `info` and all others
     setattr(kind, "_log", said)  # noqa: B010
-    log.tell = meter.counted("log", log.tell)
+    log.is_written = meter.counted("log", log.is_written)
 
 
 if __name__ == "__main__":

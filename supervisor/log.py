@@ -1,8 +1,4 @@
-"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line.
-
-All come by loguru but the lines that every runner's life has, which come by `tell`: what loguru
-finds out for each line costs most of what one takes.
-"""
+"""Logs: for people on a terminal, for systemd's journal, or one JSON object a line."""
 
 import atexit
 import inspect
@@ -12,26 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import datetime, timezone
 from functools import partial
-from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from supervisor.gateways import journald
-from supervisor.log_entries import Entry, Journal, write_json
-from supervisor.printable import one_line, printable
+from supervisor.log_sinks import Journal, for_people, write_json
 from supervisor.repetition import Line, Repeated, Repetition
 
 if TYPE_CHECKING:
-    from loguru import Message, Record
-
-_TERMINAL = (
-    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> "
-    "{extra[shown]}\n"
-)
+    from loguru import Record
 
 _LEVELS = {
     name: logger.level(name).no for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -53,20 +40,17 @@ class _Gate:
 
     Args:
         add: loguru's `add` with all but level and filter; None until there is where to write.
-        write: where an entry is written that has not come by loguru; None if all must.
         monotonic: the clock, in seconds.
     """
 
     def __init__(
         self,
         add: Callable[..., int] | None = None,
-        write: Callable[[Entry], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.level = "INFO"
         self._number = _LEVELS[self.level]
         self._add = add
-        self._write = write
         self._monotonic = monotonic
         self._least = math.inf
         self._repetition = Repetition()
@@ -86,18 +70,9 @@ class _Gate:
                 self._least = number
             self.level, self._number = level, number
 
-    def tell(self, level: str, said: str, given: Sequence[object], actor: str, runner: str) -> None:
-        """Write a line of those that are called often, if its level is written."""
-        number = _LEVELS[level]
-        if self._write is None:
-            speaker = logger.bind(actor=actor, runner=runner)
-            speaker.opt(depth=2).log(level, said, *given)
-        elif number >= self._number:
-            text = said.format(*given)
-            if self._is_shown(actor, runner, level, text):
-                # As with loguru, a log that can't be written fails nobody who has something to say.
-                with suppress(OSError, ValueError):
-                    self._write(_entry(level, number, actor, runner, text))
+    def is_open(self, level: str) -> bool:
+        """Tell whether lines of a level are written, but for those that are counted."""
+        return self._add is None or _LEVELS[level] >= self._number
 
     def _lets_through(self, record: "Record", above: float) -> bool:
         """Decide on a line; loguru's filter."""
@@ -151,12 +126,11 @@ def configure(
     # Neither shows the values of variables: one of them may be a secret.
     add = partial(logger.add, backtrace=False, diagnose=False)
     if sys.stderr.isatty():
-        _gate = _Gate(partial(add, sys.stderr, format=_for_people), None, monotonic)
+        add = partial(add, sys.stderr, format=for_people)
     else:
-        at_journal = journald.is_at_standard_error()
-        write = Journal(identifier).write if at_journal else write_json
-        passed = partial(add, lambda message: write(_entry_of(message)), format="{message}")
-        _gate = _Gate(passed, write, monotonic)
+        write = Journal(identifier).write if journald.is_at_standard_error() else write_json
+        add = partial(add, write, format="{message}")
+    _gate = _Gate(add, monotonic)
     _gate.open(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     for name, least in _QUIET.items():
@@ -164,19 +138,12 @@ def configure(
     atexit.register(_gate.tell_all_repeated)
 
 
-def tell(level: str, said: str, *given: object, actor: str, runner: str) -> None:
-    """Say what each runner's life has a few lines of, for a fraction of what loguru takes.
+def is_written(level: str) -> bool:
+    """Tell whether lines of a level are written.
 
-    It reads no more than it is given, so the speaker is named here, and not found in the context.
-
-    Args:
-        level: by its name.
-        said: what is said, with places for what is given, as loguru has them.
-        given: what comes there, if the line is written.
-        actor: the path of the actor that says it.
-        runner: whom it is about.
+    For who has many to say: it costs a fraction of what it does to have one refused.
     """
-    _gate.tell(level, said, given, actor, runner)
+    return _gate.is_open(level)
 
 
 def current_level() -> str:
@@ -205,48 +172,6 @@ def _say(counts: Sequence[Repeated]) -> None:
         line = count.line
         said = logger.bind(actor=line.actor, runner=line.runner, is_count=True)
         said.log(line.level, "{}", count)
-
-
-def _for_people(record: "Record") -> str:
-    """Give the format of a line for a terminal, which obeys nothing that others say in it."""
-    extra = record["extra"]
-    who = extra.get("runner") or extra.get("actor") or record["thread"].name
-    extra["who"], extra["shown"] = one_line(who), one_line(record["message"])
-    if not record["exception"]:
-        return _TERMINAL
-    extra["traceback"] = printable("".join(format_exception(*record["exception"])))
-    return _TERMINAL + "{extra[traceback]}"
-
-
-def _entry(level: str, number: int, actor: str, runner: str, text: str) -> Entry:
-    """Make the entry of a line that has come by `tell`."""
-    now, thread = datetime.now(timezone.utc), threading.current_thread().name
-    frame = sys._getframe(3)  # noqa: SLF001 - the caller of `tell`, without a look at all others
-    code = frame.f_code
-    return Entry(
-        *(now, level, number, actor, runner, text),
-        *(thread, code.co_filename, frame.f_lineno, code.co_name),
-    )
-
-
-def _entry_of(message: "Message") -> Entry:
-    """Make the entry of a line that has come by loguru."""
-    record = message.record
-    extra, level = record["extra"], record["level"]
-    return Entry(
-        record["time"],
-        level.name,
-        level.no,
-        extra.get("actor", ""),
-        extra.get("runner", ""),
-        record["message"],
-        record["thread"].name,
-        record["file"].path,
-        record["line"],
-        record["function"],
-        # What loguru has formatted is the message, then the traceback.
-        str(message).removeprefix(record["message"]).strip() if record["exception"] else "",
-    )
 
 
 class _ToLoguru(logging.Handler):

@@ -62,14 +62,12 @@ _RECORD_AGAIN_S = 30.0
 _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
 
-
 _SAID_AT = {Stage.RETIRING: "INFO", Stage.FAILED: "WARNING", Stage.DELETED: "INFO"}
 """The levels of the lines of the log that say which stage a runner has come to; else DEBUG.
 
 A life that goes well is one line at INFO. All its stages stand in the journal, and lines of the log
 cost more than all else that tells of a runner.
 """
-
 
 _TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
 
@@ -354,16 +352,11 @@ class RunnerActor(Actor):
 
     def _say(self, life: Life) -> None:
         """Have the log tell which stage it has come to, and of the last one what it has run."""
-        ran = str(life.job or "") if life.stage is Stage.DELETED else ""
-        log.tell(
-            _SAID_AT.get(life.stage, "DEBUG"),
-            "{}: {}{}",
-            life.stage,
-            life.reason,
-            f" ({ran})" if ran else "",
-            actor=self.path,
-            runner=self._name,
-        )
+        level = _SAID_AT.get(life.stage, "DEBUG")
+        if log.is_written(level):
+            ran = str(life.job or "") if life.stage is Stage.DELETED else ""
+            said = f"{life.reason} ({ran})" if ran else life.reason
+            logger.log(level, "{}: {}", life.stage, said)
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,34 +48,6 @@ def test_each_line_is_one_json_object_with_its_speaker(lines: Lines) -> None:
     }
 
 
-def test_a_line_of_a_runners_life_is_written_as_all_others(lines: Lines) -> None:
-    with logger.contextualize(actor="root/runners/a", runner="a"):
-        logger.info("busy: {}", 'it says "ü"\n')
-    log.tell("INFO", "busy: {}", 'it says "ü"\n', actor="root/runners/a", runner="a")
-    usual, quick = lines()
-    assert datetime.fromisoformat(usual.pop("time")) <= datetime.fromisoformat(quick.pop("time"))
-    assert quick == usual
-
-
-def test_a_line_of_a_runners_life_goes_to_a_terminal_as_all_others(terminal: io.StringIO) -> None:
-    log.tell("INFO", "busy: {}", "\x1b[31mred", actor="root/runners/a", runner="a")
-    assert " a " in terminal.getvalue().replace("\x1b[0m", " ").replace("\x1b[36m", " ")
-    assert terminal.getvalue().endswith("busy: red\n")
-
-
-def test_a_line_of_a_runners_life_counts_with_those_that_are_the_same(lines: Lines) -> None:
-    log.configure("DEBUG", monotonic=lambda: 100.0)
-    for number in range(4):
-        log.tell("INFO", "try {}", number, actor="root/runners/a", runner="a")
-        with logger.contextualize(actor="root/runners/a", runner="a"):
-            logger.info("try {}", number)
-    assert len(lines()) == 5
-    log._gate.tell_all_repeated()
-    assert [line["message"] for line in lines()] == [
-        "repeated 3 times more within 0 s: try 3",
-    ]
-
-
 def test_a_log_that_can_not_be_written_fails_nobody(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,9 +56,9 @@ def test_a_log_that_can_not_be_written_fails_nobody(
             raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(sys, "stderr", Full())
-    log.tell("INFO", "busy", actor="root/runners/a", runner="a")
+    logger.info("busy")
     monkeypatch.undo()
-    log.tell("INFO", "idle", actor="root/runners/a", runner="a")
+    logger.info("idle")
     assert [line["message"] for line in lines()] == ["idle"]
 
 
@@ -234,19 +205,6 @@ def test_the_journal_is_given_fields_to_look_for(
     assert path.read_text() == ""
 
 
-def test_the_journal_is_given_the_same_fields_of_a_line_of_a_runners_life(
-    journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    journal(monkeypatch, tmp_path)
-    with logger.contextualize(actor="root/runners/a", runner="a"):
-        logger.info("busy")
-    usual = entry(journald)
-    log.tell("INFO", "busy", actor="root/runners/a", runner="a")
-    quick = entry(journald)
-    assert int(quick.pop("CODE_LINE")) == int(usual.pop("CODE_LINE")) + 2
-    assert quick == usual
-
-
 def test_who_is_no_actor_has_no_field_of_one(
     journald: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -352,13 +310,11 @@ def test_what_no_level_lets_through_is_not_even_formatted(lines: Lines) -> None:
     said = Formatted()
     log.configure("INFO")
     logger.debug("{}", said)
-    log.tell("DEBUG", "{}", said, actor="root/runners/a", runner="a")
-    assert said.times == 0
+    assert (said.times, log.is_written("DEBUG"), log.is_written("INFO")) == (0, False, True)
     log.set_level("DEBUG")
     logger.debug("{}", said)
-    log.tell("DEBUG", "{} too", said, actor="root/runners/a", runner="a")
-    assert said.times == 2
-    assert [line["message"] for line in lines()][-2:] == ["words", "words too"]
+    assert (said.times, lines()[-1]["message"]) == (1, "words")
+    assert log.is_written("DEBUG")
 
 
 def test_a_change_of_the_level_loses_no_line_of_another_thread(lines: Lines) -> None:

@@ -111,7 +111,7 @@ def test_a_runner_lives_its_whole_life(make_world: MakeWorld) -> None:
 def said() -> Iterator[list[str]]:
     """The lines of the log from INFO on."""
     lines: list[str] = []
-    sink = logger.add(lines.append, level="INFO", format="{level} {extra[runner]} {message}")
+    sink = logger.add(lines.append, level="INFO", format="{level} {message}")
     yield lines
     logger.remove(sink)
 
@@ -127,7 +127,7 @@ def test_a_life_that_goes_well_is_one_line_of_the_log_and_the_others_are_for_deb
     play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
     play.ends()
     why = "its job ended: Succeeded; waits for the guest to power off"
-    assert said == [f"INFO {NAME} deleted: {why} (acme/demo test)\n"]
+    assert said == [f"INFO deleted: {why} (acme/demo test)\n"]
     assert {"busy: runs its job\n", f"finished: {why}\n"} <= set(play.world.logged)
 
 
@@ -139,7 +139,7 @@ def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
     play.happens(lifecycle.Failed("no network"), lifecycle.InstanceGone())
     play.ends()
     why = "no network"
-    assert said == [f"WARNING {NAME} failed: {why}\n", f"INFO {NAME} deleted: {why}\n"]
+    assert said == [f"WARNING failed: {why}\n", f"INFO deleted: {why}\n"]
 
 
 def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:
