@@ -12,7 +12,7 @@ import pylxd
 from daemon import Place
 from watch import client
 
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.runners.instances import InstanceTemplate, instance_request
 
 _METADATA = {
     "user.supervisor.installation": "bench",

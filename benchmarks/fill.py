@@ -27,9 +27,9 @@ from watch import Watch
 from supervisor.gateways.github import GitHub
 from supervisor.github import conversations
 from supervisor.github.exchange import Cache, Talk
+from supervisor.github.scope import Scope
 from supervisor.guest import GuestParameters, user_data
-from supervisor.proxies import Proxies
-from supervisor.scope import Scope
+from supervisor.web.proxies import Proxies
 
 _LIMIT_S = 180.0
 

@@ -14,12 +14,13 @@ from typing import Any
 from loguru import logger
 from meter import Meter
 
-from supervisor import daemon, log, records
+from supervisor import daemon
 from supervisor.actors import metrics
 from supervisor.cli import main
-from supervisor.feed import Feed
-from supervisor.journal_writer import JournalWriter
 from supervisor.metrics.counters import Counters
+from supervisor.observation import log, records
+from supervisor.observation.feed import Feed
+from supervisor.observation.journal_writer import JournalWriter
 
 _MAKERS = ("of_actor", "of_decision", "of_order", "of_reconcile", "of_refusal")
 """All that make records before they are told; others are made as they are passed on."""

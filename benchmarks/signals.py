@@ -28,7 +28,7 @@ from supervisor.config import parse
 from supervisor.lifecycle import Life, Stage
 from supervisor.messages import Happened
 from supervisor.parts import make_parts, outside_of
-from supervisor.roster import Entry, digest
+from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import Actor, ChildSpec, SupervisorSpec, System, handles
 
 _HOST = "127.0.0.1"

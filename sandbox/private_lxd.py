@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from sandbox.image import build_image
 from sandbox.lxd_daemon import LxdDaemon, free_subnet, remove_directory
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
-from supervisor.instances import InstanceTemplate
+from supervisor.runners.instances import InstanceTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,14 +14,16 @@ from loguru import logger
 from prometheus_client import disable_created_metrics
 from pykka import ActorRef
 
-from supervisor import credentials, log, records, sdnotify, watchdog
 from supervisor.causes import Cause
-from supervisor.config import Config, ConfigError, load
-from supervisor.feed import Record
+from supervisor.config import Config, ConfigError, credentials, load
+from supervisor.gateways import sdnotify
 from supervisor.gateways.private_file import ensure_directory
 from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.observation import log, records
+from supervisor.observation.feed import Record
 from supervisor.parts import make_parts, outside_of
-from supervisor.report import present, tree_lines
+from supervisor.status import watchdog
+from supervisor.status.report import present, tree_lines
 from supervisor.supervision import (
     Change,
     ChildStartFailed,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from supervisor.causes import Cause
 from supervisor.lifecycle import Event, Life
-from supervisor.marks import Marks
 from supervisor.planning import Registration
+from supervisor.runners.marks import Marks
 
 if TYPE_CHECKING:
     from supervisor.config import Config

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from supervisor.causes import Cause, Fault
 from supervisor.config import Config
-from supervisor.feed import Feed
 from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.drain_mark import DrainMark
@@ -23,19 +22,20 @@ from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.upgrade_notes import UpgradeNotes
-from supervisor.journal_inbox import JournalInbox
-from supervisor.journal_writer import JournalWriter
-from supervisor.lanes import Lanes
-from supervisor.last_failure import LastFailure
 from supervisor.metrics.counters import Counters
-from supervisor.policy_settings import decisions_in, directory_of
-from supervisor.roster import Roster
+from supervisor.observation.feed import Feed
+from supervisor.observation.journal_inbox import JournalInbox
+from supervisor.observation.journal_writer import JournalWriter
+from supervisor.observation.last_failure import LastFailure
+from supervisor.observation.tracing import Tracing
+from supervisor.policy.settings import decisions_in, directory_of
+from supervisor.policy.token_desk import TokenDesk
+from supervisor.policy.verdicts import Verdicts
+from supervisor.runners.lanes import Lanes
+from supervisor.runners.roster import Roster
+from supervisor.runners.visitors import Visitors
 from supervisor.supervision import Clock, SystemClock
-from supervisor.token_desk import TokenDesk
-from supervisor.tracing import Tracing
-from supervisor.trials import Trials
-from supervisor.verdicts import Verdicts
-from supervisor.visitors import Visitors
+from supervisor.throttling.trials import Trials
 from supervisor.workers import Workers
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor.speaker import for_speaker
+from supervisor.observation.speaker import for_speaker
 
 Work = Callable[[], Any]
 """Something slow, which returns the message that tells of its outcome; None if there is none."""

@@ -21,7 +21,7 @@ from supervisor.gateways.lxd import (
     Output,
     ServerInfo,
 )
-from supervisor.marks import PREFIX
+from supervisor.runners.marks import PREFIX
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

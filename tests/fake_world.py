@@ -29,9 +29,7 @@ from loguru import logger
 from under_way import CountedMailbox, CountedWorkers, is_at_rest, is_held, progress, until_at_rest
 from waiting import LIMIT_S, Wait, eventually
 
-from supervisor import log
 from supervisor.config import parse
-from supervisor.feed import Record
 from supervisor.gateways.names import Names
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.messages import (
@@ -42,6 +40,8 @@ from supervisor.messages import (
     ImageChanged,
     StorageChanged,
 )
+from supervisor.observation import log
+from supervisor.observation.feed import Record
 from supervisor.parts import Outside, make_parts
 from supervisor.supervision import Actor, ChildSpec, FakeClock, SupervisorSpec, System
 

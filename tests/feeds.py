@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.feed import Feed, Record
+from supervisor.observation.feed import Feed, Record
 
 
 def gathered(feed: Feed) -> Callable[[], list[Record]]:

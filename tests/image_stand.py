@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from sandbox.private_lxd import PrivateLxd
-from supervisor import marks
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.base import BaseImage
 from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
 from supervisor.images.settings import ImageLimits, ImageSettings
-from supervisor.instances import InstanceTemplate
 from supervisor.messages import Application
+from supervisor.runners import marks
+from supervisor.runners.instances import InstanceTemplate
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
 
 INSTALLATION = "web"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from supervisor.feed import Kind, Record
 from supervisor.lifecycle import Job
+from supervisor.observation.feed import Kind, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 JOB = Job("acme/demo", "CI", "7", "push", "build", "")

@@ -19,7 +19,7 @@ from loguru import logger
 
 from supervisor.gateways.application_store import ApplicationStore
 from supervisor.messages import Application
-from supervisor.proxies import Proxies
+from supervisor.web.proxies import Proxies
 from supervisor.work.application import Obtained, Progress, obtain
 
 _EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "shutil.rmtree")

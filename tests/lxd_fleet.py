@@ -27,12 +27,12 @@ from sandbox.lxd_emulator.state import ServerState
 from supervisor.config import parse
 from supervisor.config.model import LimitsConfig
 from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
-from supervisor.instances import USER_DATA
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
 from supervisor.messages import ConfigChanged
 from supervisor.parts import Parts, make_parts, outside_of
-from supervisor.report import status_report
-from supervisor.roster import Entry
+from supervisor.runners.instances import USER_DATA
+from supervisor.runners.roster import Entry
+from supervisor.status.report import status_report
 from supervisor.supervision import System, tree
 from supervisor.tree import root_spec
 

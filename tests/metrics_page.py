@@ -15,17 +15,17 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from supervisor import feed
 from supervisor.config import parse
-from supervisor.feed import Feed, Record
 from supervisor.firewall.report import DROPPED
 from supervisor.gateways.host_memory import Memory
 from supervisor.github.calls import ROUTES
 from supervisor.metrics.counters import Counters
 from supervisor.metrics.page import metrics
+from supervisor.observation import feed
+from supervisor.observation.feed import Feed, Record
 from supervisor.parts import Settings
-from supervisor.report import status_report
-from supervisor.roster import Entry
+from supervisor.runners.roster import Entry
+from supervisor.status.report import status_report
 from supervisor.supervision import Kind, TreeNode
 from supervisor.upgrades.standing import Standing
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from supervisor.blueprints import network_of
 from supervisor.config import parse
 from supervisor.guest.network import GuestNetwork
+from supervisor.runners.blueprints import network_of
 
 _WORD = string.ascii_letters + string.digits
 _USER = _WORD + "._%+-"

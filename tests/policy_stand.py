@@ -23,7 +23,7 @@ from ports import free_port
 from requests.adapters import HTTPAdapter
 from waiting import eventually
 
-from supervisor.policy_tokens import issue
+from supervisor.policy.tokens import issue
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 CHARM = "charm-token-of-the-tests"

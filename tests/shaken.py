@@ -21,8 +21,8 @@ import pytest
 from fake_lxd import FakeLxd
 from pykka import ActorRef
 
-from supervisor.feed import Feed
-from supervisor.roster import Roster
+from supervisor.observation.feed import Feed
+from supervisor.runners.roster import Roster
 from supervisor.supervision.cell import Cell
 from supervisor.supervision.mailbox import Mailbox
 from supervisor.supervision.reply import Reply

@@ -14,7 +14,7 @@ from waiting import eventually
 
 from supervisor.actors.signals import SignalsActor
 from supervisor.lifecycle import Life, Stage
-from supervisor.roster import Entry, digest
+from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import ChildSpec
 
 if TYPE_CHECKING:

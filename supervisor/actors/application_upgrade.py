@@ -20,10 +20,10 @@ from supervisor.messages import (
     AskApplication,
     CheckUpgrades,
 )
+from supervisor.throttling.waits import doubled
 from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.upgrades.older import OlderOffer, follow
-from supervisor.waits import doubled
 from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress
 

@@ -6,12 +6,13 @@ from contextlib import suppress
 
 import pykka
 
-from supervisor import lifecycle, naming
+from supervisor import lifecycle
 from supervisor.causes import Cause
 from supervisor.gateways.lxd import EventStream, LifecycleEvent, Lxd, LxdError
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
+from supervisor.observation.speaker import for_speaker
 from supervisor.parts import Parts
-from supervisor.speaker import for_speaker
+from supervisor.runners import naming
 from supervisor.supervision import Actor, System, handles
 from supervisor.workers import WorkFailed
 

@@ -9,7 +9,7 @@ from supervisor.lifecycle import AVAILABLE, DeletionOrdered
 from supervisor.messages import CheckFilters, CheckFirewall, Happened
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work import filters as filters_work
 from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept
 from supervisor.workers import WorkFailed

@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from supervisor import lifecycle, naming, places, planning, storage
+from supervisor import lifecycle, planning
 from supervisor.actors import survey
 from supervisor.actors.fleet_account import FleetAccount
 from supervisor.actors.runner import Birth, Order
 from supervisor.actors.survey import Found, Survey
-from supervisor.blueprints import Blueprint
 from supervisor.config import Config, share_of
+from supervisor.github import places
+from supervisor.host import storage
 from supervisor.lifecycle import AVAILABLE, Life, Stage
-from supervisor.marks import Marks
 from supervisor.messages import (
     AnnounceApplication,
     AnnounceFirewall,
@@ -49,8 +49,11 @@ from supervisor.messages import (
 )
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Patience, Plan, Suspicion
-from supervisor.roster import Entry
-from supervisor.runner_needs import RunnerNeeds
+from supervisor.runners import naming
+from supervisor.runners.blueprints import Blueprint
+from supervisor.runners.marks import Marks
+from supervisor.runners.needs import RunnerNeeds
+from supervisor.runners.roster import Entry
 from supervisor.supervision import (
     Actor,
     ChildAlreadyPresent,

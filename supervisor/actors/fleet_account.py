@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from supervisor import records
 from supervisor.causes import Fault
-from supervisor.health import short_since
 from supervisor.messages import GitHubChanged, RunnerChanged
-from supervisor.outlook import Outlook
+from supervisor.observation import records
 from supervisor.parts import Parts
 from supervisor.planning import Desired
+from supervisor.status.health import short_since
+from supervisor.status.outlook import Outlook
 from supervisor.supervision import System, offset
 
 

@@ -24,8 +24,8 @@ from supervisor.github.errors import (
 from supervisor.github.exchange import Cache, Talk
 from supervisor.github.gate import Gate
 from supervisor.planning import Registration
-from supervisor.proxies import Proxies
 from supervisor.supervision import Clock
+from supervisor.web.proxies import Proxies
 
 T = TypeVar("T")
 

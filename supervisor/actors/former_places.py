@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 
 from loguru import logger
 
-from supervisor import naming, places
 from supervisor.actors.former_place import FormerPlace
 from supervisor.actors.github_line import Done, Line
 from supervisor.config import Config
+from supervisor.github import places
 from supervisor.github.errors import GitHubError
 from supervisor.parts import Parts
 from supervisor.planning import Registration
+from supervisor.runners import naming
 from supervisor.supervision import Clock
 
 Registrations = tuple[Registration, ...]

@@ -16,10 +16,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import pykka
 from loguru import logger
 
-from supervisor import credentials, places
 from supervisor.causes import Cause
-from supervisor.config import Config, ConfigError
+from supervisor.config import Config, ConfigError, credentials
 from supervisor.gateways.github import GitHub
+from supervisor.github import places
 from supervisor.github.budget import Budget, Hold, Priority
 from supervisor.github.calls import Calls, Told
 from supervisor.github.errors import (
@@ -33,10 +33,10 @@ from supervisor.github.errors import (
     unreachable,
 )
 from supervisor.github.exchange import Answer, Request, Talk
+from supervisor.github.scope import GitHubPlace, Scope
 from supervisor.github.session import Session
-from supervisor.proxies import Proxies
-from supervisor.scope import GitHubPlace, Scope
 from supervisor.supervision import Clock, Timer
+from supervisor.web.proxies import Proxies
 from supervisor.workers import Workers
 
 T = TypeVar("T")

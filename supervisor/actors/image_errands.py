@@ -9,13 +9,13 @@ from typing import Any
 
 import pykka
 
-from supervisor.blueprints import image_settings_of, network_of
 from supervisor.images.choice import Wish
 from supervisor.images.needs import Needs
 from supervisor.lifecycle import Stage
 from supervisor.messages import Application
 from supervisor.parts import Parts
-from supervisor.visitors import Trial
+from supervisor.runners.blueprints import image_settings_of, network_of
+from supervisor.runners.visitors import Trial
 from supervisor.work import image_upkeep
 from supervisor.work.image import ImageWork
 from supervisor.work.image_upkeep import Build, BuildLogs

@@ -6,7 +6,7 @@ from loguru import logger
 
 from supervisor.images.report import Trouble
 from supervisor.supervision import Actor, Timer
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work.image import ImageFailed
 
 

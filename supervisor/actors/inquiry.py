@@ -9,7 +9,7 @@ import pykka
 
 from supervisor.messages import CheckOrdered
 from supervisor.parts import Parts
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work import firewall as firewall_work
 from supervisor.work.firewall import Surroundings
 

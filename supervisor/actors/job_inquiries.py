@@ -8,17 +8,17 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor import records
 from supervisor.actors.github_line import Done, Line, TellAfter
-from supervisor.feed import Feed
 from supervisor.github.budget import Priority
 from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimited
 from supervisor.github.exchange import Talk
 from supervisor.github.inquiries import AGAIN_S, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
 from supervisor.messages import InquireJob
+from supervisor.observation import records
+from supervisor.observation.feed import Feed
 from supervisor.supervision import Clock, Timer
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 Found = dict[str, RunJob]
 _LONGEST_PAUSE_S = 600.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pykka
 from loguru import logger
 
-from supervisor.journal_writer import JournalStanding
+from supervisor.observation.journal_writer import JournalStanding
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, handles
 

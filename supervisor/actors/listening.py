@@ -8,7 +8,7 @@ from flask import Flask
 from loguru import logger
 
 from supervisor.supervision import Actor, System, handles
-from supervisor.web import ServerLost, WebServer
+from supervisor.web.server import ServerLost, WebServer
 
 
 class Listen:

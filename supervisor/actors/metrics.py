@@ -10,13 +10,13 @@ from prometheus_client.registry import Collector
 
 from supervisor import __version__
 from supervisor.actors.listening import ListeningActor
-from supervisor.allowance import Rate
 from supervisor.gateways import host_memory, own_addresses
 from supervisor.metrics.page import metrics
 from supervisor.parts import Parts
-from supervisor.report import current_status
-from supervisor.strangers import Bounds
+from supervisor.status.report import current_status
 from supervisor.supervision import System, tree
+from supervisor.throttling.allowance import Rate
+from supervisor.web.strangers import Bounds
 
 BOUNDS = Bounds(
     connections=64,

@@ -17,9 +17,9 @@ from supervisor.messages import (
     PolicyPackageFailed,
     PolicyPackageProven,
 )
+from supervisor.throttling.waits import doubled
 from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
-from supervisor.waits import doubled
 from supervisor.work import package as package_work
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork, Step
 

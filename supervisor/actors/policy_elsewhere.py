@@ -6,7 +6,7 @@ from supervisor.actors.policy_examination import Examinations
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.parts import Parts
 from supervisor.supervision import System
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work import policy as policy_work
 from supervisor.work.policy import Examined
 

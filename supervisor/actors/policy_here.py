@@ -8,7 +8,7 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import __version__, unchecked
+from supervisor import __version__
 from supervisor.actors.policy_examination import Examinations
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.actors.policy_package import PolicyPackage
@@ -16,9 +16,10 @@ from supervisor.gateways.policy_process import PolicyProcess, Seen
 from supervisor.lifecycle import JobUnchecked
 from supervisor.messages import Happened
 from supervisor.parts import Parts
+from supervisor.policy import unchecked
+from supervisor.policy.unchecked import Unchecked
 from supervisor.supervision import System, Timer
-from supervisor.unchecked import Unchecked
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work import policy as policy_work
 from supervisor.work.policy import Examined, NotServed, Served
 

@@ -10,7 +10,7 @@ from supervisor.messages import (
     PolicyPackageProven,
 )
 from supervisor.supervision import System
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 _PROVING_S = 300.0
 """So long another version is watched: should it fail, the one before is taken again."""

@@ -10,11 +10,9 @@ from typing import Any
 import pykka
 from loguru import logger
 
-from supervisor import lifecycle, log, marks, places, records
-from supervisor.blueprints import Blueprint
-from supervisor.feed import Make
+from supervisor import lifecycle
+from supervisor.github import places
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instances import instance_request
 from supervisor.lifecycle import (
     AVAILABLE,
     STARTING,
@@ -27,7 +25,6 @@ from supervisor.lifecycle import (
     Stage,
     Step,
 )
-from supervisor.marks import Marks
 from supervisor.messages import (
     Application,
     DeleteRegistration,
@@ -40,8 +37,14 @@ from supervisor.messages import (
     RunnerChanged,
     TakenOver,
 )
+from supervisor.observation import log, records
+from supervisor.observation.feed import Make
 from supervisor.parts import Parts
-from supervisor.roster import Entry, digest
+from supervisor.runners import marks
+from supervisor.runners.blueprints import Blueprint
+from supervisor.runners.instances import instance_request
+from supervisor.runners.marks import Marks
+from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import Actor, System, Timer, handles, offset
 from supervisor.work.instance import (
     Inspected,

@@ -7,17 +7,17 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 from loguru import logger
 
-from supervisor import signals
 from supervisor.actors.listening import ListeningActor
-from supervisor.allowance import Allowances, Rate
 from supervisor.causes import Cause
 from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.guest import signals
 from supervisor.lifecycle import Event, GuestReady, JobRefused, Stage
 from supervisor.messages import AnnounceSignals, Happened, SignalsListening
 from supervisor.parts import Parts
-from supervisor.roster import Entry
-from supervisor.strangers import Bounds
+from supervisor.runners.roster import Entry
 from supervisor.supervision import Clock, Directory, System, handles
+from supervisor.throttling.allowance import Allowances, Rate
+from supervisor.web.strangers import Bounds
 from supervisor.workers import WorkFailed
 
 BOUNDS = Bounds(

@@ -2,11 +2,11 @@
 
 from loguru import logger
 
-from supervisor import sizes
 from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
-from supervisor.waits import doubled
+from supervisor.text import sizes
+from supervisor.throttling.waits import doubled
 from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 from supervisor.workers import WorkFailed
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pykka
 
-from supervisor import marks, planning
+from supervisor import planning
 from supervisor.causes import Cause, Fault
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound, TimedOut
-from supervisor.marks import Marks
 from supervisor.messages import InstancesListed, ListRegistrations, RegistrationsListed
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Listing, Runner
+from supervisor.runners import marks
+from supervisor.runners.marks import Marks
 from supervisor.supervision import Directory
 
 LIMIT_S = 60.0

@@ -7,15 +7,14 @@ from typing import TypeVar
 
 from loguru import logger
 
-from supervisor import lifecycle, places
+from supervisor import lifecycle
 from supervisor.actors.former_places import FormerPlaces
 from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
 from supervisor.actors.job_inquiries import InquiryDue, JobInquiries
 from supervisor.actors.places_listing import PlacesListing, Registrations
-from supervisor.blueprints import architecture
 from supervisor.causes import Cause
 from supervisor.config import Config
-from supervisor.github import conversations
+from supervisor.github import conversations, places
 from supervisor.github.budget import Priority
 from supervisor.github.errors import (
     Cancelled,
@@ -49,6 +48,7 @@ from supervisor.messages import (
     RequestJitConfig,
 )
 from supervisor.parts import Parts
+from supervisor.runners.blueprints import architecture
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.workers import WorkFailed
 

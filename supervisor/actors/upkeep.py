@@ -9,7 +9,7 @@ from supervisor.causes import Fault
 from supervisor.firewall.intent import Intent, intent_of, is_known
 from supervisor.firewall.live import LiveTable
 from supervisor.parts import Parts
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 from supervisor.work import firewall as firewall_work
 from supervisor.work.firewall import Kept, Surroundings, TableFailed, TableReady
 

@@ -23,7 +23,7 @@ from supervisor.cli.output import (
 )
 from supervisor.config import Config, ConfigError, load
 from supervisor.config.values import LOG_LEVELS
-from supervisor.health import Health
+from supervisor.status.health import Health
 
 
 class _Commands(click.Group):
@@ -96,7 +96,8 @@ def run(config_path: Path, log_level: str | None) -> None:
     log. SIGTERM and SIGINT stop the daemon and leave the runners as they are.
     """
     # Only the daemon needs these; the other commands answer sooner without.
-    from supervisor import daemon, log
+    from supervisor import daemon
+    from supervisor.observation import log
 
     log.configure(log_level or "INFO")
     try:
@@ -116,7 +117,7 @@ def run(config_path: Path, log_level: str | None) -> None:
 def check_config(config_path: Path, running: Path | None, as_json: bool) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor import credentials
+    from supervisor.config import credentials
     from supervisor.work import image_upkeep
     from supervisor.work import policy as policy_work
     from supervisor.work import storage as storage_work

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor import sizes
 from supervisor.cli.commands import main
 from supervisor.cli.options import config_option, json_option
 from supervisor.cli.output import FAILED, fail
 from supervisor.cli.waiting import NotDone
 from supervisor.config import DEFAULT_SOCKET, load
+from supervisor.text import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def prepare_lxd(config_path: Path) -> None:
     from supervisor.gateways.lxd import LxdError
     from supervisor.gateways.nftables import Nftables
     from supervisor.gateways.storage import StorageError
-    from supervisor.preparation import PreparationRefused
+    from supervisor.host.preparation import PreparationRefused
     from supervisor.work.preparation import PreparationWork
 
     config = load(config_path)
@@ -54,7 +54,7 @@ def prepare_storage(config_path: Path) -> None:
 
     A daemon that is not root has systemd run this when there is something to do.
     """
-    from supervisor import log
+    from supervisor.observation import log
     from supervisor.work import storage as storage_work
 
     log.configure(identifier="github-runner-supervisor-storage")

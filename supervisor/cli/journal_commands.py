@@ -17,9 +17,9 @@ from supervisor.cli.client import SILENCE_S, ControlClient, ControlError
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, socket_option
 from supervisor.cli.output import show
-from supervisor.feed import Kind
 from supervisor.journal.questions import MOST_EVENTS, MOST_ROWS
-from supervisor.printable import one_line
+from supervisor.observation.feed import Kind
+from supervisor.text.printable import one_line
 
 _POLL_S = 1.0
 _INTERRUPTED = 130

@@ -11,7 +11,7 @@ from rich.text import Text
 from supervisor.cli.render import job_in_words
 from supervisor.cli.tables import fitting, table_of
 from supervisor.cli.times import second, span
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 _DURATIONS = {
     "install_s": "install: from the order until it could take a job",

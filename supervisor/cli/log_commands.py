@@ -15,7 +15,7 @@ from supervisor.cli.options import OptionalArgument, json_option, socket_option
 from supervisor.cli.output import show
 from supervisor.cli.waiting import NotDone
 from supervisor.config.values import LOG_LEVELS
-from supervisor.printable import printable
+from supervisor.text.printable import printable
 
 _UNIT = "github-runner-supervisor.service"
 _SYSTEMD = Path("/run/systemd/system")  # there is one if it runs, by sd_booted(3)

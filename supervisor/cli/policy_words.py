@@ -11,7 +11,7 @@ from rich.text import Text
 from supervisor.cli.output import draw_lines
 from supervisor.cli.tables import fitting, table_of
 from supervisor.cli.times import age, minute
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 
 def draw_policy(console: Console, policy: Mapping[str, Any], now: datetime | None = None) -> None:

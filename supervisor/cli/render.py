@@ -9,7 +9,7 @@ from rich.text import Text
 
 from supervisor.cli.tables import fitting, stage_text, table_of
 from supervisor.cli.times import age, until
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 
 def tree_table(root: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:

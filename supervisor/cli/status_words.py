@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from supervisor import sizes
 from supervisor.cli.times import age, minute
-from supervisor.health import Health
-from supervisor.printable import one_line
+from supervisor.status.health import Health
+from supervisor.text import sizes
+from supervisor.text.printable import one_line
 
 EXIT_CODES = {Health.OK: 0, Health.DEGRADED: 1, Health.FAILING: 2}
 

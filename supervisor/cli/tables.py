@@ -7,7 +7,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from supervisor.lifecycle import Stage
-from supervisor.states import STATES, Soundness
+from supervisor.status.states import STATES, Soundness
 
 _OF_SOUNDNESS = {
     Soundness.SOUND: "green",

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta, timezone
 
-from supervisor import moments
+from supervisor.text import moments
 
 _UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)")

@@ -12,7 +12,7 @@ from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, socket_option, wait_options
 from supervisor.cli.output import FAILED, fail, show
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 
 @main.command()

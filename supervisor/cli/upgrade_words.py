@@ -10,7 +10,7 @@ from rich.text import Text
 
 from supervisor.cli.tables import fitting, stage_text, table_of
 from supervisor.cli.times import age, minute
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 
 def upgrades_table(upgrades: Mapping[str, Any], width: int, now: datetime | None = None) -> Table:

@@ -1,4 +1,4 @@
-"""The configuration: typed, checked whole before any of it is used."""
+"""What the operator gives: the configuration, typed and checked whole, and credentials."""
 
 from supervisor.config.file import (
     DEFAULT_PATH,

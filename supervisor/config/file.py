@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from supervisor.config.model import Config, kebab
-from supervisor.policy_package import has_credentials
+from supervisor.policy.package import has_credentials
 
 DEFAULT_PATH = Path("/etc/github-runner-supervisor/config.yaml")
 OTHERS = 0o077

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from supervisor import aproxy, policy_package, sizes
 from supervisor.config.values import (
     POLICY_MODES,
     AppId,
@@ -54,10 +53,13 @@ from supervisor.config.values import (
     Whole,
 )
 from supervisor.firewall.networks import parse_networks
+from supervisor.github.scope import Scope
+from supervisor.guest import aproxy
 from supervisor.lifecycle import Limits
-from supervisor.policy_package import PackageSource
-from supervisor.proxies import Proxies, Proxy
-from supervisor.scope import Scope
+from supervisor.policy import package as policy_package
+from supervisor.policy.package import PackageSource
+from supervisor.text import sizes
+from supervisor.web.proxies import Proxies, Proxy
 
 DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
 DEFAULT_STATE_DIRECTORY = Path("/var/lib/github-runner-supervisor")

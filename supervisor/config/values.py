@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from supervisor import policy_package, proxies, sizes
 from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
+from supervisor.github.scope import GitHubPlace, Scope, is_near
 from supervisor.images.base import BaseImage
-from supervisor.naming import MAX_INSTALLATION_LENGTH
+from supervisor.policy import package as policy_package
 from supervisor.policy_service import document
-from supervisor.scope import GitHubPlace, Scope, is_near
+from supervisor.runners.naming import MAX_INSTALLATION_LENGTH
+from supervisor.text import sizes
+from supervisor.web import proxies
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S, _LONGEST_S = 0.001, 365 * 86400

@@ -16,14 +16,14 @@ from supervisor.control.orders import serve_orders
 from supervisor.control.status import serve_status
 from supervisor.control.turns import take_turns
 from supervisor.gateways.log_store import LogStore
-from supervisor.part_reports import (
+from supervisor.parts import Parts
+from supervisor.status.part_reports import (
     firewall_report,
     image_report,
     policy_report,
     upgrades_report,
 )
-from supervisor.parts import Parts
-from supervisor.report import log_report, runner_report, without_runners
+from supervisor.status.report import log_report, runner_report, without_runners
 from supervisor.supervision import Crash, System, offset, tree
 
 THREADS = 8

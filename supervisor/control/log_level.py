@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from supervisor import log
 from supervisor.config.values import LOG_LEVELS
 from supervisor.control.answers import refuse
+from supervisor.observation import log
 
 
 def serve_log_level(app: Flask) -> None:

@@ -8,7 +8,6 @@ from flask import Flask, Response, jsonify, request
 from loguru import logger
 from pykka import ActorDeadError, Timeout
 
-from supervisor import orders, records
 from supervisor.control.answers import refuse
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
@@ -22,9 +21,11 @@ from supervisor.messages import (
     Reconcile,
     Resume,
 )
-from supervisor.orders import Whom
+from supervisor.observation import records
 from supervisor.parts import Parts
-from supervisor.roster import Roster
+from supervisor.runners import orders
+from supervisor.runners.orders import Whom
+from supervisor.runners.roster import Roster
 from supervisor.supervision import System
 
 _ANSWER_LIMIT_S = 5.0

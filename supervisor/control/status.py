@@ -6,10 +6,10 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify
 
 from supervisor.gateways import host_memory
-from supervisor.health import Health
 from supervisor.parts import Parts
-from supervisor.report import current_status
-from supervisor.status import StatusAnswer
+from supervisor.status.document import StatusAnswer
+from supervisor.status.health import Health
+from supervisor.status.report import current_status
 from supervisor.supervision import System, tree
 
 

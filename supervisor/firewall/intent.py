@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from supervisor.config import Config
 from supervisor.firewall.networks import Address, Destination, Network, Ports
 from supervisor.firewall.policy import Policy
-from supervisor.scope import GitHubPlace
+from supervisor.github.scope import GitHubPlace
 
 Interface = IPv4Interface | IPv6Interface
 """An address of this host's on the bridge, with the network there."""

@@ -36,11 +36,11 @@ from opentelemetry.util.types import AttributeValue
 from supervisor import __version__
 from supervisor.gateways import silence
 from supervisor.gateways.http_session import lead, trusted
-from supervisor.printable import one_line
-from supervisor.proxies import Proxies, Proxy
-from supervisor.proxy_choice import proxy_for
-from supervisor.spans import Span
-from supervisor.trace_standing import Tell
+from supervisor.observation.spans import Span
+from supervisor.observation.trace_standing import Tell
+from supervisor.text.printable import one_line
+from supervisor.web.proxies import Proxies, Proxy
+from supervisor.web.proxy_choice import proxy_for
 
 _KEY = "otel-collector-endpoint"
 _PATH = "/v1/traces"

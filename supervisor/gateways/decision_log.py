@@ -13,8 +13,8 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any
 
-from supervisor import moments
-from supervisor.policy_limits import IN_LOG, OLDER_LOGS
+from supervisor.policy.limits import IN_LOG, OLDER_LOGS
+from supervisor.text import moments
 
 if TYPE_CHECKING:
     from pathlib import Path

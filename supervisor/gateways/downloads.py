@@ -12,11 +12,11 @@ from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 
-from supervisor import sizes
 from supervisor.gateways.partial_file import Part, PartialFile
 from supervisor.gateways.web_answer import NoAnswer, WebAnswer, ask
-from supervisor.proxies import Proxies
+from supervisor.text import sizes
 from supervisor.upgrades.progress import Progress
+from supervisor.web.proxies import Proxies
 
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})", re.ASCII)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.gateways import capabilities
 from supervisor.gateways.private_file import read_whole, write_whole
-from supervisor.policy_package import Release
+from supervisor.policy.package import Release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -19,8 +19,8 @@ from supervisor.gateways.github_connection import connect
 from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, refusal
 from supervisor.github.errors import unreachable, unreadable
 from supervisor.github.exchange import Answer, Request
-from supervisor.proxies import Proxies
-from supervisor.proxy_choice import proxy_for
+from supervisor.web.proxies import Proxies
+from supervisor.web.proxy_choice import proxy_for
 
 _TIMEOUT_S = 15
 _PORTS = {"http": 80, "https": 443}

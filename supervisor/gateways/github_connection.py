@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass
 
 from supervisor.gateways.http_session import lead, trusted
-from supervisor.proxies import Proxy
+from supervisor.web.proxies import Proxy
 
 Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from requests import Session
 from requests.adapters import HTTPAdapter
 
-from supervisor.proxies import Proxy
+from supervisor.web.proxies import Proxy
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables of the environment that name the certificates to be trusted."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from supervisor.feed import Kind
 from supervisor.gateways.journal_schema import in_words, legible, readable, version_of
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 from supervisor.journal.history import NOTHING, PERCENTS, History, Percentiles, rank
 from supervisor.journal.questions import EventsAnswer, EventsQuestion, HistoryQuestion
+from supervisor.observation.feed import Kind
 
 T = TypeVar("T")
 

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from loguru import logger
 
-from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_schema import (
     JournalCorrupt,
     in_words,
@@ -27,6 +26,7 @@ from supervisor.gateways.journal_schema import (
 )
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
+from supervisor.observation.feed import Kind, Record
 
 T = TypeVar("T")
 

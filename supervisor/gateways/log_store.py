@@ -16,7 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from supervisor.guest.logs import Kept, beginning
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)
 _HEAD = re.compile(

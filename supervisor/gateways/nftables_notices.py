@@ -14,8 +14,8 @@ from threading import Event, Thread
 
 from loguru import logger
 
-from supervisor.speaker import for_speaker
-from supervisor.waits import doubled
+from supervisor.observation.speaker import for_speaker
+from supervisor.throttling.waits import doubled
 
 Listen = Callable[[], socket.socket]
 """Opens a socket on which the kernel tells of changes; raises OSError if it can't."""

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 from supervisor.gateways import capabilities
 from supervisor.gateways.http_session import CERTIFICATES
 from supervisor.gateways.private_file import write_whole
-from supervisor.policy_package import GUNICORN, release_of
+from supervisor.policy.package import GUNICORN, release_of
 
 if TYPE_CHECKING:
-    from supervisor.policy_package import PackageSource, Release
-    from supervisor.proxies import Proxies
+    from supervisor.policy.package import PackageSource, Release
+    from supervisor.web.proxies import Proxies
 
 _LIMIT_S = 900.0
 _MOST_OUTPUT = 32 << 20

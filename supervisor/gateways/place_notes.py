@@ -8,8 +8,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from supervisor import places
 from supervisor.gateways.private_file import read_whole, write_whole
+from supervisor.github import places
 
 
 class PlaceNotes:

@@ -21,10 +21,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from loguru import logger
 
-from supervisor.allowance import Bucket, Rate, take
 from supervisor.gateways import capabilities
 from supervisor.gateways.http_session import CERTIFICATES
-from supervisor.speaker import for_speaker
+from supervisor.observation.speaker import for_speaker
+from supervisor.throttling.allowance import Bucket, Rate, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisc
 import requests
 import urllib3
 
-from supervisor.proxies import Proxy
+from supervisor.web.proxies import Proxy
 
 _DEEPEST_CAUSE = 10
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from supervisor.causes import Cause, CausedError
 from supervisor.gateways import child_environment
 from supervisor.gateways.trust import distrust
-from supervisor.storage import Host, OwnPool
+from supervisor.host.storage import Host, OwnPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

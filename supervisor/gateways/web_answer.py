@@ -17,8 +17,8 @@ import urllib3
 from supervisor import __version__
 from supervisor.gateways.http_session import lead, trusted
 from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, refusal
-from supervisor.proxies import Proxies, Proxy
-from supervisor.proxy_choice import proxy_for
+from supervisor.web.proxies import Proxies, Proxy
+from supervisor.web.proxy_choice import proxy_for
 
 _PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECTIONS = 5

@@ -1,1 +1,4 @@
-"""What is said to GitHub and what its answers mean: no network, no threads, only plain data."""
+"""Where GitHub is, what is said to it, and what its answers mean.
+
+No network, no threads, only plain data.
+"""

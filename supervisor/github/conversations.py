@@ -21,9 +21,9 @@ from supervisor.github.errors import (
     reading,
 )
 from supervisor.github.exchange import Cache, Request, Talk
+from supervisor.github.scope import Scope
 from supervisor.messages import Application
 from supervisor.planning import Registration
-from supervisor.scope import Scope
 
 DEFAULT_GROUP = "default"
 _DEFAULT_GROUP_ID = 1

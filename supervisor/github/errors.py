@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from supervisor.causes import Cause, CausedError
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Request
-from supervisor.proxies import Proxy
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
+from supervisor.web.proxies import Proxy
 
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from supervisor.causes import Cause
 from supervisor.github.errors import GitHubError
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 300.0

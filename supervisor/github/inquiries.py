@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.scope import Scope, ScopeKind, is_within
+from supervisor.github.scope import Scope, ScopeKind, is_within
 
 ROOM = 1000
 AGAIN_S = 20.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from supervisor import moments
 from supervisor.github.budget import PAGE
 from supervisor.github.errors import reading
 from supervisor.github.exchange import Request, Talk
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
+from supervisor.text import moments
 
 _MOST_PAGES = 10
 _STATE = re.compile(r"[a-z_]{1,40}")

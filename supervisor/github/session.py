@@ -8,10 +8,10 @@ from datetime import datetime, timedelta, timezone
 
 import jwt
 
-from supervisor import moments
 from supervisor.github.credential import AppKey, Credential, PersonalToken, is_token
 from supervisor.github.errors import reading, scopes_of
 from supervisor.github.exchange import Answer, Request
+from supervisor.text import moments
 
 _REFRESH_BEFORE_S = 300.0
 _SHORTEST_USE_S = 30.0

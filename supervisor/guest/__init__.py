@@ -1,4 +1,4 @@
-"""What runs in a guest, and what a guest is given when its instance is created.
+"""What runs in a guest, what a guest is given when it is created, and what it may say.
 
 The scripts beside this are the guest's own; ``docs/guest-contract.md`` says what they do.
 """

@@ -11,10 +11,10 @@ from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from supervisor import proxies
-from supervisor.aproxy import PORT as APROXY_PORT
 from supervisor.guest import network as guest_network
+from supervisor.guest.aproxy import PORT as APROXY_PORT
 from supervisor.guest.network import GuestNetwork
+from supervisor.web import proxies
 
 _FUNCTIONS_END = "END_OF_SIGNAL_FUNCTIONS"
 _POLICY_END = "END_OF_POLICY_SCRIPT"

@@ -11,7 +11,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from supervisor.guest import GuestParameters
-from supervisor.printable import one_line, printable
+from supervisor.text.printable import one_line, printable
 
 _WITHHELD = "[withheld]"
 _HEADINGS_BYTES = 2048

@@ -13,8 +13,8 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import Literal
 
-from supervisor.aproxy import Aproxy
-from supervisor.proxies import Proxies, Proxy
+from supervisor.guest.aproxy import Aproxy
+from supervisor.web.proxies import Proxies, Proxy
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _WILD = set("*/:[]_")

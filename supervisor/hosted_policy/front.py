@@ -11,13 +11,13 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
+from supervisor.github.scope import is_within
 from supervisor.hosted_policy.package import Answer, Busy, Package
-from supervisor.policy_limits import ALLOWED, ERROR, REFUSED
+from supervisor.policy.limits import ALLOWED, ERROR, REFUSED
+from supervisor.policy.tokens import Claim, verify
 from supervisor.policy_service.decisions import Decision, DecisionLog
 from supervisor.policy_service.known import DISK_HOLDS_S, Known
 from supervisor.policy_service.used_tokens import UsedTokens
-from supervisor.policy_tokens import Claim, verify
-from supervisor.scope import is_within
 
 _EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch", "default", "always-fail")
 CHECKS = {f"/{event}/check-run": event for event in _EVENTS} | {"/check-run": "pull_request"}

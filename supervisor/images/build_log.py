@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from supervisor.guest.logs import without_secrets
-from supervisor.printable import one_line
+from supervisor.text.printable import one_line
 
 MOST_BYTES = 2**20
 _LONGEST_LINE = 2000

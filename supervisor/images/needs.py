@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor import storage
 from supervisor.firewall.intent import intent_of
+from supervisor.host import storage
 from supervisor.messages import ApplicationChanged, FirewallChanged, StorageChanged
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from supervisor import moments
 from supervisor.images.seal import PREFIX, Seal
+from supervisor.text import moments
 
 _BASE_OF = f"{PREFIX}base-of"
 _VERIFIED = f"{PREFIX}verified"

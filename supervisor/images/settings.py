@@ -6,8 +6,8 @@ from pathlib import Path
 
 from supervisor.guest import GuestParameters
 from supervisor.images.base import BaseImage
-from supervisor.instances import InstanceTemplate
-from supervisor.proxies import Proxies
+from supervisor.runners.instances import InstanceTemplate
+from supervisor.web.proxies import Proxies
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from supervisor.feed import Record
+from supervisor.observation.feed import Record
 
 _MISSING_FOR = timedelta(seconds=5)
 """From the first complete reconcile that has not found a runner until one says that it is gone.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from supervisor.feed import Kind
+from supervisor.observation.feed import Kind
 
 if TYPE_CHECKING:
-    from supervisor.feed import Record
     from supervisor.journal.courses import Course
+    from supervisor.observation.feed import Record
 
 PATIENCE_S = 60.0
 """For so long GitHub may take to tell of a job, from its runner's end on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from supervisor.feed import Record
+from supervisor.observation.feed import Record
 
 _NONE = timedelta(0)
 _LEAST_S = 1.0

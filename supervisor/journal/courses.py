@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from supervisor import moments
-from supervisor.feed import Kind, Record
 from supervisor.journal.absence import Absence
 from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
+from supervisor.observation.feed import Kind, Record
+from supervisor.text import moments
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
 _UNSEEN = "its end was not seen"

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from supervisor.feed import Kind, Record
 from supervisor.journal import metric_events
 from supervisor.journal.awaited_jobs import AwaitedJobs
 from supervisor.journal.courses import Course, Courses
+from supervisor.observation.feed import Kind, Record
 
 MetricEvent = dict[str, Any]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from supervisor.feed import Record
 from supervisor.journal.courses import FAILED, GONE, Course
 from supervisor.lifecycle import Job
+from supervisor.observation.feed import Record
 
 _CONCLUSIONS = {"Succeeded": "success", "Failed": "failure", "Canceled": "cancelled"}
 """The runner application's word, and GitHub's for the same."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from supervisor import moments
-from supervisor.feed import Kind, Record
+from supervisor.observation.feed import Kind, Record
+from supervisor.text import moments
 
 MOST_EVENTS = 1000
 MOST_ROWS = 10_000

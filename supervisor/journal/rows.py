@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from supervisor.feed import Kind, Record
 from supervisor.journal.courses import Course
 from supervisor.journal.questions import Event
 from supervisor.lifecycle import Job
+from supervisor.observation.feed import Kind, Record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)

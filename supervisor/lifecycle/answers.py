@@ -53,7 +53,7 @@ from supervisor.lifecycle.life import (
     Seen,
     Stage,
 )
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 _FIRST_RETIRE_DELAY = timedelta(seconds=15)
 _LONGEST_RETIRE_DELAY = timedelta(minutes=10)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from supervisor.causes import Cause
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 
 class Stage(str, Enum):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from supervisor.causes import OF_GITHUB, OF_LXD, Cause
 from supervisor.lifecycle import Stage
-from supervisor.policy_limits import IN_LOG
+from supervisor.policy.limits import IN_LOG
 
 OTHER = "other"
 UNKNOWN = "unknown"

@@ -13,10 +13,10 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.causes import Cause
-from supervisor.feed import Feed, Kind, Record
 from supervisor.lifecycle import UNUSED, Stage
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
+from supervisor.observation.feed import Feed, Kind, Record
 from supervisor.roles import is_runner
 from supervisor.supervision import RESTARTED
 

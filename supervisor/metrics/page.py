@@ -8,12 +8,12 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
 from supervisor.gateways.host_memory import Memory
-from supervisor.health import Health
 from supervisor.lifecycle import Stage
 from supervisor.metrics import PREFIX, upkeep
-from supervisor.part_reports import image_report
 from supervisor.roles import is_runner
-from supervisor.status import Status
+from supervisor.status.document import Status
+from supervisor.status.health import Health
+from supervisor.status.part_reports import image_report
 from supervisor.supervision import TreeNode
 
 _ONLINE = (Stage.IDLE, Stage.BUSY)

@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-from supervisor.feed import Record
 from supervisor.lifecycle import COMING, ENDED, PRESENT, Stage
+from supervisor.observation.feed import Record
 
 _MOST = 10_000
 """More than a fleet has runners: places that are never filled are forgotten."""

@@ -16,7 +16,7 @@ from supervisor.planning.terms import (
     Suspicion,
     in_words,
 )
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 _RUNNING = (
     Stage.BOOTING, Stage.READY, Stage.IDLE, Stage.BUSY, Stage.RETIRING, Stage.FINISHED,

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from supervisor import naming
 from supervisor.planning.terms import Desired, Listing, Registration, Runner
+from supervisor.runners import naming
 
 
 def unseen(

@@ -15,6 +15,7 @@ from flask import Flask, Response, abort, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from supervisor.policy.tokens import ANYWHERE, issue
 from supervisor.policy_service import document
 from supervisor.policy_service.callers import Callers
 from supervisor.policy_service.checks import Passed
@@ -23,7 +24,6 @@ from supervisor.policy_service.judge import Judge, Refused
 from supervisor.policy_service.questions import BranchQuestion, PullRequestQuestion, Question
 from supervisor.policy_service.settings import Settings
 from supervisor.policy_service.state import State
-from supervisor.policy_tokens import ANYWHERE, issue
 
 _FORMS: dict[str, tuple[str, type[Question]]] = {
     "pull_request": ("pull_request", PullRequestQuestion),

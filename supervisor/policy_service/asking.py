@@ -25,12 +25,12 @@ from supervisor.github.errors import (
     unreachable,
 )
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Cache, Request, Talk
+from supervisor.github.scope import Scope, ScopeKind
 from supervisor.github.session import Session
 from supervisor.policy_service.github_client import Client
 from supervisor.policy_service.pause import Pause
 from supervisor.policy_service.recent import Recent
 from supervisor.policy_service.settings import Settings
-from supervisor.scope import Scope, ScopeKind
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from typing import NoReturn
 
 from flask import Response, abort, request
 
+from supervisor.policy.tokens import Claim, verify
 from supervisor.policy_service.settings import Settings
 from supervisor.policy_service.state import State
-from supervisor.policy_tokens import Claim, verify
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from supervisor.policy_limits import IN_LOG, OLDER_LOGS
+from supervisor.policy.limits import IN_LOG, OLDER_LOGS
 
 _LARGEST = 5 << 20
 UNLOGGED = "the decision can't be logged"

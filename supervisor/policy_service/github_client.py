@@ -14,8 +14,8 @@ from supervisor.gateways.silence import PROXY_LOGIN, reason, reason_at_proxy, re
 from supervisor.github.errors import unreachable, unreadable
 from supervisor.github.exchange import Answer, Request
 from supervisor.policy_service.line import Line
-from supervisor.proxies import Proxies
-from supervisor.proxy_choice import proxy_for
+from supervisor.web.proxies import Proxies
+from supervisor.web.proxy_choice import proxy_for
 
 _CONNECT_S = 5
 _READ_S = 10

@@ -6,7 +6,7 @@ Guests run other people's code, which must not keep others from being answered.
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from supervisor.policy_limits import SHARE
+from supervisor.policy.limits import SHARE
 
 C = TypeVar("C")
 

@@ -11,14 +11,14 @@ from time import monotonic
 from typing import TypeVar
 
 from supervisor.github.errors import GitHubError, NotFound
-from supervisor.policy_limits import ALLOWED, ERROR, REFUSED
+from supervisor.github.scope import is_within
+from supervisor.policy.limits import ALLOWED, ERROR, REFUSED
 from supervisor.policy_service.asking import Errand, GitHub, ping
 from supervisor.policy_service.checks import Failed, Passed, Verdict
 from supervisor.policy_service.decisions import UNLOGGED, Decision, DecisionLog
 from supervisor.policy_service.inspection import inspect
 from supervisor.policy_service.questions import Question
 from supervisor.policy_service.state import State
-from supervisor.scope import is_within
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import requests
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from supervisor.proxies import Proxy
+from supervisor.web.proxies import Proxy
 
 
 class Line:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from supervisor.github.credential import TOKEN_RULE, AppKey, Credential, PersonalToken, is_token
 from supervisor.policy_service import document
-from supervisor.proxies import Proxies, parse_exception, parse_proxy
+from supervisor.web.proxies import Proxies, parse_exception, parse_proxy
 
 _LONGEST = 1 << 20
 _SHORTEST_SECRET = 16

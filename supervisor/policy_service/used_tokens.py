@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from supervisor.gateways.private_file import ensure_directory
-from supervisor.policy_tokens import Claim
+from supervisor.policy.tokens import Claim
 
 _KEPT_LONGER = timedelta(hours=1)
 _PRUNED_EVERY = timedelta(minutes=10)

@@ -15,7 +15,7 @@ from typing import Any
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from supervisor.policy_limits import HOST_THREADS
+from supervisor.policy.limits import HOST_THREADS
 from supervisor.policy_service.guests import Guests
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

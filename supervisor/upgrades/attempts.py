@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from supervisor.waits import doubled
+from supervisor.throttling.waits import doubled
 
 FIRST_WAIT_S = 15.0
 LONGEST_WAIT_S = 600.0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from supervisor import sizes
+from supervisor.text import sizes
 
 
 class Progress:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import sizes
 from supervisor.gateways.application_store import ARCHIVE, StoreError, digest_of, opened
 from supervisor.gateways.downloads import (
     USUAL,
@@ -20,6 +19,7 @@ from supervisor.gateways.downloads import (
     Limits,
     download,
 )
+from supervisor.text import sizes
 from supervisor.upgrades.archive import examine
 from supervisor.upgrades.progress import Progress
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from supervisor.gateways.application_store import ApplicationStore
     from supervisor.messages import Application
-    from supervisor.proxies import Proxies
+    from supervisor.web.proxies import Proxies
 
 __all__ = ["NotObtained", "Obtained", "Progress", "obtain", "prune", "verify_current"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from supervisor import marks, naming
 from supervisor.config import Config
 from supervisor.firewall import filters
 from supervisor.firewall.filters import Chains, Port
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.nftables import Nftables, NftablesError
+from supervisor.runners import marks, naming
 
 BRIDGE = ""
 """Stands for the bridge where others are called by their names."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import marks
 from supervisor.causes import Cause, cause_of
 from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
@@ -22,6 +21,7 @@ from supervisor.images.build_log import BuildLog
 from supervisor.images.choice import Choice, choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
+from supervisor.runners import marks
 from supervisor.work.image_base import BaseWork, NoBase, delete_image, made_from
 from supervisor.work.image_build import (
     BuildFailed,

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loguru import logger
 
-from supervisor import marks, naming
 from supervisor.causes import Cause, CausedError, cause_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable, OperationFailed, Refused
 from supervisor.images import freshness
 from supervisor.images.properties import BuiltImage
-from supervisor.instances import instance_request
+from supervisor.runners import marks, naming
+from supervisor.runners.instances import instance_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import marks
 from supervisor.config import Config, ConfigError, LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError
 from supervisor.guest import logs as guest_logs
 from supervisor.images.properties import BuiltImage
+from supervisor.runners import marks
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork, fault_of_script
 
 if TYPE_CHECKING:
     from supervisor.gateways.application_store import ApplicationStore
     from supervisor.images.choice import Wish
     from supervisor.messages import Application
-    from supervisor.visitors import Trial
+    from supervisor.runners.visitors import Trial
 
 _STEPS = ("phase: ", "step: ")
 _HEAD_BYTES = 4096

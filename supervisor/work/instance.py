@@ -11,7 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from supervisor import lifecycle, marks
+from supervisor import lifecycle
 from supervisor.causes import cause_of
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
@@ -19,11 +19,12 @@ from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, Not
 from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest import logs as guest_logs
 from supervisor.guest.logs import Part, Shares
-from supervisor.instances import USER_DATA
 from supervisor.lifecycle import Limits
-from supervisor.marks import Marks
 from supervisor.messages import Happened
-from supervisor.printable import printable
+from supervisor.runners import marks
+from supervisor.runners.instances import USER_DATA
+from supervisor.runners.marks import Marks
+from supervisor.text.printable import printable
 
 # The most that a guest which hangs may delay its own removal; else it takes 0.2 s.
 _SAVING_S = 15.0

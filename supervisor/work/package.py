@@ -21,7 +21,7 @@ from supervisor.gateways.environments import (
 )
 from supervisor.gateways.pip import Pip, PipFailed
 from supervisor.messages import PolicyPackageFailed
-from supervisor.policy_package import PackageSource
+from supervisor.policy.package import PackageSource
 from supervisor.work.package_trial import Tried, try_out
 
 

@@ -11,12 +11,13 @@ from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from supervisor import credentials, policy_tokens
+from supervisor.config import credentials
 from supervisor.gateways.policy_client import PolicyClient, PolicyUnavailable
 from supervisor.gateways.policy_process import PolicyProcess, PolicyProcessError, account
 from supervisor.hosted_policy import program
-from supervisor.policy_secrets import Secret
-from supervisor.policy_settings import Told, directory_of
+from supervisor.policy import tokens as policy_tokens
+from supervisor.policy.secrets import Secret
+from supervisor.policy.settings import Told, directory_of
 from supervisor.work import policy as policy_work
 
 if TYPE_CHECKING:

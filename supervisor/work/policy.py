@@ -16,9 +16,8 @@ from typing import Any
 
 from loguru import logger
 
-from supervisor import credentials, policy_secrets, policy_tokens
 from supervisor.causes import Cause, cause_of
-from supervisor.config import Config, ConfigError, read_document
+from supervisor.config import Config, ConfigError, credentials, read_document
 from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.gateways.policy_client import PolicyClient, PolicyUnavailable
@@ -31,12 +30,14 @@ from supervisor.gateways.policy_process import (
 )
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory, read_whole, write_whole
-from supervisor.policy_secrets import Ring, Secret
+from supervisor.policy import secrets as policy_secrets
+from supervisor.policy import tokens as policy_tokens
+from supervisor.policy.secrets import Ring, Secret
+from supervisor.policy.settings import Told, directory_of
+from supervisor.policy.token_desk import Signer
+from supervisor.policy.verdicts import Verdicts
 from supervisor.policy_service import document
-from supervisor.policy_settings import Told, directory_of
 from supervisor.supervision import Clock
-from supervisor.token_desk import Signer
-from supervisor.verdicts import Verdicts
 
 _SECRET_BYTES = 32
 _PROBE_LIFETIME = timedelta(seconds=30)

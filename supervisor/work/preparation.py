@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from secrets import randbelow
 from typing import TYPE_CHECKING
 
-from supervisor import preparation
 from supervisor.firewall.names import installations
 from supervisor.gateways import routes
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Lxd, OperationFailed
 from supervisor.gateways.nftables import Nftables, NftablesError
-from supervisor.sizes import in_words
-from supervisor.storage import fleet_bytes
+from supervisor.host import preparation
+from supervisor.host.storage import fleet_bytes
+from supervisor.text.sizes import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
-from supervisor import places, removal
 from supervisor.config import ConfigError
 from supervisor.gateways.github import GitHub
-from supervisor.github import conversations
+from supervisor.github import conversations, places
 from supervisor.github.errors import (
     Asker,
     GitHubError,
@@ -26,8 +25,9 @@ from supervisor.github.errors import (
     unreachable,
 )
 from supervisor.github.exchange import Cache
+from supervisor.github.scope import GitHubPlace, Scope
 from supervisor.github.session import Session
-from supervisor.scope import GitHubPlace, Scope
+from supervisor.host import removal
 
 if TYPE_CHECKING:
     from supervisor.config import Config

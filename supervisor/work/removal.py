@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from supervisor import credentials, marks, places, removal
+from supervisor.config import credentials
 from supervisor.firewall import filters
 from supervisor.gateways.nftables import Nftables, NftablesError
 from supervisor.gateways.place_notes import PlaceNotes
-from supervisor.removal import Claim
+from supervisor.github import places
+from supervisor.host import removal
+from supervisor.host.removal import Claim
+from supervisor.runners import marks
 from supervisor.work import filters as filters_work
 from supervisor.work import firewall as firewall_work
 from supervisor.work.registrations import Registrations

@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from supervisor import preparation, removal, storage
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.image_key import KeyUnusable, seal_if_any
 from supervisor.gateways.lxd import Lxd, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.storage import StorageError
+from supervisor.host import preparation, removal, storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from supervisor.config import Config
     from supervisor.gateways.lxd import Instance, Kind, LxdEndpoint, Resource
-    from supervisor.storage import OwnPool
+    from supervisor.host.storage import OwnPool
     from supervisor.work.removal_report import Report
 
 _LOOK_LIMIT_S = 10.0

@@ -11,7 +11,7 @@ from supervisor.gateways.nftables import NftablesError
 from supervisor.gateways.storage import StorageError
 
 if TYPE_CHECKING:
-    from supervisor.removal import Claim
+    from supervisor.host.removal import Claim
 
 Outcome = Literal["removed", "kept", "left"]
 Say = Callable[[Outcome, str, str], object]

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from supervisor import marks, sizes, storage
 from supervisor.causes import Cause, cause_of
 from supervisor.config import ConfigError
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError, LxdUnavailable, NotFound
 from supervisor.gateways.storage import StorageError
-from supervisor.storage import Move, Record, StorageRefused
+from supervisor.host import storage
+from supervisor.host.storage import Move, Record, StorageRefused
+from supervisor.runners import marks
+from supervisor.text import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from supervisor.config import Config
     from supervisor.gateways.lxd import Instance, Resource
-    from supervisor.storage import OwnPool
+    from supervisor.host.storage import OwnPool
 
 _UNIT = "github-runner-supervisor-storage.service"
 _REMOVAL_LIMIT_S = 60.0

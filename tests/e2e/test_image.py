@@ -11,10 +11,10 @@ import pytest
 
 from sandbox.application import build_application
 from sandbox.image import build_image
-from supervisor import marks
 from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import Lxd
 from supervisor.images.properties import BuiltImage
+from supervisor.runners import marks
 from tests.e2e.waits import wait_until
 from tests.e2e.world import World
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from supervisor import naming
 from supervisor.gateways.lxd import Lxd
+from supervisor.runners import naming
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:

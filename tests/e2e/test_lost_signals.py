@@ -16,7 +16,7 @@ import pytest
 from ports import free_port
 
 from supervisor.gateways.lxd import Lxd
-from supervisor.instances import USER_DATA
+from supervisor.runners.instances import USER_DATA
 from tests.e2e.waits import wait_until
 from tests.e2e.world import AVAILABLE
 

@@ -23,7 +23,7 @@ from sandbox.github import SandboxGitHub
 from sandbox.image import build_image
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.nftables import Nftables
-from supervisor.instances import instance_request
+from supervisor.runners.instances import instance_request
 from tests.e2e.conftest import TOKEN, configuration, leave
 from tests.e2e.daemon_process import CODE, DaemonProcess, run_cli
 from tests.e2e.waits import wait_until

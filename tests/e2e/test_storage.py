@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.lxd_daemon import remove_leftovers
-from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
+from supervisor.host import storage
 from supervisor.work.storage import PoolReady, StorageWork
 from tests.e2e.daemon_process import run_cli
 from tests.e2e.waits import wait_until

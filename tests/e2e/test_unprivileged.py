@@ -14,9 +14,9 @@ from ports import free_port
 from unprivileged import USER, command, unit_directory
 
 from sandbox.private_lxd import PrivateLxd
-from supervisor import storage
 from supervisor.config import parse
 from supervisor.gateways.lxd import Lxd
+from supervisor.host import storage
 from supervisor.work.storage import PoolReady, StorageWork
 from tests.e2e.daemon_process import DaemonProcess, run_cli
 from tests.e2e.waits import wait_until

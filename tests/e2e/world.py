@@ -17,9 +17,9 @@ from pylxd import Client
 from pylxd.exceptions import LXDAPIException
 
 from sandbox.github import Fault, Job, JobRequest
-from supervisor import marks, naming
 from supervisor.cli.client import ControlError
 from supervisor.gateways.lxd import Lxd
+from supervisor.runners import marks, naming
 from tests.e2e.gate import Gate
 from tests.e2e.secrecy import Secrets
 from tests.e2e.waits import wait_until

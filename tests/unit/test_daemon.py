@@ -14,14 +14,16 @@ import pytest
 from feeds import gathered
 from journal_records import NOW
 
-from supervisor import daemon, log, problems, sdnotify
+from supervisor import daemon
 from supervisor.causes import Cause, Fault
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
-from supervisor.feed import Feed, Kind, Record
-from supervisor.gateways import journal_reader
+from supervisor.gateways import journal_reader, sdnotify
 from supervisor.journal import EventsQuestion
-from supervisor.report import current_status
+from supervisor.observation import log
+from supervisor.observation.feed import Feed, Kind, Record
+from supervisor.status import problems
+from supervisor.status.report import current_status
 from supervisor.supervision import (
     INFINITY,
     SHUTDOWN,

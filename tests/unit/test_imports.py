@@ -15,8 +15,9 @@ def test_imports_point_downwards_only() -> None:
 
 def test_decisions_know_no_actors_and_no_outside() -> None:
     pure = (
-        "supervisor.lifecycle, supervisor.planning, supervisor.naming, supervisor.marks, "
-        "supervisor.guest.logs, supervisor.github.conversations, supervisor.github.gate"
+        "supervisor.lifecycle, supervisor.planning, supervisor.runners.naming, "
+        "supervisor.runners.marks, supervisor.guest.logs, "
+        "supervisor.github.conversations, supervisor.github.gate"
     )
     outside = ("pykka", "pylxd", "github", "requests", "flask", "loguru", "pydantic")
     code = f"import sys, {pure}; print([m for m in {outside} if m in sys.modules])"

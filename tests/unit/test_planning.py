@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from supervisor import planning
 from supervisor.lifecycle import AVAILABLE, ENDING, Stage
-from supervisor.naming import belongs_to, runner_name
 from supervisor.planning import (
     Desired,
     Listing,
@@ -18,6 +17,7 @@ from supervisor.planning import (
     balance,
     reconcile,
 )
+from supervisor.runners.naming import belongs_to, runner_name
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 LONG_AGO = NOW - timedelta(hours=1)

@@ -11,10 +11,10 @@ from pykka import ActorRef
 from waiting import LIMIT_S, eventually
 
 from supervisor.config import parse
-from supervisor.part_reports import node_of
 from supervisor.parts import Parts, make_parts, outside_of
-from supervisor.report import current_status
 from supervisor.roles import NEEDED, OBSERVERS
+from supervisor.status.part_reports import node_of
+from supervisor.status.report import current_status
 from supervisor.supervision import (
     Actor,
     ChildSpec,

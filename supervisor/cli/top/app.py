@@ -18,7 +18,7 @@ from supervisor.cli.client import ControlError
 from supervisor.cli.top.model import View, event_lines, matching, view_of
 from supervisor.cli.top.source import Answers, Client, Silence, ask, read_runner, unreadable
 from supervisor.cli.top.widgets import Question, Reader, RunnersTable, cut_lines
-from supervisor.printable import one_line, printable
+from supervisor.text.printable import one_line, printable
 
 _INTERVAL_S = 1.0
 _SHARE = 4

@@ -10,8 +10,8 @@ from supervisor.cli.render import job_in_words
 from supervisor.cli.status_words import budget_lines, headline, runners_in_words
 from supervisor.cli.times import age
 from supervisor.cli.top.source import Answers, Silence
-from supervisor.printable import one_line
 from supervisor.roles import OBSERVERS, RUNNERS
+from supervisor.text.printable import one_line
 
 _ORDER = (
     "failed", "busy", "idle", "ready", "booting", "creating", "requested", "retiring", "finished",

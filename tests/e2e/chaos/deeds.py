@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sandbox.github import Fault, JobRequest
 from sandbox.github.hub import utc_now
 from sandbox.github.registrations import RunnerBusyError
-from supervisor import naming
 from supervisor.cli.client import ControlError
 from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.runners import naming
 from tests.e2e.chaos.scene import LXD_LIMIT_S, REPOSITORY
 from tests.e2e.chaos.verdicts import about_deletion
 

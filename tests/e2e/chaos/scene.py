@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.github.hub import utc_now
 from sandbox.lxd_daemon import LxdDaemonError
-from supervisor.blueprints import architecture, blueprint_of
 from supervisor.cli.client import ControlError
 from supervisor.config import load
 from supervisor.gateways import bridge_netfilter
 from supervisor.gateways.lxd import Lxd
+from supervisor.runners.blueprints import architecture, blueprint_of
 from tests.e2e.chaos.relay import Relay
 from tests.e2e.chaos.roll_call import RollCall
 from tests.e2e.chaos.schedule import PLACES

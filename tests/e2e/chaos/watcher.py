@@ -6,8 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from supervisor import marks, naming
 from supervisor.gateways.lxd import Lxd, LxdError
+from supervisor.runners import marks, naming
 from tests.e2e.chaos.verdicts import Made, Names, Registered, Sample, too_many
 
 if TYPE_CHECKING:

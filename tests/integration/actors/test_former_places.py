@@ -14,7 +14,7 @@ from sandbox.github import Fault, JobRequest, SandboxGitHub
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import InstanceGone, Job, JobFinished, JobStarted
 from supervisor.messages import ConfigChanged, Happened, Reconcile
-from supervisor.naming import new_runner_name
+from supervisor.runners.naming import new_runner_name
 
 TOKEN = "github_pat_madeup"
 OTHER_TOKEN = "github_pat_another"

@@ -21,8 +21,8 @@ from fake_world import World
 from waiting import eventually
 
 from sandbox.github import App, Fault, SandboxGitHub
-from supervisor import places
 from supervisor.actors.tokens import TokensActor
+from supervisor.github import places
 from supervisor.messages import (
     JitConfigFailed,
     JitConfigMade,

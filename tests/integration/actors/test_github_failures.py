@@ -14,7 +14,7 @@ from github_fleet import GitHubFleet
 from real_proxy import LOGIN, PASSWORD, Tinyproxy, TlsFront, of_no_use
 
 from sandbox.github import Fault, SandboxGitHub
-from supervisor.proxies import parse_proxy
+from supervisor.web.proxies import parse_proxy
 
 TOKEN = "made-up-secret-token"
 API = "*/actions/runners*"

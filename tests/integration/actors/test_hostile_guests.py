@@ -26,8 +26,8 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.actors import signals as signals_actor
 from supervisor.actors.signals import BOUNDS, SIGNALS
+from supervisor.guest.signals import MAX_BYTES
 from supervisor.messages import Happened
-from supervisor.signals import MAX_BYTES
 
 MakeWorld = Callable[..., World]
 

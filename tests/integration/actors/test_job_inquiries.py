@@ -15,9 +15,8 @@ from loguru import logger
 from waiting import eventually
 
 from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
-from supervisor import places
 from supervisor.actors.tokens import TokensActor
-from supervisor.feed import Kind, Record
+from supervisor.github import places
 from supervisor.messages import (
     ConfigChanged,
     InquireJob,
@@ -25,6 +24,7 @@ from supervisor.messages import (
     RegistrationsListed,
     RequestJitConfig,
 )
+from supervisor.observation.feed import Kind, Record
 from supervisor.supervision import ChildSpec
 
 TOKEN = "made-up-secret-token"

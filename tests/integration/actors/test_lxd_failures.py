@@ -27,7 +27,7 @@ from sandbox.lxd_emulator import (
 from sandbox.lxd_emulator.state import ServerState
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.lifecycle import Stage
-from supervisor.marks import PREFIX
+from supervisor.runners.marks import PREFIX
 
 AT_ONCE = 8
 LIST = "/1.0/instances"

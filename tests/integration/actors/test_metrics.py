@@ -15,8 +15,8 @@ from waiting import eventually
 
 from supervisor.actors.metrics import MetricsActor
 from supervisor.lifecycle import Life, Stage
-from supervisor.report import status_report
-from supervisor.roster import Entry
+from supervisor.runners.roster import Entry
+from supervisor.status.report import status_report
 from supervisor.supervision import ChildSpec, Crash, tree
 
 MakeWorld = Callable[..., World]

@@ -16,8 +16,9 @@ from fake_world import World
 from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
-from supervisor import lifecycle, places
+from supervisor import lifecycle
 from supervisor.actors.tokens import TokensActor
+from supervisor.github import places
 from supervisor.messages import (
     AnnounceGitHub,
     ApplicationNotOffered,

@@ -14,8 +14,8 @@ from raw_server import Asked, RawServer, raw_server
 from real_proxy import LOGIN, NAME, PASSWORD, Tinyproxy, TlsFront, of_no_use
 
 from supervisor.gateways.downloads import DownloadFailed, DownloadRefused, Limits, download
-from supervisor.proxies import Proxies, parse_proxy
 from supervisor.upgrades.progress import Progress
+from supervisor.web.proxies import Proxies, parse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.github import GitHub
 from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Answer, Request
-from supervisor.proxies import Proxies
+from supervisor.web.proxies import Proxies
 
 TOKEN = "made-up-secret-token"
 LIST = Request("GET", "/orgs/acme/actions/runners?per_page=100", "list the runners")

@@ -14,7 +14,7 @@ from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.github import GitHub
 from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Request
-from supervisor.proxies import Proxies, parse_proxy
+from supervisor.web.proxies import Proxies, parse_proxy
 
 TOKEN = "made-up-secret-token"
 LIST = Request("GET", "/orgs/acme/actions/runners?per_page=100", "list the runners")

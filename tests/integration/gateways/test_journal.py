@@ -23,8 +23,6 @@ from loguru import logger
 from metric_logs import events_in
 from waiting import LIMIT_S, eventually
 
-from supervisor import journal_pruning
-from supervisor.feed import Feed, Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore, Keeping
@@ -32,8 +30,10 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
-from supervisor.journal_inbox import JournalInbox
-from supervisor.journal_writer import JournalStanding, JournalWriter
+from supervisor.observation import journal_pruning
+from supervisor.observation.feed import Feed, Kind, Record
+from supervisor.observation.journal_inbox import JournalInbox
+from supervisor.observation.journal_writer import JournalStanding, JournalWriter
 
 FEW = 1000
 KEEPING = Keeping(timedelta(days=30), 256 << 20)
@@ -546,7 +546,7 @@ def test_a_kill_in_the_middle_loses_only_what_was_not_committed(tmp_path: Path) 
 import itertools
 from datetime import datetime, timezone
 from pathlib import Path
-from supervisor.feed import Feed, Kind, Record
+from supervisor.observation.feed import Feed, Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 store = JournalStore(Path({str(path)!r}))
 now = datetime.now(timezone.utc)

@@ -26,7 +26,7 @@ from sandbox.image import build_image
 from sandbox.private_lxd import PrivateLxd
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, OperationFailed
 from supervisor.guest import GuestParameters, user_data
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.runners.instances import InstanceTemplate, instance_request
 
 JIT_CONFIG = "and0LWNvbmZpZ3VyYXRpb24tb2YtdGhlLXRlc3Q="
 TOKEN = "signal-token-of-the-test"

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from supervisor.aproxy import PORT, Aproxy
-from supervisor.proxies import Proxy
+from supervisor.guest.aproxy import PORT, Aproxy
+from supervisor.web.proxies import Proxy
 
 EXCLUDED, HOST = IPv4Address("10.8.0.1"), IPv4Address("10.8.0.2")
 APROXY = Aproxy(Proxy("http://10.8.0.3:3128"), (80, 443), (IPv4Network(EXCLUDED),))

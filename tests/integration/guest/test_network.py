@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from supervisor.guest.network import GuestNetwork, script
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 
 _SOON_S = 30.0
 """Long on a busy machine, and far from what it would take if it were waited to the end."""

@@ -16,9 +16,9 @@ from cloud_image import CURL
 from real_proxy import LOGIN, PASSWORD, Tinyproxy
 
 from sandbox.lxd_daemon import free_subnet
-from supervisor.aproxy import Aproxy
+from supervisor.guest.aproxy import Aproxy
 from supervisor.guest.network import GuestNetwork, SshDebug
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 
 Guests = Any
 Inbox = Any

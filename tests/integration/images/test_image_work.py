@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from image_stand import INSTALLATION, Stand, Verdict
 
-from supervisor import marks
 from supervisor.images.base import BaseImage
-from supervisor.instances import USER_DATA, instance_request
-from supervisor.proxies import Proxies, Proxy
+from supervisor.runners import marks
+from supervisor.runners.instances import USER_DATA, instance_request
+from supervisor.web.proxies import Proxies, Proxy
 from supervisor.work import image_upkeep
 from supervisor.work.image import ImageFailed, ImageReady, Look
 

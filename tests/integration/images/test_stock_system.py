@@ -19,8 +19,8 @@ from sandbox.private_lxd import PrivateLxd
 from supervisor.gateways.lxd import Lxd
 from supervisor.guest import GuestParameters, user_data
 from supervisor.images.base import BaseImage
-from supervisor.instances import instance_request
-from supervisor.proxies import Proxies, Proxy
+from supervisor.runners.instances import instance_request
+from supervisor.web.proxies import Proxies, Proxy
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
 from tests.integration.guest.conftest import JIT_CONFIG, TOKEN, Inbox, inbox, pack_application
 

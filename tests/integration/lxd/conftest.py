@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd
-from supervisor.instances import instance_request
+from supervisor.runners.instances import instance_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from waiting import eventually
 
-from supervisor import marks, naming
 from supervisor.config import Config, parse
 from supervisor.gateways.lxd import Lxd, LxdError, NotFound, Refused
 from supervisor.gateways.nftables import Nftables
-from supervisor.instances import instance_request
+from supervisor.runners import marks, naming
+from supervisor.runners.instances import instance_request
 from supervisor.work import filters as filters_work
 from supervisor.work.filters import BRIDGE, FiltersSeen, Swept
 from tests.integration.lxd import frames

@@ -26,7 +26,7 @@ from waiting import eventually
 
 from sandbox.lxd_daemon import free_subnet
 from supervisor.gateways.lxd import Lxd
-from supervisor.instances import instance_request
+from supervisor.runners.instances import instance_request
 from tests.integration.lxd import frames
 from tests.integration.lxd.conftest import IDLE
 from tests.integration.lxd.frames import BROADCAST, listening, mac_of

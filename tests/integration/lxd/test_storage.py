@@ -15,18 +15,19 @@ import pytest
 
 from sandbox.lxd_daemon import remove_leftovers
 from sandbox.private_lxd import PrivateLxd, private_lxd
-from supervisor import marks, storage
 from supervisor.config import Config, parse
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.gateways.storage import StorageError
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.host import storage
+from supervisor.runners import marks
+from supervisor.runners.instances import InstanceTemplate, instance_request
 from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from supervisor.storage import OwnPool
+    from supervisor.host.storage import OwnPool
 
 _MIB = 2**20
 _IDLE = "exec sleep 3600\n"

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from unprivileged import USER, command, storage_command, unit_directory
 
-from supervisor import storage
 from supervisor.config import Config, parse
 from supervisor.gateways.lxd import Lxd
+from supervisor.host import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

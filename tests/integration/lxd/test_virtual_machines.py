@@ -18,7 +18,7 @@ import pytest
 
 from sandbox.private_lxd import PrivateLxd, private_lxd
 from supervisor.gateways.lxd import Lxd, LxdError, Refused
-from supervisor.instances import InstanceTemplate, instance_request
+from supervisor.runners.instances import InstanceTemplate, instance_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from policy_packages import BROKEN, NAME, commit, part, repository, serving_inde
 
 from supervisor.gateways.environments import Environment
 from supervisor.messages import PolicyPackageFailed
-from supervisor.policy_package import Release
+from supervisor.policy.package import Release
 from supervisor.work import package as package_work
 from supervisor.work import package_trial
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, fall_back

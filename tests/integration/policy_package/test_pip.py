@@ -9,8 +9,8 @@ import pytest
 
 from supervisor.gateways import pip as gateway
 from supervisor.gateways.pip import Pip, PipFailed
-from supervisor.policy_package import source
-from supervisor.proxies import Proxies, Proxy
+from supervisor.policy.package import source
+from supervisor.web.proxies import Proxies, Proxy
 
 SOURCE = source(
     "demo @ git+https://me:word-of-git@git.example/demo.git",

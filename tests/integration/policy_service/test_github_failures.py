@@ -27,7 +27,7 @@ from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Request
 from supervisor.policy_service.github_client import Client
 from supervisor.policy_service.judge import within
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 
 CHECK_S = 5.0
 

@@ -11,7 +11,7 @@ from time import thread_time
 from policy_stand import CHARM, SECRET, GitHub, Service, running, settings_for
 from waiting import eventually
 
-from supervisor.policy_tokens import ANYWHERE
+from supervisor.policy.tokens import ANYWHERE
 
 REFUSED = "Unauthorized Access"
 

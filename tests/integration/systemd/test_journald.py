@@ -31,7 +31,7 @@ exit $code
 _PROGRAM = """
 import os
 from loguru import logger
-from supervisor import log
+from supervisor.observation import log
 
 found = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET, parse
-from supervisor.storage import request
+from supervisor.host.storage import request
 from supervisor.work import storage as storage_work
 
 UNITS = Path(__file__).parents[3] / "systemd"

@@ -10,12 +10,12 @@ import pytest
 
 from sandbox.namespaces import namespace
 from sandbox.private_lxd import fresh_lxd
-from supervisor import storage
 from supervisor.config import Config, parse
 from supervisor.firewall.names import table_name
 from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdUnavailable
 from supervisor.gateways.nftables import Nftables
-from supervisor.preparation import PreparationRefused
+from supervisor.host import storage
+from supervisor.host.preparation import PreparationRefused
 from supervisor.work import preparation as preparation_work
 from supervisor.work.preparation import PreparationWork
 

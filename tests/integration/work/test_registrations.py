@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sandbox.github import App, Fault, SandboxGitHub
-from supervisor import credentials, naming, places
-from supervisor.config import Config, parse
-from supervisor.github import conversations
+from supervisor.config import Config, credentials, parse
+from supervisor.github import conversations, places
 from supervisor.github.credential import PersonalToken
+from supervisor.runners import naming
 from supervisor.work import registrations as work
 from supervisor.work.registrations import Line, Registrations
 

@@ -16,7 +16,6 @@ import pytest
 from sandbox.github import Fault, SandboxGitHub
 from sandbox.image import build_image
 from sandbox.namespaces import namespace
-from supervisor import marks, naming, places, storage
 from supervisor.config import Config, parse
 from supervisor.firewall import filters
 from supervisor.firewall.names import table_name
@@ -25,10 +24,12 @@ from supervisor.gateways.image_key import seal_of
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
-from supervisor.github import conversations
+from supervisor.github import conversations, places
 from supervisor.github.credential import PersonalToken
+from supervisor.host import storage
 from supervisor.images import properties
-from supervisor.instances import instance_request
+from supervisor.runners import marks, naming
+from supervisor.runners.instances import instance_request
 from supervisor.work import registrations as registrations_work
 from supervisor.work.preparation import PreparationWork
 from supervisor.work.registrations import Line

@@ -13,7 +13,7 @@ from supervisor import lifecycle
 from supervisor.actors.events import EventsActor
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.messages import Happened, InstanceAppeared, Reconcile
-from supervisor.naming import runner_name
+from supervisor.runners.naming import runner_name
 from supervisor.supervision import ChildSpec, Crash
 
 MakeWorld = Callable[..., World]

@@ -14,7 +14,7 @@ from supervisor.actors.filters import FiltersActor
 from supervisor.config import Config
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import CheckFilters, CheckFirewall, Happened
-from supervisor.roster import Entry
+from supervisor.runners.roster import Entry
 from supervisor.supervision import Backoff, ChildSpec, Crash
 from supervisor.work import filters as filters_work
 from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept

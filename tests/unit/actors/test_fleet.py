@@ -16,12 +16,10 @@ from waiting import eventually
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.runner import RunnerActor
 from supervisor.actors.survey import list_instances
-from supervisor.blueprints import blueprint_of
 from supervisor.causes import Cause
 from supervisor.control import make_app
-from supervisor.feed import Kind
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
-from supervisor.instances import USER_DATA
+from supervisor.host.storage import wanted_bytes
 from supervisor.lifecycle import (
     Confirmed,
     Failed,
@@ -35,7 +33,6 @@ from supervisor.lifecycle import (
     Life,
     Stage,
 )
-from supervisor.marks import PREFIX
 from supervisor.messages import (
     Application,
     ApplicationChanged,
@@ -54,9 +51,12 @@ from supervisor.messages import (
     SignalsListening,
     StorageChanged,
 )
-from supervisor.naming import new_runner_name, runner_name
-from supervisor.roster import Entry
-from supervisor.storage import wanted_bytes
+from supervisor.observation.feed import Kind
+from supervisor.runners.blueprints import blueprint_of
+from supervisor.runners.instances import USER_DATA
+from supervisor.runners.marks import PREFIX
+from supervisor.runners.naming import new_runner_name, runner_name
+from supervisor.runners.roster import Entry
 from supervisor.supervision import (
     INFINITY,
     Backoff,

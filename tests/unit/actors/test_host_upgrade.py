@@ -13,8 +13,8 @@ from waiting import eventually
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.messages import CheckUpgrades
-from supervisor.part_reports import upgrades_report
-from supervisor.report import status_report
+from supervisor.status.part_reports import upgrades_report
+from supervisor.status.report import status_report
 from supervisor.supervision import ChildSpec, tree
 from supervisor.upgrades.reboot import KernelSeen
 

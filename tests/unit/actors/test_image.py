@@ -38,7 +38,7 @@ from supervisor.messages import (
     SignalsListening,
     StorageChanged,
 )
-from supervisor.roster import Entry
+from supervisor.runners.roster import Entry
 from supervisor.supervision import ChildSpec, Crash, Strategy
 from supervisor.work.image import ImageFailed, ImageReady, Look
 

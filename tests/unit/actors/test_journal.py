@@ -19,12 +19,12 @@ from waiting import LIMIT_S, eventually
 
 from supervisor.actors import metrics
 from supervisor.actors.journal import JournalActor
-from supervisor.feed import Kind, Record
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.journal import EventsQuestion, HistoryQuestion
-from supervisor.journal_writer import JournalStanding, JournalWriter
-from supervisor.report import current_status, status_report
+from supervisor.observation.feed import Kind, Record
+from supervisor.observation.journal_writer import JournalStanding, JournalWriter
+from supervisor.status.report import current_status, status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 
 MakeWorld = Callable[..., World]

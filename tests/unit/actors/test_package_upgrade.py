@@ -24,7 +24,7 @@ from supervisor.messages import (
     PolicyPackageFailed,
     PolicyPackageProven,
 )
-from supervisor.policy_package import Release
+from supervisor.policy.package import Release
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.work import package as package_work
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork, Step

@@ -27,10 +27,10 @@ from supervisor.messages import (
     PolicyPackageFailed,
     PolicyPackageProven,
 )
+from supervisor.policy.token_desk import Signer
 from supervisor.policy_service.decisions import Decision, DecisionLog
-from supervisor.roster import Entry
+from supervisor.runners.roster import Entry
 from supervisor.supervision import ChildSpec, Crash
-from supervisor.token_desk import Signer
 from supervisor.work import policy as policy_work
 from supervisor.work.policy import Examined, NotServed, Served
 

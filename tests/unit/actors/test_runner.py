@@ -13,14 +13,15 @@ from fake_world import World
 from loguru import logger
 from waiting import eventually
 
-from supervisor import lifecycle, marks
+from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
-from supervisor.blueprints import blueprint_of
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.lifecycle import Job, Life, Seen, Stage
-from supervisor.marks import Marks
 from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, RunnerChanged
-from supervisor.roster import Entry, digest
+from supervisor.runners import marks
+from supervisor.runners.blueprints import blueprint_of
+from supervisor.runners.marks import Marks
+from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import (
     INFINITY,
     Change,

@@ -9,10 +9,10 @@ from fake_actors import Inbox
 from fake_world import World
 from waiting import eventually
 
-from supervisor import storage
 from supervisor.actors.storage import StorageActor
 from supervisor.causes import Cause
 from supervisor.config import Config
+from supervisor.host import storage
 from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.work.storage import PoolFailed, PoolReady, StorageWork

@@ -28,9 +28,9 @@ from supervisor.messages import (
     GitHubReachable,
     UpgradesOrdered,
 )
-from supervisor.proxies import Proxies
 from supervisor.supervision import ChildSpec, Crash, Strategy
 from supervisor.upgrades.notes import Note
+from supervisor.web.proxies import Proxies
 from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress
 

@@ -19,11 +19,11 @@ from supervisor import __version__, control, lifecycle
 from supervisor.actors import signals
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.messages import Happened
+from supervisor.policy.token_desk import Signer
+from supervisor.policy.tokens import Claim, Refusal, verify
 from supervisor.policy_service.decisions import Decision, DecisionLog
-from supervisor.policy_tokens import Claim, Refusal, verify
-from supervisor.roster import Entry, digest
+from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import ChildSpec, Crash
-from supervisor.token_desk import Signer
 
 MakeWorld = Callable[..., World]
 NAME = "fleet-aaaaaaaa"

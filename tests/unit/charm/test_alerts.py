@@ -15,7 +15,7 @@ import yaml
 from cos import Topology
 from prometheus import promtool
 
-from supervisor.health import LONGEST_SHORTAGE
+from supervisor.status.health import LONGEST_SHORTAGE
 
 _TOPOLOGY = Topology("ci", "58b48ff0-608b-435f-83b9-ea643e0b98db", "large", "the-charm")
 _JUJU = {

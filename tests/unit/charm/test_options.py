@@ -14,7 +14,7 @@ from options import CharmOptions, Credentials, OptionsError, document
 from proxies import ModelProxies
 
 from supervisor.config import Config, parse
-from supervisor.policy_package import PackageSource
+from supervisor.policy.package import PackageSource
 
 CHARMCRAFT = yaml.safe_load((Path(__file__).parents[3] / "charm/charmcraft.yaml").read_text())
 OPTIONS: dict[str, dict[str, Any]] = CHARMCRAFT["config"]["options"]

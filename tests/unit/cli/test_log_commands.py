@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from supervisor import log
 from supervisor.cli import log_commands, main
 from supervisor.control.log_level import serve_log_level
-from supervisor.web import WebServer
+from supervisor.observation import log
+from supervisor.web.server import WebServer
 
 
 def run(*words: str) -> Result:

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from journal_records import JOB, NAME, at, step
 
 from supervisor.control import make_app
-from supervisor.feed import Kind, Record
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import Courses
+from supervisor.observation.feed import Kind, Record
 
 MakeWorld = Callable[..., World]
 

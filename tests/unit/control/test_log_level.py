@@ -8,8 +8,8 @@ import pytest
 from fake_world import World
 from flask.testing import FlaskClient
 
-from supervisor import log
 from supervisor.control import make_app
+from supervisor.observation import log
 
 MakeWorld = Callable[..., World]
 

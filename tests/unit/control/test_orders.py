@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from waiting import eventually
 
 from supervisor.control import make_app
-from supervisor.feed import Kind
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages import (
     BuildImage,
@@ -27,7 +26,8 @@ from supervisor.messages import (
     Resume,
     UpgradesOrdered,
 )
-from supervisor.roster import Entry
+from supervisor.observation.feed import Kind
+from supervisor.runners.roster import Entry
 from supervisor.supervision import ChildSpec
 
 MakeWorld = Callable[..., World]

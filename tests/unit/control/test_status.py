@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from waiting import eventually
 
 from supervisor.control import make_app
-from supervisor.feed import Kind, Record
+from supervisor.observation.feed import Kind, Record
 from supervisor.supervision import ChildSpec, Supervisor, SupervisorSpec
 
 MakeWorld = Callable[..., World]

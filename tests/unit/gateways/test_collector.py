@@ -19,9 +19,9 @@ from waiting import eventually
 from supervisor import __version__
 from supervisor.gateways import collector as collectors
 from supervisor.gateways.collector import Address, Collector
-from supervisor.proxies import Proxies, Proxy
-from supervisor.spans import Span
-from supervisor.trace_standing import TraceStanding
+from supervisor.observation.spans import Span
+from supervisor.observation.trace_standing import TraceStanding
+from supervisor.web.proxies import Proxies, Proxy
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 LIMIT = timedelta(seconds=20)

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.gateways import storage
 from supervisor.gateways.storage import StorageError
-from supervisor.storage import OwnPool
+from supervisor.host.storage import OwnPool
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_with_a_pool_goes_what_was_complained_of(own: OwnPool) -> None:
 def test_a_shielded_service_mounts_where_the_host_sees_it(own: OwnPool) -> None:
     program = (
         "import pathlib, sys; from supervisor.gateways import storage;"
-        "from supervisor.storage import OwnPool;"
+        "from supervisor.host.storage import OwnPool;"
         f"storage._HOST = pathlib.Path('/proc/{os.getpid()}');"
         "own = OwnPool(sys.argv[1], sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]));"
     )

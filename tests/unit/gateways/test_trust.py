@@ -10,7 +10,7 @@ import pytest
 from supervisor.gateways import storage
 from supervisor.gateways.storage import StorageError
 from supervisor.gateways.trust import distrust
-from supervisor.storage import OwnPool
+from supervisor.host.storage import OwnPool
 
 STRANGER = 54321
 

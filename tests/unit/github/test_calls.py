@@ -10,7 +10,7 @@ from supervisor.github import conversations
 from supervisor.github.calls import ROUTES, Calls, route
 from supervisor.github.errors import Unavailable
 from supervisor.github.exchange import Answer, Cache, Request
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
 
 
 @pytest.mark.parametrize("owner", ["/orgs/acme", "/repos/acme/demo", "/enterprises/big"])

@@ -20,7 +20,7 @@ from supervisor.github.errors import (
     Unavailable,
 )
 from supervisor.github.exchange import Answer, Cache, Request, Talk
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
 
 T = TypeVar("T")
 ACME = Scope.parse("acme")

@@ -7,7 +7,7 @@ import pytest
 from supervisor.github import errors
 from supervisor.github.errors import Asker, GitHubError, check
 from supervisor.github.exchange import Answer, Request
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
 
 POST = Request("POST", "/x", "register fleet-a")
 GET = Request("GET", "/x", "list the runners")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.github.inquiries import AGAIN_S, CLOSED_S, ROOM, Inquiries, Inquiry, inquiry_of
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
 
 ACME = Scope.parse("acme")
 HERE = "https://github.com/acme"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from supervisor.github.errors import GitHubError, Unavailable
 from supervisor.github.exchange import Answer
 from supervisor.github.run_jobs import RunJob, run_jobs
-from supervisor.scope import Scope
+from supervisor.github.scope import Scope
 
 DEMO = Scope.parse("acme/demo")
 PATH = "/repos/acme/demo/actions/runs/7/jobs?filter=all&per_page=100&page="

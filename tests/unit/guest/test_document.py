@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.aproxy import Aproxy
 from supervisor.guest import GuestParameters, body, policy_script, secrets_in, user_data
+from supervisor.guest.aproxy import Aproxy
 from supervisor.guest.network import GuestNetwork
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 
 PROXY = Proxy("http://user:p%40ss~@proxy.example.com:3128")
 TOLD = GuestNetwork(proxies=Proxies(PROXY, PROXY), dockerhub_mirror="https://mirror.example.com")

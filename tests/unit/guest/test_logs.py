@@ -19,7 +19,7 @@ from supervisor.guest.logs import (
     ending,
     without_secrets,
 )
-from supervisor.printable import printable
+from supervisor.text.printable import printable
 
 JIT_CONFIG = base64.b64encode(json.dumps({".runner": "x" * 300}).encode()).decode()
 TOKEN = "A-43-character_token-of_the_secrets-module."[:42] + "x"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from operators_words import networks
 
-from supervisor.aproxy import Aproxy
+from supervisor.guest.aproxy import Aproxy
 from supervisor.guest.network import (
     GuestNetwork,
     SshDebug,
@@ -22,7 +22,7 @@ from supervisor.guest.network import (
     snap_configuration,
     ssh_debug_of,
 )
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 
 ENVIRONMENT = "/etc/environment"
 APT = "/etc/apt/apt.conf.d/90github-runner-proxies"

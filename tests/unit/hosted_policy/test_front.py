@@ -20,9 +20,9 @@ from supervisor.hosted_policy import package as package_module
 from supervisor.hosted_policy.front import CHECKS, Front
 from supervisor.hosted_policy.package import Package, PackageFault
 from supervisor.hosted_policy.settings import Settings, parse
+from supervisor.policy.tokens import issue
 from supervisor.policy_service.decisions import DecisionLog
 from supervisor.policy_service.used_tokens import UsedTokens
-from supervisor.policy_tokens import issue
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 

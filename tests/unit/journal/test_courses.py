@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 
-from supervisor.feed import Kind, Record
 from supervisor.journal.courses import Course, Courses
 from supervisor.lifecycle import Job
+from supervisor.observation.feed import Kind, Record
 from supervisor.supervision import FakeClock
 
 
@@ -155,9 +155,8 @@ SUCCEEDED = Job(result="Succeeded")
 
 
 def test_a_job_whose_beginning_nobody_heard_of_has_an_end_and_no_durations() -> None:
-    course = life((30, "ready"), (35, "idle"))
     for way in (("finished",), ("retiring", "finished"), ("failed",)):
-        courses, before = Courses([course]), "idle"
+        courses, before = Courses([life((30, "ready"), (35, "idle"))]), "idle"
         for seconds, state in enumerate(way, start=100):
             job = asdict(SUCCEEDED) if state == way[-1] else None
             courses.take(step(seconds, before, state, job=job))
@@ -177,7 +176,8 @@ def test_of_a_job_that_was_over_when_it_was_first_heard_of_no_end_is_known() -> 
 def test_a_job_of_one_that_is_gone_does_not_run() -> None:
     (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
     assert known.is_at_work
-    assert not known.vanish(at(10)).is_at_work
+    known.vanish(at(10))
+    assert not known.is_at_work
 
 
 def test_when_one_was_ordered_is_known_from_its_instance() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, reconcile, step, waited
 
-from supervisor.feed import Kind, Record
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.courses import Course
 from supervisor.journal.digest import Digest
+from supervisor.observation.feed import Kind, Record
 
 WORK: dict[str, Any] = {"job": asdict(JOB)}
 LIFE = [

@@ -7,10 +7,10 @@ from typing import Any
 
 from journal_records import JOB, NOW, at, step
 
-from supervisor.feed import Kind, Record
 from supervisor.journal.courses import Course
 from supervisor.journal.digest import Digest
 from supervisor.journal.metric_events import of_course, of_reconcile
+from supervisor.observation.feed import Kind, Record
 
 Steps = list[tuple[float, str, dict[str, Any]]]
 WORK: dict[str, Any] = {"job": asdict(JOB)}

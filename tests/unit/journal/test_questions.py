@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from supervisor.feed import Kind, Record
 from supervisor.journal import Event, EventsQuestion, HistoryQuestion
+from supervisor.observation.feed import Kind, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

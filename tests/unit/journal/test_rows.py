@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.feed import Kind, Record
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
 from supervisor.lifecycle import Job
+from supervisor.observation.feed import Kind, Record
 
 WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

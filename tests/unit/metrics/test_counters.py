@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from metrics_page import record, runner
 
-from supervisor.feed import Feed, Kind
 from supervisor.metrics import PREFIX
 from supervisor.metrics.counters import Counters
+from supervisor.observation.feed import Feed, Kind
 
 
 class Counted:

@@ -32,13 +32,13 @@ from metrics_page import (
 from prometheus import promtool
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.feed import Feed
 from supervisor.firewall import names
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.metrics import PREFIX
 from supervisor.metrics.classes import FAILURES
 from supervisor.metrics.counters import Counters
-from supervisor.roster import Entry
+from supervisor.observation.feed import Feed
+from supervisor.runners.roster import Entry
 from supervisor.supervision import TreeNode
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.policy_limits import SHARE
+from supervisor.policy.limits import SHARE
 from supervisor.policy_service.guests import Admission, Guests
 
 THREADS = 16

@@ -31,7 +31,7 @@ from supervisor.policy_service.judge import Judge, Refused, within
 from supervisor.policy_service.questions import BranchQuestion
 from supervisor.policy_service.settings import Settings
 from supervisor.policy_service.state import State
-from supervisor.proxies import Proxies
+from supervisor.web.proxies import Proxies
 
 QUESTION = BranchQuestion(repository_name=REPOSITORY)
 ERRORS = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.policy.tokens import Claim
 from supervisor.policy_service.document import DEFAULT, Policy
 from supervisor.policy_service.state import State
-from supervisor.policy_tokens import Claim
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 CLAIM = Claim("runner", "10.1.2.3", NOW + timedelta(hours=1), "0" * 32)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from supervisor import marks, naming
 from supervisor.config import Config, parse
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, NotFound, Refused
 from supervisor.gateways.nftables import NftablesError
+from supervisor.runners import marks, naming
 from supervisor.work import filters as filters_work
 from supervisor.work.filters import BRIDGE, FiltersSeen, Restored, Swept
 

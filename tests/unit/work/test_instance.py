@@ -22,7 +22,7 @@ from supervisor.gateways.lxd import (
 )
 from supervisor.lifecycle import Limits
 from supervisor.messages import Happened
-from supervisor.proxies import Proxies, Proxy
+from supervisor.web.proxies import Proxies, Proxy
 from supervisor.work.instance import (
     Inspected,
     InstanceWork,

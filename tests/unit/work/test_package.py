@@ -12,7 +12,7 @@ from supervisor.config import Config, parse
 from supervisor.gateways.environments import Environment, PackageEnvironments
 from supervisor.gateways.pip import Pip
 from supervisor.messages import PolicyPackageFailed
-from supervisor.policy_package import Release
+from supervisor.policy.package import Release
 from supervisor.work import package as package_work
 from supervisor.work.package import (
     FellBack,

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from fake_world import World, make_world
 
-from supervisor import policy_secrets
 from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, parse
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.github.credential import AppKey, PersonalToken
-from supervisor.policy_secrets import Secret
+from supervisor.policy import secrets as policy_secrets
+from supervisor.policy.secrets import Secret
+from supervisor.policy.settings import Told
 from supervisor.policy_service import settings
-from supervisor.policy_settings import Told
 from supervisor.work import policy as policy_work
 from supervisor.work.policy import NotServed, check, ensure
 

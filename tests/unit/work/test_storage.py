@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from supervisor import marks, storage
 from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, parse
 from supervisor.gateways import storage as file_systems
 from supervisor.gateways.lxd import Instance, LxdError, LxdUnavailable, Resource, ServerInfo
-from supervisor.storage import Record, StorageRefused
+from supervisor.host import storage
+from supervisor.host.storage import Record, StorageRefused
+from supervisor.runners import marks
 from supervisor.work import storage as storage_work
 from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 

@@ -1,0 +1,107 @@
+"""What was told and is not in the journal yet, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from loguru import logger
+
+from supervisor.gateways.journal_store import JournalStore
+from supervisor.journal.courses import Course
+from supervisor.journal.digest import Digest, MetricEvent
+from supervisor.observation.feed import Record
+from supervisor.observation.journal_inbox import JournalInbox
+
+
+class JournalBacklog:
+    """Takes what the inbox holds, and holds it until it is written. For one thread.
+
+    When there is no room for more, the newest are lost.
+
+    Args:
+        inbox: what is told.
+        flavor: what metric events call this installation; None where none are wanted.
+    """
+
+    def __init__(self, inbox: JournalInbox, flavor: str | None) -> None:
+        self._inbox = inbox
+        self._digest = Digest(flavor)
+        self._records: list[Record] = []
+        self._courses: dict[str, Course] = {}
+        self._is_recalled = False
+
+    def __bool__(self) -> bool:
+        return bool(self._records or self._courses)
+
+    def take(self, records: Sequence[Record], now_s: float) -> list[MetricEvent]:
+        """Take records into account, and give the metric events that come of it and of the time.
+
+        Args:
+            records: the next ones.
+            now_s: the time (monotonic).
+        """
+        room = max(0, self._inbox.room - len(self._records))
+        self._inbox.lose(len(records[room:]))
+        self._records += records[:room]
+        events: list[MetricEvent] = []
+        for record in records:
+            try:
+                events += self._sum_up(record, now_s)
+            except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
+                _log(record.subject, error)
+        return events + _made(lambda: self._digest.overdue(now_s))
+
+    def _sum_up(self, record: Record, now_s: float) -> list[MetricEvent]:
+        change = self._digest.take(record)
+        for course in change.courses:
+            if course.name in self._courses or len(self._courses) < self._inbox.room:
+                self._courses[course.name] = course
+        return self._digest.metric_events(change, now_s)
+
+    def recall(self, store: JournalStore) -> None:
+        """Find what an earlier daemon has left, once. Nothing is written before that is known.
+
+        Raises:
+            JournalError: it can't be read.
+        """
+        if not self._is_recalled:
+            self._hold(self._digest.recall(store.open_courses(), self._records))
+            self._is_recalled = True
+
+    def go_on_with(self, store: JournalStore) -> None:
+        """Go on with a file that is another than before: all that is known is written to it.
+
+        Raises:
+            JournalError: it can't be read.
+        """
+        self._hold(self._digest.go_on_with(store.open_courses()))
+
+    def _hold(self, courses: Iterable[Course]) -> None:
+        self._courses = {course.name: course for course in courses}
+
+    def write(self, store: JournalStore) -> None:
+        """Have all that is held be written.
+
+        Raises:
+            JournalError: it can't be; it is held.
+        """
+        self._inbox.lose(store.write(self._records, self._courses.values()))
+        self._records, self._courses = [], {}
+
+    def give_up(self) -> list[MetricEvent]:
+        """Count as lost what is not written, and give the metric events of jobs that are left."""
+        self._inbox.lose(len(self._records))
+        return _made(self._digest.rest)
+
+
+def _made(make: Callable[[], list[MetricEvent]]) -> list[MetricEvent]:
+    """Give the metric events of jobs; none, with a line in the log, if that fails."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - what is written needs none
+        _log("jobs", error)
+        return []
+
+
+def _log(subject: str, error: Exception) -> None:
+    logger.opt(exception=error).error("what has happened to {} could not be summed up", subject)

@@ -1,0 +1,73 @@
+"""What has been told and is not yet written down.
+
+Whoever tells is never kept waiting: what finds no room is lost, and counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from supervisor.observation.feed import Feed, Record
+
+ROOM = 10_000
+"""Records that wait at most."""
+_MOST_AT_ONCE = 1000
+"""Records that are taken at most, each time."""
+
+
+class JournalInbox:
+    """What has been told and is not yet taken, the oldest first. One thread takes of it.
+
+    Args:
+        path: of the journal's file.
+        feed: is watched from now on.
+        room: for so many; more are lost. So it is with what was taken and can't be written.
+    """
+
+    def __init__(self, path: Path, feed: Feed, room: int = ROOM) -> None:
+        self.path = path
+        self._feed = feed
+        self.suspect = threading.Event()
+        """Set by whoever has read something in the file that should not be there."""
+        self._told: deque[Record] = deque()
+        self.room = room
+        self._lost = 0
+        self._counting = threading.Lock()
+        feed.watch(self.take)
+
+    @property
+    def lost(self) -> int:
+        """How many were lost since the daemon has started."""
+        return self._lost
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether they are too many to wait for more."""
+        return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)
+
+    def take(self, record: Record) -> None:
+        """Take a record, in whichever thread passes it on.
+
+        Nobody is woken for it: that would cost more than all else that is done here.
+        """
+        if len(self._told) < self.room:  # or a few more, where many tell at once
+            self._told.append(record)
+        else:
+            self.lose(1)
+
+    def next(self) -> list[Record]:
+        """Give the oldest ones, as many as there are and can be dealt with at once."""
+        self._feed.pass_on()
+        found: list[Record] = []
+        with suppress(IndexError):
+            while len(found) < _MOST_AT_ONCE:
+                found.append(self._told.popleft())
+        return found
+
+    def lose(self, count: int) -> None:
+        """Count some as lost."""
+        with self._counting:
+            self._lost += count

@@ -1,0 +1,90 @@
+"""How a line of the log is written: for people, as a JSON object, or for systemd's journal."""
+
+import json
+import sys
+from datetime import timezone
+from traceback import format_exception
+from typing import TYPE_CHECKING
+
+from supervisor.gateways import journald
+from supervisor.text.printable import one_line, printable
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+_TERMINAL = (
+    "<dim>{time:HH:mm:ss.SSS}</dim> <level>{level: <7}</level> <cyan>{extra[who]}</cyan> "
+    "{extra[shown]}\n"
+)
+
+_PRIORITIES = ((40, 3), (30, 4), (20, 6))
+"""From which level on which of syslog's priorities: error, warning, information; else debug, 7."""
+
+
+def for_people(record: "Record") -> str:
+    """Give the format of a line for a terminal, which obeys nothing that others say in it."""
+    extra = record["extra"]
+    extra["who"], extra["shown"] = one_line(_who(record)), one_line(record["message"])
+    if not record["exception"]:
+        return _TERMINAL
+    extra["traceback"] = printable("".join(format_exception(*record["exception"])))
+    return _TERMINAL + "{extra[traceback]}"
+
+
+def write_json(message: "Message") -> None:
+    """Write one JSON object on a line of standard error, which flushes at a line's end."""
+    record = message.record
+    extra = record["extra"]
+    line = {
+        "time": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "level": record["level"].name,
+        "actor": extra.get("actor", ""),
+        "runner": extra.get("runner", ""),
+        "message": record["message"],
+    }
+    if record["exception"]:
+        line["exception"] = _traceback_in(message)
+    sys.stderr.write(f"{json.dumps(line)}\n")
+
+
+class Journal:
+    """Writes for systemd's journal, which knows the time.
+
+    Args:
+        identifier: the program's name in the journal.
+    """
+
+    def __init__(self, identifier: str) -> None:
+        self._journald = journald.Journald(identifier)
+
+    def write(self, message: "Message") -> None:
+        """Write one entry."""
+        record = message.record
+        extra, number = record["extra"], record["level"].no
+        # Syslog, and those who search it, read line by line: nobody's words begin one of ours.
+        said = one_line(f"{_who(record)}: {record['message']}")
+        if record["exception"]:
+            said = f"{said}\n{printable(_traceback_in(message))}"
+        self._journald.write(
+            said,
+            next((given for least, given in _PRIORITIES if number >= least), 7),
+            {
+                "ACTOR": extra.get("actor", ""),
+                "RUNNER": extra.get("runner", ""),
+                "THREAD": record["thread"].name,
+                "CODE_FILE": record["file"].path,
+                "CODE_LINE": record["line"],
+                "CODE_FUNC": record["function"],
+            },
+        )
+
+
+def _who(record: "Record") -> str:
+    """Name who speaks: the runner that it is about, else the actor, else the thread."""
+    extra = record["extra"]
+    return str(extra.get("runner") or extra.get("actor") or record["thread"].name)
+
+
+def _traceback_in(message: "Message") -> str:
+    # The text that loguru has formatted: the message, then the traceback.
+    return str(message).removeprefix(message.record["message"]).strip()

@@ -1,0 +1,1 @@
+"""Runners as the daemon makes and knows them: names, marks, what they need, which there are."""

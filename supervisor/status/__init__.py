@@ -1,0 +1,1 @@
+"""How the daemon and its fleet are: judged, in a word and in full, and what to do about it."""

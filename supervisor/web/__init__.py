@@ -1,0 +1,1 @@
+"""HTTP, whoever speaks it: the server that actors have, and the proxies we ask through."""
