@@ -7,8 +7,8 @@ from datetime import datetime
 from loguru import logger
 from pykka import ActorDeadError
 
-from supervisor.actors.inquiry import Inquiry
-from supervisor.actors.upkeep import Upkeep
+from supervisor.actors.firewall_checks import FirewallChecks
+from supervisor.actors.firewall_looks import FirewallLooks
 from supervisor.causes import Cause, Fault
 from supervisor.firewall.intent import intent_of
 from supervisor.firewall.report import details
@@ -52,8 +52,8 @@ class FirewallActor(Actor):
     def __init__(self, system: System, parts: Parts) -> None:
         super().__init__(system)
         self._parts = parts
-        self._inquiry = Inquiry(parts, self.actor_ref)
-        self._upkeep = Upkeep(parts, self.actor_ref)
+        self._checks = FirewallChecks(parts, self.actor_ref)
+        self._looks = FirewallLooks(parts, self.actor_ref)
         self._told = FirewallChanged(in_place=False, reason=_UNSEEN)
         self._monitor: Monitor | None = None
         self._noticed = threading.Event()
@@ -97,21 +97,21 @@ class FirewallActor(Actor):
         if self._next_check:
             self._next_check.cancel()
             self._next_check = None
-        return self._inquiry.order(with_runners=message.with_runners)
+        return self._checks.order(with_runners=message.with_runners)
 
     @handles(Surroundings)
     def _surroundings_found(self, found: Surroundings) -> None:
         for warning in found.warnings:
-            if warning not in self._inquiry.known.warnings:
+            if warning not in self._checks.known.warnings:
                 logger.warning("{}", warning)
-        self._inquiry.take(found)
+        self._checks.take(found)
         self._checked_by = self._look()
         if self._checked_by is None:
             self._end_check()
 
     def _end_check(self) -> None:
         self._checked_by = None
-        again_s = self._inquiry.end()
+        again_s = self._checks.end()
         if again_s is not None:
             self._next_check = self.tell_after(again_s, CheckFirewall())
         self._show()
@@ -121,16 +121,16 @@ class FirewallActor(Actor):
 
     def _look(self) -> int | None:
         """Have the kernel looked at, and say which look it will be; None if there is no need."""
-        if self._is_external or not self._inquiry.known.bridge:
+        if self._is_external or not self._checks.known.bridge:
             return None
         if self._next_look:
             self._next_look.cancel()
             self._next_look = None
-        if not self._upkeep.under_way:
+        if not self._looks.under_way:
             # Before it begins: what comes from now on it may not see.
             self._noticed.clear()
             self._changed_since = False
-        return self._upkeep.look(self._inquiry.known)
+        return self._looks.look(self._checks.known)
 
     def _notice(self) -> None:
         """Hear of a change; in the monitor's thread. Many make one message."""
@@ -145,8 +145,8 @@ class FirewallActor(Actor):
             return  # a look has begun since
         self._noticed.clear()
         self._changed_since = True
-        if self._upkeep.under_way:
-            self._upkeep.close_if_gone()
+        if self._looks.under_way:
+            self._looks.close_if_gone()
         else:
             self._look_if_changed()
 
@@ -164,7 +164,7 @@ class FirewallActor(Actor):
 
     @handles(TableReady)
     def _ready(self, found: TableReady) -> None:
-        before = self._upkeep.kept
+        before = self._looks.kept
         self._verified_at = self.system.clock.now()
         if found.healed:
             logger.warning("the firewall was changed, and is put back: {}", found.healed)
@@ -181,16 +181,16 @@ class FirewallActor(Actor):
         self._looked(failure)
 
     def _looked(self, found: TableReady | TableFailed) -> None:
-        upkeep = self._upkeep
-        upkeep.take(found)
-        if self._checked_by is not None and upkeep.done >= self._checked_by:
+        looks = self._looks
+        looks.take(found)
+        if self._checked_by is not None and looks.done >= self._checked_by:
             self._end_check()
         else:
             self._show()
-        if upkeep.again:
+        if looks.again:
             self._look()
-        elif upkeep.retry_s:
-            self._next_look = self.tell_after(upkeep.retry_s, _Look())
+        elif looks.retry_s:
+            self._next_look = self.tell_after(looks.retry_s, _Look())
         else:
             self._look_if_changed()
 
@@ -201,14 +201,14 @@ class FirewallActor(Actor):
     # What others see
 
     def _check_filters(self) -> None:
-        self.system.directory.tell("filters", CheckFilters(self._inquiry.done))
+        self.system.directory.tell("filters", CheckFilters(self._checks.done))
 
     def _show(self) -> None:
         state, reason, cause = self._in_words()
         is_ready = state == "ready"
         self._since = (self._since or self.system.clock.now()) if is_ready else None
-        known, upkeep = self._inquiry.known, self._upkeep
-        intent = intent_of(self._parts.settings.config) if self._is_external else upkeep.intent
+        known, looks = self._checks.known, self._looks
+        intent = intent_of(self._parts.settings.config) if self._is_external else looks.intent
         self._tell(
             FirewallChanged(
                 in_place=is_ready,
@@ -219,8 +219,8 @@ class FirewallActor(Actor):
             )
         )
         shown = {}
-        if upkeep.kept and upkeep.live:
-            shown = details(upkeep.kept.policy, upkeep.live, known.runners or {})
+        if looks.kept and looks.live:
+            shown = details(looks.kept.policy, looks.live, known.runners or {})
         self.publish(
             state,
             reason,
@@ -230,20 +230,20 @@ class FirewallActor(Actor):
             in_place_since=self._since.isoformat() if self._since else None,
             verified_at=self._verified_at.isoformat() if self._verified_at else None,
             healed=self._healed,
-            checks=self._inquiry.done,
-            incarnation=self._inquiry.incarnation,
-            warnings=(*known.warnings, *upkeep.warnings),
+            checks=self._checks.done,
+            incarnation=self._checks.incarnation,
+            warnings=(*known.warnings, *looks.warnings),
         )
 
     def _in_words(self) -> tuple[str, str, Cause]:
-        if self._is_external and self._inquiry.done:
+        if self._is_external and self._checks.done:
             return "ready", "firewall: external: it is left to others", Cause.UNKNOWN
-        known = self._inquiry.known
-        if fault := Fault(known.error, known.cause) or self._upkeep.fault:
+        known = self._checks.known
+        if fault := Fault(known.error, known.cause) or self._looks.fault:
             return "failing", fault.reason, fault.cause
-        if self._upkeep.kept is None:
+        if self._looks.kept is None:
             return "waiting", _UNSEEN, Cause.UNKNOWN
-        policy = self._upkeep.kept.policy
+        policy = self._looks.kept.policy
         reason = (
             f"it guards bridge {policy.bridge}: {len(policy.denied)} denied, "
             f"{len(policy.allowed) + len(policy.elsewhere)} allowed"

@@ -18,7 +18,7 @@ _AGAIN_S = 1.0
 """While LXD says of no bridge to guard; doubled with each time."""
 
 
-class Inquiry:
+class FirewallChecks:
     """Has LXD and the resolver asked, one check after another.
 
     A check ends when the actor says so: when the kernel has been looked at with what was found.

@@ -17,7 +17,7 @@ _AGAIN_S = 1.0
 _MOST_AGAIN_S = 60.0
 
 
-class Upkeep:
+class FirewallLooks:
     """Has the kernel looked at, one look after another; what is not as wanted is put right.
 
     It asks neither LXD nor a name server: what is wanted is made of the configuration in force, and
