@@ -23,6 +23,7 @@ from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.metrics.counters import Counters
+from supervisor.observation import life_lines
 from supervisor.observation.feed import Feed
 from supervisor.observation.journal_inbox import JournalInbox
 from supervisor.observation.journal_writer import JournalWriter
@@ -230,6 +231,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
     settings, feed = Settings(config), Feed()
+    feed.watch(life_lines.tell)
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,
