@@ -30,10 +30,10 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
-from supervisor.observation import journal_pruning
 from supervisor.observation.feed import Feed, Kind, Record
-from supervisor.observation.journal_inbox import JournalInbox
-from supervisor.observation.journal_writer import JournalStanding, JournalWriter
+from supervisor.recording import pruning
+from supervisor.recording.inbox import JournalInbox
+from supervisor.recording.writer import JournalStanding, JournalWriter
 
 FEW = 1000
 KEEPING = Keeping(timedelta(days=30), 256 << 20)
@@ -674,7 +674,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_pruning, "_EVERY_S", 0.01)
+    monkeypatch.setattr(pruning, "_EVERY_S", 0.01)
     lines: list[str] = []
     looked: list[int] = []
 
