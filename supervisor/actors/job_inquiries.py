@@ -28,11 +28,11 @@ Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
 
 
 class InquiryDue:
-    """Something may be asked now: to be handed to `go_on`."""
+    """Something may be asked now: `wake` is to be called."""
 
 
 class JobInquiries:
-    """Asks one question at a time, and tells the feed what it learns.
+    """Asks one question at a time, with a pause after each, and tells the feed what it learns.
 
     What comes while there is no room, or can't be asked, is let go: nobody needs it.
 
@@ -53,6 +53,7 @@ class JobInquiries:
         self._pause_until = 0.0
         self._failures = 0
         self._timer: Timer | None = None
+        self._wakes_at = 0.0
 
     def add(self, message: InquireJob, line: Line) -> None:
         """Take in what is to be asked; only where runners are registered now."""
@@ -62,10 +63,19 @@ class JobInquiries:
         if inquiry and inquiry.place == line.place:
             self._inquiries = self._inquiries.add(inquiry, self._now())
 
+    def wake(self, line: Line) -> None:
+        """Go on, as a time that was waited for has come."""
+        self._wakes_at = 0.0
+        self.go_on(line)
+
     def go_on(self, line: Line) -> None:
         """Ask the next question, if it may be asked now; else have it asked when it may be."""
         now = self._now()
         if self._is_asking:
+            return
+        quiet_until = max(self._inquiries.quiet_until, self._pause_until)
+        if now < quiet_until:
+            self._wait_until(quiet_until)
             return
         elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
         self._inquiries = self._inquiries.without(elsewhere)
@@ -73,9 +83,9 @@ class JobInquiries:
         if next_at is None:
             return
         hold = line.hold(Priority.INQUIRE)
-        next_at = max(next_at, self._pause_until, hold.until if hold else 0.0)
+        next_at = max(next_at, hold.until if hold else 0.0)
         if next_at > now:
-            self._wait(next_at - now)
+            self._wait_until(next_at)
             return
         due = self._inquiries.due(now)
         self._is_asking = True
@@ -90,6 +100,7 @@ class JobInquiries:
     def _answered(self, asked: tuple[Inquiry, ...], outcome: Found | GitHubError) -> None:
         self._is_asking = False
         now = self._now()
+        self._inquiries = self._inquiries.answered(now)
         if isinstance(outcome, (Forbidden, NotFound)):
             self._close(asked[0], outcome)
         elif isinstance(outcome, RateLimited):
@@ -106,7 +117,8 @@ class JobInquiries:
             self._inquiries = self._inquiries.without(known).again(unknown, now)
             for one in known:
                 self._tell(one, outcome[one.runner])
-        self._wait(0.0)
+        if self._inquiries.waiting:
+            self._wait_until(self._inquiries.quiet_until)
 
     def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
         self._inquiries = self._inquiries.close(inquiry.repository, self._now())
@@ -132,10 +144,13 @@ class JobInquiries:
         )
         self._feed.tell_made(make)
 
-    def _wait(self, delay_s: float) -> None:
+    def _wait_until(self, at: float) -> None:
+        if at == self._wakes_at:
+            return  # it is waited for already: thousands may come meanwhile
         if self._timer:
             self._timer.cancel()
-        self._timer = self._tell_after(delay_s, InquiryDue())
+        self._timer = self._tell_after(at - self._now(), InquiryDue())
+        self._wakes_at = at
 
     def _now(self) -> float:
         return self._clock.monotonic()
