@@ -12,7 +12,7 @@ from supervisor.actors.github_line import Done, Line, TellAfter
 from supervisor.github.budget import Priority
 from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimited
 from supervisor.github.exchange import Talk
-from supervisor.github.inquiries import AGAIN_S, Inquiries, Inquiry, inquiry_of
+from supervisor.github.inquiries import AGAIN_S, ROOM, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
 from supervisor.messages import InquireJob
 from supervisor.observation import records
@@ -48,6 +48,7 @@ class JobInquiries:
         self._clock = clock
         self._begin = begin
         self._tell_after = tell_after
+        self._heard: list[InquireJob] = []
         self._inquiries = Inquiries()
         self._is_asking = False
         self._pause_until = 0.0
@@ -55,13 +56,10 @@ class JobInquiries:
         self._timer: Timer | None = None
         self._wakes_at = 0.0
 
-    def add(self, message: InquireJob, line: Line) -> None:
-        """Take in what is to be asked; only where runners are registered now."""
-        inquiry = inquiry_of(
-            message.runner, message.repository, message.run_id, message.place, line.scope
-        )
-        if inquiry and inquiry.place == line.place:
-            self._inquiries = self._inquiries.add(inquiry, self._now())
+    def add(self, message: InquireJob) -> None:
+        """Note what is to be asked. It is looked at when something may be: many at once."""
+        if len(self._heard) < ROOM:
+            self._heard.append(message)
 
     def wake(self, line: Line) -> None:
         """Go on, as a time that was waited for has come."""
@@ -77,8 +75,7 @@ class JobInquiries:
         if now < quiet_until:
             self._wait_until(quiet_until)
             return
-        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
-        self._inquiries = self._inquiries.without(elsewhere)
+        self._take_in(line)
         next_at = self._inquiries.next_at()
         if next_at is None:
             return
@@ -92,6 +89,16 @@ class JobInquiries:
         names = frozenset(one.runner for one in due)
         talk = run_jobs(due[0].repository, due[0].run_id, names)
         self._begin(talk, Priority.INQUIRE, partial(self._answered, due))
+
+    def _take_in(self, line: Line) -> None:
+        """Take in what was noted; only where runners are registered now."""
+        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
+        self._inquiries = self._inquiries.without(elsewhere)
+        heard, self._heard = self._heard, []
+        for one in heard:
+            inquiry = inquiry_of(one.runner, one.repository, one.run_id, one.place, line.scope)
+            if inquiry and inquiry.place == line.place:
+                self._inquiries = self._inquiries.add(inquiry, self._now())
 
     def pause(self, pause_s: float = AGAIN_S) -> None:
         """Ask nothing for a while: there is trouble with GitHub."""
@@ -117,7 +124,7 @@ class JobInquiries:
             self._inquiries = self._inquiries.without(known).again(unknown, now)
             for one in known:
                 self._tell(one, outcome[one.runner])
-        if self._inquiries.waiting:
+        if self._heard or self._inquiries.waiting:
             self._wait_until(self._inquiries.quiet_until)
 
     def _close(self, inquiry: Inquiry, error: GitHubError) -> None:

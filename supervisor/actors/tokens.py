@@ -375,7 +375,7 @@ class TokensActor(Actor):
 
     @handles(InquireJob)
     def _inquire(self, message: InquireJob) -> None:
-        self._inquiries.add(message, self._line)
+        self._inquiries.add(message)
         self._pause_inquiring()
         self._inquiries.go_on(self._line)
 
