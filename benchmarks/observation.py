@@ -2,8 +2,9 @@
 
 Twenty runners work through two hundred jobs, on the emulator, while Prometheus reads the page. What
 is spent on watching is measured within the daemon's own process, by thread: on making records of
-what happens and telling them to counters and journal, on writing them down, in the metric log, too,
-on the page and its server, on asking GitHub how long jobs have waited, and on the lines of the log. All is measured from the moment when the daemon is up.
+what happens and telling them to counters and journal, on writing them down, in the metric log as
+well, on the page and its server, on asking GitHub how long jobs have waited, and on the lines of
+the log. All is measured from the moment when the daemon is up.
 """
 
 from __future__ import annotations
