@@ -50,9 +50,7 @@ def run(*, runners: int = 20, jobs: int = 200, rounds: int = 1) -> dict[str, Any
     ):
         result = directory / "spent.json"
         metric_log = {"path": str(directory / "metrics.log")}  # as with the charm
-        daemon = Daemon(
-            directory / "daemon", place, server, runners, **{"metric-log": metric_log}
-        )
+        daemon = Daemon(directory / "daemon", place, server, runners, **{"metric-log": metric_log})
         program = Path(__file__).with_name("observed_daemon.py")
         daemon.launcher = (sys.executable, str(program), str(result))
         with daemon, _scraped(daemon.metrics):
