@@ -2,8 +2,9 @@
 
 Twenty runners work through two hundred jobs, on the emulator, while Prometheus reads the page. What
 is spent on watching is measured within the daemon's own process, by thread: on making records of
-what happens and telling them to counters and journal, on writing them down, on the page, and on
-the lines of the log. All is measured from the moment when the daemon is up.
+what happens and telling them to counters and journal, on writing them down, in the metric log as
+well, on the page and its server, on asking GitHub how long jobs have waited, and on the lines of
+the log. All is measured from the moment when the daemon is up.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _SCRAPES_S = 15.0
 """As often as Prometheus reads where nobody says otherwise in most installations."""
 _WATCHING = {
     "feed": "making records, telling counters, journal and the last failure",
-    "journal": "writing the journal",
+    "journal": "writing the journal and the metric log",
     "page": "the page of metrics",
+    "inquiries": "asking GitHub how long jobs have waited",
     "log": "lines of the log",
 }
 
@@ -47,7 +49,8 @@ def run(*, runners: int = 20, jobs: int = 200, rounds: int = 1) -> dict[str, Any
         places.github(place, directory) as server,
     ):
         result = directory / "spent.json"
-        daemon = Daemon(directory / "daemon", place, server, runners)
+        metric_log = {"path": str(directory / "metrics.log")}  # as with the charm
+        daemon = Daemon(directory / "daemon", place, server, runners, **{"metric-log": metric_log})
         program = Path(__file__).with_name("observed_daemon.py")
         daemon.launcher = (sys.executable, str(program), str(result))
         with daemon, _scraped(daemon.metrics):

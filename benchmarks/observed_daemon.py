@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 from meter import Meter
+from waitress.channel import HTTPChannel
 
 from supervisor import daemon
-from supervisor.actors import metrics
+from supervisor.actors import github_line
+from supervisor.actors.github_line import Line, Turn
+from supervisor.actors.job_inquiries import JobInquiries
 from supervisor.cli import main
+from supervisor.github.budget import Priority
+from supervisor.github.exchange import Request
 from supervisor.metrics.counters import Counters
 from supervisor.observation import log, records
 from supervisor.observation.feed import Feed
 from supervisor.recording.writer import JournalWriter
+from supervisor.web.server import WebServer
 
 _MAKERS = ("of_actor", "of_decision", "of_order", "of_reconcile", "of_refusal")
 """All that make records before they are told; others are made as they are passed on."""
@@ -30,6 +39,7 @@ _CALLS = (
     (Feed, "pass_on", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
+    *((JobInquiries, name, "inquiries") for name in ("add", "wake", "go_on", "_answered")),
     *((records, maker, "feed") for maker in _MAKERS),
 )
 
@@ -40,6 +50,7 @@ def run(file: Path) -> None:
     for owner, name, what in _CALLS:
         setattr(owner, name, meter.counted(what, getattr(owner, name)))
     _count_page(meter)
+    _count_inquiries(meter)
     _count_lines(meter)
     start_s = 0.0
     serve = daemon.Daemon._serve  # noqa: SLF001 - called when all is up
@@ -58,15 +69,44 @@ def run(file: Path) -> None:
         file.write_text(json.dumps({"start": start_s, "since": since_s, "watching": meter.spent_s}))
 
 
+def _count_some(
+    meter: Meter, what: str, owner: Any, name: str, counts: Callable[..., bool]
+) -> None:
+    """Count those calls of which that is said by what they are made with."""
+    call = getattr(owner, name)
+    counted = meter.counted(what, call)
+
+    @wraps(call)
+    def called(*arguments: Any, **options: Any) -> Any:
+        return (counted if counts(*arguments) else call)(*arguments, **options)
+
+    setattr(owner, name, called)
+
+
 def _count_page(meter: Meter) -> None:
-    make_app = metrics.make_app
+    """Count the thread that waits for readers, and those that answer them."""
 
-    def made(*arguments: Any) -> Any:
-        app = make_app(*arguments)
-        app.wsgi_app = meter.counted("page", app.wsgi_app)
-        return app
+    def is_loop(_server: WebServer) -> bool:
+        return threading.current_thread().name == "metrics"
 
-    metrics.make_app = made
+    def is_read(channel: Any) -> bool:
+        return bool(channel.requests[0].path == "/metrics")
+
+    _count_some(meter, "page", WebServer, "_run", is_loop)
+    _count_some(meter, "page", HTTPChannel, "service", is_read)
+
+
+def _count_inquiries(meter: Meter) -> None:
+    """Count the calls to GitHub, in the thread that makes them, and what comes of each."""
+
+    def is_made(_line: Line, _client: object, request: Request, *_: object) -> bool:
+        return "/actions/runs/" in request.path
+
+    def is_answered(_line: Line, turn: Turn[Any], _outcome: object) -> bool:
+        return turn.priority is Priority.INQUIRE
+
+    _count_some(meter, "inquiries", github_line, "_exchange", is_made)
+    _count_some(meter, "inquiries", Line, "_answered", is_answered)
 
 
 def _count_lines(meter: Meter) -> None:

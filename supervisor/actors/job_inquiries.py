@@ -12,7 +12,7 @@ from supervisor.actors.github_line import Done, Line, TellAfter
 from supervisor.github.budget import Priority
 from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimited
 from supervisor.github.exchange import Talk
-from supervisor.github.inquiries import AGAIN_S, Inquiries, Inquiry, inquiry_of
+from supervisor.github.inquiries import AGAIN_S, ROOM, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
 from supervisor.messages import InquireJob
 from supervisor.observation import records
@@ -28,11 +28,11 @@ Begin = Callable[[Talk[Found], Priority, Done[Found]], object]
 
 
 class InquiryDue:
-    """Something may be asked now: to be handed to `go_on`."""
+    """Something may be asked now: `wake` is to be called."""
 
 
 class JobInquiries:
-    """Asks one question at a time, and tells the feed what it learns.
+    """Asks one question at a time, with a pause after each, and tells the feed what it learns.
 
     What comes while there is no room, or can't be asked, is let go: nobody needs it.
 
@@ -48,40 +48,57 @@ class JobInquiries:
         self._clock = clock
         self._begin = begin
         self._tell_after = tell_after
+        self._heard: list[InquireJob] = []
         self._inquiries = Inquiries()
         self._is_asking = False
         self._pause_until = 0.0
         self._failures = 0
         self._timer: Timer | None = None
+        self._wakes_at = 0.0
 
-    def add(self, message: InquireJob, line: Line) -> None:
-        """Take in what is to be asked; only where runners are registered now."""
-        inquiry = inquiry_of(
-            message.runner, message.repository, message.run_id, message.place, line.scope
-        )
-        if inquiry and inquiry.place == line.place:
-            self._inquiries = self._inquiries.add(inquiry, self._now())
+    def add(self, message: InquireJob) -> None:
+        """Note what is to be asked. It is looked at when something may be: many at once."""
+        if len(self._heard) < ROOM:
+            self._heard.append(message)
+
+    def wake(self, line: Line) -> None:
+        """Go on, as a time that was waited for has come."""
+        self._wakes_at = 0.0
+        self.go_on(line)
 
     def go_on(self, line: Line) -> None:
         """Ask the next question, if it may be asked now; else have it asked when it may be."""
         now = self._now()
         if self._is_asking:
             return
-        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
-        self._inquiries = self._inquiries.without(elsewhere)
+        quiet_until = max(self._inquiries.quiet_until, self._pause_until)
+        if now < quiet_until:
+            self._wait_until(quiet_until)
+            return
+        self._take_in(line)
         next_at = self._inquiries.next_at()
         if next_at is None:
             return
         hold = line.hold(Priority.INQUIRE)
-        next_at = max(next_at, self._pause_until, hold.until if hold else 0.0)
+        next_at = max(next_at, hold.until if hold else 0.0)
         if next_at > now:
-            self._wait(next_at - now)
+            self._wait_until(next_at)
             return
         due = self._inquiries.due(now)
         self._is_asking = True
         names = frozenset(one.runner for one in due)
         talk = run_jobs(due[0].repository, due[0].run_id, names)
         self._begin(talk, Priority.INQUIRE, partial(self._answered, due))
+
+    def _take_in(self, line: Line) -> None:
+        """Take in what was noted; only where runners are registered now."""
+        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
+        self._inquiries = self._inquiries.without(elsewhere)
+        heard, self._heard = self._heard, []
+        for one in heard:
+            inquiry = inquiry_of(one.runner, one.repository, one.run_id, one.place, line.scope)
+            if inquiry and inquiry.place == line.place:
+                self._inquiries = self._inquiries.add(inquiry, self._now())
 
     def pause(self, pause_s: float = AGAIN_S) -> None:
         """Ask nothing for a while: there is trouble with GitHub."""
@@ -90,6 +107,7 @@ class JobInquiries:
     def _answered(self, asked: tuple[Inquiry, ...], outcome: Found | GitHubError) -> None:
         self._is_asking = False
         now = self._now()
+        self._inquiries = self._inquiries.answered(now)
         if isinstance(outcome, (Forbidden, NotFound)):
             self._close(asked[0], outcome)
         elif isinstance(outcome, RateLimited):
@@ -106,7 +124,8 @@ class JobInquiries:
             self._inquiries = self._inquiries.without(known).again(unknown, now)
             for one in known:
                 self._tell(one, outcome[one.runner])
-        self._wait(0.0)
+        if self._heard or self._inquiries.waiting:
+            self._wait_until(self._inquiries.quiet_until)
 
     def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
         self._inquiries = self._inquiries.close(inquiry.repository, self._now())
@@ -132,10 +151,13 @@ class JobInquiries:
         )
         self._feed.tell_made(make)
 
-    def _wait(self, delay_s: float) -> None:
+    def _wait_until(self, at: float) -> None:
+        if at == self._wakes_at:
+            return  # it is waited for already: thousands may come meanwhile
         if self._timer:
             self._timer.cancel()
-        self._timer = self._tell_after(delay_s, InquiryDue())
+        self._timer = self._tell_after(at - self._now(), InquiryDue())
+        self._wakes_at = at
 
     def _now(self) -> float:
         return self._clock.monotonic()

@@ -375,17 +375,18 @@ class TokensActor(Actor):
 
     @handles(InquireJob)
     def _inquire(self, message: InquireJob) -> None:
-        self._inquiries.add(message, self._line)
-        self._go_on_inquiring()
+        self._inquiries.add(message)
+        self._pause_inquiring()
+        self._inquiries.go_on(self._line)
 
     @handles(InquiryDue)
     def _inquiry_due(self, _message: InquiryDue) -> None:
-        self._go_on_inquiring()
+        self._pause_inquiring()
+        self._inquiries.wake(self._line)
 
-    def _go_on_inquiring(self) -> None:
+    def _pause_inquiring(self) -> None:
         if self._is_shut():
             self._inquiries.pause()
-        self._inquiries.go_on(self._line)
 
     # Whether GitHub can be asked.
 

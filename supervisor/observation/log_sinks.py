@@ -17,6 +17,8 @@ _TERMINAL = (
     "{extra[shown]}\n"
 )
 
+_encode = json.JSONEncoder().encode
+
 _PRIORITIES = ((40, 3), (30, 4), (20, 6))
 """From which level on which of syslog's priorities: error, warning, information; else debug, 7."""
 
@@ -34,9 +36,11 @@ def for_people(record: "Record") -> str:
 def write_json(message: "Message") -> None:
     """Write one JSON object on a line of standard error, which flushes at a line's end."""
     record = message.record
-    extra = record["extra"]
+    extra, time = record["extra"], record["time"]
+    if time.utcoffset():
+        time = time.astimezone(timezone.utc)
     line = {
-        "time": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "time": time.isoformat(timespec="milliseconds"),
         "level": record["level"].name,
         "actor": extra.get("actor", ""),
         "runner": extra.get("runner", ""),
@@ -44,7 +48,7 @@ def write_json(message: "Message") -> None:
     }
     if record["exception"]:
         line["exception"] = _traceback_in(message)
-    sys.stderr.write(f"{json.dumps(line)}\n")
+    sys.stderr.write(f"{_encode(line)}\n")
 
 
 class Journal:

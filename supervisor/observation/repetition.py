@@ -1,7 +1,7 @@
 """Which log lines are shown, and which are counted, when somebody says the same again and again."""
 
+import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class Line(NamedTuple):
         """
         if not _DIGIT.search(self.text):
             return self
-        return self._replace(text=_VARYING.sub("#", self.text))
+        return Line(self.actor, self.runner, self.level, _VARYING.sub("#", self.text))
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Repetition:
         self._window_s = window_s
         self._most = most
         self._windows: dict[Line, _Window] = {}  # the oldest first
+        self._over_at = math.inf  # the first of them
 
     def hear(self, line: Line, now: float) -> bool:
         """Take a line in, after `due`; tell whether it is to be shown.
@@ -86,6 +87,7 @@ class Repetition:
         window = self._windows.get(template)
         if window is None:
             window = self._windows[template] = _Window(now, line)
+            self._over_at = min(self._over_at, now + self._window_s)
         window.last = line
         if window.shown < self._shown:
             window.shown += 1
@@ -95,20 +97,26 @@ class Repetition:
 
     def due(self, now: float) -> list[Repeated]:
         """Forget the windows that are over, and those whose room is needed; give the counts."""
+        if now < self._over_at and len(self._windows) < self._most:
+            return []
         over: list[Line] = []
         for template, window in self._windows.items():
             has_room = len(self._windows) - len(over) < self._most
             if has_room and now - window.began_at < self._window_s:
                 break
             over.append(template)
-        return list(self._close(over, now)) if over else []
+        return self._close(over, now)
 
     def end(self, now: float) -> list[Repeated]:
         """Forget all; give the counts."""
-        return list(self._close(list(self._windows), now))
+        return self._close(list(self._windows), now)
 
-    def _close(self, templates: list[Line], now: float) -> Iterator[Repeated]:
+    def _close(self, templates: list[Line], now: float) -> list[Repeated]:
+        counts = []
         for template in templates:
             window = self._windows.pop(template)
             if window.held_back:
-                yield Repeated(window.last, window.held_back, now - window.began_at)
+                counts.append(Repeated(window.last, window.held_back, now - window.began_at))
+        oldest = next(iter(self._windows.values()), None)
+        self._over_at = oldest.began_at + self._window_s if oldest else math.inf
+        return counts

@@ -17,6 +17,7 @@ from waiting import eventually
 from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
 from supervisor.actors.tokens import TokensActor
 from supervisor.github import places
+from supervisor.github.inquiries import PACE_S
 from supervisor.messages import (
     ConfigChanged,
     InquireJob,
@@ -156,6 +157,19 @@ def test_one_question_serves_all_runners_that_had_a_job_of_the_run(stage: Stage)
     stage.pass_until(lambda: len(stage.told()) == 4)
     assert stage.asked() == 2  # the first one went for itself, as nobody else waited yet
     assert {record.subject for record in stage.told()} == jobs.keys()
+
+
+def test_after_a_burst_one_question_comes_after_the_other_in_its_own_time(stage: Stage) -> None:
+    jobs = {f"r{number}": stage.work(f"r{number}") for number in range(10)}
+    for runner, job in jobs.items():
+        stage.inquire(runner, job)
+    stage.passes(4 * PACE_S)
+    assert 3 <= stage.asked() <= 5
+    stage.passes(6 * PACE_S)
+    stage.pass_until(lambda: len(stage.told()) == 10)
+    assert stage.asked() == 10
+    # The first had nobody beside it; of the others those that came last.
+    assert [record.subject for record in stage.told()][1:4] == ["r9", "r8", "r7"]
 
 
 def test_a_repository_that_does_not_show_its_jobs_is_not_asked_for_an_hour(

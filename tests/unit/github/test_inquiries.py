@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.github.inquiries import AGAIN_S, CLOSED_S, ROOM, Inquiries, Inquiry, inquiry_of
+from supervisor.github.inquiries import (
+    AGAIN_S,
+    CLOSED_S,
+    PACE_S,
+    ROOM,
+    Inquiries,
+    Inquiry,
+    inquiry_of,
+)
 from supervisor.github.scope import Scope
 
 ACME = Scope.parse("acme")
@@ -23,11 +32,67 @@ def waiting(*inquiries: Inquiry) -> Inquiries:
     return Inquiries(inquiries)
 
 
-def test_all_that_one_answer_serves_are_asked_together_the_oldest_first() -> None:
+def test_all_that_one_answer_serves_are_asked_together_the_newest_first() -> None:
     one, two, same = inquiry("a"), inquiry("b", run_id=8), inquiry("c", "ACME/Demo")
     assert waiting(one, two, same).due(0.0) == (one, same)
-    assert waiting(one, two, same).without((one, same)).due(0.0) == (two,)
+    assert waiting(one, same, two).due(0.0) == (two,)
+    assert waiting(one, same, two).without((two,)).due(0.0) == (one, same)
     assert waiting().due(0.0) == ()
+
+
+def test_after_an_answer_nothing_is_asked_for_a_while() -> None:
+    paused = waiting(inquiry()).answered(100.0)
+    assert paused.due(100.0 + PACE_S - 0.1) == ()
+    assert paused.next_at() == 100.0 + PACE_S
+    assert paused.due(100.0 + PACE_S) == (inquiry(),)
+    assert Inquiries().answered(100.0).next_at() is None
+
+
+def test_what_is_asked_once_more_is_no_newer_than_it_was() -> None:
+    old, new = inquiry("old"), inquiry("new", run_id=8)
+    again = waiting(old, new).again((old,), 0.0)
+    assert again.due(AGAIN_S) == (new,)
+
+
+def test_of_one_run_those_are_asked_about_whose_time_has_come() -> None:
+    later, now = replace(inquiry("a"), not_before=50.0), inquiry("b")
+    assert waiting(later, now).due(0.0) == (now,)
+    assert waiting(later, now).due(50.0) == (later, now)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 20), st.integers(0, 5), st.booleans()), max_size=80),
+    st.floats(1, 1e6),
+)
+def test_questions_are_apart_whatever_comes_and_each_is_about_the_newest_run(
+    steps: list[tuple[float, int, bool]], now: float
+) -> None:
+    inquiries, asked_at = Inquiries(), list[float]()
+    for count, (pause_s, run_id, fails) in enumerate(steps):
+        now += pause_s
+        inquiries = inquiries.add(inquiry(f"r{count}", run_id=run_id), now)
+        due = inquiries.due(now)
+        if not due:
+            continue
+        asked_at.append(now)
+        ready = [one for one in inquiries.waiting if one.not_before <= now]
+        assert due == tuple(one for one in ready if one.key == ready[-1].key)
+        inquiries = inquiries.again(due, now) if fails else inquiries.without(due)
+        inquiries = inquiries.answered(now)
+    assert all(later >= one + PACE_S for one, later in pairwise(asked_at))
+
+
+def test_what_is_to_be_asked_is_asked_in_the_end() -> None:
+    inquiries, now, asked = Inquiries(), 0.0, list[str]()
+    for number in range(10):
+        inquiries = inquiries.add(inquiry(str(number), run_id=number), now)
+    while (next_at := inquiries.next_at()) is not None:
+        now = next_at
+        due = inquiries.due(now)
+        asked += [one.runner for one in due]
+        inquiries = inquiries.without(due).answered(now)
+    assert asked == [str(number) for number in reversed(range(10))]
+    assert now == 9 * PACE_S
 
 
 def test_what_finds_no_room_is_let_go() -> None:
