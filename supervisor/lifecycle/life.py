@@ -113,8 +113,8 @@ class Life:
         retire_after: no other try before then (aware, UTC).
         ordered_away: why it goes as soon as its number is known; empty if no such order stands.
         ready_at: when it could first take a job (aware, UTC).
-        job_began_at: when its guest told that its job begins (aware, UTC). None if it has not: GitHub
-            tells too that it is at work, and not since when.
+        job_began_at: when its guest told that its job begins (aware, UTC). None if it has not: that
+            it is at work GitHub tells too, but not since when.
         failed_in: the stage that it did not come through; None for one that did its job, was
             ordered away, or has not failed.
         unwatched_since: since it was taken over, its guest and GitHub have said nothing: a job may
