@@ -19,6 +19,9 @@ def at(seconds: float) -> datetime:
 
 
 def step(seconds: float, before: str, state: str, reason: str = "", **details: Any) -> Record:
+    """Have the runner come to a stage; where that is `busy` its guest tells of it then."""
+    if state == "busy" and before:
+        details = {"job_s": 0.0, **details}
     return Record(
         at(seconds), Kind.RUNNER, NAME, state, before, reason, details={"job": None, **details}
     )

@@ -103,7 +103,7 @@ def record(kind: feed.Kind, subject: str, state: str, before: str = "", **more: 
 
 def runner(state: str, before: str = "", name: str = "r", **more: Any) -> Record:
     at = NOW + timedelta(seconds=more.pop("after_s", 0))
-    known = ("job", "failed_in", "cause", "adopted", "waited_s")
+    known = ("job", "failed_in", "cause", "adopted", "waited_s", "job_s")
     details = {key: more.pop(key) for key in known if key in more}
     return record(feed.Kind.RUNNER, name, state, before, at=at, details=details, **more)
 

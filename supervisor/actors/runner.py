@@ -300,7 +300,7 @@ class RunnerActor(Actor):
         marked, life = seen.moved(-offset(self.system.clock)), self._entry.life
         known = {str(Stage.READY): life.ready_at}
         if life.stage is Stage.BUSY:
-            known[str(Stage.BUSY)] = life.since
+            known[str(Stage.BUSY)] = life.job_began_at or life.since
         return replace(
             marked,
             since=known.get(seen.stage) or marked.since,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor.journal.absence import Absence
@@ -32,7 +32,7 @@ class Course:
         created_at: when it was ordered.
         installed_at: when it could first take a job.
         left_at: when it last ceased to wait for one.
-        started_at: when its job began.
+        started_at: when its job began, as its guest has told.
         finished_at: when that ended.
         ended_at: when nothing was left of it.
         stage: the last one.
@@ -105,6 +105,8 @@ class Course:
         self.stage = stage
         if self.job and not had_job and _is_end(stage, before):
             self.finished_at = at
+        if stage == _BUSY and self.started_at is None:
+            self.started_at = _began_at(record)
         if stage == before:
             return
         self.moved_at = None if record.details.get("adopted") else at
@@ -117,10 +119,7 @@ class Course:
             self.verdict = ""
         elif before in _WAITING:
             self.left_at = at
-        if stage == _BUSY and before:
-            self.installed_at = self.installed_at or at
-            self.started_at = self.started_at or at
-        elif before == _BUSY and self.started_at and stage not in _WAITING:
+        if before == _BUSY and stage not in _WAITING:
             self.finished_at = at
         if stage == _FAILED:
             self.outcome, self.reason = FAILED, record.reason
@@ -131,9 +130,7 @@ class Course:
 
     def _take_up(self, record: Record) -> None:
         """Begin, or go on with what another daemon has seen; it says since when it is so."""
-        if record.state == _BUSY:
-            self.started_at = self.started_at or _since(record)
-        elif record.state in _WAITING:
+        if record.state in _WAITING:
             self.installed_at = self.installed_at or _since(record)
 
     def _job(self, told: Mapping[str, Any] | None) -> Job | None:
@@ -211,6 +208,12 @@ def _ordered_at(record: Record) -> datetime | None:
     if not record.details.get("adopted"):
         return record.at
     return moments.read(str(record.details.get("made_at")))
+
+
+def _began_at(record: Record) -> datetime | None:
+    """Say since when a runner's job runs, by what its guest has told; None if that is not known."""
+    job_s = record.details.get("job_s")
+    return None if job_s is None else record.at - timedelta(seconds=job_s)
 
 
 def _since(record: Record) -> datetime:

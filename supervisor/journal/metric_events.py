@@ -67,11 +67,10 @@ def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
         flavor: what the charm calls so: here the installation's name.
         course: the runner's, as it has ended.
     """
-    if not course.started_at:
-        return []
-    told = [_start(flavor, course, course.started_at)]
+    told = [_start(flavor, course, course.started_at)] if course.started_at else []
+    had_job = course.job or course.started_at
     ended_at = course.finished_at or course.ended_at
-    if ended_at and course.outcome != GONE:
+    if had_job and ended_at and course.outcome != GONE:
         told.append(_stop(flavor, course, ended_at))
     return told
 
@@ -82,8 +81,8 @@ def _start(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
         "event": "runner_start",
         "flavor": flavor,
         **_job(course),
-        "idle": course.idle_s or 0.0,
-        **({} if course.queue_s is None else {"queue_duration": course.queue_s}),
+        **_known("idle", course.idle_s),
+        **_known("queue_duration", course.queue_s),
     }
 
 
@@ -95,7 +94,7 @@ def _stop(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
         "flavor": flavor,
         **_job(course),
         "status": "normal",
-        "job_duration": course.job_s or 0.0,
+        **_known("job_duration", course.job_s),
     }
     if code := _REFUSALS.get(course.verdict):
         event |= {"status": "repo-policy-check-failure", "status_info": {"code": code}}
@@ -104,6 +103,10 @@ def _stop(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
     if job.result:
         event["job_conclusion"] = _CONCLUSIONS.get(job.result, job.result.lower())
     return event
+
+
+def _known(field: str, seconds: float | None) -> dict[str, float]:
+    return {} if seconds is None else {field: seconds}
 
 
 def _job(course: Course) -> dict[str, str]:

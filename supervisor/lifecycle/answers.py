@@ -121,7 +121,10 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     if recorded is None:
         return Step(life)
     effects = (Effect.RECORD,) if seen.holds_secrets else ()
-    return _move(life, min(seen.since or now, now), recorded, "taken over", *effects)
+    since = min(seen.since or now, now)
+    if recorded is Stage.BUSY and seen.since and seen.job and seen.job.is_told():
+        life = replace(life, job_began_at=since)
+    return _move(life, since, recorded, "taken over", *effects)
 
 
 def step(life: Life, event: Event, now: datetime) -> Step:
@@ -282,7 +285,9 @@ def _(_event: GuestReady, life: Life, now: datetime) -> Step:
 
 @_answer.register
 def _(event: JobStarted, life: Life, now: datetime) -> Step:
-    known = replace(life, job=event.job, failed_in=None)
+    # A look into the guest shows that there is a job, and not since when.
+    began_at = life.job_began_at or (now if event.job.is_told() else None)
+    known = replace(life, job=event.job, job_began_at=began_at, failed_in=None)
     if life.stage is Stage.RETIRING:
         return _move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
     if life.stage is Stage.BUSY:
@@ -399,7 +404,7 @@ def _(event: JobLost, life: Life, now: datetime) -> Step:
     if life.stage is not Stage.BUSY:
         return Step(life)
     if event.registered:
-        known = _watched(replace(life, job=None))
+        known = _watched(replace(life, job=None, job_began_at=None))
         return _move(known, now, Stage.IDLE, "GitHub says that it waits for a job", Effect.RECORD)
     reason = "GitHub says that its job is over; waits for the guest to power off"
     return _move(life, now, Stage.FINISHED, reason)

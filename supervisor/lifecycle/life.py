@@ -45,6 +45,10 @@ class Job:
     name: str = ""
     result: str = ""
 
+    def is_told(self) -> bool:
+        """Tell whether more is known of it than that there is one, and how it ended."""
+        return replace(self, result="") != Job()
+
     def __str__(self) -> str:
         return " ".join(part for part in (self.repository, self.workflow, self.name) if part)
 
@@ -109,6 +113,8 @@ class Life:
         retire_after: no other try before then (aware, UTC).
         ordered_away: why it goes as soon as its number is known; empty if no such order stands.
         ready_at: when it could first take a job (aware, UTC).
+        job_began_at: when its guest told that its job begins (aware, UTC). None if it has not: that
+            it is at work GitHub tells too, but not since when.
         failed_in: the stage that it did not come through; None for one that did its job, was
             ordered away, or has not failed.
         unwatched_since: since it was taken over, its guest and GitHub have said nothing: a job may
@@ -127,14 +133,19 @@ class Life:
     retire_after: datetime | None = None
     ordered_away: str = ""
     ready_at: datetime | None = None
+    job_began_at: datetime | None = None
     failed_in: Stage | None = None
     unwatched_since: datetime | None = None
     cause: Cause = Cause.UNKNOWN
 
     def moved(self, by: timedelta) -> "Life":
         """Give it with its beginnings by a clock that is ahead by so much."""
-        ready_at = self.ready_at and self.ready_at + by
-        return replace(self, since=self.since + by, ready_at=ready_at)
+        return replace(
+            self,
+            since=self.since + by,
+            ready_at=self.ready_at and self.ready_at + by,
+            job_began_at=self.job_began_at and self.job_began_at + by,
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class Seen:
     Attributes:
         running: it may run a job.
         stage: the last one that was recorded.
-        since: when it came to that stage (aware, UTC).
+        since: when it came to that stage, or its job began as its guest has told (aware, UTC).
         created_at: when it was ordered (aware, UTC).
         runner_id: GitHub's number of its registration.
         job: what it runs, if that was recorded.

@@ -139,14 +139,15 @@ class Counters:
             self._orders.inc()
 
     def _runner(self, record: Record, at_s: float) -> None:
-        if record.state == record.before:
-            return  # only more is known of it
-        if stage_s := self._stages_s.get(record.before):
-            stage_s.observe(record.lasted_s)
-        if failure := _failure(record):
-            self._failures.labels(*failure).inc()
         if (waited_s := record.details.get("waited_s")) is not None:
             self._wait_s.observe(waited_s)
+        if record.state == record.before:
+            return  # only more is known of it
+        lasted_s, stage_s = _lasted_s(record), self._stages_s.get(record.before)
+        if lasted_s is not None and stage_s:
+            stage_s.observe(lasted_s)
+        if failure := _failure(record):
+            self._failures.labels(*failure).inc()
         came = self._vacancies.take(record, at_s)
         if came.replaces:
             self._replacements.inc()
@@ -190,6 +191,18 @@ def _taken(noted: deque[T]) -> Iterator[T]:
     with suppress(IndexError):
         while True:
             yield noted.popleft()
+
+
+def _lasted_s(record: Record) -> float | None:
+    """Say how long the stage lasted that is left; None if that is not known."""
+    job_s: float | None = record.details.get("job_s")
+    if record.before == Stage.BUSY:
+        return job_s
+    if record.state == Stage.BUSY and record.before in UNUSED:
+        # GitHub tells of a job when it is asked; and who has one has booted some time before.
+        is_known = job_s is not None and record.before != Stage.BOOTING
+        return record.lasted_s if is_known else None
+    return record.lasted_s
 
 
 def _failure(record: Record) -> tuple[str, str] | None:

@@ -51,8 +51,11 @@ class Vacancies:
                 self._left.popleft()
             return Came(replaces=is_new)
         if record.state in PRESENT and record.before in COMING and self._without_job:
+            left_at = self._without_job.popleft()
+            if record.state == Stage.BUSY:
+                return _NOTHING  # nobody has heard since when it could have taken a job
             # Threads that tell two things at once may be out of order.
-            return Came(after_s=max(0.0, now - self._without_job.popleft()))
+            return Came(after_s=max(0.0, now - left_at))
         return _NOTHING
 
     def fill(self, now: float, duration_s: float) -> None:

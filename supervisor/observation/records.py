@@ -26,15 +26,19 @@ def of_beginning(entry: Entry, now: datetime, *, adopted: bool) -> Record:
     made_at = entry.made_at.isoformat() if entry.made_at else None
     details = _details(entry)
     details |= {"adopted": adopted, "since": life.since.isoformat(), "made_at": made_at}
+    if life.job_began_at:
+        details["job_s"] = _seconds(life.job_began_at, now)
     if life.stage is Stage.FAILED:
         details["failed_in"] = _failed_in(life, None)
     return Record(now, Kind.RUNNER, entry.name, str(life.stage), "", life.reason, 0.0, details)
 
 
 def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
-    """Tell what has changed of a runner, and how long one that takes its job had waited for it.
+    """Tell what has changed of a runner.
 
-    The moments of a life are the steady clock's: what lies between two is what has passed.
+    Of one whose guest tells of its job also how long it had waited for that, and at its end how
+    long that took. The moments of a life are the steady clock's: what lies between two is what has
+    passed.
 
     Returns:
         None if it is nothing that is told.
@@ -50,8 +54,7 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     details = _details(entry)
     if stage is Stage.FAILED:
         details["failed_in"] = _failed_in(life, before)
-    elif stage is Stage.BUSY is not came_from and before.ready_at:
-        details["waited_s"] = max(0.0, (life.since - before.ready_at).total_seconds())
+    details |= _times(life, before)
     return Record(
         now,
         Kind.RUNNER,
@@ -193,6 +196,26 @@ def _details(entry: Entry) -> dict[str, Any]:
     if life.cause:
         details["cause"] = str(life.cause)
     return details
+
+
+def _times(life: Life, before: Life) -> dict[str, float]:
+    """Say how long its job has run by now, where that begins or ends, and how long it had waited.
+
+    Nothing of a job of whose beginning its guest has not told.
+    """
+    began_at = life.job_began_at
+    if began_at is None:
+        return {}
+    if before.job_began_at is None:
+        waited = {"waited_s": _seconds(before.ready_at, began_at)} if before.ready_at else {}
+        return {"job_s": 0.0, **waited}
+    if before.stage is Stage.BUSY is not life.stage:
+        return {"job_s": _seconds(began_at, life.since)}
+    return {}
+
+
+def _seconds(begin: datetime, end: datetime) -> float:
+    return max(0.0, (end - begin).total_seconds())
 
 
 def _failed_in(life: Life, before: Life | None) -> str:

@@ -32,6 +32,7 @@ _NAMES = {
 """How a stage's span is called, where that is not the stage's own name."""
 
 _RESULT = "github.job.result"
+_UNHEARD = "supervisor.beginning_unheard"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
 """How the names of those attributes begin that are of a job, and not of its runner."""
 
@@ -136,6 +137,13 @@ def trace_id_of(runner: str) -> int:
 def _of_stage(record: Record, began_at: datetime) -> Span:
     stage = record.before
     has_failed = record.state == Stage.FAILED
+    unheard = {}
+    if stage == Stage.BUSY:
+        job_s = record.details.get("job_s")
+        if job_s is None:
+            unheard = {_UNHEARD: True}
+        else:
+            began_at = record.at - timedelta(seconds=job_s)
     return Span(
         name=_NAMES.get(Stage(stage), stage),
         trace_id=trace_id_of(record.subject),
@@ -147,6 +155,7 @@ def _of_stage(record: Record, began_at: datetime) -> Span:
             "cicd.worker.name": record.subject,
             "supervisor.stage": stage,
             "supervisor.next": record.reason,
+            **unheard,
         },
         error=(record.reason or "failed") if has_failed else "",
     )

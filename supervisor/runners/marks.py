@@ -79,7 +79,7 @@ def of_life(life: Life) -> dict[str, str]:
     The guest has taken what it was given: the secrets go, as an empty key is none to LXD.
     """
     stage = Stage.BUSY if life.stage is Stage.BUSY else Stage.READY
-    since = life.since if stage is Stage.BUSY else life.ready_at or life.since
+    since = (life.job_began_at if stage is Stage.BUSY else life.ready_at) or life.since
     keys = {"stage": str(stage), "since": since.isoformat(timespec="seconds")}
     if life.job:
         keys["job"] = json.dumps(asdict(life.job))

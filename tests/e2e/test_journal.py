@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import pytest
+import requests
 from metric_logs import events_in
 
 from tests.e2e.waits import wait_until
@@ -96,6 +98,68 @@ def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
     assert (one["runner"], one["started_at"], one["result"]) == (name, started_at, "Succeeded")
     beginnings = [event for event in courses(world)[name] if not event["before"]]
     assert [event["details"]["adopted"] for event in beginnings] == [False, True]
+
+
+@pytest.mark.parametrize("killed", ["booting", "ready"])
+def test_a_job_that_began_while_no_daemon_listened_has_an_end_and_no_beginning(
+    make_world: MakeWorld, tmp_path: Path, killed: str
+) -> None:
+    log = tmp_path / "metrics.log"
+    more = {"metric-log": {"path": str(log)}}
+    with make_world(virtual_machines=1, **more) as world:
+        kill_while(world, killed)
+        gate = world.gate()
+        job = world.queue(gate.script)
+        name = world.wait_in_progress(job)
+        wait_until(gate.is_reached, "its guest has told of its beginning in vain")
+        # The second goes on from what the first has noted of it.
+        for _ in range(2):
+            world.daemon.start()
+            wait_until(lambda: world.names(frozenset({"busy"})) == {name}, "it is at work")
+            wait_until(lambda: is_recorded(world, name), "it is noted that it is at work")
+            assert [one["started_at"] for one in history(world)["jobs"]] in ([], [None])
+            world.daemon.kill()
+        world.daemon.start()
+        gate.open()
+        world.wait_completed(job)
+        wait_until(lambda: [one for one in history(world)["jobs"] if one["result"]], "it ended")
+        told = history(world)
+        (one,) = told["jobs"]
+        assert (one["runner"], one["result"], one["runs"]) == (name, "Succeeded", False)
+        assert one["ended_at"]
+        assert (one["started_at"], one["job_s"], one["idle_s"]) == (None, None, None)
+        percentiles = told["percentiles"]
+        assert (percentiles["job_s"]["count"], percentiles["idle_s"]["count"]) == (0, 0)
+        count = 'github_runner_supervisor_runner_stage_duration_seconds_count{stage="busy"}'
+        assert f"{count} 0.0" in metrics(world)
+        wait_until(lambda: of_jobs(log), "the metric log tells of its end")
+        (stop,) = of_jobs(log)
+        assert (stop["event"], "job_duration" in stop) == ("runner_stop", False)
+
+
+def kill_while(world: World, stage: str) -> None:
+    """Kill the daemon while its runner boots, or has told that it is ready."""
+    if stage == "ready":
+        world.start()
+        world.daemon.kill()
+        return
+    with world.dhcp_paused():
+        world.daemon.start()
+        wait_until(lambda: world.names(frozenset({"booting"})), "it boots")
+        world.daemon.kill()
+
+
+def is_recorded(world: World, name: str) -> bool:
+    return world.configurations()[name].get("user.supervisor.stage") == "busy"
+
+
+def metrics(world: World) -> str:
+    port = world.daemon.config["metrics"]["port"]
+    return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+
+
+def of_jobs(log: Path) -> list[dict[str, Any]]:
+    return [one for one in events_in(log) if one["event"] in {"runner_start", "runner_stop"}]
 
 
 def test_orders_and_crashes_are_told(world: World) -> None:

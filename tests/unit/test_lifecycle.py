@@ -630,6 +630,28 @@ def test_a_job_that_has_been_told_is_not_told_otherwise() -> None:
     assert step(unknown, JobStarted(Job()), NOW) == Step(unknown)
 
 
+def test_a_job_began_when_its_guest_first_told_of_it_and_nobody_else_knows_when() -> None:
+    later = NOW + timedelta(seconds=9)
+    for event in (Confirmed(busy=True), JobStarted(Job())):
+        at_work = step(life(Stage.IDLE), event, NOW).life
+        assert (at_work.stage, at_work.job_began_at) == (Stage.BUSY, None)
+        told = step(at_work, JobStarted(JOB), later).life
+        assert (told.since, told.job_began_at) == (NOW, later)
+        assert step(told, JobStarted(JOB), later + timedelta(seconds=9)).life == told
+
+
+def test_a_job_began_when_its_guest_told_of_it_while_it_was_to_be_let_go() -> None:
+    retiring = living(Stage.RETIRING, retired_from=Stage.IDLE)
+    assert step(retiring, JobStarted(JOB), NOW).life.job_began_at == NOW
+    assert step(retiring, UnregistrationRefused(busy=True), NOW).life.job_began_at is None
+
+
+def test_a_job_that_was_none_has_not_begun() -> None:
+    at_work = step(life(Stage.IDLE), JobStarted(JOB), NOW).life
+    waits = step(at_work, JobLost(registered=True), NOW).life
+    assert (waits.stage, waits.job_began_at) == (Stage.IDLE, None)
+
+
 def test_how_a_job_ended_is_told_by_the_application_after_the_hook_told_that_it_did() -> None:
     ended = step(life(Stage.BUSY, job=JOB), JobFinished(), NOW).life
     told = step(ended, GuestFinished("0", "Failed"), NOW)

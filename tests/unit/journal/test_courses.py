@@ -56,8 +56,9 @@ def test_each_part_of_a_life_took_what_it_took_however_the_time_of_day_was_set(
         clock.advance(seconds)
         clock.set_by(hours)
         record = Record(
-            clock.now(), Kind.RUNNER, NAME, state, before, "", seconds, {"job": asdict(JOB)}
-        )
+            clock.now(), Kind.RUNNER, NAME, state, before, "", seconds,
+            {"job": asdict(JOB), "job_s": 0.0 if state == "busy" else None},
+        )  # fmt: skip
         (course,) = courses.take(record)
         before = state
     assert course is not None
@@ -87,9 +88,29 @@ def test_a_failure_keeps_its_reason_to_the_end() -> None:
     assert (course.outcome, course.reason, course.install_s) == ("failed", "is failed", None)
 
 
-def test_one_whose_signals_were_lost_has_not_waited() -> None:
+def test_of_one_whose_ready_signal_was_lost_it_is_not_known_how_long_it_has_waited() -> None:
     course = life((3, "booting"), (40, "busy"), (50, "finished"))
-    assert (course.install_s, course.idle_s, course.job_s) == (40.0, 0.0, 10.0)
+    assert (course.install_s, course.idle_s, course.job_s) == (None, None, 10.0)
+
+
+def test_when_a_job_began_that_only_github_tells_of_is_not_known() -> None:
+    for before, installed_at in (("booting", None), ("idle", at(0))):
+        courses = Courses([Course(NAME, at(-30), installed_at, stage=before)])
+        (busy,) = courses.take(step(40, before, "busy", job=asdict(Job()), job_s=None))
+        assert (busy.is_at_work, busy.started_at, busy.installed_at) == (True, None, installed_at)
+        (ended,) = courses.take(step(50, "busy", "finished", job=asdict(SUCCEEDED)))
+        assert (ended.started_at, ended.finished_at, ended.job) == (None, at(50), SUCCEEDED)
+        assert (ended.idle_s, ended.job_s) == (None, None)
+
+
+def test_a_job_began_when_its_guest_told_of_it_though_github_was_faster() -> None:
+    courses = Courses()
+    courses.take(step(0, "booting", "ready"))
+    courses.take(step(40, "ready", "busy", job=asdict(Job()), job_s=None))
+    courses.take(step(42, "busy", "busy", job=asdict(JOB)))
+    courses.take(step(43, "busy", "busy", job=asdict(JOB), job_s=None))
+    (course,) = courses.take(step(52, "busy", "finished", job=asdict(JOB)))
+    assert (course.idle_s, course.job_s) == (42.0, 10.0)
 
 
 def test_a_job_that_was_none_is_none() -> None:
@@ -108,10 +129,9 @@ def test_what_was_decided_of_a_job_that_was_none_is_forgotten_with_it() -> None:
 
 
 def test_none_is_where_it_is_since_a_later_time_than_the_one_at_which_it_was_seen_there() -> None:
-    for state, column in (("busy", "started_at"), ("ready", "installed_at")):
-        adopted = step(10, "", state, adopted=True, since=at(3600).isoformat())
-        (course,) = Courses().take(adopted)
-        assert getattr(course, column) == at(10)
+    adopted = step(10, "", "ready", adopted=True, since=at(3600).isoformat())
+    (course,) = Courses().take(adopted)
+    assert course.installed_at == at(10)
 
 
 def test_a_result_that_comes_late_is_taken() -> None:
@@ -138,7 +158,7 @@ def test_a_runner_that_is_taken_over_goes_on_where_it_was() -> None:
     (known,) = Courses().take(step(0, "idle", "busy", job=asdict(JOB)))
     courses = Courses([known])
     since = at(0.5).isoformat()
-    courses.take(step(60, "", "busy", job=asdict(JOB), adopted=True, since=since))
+    courses.take(step(60, "", "busy", job=asdict(JOB), adopted=True, since=since, job_s=59.5))
     (course,) = courses.take(step(90, "busy", "finished", job=asdict(JOB)))
     assert course.job_s == 90.0
 
@@ -146,9 +166,11 @@ def test_a_runner_that_is_taken_over_goes_on_where_it_was() -> None:
 def test_of_one_that_nobody_knew_only_what_it_says_is_known() -> None:
     courses = Courses()
     seen = {"adopted": True, "since": at(-60).isoformat(), "made_at": None}
-    courses.take(step(0, "", "busy", job=asdict(JOB), **seen))
-    (course,) = courses.take(step(30, "busy", "finished", job=asdict(JOB)))
-    assert (course.install_s, course.idle_s, course.job_s) == (None, None, 90.0)
+    for job_s, expected_s in ((60.0, 90.0), (None, None)):
+        courses.take(step(0, "", "busy", job=asdict(JOB), job_s=job_s, **seen))
+        courses.take(step(30, "busy", "finished", job=asdict(JOB)))
+        (course,) = courses.take(step(31, "finished", "deleted", job=asdict(JOB)))
+        assert (course.install_s, course.idle_s, course.job_s) == (None, None, expected_s)
 
 
 SUCCEEDED = Job(result="Succeeded")
@@ -247,7 +269,8 @@ def test_one_that_is_heard_of_a_little_late_goes_on_where_it_was() -> None:
     courses = Courses([known])
     assert courses.take(reconcile(10)) + courses.take(reconcile(10.1)) == []
     since = at(0.5).isoformat()
-    (course,) = courses.take(step(10.2, "", "busy", job=asdict(JOB), adopted=True, since=since))
+    adopted = step(10.2, "", "busy", job=asdict(JOB), adopted=True, since=since, job_s=9.7)
+    (course,) = courses.take(adopted)
     assert course.started_at == at(0)
 
 

@@ -70,7 +70,7 @@ def test_a_jobs_events_come_without_where_github_takes_too_long() -> None:
 def test_a_job_that_github_can_not_know_is_waited_for_in_vain_by_nobody() -> None:
     unnumbered = {"job": {**asdict(JOB), "run_id": ""}}
     life = [record if record.kind is Kind.DECISION else record._replace(
-        details=unnumbered if record.details["job"] else record.details
+        details={**record.details, **unnumbered} if record.details["job"] else record.details
     ) for record in LIFE]  # fmt: skip
     told = digested(Digest("fleet"), *life)
     assert told == ["runner_installed", "runner_start", "runner_stop"]
@@ -116,6 +116,8 @@ def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_rea
     stage = next(one for one in reversed(life[:left]) if one.kind is Kind.RUNNER)
     since = stage.at if is_told_since else life[left].at
     details = {**stage.details, "adopted": True, "since": since.isoformat()}
+    if "job_s" in details:
+        details["job_s"] = (life[left].at - since).total_seconds()
     adopted = stage._replace(before="", at=life[left].at, details=details)
     later = [adopted, *life[left:]]
 

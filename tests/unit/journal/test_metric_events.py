@@ -84,6 +84,22 @@ def test_of_a_runner_that_ended_unseen_only_the_start_of_its_job_is_known() -> N
     assert [event["event"] for event in of_course("fleet", course)] == ["runner_start"]
 
 
+def test_of_a_job_whose_beginning_is_not_known_no_beginning_and_no_duration_is_told() -> None:
+    unheard = {**WORK, "job_s": None}
+    told_of = told([*LIFE[:4], (90, "busy", unheard), *LIFE[5:]])
+    assert [event["event"] for event in told_of] == ["runner_installed", "runner_stop"]
+    assert told_of[-1] == {
+        "timestamp": NOW.timestamp() + 150, "event": "runner_stop", "flavor": "fleet",
+        "workflow": "CI", "repo": "acme/demo", "github_event": "push", "status": "normal",
+    }  # fmt: skip
+
+
+def test_how_long_one_had_waited_is_left_out_where_its_ready_signal_was_lost() -> None:
+    start, stop = told([*LIFE[:2], *LIFE[4:]])
+    assert (start["event"], "idle" in start) == ("runner_start", False)
+    assert stop["job_duration"] == 60.0
+
+
 def test_what_an_earlier_daemon_has_told_is_not_told_again() -> None:
     seen = {"adopted": True, "since": at(0).isoformat(), **WORK}
     assert told([(10, "busy", seen), (60, "finished", WORK)]) == []

@@ -72,6 +72,31 @@ def test_a_runners_wait_is_counted_once_however_many_stages_it_took(counted: Cou
     assert (counted.value(f"{name}_count"), counted.value(f"{name}_sum")) == (1, 3602.2)
 
 
+def test_a_job_takes_as_long_as_from_what_its_guest_tells_of_its_beginning(
+    counted: Counted,
+) -> None:
+    counted.tell(
+        runner("busy", "idle", lasted_s=60),
+        runner("busy", "busy", waited_s=62.0, job_s=0.0),
+        runner("finished", "busy", lasted_s=32, job_s=30.0),
+    )
+    name = "runner_stage_duration_seconds_sum"
+    assert (counted.value(name, stage="busy"), counted.value(name, stage="idle")) == (30.0, 0.0)
+    assert counted.value("runner_wait_duration_seconds_sum") == 62.0
+
+
+def test_a_job_that_only_github_tells_of_counts_in_no_duration(counted: Counted) -> None:
+    counted.tell(
+        runner("busy", "booting", lasted_s=30),
+        runner("finished", "busy", lasted_s=0.2),
+        runner("busy", "idle", "another", lasted_s=60),
+        runner("failed", "busy", "another", lasted_s=5),
+    )
+    for stage in ("booting", "idle", "busy"):
+        assert counted.value("runner_stage_duration_seconds_count", stage=stage) == 0
+    assert counted.value("runner_wait_duration_seconds_count") == 0
+
+
 def test_that_more_is_known_of_a_stage_counts_nothing(counted: Counted) -> None:
     counted.tell(runner("busy", "busy", job={"result": ""}, lasted_s=9))
     assert counted.value("runner_stage_duration_seconds_count", stage="busy") == 0
@@ -206,7 +231,8 @@ def test_what_can_not_be_counted_costs_no_other_its_count(counted: Counted) -> N
 def test_threads_lose_no_count(counted: Counted) -> None:
     def live(name: str) -> None:
         for _ in range(200):
-            counted.tell(runner("finished", "busy", name), runner("requested", name=name))
+            ended = runner("finished", "busy", name, job_s=1.0)
+            counted.tell(ended, runner("requested", name=name))
 
     threads = [Thread(target=live, args=(f"r{number}",)) for number in range(4)]
     for thread in threads:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from supervisor import lifecycle
-from supervisor.lifecycle import Job, Life, Seen, Stage
+from supervisor.lifecycle import Event, Job, Life, Seen, Stage
 from supervisor.observation import records
 from supervisor.observation.feed import Kind
 from supervisor.runners.roster import Entry
@@ -77,12 +77,59 @@ def test_a_runner_that_takes_its_job_says_how_long_it_had_waited_in_both_stages(
     assert told == [("ready", None), ("idle", None), ("busy", 3600), ("finished", None)]
 
 
-def test_that_more_is_known_of_a_job_tells_of_no_second_wait() -> None:
-    before = Life(Stage.BUSY, NOW, job=Job(), ready_at=NOW - timedelta(hours=1))
-    life = lifecycle.step(before, lifecycle.JobStarted(JOB), LATER).life
-    record = records.of_step(entry(life), before, LATER)
-    assert record is not None
-    assert "waited_s" not in record.details
+def times(life: Life, *events: tuple[float, Event]) -> list[tuple[str, float | None, float | None]]:
+    """Give stage, wait and job's duration as they are told of each event, so long after now."""
+    told = []
+    for after_s, event in events:
+        now, before = NOW + timedelta(seconds=after_s), life
+        life = lifecycle.step(before, event, now).life
+        record = records.of_step(entry(life), before, now)
+        assert record is not None
+        details = record.details
+        told.append((record.state, details.get("waited_s"), details.get("job_s")))
+    return told
+
+
+WAITS = Life(Stage.IDLE, NOW, runner_id=7, ready_at=NOW)
+
+
+def test_a_job_is_told_of_with_its_wait_and_at_its_end_with_how_long_it_took() -> None:
+    assert times(WAITS, (60, lifecycle.JobStarted(JOB)), (90, lifecycle.JobFinished())) == [
+        ("busy", 60, 0), ("finished", None, 30),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("unheard", [lifecycle.Confirmed(busy=True), lifecycle.JobStarted(Job())])
+def test_of_a_job_that_its_guest_has_not_told_of_neither_wait_nor_duration_is_told(
+    unheard: Event,
+) -> None:
+    assert times(WAITS, (60, unheard), (90, lifecycle.JobFinished())) == [
+        ("busy", None, None), ("finished", None, None),
+    ]  # fmt: skip
+
+
+def test_a_guest_that_tells_of_its_job_after_github_tells_when_that_begins() -> None:
+    github, guest = lifecycle.Confirmed(busy=True), lifecycle.JobStarted(JOB)
+    assert times(WAITS, (60, github), (62, guest), (92, lifecycle.JobFinished())) == [
+        ("busy", None, None), ("busy", 62, 0), ("finished", None, 30),
+    ]  # fmt: skip
+
+
+def test_a_job_that_was_none_has_taken_no_time() -> None:
+    lost = lifecycle.JobLost(registered=True)
+    told = times(
+        WAITS, (60, lifecycle.JobStarted(JOB)), (90, lost), (99, lifecycle.JobStarted(JOB))
+    )
+    assert told[1:] == [("idle", None, None), ("busy", 99, 0)]
+
+
+@pytest.mark.parametrize(("job", "job_s"), [(JOB, 90.0), (Job(), None), (None, None)])
+def test_one_taken_over_at_work_says_how_long_its_job_has_run_if_its_guest_has_told(
+    job: Job | None, job_s: float | None
+) -> None:
+    seen = Seen(running=True, stage="busy", runner_id=7, job=job, since=NOW, created_at=NOW)
+    record = records.of_beginning(entry(lifecycle.adopt(seen, LATER).life), LATER, adopted=True)
+    assert record.details.get("job_s") == job_s
 
 
 def test_how_long_one_has_waited_is_left_out_where_that_is_not_known() -> None:

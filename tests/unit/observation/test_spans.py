@@ -40,6 +40,7 @@ def life(name: str = "a", result: str = "success") -> list[Record]:
         details: dict[str, Any] = {"generation": "g", "runner_id": 7, "job": None}
         if state in {"busy", "finished", "deleted"}:
             details["job"] = {**JOB, "result": "" if state == "busy" else result}
+            details["job_s"] = {"busy": 0.0, "finished": 10.0}.get(state)
         lasted_s = 10.0 if before else 0.0
         made.append(
             record(
@@ -131,6 +132,20 @@ def test_a_job_s_span_waits_for_its_result_and_no_longer_than_its_runner_is_ther
     assert (job.name, job.attributes["github.job.result"]) == ("job", "Failed")
     never = [record("finished", "busy", details={"job": JOB}), record("deleted", "finished")]
     assert [span.name for span in heard(never)] == ["delete", "job", ROOT]
+
+
+@pytest.mark.parametrize(("job_s", "began_s"), [(8.0, 12), (10.0, 10), (None, 10)])
+def test_a_job_s_span_begins_as_its_guest_has_told_or_says_that_this_was_not_heard(
+    job_s: float | None, began_s: float
+) -> None:
+    job, *_ = heard(
+        [
+            record("busy", details={"job": JOB}, at_s=10),
+            record("deleted", "busy", at_s=20, lasted_s=10, details={"job_s": job_s}),
+        ]
+    )
+    assert (job.name, job.began_at) == ("job", NOW + timedelta(seconds=began_s))
+    assert ("supervisor.beginning_unheard" in job.attributes) == (job_s is None)
 
 
 def test_a_runner_that_is_taken_over_goes_on_with_its_trace() -> None:

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.lifecycle import Job, Life, Seen, Stage, adopt
+from supervisor.lifecycle import Confirmed, Job, JobStarted, Life, Seen, Stage, adopt, step
 from supervisor.runners import marks
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 PLACE = "https://github.com/acme"
+JOB = Job("acme/demo", "CI", "7", "push", "build")
 KEYS = (
     "installation",
     "generation",
@@ -70,6 +71,21 @@ def test_any_life_that_was_written_can_be_read_again(life: Life) -> None:
     taken_over = adopt(read.seen, later).life
     assert taken_over.stage is (Stage.BUSY if life.stage is Stage.BUSY else Stage.READY)
     assert taken_over.since == life.since
+
+
+@pytest.mark.parametrize("job", [Job(), JOB])
+def test_a_daemon_that_takes_over_knows_when_a_job_began_only_if_its_guest_has_told(
+    job: Job,
+) -> None:
+    at_work = step(Life(Stage.IDLE, NOW), Confirmed(busy=True), NOW).life
+    told_at = NOW + timedelta(seconds=9)
+    at_work = step(at_work, JobStarted(job), told_at).life
+    later = told_at + timedelta(hours=1)
+    for _ in range(2):
+        at_work = adopt(
+            marks.read("Running", {**made(), **marks.of_life(at_work)}).seen, later
+        ).life
+        assert at_work.job_began_at == (told_at if job.is_told() else None)
 
 
 @given(lives)
