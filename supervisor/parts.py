@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from supervisor.causes import Cause, Fault
 from supervisor.config import Config
@@ -202,9 +202,7 @@ class Parts:
     visitors: Visitors
 
 
-def _make_journal_writer(
-    inbox: JournalInbox, settings: Settings, now: Callable[[], datetime]
-) -> JournalWriter:
+def _make_journal_writer(inbox: JournalInbox, settings: Settings, clock: Clock) -> JournalWriter:
     """Make what writes the journal down as it is configured: how much is kept may change."""
     log = settings.config.metric_log
 
@@ -216,7 +214,8 @@ def _make_journal_writer(
         inbox,
         flavor=settings.config.name,
         keeping=keeping,
-        now=now,
+        now=clock.now,
+        elapsed=clock.monotonic,
         metric_log=MetricLog(log.path, log.most_bytes, log.keep) if log.path else None,
     )
 
@@ -229,7 +228,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         outside: by what they reach the rest of the world.
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
-    settings, feed = Settings(config), Feed()
+    settings, feed = Settings(config), Feed(outside.clock.monotonic)
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,
@@ -238,7 +237,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         last_failure=LastFailure(feed),
         tracing=Tracing(feed),
         journal=journal,
-        journal_writer=_make_journal_writer(journal, settings, outside.clock.now),
+        journal_writer=_make_journal_writer(journal, settings, outside.clock),
         lxd=outside.lxd,
         roster=Roster(),
         trials=Trials(at_once),
