@@ -41,6 +41,23 @@ def tell_many(feed: Feed, count: int) -> None:
         feed.tell(RECORD._replace(subject=str(number)))
 
 
+def once_released(feed: Feed, tell: Callable[[], None]) -> None:
+    """Have others tell something, and have it passed on, as soon as they come to do so."""
+    lock, others = threading.Lock(), [tell]
+
+    class Passing:
+        def __enter__(self) -> None:
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+            while others:
+                others.pop()()
+                feed.pass_on()
+
+    vars(feed)["_passing"] = Passing()
+
+
 def ends(do: Callable[[], None]) -> bool:
     """Say whether somebody else can do something to its end, now."""
     thread = threading.Thread(target=do, daemon=True)
@@ -179,24 +196,20 @@ def test_who_wants_to_know_waits_for_what_is_passed_on_and_the_order_is_kept(nam
     assert told.subjects() == ["held", OTHER.subject]
 
 
-def test_none_is_passed_on_between_the_last_that_a_new_watcher_misses_and_its_first() -> None:
-    feed, first, second = Feed(), Heard(), Heard()
-    feed.watch(first.hear)
-    asking: list[threading.Thread] = []
+def test_who_watches_from_now_on_misses_nothing_that_others_tell_and_have_passed_on() -> None:
+    feed, told = Feed(), Heard()
+    once_released(feed, lambda: feed.tell(OTHER))
+    feed.watch(told.hear)
+    feed.pass_on()
+    assert told.records == [OTHER]
 
-    def tell_and_ask(_record: Record, _at_s: float) -> None:
-        # What is told from here on is for the second one; whoever passes it on has to wait.
-        if not asking:
-            feed.tell(OTHER)
-            asking.append(threading.Thread(target=feed.pass_on))
-            asking[0].start()
 
-    feed.watch(tell_and_ask)
-    feed.tell(RECORD)
-    feed.watch(second.hear)
-    asking[0].join(LIMIT_S)
-    assert first.records == [RECORD, OTHER]
-    assert second.records == [OTHER]
+def test_who_does_not_watch_any_more_hears_nothing_that_others_tell_and_have_passed_on() -> None:
+    feed, told = Feed(), Heard()
+    feed.watch(told.hear)
+    once_released(feed, lambda: feed.tell(OTHER))
+    feed.unwatch(told.hear)
+    assert told.records == []
 
 
 def test_what_a_watcher_tells_is_passed_on_after_all_else_to_all() -> None:
