@@ -20,7 +20,7 @@ from supervisor.cli import main
 from supervisor.metrics.counters import Counters
 from supervisor.observation import log, records
 from supervisor.observation.feed import Feed
-from supervisor.observation.journal_writer import JournalWriter
+from supervisor.recording.writer import JournalWriter
 
 _MAKERS = ("of_actor", "of_decision", "of_order", "of_reconcile", "of_refusal")
 """All that make records before they are told; others are made as they are passed on."""

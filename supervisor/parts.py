@@ -23,14 +23,15 @@ from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.metrics.counters import Counters
+from supervisor.observation import life_lines
 from supervisor.observation.feed import Feed
-from supervisor.observation.journal_inbox import JournalInbox
-from supervisor.observation.journal_writer import JournalWriter
 from supervisor.observation.last_failure import LastFailure
 from supervisor.observation.tracing import Tracing
 from supervisor.policy.settings import decisions_in, directory_of
 from supervisor.policy.token_desk import TokenDesk
 from supervisor.policy.verdicts import Verdicts
+from supervisor.recording.inbox import JournalInbox
+from supervisor.recording.writer import JournalWriter
 from supervisor.runners.lanes import Lanes
 from supervisor.runners.roster import Roster
 from supervisor.runners.visitors import Visitors
@@ -229,6 +230,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
     settings, feed = Settings(config), Feed(outside.clock.monotonic)
+    feed.watch(lambda record, _at_s: life_lines.tell(record))
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pykka
 from loguru import logger
 
-from supervisor.observation.journal_writer import JournalStanding
 from supervisor.parts import Parts
+from supervisor.recording.writer import JournalStanding
 from supervisor.supervision import Actor, System, handles
 
 _LOOK_S = 10.0

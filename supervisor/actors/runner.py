@@ -37,7 +37,7 @@ from supervisor.messages import (
     RunnerChanged,
     TakenOver,
 )
-from supervisor.observation import log, records
+from supervisor.observation import life_lines, log, records
 from supervisor.observation.feed import Make
 from supervisor.parts import Parts
 from supervisor.runners import marks
@@ -65,11 +65,10 @@ _RECORD_AGAIN_S = 30.0
 _RECORDED = AVAILABLE | {Stage.BUSY, Stage.RETIRING}
 """The stages in which a record that was put off is still due: the instance stays for a while."""
 
-_SAID_AT = {Stage.RETIRING: "INFO", Stage.FAILED: "WARNING", Stage.DELETED: "INFO"}
+_SAID_AT = {Stage.RETIRING: "INFO", Stage.FAILED: "WARNING"}
 """The levels of the lines of the log that say which stage a runner has come to; else DEBUG.
 
-A life that goes well is one line at INFO. All its stages stand in the journal, and lines of the log
-cost more than all else that tells of a runner.
+All stages stand in the journal, and a line of the log costs more than all else that tells of one.
 """
 
 _TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
@@ -354,12 +353,10 @@ class RunnerActor(Actor):
         self.system.directory.tell("fleet", message)
 
     def _say(self, life: Life) -> None:
-        """Have the log tell which stage it has come to, and of the last one what it has run."""
+        """Have the log tell which stage it has come to, unless `life_lines` does."""
         level = _SAID_AT.get(life.stage, "DEBUG")
-        if log.is_written(level):
-            ran = str(life.job or "") if life.stage is Stage.DELETED else ""
-            said = f"{life.reason} ({ran})" if ran else life.reason
-            logger.log(level, "{}: {}", life.stage, said)
+        if life.stage not in life_lines.STAGES and log.is_written(level):
+            logger.log(level, "{}: {}", life.stage, life.reason)
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""

@@ -10,7 +10,7 @@ from supervisor.control.answers import refuse
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_schema import JournalCorrupt, JournalError
 from supervisor.journal import EventsQuestion, HistoryQuestion
-from supervisor.observation.journal_inbox import JournalInbox
+from supervisor.recording.inbox import JournalInbox
 
 
 def serve_journal(app: Flask, inbox: JournalInbox) -> None:

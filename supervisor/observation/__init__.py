@@ -1,1 +1,1 @@
-"""What is told of what happens, and who hears it: the feed, the log, traces, the journal."""
+"""What is told of what happens, and who hears it: the feed, the log, the traces."""

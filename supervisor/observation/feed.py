@@ -61,9 +61,10 @@ Make = Callable[[], Record | None]
 Watcher = Callable[[Record, float], None]
 """Is given a record and when it was told (seconds, monotonic), by one thread at a time.
 
-That is the thread of whoever has records passed on. So it must be quick: it writes nothing, asks
-nobody, and waits for no lock but one that is held to count or to put in a queue. It may `tell`,
-which is passed on the next time, and can't have anything passed on itself, nor watch.
+That is the thread of whoever has records passed on. So it must be quick: it writes nothing but
+lines of the log, asks nobody, and waits for no lock but one that is held to count or to put in a
+queue. It may `tell`, which is passed on the next time, and must neither have anything passed on
+itself nor watch or unwatch: it would wait for its own end.
 """
 
 _MOST = 1000

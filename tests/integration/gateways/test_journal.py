@@ -30,10 +30,10 @@ from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
-from supervisor.observation import journal_pruning, journal_writer
 from supervisor.observation.feed import Feed, Kind, Record
-from supervisor.observation.journal_inbox import JournalInbox
-from supervisor.observation.journal_writer import JournalStanding, JournalWriter
+from supervisor.recording import pruning, writer
+from supervisor.recording.inbox import JournalInbox
+from supervisor.recording.writer import JournalStanding, JournalWriter
 
 FEW = 1000
 KEEPING = Keeping(timedelta(days=30), 256 << 20)
@@ -138,9 +138,9 @@ def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -
 def test_where_there_is_a_lot_it_is_written_without_waiting_for_more(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_writer, "_GATHER_S", 2 * LIMIT_S)
+    monkeypatch.setattr(writer, "_GATHER_S", 2 * LIMIT_S)
     # A pruning that is due would end the waiting.
-    monkeypatch.setattr(journal_pruning, "_EVERY_S", math.inf)
+    monkeypatch.setattr(pruning, "_EVERY_S", math.inf)
     stand = Stand(path)
     stand.tell(*map(str, range(2 * FEW)))
     stand.start()
@@ -689,7 +689,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_pruning, "_EVERY_S", 0.01)
+    monkeypatch.setattr(pruning, "_EVERY_S", 0.01)
     lines: list[str] = []
     looked: list[int] = []
 

@@ -20,7 +20,7 @@ from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion, HistoryQuestion
 from supervisor.observation.feed import Kind, Record
-from supervisor.observation.journal_writer import JournalStanding, JournalWriter
+from supervisor.recording.writer import JournalStanding, JournalWriter
 from supervisor.status.report import current_status, status_report
 from supervisor.supervision import ChildSpec, Crash, TreeNode, tree
 

@@ -10,7 +10,7 @@ from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal.courses import Course
 from supervisor.journal.digest import Digest, MetricEvent
 from supervisor.observation.feed import Record
-from supervisor.observation.journal_inbox import JournalInbox
+from supervisor.recording.inbox import JournalInbox
 
 
 class JournalBacklog:

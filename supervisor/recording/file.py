@@ -9,8 +9,8 @@ from loguru import logger
 
 from supervisor.gateways.journal_schema import JournalCorrupt, JournalError, JournalTooNew
 from supervisor.gateways.journal_store import JournalStore
-from supervisor.observation.journal_backlog import JournalBacklog
-from supervisor.observation.journal_inbox import JournalInbox
+from supervisor.recording.backlog import JournalBacklog
+from supervisor.recording.inbox import JournalInbox
 
 Act = Callable[[JournalStore], object]
 

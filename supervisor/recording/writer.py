@@ -1,7 +1,7 @@
 """Takes what the journal's inbox holds, and has it written down, in a thread of its own.
 
-What can't be written is held and tried again (`journal_backlog.py`, `journal_file.py`). The metric
-log is another file, maybe on another disk: it gets the events of all that comes.
+What can't be written is held and tried again (`backlog.py`, `file.py`). The metric log is another
+file, maybe on another disk: it gets the events of all that comes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal.digest import MetricEvent
 from supervisor.journal.wall_clock import BELIEVED_AFTER_S
-from supervisor.observation.journal_backlog import JournalBacklog
-from supervisor.observation.journal_file import JournalFile
-from supervisor.observation.journal_inbox import JournalInbox
-from supervisor.observation.journal_pruning import JournalPruning
+from supervisor.recording.backlog import JournalBacklog
+from supervisor.recording.file import JournalFile
+from supervisor.recording.inbox import JournalInbox
+from supervisor.recording.pruning import JournalPruning
 
 _GATHER_S = 1.0
 """What comes within so long is written together: that costs less."""

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from supervisor.lifecycle import Job
+from supervisor.observation import life_lines, log
+from supervisor.observation.feed import Kind, Record
+
+JOB = asdict(Job("acme/demo", "CI", name="build"))
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{level} {extra[runner]} {message}")
+    yield lines
+    logger.remove(sink)
+
+
+def step(before: str, state: str, reason: str, job: Any = None, kind: Kind = Kind.RUNNER) -> Record:
+    at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return Record(at, kind, "a", state, before, reason, details={"job": job})
+
+
+def test_that_it_has_a_job_and_its_end_are_said_with_the_job(said: list[str]) -> None:
+    life_lines.tell(step("idle", "busy", "runs its job", JOB))
+    life_lines.tell(step("finished", "deleted", "its job ended", JOB))
+    life_lines.tell(step("retiring", "deleted", "it is too old"))
+    assert said == [
+        "INFO a busy: runs its job (acme/demo CI build)\n",
+        "INFO a deleted: its job ended (acme/demo CI build)\n",
+        "INFO a deleted: it is too old\n",
+    ]
+
+
+def test_other_stages_and_what_else_becomes_known_are_not_said(said: list[str]) -> None:
+    life_lines.tell(step("booting", "ready", "its guest is ready"))
+    life_lines.tell(step("busy", "busy", "runs its job", JOB))
+    life_lines.tell(step("", "deleted", "by order", kind=Kind.ACTOR))
+    assert said == []
+
+
+def test_nothing_is_said_where_its_level_is_not_written(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "is_written", lambda level: level != life_lines.LEVEL)
+    life_lines.tell(step("idle", "busy", "runs its job", JOB))
+    assert said == []
