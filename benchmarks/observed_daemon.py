@@ -37,6 +37,7 @@ _CALLS = (
     (Feed, "tell", "feed"),
     (Feed, "tell_made", "feed"),
     (Feed, "pass_on", "feed"),
+    (Feed, "pass_on_unless_busy", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
     *((JobInquiries, name, "inquiries") for name in ("add", "wake", "go_on", "_answered")),

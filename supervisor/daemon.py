@@ -42,6 +42,8 @@ _STOP_LIMIT_S = 4.0
 _JOURNAL_LIMIT_S = 5.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
+_PASS_ON_S = 1.0
+"""What has happened is passed on so often, though nobody asks: all others who do so may hang."""
 
 OK = 0
 FAILED = 1
@@ -119,11 +121,13 @@ class Daemon:
         interval = min(sdnotify.watchdog_interval_s() or _STATUS_INTERVAL_S, _STATUS_INTERVAL_S)
         due = time.monotonic() + interval
         while True:
-            wish = self._wishes.next(due)
+            wish = self._wishes.next(min(due, time.monotonic() + _PASS_ON_S))
+            self._parts.feed.pass_on_unless_busy()
             if wish is None:
-                self._give_sign_of_life(root)
-                log.tell_repeated()
-                due = time.monotonic() + interval
+                if time.monotonic() >= due:
+                    self._give_sign_of_life(root)
+                    log.tell_repeated()
+                    due = time.monotonic() + interval
             elif isinstance(wish, Ended):
                 logger.error("the tree has failed: {}", self._system.root_reason)
                 return FAILED

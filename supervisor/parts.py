@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from supervisor.causes import Cause, Fault
 from supervisor.config import Config
@@ -203,9 +203,7 @@ class Parts:
     visitors: Visitors
 
 
-def _make_journal_writer(
-    inbox: JournalInbox, settings: Settings, now: Callable[[], datetime]
-) -> JournalWriter:
+def _make_journal_writer(inbox: JournalInbox, settings: Settings, clock: Clock) -> JournalWriter:
     """Make what writes the journal down as it is configured: how much is kept may change."""
     log = settings.config.metric_log
 
@@ -217,7 +215,8 @@ def _make_journal_writer(
         inbox,
         flavor=settings.config.name,
         keeping=keeping,
-        now=now,
+        now=clock.now,
+        elapsed=clock.monotonic,
         metric_log=MetricLog(log.path, log.most_bytes, log.keep) if log.path else None,
     )
 
@@ -230,8 +229,8 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         outside: by what they reach the rest of the world.
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
-    settings, feed = Settings(config), Feed()
-    feed.watch(life_lines.tell)
+    settings, feed = Settings(config), Feed(outside.clock.monotonic)
+    feed.watch(lambda record, _at_s: life_lines.tell(record))
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,
@@ -240,7 +239,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         last_failure=LastFailure(feed),
         tracing=Tracing(feed),
         journal=journal,
-        journal_writer=_make_journal_writer(journal, settings, outside.clock.now),
+        journal_writer=_make_journal_writer(journal, settings, outside.clock),
         lxd=outside.lxd,
         roster=Roster(),
         trials=Trials(at_once),

@@ -25,6 +25,7 @@ from fake_actors import (
 from fake_github import FakeGitHub, FakeTokens
 from fake_host import FakeHost, FakeNftables
 from fake_lxd import FakeLxd
+from feeds import gathered
 from loguru import logger
 from under_way import CountedMailbox, CountedWorkers, is_at_rest, is_held, progress, until_at_rest
 from waiting import LIMIT_S, Wait, eventually
@@ -100,14 +101,12 @@ class World:
         )
         self.parts = make_parts(parse(self.base, "test"), outside)
         self.feed = self.parts.feed
-        self._told: list[Record] = []
-        self.feed.watch(self._told.append)
+        self._told = gathered(self.feed)
 
     @property
     def told(self) -> list[Record]:
         """Each record that the feed was told."""
-        self.feed.pass_on()
-        return self._told
+        return self._told()
 
     def reconfigure(self, **changes: Any) -> None:
         given = {key.replace("_", "-"): value for key, value in changes.items()}

@@ -10,7 +10,7 @@ from supervisor.observation.feed import Feed, Record
 def gathered(feed: Feed) -> Callable[[], list[Record]]:
     """Watch a feed from now on; what is returned gives all that it was told since."""
     told: list[Record] = []
-    feed.watch(told.append)
+    feed.watch(lambda record, _at_s: told.append(record))
 
     def give() -> list[Record]:
         feed.pass_on()

@@ -87,6 +87,9 @@ def eventually(
     next line, too, and so does whatever else has come of what was done before. What is to be seen
     half-way is held there, at a `Gate`.
 
+    A lambda that has never held is called once more, for the words of the failure: what it asks
+    should change nothing, and not wait.
+
     Args:
         holds: what is waited for has come about when it returns something true.
         what: that, in words; without them the condition speaks for itself.

@@ -118,10 +118,10 @@ class Counters:
         for (verb, route, status), times in Tally(_taken(self._called)).items():
             self._calls.labels(verb, route, classes.status_class(status)).inc(times)
 
-    def take(self, record: Record) -> None:
-        """Count what has happened."""
+    def take(self, record: Record, at_s: float) -> None:
+        """Count what has happened, and was told then (monotonic)."""
         if record.kind is Kind.RUNNER:
-            self._runner(record, self._feed.told_at_s)
+            self._runner(record, at_s)
         elif record.kind is Kind.ACTOR:
             # Of the others the tree tells, as they are always there.
             if record.state == RESTARTED and is_runner(str(record.details.get("path"))):
@@ -134,7 +134,7 @@ class Counters:
         elif record.kind is Kind.JOB:
             self._queue_s.observe(record.details["queue_s"])
         elif record.kind is Kind.RECONCILE:
-            self._reconciled(record, self._feed.told_at_s)
+            self._reconciled(record, at_s)
         elif record.kind is Kind.ORDER:
             self._orders.inc()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from threading import RLock
+from threading import Lock
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -58,11 +58,13 @@ class Record(NamedTuple):
 Make = Callable[[], Record | None]
 """Makes a record, in any thread, of what does not change any more; None of what is not told."""
 
-Watcher = Callable[[Record], None]
-"""Is called in the thread of whoever has records passed on, by one at a time.
+Watcher = Callable[[Record, float], None]
+"""Is given a record and when it was told (seconds, monotonic), by one thread at a time.
 
-It must be quick: it writes nothing, asks nobody, and waits for no lock but one that is held to
-count or to put in a queue.
+That is the thread of whoever has records passed on. So it must be quick: it writes nothing but
+lines of the log, asks nobody, and waits for no lock but one that is held to count or to put in a
+queue. It may `tell`, which is passed on the next time, and must neither have anything passed on
+itself nor watch or unwatch: it would wait for its own end.
 """
 
 _MOST = 1000
@@ -87,19 +89,19 @@ class Feed:
         self._monotonic = monotonic
         self._watchers: tuple[Watcher, ...] = ()
         self._told: deque[tuple[float, Make]] = deque()
-        self._passing = RLock()
-        self.told_at_s = 0.0
-        """When the record that is being passed on was told: monotonic. For those who watch."""
+        self._passing = Lock()
 
     def watch(self, watcher: Watcher) -> None:
         """Have a watcher be told of all that happens from now on."""
-        self.pass_on()
-        self._watchers += (watcher,)
+        with self._passing:
+            self._pass_all()
+            self._watchers += (watcher,)
 
     def unwatch(self, watcher: Watcher) -> None:
         """Tell it nothing more but what has happened until now; it need not be watching."""
-        self.pass_on()
-        self._watchers = tuple(one for one in self._watchers if one != watcher)
+        with self._passing:
+            self._pass_all()
+            self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def tell(self, record: Record) -> None:
         """Tell all who watch, when it is passed on."""
@@ -108,20 +110,29 @@ class Feed:
     def tell_made(self, make: Make) -> None:
         """Tell what is made when it is passed on."""
         self._told.append((self._monotonic(), make))
-        if len(self._told) > _MOST and self._passing.acquire(blocking=False):
-            try:
-                self.pass_on()
-            finally:
-                self._passing.release()
+        if len(self._told) > _MOST:
+            self.pass_on_unless_busy()
 
     def pass_on(self) -> None:
         """Have all who watch know what was told until now."""
         with self._passing:
-            for _ in range(len(self._told)):
-                self.told_at_s, make = self._told.popleft()
-                self._pass(make)
+            self._pass_all()
 
-    def _pass(self, make: Make) -> None:
+    def pass_on_unless_busy(self) -> None:
+        """Do so, unless somebody does just now: for those who must not wait for a watcher."""
+        if self._passing.acquire(blocking=False):
+            try:
+                self._pass_all()
+            finally:
+                self._passing.release()
+
+    def _pass_all(self) -> None:
+        # Not what is told meanwhile: those who tell may be faster, or be told of what they tell.
+        for _ in range(len(self._told)):
+            at_s, make = self._told.popleft()
+            self._pass(make, at_s)
+
+    def _pass(self, make: Make, at_s: float) -> None:
         try:
             record = make()
         except Exception as error:  # noqa: BLE001 - the others can be told
@@ -131,7 +142,7 @@ class Feed:
             return
         for watcher in self._watchers:
             try:
-                watcher(record)
+                watcher(record, at_s)
             except Exception as error:  # noqa: BLE001 - what is watched must go on
                 _log("a watcher of what happens has failed", error)
 

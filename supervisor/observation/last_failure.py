@@ -44,7 +44,7 @@ class LastFailure:
         self._feed.pass_on()
         return self._known
 
-    def _note(self, record: Record) -> None:
+    def _note(self, record: Record, _at_s: float) -> None:
         """Take note of what has happened, if it is that a runner has failed."""
         if record.state == _FAILED != record.before and record.kind is Kind.RUNNER:
             stage = str(record.details.get("failed_in") or "")

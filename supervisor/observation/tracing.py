@@ -95,7 +95,7 @@ class Tracing:
             collector.close(_END_LIMIT)
         self._standing.end()
 
-    def _hear(self, record: Record) -> None:
+    def _hear(self, record: Record, _at_s: float) -> None:
         with self._lock:
             collector = self._collector
             if collector:

@@ -36,7 +36,7 @@ class JournalInbox:
         self.room = room
         self._lost = 0
         self._counting = threading.Lock()
-        feed.watch(self.take)
+        feed.watch(lambda record, _at_s: self.take(record))
 
     @property
     def lost(self) -> int:
@@ -49,11 +49,11 @@ class JournalInbox:
         return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)
 
     def take(self, record: Record) -> None:
-        """Take a record, in whichever thread passes it on.
+        """Take a record, in whichever thread passes it on: by one at a time.
 
         Nobody is woken for it: that would cost more than all else that is done here.
         """
-        if len(self._told) < self.room:  # or a few more, where many tell at once
+        if len(self._told) < self.room:
             self._told.append(record)
         else:
             self.lose(1)

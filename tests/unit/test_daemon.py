@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from feeds import gathered
 from journal_records import NOW
+from waiting import LIMIT_S
 
 from supervisor import daemon
 from supervisor.causes import Cause, Fault
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.gateways import journal_reader, sdnotify
+from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion
 from supervisor.observation import log
 from supervisor.observation.feed import Feed, Kind, Record
@@ -33,6 +35,7 @@ from supervisor.supervision import (
     System,
 )
 from supervisor.tree import root_spec
+from supervisor.wishes import Ended
 
 GOOD = """\
 name: fleet
@@ -341,6 +344,40 @@ def test_what_was_repeated_is_told_with_each_sign_of_life(
     monkeypatch.setattr(log, "tell_repeated", lambda: done.append("repeated"))
     assert running._serve(NO_ROOT) == daemon.OK
     assert done == ["sign", "repeated"] * SIGNS
+
+
+def test_who_watches_is_told_though_the_journal_hangs_and_nobody_asks(
+    path_of_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(*_args: object) -> int:
+        hangs.set()
+        goes_on.wait()
+        return 0
+
+    monkeypatch.setattr(JournalStore, "write", hang)
+    running = Daemon(path_of_state, load(path_of_state))
+    feed, writer = running._parts.feed, running._parts.journal_writer
+    last = Record(NOW, Kind.ORDER, "last", "ordered")
+
+    def end(record: Record, _at_s: float) -> None:
+        if record is last:
+            running._wishes.tell(signal.SIGTERM)
+
+    feed.watch(end)
+    feed.tell(last._replace(subject="first"))
+    writer.start(lambda _: None)
+    in_vain = threading.Timer(LIMIT_S, lambda: running._wishes.tell(Ended.TREE))
+    try:
+        assert hangs.wait(LIMIT_S)
+        feed.tell(last)
+        in_vain.start()
+        assert running._serve(NO_ROOT) == daemon.OK
+    finally:
+        in_vain.cancel()
+        goes_on.set()
+        writer.stop(LIMIT_S)
 
 
 def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
 from supervisor.observation.feed import Feed, Kind, Record
-from supervisor.recording import pruning
+from supervisor.recording import pruning, writer
 from supervisor.recording.inbox import JournalInbox
 from supervisor.recording.writer import JournalStanding, JournalWriter
 
@@ -133,6 +133,21 @@ def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -
         assert [e.record.subject for e in stand.read(runner="one")] == ["one"]
         assert [e.record.subject for e in stand.read(kind=Kind.ACTOR)] == ["three"]
     assert stand.stood == []
+
+
+def test_where_there_is_a_lot_it_is_written_without_waiting_for_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_GATHER_S", 2 * LIMIT_S)
+    # A pruning that is due would end the waiting.
+    monkeypatch.setattr(pruning, "_EVERY_S", math.inf)
+    stand = Stand(path)
+    stand.tell(*map(str, range(2 * FEW)))
+    stand.start()
+    try:
+        eventually(lambda: stand.told()[-1:] == [str(2 * FEW - 1)])
+    finally:
+        stand.writer.stop(LIMIT_S)
 
 
 def test_a_journal_that_was_never_written_holds_nothing(path: Path) -> None:

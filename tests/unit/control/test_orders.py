@@ -99,6 +99,10 @@ def test_a_flush_tells_those_whom_it_concerns(
         order = Happened(DeletionOrdered("flushed by order", force=force, stands=True))
         eventually(lambda name=name, order=order: fleet.told[name] == [order])
     assert all(not got for name, got in fleet.told.items() if name not in told)
+    meant = whom.removeprefix("?whom=") or "idle"
+    (order,) = fleet.world.told
+    assert order.reason == f"{meant}: {len(waited_for)} runners, {len(told)} at once"
+    assert any(f"flush ordered, {order.reason}" in line for line in fleet.world.logged)
 
 
 def test_a_flush_of_nobody_knows_whom_is_refused(fleet: Fleet) -> None:
@@ -225,7 +229,7 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
 
 ORDERS: tuple[tuple[str, str, str, object, str], ...] = (
     ("reconcile", "POST", "/v1/reconcile", 7, ""),
-    ("flush", "POST", "/v1/flush", None, "idle: 1 runners"),
+    ("flush", "POST", "/v1/flush", None, "idle: 1 runners, 1 at once"),
     ("delete", "DELETE", "/v1/runners/one?force", None, "one, by force"),
     ("drain", "POST", "/v1/drain", 7, ""),
     ("resume", "POST", "/v1/resume", 7, ""),

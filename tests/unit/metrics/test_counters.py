@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any
 
 import pytest
+from fake_world import World
 from metrics_page import record, runner
 
 from supervisor.metrics import PREFIX
@@ -152,6 +153,18 @@ def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:
     counted.tell_at(25, runner("ready", "booting", "next"))
     assert counted.value("runner_replacements_total") == 1
     assert counted.value("runner_replacement_duration_seconds_sum") == 25
+
+
+def test_the_daemons_clock_tells_how_long_a_replacement_took(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    world.feed.tell(runner("finished", "busy"))
+    world.clock.advance(25)
+    world.feed.tell(runner("ready", "booting", "next"))
+    told = [sample for family in world.parts.counters.collect() for sample in family.samples]
+    name = f"{PREFIX}_runner_replacement_duration_seconds_sum"
+    assert [sample.value for sample in told if sample.name == name] == [25]
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
