@@ -17,7 +17,7 @@ from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd, LxdEndpoint
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.gateways.name_notes import NameNotes
-from supervisor.gateways.names import Names
+from supervisor.gateways.names import Lookup, Names, look_up
 from supervisor.gateways.nftables import Nftables
 from supervisor.gateways.place_notes import PlaceNotes
 from supervisor.gateways.policy_service import PolicyService
@@ -79,7 +79,7 @@ class Outside:
         workers: makes threads for an actor's slow work, by their name and how many they are.
         lxd: the gateway to LXD, safe for threads.
         nftables: the gateway to the kernel's packet filter.
-        names: what hosts' names stand for.
+        look_up: asks this host's resolver what a name stands for.
         sees_ipv6: tells whether the kernel lets LXD filter IPv6 at a bridge.
         host: what is installed on this host.
         policy: the policy service's address and process.
@@ -89,7 +89,7 @@ class Outside:
     workers: Callable[[str, int], Workers]
     lxd: Lxd
     nftables: Nftables
-    names: Names
+    look_up: Lookup
     sees_ipv6: Callable[[], bool]
     host: HostPackages
     policy: PolicyService
@@ -103,7 +103,7 @@ def outside_of(config: Config) -> Outside:
         workers=Workers,
         lxd=Lxd(LxdEndpoint(lxd.socket, lxd.project, lxd.timeout.total_seconds())),
         nftables=Nftables(),
-        names=Names(notes=NameNotes(config.state_directory / "names")),
+        look_up=look_up,
         sees_ipv6=bridge_netfilter.sees_ipv6,
         host=HostPackages(),
         policy=PolicyService(),
@@ -252,7 +252,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
         listing=threads("listing", 1),
         storage=threads("storage", 1),
         nftables=outside.nftables,
-        names=outside.names,
+        names=Names(outside.look_up, NameNotes(config.state_directory / "names")),
         sees_ipv6=outside.sees_ipv6,
         asking=threads("asking", 1),
         firewall=threads("firewall", 1),

@@ -31,7 +31,7 @@ from under_way import CountedMailbox, CountedWorkers, is_at_rest, is_held, progr
 from waiting import LIMIT_S, Wait, eventually
 
 from supervisor.config import parse
-from supervisor.gateways.names import Names
+from supervisor.gateways.names import look_up
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.messages import (
     ApplicationChanged,
@@ -94,7 +94,7 @@ class World:
             workers=CountedWorkers,
             lxd=self.lxd,  # type: ignore[arg-type]
             nftables=self.nftables,  # type: ignore[arg-type]
-            names=Names(),
+            look_up=look_up,
             sees_ipv6=lambda: self.filters_ipv6,
             host=self.host,  # type: ignore[arg-type]
             policy=PolicyService(),

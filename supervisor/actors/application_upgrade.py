@@ -221,7 +221,7 @@ class ApplicationUpgrade(Subject):
             longest_s = _REFUSED_LONGEST_S if self._current else _REFUSED_S
         version, now = news.application.sha256, self._now()
         self._attempts = self._attempts.fail(version, now, first_s, longest_s)
-        if news.refused and self._current:
+        if news.refused:
             self._notebook.fail(self._attempts, news.reason)
 
     def _warn(self) -> None:

@@ -63,12 +63,13 @@ class PackageUpgrade(Subject):
         self._step: Step | None = None
         self._progress = ""
         self._told: PolicyPackageChanged | None = None
+        self._source = self._configured_source()
 
     def start(self) -> None:
         """Say what is there, which was found to be good, and look for a newer one."""
         self._use(self._parts.packages.current())
         if self._current:  # or else what has failed is tried at each start
-            self._attempts, self._error = self._notebook.failure()
+            self._attempts, self._error = self._notebook.failure(self._source)
         self.announce()
         self._schedule.order(0)
 
@@ -88,6 +89,7 @@ class PackageUpgrade(Subject):
             return
         parts, attempts, now = self._parts, self._attempts, self._system.clock.monotonic()
         source = parts.settings.config.policy.package_source
+        self._source = self._configured_source()
         work = PackageWork(
             parts.packages,
             parts.settings.config,
@@ -145,7 +147,7 @@ class PackageUpgrade(Subject):
                 logger.warning("{}: {}", self.what, news.reason)
             self._error = news.reason
         if news.tried:
-            self._fail(news.version)
+            self._fail(news.version, is_no_good=news.refused)
 
     def _use(self, environment: Environment | None) -> None:
         self._current = environment
@@ -156,19 +158,23 @@ class PackageUpgrade(Subject):
         if self._latest != latest:
             self._latest, self._latest_since = latest, self._notebook.hear_of(latest)
 
-    def _fail(self, version: str) -> None:
+    def _fail(self, version: str, *, is_no_good: bool) -> None:
         # Nothing is there to wait with, where there is none that is good.
         first_s = self._interval_s() if self._current else FIRST_WAIT_S
         longest_s = _LONGEST_S if self._current else LONGEST_WAIT_S
         now = self._system.clock.monotonic()
         self._attempts = self._attempts.fail(version, now, first_s, max(first_s, longest_s))
-        if self._current:
-            self._notebook.fail(self._attempts, self._error)
+        if is_no_good:
+            self._notebook.fail(self._attempts, self._error, self._source)
 
     def _delay_s(self) -> float:
         if self._current or not self._in_vain:
             return self._interval_s()
         return min(self._interval_s(), doubled(FIRST_WAIT_S, self._in_vain, LONGEST_WAIT_S))
+
+    def _configured_source(self) -> str:
+        policy = self._parts.settings.config.policy
+        return policy.package_source.fingerprint(policy.package_app)
 
     def _interval_s(self) -> float:
         return self._parts.settings.config.upgrade_interval.total_seconds()
@@ -188,7 +194,7 @@ class PackageUpgrade(Subject):
         logger.warning(
             "{}: {}; {} is in use again", self.what, self._error, news.environment.release
         )
-        self._fail(str(news.failed))
+        self._fail(news.failed, is_no_good=True)
         self._tell_of_changes()
 
     # Who is told

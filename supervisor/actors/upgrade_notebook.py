@@ -33,14 +33,20 @@ class Notebook:
         self._keep(note)
         return note.latest_since or now
 
-    def failure(self) -> tuple[Attempts, str]:
-        """Give how the attempts at what is noted to have failed fared, and why."""
-        failure = self._note.failure
-        return (failure.attempts(self._at), failure.reason) if failure else (Attempts(), "")
+    def failure(self, source: str = "") -> tuple[Attempts, str]:
+        """Give how the attempts at what is noted to be of no use fared, and why.
 
-    def fail(self, attempts: Attempts, reason: str) -> None:
-        """Note that a version could not be used."""
-        self._keep(self._note.fail(attempts, reason, self._at))
+        Args:
+            source: where it would be had now; what came from another one says nothing of it.
+        """
+        failure = self._note.failure
+        if failure is None or failure.source != source:
+            return Attempts(), ""
+        return failure.attempts(self._at), failure.reason
+
+    def fail(self, attempts: Attempts, reason: str, source: str = "") -> None:
+        """Note that a version is of no use: not one that could only not be had this time."""
+        self._keep(self._note.fail(attempts, reason, self._at, source))
 
     def forget_failure(self) -> None:
         """Have everything tried at once, as if nothing had failed."""

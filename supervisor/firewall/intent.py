@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from supervisor.config import Config
@@ -149,7 +149,8 @@ def reachable(address: Address) -> bool:
     What a name stands for is another's to change, and is opened whatever the denylist says: none
     may open what a host has for itself alone, such as a cloud's metadata service.
     """
-    return not any(address in network for network in _NEVER_OPENED)
+    has_zone = isinstance(address, IPv6Address) and address.scope_id is not None
+    return not has_zone and not any(address in network for network in _NEVER_OPENED)
 
 
 def _open(

@@ -162,14 +162,20 @@ def _parse_each(value: Any, parse: Callable[[str], T]) -> Iterator[T]:
 def collapsed(
     networks: Iterable[Network],
 ) -> tuple[tuple[IPv4Network, ...], tuple[IPv6Network, ...]]:
-    """Give the fewest networks that hold the same addresses, IPv4 and IPv6, each in order."""
+    """Give the fewest networks that hold the same addresses, IPv4 and IPv6, each in order.
+
+    Raises:
+        ValueError: One has a zone, which may be any text: none is written into a script of nft's.
+    """
     v4: list[IPv4Network] = []
     v6: list[IPv6Network] = []
     for network in networks:
         if isinstance(network, IPv4Network):
             v4.append(network)
-        else:
+        elif network.network_address.scope_id is None:
             v6.append(network)
+        else:
+            raise ValueError(f"a network must have no zone (%): {str(network)!r}")
     return tuple(_merged(v4, IPv4Address)), tuple(_merged(v6, IPv6Address))
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
 
 from supervisor.firewall.networks import Address
 from supervisor.gateways.note_file import NoteFile
 
 Known = Mapping[str, tuple[Address, ...]]
 
-_KNOWN = TypeAdapter(dict[str, tuple[IPv4Address | IPv6Address, ...]])
+
+def _without_zone(address: Address) -> Address:
+    # It may be any text, and names nothing that others could reach.
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("an address must have no zone (%)")
+    return address
+
+
+_KNOWN = TypeAdapter(dict[str, tuple[Annotated[Address, AfterValidator(_without_zone)], ...]])
 
 
 class NameNotes:

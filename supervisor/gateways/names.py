@@ -59,7 +59,9 @@ class Names:
         self._changed = threading.Condition()
 
     def answers(self, hosts: Collection[str], limit_s: float) -> dict[str, Answer]:
-        """Look up names and addresses, all at the same time; what they stand for is noted.
+        """Look up names and addresses, all at the same time.
+
+        What they stand for is noted, and nothing else: who asks, asks for all that it needs.
 
         Args:
             hosts: what to look up.
@@ -78,9 +80,9 @@ class Names:
                 else self._known[host]
                 for host in hosts
             }
-        if self._notes:
-            found = {host: answer.addresses for host, answer in answers.items()}
-            self._notes.keep({host: known for host, known in found.items() if known})
+            if self._notes:  # which are for one thread at a time
+                found = {host: answer.addresses for host, answer in answers.items()}
+                self._notes.keep({host: known for host, known in found.items() if known})
         return answers
 
     def _begin(self, host: str) -> None:

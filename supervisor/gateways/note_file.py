@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from loguru import logger
 from pydantic import TypeAdapter
 
-from supervisor.gateways.private_file import read_whole, write_whole
+from supervisor.gateways.private_file import MOST_BYTES, read_whole, write_whole
 
 T = TypeVar("T")
 
@@ -45,12 +45,23 @@ class NoteFile(Generic[T]):
         # This process knows it at any rate; the next one might not.
         self._value = value
         try:
-            write_whole(self._path, self._kind.dump_json(value).decode())
+            write_whole(self._path, self._text(value))
             self._is_written = True
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if self._is_written:
                 logger.warning("can't note {}: {}", self._about, error)
             self._is_written = False
+
+    def _text(self, value: T) -> str:
+        """Write it as JSON, which has no word for half a character such as others may tell.
+
+        Raises:
+            ValueError: it can't be written, or not read again.
+        """
+        text = self._kind.dump_json(value)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it is longer than {MOST_BYTES} bytes")
+        return text.decode()
 
     def _read(self, nothing: T) -> T:
         try:

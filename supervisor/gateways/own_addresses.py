@@ -42,6 +42,8 @@ def of_interface(name: str) -> frozenset[Address]:
     Raises:
         OSError: the kernel does not show it.
     """
-    found = [one.ip for card in ifaddr.get_adapters() if card.name == name for one in card.ips]
+    # Those of IPv4 stand under their label, which is the interface's name or NAME:WORD.
+    cards = (card for card in ifaddr.get_adapters() if card.name.partition(":")[0] == name)
+    found = [one.ip for card in cards for one in card.ips]
     # One of IPv6 comes with its flow and its scope.
     return frozenset(ip_address(one if isinstance(one, str) else one[0]) for one in found)

@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 from tempfile import mkstemp
 
-_MOST_BYTES = 64 * 1024
+MOST_BYTES = 64 * 1024
+"""No more of a file is read."""
 
 
 def ensure_directory(path: Path) -> None:
@@ -53,8 +54,8 @@ def read_whole(path: Path) -> str:
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(opened)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
             raise OSError(f"{path} is no small file")
-        return os.read(opened, _MOST_BYTES).decode()
+        return os.read(opened, MOST_BYTES).decode()
     finally:
         os.close(opened)

@@ -6,6 +6,7 @@ credentials, and pip hands addresses on as arguments of the programs that it sta
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -85,6 +86,14 @@ class PackageSource:
     def secrets(self) -> tuple[str, ...]:
         """Give what may stand in no log."""
         return tuple(one.password for one in self.logins)
+
+    def fingerprint(self, app: str) -> str:
+        """Tell what is had from here, and run as `app`, from what is had or run otherwise.
+
+        Another login is no other source.
+        """
+        words = json.dumps([self.requirement, self.index, self.links, app])
+        return hashlib.sha256(words.encode()).hexdigest()
 
     @property
     def is_elsewhere(self) -> bool:

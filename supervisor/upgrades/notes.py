@@ -48,12 +48,15 @@ class Failure:
         failures: in a row.
         not_before: when it may be tried again.
         reason: for the operator.
+        source: tells where it was had from others: there it may be of use; empty where there is no
+            other.
     """
 
     version: str
     failures: int
     not_before: AwareDatetime
     reason: str
+    source: str = ""
 
     def attempts(self, at: Moment) -> Attempts:
         """Give what is to be known of it; a clock that was set back holds it up a day at most."""
@@ -82,7 +85,7 @@ class Note:
     Attributes:
         latest: the newest version known of.
         latest_since: when that was first heard of.
-        failure: the version that could not be used, if there is one.
+        failure: the version that was of no use, if there is one.
         older: the offer of an older version, if there is one.
     """
 
@@ -97,10 +100,10 @@ class Note:
             return replace(self, latest_since=min(self.latest_since, now))
         return replace(self, latest=latest, latest_since=now)
 
-    def fail(self, attempts: Attempts, reason: str, at: Moment) -> Note:
-        """Take in that a version could not be used."""
+    def fail(self, attempts: Attempts, reason: str, at: Moment, source: str = "") -> Note:
+        """Take in that a version is of no use."""
         not_before, reason = at.day_time(attempts.not_before), reason[:_MOST_CHARACTERS]
-        failure = Failure(attempts.version, attempts.failures, not_before, reason)
+        failure = Failure(attempts.version, attempts.failures, not_before, reason, source)
         return replace(self, failure=failure)
 
     def follow(self, offer: OlderOffer | None, at: Moment) -> Note:

@@ -59,11 +59,13 @@ class PackageNotReady:
         reason: for the operator.
         version: that was tried, or is not to be tried yet; empty where that is not known.
         tried: it was tried now, and has failed.
+        refused: it was had and is no good, and most likely will be the same again.
     """
 
     reason: str
     version: str = ""
     tried: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,12 @@ class PackageWork:
         if not self.may_try(version):
             return PackageNotReady("it has failed, and is not tried again yet", version)
         try:
-            return self._install(pip, source, current)
+            return self._install(pip, source, current, version)
         except (EnvironmentFailed, PipFailed, ConfigError) as error:
             return PackageNotReady(str(error), version, tried=True)
 
     def _install(
-        self, pip: Pip, source: PackageSource, current: Environment | None
+        self, pip: Pip, source: PackageSource, current: Environment | None, version: str
     ) -> PackageReady | PackageNotReady:
         began = monotonic()
         self.note(Step.MAKES, "")
@@ -140,7 +142,8 @@ class PackageWork:
         self.environments.discard(path)
         if not fault:
             return PackageNotReady(f"policy.package has changed while {release} was installed")
-        raise EnvironmentFailed(f"{release} is of no use: {fault}")
+        reason = f"{release} is of no use: {fault}"
+        return PackageNotReady(reason, version, tried=True, refused=True)
 
     def _fault(self, path: Path, current: Environment | None) -> str:
         """Say why a version can't take the place of the current one; empty if it can."""

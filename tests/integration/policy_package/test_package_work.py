@@ -98,7 +98,7 @@ def test_a_broken_version_leaves_the_one_before_in_use(
     found = stand.bring_up_to_date()
     assert isinstance(found, PackageNotReady)
     assert said in found.reason or (how == "hangs" and "no answer" in found.reason)
-    assert (found.version, found.tried) == (f"{NAME} 2.0", True)
+    assert (found.version, found.tried, found.refused) == (f"{NAME} 2.0", True, True)
     assert stand.version == f"{NAME} 1.0"
     assert stand.directories == ["1"]
 
@@ -123,7 +123,7 @@ def test_a_version_that_can_not_be_had_is_said_in_pips_words(stand: Stand) -> No
     found = stand.bring_up_to_date()
     assert isinstance(found, PackageNotReady)
     assert found.reason.startswith("pip: ERROR: Could not find a version that satisfies")
-    assert (found.tried, stand.directories) == (True, [])
+    assert (found.tried, found.refused, stand.directories) == (True, False, [])
     installed(stand)
     found = stand.bring_up_to_date(package=f"{NAME}==9")
     assert isinstance(found, PackageNotReady)

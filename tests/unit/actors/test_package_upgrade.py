@@ -16,6 +16,7 @@ from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
+from supervisor.gateways.upgrade_notes import UpgradeNotes
 from supervisor.messages import (
     AnnouncePolicyPackage,
     CheckUpgrades,
@@ -26,6 +27,7 @@ from supervisor.messages import (
 )
 from supervisor.policy.package import Release
 from supervisor.supervision import ChildSpec, Crash
+from supervisor.upgrades.notes import Note
 from supervisor.work import package as package_work
 from supervisor.work.package import FellBack, PackageNotReady, PackageReady, PackageWork, Step
 
@@ -35,6 +37,8 @@ ONE = Environment(Path("/e/1"), Release("demo", "1.0"), "demo")
 TWO = Environment(Path("/e/2"), Release("demo", "2.0"), "demo")
 FIRST = PolicyPackageChanged("/e/1", "demo 1.0")
 SECOND = PolicyPackageChanged("/e/2", "demo 2.0")
+NO_USE = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True, refused=True)
+BROKEN_OFF = PackageNotReady("pip: the connection broke off", "demo 2.0", tried=True)
 
 
 class Play:
@@ -88,6 +92,10 @@ class Play:
         """Whether what each installation was begun for is what is configured now."""
         return [work.is_wanted() for work in self.works]
 
+    def noted(self) -> Note:
+        """What the next daemon would read."""
+        return UpgradeNotes(self.world.state / "upgrade-notes").of("policy package")
+
     def standing(self) -> Any:
         subjects = self.world.details("upgrades")["subjects"]
         return next(one for one in subjects if one.what == "policy package")
@@ -124,7 +132,7 @@ def test_a_version_that_fails_is_not_tried_again_before_the_interval_and_doubled
     play: Play,
 ) -> None:
     play.on_disk = ONE
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.finds = NO_USE
     play.start()
     eventually(lambda: play.asked == [True])
     eventually(lambda: play.standing().error == "demo 2.0 is of no use: it hangs")
@@ -144,7 +152,7 @@ def test_a_version_that_has_failed_is_not_tried_again_at_each_start_unless_it_is
     play: Play,
 ) -> None:
     play.on_disk = ONE
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.finds = NO_USE
     play.start()
     eventually(lambda: play.standing().looks == 1)
     assert play.asked == [True]
@@ -159,17 +167,109 @@ def test_a_version_that_has_failed_is_not_tried_again_at_each_start_unless_it_is
     eventually(lambda: play.asked == [True, False, True])
 
 
-def test_where_none_is_in_use_one_that_has_failed_is_tried_at_each_start(play: Play) -> None:
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+def test_one_that_could_only_not_be_had_is_tried_again_at_each_start(play: Play) -> None:
+    play.on_disk, play.finds = ONE, BROKEN_OFF
     play.start()
+    eventually(lambda: play.standing().looks == 1)
+    assert play.noted().failure is None
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, True])
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"package": "demo==2.0"},
+        {"package-index": "https://index.example/simple"},
+        {"package-links": "/srv/wheels"},
+        {"package-app": "demo:app"},
+    ],
+)
+def test_one_that_is_no_good_from_one_source_is_tried_from_another_after_a_restart(
+    play: Play, elsewhere: dict[str, str]
+) -> None:
+    play.on_disk, play.finds = ONE, NO_USE
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.world.reconfigure(policy={**POLICY, **elsewhere})
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, True])
+
+
+def test_one_that_is_no_good_from_a_source_configured_since_is_not_tried_after_a_restart(
+    play: Play,
+) -> None:
+    play.on_disk, play.finds = ONE, PackageReady(ONE)
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.finds = NO_USE
+    play.world.reconfigure(policy={**POLICY, "package": "demo==2.0"})
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.standing().looks == 2)
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, True, False])
+
+
+def test_another_login_of_the_same_source_is_no_reason_to_try_it_again(play: Play) -> None:
+    index = "https://{}index.example/simple"
+    play.world.reconfigure(policy={**POLICY, "package-index": index.format("me:secret@")})
+    play.on_disk, play.finds = ONE, NO_USE
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    assert "secret" not in (play.world.state / "upgrade-notes").read_text()
+    play.world.reconfigure(policy={**POLICY, "package-index": index.format("")})
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, False])
+
+
+def test_what_is_found_of_a_source_is_noted_of_that_one_though_another_is_configured(
+    play: Play,
+) -> None:
+    play.on_disk, play.finds, play.gate = ONE, NO_USE, Gate()
+    play.start()
+    eventually(lambda: play.asked == [True])
+    play.world.reconfigure(policy={**POLICY, "package": "demo==2.0"})
+    play.gate.set()
     eventually(lambda: play.standing().looks == 1)
     play.world.tell("upgrades", Crash())
     eventually(lambda: play.asked == [True, True])
 
 
+def test_where_none_is_in_use_one_that_has_failed_is_tried_at_each_start(play: Play) -> None:
+    play.on_disk, play.finds = ONE, NO_USE
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.on_disk = None
+    play.world.tell("upgrades", Crash())
+    eventually(lambda: play.asked == [True, True])
+
+
+def test_an_order_is_not_forgotten_by_a_crash_before_it_is_done(play: Play) -> None:
+    play.on_disk, play.finds = ONE, NO_USE
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    play.gate = Gate()
+    play.world.tell("upgrades", CheckUpgrades())
+    eventually(lambda: play.asked == [True, True])
+    play.world.tell("upgrades", Crash())
+    play.gate.set()
+    eventually(lambda: play.asked == [True, True, True])
+
+
+def test_one_that_is_of_use_at_last_is_not_said_to_be_of_none_after_a_restart(play: Play) -> None:
+    play.on_disk, play.finds = ONE, NO_USE
+    play.start()
+    eventually(lambda: play.standing().looks == 1)
+    assert play.noted().failure is not None
+    play.on_disk, play.finds = TWO, PackageReady(TWO)
+    play.world.clock.advance(600)
+    eventually(lambda: play.standing().installed == "demo 2.0")
+    assert play.noted().failure is None
+
+
 def test_an_order_tries_it_again_and_a_jobs_end_does_not(play: Play) -> None:
     play.on_disk = ONE
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.finds = NO_USE
     play.start()
     eventually(lambda: play.world.waiting("upgrades") == 0 and play.standing().looks == 1)
     play.world.tell("upgrades", CheckUpgrades(fresh_s=10))
@@ -193,6 +293,9 @@ def test_one_that_fails_in_use_gives_its_place_back(play: Play) -> None:
     eventually(lambda: play.policy[-1:] == [FIRST])
     assert play.fallen == [PolicyPackageFailed("/e/2", "it ended")]
     assert play.standing().error == "demo 2.0 has failed in use: it ended"
+    failure = play.noted().failure
+    assert failure is not None
+    assert (failure.version, failure.reason) == ("demo 2.0", play.standing().error)
 
 
 def test_one_that_has_not_served_well_yet_is_told_so_until_it_has(play: Play) -> None:
@@ -208,7 +311,7 @@ def test_one_that_has_not_served_well_yet_is_told_so_until_it_has(play: Play) ->
 
 def test_github_coming_back_does_not_install_anew_what_has_failed(play: Play) -> None:
     play.on_disk = ONE
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.finds = NO_USE
     play.start()
     eventually(lambda: play.standing().looks == 1)
     for _ in range(3):
@@ -221,7 +324,7 @@ def test_github_coming_back_does_not_install_anew_what_has_failed(play: Play) ->
 
 def test_one_that_fails_again_when_it_is_ordered_is_logged_once(play: Play) -> None:
     play.on_disk = ONE
-    play.finds = PackageNotReady("demo 2.0 is of no use: it hangs", "demo 2.0", tried=True)
+    play.finds = NO_USE
     play.start()
     eventually(lambda: play.standing().looks == 1)
     play.world.tell("upgrades", CheckUpgrades())

@@ -254,8 +254,19 @@ def test_since_when_a_newer_one_is_known_outlives_the_daemon(
     world.clock.advance(86400)
     play = Play(world, ApplicationOffered(NEWER))
     eventually(lambda: play.subject().error == "the disk is full")
-    assert len(disk.obtained) == 2  # what did not arrive is tried at each start
+    assert len(disk.obtained) == 2
     assert play.subject().outdated_since == heard_at
+
+
+def test_one_that_did_not_arrive_is_got_again_at_each_start(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified, disk.failure = APPLICATION, "the connection broke off"
+    play = Play(make_world(), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    play = Play(restarted(play, make_world), ApplicationOffered(NEWER))
+    play.look_ends(1)
+    assert disk.obtained == [NEWER, NEWER]
 
 
 def test_one_that_is_no_good_is_not_got_again_at_each_start(

@@ -232,6 +232,11 @@ def test_what_can_be_reached_is_another_hosts_and_one_hosts(address: Address) ->
     assert not (is_special and reachable(address))
 
 
+@given(st.ip_addresses(v=6), st.text(st.characters(exclude_characters="%/"), min_size=1))
+def test_no_address_with_a_zone_can_be_reached(address: Address, zone: str) -> None:
+    assert not reachable(IPv6Address(f"{address}%{zone}"))
+
+
 @given(
     st.sampled_from(["10.0.0.0/8", "192.168.0.0/16", "8.0.0.0/8", "2000::/3", "fd42::/16"]).flatmap(
         lambda network: st.ip_addresses(network=network)

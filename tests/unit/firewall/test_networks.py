@@ -153,6 +153,12 @@ def test_collapsing_leaves_the_fewest_networks(networks: list[Network]) -> None:
     assert few6 == tuple(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
 
 
+def test_what_has_a_zone_is_refused_as_that_may_be_any_text() -> None:
+    network = ip_network(IPv6Address("2001:db8::1%x } ; flush ruleset"))
+    with pytest.raises(ValueError, match="must have no zone"):
+        collapsed([IPv6Network("::/0"), network])
+
+
 @given(
     st.lists(_NETWORKS, max_size=12),
     st.lists(st.integers(0, 2**32 - 1).map(IPv4Address)),

@@ -32,7 +32,17 @@ def test_the_same_in_another_order_is_not_written_again(path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("told", ["[]", '{"a": 7}', '{"a": ["10.0.0"]}', '{"a": ["localhost"]}'])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[]",
+        '{"a": 7}',
+        '{"a": ["10.0.0"]}',
+        '{"a": ["localhost"]}',
+        '{"a": ["fe80::1%eth0"]}',
+        '{"a": ["10.0.0.1", "2001:db8::1%x } ; flush ruleset"]}',
+    ],
+)
 def test_what_are_no_addresses_is_not_believed(path: Path, told: str) -> None:
     path.write_text(told)
     assert NameNotes(path).all() == {}

@@ -66,6 +66,24 @@ def test_what_can_not_be_written_is_known_all_the_same_said_once_and_written_lat
     assert note(path).value == {"a": 1}
 
 
+@pytest.mark.parametrize("value", ["half of a \udcff character", "a" * 65_536])
+def test_what_could_not_be_read_again_is_not_written_and_said(
+    path: Path, said: list[str], value: str
+) -> None:
+    def note() -> NoteFile[str]:
+        return NoteFile(path, TypeAdapter(str), "", "what counts")
+
+    file = note()
+    file.keep("a")
+    file.keep(value)
+    assert file.value == value
+    assert len(said) == 1
+    assert said[0].startswith("can't note what counts: ")
+    assert note().value == "a"
+    file.keep("a" * 65_000)
+    assert note().value == "a" * 65_000
+
+
 @pytest.mark.parametrize("told", [b"\xff", b"nonsense", b"[]", b'{"a": "b"}', b"{}" * 40_000])
 def test_a_file_that_holds_something_else_notes_nothing_and_is_said(
     path: Path, told: bytes, said: list[str]

@@ -4,6 +4,9 @@ import socket
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import ifaddr
+import pytest
+
 from supervisor.gateways.own_addresses import of_interface, of_this_host
 
 _TRIE = """\
@@ -56,3 +59,13 @@ def test_this_machines_loopback_and_the_address_that_it_sends_from_are_its_own()
 def test_the_addresses_of_one_interface_are_of_both_families() -> None:
     assert of_interface("lo") >= {ip_address("127.0.0.1"), ip_address("::1")}
     assert of_interface("none-such") == frozenset()
+
+
+def test_an_address_with_a_label_is_its_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"br0": "10.1.0.1", "br0:x": "10.2.0.1", "br01": "10.3.0.1", "br01:br0": "10.4.0.1"}
+    cards = [
+        ifaddr.Adapter(name, name, [ifaddr.IP(address, 24, name)])
+        for name, address in given.items()
+    ]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: cards)
+    assert of_interface("br0") == {ip_address("10.1.0.1"), ip_address("10.2.0.1")}

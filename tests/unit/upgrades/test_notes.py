@@ -60,6 +60,15 @@ def test_an_offer_that_goes_on_is_no_other_note() -> None:
     assert note.follow(None, BEFORE) == Note()
 
 
+def test_an_older_version_is_as_long_offered_as_it_was_though_the_time_of_day_was_set() -> None:
+    offer = OlderOffer("1.0", "2.0", BEFORE.monotonic)
+    set_back = Moment(NOW - timedelta(hours=3), BEFORE.monotonic + 60)
+    older = Note().follow(offer, BEFORE).follow(offer, set_back).older
+    assert older is not None
+    next_start = Moment(set_back.now + timedelta(seconds=30), 7.0)
+    assert 7.0 - older.offer(next_start).since == pytest.approx(90)
+
+
 def test_since_when_a_version_is_known_stays_until_there_is_another() -> None:
     note = Note().hear_of("a", NOW)
     later = NOW + timedelta(days=3)

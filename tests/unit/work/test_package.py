@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from supervisor.config import Config, parse
-from supervisor.gateways.environments import Environment, PackageEnvironments
-from supervisor.gateways.pip import Pip
+from supervisor.config import Config, ConfigError, parse
+from supervisor.gateways.environments import (
+    Environment,
+    EnvironmentFailed,
+    PackageEnvironments,
+)
+from supervisor.gateways.pip import Pip, PipFailed
 from supervisor.messages import PolicyPackageFailed
 from supervisor.policy.package import Release
 from supervisor.work import package as package_work
@@ -108,6 +112,35 @@ def test_a_version_is_not_switched_to_when_another_package_is_configured_meanwhi
     assert stand.upgrade() == PackageNotReady(reason)
     assert stand.environments.current() == first
     assert not (stand.root / "2").exists()
+
+
+@pytest.mark.parametrize("fault", [Tried("it hangs"), AWAY])
+def test_a_version_that_fails_its_trial_is_no_good(stand: Stand, fault: Tried) -> None:
+    stand.upgraded()
+    stand.trials["2"] = fault
+    reason = f"demo 2.0 is of no use: {fault.fault or fault.trouble}"
+    assert stand.upgrade() == PackageNotReady(reason, "demo 2.0", tried=True, refused=True)
+    assert not (stand.root / "2").exists()
+
+
+@pytest.mark.parametrize(
+    ("of", "call", "failure"),
+    [
+        (Pip, "install", PipFailed("pip: the connection broke off")),
+        (PackageEnvironments, "make", EnvironmentFailed("the disk is full")),
+        (package_work, "try_out", ConfigError("policy.user: there is no such user")),
+    ],
+)
+def test_a_version_that_could_not_be_had_or_tried_is_not_said_to_be_no_good(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, of: Any, call: str, failure: Exception
+) -> None:
+    stand.upgraded()
+
+    def fail(*_: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr(of, call, fail)
+    assert stand.upgrade() == PackageNotReady(str(failure), "demo 2.0", tried=True)
 
 
 # One fails in use
