@@ -115,6 +115,7 @@ NO_REASONS = {
         "since …",
         "soon after GitHub saw them online",
         "something that it does not name",
+        "the guest to power off",
         "through the proxy …",
         "to be created",
         "to boot",

@@ -46,6 +46,7 @@ from supervisor.runners.instances import instance_request
 from supervisor.runners.marks import Marks
 from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import Actor, System, Timer, handles, offset
+from supervisor.text.durations import span
 from supervisor.work.instance import (
     Inspected,
     InstanceWork,
@@ -354,12 +355,16 @@ class RunnerActor(Actor):
         self.system.directory.tell("fleet", message)
 
     def _say(self, life: Life) -> None:
-        """Have the log tell which stage it has come to, and of the last one what it has run."""
+        """Have the log tell which stage it has come to, and at its end how long it was there."""
         level = _SAID_AT.get(life.stage, "DEBUG")
         if log.is_written(level):
-            ran = str(life.job or "") if life.stage is Stage.DELETED else ""
-            said = f"{life.reason} ({ran})" if ran else life.reason
-            logger.log(level, "{}: {}", life.stage, said)
+            stage, reason = str(life.stage), life.reason
+            if life.stage is Stage.DELETED:
+                if made_at := self._entry.made_at:
+                    stage += f" after {span((life.since - made_at).total_seconds())}"
+                if ran := str(life.job or ""):
+                    reason += f" ({ran})"
+            logger.log(level, "{}: {}", stage, reason)
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""

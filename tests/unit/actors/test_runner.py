@@ -125,11 +125,14 @@ def test_a_life_that_goes_well_is_one_line_of_the_log_and_the_others_are_for_deb
     play.happens(lifecycle.GuestReady(), lifecycle.Confirmed(busy=False))
     play.happens(lifecycle.JobStarted(Job("acme/demo", name="test")))
     play.happens(lifecycle.JobFinished(), lifecycle.GuestFinished(result="Succeeded"))
+    play.comes_to("finished")
+    play.world.clock.advance(62)
     play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
     play.ends()
-    why = "its job ended: Succeeded; waits for the guest to power off"
-    assert said == [f"INFO deleted: {why} (acme/demo test)\n"]
-    assert {"busy: runs its job\n", f"finished: {why}\n"} <= set(play.world.logged)
+    why = "its job ended: Succeeded"
+    assert said == [f"INFO deleted after 1m02s: {why} (acme/demo test)\n"]
+    waits = f"finished: {why}; waits for the guest to power off\n"
+    assert {"busy: runs its job\n", waits} <= set(play.world.logged)
 
 
 def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
@@ -139,8 +142,7 @@ def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
     play.comes_to("booting")
     play.happens(lifecycle.Failed("no network"), lifecycle.InstanceGone())
     play.ends()
-    why = "no network"
-    assert said == [f"WARNING failed: {why}\n", f"INFO deleted: {why}\n"]
+    assert said == ["WARNING failed: no network\n", "INFO deleted after 0.0s: no network\n"]
 
 
 def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:
