@@ -182,7 +182,7 @@ NO_REASONS = {
     "notes of an order, which `supervisor-cli events` has": (
         "the configuration has been read again",
         "…, by force",
-        "…: … runners",
+        "…: … of … runners at once",
     ),
     "why both sides are compared, or newer versions looked for, as the log says at level DEBUG": (
         "a runner will be succeeded by another",

@@ -73,6 +73,8 @@ A life that goes well is one line at INFO. All its stages stand in the journal, 
 cost more than all else that tells of a runner.
 """
 
+_NAMING_JOB = {Stage.BUSY, Stage.DELETED}
+
 _TENDING = {Effect.INSPECT: InstanceWork.inspect, Effect.REMOVE: InstanceWork.remove}
 
 
@@ -355,15 +357,14 @@ class RunnerActor(Actor):
         self.system.directory.tell("fleet", message)
 
     def _say(self, life: Life) -> None:
-        """Have the log tell which stage it has come to, and at its end how long it was there."""
+        """Have the log tell which stage it has come to, of what job, and at last after how long."""
         level = _SAID_AT.get(life.stage, "DEBUG")
         if log.is_written(level):
-            stage, reason = str(life.stage), life.reason
-            if life.stage is Stage.DELETED:
-                if made_at := self._entry.made_at:
-                    stage += f" after {span((life.since - made_at).total_seconds())}"
-                if ran := str(life.job or ""):
-                    reason += f" ({ran})"
+            stage, reason, made_at = str(life.stage), life.reason, self._entry.made_at
+            if life.stage is Stage.DELETED and made_at:
+                stage += f" after {span((life.since - made_at).total_seconds())}"
+            if life.stage in _NAMING_JOB and (job := str(life.job or "")):
+                reason += f" ({job})"
             logger.log(level, "{}: {}", stage, reason)
 
     def _tell(self, before: Life | None) -> None:

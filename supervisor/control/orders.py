@@ -95,11 +95,13 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
             return refuse(HTTPStatus.BAD_REQUEST, f"whom: must be one of {kinds}")
         entries = roster.all()
         names = orders.to_let_go(entries, whom)
-        logger.info("flush ordered, {}: {} runners", whom.value, len(names))
-        notes.take("flush", f"{whom.value}: {len(names)} runners", whom=whom.value, runners=names)
+        awaited = orders.to_wait_for(entries, whom)
+        what = f"{whom.value}: {len(names)} of {len(awaited)} runners at once"
+        logger.info("flush ordered, {}", what)
+        notes.take("flush", what, whom=whom.value, runners=names)
         for name in names:
             _let_go(system, name, "flushed by order", force=whom is Whom.FORCE)
-        return jsonify(runners=orders.to_wait_for(entries, whom)), HTTPStatus.ACCEPTED
+        return jsonify(runners=awaited), HTTPStatus.ACCEPTED
 
     @app.delete("/v1/runners/<name>")
     def delete(name: str) -> Any:

@@ -132,7 +132,7 @@ def test_a_life_that_goes_well_is_one_line_of_the_log_and_the_others_are_for_deb
     why = "its job ended: Succeeded"
     assert said == [f"INFO deleted after 1m02s: {why} (acme/demo test)\n"]
     waits = f"finished: {why}; waits for the guest to power off\n"
-    assert {"busy: runs its job\n", waits} <= set(play.world.logged)
+    assert {"busy: runs its job (acme/demo test)\n", waits} <= set(play.world.logged)
 
 
 def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
