@@ -115,6 +115,7 @@ NO_REASONS = {
         "since …",
         "soon after GitHub saw them online",
         "something that it does not name",
+        "the guest to power off",
         "through the proxy …",
         "to be created",
         "to boot",
@@ -153,12 +154,14 @@ NO_REASONS = {
         "Command not found",
         "failed to set up loop device",
         "failed to setup loop device",
+        "Input should",
         "No space left",
         "No such file or directory",
         "Operation not permitted",
         "Protocol not supported",
         "Unable to initialize Netlink",
         "unknown filesystem type",
+        "Value error,",
     ),
     "said to whoever has given an order, and never again": (
         "can't list the logs: …",
@@ -179,7 +182,7 @@ NO_REASONS = {
     "notes of an order, which `supervisor-cli events` has": (
         "the configuration has been read again",
         "…, by force",
-        "…: … runners",
+        "…: … of … runners at once",
     ),
     "why both sides are compared, or newer versions looked for, as the log says at level DEBUG": (
         "a runner will be succeeded by another",

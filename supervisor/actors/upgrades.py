@@ -45,6 +45,7 @@ class UpgradesActor(Actor):
         super().__init__(system)
         # An earlier incarnation had other counts.
         self._incarnation = secrets.token_hex(4)
+        self._notes = parts.upgrade_notes
         around = Surroundings(parts, system, self.actor_ref, self.tell_after)
         self._application = ApplicationUpgrade(around)
         self._package: PackageUpgrade | None = None
@@ -133,7 +134,7 @@ class UpgradesActor(Actor):
             state,
             reason,
             subjects=standings,
-            warnings=warnings(standings),
+            warnings=(*warnings(standings), *filter(None, (self._notes.warning,))),
             reboot_for=asdict(reboot_for) if reboot_for else None,
             incarnation=self._incarnation,
         )

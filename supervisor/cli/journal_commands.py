@@ -21,7 +21,8 @@ from supervisor.journal.questions import MOST_EVENTS, MOST_ROWS
 from supervisor.observation.feed import Kind
 from supervisor.text.printable import one_line
 
-_POLL_S = 1.0
+_POLL_S = 0.5
+"""What happens the daemon writes within a second; this comes on top of it."""
 _INTERRUPTED = 130
 
 

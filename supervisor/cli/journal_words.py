@@ -10,7 +10,8 @@ from rich.text import Text
 
 from supervisor.cli.render import job_in_words
 from supervisor.cli.tables import fitting, table_of
-from supervisor.cli.times import second, span
+from supervisor.cli.times import second
+from supervisor.text.durations import span
 from supervisor.text.printable import one_line
 
 _DURATIONS = {

@@ -8,8 +8,6 @@ from supervisor.text import moments
 _UNITS_S = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 _PIECE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)")
 _AGO = re.compile(rf"(?:{_PIECE.pattern}\s*)+(?:ago)?")
-_TENTHS_BELOW_S = 10
-"""Where a tenth of a second still says something."""
 
 
 def read_since(text: str, now: datetime) -> datetime:
@@ -54,20 +52,6 @@ def minute(text: str) -> str:
 def second(text: str) -> str:
     """Write a moment to the second."""
     return f"{_moment(text):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def span(seconds: float | None) -> str:
-    """Say how long something took: `0.3s`, `42s`, `5m12s`, `3h05m`, `4d02h`; a dash if unknown."""
-    if seconds is None:
-        return "-"
-    if seconds < _TENTHS_BELOW_S:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for unit, smaller in (("d", "h"), ("h", "m"), ("m", "s")):
-        length = _UNITS_S[unit]
-        if whole >= length:
-            return f"{whole // length}{unit}{whole % length // _UNITS_S[smaller]:02}{smaller}"
-    return f"{whole}s"
 
 
 def _moment(text: str) -> datetime:

@@ -96,7 +96,7 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
         entries = roster.all()
         names = orders.to_let_go(entries, whom)
         waited = orders.to_wait_for(entries, whom)
-        words = f"{whom.value}: {len(waited)} runners, {len(names)} at once"
+        words = f"{whom.value}: {len(names)} of {len(waited)} runners at once"
         logger.info("flush ordered, {}", words)
         notes.take("flush", words, whom=whom.value, runners=names)
         for name in names:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import PlainValidator, TypeAdapter
 
 from supervisor.firewall.networks import Address
 from supervisor.gateways.note_file import NoteFile
@@ -15,14 +15,18 @@ from supervisor.gateways.note_file import NoteFile
 Known = Mapping[str, tuple[Address, ...]]
 
 
-def _without_zone(address: Address) -> Address:
-    # It may be any text, and names nothing that others could reach.
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise ValueError("an address must have no zone (%)")
+def _read_address(noted: object) -> Address:
+    """Read an address; one with a zone, which may hold any words, is none that a lookup gives."""
+    try:
+        address = ip_address(str(noted))
+    except ValueError:
+        address = None
+    if address is None or getattr(address, "scope_id", None):
+        raise ValueError("must be an address without a zone, such as 192.0.2.1")
     return address
 
 
-_KNOWN = TypeAdapter(dict[str, tuple[Annotated[Address, AfterValidator(_without_zone)], ...]])
+_KNOWN = TypeAdapter(dict[str, tuple[Annotated[Address, PlainValidator(_read_address)], ...]])
 
 
 class NameNotes:
@@ -34,6 +38,11 @@ class NameNotes:
 
     def __init__(self, path: Path) -> None:
         self._file = NoteFile(path, _KNOWN, {}, "what names stand for")
+
+    @property
+    def warning(self) -> str:
+        """Why they could not be noted; empty while they are."""
+        return self._file.warning
 
     def all(self) -> Known:
         """Give what is noted."""

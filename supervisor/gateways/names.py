@@ -58,6 +58,11 @@ class Names:
         self._asking: set[str] = set()
         self._changed = threading.Condition()
 
+    @property
+    def warning(self) -> str:
+        """Why what names stand for could not be noted; empty while it is."""
+        return self._notes.warning if self._notes else ""
+
     def answers(self, hosts: Collection[str], limit_s: float) -> dict[str, Answer]:
         """Look up names and addresses, all at the same time.
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from loguru import logger
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from supervisor.gateways.private_file import MOST_BYTES, read_whole, write_whole
 
 T = TypeVar("T")
+
+_LONGEST_SHOWN = 100
 
 
 class NoteFile(Generic[T]):
@@ -31,26 +33,33 @@ class NoteFile(Generic[T]):
         self._kind = kind
         self._about = about
         self._value = self._read(nothing)
-        self._is_written = True
+        self._warning = ""
 
     @property
     def value(self) -> T:
         """What is noted."""
         return self._value
 
+    @property
+    def warning(self) -> str:
+        """Why the value could not be written; empty while it is. For any thread."""
+        return self._warning
+
     def keep(self, value: T) -> None:
         """Note another value; what could not be written is tried again with the next."""
-        if value == self._value and self._is_written:
+        if value == self._value and not self._warning:
             return
         # This process knows it at any rate; the next one might not.
         self._value = value
         try:
             write_whole(self._path, self._text(value))
-            self._is_written = True
+            self._warning = ""
         except (OSError, ValueError) as error:
-            if self._is_written:
-                logger.warning("can't note {}: {}", self._about, error)
-            self._is_written = False
+            reason = (error.strerror if isinstance(error, OSError) else "") or error
+            words = f"can't note {self._about}: {self._path}: {reason}"
+            if not self._warning:
+                logger.warning("{}", words)
+            self._warning = words
 
     def _text(self, value: T) -> str:
         """Write it as JSON, which has no word for half a character such as others may tell.
@@ -69,6 +78,15 @@ class NoteFile(Generic[T]):
         except (FileNotFoundError, NotADirectoryError):
             return nothing
         except (OSError, ValueError) as error:
-            words = str(error).splitlines()[0]
-            logger.warning("{} does not say {}: {}", self._path, self._about, words)
+            logger.warning("{} does not say {}: {}", self._path, self._about, _in_words(error))
             return nothing
+
+
+def _in_words(error: OSError | ValueError) -> str:
+    """Say where it is wrong, and what."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))[:_LONGEST_SHOWN]
+    what = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return f"{where}: {what}" if where else what

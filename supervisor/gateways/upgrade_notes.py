@@ -22,6 +22,11 @@ class UpgradeNotes:
     def __init__(self, path: Path) -> None:
         self._file = NoteFile(path, _NOTES, {}, "how upgrades fare")
 
+    @property
+    def warning(self) -> str:
+        """Why something could not be noted; empty while all is."""
+        return self._file.warning
+
     def of(self, what: str) -> Note:
         """Give what is noted of a thing; an empty note if nothing is."""
         return self._file.value.get(what, Note())

@@ -62,6 +62,7 @@ _LONGEST_JOB = timedelta(days=5)
 
 _REFUSED = "Refused"
 _ONLINE = "online; waits for a job"
+_POWER_OFF = "the guest to power off"
 
 _ORDER = {
     stage: position
@@ -156,6 +157,7 @@ def _move(
     reason: str,
     *effects: Effect,
     cause: Cause = Cause.UNKNOWN,
+    ended_for: str = "",
 ) -> Step:
     ready_at = now if stage in AVAILABLE and life.ready_at is None else life.ready_at
     # A job spares it, as it would have if GitHub could have been asked at once.
@@ -166,6 +168,7 @@ def _move(
         since=now,
         reason=reason,
         cause=cause,
+        ended_for=ended_for,
         ready_at=ready_at,
         ordered_away=ordered_away,
     )
@@ -223,10 +226,25 @@ def _end_early(life: Life) -> Life:
     return replace(life, failed_in=life.stage) if _is_early(life) else life
 
 
-def _end_by_itself(life: Life, now: datetime, reason: str, *effects: Effect) -> Step:
+def _finish(
+    life: Life,
+    now: datetime,
+    why: str,
+    *effects: Effect,
+    waits_for: str = "",
+    cause: Cause = Cause.UNKNOWN,
+) -> Step:
+    """Have it be over; what it waits for is no reason any more when it is gone."""
+    reason = f"{why}; waits for {waits_for}" if waits_for else why
+    return _move(life, now, Stage.FINISHED, reason, *effects, cause=cause, ended_for=why)
+
+
+def _end_by_itself(
+    life: Life, now: datetime, why: str, *effects: Effect, waits_for: str = ""
+) -> Step:
     """Note that it has ended without an order, which before it had a job is a failure."""
     cause = Cause.STOPPED if _is_early(life) else Cause.UNKNOWN
-    return _move(_end_early(life), now, Stage.FINISHED, reason, *effects, cause=cause)
+    return _finish(_end_early(life), now, why, *effects, waits_for=waits_for, cause=cause)
 
 
 def _stay(life: Life, now: datetime, reason: str) -> Step:
@@ -318,8 +336,7 @@ def _(_event: JobFinished, life: Life, now: datetime) -> Step:
         return Step(_had_job(life))
     if life.stage in ENDING:
         return Step(life)
-    reason = "its job ended; waits for the guest to power off"
-    return _move(_had_job(life), now, Stage.FINISHED, reason)
+    return _finish(_had_job(life), now, "its job ended", waits_for=_POWER_OFF)
 
 
 @_answer.register
@@ -328,8 +345,8 @@ def _(event: JobRefused, life: Life, now: datetime) -> Step:
         return Step(life)
     # Its result is set, so that what the application says of it, a failure, is not shown instead.
     known = replace(life, job=replace(life.job or Job(), result=_REFUSED))
-    reason = f"its job was refused by the policy: {event.reason}; waits for the guest to power off"
-    return _move(known, now, Stage.FINISHED, reason)
+    why = f"its job was refused by the policy: {event.reason}"
+    return _finish(known, now, why, waits_for=_POWER_OFF)
 
 
 @_answer.register
@@ -346,14 +363,15 @@ def _(event: GuestFinished, life: Life, now: datetime) -> Step:
         return Step(_had_job(life, event.result))
     if life.stage is Stage.FINISHED and event.result and not (life.job and life.job.result):
         # The hook before has told that the job ended, and could not tell how; or was not heard.
-        reason = f"its job ended: {event.result}; waits for the guest to power off"
-        return Step(replace(_had_job(life, event.result), reason=reason))
+        why = f"its job ended: {event.result}"
+        known = _had_job(life, event.result)
+        return _finish(known, life.since, why, waits_for=_POWER_OFF, cause=life.cause)
     if life.stage in ENDING:
         return Step(life)
     code = f" with exit code {event.exit_code}" if event.exit_code else ""
-    reason = f"the runner application ended{code}; waits for the guest to power off"
+    why = f"the runner application ended{code}"
     job = replace(life.job or Job(), result=event.result) if event.result else life.job
-    return _end_by_itself(replace(life, job=job), now, reason)
+    return _end_by_itself(replace(life, job=job), now, why, waits_for=_POWER_OFF)
 
 
 @_answer.register
@@ -406,16 +424,14 @@ def _(event: JobLost, life: Life, now: datetime) -> Step:
     if event.registered:
         known = _watched(replace(life, job=None, job_began_at=None))
         return _move(known, now, Stage.IDLE, "GitHub says that it waits for a job", Effect.RECORD)
-    reason = "GitHub says that its job is over; waits for the guest to power off"
-    return _move(life, now, Stage.FINISHED, reason)
+    return _finish(life, now, "GitHub says that its job is over", waits_for=_POWER_OFF)
 
 
 @_answer.register
 def _(_event: InstanceStopped, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
-    reason = f"stopped while {life.stage}; waits for LXD"
-    return _end_by_itself(life, now, reason)
+    return _end_by_itself(life, now, f"stopped while {life.stage}", waits_for="LXD")
 
 
 @_answer.register
@@ -424,8 +440,8 @@ def _(_event: FoundStopped, life: Life, now: datetime) -> Step:
         return Step(life)
     if life.stage is Stage.FINISHED:
         return Step(life, (Effect.REMOVE,))
-    reason = f"stopped while {life.stage}"
-    return _end_by_itself(life, now, reason, Effect.SAVE_LOGS, Effect.REMOVE)
+    why = f"stopped while {life.stage}"
+    return _end_by_itself(life, now, why, Effect.SAVE_LOGS, Effect.REMOVE)
 
 
 @_answer.register
@@ -439,7 +455,8 @@ def _(_event: InstanceGone, life: Life, now: datetime) -> Step:
     settled = ran_its_job or life.stage is Stage.FAILED or life.runner_id is None
     leave = () if settled else (Effect.UNREGISTER,)
     known = _end_early(life)
-    return _move(known, now, Stage.DELETED, life.reason, *leave, Effect.END, cause=life.cause)
+    reason = (life.stage is Stage.FINISHED and life.ended_for) or life.reason
+    return _move(known, now, Stage.DELETED, reason, *leave, Effect.END, cause=life.cause)
 
 
 @_answer.register
@@ -452,7 +469,7 @@ def _(event: RemovalFailed, life: Life, now: datetime) -> Step:
     known = replace(life, removal_failures=failures, ended_for=ended_for)
     if life.stage is Stage.FAILED:
         return Step(replace(known, reason=reason, cause=cause))
-    return _move(known, now, Stage.FAILED, reason, cause=cause)
+    return _move(known, now, Stage.FAILED, reason, cause=cause, ended_for=ended_for)
 
 
 @_answer.register

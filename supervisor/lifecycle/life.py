@@ -107,7 +107,8 @@ class Life:
         runner_id: GitHub's number of its registration, None before it has one.
         job: what it runs or ran.
         removal_failures: how often the removal of its instance has failed.
-        ended_for: why it had ended before its removal failed; empty if that has not.
+        ended_for: why it has ended, without what is waited for since, or has failed; empty if the
+            reason says no more.
         retired_from: the stage to go back to, if GitHub does not let a retiring runner go.
         refusals: how often in a row GitHub could not be asked to let it go.
         retire_after: no other try before then (aware, UTC).

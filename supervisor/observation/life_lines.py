@@ -10,17 +10,19 @@ from loguru import logger
 from supervisor.lifecycle import Job, Stage
 from supervisor.observation import log
 from supervisor.observation.feed import Kind, Record
+from supervisor.text.durations import span
 
 LEVEL = "INFO"
 STAGES = frozenset({Stage.BUSY, Stage.DELETED})
 
 
 def tell(record: Record) -> None:
-    """Have the log tell that a runner has a job, or is gone, and which job that is or was."""
+    """Have the log tell that a runner has a job, or is gone after how long; and of which job."""
     if record.kind is not Kind.RUNNER or record.state not in STAGES:
         return
     if record.state != record.before and log.is_written(LEVEL):
-        told = record.details.get("job")
+        told, lived_s = record.details.get("job"), record.details.get("lived_s")
+        after = "" if lived_s is None else f" after {span(lived_s)}"
         job = f" ({words})" if told and (words := str(Job(**told))) else ""
         speaker = logger.bind(runner=record.subject)
-        speaker.log(LEVEL, "{}: {}{}", record.state, record.reason, job)
+        speaker.log(LEVEL, "{}{}: {}{}", record.state, after, record.reason, job)

@@ -33,6 +33,11 @@ class JournalBacklog:
     def __bool__(self) -> bool:
         return bool(self._records or self._courses)
 
+    @property
+    def held(self) -> int:
+        """How many records are not written yet. For any thread."""
+        return len(self._records)
+
     def take(self, records: Sequence[Record], now_s: float) -> list[MetricEvent]:
         """Take records into account, and give the metric events that come of it and of the time.
 
@@ -91,6 +96,7 @@ class JournalBacklog:
     def give_up(self) -> list[MetricEvent]:
         """Count as lost what is not written, and give the metric events of jobs that are left."""
         self._inbox.lose(len(self._records))
+        self._records = []
         return _made(self._digest.rest)
 
 

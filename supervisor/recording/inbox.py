@@ -44,6 +44,12 @@ class JournalInbox:
         return self._lost
 
     @property
+    def waiting(self) -> int:
+        """How many wait to be taken."""
+        self._feed.pass_on()
+        return len(self._told)
+
+    @property
     def is_crowded(self) -> bool:
         """Whether they are too many to wait for more."""
         return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from loguru import logger
+
 from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal.digest import MetricEvent
@@ -111,10 +113,18 @@ class JournalWriter:
         return self._standing
 
     def stop(self, limit_s: float) -> None:
-        """Have it write down what is there, once, and end for good; wait for that so long."""
+        """Have it write down what is there, once, and end for good; wait for that so long.
+
+        What is lost then is said here: nobody can ask for it any more.
+        """
         self._stopping.set()
         if self._thread:
             self._thread.join(limit_s)
+        unwritten = self._backlog.held + self._inbox.waiting  # if a write hangs, or nobody writes
+        lost = self._inbox.lost + unwritten
+        if lost and (unwritten or self._fault):
+            why = self._fault or self.fault or f"{self._inbox.path}: a write does not end"
+            logger.warning("the journal lacks {} events of this daemon: {}", lost, why)
 
     @property
     def is_lost(self) -> bool:

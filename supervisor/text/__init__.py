@@ -1,1 +1,1 @@
-"""How things are written: moments, sizes, and others' words, so that they do no harm."""
+"""How things are written: moments, durations, sizes, and others' words, so that they do no harm."""

@@ -50,6 +50,7 @@ def look_up(names: Names, config: Config, own: tuple[Network, ...]) -> Found:
         *_unresolved(config, answers),
         *_unopened(config, addresses, own),
         *_left_out(servers),
+        *filter(None, (names.warning,)),
     )
     return Found(addresses, servers, warnings)
 

@@ -663,6 +663,37 @@ def test_how_a_job_ended_is_told_by_the_application_after_the_hook_told_that_it_
     assert again == Step(told.life)
 
 
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ([JobFinished()], "its job ended"),
+        ([JobFinished(), GuestFinished("0", "Failed")], "its job ended: Failed"),
+        ([JobRefused("no reviews")], "its job was refused by the policy: no reviews"),
+        ([GuestFinished("2")], "the runner application ended with exit code 2"),
+        ([InstanceStopped()], "stopped while busy"),
+        ([JobLost(registered=False)], "GitHub says that its job is over"),
+    ],
+)
+def test_one_that_is_gone_waits_for_nothing_any_more(told: list[Event], why: str) -> None:
+    finished = life(Stage.BUSY, job=JOB)
+    for event in told:
+        finished = step(finished, event, NOW).life
+    assert finished.reason.startswith(f"{why}; waits for ")
+    assert step(finished, InstanceGone(), NOW).life.reason == why
+    failed = step(finished, RemovalFailed("LXD is away"), NOW).life
+    assert failed.reason == f"{why}; removal failed: LXD is away"
+    assert step(failed, InstanceGone(), NOW).life.reason == failed.reason
+
+
+def test_one_that_did_not_power_off_in_time_is_gone_for_that() -> None:
+    finished = step(life(Stage.BUSY, job=JOB, runner_id=7), JobFinished(), NOW).life
+    retiring = step(finished, LimitPassed(Stage.FINISHED), NOW).life
+    why = "took too long: its job ended; waits for the guest to power off"
+    failed = step(retiring, Unregistered(), NOW).life
+    assert (failed.stage, failed.reason) == (Stage.FAILED, why)
+    assert step(failed, InstanceGone(), NOW).life.reason == why
+
+
 def test_a_runner_whose_job_ended_has_had_one_though_nobody_heard_of_its_beginning() -> None:
     ended = step(life(Stage.IDLE), JobFinished(), NOW).life
     assert (ended.stage, ended.job) == (Stage.FINISHED, Job())

@@ -85,7 +85,7 @@ def test_the_journal_has_the_daemon_s_log_runner_by_runner(site: Site, installed
     entries = [json.loads(line) for line in said.splitlines()]
     assert {entry["RUNNER"] for entry in entries} == {name}
     assert {entry["_SYSTEMD_UNIT"] for entry in entries} == {SERVICE}
-    assert any(entry["MESSAGE"].startswith(f"{name}: deleted: ") for entry in entries)
+    assert any(entry["MESSAGE"].startswith(f"{name}: deleted after ") for entry in entries)
 
 
 def test_the_unit_exposes_little(site: Site, installed: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -290,6 +291,56 @@ def test_what_is_held_at_the_end_is_written_into_a_file_that_is_begun_anew_for_i
     stand.writer.stop(LIMIT_S)
     assert stand.told() == ["one"]
     assert stand.inbox.lost == 0
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """The warnings of the log."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    yield lines
+    logger.remove(sink)
+
+
+def test_what_can_not_be_written_at_the_end_is_counted_and_said(
+    path: Path, warned: list[str]
+) -> None:
+    path.mkdir()
+    with running(path, room=2) as stand:
+        stand.tell("one", "two")
+        eventually(stand.fault)
+        stand.tell("three")
+        eventually(lambda: stand.inbox.lost == 1)
+    assert stand.inbox.lost == 3
+    assert warned == [f"the journal lacks 3 events of this daemon: {stand.fault()}\n"]
+
+
+def test_what_a_write_holds_that_hangs_at_the_end_is_said(
+    path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(*_args: object) -> int:
+        hangs.set()
+        goes_on.wait(LIMIT_S)
+        return 0
+
+    monkeypatch.setattr(JournalStore, "write", hang)
+    with running(path) as stand:
+        stand.tell("held")
+        assert hangs.wait(LIMIT_S)
+        stand.tell("waiting")
+        stand.writer.stop(limit_s=0.01)
+        said = [f"the journal lacks 2 events of this daemon: {path}: a write does not end\n"]
+        assert warned == said
+        goes_on.set()
+
+
+def test_what_was_written_at_the_end_is_no_warning(path: Path, warned: list[str]) -> None:
+    with running(path) as stand:
+        stand.tell("one")
+    assert stand.told() == ["one"]
+    assert warned == []
 
 
 def test_a_damage_that_a_reader_finds_is_looked_for_and_a_new_file_begun(path: Path) -> None:

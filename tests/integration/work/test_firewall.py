@@ -444,6 +444,16 @@ def test_a_daemon_that_is_started_while_dns_is_silent_goes_by_the_last_addresses
     assert warning.endswith("goes by its last addresses: 203.0.113.7")
 
 
+def test_what_names_stand_for_is_a_warning_while_it_can_not_be_noted(tmp_path: Path) -> None:
+    note = tmp_path / "names"
+    note.mkdir()
+    names = known_once("203.0.113.7", "203.0.113.7", notes=NameNotes(note))
+    found = asked(FakeLxd(), names, with_debug_server(), with_runners=False)
+    assert found.warnings == (f"can't note what names stand for: {note}: Is a directory",)
+    note.rmdir()
+    assert asked(FakeLxd(), names, with_debug_server(), with_runners=False).warnings == ()
+
+
 def test_runners_are_not_told_of_a_debug_server_until_it_has_an_address() -> None:
     config = with_debug_server()
     found = asked(FakeLxd(), known_once(), config, with_runners=False)

@@ -125,13 +125,17 @@ def test_a_life_that_goes_well_is_two_lines_of_the_log_and_the_others_are_for_de
     play.happens(lifecycle.GuestReady(), lifecycle.Confirmed(busy=False))
     play.happens(lifecycle.JobStarted(Job("acme/demo", name="test")))
     play.happens(lifecycle.JobFinished(), lifecycle.GuestFinished(result="Succeeded"))
+    play.comes_to("finished")
+    play.world.clock.advance(62)
     play.happens(lifecycle.InstanceStopped(), lifecycle.InstanceGone())
     play.ends()
     play.world.feed.pass_on()
-    why = "its job ended: Succeeded; waits for the guest to power off"
-    job = "(acme/demo test)"
-    assert said == [f"INFO busy: runs its job {job}\n", f"INFO deleted: {why} {job}\n"]
-    assert f"finished: {why}\n" in play.world.logged
+    why, job = "its job ended: Succeeded", "(acme/demo test)"
+    assert said == [
+        f"INFO busy: runs its job {job}\n",
+        f"INFO deleted after 1m02s: {why} {job}\n",
+    ]
+    assert f"finished: {why}; waits for the guest to power off\n" in play.world.logged
 
 
 def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
@@ -142,8 +146,7 @@ def test_one_that_fails_is_a_warning_in_the_log_with_the_reason(
     play.happens(lifecycle.Failed("no network"), lifecycle.InstanceGone())
     play.ends()
     play.world.feed.pass_on()
-    why = "no network"
-    assert said == [f"WARNING failed: {why}\n", f"INFO deleted: {why}\n"]
+    assert said == ["WARNING failed: no network\n", "INFO deleted after 0.0s: no network\n"]
 
 
 def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:

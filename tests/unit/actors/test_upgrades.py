@@ -285,6 +285,22 @@ def test_one_that_is_no_good_is_not_got_again_at_each_start(
     eventually(lambda: disk.obtained == [NEWER, NEWER])
 
 
+def test_what_can_not_be_noted_is_a_warning_until_it_can_be(
+    make_world: MakeWorld, disk: Disk
+) -> None:
+    disk.verified = APPLICATION
+    world = make_world()
+    notes = world.state / "upgrade-notes"
+    notes.mkdir(parents=True)
+    play = Play(world, ApplicationOffered(NEWER))
+    warning = f"can't note how upgrades fare: {notes}: Is a directory"
+    eventually(lambda: play.warnings == (warning,))
+    notes.rmdir()
+    play.answer = ApplicationOffered(NEWEST)
+    play.tell(CheckUpgrades())
+    eventually(lambda: play.warnings == ())
+
+
 @pytest.mark.parametrize("forget", [CheckUpgrades(), ApplicationOffered(NEWEST), None])
 def test_one_that_is_no_good_is_forgotten_by_an_order_by_another_offer_and_without_one_that_serves(
     make_world: MakeWorld, disk: Disk, forget: Any

@@ -220,7 +220,7 @@ def test_following_does_not_pause_while_more_is_there(
     }
     daemon.answers = [page, page, page, {"events": [], "last": 999, "more": False, "lost": 0}]
     assert daemon.call("events", "--follow").exit_code == 130
-    assert pauses == [1, 0, 0, 1]
+    assert pauses == [0.5, 0, 0, 0.5]
 
 
 class Back(Exception):
@@ -245,7 +245,7 @@ class Away:
         self.asked.append(path)
         if len(self.asked) == 1:
             return {"events": [], "last": 7, "more": False, "lost": 0}
-        if self.now_s <= 101 + self._away_s:
+        if self.now_s <= 100.5 + self._away_s:
             raise ControlError("nobody is there")
         raise Back
 
@@ -261,8 +261,8 @@ def test_following_waits_a_minute_for_a_daemon_that_is_restarted_and_goes_on_whe
     away = Away(60)
     with pytest.raises(Back):
         away.follow(monkeypatch)
-    assert away.now_s == 162
-    assert away.asked == ["/v1/events?after=1", *["/v1/events?after=7"] * 61]
+    assert away.now_s == 161
+    assert away.asked == ["/v1/events?after=1", *["/v1/events?after=7"] * 121]
 
 
 def test_following_ends_when_the_daemon_has_been_away_for_longer(
@@ -271,7 +271,7 @@ def test_following_ends_when_the_daemon_has_been_away_for_longer(
     away = Away(61)
     with pytest.raises(ControlError, match="nobody is there"):
         away.follow(monkeypatch)
-    assert away.now_s == 162
+    assert away.now_s == 161
 
 
 def test_others_words_can_not_command_the_terminal() -> None:
@@ -286,7 +286,8 @@ def test_others_words_can_not_command_the_terminal() -> None:
     ("more", "words"),
     [
         ({"kind": "order", "subject": "flush", "state": "ordered", "before": "", "lasted_s": 0,
-          "details": {}, "reason": "idle: 3 runners"}, "flush  ordered  idle: 3 runners"),
+          "details": {}, "reason": "idle: 3 of 4 runners at once"},
+          "flush  ordered  idle: 3 of 4 runners at once"),
         ({"kind": "reconcile", "subject": "fleet", "state": "done", "before": "", "lasted_s": 0,
           "reason": "", "details": {
               "wanted": 5, "idle": 3, "active": 2, "failed": 1, "duration_s": 0.25}},

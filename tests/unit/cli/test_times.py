@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cli.times import age, minute, read_since, second, span, until
+from supervisor.cli.times import age, minute, read_since, second, until
+from supervisor.text.durations import span
 
 NOW = datetime(2030, 1, 31, 12, 30, tzinfo=timezone.utc)
 
@@ -53,15 +54,3 @@ def test_moments_are_told_in_utc_and_say_so() -> None:
 def test_ages_are_told_roughly(minutes: int, words: str) -> None:
     then = NOW - timedelta(minutes=minutes)
     assert age(then.isoformat(), NOW) == until(NOW.isoformat(), then) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (None, "-"), (0, "0.0s"), (0.34, "0.3s"), (9.94, "9.9s"), (10, "10s"), (59.4, "59s"),
-        (59.6, "1m00s"), (312, "5m12s"), (3600, "1h00m"), (11_100, "3h05m"), (86_400, "1d00h"),
-        (352_800, "4d02h"),
-    ],
-)  # fmt: skip
-def test_how_long_something_took_is_said_shortly(seconds: float | None, words: str) -> None:
-    assert span(seconds) == words

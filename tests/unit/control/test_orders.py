@@ -101,7 +101,7 @@ def test_a_flush_tells_those_whom_it_concerns(
     assert all(not got for name, got in fleet.told.items() if name not in told)
     meant = whom.removeprefix("?whom=") or "idle"
     (order,) = fleet.world.told
-    assert order.reason == f"{meant}: {len(waited_for)} runners, {len(told)} at once"
+    assert order.reason == f"{meant}: {len(told)} of {len(waited_for)} runners at once"
     assert any(f"flush ordered, {order.reason}" in line for line in fleet.world.logged)
 
 
@@ -229,7 +229,7 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
 
 ORDERS: tuple[tuple[str, str, str, object, str], ...] = (
     ("reconcile", "POST", "/v1/reconcile", 7, ""),
-    ("flush", "POST", "/v1/flush", None, "idle: 1 runners, 1 at once"),
+    ("flush", "POST", "/v1/flush", None, "idle: 1 of 1 runners at once"),
     ("delete", "DELETE", "/v1/runners/one?force", None, "one, by force"),
     ("drain", "POST", "/v1/drain", 7, ""),
     ("resume", "POST", "/v1/resume", 7, ""),
@@ -249,6 +249,19 @@ def test_what_is_ordered_is_told_to_those_who_watch(
     assert [(one.kind, one.subject, one.state, one.reason) for one in fleet.world.told] == [
         (Kind.ORDER, order, "ordered", reason)
     ]
+
+
+def test_of_a_flush_it_is_told_how_many_go_at_once_of_those_that_are_waited_for(
+    fleet: Fleet,
+) -> None:
+    fleet.run("idle", "busy")
+    for name, stage in (("idle", Stage.IDLE), ("busy", Stage.BUSY)):
+        fleet.has(name, stage)
+    fleet.client.post("/v1/flush?whom=all")
+    (told,) = fleet.world.told
+    assert told.reason == "all: 1 of 2 runners at once"
+    assert told.details["runners"] == ["idle"]
+    assert "flush ordered, all: 1 of 2 runners at once\n" in fleet.world.logged
 
 
 def test_the_journals_page_names_each_order() -> None:

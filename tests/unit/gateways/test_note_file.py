@@ -59,10 +59,11 @@ def test_what_can_not_be_written_is_known_all_the_same_said_once_and_written_lat
     for _ in range(2):
         file.keep({"a": 1})
     assert file.value == {"a": 1}
-    assert len(said) == 1
-    assert said[0].startswith("can't note what counts: ")
+    assert said == [f"{file.warning}\n"]
+    assert said[0].startswith(f"can't note what counts: {path}: ")
     path.parent.unlink()
     file.keep({"a": 1})
+    assert file.warning == ""
     assert note(path).value == {"a": 1}
 
 
@@ -93,3 +94,20 @@ def test_a_file_that_holds_something_else_notes_nothing_and_is_said(
     assert note(path).value == {}
     assert len(said) == 1
     assert said[0].startswith(f"{path} does not say what counts: ")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ('{"a": 1, "b": "c"}', "b: must be a valid integer, unable to parse string as an integer"),
+        ("[]", "must be an object"),
+        ("nonsense", "Invalid JSON: expected ident at line 1 column 2"),
+    ],
+)
+def test_it_is_said_where_a_note_is_wrong_and_what_would_be_right(
+    path: Path, told: str, words: str, said: list[str]
+) -> None:
+    path.parent.mkdir()
+    path.write_text(told)
+    note(path)
+    assert said == [f"{path} does not say what counts: {words}\n"]

@@ -23,18 +23,20 @@ def said() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def step(before: str, state: str, reason: str, job: Any = None, kind: Kind = Kind.RUNNER) -> Record:
+def step(
+    before: str, state: str, reason: str, job: Any = None, kind: Kind = Kind.RUNNER, **more: Any
+) -> Record:
     at = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    return Record(at, kind, "a", state, before, reason, details={"job": job})
+    return Record(at, kind, "a", state, before, reason, details={"job": job, **more})
 
 
 def test_that_it_has_a_job_and_its_end_are_said_with_the_job(said: list[str]) -> None:
     life_lines.tell(step("idle", "busy", "runs its job", JOB))
-    life_lines.tell(step("finished", "deleted", "its job ended", JOB))
+    life_lines.tell(step("finished", "deleted", "its job ended", JOB, lived_s=62.0))
     life_lines.tell(step("retiring", "deleted", "it is too old"))
     assert said == [
         "INFO a busy: runs its job (acme/demo CI build)\n",
-        "INFO a deleted: its job ended (acme/demo CI build)\n",
+        "INFO a deleted after 1m02s: its job ended (acme/demo CI build)\n",
         "INFO a deleted: it is too old\n",
     ]
 
