@@ -192,6 +192,7 @@ def worked(inbox: JournalInbox) -> None:
     """Have a runner come, work and go."""
     work = {"job": asdict(JOB)}
     inbox.take(step(0, "", "requested"))
+    inbox.take(step(30, "booting", "ready"))
     inbox.take(step(40, "ready", "busy", **work))
     inbox.take(step(100, "busy", "finished", **work))
     inbox.take(step(101, "finished", "deleted", **work))
@@ -793,7 +794,8 @@ def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path
     aside = path.rename(path.with_name("aside"))
     path.mkdir()
     with running(path) as stand:
-        stand.inbox.take(step(40, "", "busy", adopted=True, since=at(35).isoformat(), **work))
+        since = at(35).isoformat()
+        stand.inbox.take(step(40, "", "busy", adopted=True, since=since, job_s=5.0, **work))
         stand.inbox.take(step(60, "busy", "deleted", **work))
         eventually(stand.fault)
         path.rmdir()
