@@ -939,7 +939,7 @@ def test_a_jobs_metric_events_wait_for_what_github_tells_of_it(path: Path, tmp_p
     log = tmp_path / "metrics.log"
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         worked(stand.inbox)
-        eventually(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 5)
         assert waits_in(log) == {"runner_installed": None}
         stand.inbox.take(waited(102, 12.0))
         eventually(lambda: len(waits_in(log)) == 3)
@@ -963,7 +963,7 @@ def test_a_jobs_metric_events_are_written_without_after_a_minute(
     metric_log = MetricLog(log, 1 << 20)
     with running(path, metric_log=metric_log, elapsed=lambda: seconds[0]) as stand:
         worked(stand.inbox)
-        eventually(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 5)
         seconds[0] += PATIENCE_S
         eventually(lambda: len(waits_in(log)) == 3)
 
