@@ -208,6 +208,7 @@ def worked(inbox: JournalInbox) -> None:
     """Have a runner come, work and go."""
     work = {"job": asdict(JOB)}
     inbox.take(step(0, "", "requested"))
+    inbox.take(step(30, "booting", "ready"))
     inbox.take(step(40, "ready", "busy", **work))
     inbox.take(step(100, "busy", "finished", **work))
     inbox.take(step(101, "finished", "deleted", **work))
@@ -859,7 +860,8 @@ def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path
     aside = path.rename(path.with_name("aside"))
     path.mkdir()
     with running(path) as stand:
-        stand.inbox.take(step(40, "", "busy", adopted=True, since=at(35).isoformat(), **work))
+        since = at(35).isoformat()
+        stand.inbox.take(step(40, "", "busy", adopted=True, since=since, job_s=5.0, **work))
         stand.inbox.take(step(60, "busy", "deleted", **work))
         eventually(stand.fault)
         path.rmdir()
@@ -1003,7 +1005,7 @@ def test_a_jobs_metric_events_wait_for_what_github_tells_of_it(path: Path, tmp_p
     log = tmp_path / "metrics.log"
     with running(path, metric_log=MetricLog(log, 1 << 20)) as stand:
         worked(stand.inbox)
-        eventually(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 5)
         assert waits_in(log) == {"runner_installed": None}
         stand.inbox.take(waited(102, 12.0))
         eventually(lambda: len(waits_in(log)) == 3)
@@ -1027,7 +1029,7 @@ def test_a_jobs_metric_events_are_written_without_after_a_minute(
     metric_log = MetricLog(log, 1 << 20)
     with running(path, metric_log=metric_log, elapsed=lambda: seconds[0]) as stand:
         worked(stand.inbox)
-        eventually(lambda: len(stand.told()) == 4)
+        eventually(lambda: len(stand.told()) == 5)
         seconds[0] += PATIENCE_S
         eventually(lambda: len(waits_in(log)) == 3)
 
