@@ -38,6 +38,7 @@ _CALLS = (
     (Feed, "tell_made", "feed"),
     (Feed, "pass_on", "feed"),
     (Feed, "pass_on_unless_busy", "feed"),
+    (Feed, "pass_on_overdue", "feed"),
     (Counters, "count_call", "feed"),
     (JournalWriter, "_run", "journal"),  # all that its thread does
     *((JobInquiries, name, "inquiries") for name in ("add", "wake", "go_on", "_answered")),

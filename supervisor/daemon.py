@@ -122,7 +122,7 @@ class Daemon:
         due = time.monotonic() + interval
         while True:
             wish = self._wishes.next(min(due, time.monotonic() + _PASS_ON_S))
-            self._parts.feed.pass_on_unless_busy()
+            self._parts.feed.pass_on_overdue()
             if wish is None:
                 if time.monotonic() >= due:
                     self._give_sign_of_life(root)

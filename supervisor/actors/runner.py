@@ -37,7 +37,7 @@ from supervisor.messages import (
     RunnerChanged,
     TakenOver,
 )
-from supervisor.observation import life_lines, log, records
+from supervisor.observation import log, records
 from supervisor.observation.feed import Make
 from supervisor.parts import Parts
 from supervisor.runners import marks
@@ -353,10 +353,11 @@ class RunnerActor(Actor):
         self.system.directory.tell("fleet", message)
 
     def _say(self, life: Life) -> None:
-        """Have the log tell which stage it has come to, unless `life_lines` does."""
+        """Have the log tell which stage it has come to; of the last one `life_lines` does."""
         level = _SAID_AT.get(life.stage, "DEBUG")
-        if life.stage not in life_lines.STAGES and log.is_written(level):
-            logger.log(level, "{}: {}", life.stage, life.reason)
+        if life.stage is not Stage.DELETED and log.is_written(level):
+            job = f" ({life.job})" if life.stage is Stage.BUSY and str(life.job or "") else ""
+            logger.log(level, "{}: {}{}", life.stage, life.reason, job)
 
     def _tell(self, before: Life | None) -> None:
         """Tell those who watch, what it was before or that this is its beginning."""

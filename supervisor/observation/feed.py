@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -67,6 +68,8 @@ queue. It may `tell`, which is passed on the next time, and must neither have an
 itself nor watch or unwatch: it would wait for its own end.
 """
 
+_OVERDUE_S = 1.5
+"""The journal has what is told passed on each second, unless it hangs."""
 _MOST = 1000
 """Records that wait to be passed on, or a few more, where many tell at once."""
 
@@ -125,6 +128,12 @@ class Feed:
                 self._pass_all()
             finally:
                 self._passing.release()
+
+    def pass_on_overdue(self) -> None:
+        """Do so with what has waited for a while, as nobody has wanted to see it."""
+        with suppress(IndexError):  # another passes it on just now
+            if self._monotonic() - self._told[0][0] > _OVERDUE_S:
+                self.pass_on_unless_busy()
 
     def _pass_all(self) -> None:
         # Not what is told meanwhile: those who tell may be faster, or be told of what they tell.

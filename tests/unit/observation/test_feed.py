@@ -238,3 +238,17 @@ def test_a_watcher_that_fails_hurts_neither_the_teller_nor_the_others() -> None:
     told = gathered(feed)
     feed.tell(RECORD)
     assert told() == [RECORD]
+
+
+def test_what_nobody_has_wanted_to_see_for_a_while_is_passed_on() -> None:
+    now_s = [100.0]
+    feed, heard = Feed(lambda: now_s[0]), Heard()
+    feed.watch(heard.hear)
+    feed.pass_on_overdue()
+    feed.tell(RECORD)
+    feed.pass_on_overdue()
+    assert heard.records == []
+    now_s[0] += 2
+    feed.tell(OTHER)
+    feed.pass_on_overdue()
+    assert heard.records == [RECORD, OTHER]

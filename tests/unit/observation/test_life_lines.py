@@ -30,12 +30,10 @@ def step(
     return Record(at, kind, "a", state, before, reason, details={"job": job, **more})
 
 
-def test_that_it_has_a_job_and_its_end_are_said_with_the_job(said: list[str]) -> None:
-    life_lines.tell(step("idle", "busy", "runs its job", JOB))
+def test_the_end_of_a_life_is_said_with_its_job(said: list[str]) -> None:
     life_lines.tell(step("finished", "deleted", "its job ended", JOB, lived_s=62.0))
     life_lines.tell(step("retiring", "deleted", "it is too old"))
     assert said == [
-        "INFO a busy: runs its job (acme/demo CI build)\n",
         "INFO a deleted after 1m02s: its job ended (acme/demo CI build)\n",
         "INFO a deleted: it is too old\n",
     ]
@@ -43,7 +41,8 @@ def test_that_it_has_a_job_and_its_end_are_said_with_the_job(said: list[str]) ->
 
 def test_other_stages_and_what_else_becomes_known_are_not_said(said: list[str]) -> None:
     life_lines.tell(step("booting", "ready", "its guest is ready"))
-    life_lines.tell(step("busy", "busy", "runs its job", JOB))
+    life_lines.tell(step("idle", "busy", "runs its job", JOB))
+    life_lines.tell(step("deleted", "deleted", "its job ended", JOB))
     life_lines.tell(step("", "deleted", "by order", kind=Kind.ACTOR))
     assert said == []
 
@@ -51,6 +50,6 @@ def test_other_stages_and_what_else_becomes_known_are_not_said(said: list[str]) 
 def test_nothing_is_said_where_its_level_is_not_written(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "is_written", lambda level: level != life_lines.LEVEL)
-    life_lines.tell(step("idle", "busy", "runs its job", JOB))
+    monkeypatch.setattr(log, "is_written", lambda level: level != "INFO")
+    life_lines.tell(step("finished", "deleted", "its job ended", JOB))
     assert said == []
