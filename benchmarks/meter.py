@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -16,11 +16,13 @@ class _Call:
     """One that is counted, while it is under way.
 
     Attributes:
+        what: is counted.
         began_s: by the processor time of its thread.
         clock: of that thread.
         others_s: what calls within it took that are counted for themselves.
     """
 
+    what: str
     began_s: float
     clock: int = field(default_factory=lambda: time.pthread_getcpuclockid(threading.get_ident()))
     others_s: float = 0.0
@@ -48,7 +50,7 @@ class Meter:
         def timed(*arguments: Any, **options: Any) -> Any:
             outer: _Call | None = getattr(self._of_thread, "call", None)
             came_s = time.thread_time()
-            mine = self._of_thread.call = _Call(came_s)
+            mine = self._of_thread.call = _Call(what, came_s)
             with self._lock:
                 self._under_way.add(mine)
             # What it takes to read the clock is known here, and not in a loop, where it is less.
@@ -68,9 +70,10 @@ class Meter:
 
         return timed
 
-    def begin(self) -> None:
-        """Forget what was spent so far, also by calls that are under way."""
+    def so_far(self) -> dict[str, float]:
+        """Give what was spent until now, also by calls that are under way."""
         with self._lock:
-            self._spent_s.clear()
+            spent_s = Counter(self._spent_s)
             for call in self._under_way:
-                call.began_s, call.others_s = time.clock_gettime(call.clock), 0.0
+                spent_s[call.what] += time.clock_gettime(call.clock) - call.began_s - call.others_s
+            return dict(spent_s)

@@ -230,7 +230,7 @@ def make_parts(config: Config, outside: Outside) -> Parts:
     """
     at_once, threads = config.lxd.creations_at_once, outside.workers
     settings, feed = Settings(config), Feed(outside.clock.monotonic)
-    feed.watch(lambda record, _at_s: life_lines.tell(record))
+    feed.watch(life_lines.tell)
     journal = JournalInbox(config.state_directory / "journal" / "journal.sqlite", feed)
     return Parts(
         settings=settings,

@@ -20,6 +20,7 @@ from supervisor.messages import (
     AskApplication,
     CheckUpgrades,
 )
+from supervisor.observation import log
 from supervisor.throttling.waits import doubled
 from supervisor.upgrades import Attempts, Standing, State
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
@@ -107,7 +108,8 @@ class ApplicationUpgrade(Subject):
         elif self._unasked:
             return  # who refuses, or is away, is not asked at each job
         self._is_ordered |= order.ordered
-        logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
+        if log.is_written("DEBUG"):  # it is ordered for each runner
+            logger.debug("{}: a newer one is to be looked for: {}", _WHAT, order.why)
         self._schedule.order(order.fresh_s)
 
     def ask_again(self) -> None:

@@ -58,13 +58,16 @@ class Digest:
         if self._flavor is None:
             return []
         record, courses, installed = change
-        ended = [course for course in courses if course.ended_at]
-        told = [event for course in ended for event in self._end(course, elapsed_s)]
+        told: list[MetricEvent] = []
+        for course in courses:
+            if course.ended_at:
+                told += self._end(course, elapsed_s)
         if installed:
             told += metric_events.of_arrival(self._flavor, installed)
         if record.kind is Kind.RECONCILE:
             told += metric_events.of_reconcile(self._flavor, record)
-        told += self._events_of(self._awaited.take(record))
+        elif record.kind is Kind.JOB:
+            told += self._events_of(self._awaited.take(record))
         return told
 
     def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Course]:

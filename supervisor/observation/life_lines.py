@@ -16,7 +16,7 @@ _LEVEL = "INFO"
 _DELETED = str(Stage.DELETED)
 
 
-def tell(record: Record) -> None:
+def tell(record: Record, _at_s: float) -> None:
     """Have the log tell that a runner is gone: after how long, why, and what it has run."""
     if record.state != _DELETED or record.kind is not Kind.RUNNER or record.before == _DELETED:
         return

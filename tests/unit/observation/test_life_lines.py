@@ -31,8 +31,8 @@ def step(
 
 
 def test_the_end_of_a_life_is_said_with_its_job(said: list[str]) -> None:
-    life_lines.tell(step("finished", "deleted", "its job ended", JOB, lived_s=62.0))
-    life_lines.tell(step("retiring", "deleted", "it is too old"))
+    life_lines.tell(step("finished", "deleted", "its job ended", JOB, lived_s=62.0), 0.0)
+    life_lines.tell(step("retiring", "deleted", "it is too old"), 0.0)
     assert said == [
         "INFO a deleted after 1m02s: its job ended (acme/demo CI build)\n",
         "INFO a deleted: it is too old\n",
@@ -40,10 +40,10 @@ def test_the_end_of_a_life_is_said_with_its_job(said: list[str]) -> None:
 
 
 def test_other_stages_and_what_else_becomes_known_are_not_said(said: list[str]) -> None:
-    life_lines.tell(step("booting", "ready", "its guest is ready"))
-    life_lines.tell(step("idle", "busy", "runs its job", JOB))
-    life_lines.tell(step("deleted", "deleted", "its job ended", JOB))
-    life_lines.tell(step("", "deleted", "by order", kind=Kind.ACTOR))
+    life_lines.tell(step("booting", "ready", "its guest is ready"), 0.0)
+    life_lines.tell(step("idle", "busy", "runs its job", JOB), 0.0)
+    life_lines.tell(step("deleted", "deleted", "its job ended", JOB), 0.0)
+    life_lines.tell(step("", "deleted", "by order", kind=Kind.ACTOR), 0.0)
     assert said == []
 
 
@@ -51,5 +51,5 @@ def test_nothing_is_said_where_its_level_is_not_written(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "is_written", lambda level: level != "INFO")
-    life_lines.tell(step("finished", "deleted", "its job ended", JOB))
+    life_lines.tell(step("finished", "deleted", "its job ended", JOB), 0.0)
     assert said == []
