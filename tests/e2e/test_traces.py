@@ -66,7 +66,7 @@ def assert_each_line_names_whom_it_is_about(world: World, name: str) -> None:
     entries = world.daemon.entries()
     messages = [entry["message"] for entry in entries if entry["runner"] == name]
     for stage in ("creating", "booting", "ready", "busy", "finished", "deleted"):
-        assert any(message.startswith(f"{stage}: ") for message in messages), messages
+        assert any(message.split(" ")[0].rstrip(":") == stage for message in messages), messages
     lacking = [e for e in entries if name in e["message"] and not e["runner"]]
     assert lacking == []
 
