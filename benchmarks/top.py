@@ -51,8 +51,8 @@ class _Fleet:
         return known[path.partition("?")[0]]
 
     def post(self, path: str) -> Any:
-        """Take no order."""
-        raise NotImplementedError(path)
+        """Refuse: the screen that is measured gives no orders."""
+        raise AssertionError(path)
 
     delete = post
 

@@ -43,7 +43,7 @@ _JOURNAL_LIMIT_S = 5.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
 _PASS_ON_S = 1.0
-"""What has happened is passed on so often, though nobody asks: all others who do so may hang."""
+"""So often it is seen to that nothing told waits for long: all others who pass it on may hang."""
 
 OK = 0
 FAILED = 1

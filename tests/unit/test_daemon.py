@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from feeds import gathered
+from held_journal import held_writes
 from journal_records import NOW
 from waiting import LIMIT_S
 
@@ -20,7 +21,6 @@ from supervisor.causes import Cause, Fault
 from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.gateways import journal_reader, sdnotify
-from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion
 from supervisor.observation import log
 from supervisor.observation.feed import Feed, Kind, Record
@@ -349,14 +349,7 @@ def test_what_was_repeated_is_told_with_each_sign_of_life(
 def test_who_watches_is_told_though_the_journal_hangs_and_nobody_asks(
     path_of_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hangs, goes_on = threading.Event(), threading.Event()
-
-    def hang(*_args: object) -> int:
-        hangs.set()
-        goes_on.wait()
-        return 0
-
-    monkeypatch.setattr(JournalStore, "write", hang)
+    hangs, goes_on = held_writes(monkeypatch)
     running = Daemon(path_of_state, load(path_of_state))
     feed, writer = running._parts.feed, running._parts.journal_writer
     last = Record(NOW, Kind.ORDER, "last", "ordered")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fake_world import World
+from held_journal import held_writes
 from journal_records import NAME, reconcile, step
 from waiting import LIMIT_S, eventually
 
@@ -130,14 +131,7 @@ def test_what_was_lost_is_said(make_world: MakeWorld) -> None:
 def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hangs, goes_on = threading.Event(), threading.Event()
-
-    def hang(*_args: object) -> int:
-        hangs.set()
-        goes_on.wait()
-        return 0
-
-    monkeypatch.setattr(JournalStore, "write", hang)
+    hangs, goes_on = held_writes(monkeypatch)
     world = make_world()
     writer = world.parts.journal_writer
     tell(world, "flush")
