@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,18 +40,13 @@ _WAL_BYTES = 4 << 20
 """From which on the write-ahead log is cut when all of it is in the file."""
 _SIBLINGS = ("", "-wal", "-shm")
 
-_EVENT_COLUMNS = ", ".join(rows.EVENT_COLUMNS)
 _COURSE_COLUMNS = ", ".join(rows.COURSE_COLUMNS)
-_ADD_EVENT = (
-    f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' for _ in rows.EVENT_COLUMNS)})"
-)
-_PUT_COURSE = (
-    f"INSERT INTO courses ({_COURSE_COLUMNS}) "
-    f"VALUES ({', '.join('?' for _ in rows.COURSE_COLUMNS)}) "
-    "ON CONFLICT (name) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS)
+_ELSE_REPLACE = " ON CONFLICT (name) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS
 )
 """What a later version has noted of a course stays."""
+_ROWS_AT_ONCE = 50
+"""With each statement this thread lets go of the interpreter, and has to wait for it again."""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
@@ -101,8 +97,8 @@ class JournalStore:
         changed = lost.rows(rows.of_course, courses)
         queued = lost.rows(_queued, (one for one in records if one.kind is Kind.JOB))
         with self._transaction() as connection:
-            connection.executemany(_ADD_EVENT, events)
-            connection.executemany(_PUT_COURSE, changed)
+            _insert(connection, "events", rows.EVENT_COLUMNS, events)
+            _insert(connection, "courses", rows.COURSE_COLUMNS, changed, _ELSE_REPLACE)
             connection.executemany("UPDATE courses SET queue_s = ? WHERE name = ?", queued)
             self._last_number = _last_number(connection)
         return lost.count
@@ -260,6 +256,23 @@ def _connect(path: Path, numbers_above: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: Sequence[str],
+    given: Iterator[rows.Row],
+    otherwise: str = "",
+) -> None:
+    """Add rows, many with each statement."""
+    row = f"({', '.join('?' * len(columns))})"
+    while some := list(islice(given, _ROWS_AT_ONCE)):
+        values = ", ".join([row] * len(some))
+        connection.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{otherwise}",
+            list(chain.from_iterable(some)),
+        )
 
 
 def _delete_before(connection: sqlite3.Connection, moment: datetime) -> int:
