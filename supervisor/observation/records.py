@@ -185,7 +185,9 @@ def of_job(
 
 
 def _told(life: Life) -> tuple[object, ...]:
-    return life.stage, life.reason, life.runner_id, life.job
+    # For what of LXD one waits is no more than a step on the way, and there are many such records.
+    reason = "" if life.stage is Stage.CREATING else life.reason
+    return life.stage, reason, life.runner_id, life.job
 
 
 def _details(entry: Entry) -> dict[str, Any]:

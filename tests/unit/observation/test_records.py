@@ -154,6 +154,13 @@ def test_what_only_the_lifecycle_itself_remembers_is_not_told() -> None:
     assert records.of_step(entry(replace(before, unwatched_since=None)), before, LATER) is None
 
 
+def test_for_what_of_lxd_one_waits_that_is_being_made_is_not_told() -> None:
+    before = Life(Stage.CREATING, NOW, "waits for LXD to create it", runner_id=7)
+    life = lifecycle.step(before, lifecycle.InstanceCreated(), LATER).life
+    assert life.reason != before.reason
+    assert records.of_step(entry(life), before, LATER) is None
+
+
 @pytest.mark.parametrize("stage", [Stage.CREATING, Stage.BOOTING, Stage.BUSY])
 def test_a_failure_says_in_which_stage(stage: Stage) -> None:
     before = Life(stage, NOW, runner_id=7)
