@@ -42,7 +42,7 @@ _STOP_LIMIT_S = 4.0
 _JOURNAL_LIMIT_S = 5.0
 _ABANDON_LIMIT = timedelta(seconds=3)
 _STATUS_INTERVAL_S = 5.0
-_PASS_ON_S = 1.0
+_PASS_ON_S = 2.5
 """So often it is seen to that nothing told waits for long: all others who pass it on may hang."""
 
 OK = 0

@@ -41,6 +41,7 @@ def _history(inbox: JournalInbox) -> dict[str, Any]:
 
 
 def _answer(inbox: JournalInbox, answer: Callable[[JournalInbox], dict[str, Any]]) -> Any:
+    inbox.catch_up()
     try:
         return jsonify(answer(inbox))
     except ValueError as error:

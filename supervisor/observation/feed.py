@@ -68,8 +68,8 @@ queue. It may `tell`, which is passed on the next time, and must neither have an
 itself nor watch or unwatch: it would wait for its own end.
 """
 
-_OVERDUE_S = 1.5
-"""The journal has what is told passed on each second, unless it hangs."""
+_OVERDUE_S = 7.5
+"""The journal has what is told passed on each five seconds, unless it hangs."""
 _MOST = 1000
 """Records that wait to be passed on, or a few more, where many tell at once."""
 

@@ -24,5 +24,7 @@ def tell(record: Record, _at_s: float) -> None:
         told, lived_s = record.details.get("job"), record.details.get("lived_s")
         after = "" if lived_s is None else f" after {span(lived_s)}"
         job = f" ({words})" if told and (words := str(Job(**told))) else ""
-        speaker = logger.bind(runner=record.subject)
+        # Whoever has it passed on is not who speaks. There is one for each: none is looked up among
+        # those that were said before, nor takes the room of one of them.
+        speaker = logger.bind(actor="", runner=record.subject, is_unique=True)
         speaker.log(_LEVEL, "{}{}: {}{}", record.state, after, record.reason, job)

@@ -79,7 +79,7 @@ class _Gate:
         level, extra = record["level"], record["extra"]
         if not self._number <= level.no < above:
             return False
-        return "is_count" in extra or self._is_shown(
+        return "is_unique" in extra or self._is_shown(
             extra.get("actor", ""), extra.get("runner", ""), level.name, record["message"]
         )
 
@@ -170,7 +170,7 @@ def tell_repeated() -> None:
 def _say(counts: Sequence[Repeated]) -> None:
     for count in counts:
         line = count.line
-        said = logger.bind(actor=line.actor, runner=line.runner, is_count=True)
+        said = logger.bind(actor=line.actor, runner=line.runner, is_unique=True)
         said.log(line.level, "{}", count)
 
 

@@ -16,6 +16,8 @@ ROOM = 10_000
 """Records that wait at most."""
 _MOST_AT_ONCE = 1000
 """Records that are taken at most, each time."""
+_CATCH_UP_S = 1.0
+"""For so long a reader waits for what is not written yet."""
 
 
 class JournalInbox:
@@ -34,6 +36,11 @@ class JournalInbox:
         """Set by whoever has read something in the file that should not be there."""
         self._told: deque[Record] = deque()
         self.room = room
+        self._crowd = min(_MOST_AT_ONCE, room // 2)
+        self.is_attended = False
+        """Set by whoever takes of it, for as long as that goes on."""
+        self._wanted = threading.Event()
+        self._readers: deque[threading.Event] = deque()
         self._lost = 0
         self._counting = threading.Lock()
         feed.watch(lambda record, _at_s: self.take(record))
@@ -52,17 +59,44 @@ class JournalInbox:
     @property
     def is_crowded(self) -> bool:
         """Whether they are too many to wait for more."""
-        return len(self._told) >= min(_MOST_AT_ONCE, self.room // 2)
+        return len(self._told) >= self._crowd
+
+    def wake(self) -> None:
+        """Have whoever takes of it do so now."""
+        self._wanted.set()
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until somebody wants it to be taken, so long at most."""
+        self._wanted.wait(limit_s)
+        self._wanted.clear()
+
+    def catch_up(self, limit_s: float = _CATCH_UP_S) -> None:
+        """Have all that was told be in the file, for one who is about to read that.
+
+        Where it can't be written, or not soon enough, the reader finds what is there.
+        """
+        if not self.is_attended:
+            return
+        written = threading.Event()
+        self._readers.append(written)
+        self.wake()
+        written.wait(limit_s)
+
+    def readers(self) -> list[threading.Event]:
+        """Give those who wait for what was told until now: to be set when that is written."""
+        return [self._readers.popleft() for _ in range(len(self._readers))]
 
     def take(self, record: Record) -> None:
         """Take a record, in whichever thread passes it on: by one at a time.
 
-        Nobody is woken for it: that would cost more than all else that is done here.
+        Nobody is woken for one, or for a few: that would cost more than all else that is done here.
         """
-        if len(self._told) < self.room:
-            self._told.append(record)
-        else:
+        if len(self._told) >= self.room:
             self.lose(1)
+            return
+        self._told.append(record)
+        if len(self._told) == self._crowd:
+            self.wake()
 
     def next(self) -> list[Record]:
         """Give the oldest ones, as many as there are and can be dealt with at once."""

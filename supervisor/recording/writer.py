@@ -23,8 +23,6 @@ from supervisor.recording.file import JournalFile
 from supervisor.recording.inbox import JournalInbox
 from supervisor.recording.pruning import JournalPruning
 
-_GATHER_S = 1.0
-"""What comes within so long is written together: that costs less."""
 _HUNG_AFTER_S = 10.0
 """An attempt that is under way for so long hangs, as with a disk: no error comes of it."""
 
@@ -57,6 +55,8 @@ class JournalWriter:
         keeping: says how much is kept.
         now: tells the time.
         metric_log: where metric events go; None for nowhere.
+        gather_s: what comes within so many seconds is written together, unless somebody wants to
+            read it: to wake up and to commit costs as much as to write some fifty records.
         again_s: seconds after which what has failed is tried again.
         believed_after_s: seconds after which it is believed what the time is, as nobody sets it.
         elapsed: tells the seconds that pass (monotonic).
@@ -70,6 +70,7 @@ class JournalWriter:
         keeping: Callable[[], Keeping],
         now: Callable[[], datetime],
         metric_log: MetricLog | None = None,
+        gather_s: float = 5.0,
         again_s: float = 5.0,
         believed_after_s: float = BELIEVED_AFTER_S,
         elapsed: Callable[[], float] = time.monotonic,
@@ -77,6 +78,7 @@ class JournalWriter:
         self._inbox = inbox
         self._flavor = flavor if metric_log else None
         self._metric_log = metric_log
+        self._gather_s = gather_s
         self._again_s = again_s
         self._elapsed = elapsed
         self._pruning = JournalPruning(
@@ -118,6 +120,7 @@ class JournalWriter:
         What is lost then is said here: nobody can ask for it any more.
         """
         self._stopping.set()
+        self._inbox.wake()
         if self._thread:
             self._thread.join(limit_s)
         unwritten = self._backlog.held + self._inbox.waiting  # if a write hangs, or nobody writes
@@ -153,6 +156,7 @@ class JournalWriter:
         return self._standing.fault or self.hung
 
     def _run(self) -> None:
+        self._inbox.is_attended = True
         try:
             self._work()
             while not self._stopping.is_set():
@@ -160,20 +164,22 @@ class JournalWriter:
                 self._work()
             self._part()
         finally:
+            self._inbox.is_attended = False
             self._file.close()
             self._log(self._backlog.give_up())
             if self._metric_log:
                 self._metric_log.close()
 
     def _gather(self) -> None:
-        """Wait a while for what comes, unless there is a lot, or something else to do."""
+        """Wait a while for what comes, unless somebody wants it, or there is something to do."""
         if not self._inbox.is_crowded:
             due_at_s = self._again_at_s if self._fault else self._pruning.due_at_s
-            self._stopping.wait(min(_GATHER_S, max(0.0, due_at_s - self._elapsed())))
+            self._inbox.wait(min(self._gather_s, max(0.0, due_at_s - self._elapsed())))
 
     def _work(self) -> None:
         self._attempts += 1
         self._at_work_since = self._elapsed()
+        readers = self._inbox.readers()
         try:
             if self._attempts == 1:
                 self._fault = self._file.recall(self._backlog)
@@ -183,6 +189,8 @@ class JournalWriter:
             self._show()
         finally:
             self._at_work_since = None
+            for reader in readers:
+                reader.set()
 
     def _take(self) -> bool:
         """Take what is next, and tell the metric log of it; say whether there was anything."""

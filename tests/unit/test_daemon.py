@@ -22,6 +22,7 @@ from supervisor.config import ConfigError, load
 from supervisor.daemon import AlreadyRunning, Daemon
 from supervisor.gateways import journal_reader, sdnotify
 from supervisor.journal import EventsQuestion
+from supervisor.observation import feed as feeds
 from supervisor.observation import log
 from supervisor.observation.feed import Feed, Kind, Record
 from supervisor.status import problems
@@ -350,6 +351,7 @@ def test_who_watches_is_told_though_the_journal_hangs_and_nobody_asks(
     path_of_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs, goes_on = held_writes(monkeypatch)
+    monkeypatch.setattr(feeds, "_OVERDUE_S", 0.5)
     running = Daemon(path_of_state, load(path_of_state))
     feed, writer = running._parts.feed, running._parts.journal_writer
     last = Record(NOW, Kind.ORDER, "last", "ordered")

@@ -32,7 +32,7 @@ from supervisor.journal import Course, Event, EventsQuestion, HistoryQuestion
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.history import Percentiles
 from supervisor.observation.feed import Feed, Kind, Record
-from supervisor.recording import pruning, writer
+from supervisor.recording import pruning
 from supervisor.recording.inbox import JournalInbox
 from supervisor.recording.writer import JournalStanding, JournalWriter
 
@@ -54,7 +54,7 @@ class Stand:
             keeping=lambda: self.keeping,
             now=now,
             again_s=0.05,
-            **{"believed_after_s": 0, **options},
+            **{"believed_after_s": 0, "gather_s": 0.05, **options},
         )
 
     def start(self) -> None:
@@ -139,10 +139,9 @@ def test_what_is_told_can_be_read_in_order_and_by_what_it_is_about(path: Path) -
 def test_where_there_is_a_lot_it_is_written_without_waiting_for_more(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "_GATHER_S", 2 * LIMIT_S)
     # A pruning that is due would end the waiting.
     monkeypatch.setattr(pruning, "_EVERY_S", math.inf)
-    stand = Stand(path)
+    stand = Stand(path, gather_s=2 * LIMIT_S)
     stand.tell(*map(str, range(2 * FEW)))
     stand.start()
     try:

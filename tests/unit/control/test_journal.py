@@ -49,6 +49,20 @@ def test_without_a_journal_there_are_no_events(client: FlaskClient) -> None:
     assert client.get("/v1/events").json == {"events": [], "last": 0, "more": False, "lost": 0}
 
 
+def test_what_has_just_happened_is_there_when_somebody_asks(
+    client: FlaskClient, world: World
+) -> None:
+    writer = world.parts.journal_writer
+    writer.start(lambda _standing: None)
+    try:
+        for number in range(3):  # faster than it is written of itself
+            world.parts.feed.tell(Record(at(number), Kind.ORDER, f"order-{number}", "ordered"))
+            events = (client.get("/v1/events").json or {})["events"]
+            assert [event["subject"] for event in events][-1] == f"order-{number}"
+    finally:
+        writer.stop(10)
+
+
 def test_the_newest_events_come_the_oldest_first(client: FlaskClient, world: World) -> None:
     fill(world)
     world.parts.journal.lose(2)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
@@ -11,6 +11,8 @@ from loguru import logger
 from supervisor.lifecycle import Job
 from supervisor.observation import life_lines, log
 from supervisor.observation.feed import Kind, Record
+
+Lines = Callable[[], list[dict[str, Any]]]
 
 JOB = asdict(Job("acme/demo", "CI", name="build"))
 
@@ -37,6 +39,19 @@ def test_the_end_of_a_life_is_said_with_its_job(said: list[str]) -> None:
         "INFO a deleted after 1m02s: its job ended (acme/demo CI build)\n",
         "INFO a deleted: it is too old\n",
     ]
+
+
+def test_it_is_said_in_the_name_of_nobody_who_happens_to_pass_it_on(lines: Lines) -> None:
+    with logger.contextualize(actor="root/control", runner="another"):
+        life_lines.tell(step("finished", "deleted", "its job ended", JOB), 0.0)
+    (line,) = lines()
+    assert (line["actor"], line["runner"]) == ("", "a")
+
+
+def test_none_is_taken_for_the_repetition_of_another(lines: Lines) -> None:
+    for _ in range(100):
+        life_lines.tell(step("finished", "deleted", "its job ended", JOB), 0.0)
+    assert len(lines()) == 100
 
 
 def test_other_stages_and_what_else_becomes_known_are_not_said(said: list[str]) -> None:

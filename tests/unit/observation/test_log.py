@@ -23,18 +23,6 @@ from supervisor.observation import log
 Lines = Callable[[], list[dict[str, Any]]]
 
 
-@pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    monkeypatch.setattr(log, "_gate", log._gate)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    log.configure("DEBUG")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    logger.remove()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def test_each_line_is_one_json_object_with_its_speaker(lines: Lines) -> None:
     with logger.contextualize(actor="root/runners/a", runner="a"):
         logger.info("first\nsecond {}", "line {x} <red>ü")
