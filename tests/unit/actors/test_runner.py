@@ -16,6 +16,7 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
+from supervisor.journal.courses import Courses
 from supervisor.lifecycle import Job, Life, Seen, Stage
 from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, RunnerChanged
 from supervisor.runners import marks
@@ -667,6 +668,23 @@ def test_what_was_found_stopped_is_removed_with_its_registration(make_world: Mak
     play.ends()
     assert world.lxd.there == {}
     eventually(lambda: world.github.deleted == [NAME])
+
+
+def test_what_was_made_and_never_started_goes_and_counts_as_no_failure(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    marked = {f"{marks.PREFIX}installation": "fleet", f"{marks.PREFIX}runner-id": "7"}
+    world.lxd.create({"name": NAME, "config": marked}, limit_s=1)  # by the daemon before
+    play = Play(world, marks.read("Stopped", world.lxd.there[NAME].config))
+    play.ends()
+    assert world.lxd.there == {}
+    eventually(lambda: set(world.github.deleted) == {NAME})
+    assert [one.state for one in world.told] == ["finished", "deleted"]
+    assert world.parts.last_failure.known is None
+    courses = Courses()
+    ended = [course for one in world.told for course in courses.take(one)][-1]
+    assert (ended.outcome, ended.reason) == ("removed", "was made and never started")
 
 
 def test_an_actor_that_is_stopped_leaves_its_instance_alone(make_world: MakeWorld) -> None:
