@@ -526,6 +526,28 @@ def test_a_runner_whose_actor_crashed_is_taken_over_from_lxd(make_world: MakeWor
     assert play.world.lxd.count("create") == 1
 
 
+def test_one_that_was_ready_is_so_since_then_though_a_crash_came_before_it_was_recorded(
+    make_world: MakeWorld,
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    start_another(play.world)
+    play.happens(lifecycle.GuestReady())
+    play.comes_to("ready")
+    ready_at = play.life().ready_at
+    play.world.clock.advance(2)
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.life().reason == "taken over")
+    assert play.life().stage is Stage.BOOTING
+    play.happens(lifecycle.Confirmed(busy=False), lifecycle.JobStarted(Job("acme/demo")))
+    play.comes_to("busy")
+    assert play.life().ready_at == ready_at
+    eventually(lambda: any("waited_s" in one.details for one in play.world.told))
+    told = [one.details["waited_s"] for one in play.world.told if "waited_s" in one.details]
+    assert told == [2.0]
+    eventually(lambda: not holds_secrets(play.world))
+
+
 def test_what_a_guest_says_while_it_is_looked_at_is_not_lost(make_world: MakeWorld) -> None:
     play = Play(make_world())
     play.comes_to("booting")
