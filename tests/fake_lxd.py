@@ -23,6 +23,7 @@ from supervisor.gateways.lxd import (
 )
 from supervisor.runners.marks import PREFIX
 
+_STARTED = {"volatile.last_state.power": "RUNNING"}
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
@@ -98,6 +99,7 @@ class FakeLxd:
         """Put an instance there, as an earlier daemon left it."""
         marks = {"place": PLACE, **marks}
         config = {f"{PREFIX}{key.replace('_', '-')}": value for key, value in marks.items()}
+        config |= _STARTED
         with self._lock:
             self.there[name] = _instance(name, status, config)
 
@@ -136,7 +138,8 @@ class FakeLxd:
     def start(self, name: str, *, limit_s: float) -> None:
         self._enter("start", name)
         with self._lock:
-            self.there[name] = _instance(name, "Running", self.there[name].config)
+            config = {**self.there[name].config, **_STARTED}
+            self.there[name] = _instance(name, "Running", config)
 
     def update_config(self, name: str, changes: Mapping[str, str]) -> None:
         self._enter("update_config", name)

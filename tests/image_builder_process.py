@@ -1,4 +1,4 @@
-"""A process that builds an image, says what it is at, and verifies it for ever."""
+"""A process that builds an image, says what it is at, and provisions or verifies it for ever."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from supervisor.work import image as image_work
 
 class _Waiting(Verdict):
     def wait(self, name: str, limit_s: float) -> str:
+        _say("stays in verifying")
         threading.Event().wait()
         return "never"
 
@@ -30,7 +31,9 @@ def main() -> None:
     told = json.loads(sys.argv[1])
     endpoint = LxdEndpoint(Path(told.pop("socket")), told["project"])
     archive = Path(told.pop("archive"))
-    image_work.provisioning_script = lambda: f"{PROVISIONING}sleep 0.5\n"  # type: ignore[assignment]
+    stays = "echo stays in provisioning\nsleep 3600\n"
+    script = PROVISIONING + (stays if told.pop("stays_in") == "provisioning" else "")
+    image_work.provisioning_script = lambda: script  # type: ignore[assignment]
     made = PrivateLxd(daemon=LxdDaemon(Path("/none"), memory="1M"), endpoint=endpoint, **told)
     stand = Stand(Lxd(endpoint), made, archive)
     wish = Wish(forced=True)

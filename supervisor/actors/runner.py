@@ -278,15 +278,18 @@ class RunnerActor(Actor):
                 policy=found.policy,
                 made_at=seen.created_at,
             )
-        standing = self._entry.life.ordered_away
+        before = self._entry.life
         self._known = True
-        self._take(lifecycle.adopt(seen, self._now()))
+        taken = lifecycle.adopt(seen, self._now())
+        # Of an incarnation before this one, which may not have come to record it.
+        ready_at = taken.life.ready_at or before.ready_at
+        self._take(replace(taken, life=replace(taken.life, ready_at=ready_at)))
         if self._attempt > _LAST_ATTEMPT:
             # Whatever is wrong with this one must not go on for ever; a job in it may.
             reason = f"its actor crashed {self._attempt - 1} times"
             self._happen(lifecycle.DeletionOrdered(reason, stands=True))
-        if standing:  # it was given to an incarnation before this one
-            self._happen(lifecycle.DeletionOrdered(standing, stands=True))
+        if before.ordered_away:  # it was given to an incarnation before this one
+            self._happen(lifecycle.DeletionOrdered(before.ordered_away, stands=True))
         early, self._early = self._early, []
         for event in early:
             self._happen(event)

@@ -18,6 +18,7 @@ from supervisor.cli.output import (
     NOT_RUNNING,
     WRONG_USE,
     WRONG_USE_OF_STATUS,
+    draw_lines,
     fail,
     show,
 )
@@ -171,8 +172,8 @@ def status(socket: Path, as_json: bool) -> None:
         answer = ControlClient(socket).get("/v1/status")
     except NoAnswer as error:
         fail(str(error), status_words.EXIT_CODES[Health.FAILING])
-    lines = "\n".join(status_words.status_lines(answer))
-    show(answer, as_json, lambda _console: click.echo(lines))
+    lines = status_words.status_lines(answer)
+    show(answer, as_json, lambda console: draw_lines(console, lines))
     sys.exit(status_words.EXIT_CODES[status_words.health_of(answer)])
 
 

@@ -10,7 +10,7 @@ from supervisor.cli import firewall_words, waiting
 from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, limit_option, socket_option, wait_options
-from supervisor.cli.output import FAILED, show
+from supervisor.cli.output import FAILED, draw_lines, show
 
 
 @main.command()
@@ -42,8 +42,8 @@ def firewall(socket: Path, as_json: bool, limit_s: float | None) -> None:
     order = client.post("/v1/firewall")
     waiting.wait(waiting.until_checked(client, order), limit_s)
     answer = client.get("/v1/firewall")
-    lines = "\n".join(firewall_words.firewall_lines(answer))
-    show(answer, as_json, lambda _console: click.echo(lines))
+    lines = firewall_words.firewall_lines(answer)
+    show(answer, as_json, lambda console: draw_lines(console, lines))
     if not answer["in_place"]:
         sys.exit(FAILED)
 

@@ -7,6 +7,7 @@ whose 1 and 2 say how the fleet is, has 64 for wrong use.
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -41,7 +42,22 @@ def show(answer: Any, as_json: bool, draw: Callable[[Console], None]) -> None:
         click.echo(line.rstrip())
 
 
-def draw_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines whole: a terminal folds them, a pipe does not."""
+def draw_lines(console: Console, lines: Iterable[str], style: str = "") -> None:
+    """Print lines: on a screen folded at words, with what follows set in; whole in a pipe."""
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        for part in _folded(line, console.width):
+            console.print(Text(part, style), soft_wrap=True)
+
+
+def _folded(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    margin = line[: len(line) - len(line.lstrip(" "))]
+    # A word without room, such as an address, stays whole: cut in two, nobody could copy it.
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=f"{margin}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

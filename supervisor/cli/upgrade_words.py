@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from supervisor.cli.output import draw_lines
 from supervisor.cli.tables import fitting, stage_text, table_of
 from supervisor.cli.times import age, minute
 from supervisor.text.printable import one_line
@@ -48,7 +49,7 @@ def draw_upgrades(console: Console, upgrades: Mapping[str, Any]) -> None:
     console.print(upgrades_table(upgrades, console.width))
     reboot = upgrades["reboot"]
     if reboot["when"] != "no":
-        console.print(Text(one_line(reboot["reason"]), "yellow"), soft_wrap=True)
+        draw_lines(console, [one_line(reboot["reason"])], "yellow")
 
 
 def _reason_of_upgrade(one: Mapping[str, Any]) -> str:

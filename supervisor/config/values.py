@@ -14,8 +14,8 @@ from supervisor.firewall import networks
 from supervisor.github.credential import TOKEN_RULE, is_token
 from supervisor.github.scope import GitHubPlace, Scope, is_near
 from supervisor.images.base import BaseImage
+from supervisor.policy import document
 from supervisor.policy import package as policy_package
-from supervisor.policy_service import document
 from supervisor.runners.naming import MAX_INSTALLATION_LENGTH
 from supervisor.text import sizes
 from supervisor.web import proxies

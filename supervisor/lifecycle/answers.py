@@ -114,6 +114,9 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
         return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
     begun = min(seen.created_at or now, now)
     life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job, unwatched_since=now)
+    if not seen.running and not seen.started:
+        # Nothing has failed: whoever was to start it has ended, or crashed, in between.
+        return _remove(life, now, "was made and never started")
     if not seen.running:
         found = _fail(life, now, "was found stopped", Cause.STOPPED)
         # Whatever ended it was before our time, and says nothing of runners made now.

@@ -161,6 +161,7 @@ class Seen:
         runner_id: GitHub's number of its registration.
         job: what it runs, if that was recorded.
         holds_secrets: its configuration still has what the guest was given.
+        started: LXD has started it at some time.
     """
 
     running: bool
@@ -170,6 +171,7 @@ class Seen:
     holds_secrets: bool = False
     since: datetime | None = None
     created_at: datetime | None = None
+    started: bool = True
 
     def moved(self, by: timedelta) -> "Seen":
         """Give it with its moments by a clock that is ahead by so much."""

@@ -15,8 +15,8 @@ from flask import Flask, Response, abort, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from supervisor.policy import document
 from supervisor.policy.tokens import ANYWHERE, issue
-from supervisor.policy_service import document
 from supervisor.policy_service.callers import Callers
 from supervisor.policy_service.checks import Passed
 from supervisor.policy_service.health import Health

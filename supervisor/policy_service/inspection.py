@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from supervisor.github.errors import NotFound, Refused, reading
 from supervisor.github.exchange import Cache, Request, Talk
+from supervisor.policy.document import Check, Policy
 from supervisor.policy_service import checks, facts
 from supervisor.policy_service.approval import approves
 from supervisor.policy_service.checks import Failed, Passed, Verdict
-from supervisor.policy_service.document import Check, Policy
 from supervisor.policy_service.questions import BranchQuestion, PullRequestQuestion, Question
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from supervisor.github.credential import TOKEN_RULE, AppKey, Credential, PersonalToken, is_token
-from supervisor.policy_service import document
+from supervisor.policy import document
 from supervisor.web.proxies import Proxies, parse_exception, parse_proxy
 
 _LONGEST = 1 << 20

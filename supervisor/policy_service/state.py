@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.gateways.private_file import ensure_directory, read_whole, write_whole
+from supervisor.policy import document
+from supervisor.policy.document import Policy
 from supervisor.policy.tokens import Claim
-from supervisor.policy_service import document
-from supervisor.policy_service.document import Policy
 from supervisor.policy_service.used_tokens import UsedTokens
 
 

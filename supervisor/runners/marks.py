@@ -18,6 +18,11 @@ from supervisor.text import moments
 PREFIX = "user.supervisor."
 _STOPPED = "Stopped"
 """The one state of LXD's that surely runs no job: a frozen or failing instance may still."""
+_LAST_POWER = "volatile.last_state.power"
+"""Whether an instance ran when LXD last knew; there is none before its first start.
+
+https://documentation.ubuntu.com/lxd/stable-5.21/reference/instance_options/#instance-volatile
+"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         holds_secrets=bool(config.get(USER_DATA)),
         since=moments.read(config.get(f"{PREFIX}since", "")),
         created_at=moments.read(config.get(f"{PREFIX}created-at", "")),
+        started=_LAST_POWER in config,
     )
     generation = config.get(f"{PREFIX}generation", "")
     place = places.parse(config.get(f"{PREFIX}place", ""))

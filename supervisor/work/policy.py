@@ -30,13 +30,13 @@ from supervisor.gateways.policy_process import (
 )
 from supervisor.gateways.policy_service import PolicyService
 from supervisor.gateways.private_file import ensure_directory, read_whole, write_whole
+from supervisor.policy import document
 from supervisor.policy import secrets as policy_secrets
 from supervisor.policy import tokens as policy_tokens
 from supervisor.policy.secrets import Ring, Secret
 from supervisor.policy.settings import Told, directory_of
 from supervisor.policy.token_desk import Signer
 from supervisor.policy.verdicts import Verdicts
-from supervisor.policy_service import document
 from supervisor.supervision import Clock
 
 _SECRET_BYTES = 32

@@ -277,6 +277,18 @@ def test_one_found_stopped_after_a_restart_has_its_logs_saved() -> None:
     assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
 
 
+def test_one_that_was_made_and_never_started_is_removed_and_has_not_failed() -> None:
+    found = adopt(Seen(running=False, runner_id=7, started=False), NOW)
+    assert found.effects == (Effect.REMOVE, Effect.UNREGISTER)
+    assert (found.life.stage, found.life.reason) == (Stage.FINISHED, "was made and never started")
+    gone = step(found.life, InstanceGone(), NOW).life
+    assert (gone.stage, gone.failed_in, gone.cause) == (Stage.DELETED, None, Cause.UNKNOWN)
+
+
+def test_one_that_runs_is_taken_over_whatever_lxd_says_of_its_start() -> None:
+    assert adopt(Seen(running=True, started=False), NOW).life.stage is Stage.BOOTING
+
+
 def test_a_failed_removal_is_tried_again_when_its_limit_passes() -> None:
     stuck = step(life(Stage.FAILED, reason="no disk"), RemovalFailed("busy"), NOW).life
     stuck = step(stuck, RemovalFailed("still busy"), NOW).life

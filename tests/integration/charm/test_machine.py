@@ -45,7 +45,10 @@ DOCUMENT: dict[str, Any] = {
 
 
 class HalfEmulatedHost(EmulatedHost):
-    """Python and the daemon's command are real; of the latter, what needs LXD is not."""
+    """Python and the daemon's command are real; of the latter, what needs LXD is not.
+
+    The command asks at a socket of this machine's own, as the host may have a daemon, too.
+    """
 
     def run(
         self,
@@ -57,8 +60,12 @@ class HalfEmulatedHost(EmulatedHost):
         real = Path(command[0]).name in {"python", "python3", "supervisor-cli"}
         if real and command[1] not in {"prepare-lxd", "uninstall"}:
             self.runs.append(tuple(map(str, command)))
+            own = {"SUPERVISOR_SOCKET": str(self.root / "run/control.sock")}
             return Commands().run(
-                *command, limit_s=limit_s, environment=environment, ends_with_us=ends_with_us
+                *command,
+                limit_s=limit_s,
+                environment={**own, **(environment or {})},
+                ends_with_us=ends_with_us,
             )
         return super().run(*command, limit_s=limit_s, environment=environment)
 

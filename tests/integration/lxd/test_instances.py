@@ -21,6 +21,7 @@ from supervisor.gateways.lxd import (
     Refused,
     TimedOut,
 )
+from supervisor.runners import marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,15 @@ def test_a_created_instance_is_stopped_and_carries_its_configuration(
     )
     assert request["config"].items() <= found.config.items()
     assert abs(datetime.now(timezone.utc) - found.created_at) < timedelta(minutes=1)
+
+
+def test_whether_an_instance_was_ever_started_can_be_seen(lxd: Lxd, request_for: Build) -> None:
+    lxd.create(request_for("one"), limit_s=30)
+    assert not marks.read("Stopped", lxd.instance("one").config).seen.started
+
+    lxd.start("one", limit_s=30)
+
+    assert marks.read("Running", lxd.instance("one").config).seen.started
 
 
 def test_one_listing_shows_all_instances_in_full(lxd: Lxd, request_for: Build) -> None:

@@ -16,6 +16,7 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
+from supervisor.journal.courses import Courses
 from supervisor.lifecycle import Job, Life, Seen, Stage
 from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, RunnerChanged
 from supervisor.runners import marks
@@ -525,6 +526,28 @@ def test_a_runner_whose_actor_crashed_is_taken_over_from_lxd(make_world: MakeWor
     assert play.world.lxd.count("create") == 1
 
 
+def test_one_that_was_ready_is_so_since_then_though_a_crash_came_before_it_was_recorded(
+    make_world: MakeWorld,
+) -> None:
+    play = Play(make_world())
+    play.comes_to("booting")
+    start_another(play.world)
+    play.happens(lifecycle.GuestReady())
+    play.comes_to("ready")
+    ready_at = play.life().ready_at
+    play.world.clock.advance(2)
+    play.world.tell(NAME, Crash("a test"))
+    eventually(lambda: play.life().reason == "taken over")
+    assert play.life().stage is Stage.BOOTING
+    play.happens(lifecycle.Confirmed(busy=False), lifecycle.JobStarted(Job("acme/demo")))
+    play.comes_to("busy")
+    assert play.life().ready_at == ready_at
+    eventually(lambda: any("waited_s" in one.details for one in play.world.told))
+    told = [one.details["waited_s"] for one in play.world.told if "waited_s" in one.details]
+    assert told == [2.0]
+    eventually(lambda: not holds_secrets(play.world))
+
+
 def test_what_a_guest_says_while_it_is_looked_at_is_not_lost(make_world: MakeWorld) -> None:
     play = Play(make_world())
     play.comes_to("booting")
@@ -667,6 +690,23 @@ def test_what_was_found_stopped_is_removed_with_its_registration(make_world: Mak
     play.ends()
     assert world.lxd.there == {}
     eventually(lambda: world.github.deleted == [NAME])
+
+
+def test_what_was_made_and_never_started_goes_and_counts_as_no_failure(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    marked = {f"{marks.PREFIX}installation": "fleet", f"{marks.PREFIX}runner-id": "7"}
+    world.lxd.create({"name": NAME, "config": marked}, limit_s=1)  # by the daemon before
+    play = Play(world, marks.read("Stopped", world.lxd.there[NAME].config))
+    play.ends()
+    assert world.lxd.there == {}
+    eventually(lambda: set(world.github.deleted) == {NAME})
+    assert [one.state for one in world.told] == ["finished", "deleted"]
+    assert world.parts.last_failure.known is None
+    courses = Courses()
+    ended = [course for one in world.told for course in courses.take(one)][-1]
+    assert (ended.outcome, ended.reason) == ("removed", "was made and never started")
 
 
 def test_an_actor_that_is_stopped_leaves_its_instance_alone(make_world: MakeWorld) -> None:

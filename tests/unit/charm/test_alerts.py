@@ -187,6 +187,12 @@ CASES = (
         steady("image_build_timestamp_seconds", -31 * 86400),
         steady("image_build_timestamp_seconds", -29 * 86400),
     ),
+    # Built while the clock was ahead: it would not be old for as long.
+    Case(
+        "GitHubRunnersImageOld",
+        steady("image_build_timestamp_seconds", 2 * 86400),
+        steady("image_build_timestamp_seconds", 3600 * 20),
+    ),
     Case(
         "GitHubRunnersUpgradeFailing",
         steady("upgrade_failing", 1, **PACKAGE),

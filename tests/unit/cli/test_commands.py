@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import shutil
 import socket
@@ -206,6 +207,23 @@ def test_a_status_says_what_is_what_is_wrong_and_what_to_do(serve: Serve) -> Non
         "that is enough for 2,497 runners an hour",
         "problem: fleet: :bug: [b]x[/c]",
         "  what to do: `supervisor-cli tree`",
+    ]
+
+
+def test_a_status_is_folded_at_words_on_a_terminal_and_whole_in_a_pipe(serve: Serve) -> None:
+    problem = "fleet: degraded: 4 runners in a row have failed to be created: no space is left"
+    socket = serve({**STATUS, "problems": [problem]})
+    command = (sys.executable, "-m", "supervisor", "status", "--socket", socket)
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
+    piped = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert f"problem: {problem}" in piped.stdout.splitlines()
+    leader, follower = pty.openpty()
+    with os.fdopen(leader, "rb", buffering=0) as screen, os.fdopen(follower, "wb") as terminal:
+        subprocess.run(command, stdin=terminal, stdout=terminal, check=False, env=environment)
+        shown = screen.read(10_000).decode().splitlines()
+    assert shown[-2:] == [
+        "problem: fleet: degraded: 4 runners in a row have failed to",
+        "  be created: no space is left",
     ]
 
 

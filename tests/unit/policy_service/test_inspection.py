@@ -26,8 +26,8 @@ from policy_world import (
 from supervisor.github.errors import Asker, GitHubError, Refused, Unavailable, check
 from supervisor.github.exchange import Answer, Cache, Request
 from supervisor.github.scope import Scope
+from supervisor.policy.document import DEFAULT, Check, Policy, parse
 from supervisor.policy_service.checks import Failed, Passed, Verdict
-from supervisor.policy_service.document import DEFAULT, Check, Policy, parse
 from supervisor.policy_service.inspection import inspect
 from supervisor.policy_service.questions import BranchQuestion, PullRequestQuestion
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.policy.document import DEFAULT, Policy
 from supervisor.policy.tokens import Claim
-from supervisor.policy_service.document import DEFAULT, Policy
 from supervisor.policy_service.state import State
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)

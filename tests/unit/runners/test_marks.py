@@ -48,7 +48,7 @@ def made(runner_id: int = 5) -> dict[str, str]:
 @given(st.integers(0, 2**53))
 def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id: int) -> None:
     read = marks.read("Stopped", made(runner_id))
-    seen = Seen(running=False, runner_id=runner_id, created_at=NOW)
+    seen = Seen(running=False, runner_id=runner_id, created_at=NOW, started=False)
     assert read == marks.Marks(seen, "abc", "d1", PLACE, "builtin")
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())

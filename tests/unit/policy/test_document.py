@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.policy_service.document import (
+from supervisor.policy.document import (
     CHECKS,
     DEFAULT,
     Check,
