@@ -214,6 +214,10 @@ class World:
         return next(cell.snapshot.details for cell in self.system.cells() if cell.id == name)
 
 
+MakeWorld = Callable[..., World]
+"""What makes a world of a configuration's keys."""
+
+
 @pytest.fixture(autouse=True)
 def all_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have it known that worlds have nothing outside; for all tests beside where this is named."""
@@ -221,7 +225,7 @@ def all_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
     monkeypatch.setattr(Actor, "_create_actor_inbox", staticmethod(CountedMailbox))
     worlds: list[World] = []
     logged: list[str] = []
