@@ -15,38 +15,31 @@ from supervisor.config import Config, share_of
 from supervisor.github import places
 from supervisor.host import storage
 from supervisor.lifecycle import AVAILABLE, Life, Stage
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
-    AnnounceGitHub,
-    AnnounceImage,
-    AnnouncePolicy,
-    AnnounceSignals,
-    AnnounceStorage,
-    ApplicationChanged,
-    CheckFirewall,
-    CheckUpgrades,
-    ConfigChanged,
-    DeleteRegistration,
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import AnnounceFirewall, CheckFirewall, FirewallChanged
+from supervisor.messages.fleet import (
     Drain,
-    FirewallChanged,
-    ForgetAhead,
-    GitHubChanged,
-    Happened,
-    ImageChanged,
     InstanceAppeared,
     InstancesListed,
-    Look,
-    PolicyChanged,
     Reconcile,
-    RegisterAhead,
-    RegistrationsListed,
     Resume,
     RunnerChanged,
-    SignalsListening,
-    StorageChanged,
     TakenOver,
 )
+from supervisor.messages.image import AnnounceImage, ImageChanged
+from supervisor.messages.policy import AnnouncePolicy, PolicyChanged
+from supervisor.messages.runner import Happened, Look
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.tokens import (
+    AnnounceGitHub,
+    DeleteRegistration,
+    ForgetAhead,
+    GitHubChanged,
+    RegisterAhead,
+    RegistrationsListed,
+)
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged, CheckUpgrades
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Patience, Plan, Suspicion
 from supervisor.runners import naming

@@ -14,7 +14,7 @@ from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimit
 from supervisor.github.exchange import Talk
 from supervisor.github.inquiries import AGAIN_S, ROOM, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
-from supervisor.messages import InquireJob
+from supervisor.messages.tokens import InquireJob
 from supervisor.observation import records
 from supervisor.observation.feed import Feed
 from supervisor.supervision import Clock, Timer

@@ -28,18 +28,16 @@ from supervisor.github.errors import (
 from supervisor.github.exchange import Cache, Talk
 from supervisor.github.gate import Gate
 from supervisor.github.report import budget_in_words, github_report
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import (
     AnnounceGitHub,
-    Application,
     ApplicationNotOffered,
     ApplicationOffered,
     AskApplication,
-    ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
     GitHubChanged,
-    GitHubReachable,
-    Happened,
     InquireJob,
     JitConfigFailed,
     JitConfigMade,
@@ -47,9 +45,11 @@ from supervisor.messages import (
     RegisterAhead,
     RequestJitConfig,
 )
+from supervisor.messages.upgrades import GitHubReachable
 from supervisor.parts import Parts
 from supervisor.runners.blueprints import architecture
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.upgrades.application import Application
 from supervisor.workers import WorkFailed
 
 _GROUP_FRESH_S = 600.0

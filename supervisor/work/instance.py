@@ -20,7 +20,7 @@ from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest import logs as guest_logs
 from supervisor.guest.logs import Part, Shares
 from supervisor.lifecycle import Limits
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.runners import marks
 from supervisor.runners.instances import USER_DATA
 from supervisor.runners.marks import Marks

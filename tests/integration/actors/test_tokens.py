@@ -19,17 +19,16 @@ from sandbox.github import Fault, SandboxGitHub
 from supervisor import lifecycle
 from supervisor.actors.tokens import TokensActor
 from supervisor.github import places
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import (
     AnnounceGitHub,
     ApplicationNotOffered,
     ApplicationOffered,
     AskApplication,
-    ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
     GitHubChanged,
-    GitHubReachable,
-    Happened,
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
@@ -37,6 +36,7 @@ from supervisor.messages import (
     RegistrationsListed,
     RequestJitConfig,
 )
+from supervisor.messages.upgrades import GitHubReachable
 from supervisor.supervision import ChildSpec
 
 NAME = "fleet-aaaaaaaa"

@@ -33,24 +33,16 @@ from supervisor.lifecycle import (
     Life,
     Stage,
 )
-from supervisor.messages import (
-    Application,
-    ApplicationChanged,
-    ConfigChanged,
-    Drain,
-    FirewallChanged,
-    GitHubChanged,
-    Happened,
-    ImageChanged,
-    InstanceAppeared,
-    PolicyChanged,
-    Reconcile,
-    RegistrationsListed,
-    Resume,
-    RunnerChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.fleet import Drain, InstanceAppeared, Reconcile, Resume, RunnerChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.policy import PolicyChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.tokens import GitHubChanged, RegistrationsListed
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.observation.feed import Kind
 from supervisor.runners.blueprints import blueprint_of
 from supervisor.runners.instances import USER_DATA
@@ -66,6 +58,7 @@ from supervisor.supervision import (
     Supervisor,
     SupervisorSpec,
 )
+from supervisor.upgrades.application import Application
 
 MakeWorld = Callable[..., World]
 

@@ -22,24 +22,15 @@ from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 from supervisor.images.settings import ImageSettings
 from supervisor.lifecycle import Life, Stage
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
-    AnnounceImage,
-    AnnounceSignals,
-    AnnounceStorage,
-    Application,
-    ApplicationChanged,
-    BuildImage,
-    BuildOrdered,
-    BuildRefused,
-    ConfigChanged,
-    FirewallChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import AnnounceFirewall, FirewallChanged
+from supervisor.messages.image import AnnounceImage, BuildImage, BuildOrdered, BuildRefused
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged
 from supervisor.runners.roster import Entry
 from supervisor.supervision import ChildSpec, Crash, Strategy
+from supervisor.upgrades.application import Application
 from supervisor.work.image import ImageFailed, ImageReady, Look
 
 MakeWorld = Callable[..., World]

@@ -17,7 +17,9 @@ from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
 from supervisor.gateways.lxd import LxdError, LxdUnavailable
 from supervisor.lifecycle import Job, Life, Seen, Stage
-from supervisor.messages import Happened, InquireJob, JitConfigMade, Look, RunnerChanged
+from supervisor.messages.fleet import RunnerChanged
+from supervisor.messages.runner import Happened, Look
+from supervisor.messages.tokens import InquireJob, JitConfigMade
 from supervisor.runners import marks
 from supervisor.runners.blueprints import blueprint_of
 from supervisor.runners.marks import Marks

@@ -16,19 +16,17 @@ from waiting import LIMIT_S, eventually
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.application_store import ARCHIVE, ApplicationStore
 from supervisor.gateways.upgrade_notes import UpgradeNotes
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.tokens import ApplicationNotOffered, ApplicationOffered, AskApplication
+from supervisor.messages.upgrades import (
     AnnounceApplication,
-    Application,
     ApplicationChanged,
-    ApplicationNotOffered,
-    ApplicationOffered,
-    AskApplication,
     CheckUpgrades,
-    ConfigChanged,
     GitHubReachable,
     UpgradesOrdered,
 )
 from supervisor.supervision import ChildSpec, Crash, Strategy
+from supervisor.upgrades.application import Application
 from supervisor.upgrades.notes import Note
 from supervisor.web.proxies import Proxies
 from supervisor.work import application as application_work
