@@ -9,7 +9,7 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.actors.former_places import FormerPlaces
-from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
+from supervisor.actors.github_line import Due, Exchanged, Line
 from supervisor.actors.job_inquiries import InquiryDue, JobInquiries
 from supervisor.actors.places_listing import PlacesListing, Registrations
 from supervisor.causes import Cause
@@ -28,6 +28,7 @@ from supervisor.github.errors import (
 from supervisor.github.exchange import Cache, Talk
 from supervisor.github.gate import Gate
 from supervisor.github.report import budget_in_words, github_report
+from supervisor.github.turns import Done, Turn
 from supervisor.messages.configuration import ConfigChanged
 from supervisor.messages.runner import Happened
 from supervisor.messages.tokens import (
@@ -510,7 +511,9 @@ class TokensActor(Actor):
         return turn
 
     def _watch_call(self) -> None:
-        if self._call_watch is None and any(line.asking for line in self._lines()):
+        if self._call_watch is None and any(
+            line.asking_since is not None for line in self._lines()
+        ):
             self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
 
     @handles(_LookAtCall)
@@ -518,8 +521,8 @@ class TokensActor(Actor):
         """Give up waiting for a call that goes on and on, such as one answered drop by drop."""
         self._call_watch = None
         for line in tuple(self._lines()):
-            took = self._now() - line.asking_since
-            if line.asking and took >= _SLOW_S:
+            since = line.asking_since
+            if since is not None and (took := self._now() - since) >= _SLOW_S:
                 line.give_up(f"it has been answering for {took:.0f} s")
         self._watch_call()
         self._show()
