@@ -59,6 +59,7 @@ from supervisor.supervision import (
     Timer,
     handles,
 )
+from supervisor.upgrades.application import Application
 from supervisor.workers import WorkFailed
 
 _SOON_S = 1.0
@@ -344,13 +345,15 @@ class FleetActor(Actor):
         lives = (entry.life for entry in self._parts.roster.all())
         if wait := self._trials.outlast(lives, self._now()):
             self._balance_after(wait)
-        if not (plan.create and self._may_create and self._github.open) or self._lacks():
+        application = self._needs.application.application
+        is_due = plan.create and self._may_create and self._github.open
+        if application is None or not is_due or self._lacks():
             return
         proven = self._github.proven
         for _ in range(
             self._trials.pace.admit(plan.create, self._planned(), self._now(), proven=proven)
         ):
-            self._create_runner()
+            self._create_runner(application)
         if delay := self._trials.pace.delay(self._now()):
             self._balance_after(delay)
 
@@ -377,9 +380,7 @@ class FleetActor(Actor):
             order = RegisterAhead(name, blueprint.labels, blueprint.group, blueprint.place)
             self.system.directory.tell("tokens", order)
 
-    def _create_runner(self) -> None:
-        application = self._needs.application.application
-        assert application is not None  # noqa: S101 - none is created while it is lacking
+    def _create_runner(self, application: Application) -> None:
         blueprint = self._current_blueprint()
         order = Order(blueprint, self._needs.signals, application, self._needs.policy.base)
         if self._registered_ahead:

@@ -101,11 +101,11 @@ class InstanceWork:
             )
         except LxdError as error:
             logger.info("whether it has begun a job can't be seen: {}", error)
-            return Inspected(None)
+            return Inspected(job_begun=None)
         logs = output.data.decode(errors="replace").splitlines()
         if any(log.startswith("Worker_") for log in logs):
-            return Inspected(True)  # noqa: FBT003 - it has begun
-        return Inspected(None if output.cut else False)
+            return Inspected(job_begun=True)
+        return Inspected(job_begun=None if output.cut else False)
 
     def create(self, request: Mapping[str, Any]) -> Happened:
         """Create it; it is not started."""
