@@ -32,8 +32,8 @@ from supervisor.guest import GuestParameters, user_data
 from supervisor.images.base import BaseImage
 from supervisor.images.choice import Wish
 from supervisor.images.settings import ImageSettings
-from supervisor.messages import Application
 from supervisor.runners.instances import InstanceTemplate, instance_request
+from supervisor.upgrades.application import Application
 from supervisor.work.image import ImageReady, ImageWork
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))

@@ -20,11 +20,12 @@ from waitress.channel import HTTPChannel
 
 from supervisor import daemon
 from supervisor.actors import github_line
-from supervisor.actors.github_line import Line, Turn
+from supervisor.actors.github_line import Line
 from supervisor.actors.job_inquiries import JobInquiries
 from supervisor.cli import main
 from supervisor.github.budget import Priority
 from supervisor.github.exchange import Request
+from supervisor.github.turns import Turn
 from supervisor.metrics.counters import Counters
 from supervisor.observation import log, records
 from supervisor.observation.feed import Feed
@@ -101,10 +102,10 @@ def _count_page(meter: Meter) -> None:
 def _count_inquiries(meter: Meter) -> None:
     """Count the calls to GitHub, in the thread that makes them, and what comes of each."""
 
-    def is_made(_line: Line, _client: object, request: Request, *_: object) -> bool:
+    def is_made(_line: Line, request: Request, *_: object) -> bool:
         return "/actions/runs/" in request.path
 
-    def is_answered(_line: Line, turn: Turn[Any], _outcome: object) -> bool:
+    def is_answered(_line: Line, turn: Turn[Any], *_: object) -> bool:
         return turn.priority is Priority.INQUIRE
 
     _count_some(meter, "inquiries", github_line, "_exchange", is_made)

@@ -26,7 +26,7 @@ from table import percentile, render
 from supervisor.actors.signals import SignalsActor
 from supervisor.config import parse
 from supervisor.lifecycle import Life, Stage
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.parts import make_parts, outside_of
 from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import Actor, ChildSpec, SupervisorSpec, System, handles

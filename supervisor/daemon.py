@@ -18,7 +18,8 @@ from supervisor.causes import Cause
 from supervisor.config import Config, ConfigError, credentials, load
 from supervisor.gateways import sdnotify
 from supervisor.gateways.private_file import ensure_directory
-from supervisor.messages import ConfigChanged, Reconcile
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import Reconcile
 from supervisor.observation import log, records
 from supervisor.observation.feed import Record
 from supervisor.parts import make_parts, outside_of

@@ -4,20 +4,12 @@ from typing import Any
 
 from supervisor.config import Config
 from supervisor.firewall.intent import intent_of
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
-    AnnounceImage,
-    AnnounceStorage,
-    Application,
-    ApplicationChanged,
-    CheckFirewall,
-    CheckUpgrades,
-    FirewallChanged,
-    ImageChanged,
-    StorageChanged,
-)
+from supervisor.messages.firewall import AnnounceFirewall, CheckFirewall, FirewallChanged
+from supervisor.messages.image import AnnounceImage, ImageChanged
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged, CheckUpgrades
 from supervisor.supervision import Actor, System, handles
+from supervisor.upgrades.application import Application
 
 IMAGE = "1a" * 32
 FILENAME = "actions-runner-linux-x64-2.300.0.tar.gz"

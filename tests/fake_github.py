@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from supervisor import lifecycle
-from supervisor.messages import (
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import (
     AnnounceGitHub,
     DeleteRegistration,
     ForgetAhead,
     GitHubChanged,
-    Happened,
     InquireJob,
     JitConfigFailed,
     JitConfigMade,

@@ -33,14 +33,10 @@ from waiting import LIMIT_S, Wait, eventually
 from supervisor.config import parse
 from supervisor.gateways.names import look_up
 from supervisor.gateways.policy_service import PolicyService
-from supervisor.messages import (
-    ApplicationChanged,
-    CheckFirewall,
-    CheckUpgrades,
-    FirewallChanged,
-    ImageChanged,
-    StorageChanged,
-)
+from supervisor.messages.firewall import CheckFirewall, FirewallChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged, CheckUpgrades
 from supervisor.observation import log
 from supervisor.observation.feed import Record
 from supervisor.parts import Outside, make_parts

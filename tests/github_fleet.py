@@ -12,13 +12,11 @@ from fake_world import World
 from supervisor.actors.fleet import FleetActor
 from supervisor.actors.tokens import TokensActor
 from supervisor.lifecycle import GuestReady
-from supervisor.messages import (
-    ApplicationChanged,
-    ConfigChanged,
-    Happened,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.supervision import INFINITY, ChildSpec, Strategy, Supervisor, SupervisorSpec
 
 

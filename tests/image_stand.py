@@ -16,9 +16,9 @@ from supervisor.images.base import BaseImage
 from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
 from supervisor.images.settings import ImageLimits, ImageSettings
-from supervisor.messages import Application
 from supervisor.runners import marks
 from supervisor.runners.instances import InstanceTemplate
+from supervisor.upgrades.application import Application
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
 
 INSTALLATION = "web"

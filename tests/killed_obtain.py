@@ -18,7 +18,7 @@ from typing import Any
 from loguru import logger
 
 from supervisor.gateways.application_store import ApplicationStore
-from supervisor.messages import Application
+from supervisor.upgrades.application import Application
 from supervisor.web.proxies import Proxies
 from supervisor.work.application import Obtained, Progress, obtain
 

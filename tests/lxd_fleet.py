@@ -28,7 +28,7 @@ from supervisor.config import parse
 from supervisor.config.model import LimitsConfig
 from supervisor.gateways.lxd import EventStream, Lxd, LxdEndpoint
 from supervisor.lifecycle import AVAILABLE, Limits, Stage
-from supervisor.messages import ConfigChanged
+from supervisor.messages.configuration import ConfigChanged
 from supervisor.parts import Parts, make_parts, outside_of
 from supervisor.runners.instances import USER_DATA
 from supervisor.runners.roster import Entry

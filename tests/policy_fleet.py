@@ -19,7 +19,7 @@ from fake_world import World
 from waiting import eventually
 
 from supervisor.actors.policy import PolicyActor
-from supervisor.messages import ConfigChanged
+from supervisor.messages.configuration import ConfigChanged
 from supervisor.supervision import ChildSpec, SystemClock
 
 HOST = "127.0.0.1"

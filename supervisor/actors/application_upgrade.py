@@ -12,17 +12,12 @@ from loguru import logger
 from supervisor.actors.upgrade_notebook import Notebook
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.application_store import ApplicationStore
-from supervisor.messages import (
-    Application,
-    ApplicationChanged,
-    ApplicationNotOffered,
-    ApplicationOffered,
-    AskApplication,
-    CheckUpgrades,
-)
+from supervisor.messages.tokens import ApplicationNotOffered, ApplicationOffered, AskApplication
+from supervisor.messages.upgrades import ApplicationChanged, CheckUpgrades
 from supervisor.observation import log
 from supervisor.throttling.waits import doubled
 from supervisor.upgrades import Attempts, Standing, State
+from supervisor.upgrades.application import Application
 from supervisor.upgrades.attempts import FIRST_WAIT_S, LONGEST_WAIT_S
 from supervisor.upgrades.older import OlderOffer, follow
 from supervisor.work import application as application_work

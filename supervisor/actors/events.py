@@ -9,7 +9,8 @@ import pykka
 from supervisor import lifecycle
 from supervisor.causes import Cause
 from supervisor.gateways.lxd import EventStream, LifecycleEvent, Lxd, LxdError
-from supervisor.messages import Happened, InstanceAppeared, Reconcile
+from supervisor.messages.fleet import InstanceAppeared, Reconcile
+from supervisor.messages.runner import Happened
 from supervisor.observation.speaker import for_speaker
 from supervisor.parts import Parts
 from supervisor.runners import naming

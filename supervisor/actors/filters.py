@@ -6,7 +6,9 @@ from functools import partial
 from loguru import logger
 
 from supervisor.lifecycle import AVAILABLE, DeletionOrdered
-from supervisor.messages import CheckFilters, CheckFirewall, Happened
+from supervisor.messages.filters import CheckFilters
+from supervisor.messages.firewall import CheckFirewall
+from supervisor.messages.runner import Happened
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.throttling.waits import doubled

@@ -13,12 +13,12 @@ from supervisor.causes import Cause, Fault
 from supervisor.firewall.intent import intent_of
 from supervisor.firewall.report import details
 from supervisor.gateways.nftables_notices import Monitor
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.filters import CheckFilters
+from supervisor.messages.firewall import (
     AnnounceFirewall,
-    CheckFilters,
     CheckFirewall,
     CheckOrdered,
-    ConfigChanged,
     FirewallChanged,
 )
 from supervisor.parts import Parts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pykka
 
-from supervisor.messages import CheckOrdered
+from supervisor.messages.firewall import CheckOrdered
 from supervisor.parts import Parts
 from supervisor.throttling.waits import doubled
 from supervisor.work import firewall as firewall_work

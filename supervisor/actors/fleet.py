@@ -15,38 +15,31 @@ from supervisor.config import Config, share_of
 from supervisor.github import places
 from supervisor.host import storage
 from supervisor.lifecycle import AVAILABLE, Life, Stage
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
-    AnnounceGitHub,
-    AnnounceImage,
-    AnnouncePolicy,
-    AnnounceSignals,
-    AnnounceStorage,
-    ApplicationChanged,
-    CheckFirewall,
-    CheckUpgrades,
-    ConfigChanged,
-    DeleteRegistration,
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import AnnounceFirewall, CheckFirewall, FirewallChanged
+from supervisor.messages.fleet import (
     Drain,
-    FirewallChanged,
-    ForgetAhead,
-    GitHubChanged,
-    Happened,
-    ImageChanged,
     InstanceAppeared,
     InstancesListed,
-    Look,
-    PolicyChanged,
     Reconcile,
-    RegisterAhead,
-    RegistrationsListed,
     Resume,
     RunnerChanged,
-    SignalsListening,
-    StorageChanged,
     TakenOver,
 )
+from supervisor.messages.image import AnnounceImage, ImageChanged
+from supervisor.messages.policy import AnnouncePolicy, PolicyChanged
+from supervisor.messages.runner import Happened, Look
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.tokens import (
+    AnnounceGitHub,
+    DeleteRegistration,
+    ForgetAhead,
+    GitHubChanged,
+    RegisterAhead,
+    RegistrationsListed,
+)
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged, CheckUpgrades
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Patience, Plan, Suspicion
 from supervisor.runners import naming
@@ -66,6 +59,7 @@ from supervisor.supervision import (
     Timer,
     handles,
 )
+from supervisor.upgrades.application import Application
 from supervisor.workers import WorkFailed
 
 _SOON_S = 1.0
@@ -351,13 +345,15 @@ class FleetActor(Actor):
         lives = (entry.life for entry in self._parts.roster.all())
         if wait := self._trials.outlast(lives, self._now()):
             self._balance_after(wait)
-        if not (plan.create and self._may_create and self._github.open) or self._lacks():
+        application = self._needs.application.application
+        is_due = plan.create and self._may_create and self._github.open
+        if application is None or not is_due or self._lacks():
             return
         proven = self._github.proven
         for _ in range(
             self._trials.pace.admit(plan.create, self._planned(), self._now(), proven=proven)
         ):
-            self._create_runner()
+            self._create_runner(application)
         if delay := self._trials.pace.delay(self._now()):
             self._balance_after(delay)
 
@@ -384,9 +380,7 @@ class FleetActor(Actor):
             order = RegisterAhead(name, blueprint.labels, blueprint.group, blueprint.place)
             self.system.directory.tell("tokens", order)
 
-    def _create_runner(self) -> None:
-        application = self._needs.application.application
-        assert application is not None  # noqa: S101 - none is created while it is lacking
+    def _create_runner(self, application: Application) -> None:
         blueprint = self._current_blueprint()
         order = Order(blueprint, self._needs.signals, application, self._needs.policy.base)
         if self._registered_ahead:

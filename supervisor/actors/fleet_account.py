@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from supervisor.causes import Fault
-from supervisor.messages import GitHubChanged, RunnerChanged
+from supervisor.messages.fleet import RunnerChanged
+from supervisor.messages.tokens import GitHubChanged
 from supervisor.observation import records
 from supervisor.parts import Parts
 from supervisor.planning import Desired

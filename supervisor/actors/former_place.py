@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from supervisor.actors.github_line import Done, Line
+from supervisor.actors.github_line import Line
 from supervisor.config import Config
 from supervisor.github import conversations
 from supervisor.github.budget import Priority
@@ -23,6 +23,7 @@ from supervisor.github.errors import (
 )
 from supervisor.github.exchange import Cache, Talk
 from supervisor.github.gate import Gate
+from supervisor.github.turns import Done
 from supervisor.planning import Registration
 from supervisor.supervision import Clock
 from supervisor.web.proxies import Proxies

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from loguru import logger
 
 from supervisor.actors.former_place import FormerPlace
-from supervisor.actors.github_line import Done, Line
+from supervisor.actors.github_line import Line
 from supervisor.config import Config
 from supervisor.github import places
 from supervisor.github.errors import GitHubError
+from supervisor.github.turns import Done
 from supervisor.parts import Parts
 from supervisor.planning import Registration
 from supervisor.runners import naming

@@ -6,7 +6,7 @@ from functools import partial
 from loguru import logger
 
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
-from supervisor.messages import CheckUpgrades
+from supervisor.messages.upgrades import CheckUpgrades
 from supervisor.upgrades import Standing
 from supervisor.upgrades.reboot import Need
 from supervisor.work import host as host_work

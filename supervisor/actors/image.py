@@ -15,25 +15,21 @@ from supervisor.images.choice import Wish, choose, is_probe_due
 from supervisor.images.needs import Needs
 from supervisor.images.properties import BuiltImage
 from supervisor.images.report import Standing, images_report
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import AnnounceFirewall, FirewallChanged
+from supervisor.messages.image import (
     AnnounceImage,
-    AnnounceSignals,
-    AnnounceStorage,
-    Application,
-    ApplicationChanged,
     BuildImage,
     BuildOrdered,
     BuildRefused,
-    ConfigChanged,
-    FirewallChanged,
     ImageChanged,
-    SignalsListening,
-    StorageChanged,
 )
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, handles
+from supervisor.upgrades.application import Application
 from supervisor.work.image import ImageFailed, ImageReady, Look
 from supervisor.work.image_upkeep import Listed, Resolved, Tidied, Unseen
 from supervisor.workers import Work, WorkFailed

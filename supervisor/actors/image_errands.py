@@ -12,10 +12,10 @@ import pykka
 from supervisor.images.choice import Wish
 from supervisor.images.needs import Needs
 from supervisor.lifecycle import Stage
-from supervisor.messages import Application
 from supervisor.parts import Parts
 from supervisor.runners.blueprints import image_settings_of, network_of
 from supervisor.runners.visitors import Trial
+from supervisor.upgrades.application import Application
 from supervisor.work import image_upkeep
 from supervisor.work.image import ImageWork
 from supervisor.work.image_upkeep import Build, BuildLogs

@@ -8,16 +8,17 @@ from functools import partial
 
 from loguru import logger
 
-from supervisor.actors.github_line import Done, Line, TellAfter
+from supervisor.actors.github_line import Line
 from supervisor.github.budget import Priority
 from supervisor.github.errors import Forbidden, GitHubError, NotFound, RateLimited
 from supervisor.github.exchange import Talk
 from supervisor.github.inquiries import AGAIN_S, ROOM, Inquiries, Inquiry, inquiry_of
 from supervisor.github.run_jobs import RunJob, run_jobs
-from supervisor.messages import InquireJob
+from supervisor.github.turns import Done
+from supervisor.messages.tokens import InquireJob
 from supervisor.observation import records
 from supervisor.observation.feed import Feed
-from supervisor.supervision import Clock, Timer
+from supervisor.supervision import Clock, TellAfter, Timer
 from supervisor.throttling.waits import doubled
 
 Found = dict[str, RunJob]

@@ -10,7 +10,7 @@ from loguru import logger
 from supervisor.actors.upgrade_notebook import Notebook
 from supervisor.actors.upgrade_schedule import Subject, Surroundings
 from supervisor.gateways.environments import Environment
-from supervisor.messages import (
+from supervisor.messages.upgrades import (
     AnnouncePolicyPackage,
     CheckUpgrades,
     PolicyPackageChanged,

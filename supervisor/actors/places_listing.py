@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from supervisor.causes import Fault
 from supervisor.github.errors import GitHubError
-from supervisor.messages import RegistrationsListed
+from supervisor.messages.tokens import RegistrationsListed
 from supervisor.planning import Registration
 
 Registrations = tuple[Registration, ...]

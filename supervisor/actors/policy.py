@@ -10,7 +10,9 @@ from supervisor.actors.policy_examination import Examinations, Examine, Late
 from supervisor.actors.policy_health import PolicyHealth
 from supervisor.actors.policy_here import Ended, Ensure, ServiceHere
 from supervisor.actors.policy_package import PolicyPackage
-from supervisor.messages import AnnouncePolicy, ConfigChanged, PolicyPackageChanged
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.policy import AnnouncePolicy
+from supervisor.messages.upgrades import PolicyPackageChanged
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, handles
 from supervisor.work.policy import Examined, NotServed, Served

@@ -7,7 +7,7 @@ from loguru import logger
 
 from supervisor.causes import Cause
 from supervisor.gateways.decision_log import Tally
-from supervisor.messages import PolicyChanged
+from supervisor.messages.policy import PolicyChanged
 from supervisor.parts import Parts
 from supervisor.supervision import System
 

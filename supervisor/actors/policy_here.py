@@ -14,7 +14,7 @@ from supervisor.actors.policy_health import PolicyHealth
 from supervisor.actors.policy_package import PolicyPackage
 from supervisor.gateways.policy_process import PolicyProcess, Seen
 from supervisor.lifecycle import JobUnchecked
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.parts import Parts
 from supervisor.policy import unchecked
 from supervisor.policy.unchecked import Unchecked

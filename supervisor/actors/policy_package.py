@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from supervisor.hosted_policy import program
-from supervisor.messages import (
+from supervisor.messages.upgrades import (
     AnnouncePolicyPackage,
     PolicyPackageChanged,
     PolicyPackageFailed,

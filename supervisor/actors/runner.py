@@ -25,17 +25,14 @@ from supervisor.lifecycle import (
     Stage,
     Step,
 )
-from supervisor.messages import (
-    Application,
+from supervisor.messages.fleet import RunnerChanged, TakenOver
+from supervisor.messages.runner import Happened, Look
+from supervisor.messages.tokens import (
     DeleteRegistration,
-    Happened,
     InquireJob,
     JitConfigFailed,
     JitConfigMade,
-    Look,
     RequestJitConfig,
-    RunnerChanged,
-    TakenOver,
 )
 from supervisor.observation import log, records
 from supervisor.observation.feed import Make
@@ -46,6 +43,7 @@ from supervisor.runners.instances import instance_request
 from supervisor.runners.marks import Marks
 from supervisor.runners.roster import Entry, digest
 from supervisor.supervision import Actor, System, Timer, handles, offset
+from supervisor.upgrades.application import Application
 from supervisor.work.instance import (
     Inspected,
     InstanceWork,

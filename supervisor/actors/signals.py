@@ -12,7 +12,8 @@ from supervisor.causes import Cause
 from supervisor.gateways.lxd import Lxd, LxdError
 from supervisor.guest import signals
 from supervisor.lifecycle import Event, GuestReady, JobRefused, Stage
-from supervisor.messages import AnnounceSignals, Happened, SignalsListening
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
 from supervisor.parts import Parts
 from supervisor.runners.roster import Entry
 from supervisor.supervision import Clock, Directory, System, handles

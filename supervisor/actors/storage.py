@@ -2,7 +2,8 @@
 
 from loguru import logger
 
-from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
 from supervisor.parts import Parts
 from supervisor.supervision import Actor, System, Timer, handles
 from supervisor.text import sizes

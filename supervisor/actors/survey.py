@@ -12,7 +12,8 @@ import pykka
 from supervisor import planning
 from supervisor.causes import Cause, Fault
 from supervisor.gateways.lxd import Instance, Lxd, LxdError, NotFound, TimedOut
-from supervisor.messages import InstancesListed, ListRegistrations, RegistrationsListed
+from supervisor.messages.fleet import InstancesListed
+from supervisor.messages.tokens import ListRegistrations, RegistrationsListed
 from supervisor.parts import Parts
 from supervisor.planning import Desired, Listing, Runner
 from supervisor.runners import marks

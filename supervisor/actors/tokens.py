@@ -1,6 +1,5 @@
 """The one actor that talks to GitHub: registrations, deletions, listings, and the credential."""
 
-from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from typing import TypeVar
@@ -9,10 +8,11 @@ from loguru import logger
 
 from supervisor import lifecycle
 from supervisor.actors.former_places import FormerPlaces
-from supervisor.actors.github_line import Done, Due, Exchanged, Line, Turn
+from supervisor.actors.github_gate import CredentialLookDue, GitHubGate, RetryDue
+from supervisor.actors.github_line import Due, Exchanged, Line
 from supervisor.actors.job_inquiries import InquiryDue, JobInquiries
 from supervisor.actors.places_listing import PlacesListing, Registrations
-from supervisor.causes import Cause
+from supervisor.actors.registering import Order, Registering
 from supervisor.config import Config
 from supervisor.github import conversations, places
 from supervisor.github.budget import Priority
@@ -26,22 +26,18 @@ from supervisor.github.errors import (
     Unavailable,
 )
 from supervisor.github.exchange import Cache, Talk
-from supervisor.github.gate import Gate
-from supervisor.github.report import budget_in_words, github_report
-from supervisor.messages import (
+from supervisor.github.report import budget_in_words, github_report, standing
+from supervisor.github.turns import Done, Turn
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import (
     AnnounceGitHub,
-    Application,
     ApplicationNotOffered,
     ApplicationOffered,
     AskApplication,
-    ConfigChanged,
     DeleteRegistration,
     ForgetAhead,
-    GitHubChanged,
-    GitHubReachable,
-    Happened,
     InquireJob,
-    JitConfigFailed,
     JitConfigMade,
     ListRegistrations,
     RegisterAhead,
@@ -50,26 +46,15 @@ from supervisor.messages import (
 from supervisor.parts import Parts
 from supervisor.runners.blueprints import architecture
 from supervisor.supervision import Actor, System, Timer, handles
+from supervisor.upgrades.application import Application
 from supervisor.workers import WorkFailed
 
-_GROUP_FRESH_S = 600.0
-_LOOK_AT_CREDENTIAL_S = 5.0
 _SLOW_S = 60.0
 _FORMER_PLACES_S = 10.0
-_FORGOTTEN = 1000
 _OUTAGES = (Cancelled, RateLimited, Rejected, Unavailable)
 """Of these the actor's own state tells."""
 
 T = TypeVar("T")
-Order = RequestJitConfig | RegisterAhead
-
-
-class _Retry:
-    """After a failure, it is time to try again."""
-
-
-class _LookAtCredential:
-    """The credential is no good: has it been changed?"""
 
 
 class _Refresh:
@@ -100,23 +85,16 @@ class TokensActor(Actor):
         self._line = self._make_line(parts.settings.config)
         self._former = FormerPlaces(parts, self._make_line, system.clock)
         self._inquiries = JobInquiries(parts.feed, system.clock, self._begin, self.tell_after)
+        self._registering = Registering(
+            system.directory, system.clock, self._registration_tried, self._delete
+        )
+        self._gate = GitHubGate(system.directory, system.clock, self.tell_after, self.tell_self)
         self._cache = Cache()
-        self._ahead: dict[str, JitConfigMade] = {}
-        self._group: tuple[str, int, float] = ("", 0, 0.0)
-        self._registering: dict[str, bool] = {}
-        self._turns: dict[str, Turn[JitConfigMade]] = {}
-        self._unwanted: set[str] = set()
         self._tickets: list[int] = []
         self._listing: PlacesListing | None = None
         self._deleting: set[tuple[str, int]] = set()
-        self._forgotten: deque[str] = deque(maxlen=_FORGOTTEN)
-        self._gate = Gate()
-        self._is_transient = False
-        self._told: GitHubChanged | None = None
-        self._retry: Timer | None = None
         self._call_watch: Timer | None = None
         self._refresh: Timer | None = None
-        self._watching = False
 
     def on_start(self) -> None:
         """Say that nothing has been asked yet."""
@@ -160,30 +138,52 @@ class TokensActor(Actor):
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
 
+    def _begin(
+        self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = ""
+    ) -> Turn[T]:
+        turn = self._line.begin(talk, priority, done, runner=runner)
+        self._watch_call()
+        return turn
+
+    def _ask(self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = "") -> None:
+        """Begin a conversation, unless nothing at all is to be asked now."""
+        if refusal := self._gate.refusal_of_all(self._line):
+            done(refusal)
+        else:
+            self._begin(talk, priority, done, runner=runner)
+
+    def _watch_call(self) -> None:
+        if self._call_watch is None and any(
+            line.asking_since is not None for line in self._lines()
+        ):
+            self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
+
+    @handles(_LookAtCall)
+    def _look_at_call(self, _message: _LookAtCall) -> None:
+        """Give up waiting for a call that goes on and on, such as one answered drop by drop."""
+        self._call_watch = None
+        for line in tuple(self._lines()):
+            since = line.asking_since
+            if since is not None and (took := self._now() - since) >= _SLOW_S:
+                line.give_up(f"it has been answering for {took:.0f} s")
+        self._watch_call()
+        self._show()
+
     # Registrations.
 
     @handles(RequestJitConfig)
     def _register(self, order: RequestJitConfig) -> None:
-        # A name that was let go is not used again: its first registration may not be gone yet.
-        if not self._is_here(order) or order.name in self._forgotten:
-            changed = "the configuration has changed meanwhile"
-            self.system.directory.tell(order.name, JitConfigFailed(changed))
-        elif made := self._ahead.pop(order.name, None):
-            self._hand_out(order.name, made)
-        elif order.name in self._registering:
-            self._registering[order.name] = True
-            if order.name in self._turns:
-                self._line.promote(self._turns[order.name], Priority.REGISTER)
+        if self._is_here(order):
+            self._registering.request(order, self._line, self._gate.refusal())
+            self._watch_call()
         else:
-            self._registering[order.name] = True
-            self._begin_registration(order, Priority.REGISTER)
+            self._registering.refuse(order.name)
 
     @handles(RegisterAhead)
     def _register_ahead(self, order: RegisterAhead) -> None:
-        is_new = order.name not in self._registering and order.name not in self._ahead
-        if is_new and self._is_here(order):
-            self._registering[order.name] = False
-            self._begin_registration(order, Priority.REGISTER_AHEAD)
+        if self._is_here(order):
+            self._registering.request_ahead(order, self._line, self._gate.refusal())
+            self._watch_call()
 
     def _is_here(self, order: Order) -> bool:
         """Tell whether runners are to be registered there, by the newest configuration."""
@@ -194,74 +194,22 @@ class TokensActor(Actor):
 
     @handles(ForgetAhead)
     def _forget_ahead(self, _message: ForgetAhead) -> None:
-        changed = Cancelled("the configuration has changed meanwhile")
-        self._line.fail_all({Priority.REGISTER_AHEAD}, changed)
-        self._unwanted |= {name for name, asked in self._registering.items() if not asked}
-        self._forgotten.extend((*self._unwanted, *self._ahead))
-        for name, made in tuple(self._ahead.items()):
-            self._delete(DeleteRegistration(made.runner_id, name, made.place))
+        self._registering.forget_ahead(self._line)
 
-    def _begin_registration(self, order: Order, priority: Priority) -> None:
-        if not self._gate.is_open(self._now()):
-            self._registered(order.name, Cancelled(self._gate.answer, self._gate.cause))
-            return
-        line = self._line
-        done = partial(self._registration_ended, line, order.name)
-        turn = self._begin(self._registration(line, order), priority, done, runner=order.name)
-        if order.name in self._registering:
-            self._turns[order.name] = turn
-
-    def _registration(self, line: Line, order: Order) -> Talk[JitConfigMade]:
-        group_id = yield from self._find_group(line, order.group)
-        made = yield from conversations.register(line.scope, order.name, order.labels, group_id)
-        return JitConfigMade(made.runner_id, made.encoded, line.place)
-
-    def _find_group(self, line: Line, name: str) -> Talk[int]:
-        known, number, until = self._group
-        if name != known or self._now() >= until:
-            number = yield from conversations.find_group(line.scope, self._cache, name)
-            self._group = (name, number, self._now() + _GROUP_FRESH_S)
-        return number
-
-    def _registration_ended(
-        self, line: Line, name: str, outcome: JitConfigMade | GitHubError
-    ) -> None:
+    def _registration_tried(self, line: Line, outcome: JitConfigMade | GitHubError) -> None:
         if line is not self._line:
-            pass  # it says nothing of the place that is configured by now
-        elif isinstance(outcome, JitConfigMade):
-            self._succeeded()
+            return  # it says nothing of the place that is configured by now
+        if isinstance(outcome, JitConfigMade):
+            self._gate.open()
         elif not isinstance(outcome, Cancelled):
             self._failed(outcome, everything=isinstance(outcome, Rejected))
-        self._registered(name, outcome)
-
-    def _registered(self, name: str, outcome: JitConfigMade | GitHubError) -> None:
-        asked = self._registering.pop(name, False)
-        self._turns.pop(name, None)
-        if isinstance(outcome, GitHubError):
-            if asked:
-                self.system.directory.tell(name, JitConfigFailed(str(outcome), outcome.cause))
-        elif asked:
-            self._hand_out(name, outcome)
-        elif name in self._unwanted:
-            self._delete(DeleteRegistration(outcome.runner_id, name, outcome.place))
-        else:
-            self._ahead[name] = outcome
-        self._unwanted.discard(name)
-
-    def _hand_out(self, name: str, made: JitConfigMade) -> None:
-        if not self.system.directory.tell(name, made):
-            said = logger.bind(runner=name)
-            said.info("{} did not wait for its registration: deleting it", name)
-            self._delete(DeleteRegistration(made.runner_id, name, made.place))
 
     # Deletions and listings.
 
     @handles(DeleteRegistration)
     def _delete(self, message: DeleteRegistration) -> None:
-        made = self._ahead.get(message.name)
+        self._registering.forget(message)
         key = (message.place, message.runner_id)
-        if made and (made.place, made.runner_id) == key:
-            del self._ahead[message.name]
         if key in self._deleting:
             return  # its outcome is told when it is there
         self._deleting.add(key)
@@ -270,11 +218,8 @@ class TokensActor(Actor):
             self._former.at(message.place).delete(message.runner_id, message.name, done)
             self._watch_call()
             return
-        if self._is_shut():
-            done(Cancelled(self._gate.answer, self._gate.cause))
-            return
         talk = conversations.delete(self._line.scope, message.runner_id, message.name)
-        self._begin(talk, Priority.DELETE, done, runner=message.name)
+        self._ask(talk, Priority.DELETE, done, runner=message.name)
 
     def _deletion_ended(self, message: DeleteRegistration, outcome: GitHubError | None) -> None:
         self._deleting.discard((message.place, message.runner_id))
@@ -303,12 +248,7 @@ class TokensActor(Actor):
             self._former.list(one, partial(self._place_listed, self._listing, one.place))
         self._watch_call()
         done = partial(self._here_listed, self._listing, self._line)
-        if self._is_shut():
-            done(Cancelled(self._gate.answer, self._gate.cause))
-        else:
-            self._begin(
-                conversations.registrations(self._line.scope, self._cache), Priority.LIST, done
-            )
+        self._ask(conversations.registrations(self._line.scope, self._cache), Priority.LIST, done)
 
     def _here_listed(
         self, listing: PlacesListing, line: Line, outcome: Registrations | GitHubError
@@ -337,27 +277,15 @@ class TokensActor(Actor):
         self._tickets.clear()
         self.system.directory.tell("fleet", listing.answer(ticket, here))
 
-    def _learn(self, outcome: Registrations | GitHubError) -> None:
-        """Learn from a listing whether GitHub answers."""
-        if not isinstance(outcome, GitHubError):
-            has_passed = self._is_transient and self._gate.is_open(self._now())
-            if self._gate.everything or has_passed:
-                self._succeeded()
-        elif not isinstance(outcome, (RateLimited, Cancelled)):
-            self._failed(outcome, everything=True)
-
     # The runner application.
 
     @handles(AskApplication)
     def _ask_for_application(self, _message: AskApplication) -> None:
         line = self._line
         done = partial(self._application_found, line)
-        if self._is_shut():
-            done(Cancelled(self._gate.answer, self._gate.cause))
-        else:
-            talk = conversations.application(line.scope, self._cache, architecture())
-            # It can wait as a list can: runners that are missing can have the one that is there.
-            self._begin(talk, Priority.LIST, done)
+        talk = conversations.application(line.scope, self._cache, architecture())
+        # It can wait as a list can: runners that are missing can have the one that is there.
+        self._ask(talk, Priority.LIST, done)
 
     def _application_found(self, line: Line, outcome: Application | GitHubError) -> None:
         """Tell of it, and learn nothing from it: whether runners can be registered others show."""
@@ -385,15 +313,14 @@ class TokensActor(Actor):
         self._inquiries.wake(self._line)
 
     def _pause_inquiring(self) -> None:
-        if self._is_shut():
+        if self._gate.refusal_of_all(self._line):
             self._inquiries.pause()
 
     # Whether GitHub can be asked.
 
     @handles(AnnounceGitHub)
     def _announce(self, _message: AnnounceGitHub) -> None:
-        self._told = None
-        self._tell_fleet()
+        self._gate.announce()
 
     @handles(ConfigChanged)
     def _config_changed(self, message: ConfigChanged) -> None:
@@ -417,37 +344,28 @@ class TokensActor(Actor):
         self._former.leave(self._line)
         self._former.arrive(place)
         self._line = line
-        self._cache, self._group = Cache(), ("", 0, 0.0)
-        self._gate = Gate()
-        if self._retry:
-            self._retry.cancel()
-        self._tell_fleet()
+        self._cache = Cache()
+        self._registering.move()
+        self._gate.move()
 
-    @handles(_LookAtCredential)
-    def _look_at_credential(self, _message: _LookAtCredential) -> None:
-        self._watching = False
-        if self._line.credential_may_have_changed():
-            logger.info("the credential has changed: GitHub is asked again")
-            self._try_again()
-        self._watch_credential()
+    @handles(CredentialLookDue)
+    def _look_at_credential(self, _message: CredentialLookDue) -> None:
+        if self._gate.look_at_credential(self._line):
+            self._registering.forget_group()
 
     def _try_again(self) -> None:
-        if self._gate.reason:
-            self._gate = self._gate.retry_now()
-            if self._retry:
-                self._retry.cancel()
-            self._group = ("", 0, 0.0)
-            self.tell_self(_Retry())
+        if self._gate.retry_now():
+            self._registering.forget_group()
 
-    @handles(_Retry)
-    def _retry_is_due(self, _message: _Retry) -> None:
+    @handles(RetryDue)
+    def _retry_is_due(self, _message: RetryDue) -> None:
         """Have something tried: a listing by ourselves, a registration by the fleet."""
-        if self._gate.everything:
+        if self._gate.state.everything:
             talk = conversations.registrations(self._line.scope, self._cache)
             done = partial(self._probed, self._line)
             self._begin(talk, Priority.REGISTER, done)  # they are what it stands for
         else:
-            self._tell_fleet()
+            self._gate.tell_fleet()
 
     def _probed(self, line: Line, outcome: Registrations | GitHubError) -> None:
         if line is not self._line:
@@ -457,72 +375,18 @@ class TokensActor(Actor):
         else:
             self._learn(outcome)
 
-    def _succeeded(self) -> None:
-        self._gate = Gate()
-        self._tell_fleet()
+    def _learn(self, outcome: Registrations | GitHubError) -> None:
+        """Learn from a listing whether GitHub answers."""
+        if not isinstance(outcome, GitHubError):
+            if self._gate.state.is_mended_by_a_list(self._now()):
+                self._gate.open()
+        elif not isinstance(outcome, (RateLimited, Cancelled)):
+            self._failed(outcome, everything=True)
 
     def _failed(self, error: GitHubError, *, everything: bool) -> None:
-        now = self._now()
-        if not self._gate.is_open(now) and (self._gate.everything or not everything):
-            return  # others have met the same trouble: it counts once
-        logger.warning("{}", error)
-        self._is_transient = isinstance(error, (RateLimited, Unavailable))
-        self._group = ("", 0, 0.0)
-        hold = self._line.hold(Priority.REGISTER) if isinstance(error, RateLimited) else None
-        until = hold.until if hold else None
-        self._gate = self._gate.fail(error, now, everything=everything, until=until)
-        if self._retry:
-            self._retry.cancel()
-        self._retry = self.tell_after(self._gate.until - now, _Retry())
-        self._tell_fleet()  # first, or it would ask for others in the place of those that fail
-        closed = Cancelled(error.answer, error.cause)
-        self._line.fail_all({Priority.REGISTER, Priority.REGISTER_AHEAD}, closed)
-        self._watch_credential()
-        self._show()
-
-    def _watch_credential(self) -> None:
-        if self._gate.reason and not self._watching:
-            self._watching = True
-            self.tell_after(_LOOK_AT_CREDENTIAL_S, _LookAtCredential())
-
-    def _is_shut(self) -> bool:
-        """Tell whether nothing at all is to be asked, until the next try is due."""
-        if self._gate.everything and self._line.credential_may_have_changed():
-            self._gate = self._gate.retry_now()
-        return self._gate.everything and not self._gate.is_open(self._now())
-
-    def _tell_fleet(self) -> None:
-        gate = self._gate
-        is_open = gate.is_open(self._now()) and not gate.everything
-        change = GitHubChanged(is_open, gate.proven, gate.reason, gate.cause)
-        if change == self._told or not self.system.directory.tell("fleet", change):
-            return
-        if change.open and self._told is not None and not self._told.open:
-            # It may have been asked for in vain meanwhile.
-            self.system.directory.tell("upgrades", GitHubReachable())
-        self._told = change
-
-    def _begin(
-        self, talk: Talk[T], priority: Priority, done: Done[T], *, runner: str = ""
-    ) -> Turn[T]:
-        turn = self._line.begin(talk, priority, done, runner=runner)
-        self._watch_call()
-        return turn
-
-    def _watch_call(self) -> None:
-        if self._call_watch is None and any(line.asking for line in self._lines()):
-            self._call_watch = self.tell_after(_SLOW_S, _LookAtCall())
-
-    @handles(_LookAtCall)
-    def _look_at_call(self, _message: _LookAtCall) -> None:
-        """Give up waiting for a call that goes on and on, such as one answered drop by drop."""
-        self._call_watch = None
-        for line in tuple(self._lines()):
-            took = self._now() - line.asking_since
-            if line.asking and took >= _SLOW_S:
-                line.give_up(f"it has been answering for {took:.0f} s")
-        self._watch_call()
-        self._show()
+        if self._gate.fail(self._line, error, everything=everything):
+            self._registering.forget_group()
+            self._show()
 
     # What people see.
 
@@ -535,17 +399,13 @@ class TokensActor(Actor):
             reconcile_interval_s=config.reconcile_interval.total_seconds(),
             moment=self._line.moment,
         )
-        left = budget_in_words(report)
-        state, reason = "ready", f"GitHub answers for {self._line.scope.name}"
-        cause = Cause.UNKNOWN
-        if self._gate.reason:
-            cause, reason = self._gate.cause, self._gate.reason
-            state = "limited" if cause is Cause.RATE_LIMITED else "failing"
-        elif hold := self._line.hold(Priority.LIST):
-            cause, state, reason = Cause.RATE_LIMITED, "limited", self._line.in_words(hold)
+        gate = self._gate.state
+        hold = None if gate.reason else self._line.hold(Priority.LIST)
+        limit = self._line.in_words(hold) if hold else ""
+        if hold:
             self._show_again_at(hold.until)
-        elif left:
-            reason += f"; {left}"
+        owner, left = self._line.scope.name, budget_in_words(report)
+        state, reason, cause = standing(owner, gate, limit, left)
         calls, former = self._line.calls.report(), self._former.reasons()
         self.publish(state, reason, cause=str(cause), **report, calls=calls, former_places=former)
 

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 
 import pykka
 
-from supervisor.actors.github_line import TellAfter
-from supervisor.messages import CheckUpgrades
+from supervisor.messages.upgrades import CheckUpgrades
 from supervisor.parts import Parts
-from supervisor.supervision import System, Timer
+from supervisor.supervision import System, TellAfter, Timer
 from supervisor.supervision.clock import Clock
 from supervisor.upgrades import Looks, Standing
 

@@ -7,13 +7,12 @@ from supervisor.actors.application_upgrade import ApplicationUpgrade, Verified
 from supervisor.actors.host_upgrade import HostUpgrade
 from supervisor.actors.package_upgrade import PackageNews, PackageUpgrade
 from supervisor.actors.upgrade_schedule import LookDue, Subject, Surroundings
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.tokens import ApplicationNotOffered, ApplicationOffered
+from supervisor.messages.upgrades import (
     AnnounceApplication,
     AnnouncePolicyPackage,
-    ApplicationNotOffered,
-    ApplicationOffered,
     CheckUpgrades,
-    ConfigChanged,
     GitHubReachable,
     PolicyPackageFailed,
     PolicyPackageProven,

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
 
 from supervisor.config import (
     CREDENTIALS_DIRECTORY,
@@ -20,7 +21,7 @@ from supervisor.config import (
     without_waiting,
 )
 from supervisor.github.credential import (
-    TOKEN_RULE,
+    ONE_PLAIN_LINE,
     AppKey,
     Credential,
     PersonalToken,
@@ -46,15 +47,12 @@ def read(config: Config) -> Credential:
     Raises:
         ConfigError: the file can't be read, is open to others, or holds something else.
     """
-    if config.token is not None:
-        return PersonalToken(config.token.get_secret_value())
     if config.app is not None:
         key = config.app.private_key_file
         text = _read(key, "app.private-key-file")
         _check_key(text, f"app.private-key-file: {key}")
         return AppKey(config.app.id, config.app.installation_id, text)
-    assert config.token_file is not None  # noqa: S101 - the model sees to it
-    return PersonalToken(_read_token(config.token_file, "token-file"))
+    return PersonalToken(_token(config.token, config.token_file, "token-file"))
 
 
 def read_policy_token(config: Config) -> str:
@@ -63,11 +61,7 @@ def read_policy_token(config: Config) -> str:
     Raises:
         ConfigError: the file can't be read, is open to others, or holds something else.
     """
-    policy = config.policy
-    if policy.token is not None:
-        return policy.token.get_secret_value()
-    assert policy.token_file is not None  # noqa: S101 - the model sees to it
-    return _read_token(policy.token_file, "policy.token-file")
+    return _token(config.policy.token, config.policy.token_file, "policy.token-file")
 
 
 def stamp(config: Config) -> object:
@@ -88,10 +82,14 @@ def stamp(config: Config) -> object:
     return (*given, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
 
 
-def _read_token(path: Path, key: str) -> str:
+def _token(given: SecretStr | None, path: Path | None, key: str) -> str:
+    """Give a token that stands in the configuration, or else in a file."""
+    if given is not None:
+        return given.get_secret_value()
+    assert path is not None  # noqa: S101 - the model sees to it
     token = _read(path, key).strip()
     if not is_token(token):
-        problem = TOKEN_RULE if token else "is empty"
+        problem = ONE_PLAIN_LINE if token else "is empty"
         raise ConfigError(f"{key}: {path}: {problem}")
     return token
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from supervisor.firewall import networks
-from supervisor.github.credential import TOKEN_RULE, is_token
+from supervisor.github.credential import ONE_PLAIN_LINE, is_token
 from supervisor.github.scope import GitHubPlace, Scope, is_near
 from supervisor.images.base import BaseImage
 from supervisor.policy import document
@@ -169,7 +169,7 @@ def _check_lxd_name(value: str) -> str:
 
 def _check_token(value: SecretStr) -> SecretStr:
     if not is_token(value.get_secret_value()):
-        raise ValueError(TOKEN_RULE)
+        raise ValueError(ONE_PLAIN_LINE)
     return value
 
 

@@ -11,16 +11,11 @@ from pykka import ActorDeadError, Timeout
 from supervisor.control.answers import refuse
 from supervisor.gateways.drain_mark import DrainMark
 from supervisor.lifecycle import DeletionOrdered, Stage
-from supervisor.messages import (
-    BuildImage,
-    BuildRefused,
-    CheckFirewall,
-    CheckUpgrades,
-    Drain,
-    Happened,
-    Reconcile,
-    Resume,
-)
+from supervisor.messages.firewall import CheckFirewall
+from supervisor.messages.fleet import Drain, Reconcile, Resume
+from supervisor.messages.image import BuildImage, BuildRefused
+from supervisor.messages.runner import Happened
+from supervisor.messages.upgrades import CheckUpgrades
 from supervisor.observation import records
 from supervisor.parts import Parts
 from supervisor.runners import orders

@@ -29,7 +29,7 @@ from typing import BinaryIO
 
 from supervisor.gateways.private_file import read_whole, write_whole
 from supervisor.gateways.trust import distrust
-from supervisor.messages import Application
+from supervisor.upgrades.application import Application
 
 ARCHIVE = "archive"
 _OFFER, _CURRENT = "offer.json", "current"

@@ -68,10 +68,10 @@ class PolicyService:
         runs = filter(None, (self._run, self._before))
         return tuple(run.process.program[0] for run in runs if run.process.program)
 
-    def is_made_from(self, made_from: str) -> bool:
-        """Tell whether a process is there that was started for this."""
+    def process_made_from(self, made_from: str) -> PolicyProcess | None:
+        """Give the process that was started for this, if it is there."""
         run = self._run
-        return bool(run and run.process.alive and run.made_from == made_from)
+        return run.process if run and run.process.alive and run.made_from == made_from else None
 
     def listen(self, address: str, port: int) -> None:
         """Take the address, if it is not ours yet.
@@ -97,7 +97,7 @@ class PolicyService:
         made_from: str,
         key: bytes,
         ended: Callable[[PolicyProcess], object],
-    ) -> None:
+    ) -> PolicyProcess:
         """Start a process that is to take the place of the one there is, which goes on meanwhile.
 
         Args:
@@ -105,6 +105,9 @@ class PolicyService:
             made_from: what makes it different from others.
             key: a secret of its own.
             ended: told of its end.
+
+        Returns:
+            The new one.
 
         Raises:
             PolicyProcessError: it can't be started; the one that there was goes on.
@@ -117,6 +120,7 @@ class PolicyService:
             else:
                 self._before = self._run
             self._run = _Run(process, made_from, key)
+            return process
 
     def settle(self) -> None:
         """Have the predecessor end when its checks are answered, as the process answers."""

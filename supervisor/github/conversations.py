@@ -22,8 +22,8 @@ from supervisor.github.errors import (
 )
 from supervisor.github.exchange import Cache, Request, Talk
 from supervisor.github.scope import Scope
-from supervisor.messages import Application
 from supervisor.planning import Registration
+from supervisor.upgrades.application import Application
 
 DEFAULT_GROUP = "default"
 _DEFAULT_GROUP_ID = 1

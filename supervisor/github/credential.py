@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-TOKEN_RULE = "must be one line of printable ASCII characters without blanks"  # noqa: S105
+ONE_PLAIN_LINE = "must be one line of printable ASCII characters without blanks"
 
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats
 _KINDS = {

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from supervisor.causes import Cause, CausedError
 from supervisor.github.exchange import NOT_MODIFIED, Answer, Request
@@ -114,8 +115,9 @@ def check(request: Request, answer: Answer, asker: Asker) -> None:
         GitHubError: the subclass that says what went wrong, with words for the operator.
     """
     status = answer.status
-    good = 200 <= status < 300  # noqa: PLR2004 - HTTP's successes
-    if (good and (status == 204 or answer.data is not None)) or status == NOT_MODIFIED:  # noqa: PLR2004 - no content
+    good = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    is_whole = status == HTTPStatus.NO_CONTENT or answer.data is not None
+    if (good and is_whole) or status == NOT_MODIFIED:
         return
     if good:
         raise unreadable(request.aim)

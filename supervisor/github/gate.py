@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from supervisor.causes import Cause
-from supervisor.github.errors import GitHubError
+from supervisor.github.errors import GitHubError, RateLimited, Unavailable
 from supervisor.throttling.waits import doubled
 
 _FIRST_DELAY_S = 1.0
@@ -22,6 +22,7 @@ class Gate:
         cause: the same as the reason, in a word.
         everything: the trouble is with the credential or with reaching GitHub, so that nothing
             else needs to be asked meanwhile; otherwise it concerns registrations alone.
+        is_transient: it was a limit, or there was no answer, which mends by itself.
     """
 
     reason: str = ""
@@ -30,6 +31,7 @@ class Gate:
     failures: int = 0
     cause: Cause = Cause.UNKNOWN
     everything: bool = False
+    is_transient: bool = False
 
     def fail(
         self, error: GitHubError, now: float, *, everything: bool, until: float | None = None
@@ -38,7 +40,13 @@ class Gate:
         failures = self.failures + 1
         delay = doubled(_FIRST_DELAY_S, failures, _LONGEST_DELAY_S)
         return Gate(
-            str(error), error.answer, until or now + delay, failures, error.cause, everything
+            str(error),
+            error.answer,
+            until or now + delay,
+            failures,
+            error.cause,
+            everything,
+            isinstance(error, (RateLimited, Unavailable)),
         )
 
     def retry_now(self) -> "Gate":
@@ -48,6 +56,22 @@ class Gate:
     def is_open(self, now: float) -> bool:
         """Tell whether something may be tried."""
         return now >= self.until
+
+    def is_shut(self, now: float) -> bool:
+        """Tell whether nothing at all is to be asked, until the next try is due."""
+        return self.everything and not self.is_open(now)
+
+    def lets_register(self, now: float) -> bool:
+        """Tell whether runners may be registered, be it for a try."""
+        return self.is_open(now) and not self.everything
+
+    def is_news(self, now: float, *, everything: bool) -> bool:
+        """Tell whether another failure counts: not where others have met the same trouble."""
+        return self.is_open(now) or (everything and not self.everything)
+
+    def is_mended_by_a_list(self, now: float) -> bool:
+        """Tell whether it opens when a list has come: that says nothing of who may register."""
+        return self.everything or (self.is_transient and self.is_open(now))
 
     @property
     def proven(self) -> bool:

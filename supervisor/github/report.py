@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from supervisor.causes import Cause
 from supervisor.github.budget import Budget
 from supervisor.github.credential import AppKey
+from supervisor.github.gate import Gate
 from supervisor.github.session import Session
 
 _CORE = "core"
@@ -44,6 +46,24 @@ def github_report(
         },
         "runners_per_hour": budget.runners_per_hour(runners, reconcile_interval_s),
     }
+
+
+def standing(owner: str, gate: Gate, limit: str, left: str) -> tuple[str, str, Cause]:
+    """Say how dealings stand: the state, why, and the cause in a word.
+
+    Args:
+        owner: whose runners GitHub is asked about.
+        gate: whether runners can be registered.
+        limit: which limit keeps lists from being asked for now, in words; empty if none does.
+        left: what is left of the limits, in words.
+    """
+    if gate.reason:
+        state = "limited" if gate.cause is Cause.RATE_LIMITED else "failing"
+        return state, gate.reason, gate.cause
+    if limit:
+        return "limited", limit, Cause.RATE_LIMITED
+    reason = f"GitHub answers for {owner}"
+    return "ready", f"{reason}; {left}" if left else reason, Cause.UNKNOWN
 
 
 def budget_in_words(report: Mapping[str, Any]) -> str:

@@ -3,14 +3,14 @@
 https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 
 import jwt
 
 from supervisor.github.credential import AppKey, Credential, PersonalToken, is_token
 from supervisor.github.errors import reading, scopes_of
-from supervisor.github.exchange import Answer, Request
+from supervisor.github.exchange import Answer, Request, Talk
 from supervisor.text import moments
 
 _REFRESH_BEFORE_S = 300.0
@@ -50,6 +50,19 @@ class Session:
         if isinstance(self.credential, AppKey):
             self._good_until = 0.0
         return isinstance(self.credential, AppKey)
+
+    def renewal(
+        self, monotonic: Callable[[], float], server_time: Callable[[], datetime]
+    ) -> Talk[None]:
+        """Ask for an installation's token, and take it in.
+
+        Args:
+            monotonic: tells the time in seconds.
+            server_time: tells the time as GitHub's clock shows it.
+        """
+        request = self.request(server_time())
+        answer = yield request
+        self.accept(request, answer, monotonic(), server_time())
 
     def request(self, server_time: datetime) -> Request:
         """Make the request for an installation's token.

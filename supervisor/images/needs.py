@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from supervisor.firewall.intent import intent_of
 from supervisor.host import storage
-from supervisor.messages import ApplicationChanged, FirewallChanged, StorageChanged
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 
 if TYPE_CHECKING:
     from supervisor.config import Config

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from supervisor.causes import Cause
 from supervisor.images.properties import BuiltImage
-
-if TYPE_CHECKING:
-    from supervisor.messages import Application
+from supervisor.upgrades.application import Application
 
 _SHORT = 12
 

@@ -1,6 +1,11 @@
-"""One runner's life as a pure function: stage and event in, stage and effects out."""
+"""One runner's life as a pure function: stage and event in, stage and effects out.
 
-from supervisor.lifecycle.answers import Effect, Step, adopt, request, step
+`life` is what is known of a runner and `events` what can happen. `beginnings` and `answers` decide
+what comes of it (`steps`), by a few ways that a life can go on (`moves`).
+"""
+
+from supervisor.lifecycle.answers import step
+from supervisor.lifecycle.beginnings import adopt, request
 from supervisor.lifecycle.events import (
     Confirmed,
     DeletionOrdered,
@@ -43,6 +48,7 @@ from supervisor.lifecycle.life import (
     Seen,
     Stage,
 )
+from supervisor.lifecycle.steps import Effect, Step
 
 __all__ = [
     "AVAILABLE",

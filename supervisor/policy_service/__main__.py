@@ -10,6 +10,8 @@ import click
 from supervisor.policy_service import settings
 from supervisor.policy_service.server import Service
 
+_LAST_PORT = 65535
+
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
@@ -21,8 +23,8 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
         raise click.BadParameter("must be ADDRESS:PORT") from None
     if address.is_unspecified or address.is_multicast:
         raise click.BadParameter("must be one address of this host, not one of all or of many")
-    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - TCP's last
-        raise click.BadParameter("must end in a port from 1 to 65535")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= _LAST_PORT:
+        raise click.BadParameter(f"must end in a port from 1 to {_LAST_PORT}")
     return value
 
 

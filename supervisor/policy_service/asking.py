@@ -176,7 +176,8 @@ class Errand:
             try:
                 request = step()
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+                result: T = end.value
+                return result
             try:
                 answer = self._ask(request)
             except GitHubError as error:

@@ -88,7 +88,7 @@ class Comment:
 def items(value: Any) -> list[Any]:
     """Read a list."""
     if not isinstance(value, list):
-        raise ValueError("not a list")  # noqa: TRY004 - what `reading` translates
+        raise TypeError("not a list")
     return value
 
 
@@ -194,7 +194,7 @@ def _text(value: Any, *, may_be_empty: bool = False) -> str:
 
 def _bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("neither true nor false")  # noqa: TRY004 - what `reading` translates
+        raise TypeError("neither true nor false")
     return value
 
 
@@ -206,5 +206,5 @@ def _number(value: Any) -> int:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError("not a mapping")  # noqa: TRY004 - what `reading` translates
+        raise TypeError("not a mapping")
     return value

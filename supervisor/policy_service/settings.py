@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from supervisor.github.credential import TOKEN_RULE, AppKey, Credential, PersonalToken, is_token
+from supervisor.github.credential import ONE_PLAIN_LINE, AppKey, Credential, PersonalToken, is_token
 from supervisor.policy import document
 from supervisor.web.proxies import Proxies, parse_exception, parse_proxy
 
@@ -122,7 +122,7 @@ def parse(text: bytes) -> Settings:
             ("decisions", given.decisions),
         ):
             _expect(path.is_absolute(), f"{name}: must be an absolute path")
-        _expect(is_token(given.charm_token), f"charm_token: {TOKEN_RULE}")
+        _expect(is_token(given.charm_token), f"charm_token: {ONE_PLAIN_LINE}")
         return Settings(
             api_url=given.github.api_url.rstrip("/"),
             credential=_credential(given.github.credential),
@@ -148,7 +148,7 @@ def _credential(given: _Credential) -> Credential:
         given.token is not None and given.app is None, "github.credential: must be token or app"
     )
     token = given.token or ""
-    _expect(is_token(token), f"github.credential.token: {TOKEN_RULE}")
+    _expect(is_token(token), f"github.credential.token: {ONE_PLAIN_LINE}")
     return PersonalToken(token)
 
 

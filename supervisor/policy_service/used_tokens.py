@@ -61,8 +61,8 @@ class UsedTokens:
             return
         self._pruned_at = now
         before = (now - _KEPT_LONGER).timestamp()
-        for name in os.listdir(self._directory):  # noqa: PTH208 - there may be many
-            used = self._directory / name
-            with suppress(FileNotFoundError):  # another worker was faster
-                if used.stat().st_mtime < before:
-                    used.unlink()
+        with os.scandir(self._directory) as entries:
+            for used in entries:
+                with suppress(FileNotFoundError):  # another worker was faster
+                    if used.stat().st_mtime < before:
+                        Path(used).unlink()

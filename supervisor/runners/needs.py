@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from supervisor.firewall.intent import intent_of
 from supervisor.host import storage
-from supervisor.messages import (
-    ApplicationChanged,
-    FirewallChanged,
-    ImageChanged,
-    PolicyChanged,
-    StorageChanged,
-)
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.policy import PolicyChanged
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.blueprints import Blueprint, blueprint_of
 
 if TYPE_CHECKING:

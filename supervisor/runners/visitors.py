@@ -13,8 +13,8 @@ from supervisor.config import Config
 from supervisor.guest import GuestParameters, user_data
 from supervisor.guest.network import GuestNetwork
 from supervisor.lifecycle import Event, Failed, GuestFinished, GuestReady
-from supervisor.messages import Application
 from supervisor.runners.roster import digest
+from supervisor.upgrades.application import Application
 
 
 @dataclass

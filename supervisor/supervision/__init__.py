@@ -61,7 +61,7 @@ from supervisor.supervision.specs import (
 )
 from supervisor.supervision.supervisor import Supervisor
 from supervisor.supervision.system import System
-from supervisor.supervision.timers import Timer, Timers
+from supervisor.supervision.timers import TellAfter, Timer, Timers
 from supervisor.supervision.tree import Handling, TreeNode, tree
 
 __all__ = [
@@ -118,6 +118,7 @@ __all__ = [
     "SupervisorStopping",
     "System",
     "SystemClock",
+    "TellAfter",
     "TerminateChild",
     "ThreadLost",
     "Timer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
@@ -51,6 +51,13 @@ class Timer:
     def _take(self) -> Callable[[], None] | None:
         callback, self._callback = self._callback, None
         return callback
+
+
+class TellAfter(Protocol):
+    """As an actor's `tell_after`, for a part of it."""
+
+    def __call__(self, delay_s: float, message: object) -> Timer:
+        """Put a message into the actor's own inbox after so many seconds."""
 
 
 class Timers:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from supervisor.gateways.application_store import ApplicationStore
-    from supervisor.messages import Application
+    from supervisor.upgrades.application import Application
     from supervisor.web.proxies import Proxies
 
 __all__ = ["NotObtained", "Obtained", "Progress", "obtain", "prune", "verify_current"]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from supervisor.gateways.lxd import Lxd
     from supervisor.images.choice import Wish
     from supervisor.images.settings import ImageSettings
-    from supervisor.messages import Application
+    from supervisor.upgrades.application import Application
 
 _LARGEST_SCRIPT = 256 * 1024
 

@@ -25,8 +25,8 @@ from supervisor.work.image import ImageFailed, ImageReady, ImageWork, fault_of_s
 if TYPE_CHECKING:
     from supervisor.gateways.application_store import ApplicationStore
     from supervisor.images.choice import Wish
-    from supervisor.messages import Application
     from supervisor.runners.visitors import Trial
+    from supervisor.upgrades.application import Application
 
 _STEPS = ("phase: ", "step: ")
 _HEAD_BYTES = 4096

@@ -20,7 +20,7 @@ from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest import logs as guest_logs
 from supervisor.guest.logs import Part, Shares
 from supervisor.lifecycle import Limits
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.runners import marks
 from supervisor.runners.instances import USER_DATA
 from supervisor.runners.marks import Marks
@@ -101,11 +101,11 @@ class InstanceWork:
             )
         except LxdError as error:
             logger.info("whether it has begun a job can't be seen: {}", error)
-            return Inspected(None)
+            return Inspected(job_begun=None)
         logs = output.data.decode(errors="replace").splitlines()
         if any(log.startswith("Worker_") for log in logs):
-            return Inspected(True)  # noqa: FBT003 - it has begun
-        return Inspected(None if output.cut else False)
+            return Inspected(job_begun=True)
+        return Inspected(job_begun=None if output.cut else False)
 
     def create(self, request: Mapping[str, Any]) -> Happened:
         """Create it; it is not started."""

@@ -20,7 +20,7 @@ from supervisor.gateways.environments import (
     PackageEnvironments,
 )
 from supervisor.gateways.pip import Pip, PipFailed
-from supervisor.messages import PolicyPackageFailed
+from supervisor.messages.upgrades import PolicyPackageFailed
 from supervisor.policy.package import PackageSource
 from supervisor.work.package_trial import Tried, try_out
 

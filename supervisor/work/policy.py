@@ -136,13 +136,12 @@ def _ensure(
         config, credentials.read(config), read_document_of(config), ring, directory, program
     )
     made_from = told.made_from(base)
-    if not service.is_made_from(made_from):
+    process = service.process_made_from(made_from)
+    if process is None:
         prepare(directory, config.policy.user)
         service.listen(address, port)
         probes = Secret(secrets.token_bytes(_SECRET_BYTES), now)
-        service.serve(launch(told, probes), made_from, probes.value, ended)
-    process = service.process
-    assert process is not None  # noqa: S101 - it has just been seen to
+        process = service.serve(launch(told, probes), made_from, probes.value, ended)
     return Served(
         base,
         process.pid,

@@ -70,7 +70,7 @@ def working(world: World) -> Working:
 
 def refusals_are_soon_believed(world: World) -> None:
     """Have GitHub asked again sooner for a runner that it has refused to let go."""
-    world.daemon.hurry("supervisor.lifecycle.answers._FIRST_RETIRE_DELAY", timedelta(seconds=3))
+    world.daemon.hurry("supervisor.lifecycle.moves._FIRST_RETIRE_DELAY", timedelta(seconds=3))
 
 
 @pytest.mark.parametrize("path", ["other", "acme/demo"])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sandbox.private_lxd import PrivateLxd
-    from supervisor.messages import Application
+    from supervisor.upgrades.application import Application
     from tests.e2e.conftest import MakeWorld
     from tests.e2e.world import World
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from pylxd import exceptions as pylxd_errors
 
+_MOST_LETTERS = 1000
+"""Of what LXD says: a page of something that is none would fill the log."""
+
 
 class LxdError(CausedError):
     """LXD did not do what it was asked. The message is for the operator and holds no secret."""
@@ -159,8 +162,7 @@ def _sentence(aim: str, words: str) -> str:
 
 def _words(error: pylxd_errors.LXDAPIException) -> str:
     words = str(error)
-    # A page of something that isn't LXD would fill the log.
-    return words if len(words) <= 1000 else words[:1000] + " …"  # noqa: PLR2004
+    return words if len(words) <= _MOST_LETTERS else words[:_MOST_LETTERS] + " …"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -11,12 +11,13 @@ import pytest
 from fake_world import World, make_world
 from ports import free_port
 from signal_service import LIFETIME_S, Service
+from tokens_stage import sandbox, stage
 
 from supervisor.actors import signals as signals_actor
 from supervisor.actors.listening import ListeningActor
 from supervisor.actors.signals import BOUNDS
 
-__all__ = ["make_world"]
+__all__ = ["make_world", "sandbox", "stage"]
 
 
 @pytest.fixture

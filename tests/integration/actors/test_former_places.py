@@ -13,7 +13,9 @@ from github_fleet import GitHubFleet
 from sandbox.github import Fault, JobRequest, SandboxGitHub
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import InstanceGone, Job, JobFinished, JobStarted
-from supervisor.messages import ConfigChanged, Happened, Reconcile
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import Reconcile
+from supervisor.messages.runner import Happened
 from supervisor.runners.naming import new_runner_name
 
 TOKEN = "github_pat_madeup"

@@ -23,7 +23,7 @@ from waiting import eventually
 from sandbox.github import App, Fault, SandboxGitHub
 from supervisor.actors.tokens import TokensActor
 from supervisor.github import places
-from supervisor.messages import (
+from supervisor.messages.tokens import (
     JitConfigFailed,
     JitConfigMade,
     ListRegistrations,

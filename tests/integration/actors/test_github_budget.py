@@ -11,7 +11,8 @@ from github_fleet import GitHubFleet
 
 from sandbox.github import Fault, SandboxGitHub
 from supervisor.lifecycle import InstanceGone, Job, JobFinished, JobStarted
-from supervisor.messages import Happened, Reconcile
+from supervisor.messages.fleet import Reconcile
+from supervisor.messages.runner import Happened
 
 RUNNERS = 300
 PAGES = 3

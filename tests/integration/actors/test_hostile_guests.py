@@ -27,7 +27,7 @@ from supervisor import lifecycle
 from supervisor.actors import signals as signals_actor
 from supervisor.actors.signals import BOUNDS, SIGNALS
 from supervisor.guest.signals import MAX_BYTES
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 
 MakeWorld = Callable[..., World]
 

@@ -18,8 +18,8 @@ from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
 from supervisor.actors.tokens import TokensActor
 from supervisor.github import places
 from supervisor.github.inquiries import PACE_S
-from supervisor.messages import (
-    ConfigChanged,
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.tokens import (
     InquireJob,
     ListRegistrations,
     RegistrationsListed,

@@ -23,7 +23,8 @@ from supervisor.actors.signals import BOUNDS
 from supervisor.cli.client import ControlClient, ControlError, NotRunning
 from supervisor.control import THREADS, orders
 from supervisor.gateways.lxd import LxdUnavailable
-from supervisor.messages import AnnounceSignals, Happened, SignalsListening
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
 from supervisor.supervision import ChildSpec, Crash
 
 MakeWorld = Callable[..., World]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lxd_fleet import LxdFleet, hurried, lxd_fleet
 
-from supervisor.messages import CheckUpgrades
+from supervisor.messages.upgrades import CheckUpgrades
 
 FIRST = "2.300.0"
 NEXT = "2.301.0"

@@ -16,7 +16,7 @@ from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
 from supervisor.gateways.lxd import Lxd
 from supervisor.lifecycle import InstanceGone, Limits
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.work.instance import Inspected, InstanceWork, LogsSaved
 
 if TYPE_CHECKING:

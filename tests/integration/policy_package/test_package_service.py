@@ -21,7 +21,8 @@ from waiting import eventually
 from supervisor.actors import policy_here
 from supervisor.actors.policy import PolicyActor
 from supervisor.actors.upgrades import UpgradesActor
-from supervisor.messages import CheckUpgrades, PolicyChanged
+from supervisor.messages.policy import PolicyChanged
+from supervisor.messages.upgrades import CheckUpgrades
 from supervisor.supervision import ChildSpec, Strategy, SystemClock
 
 __all__ = ["make_world"]

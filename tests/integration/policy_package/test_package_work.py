@@ -13,7 +13,7 @@ from package_stand import Stand
 from policy_packages import BROKEN, NAME, commit, part, repository, serving_index, tools, wheel
 
 from supervisor.gateways.environments import Environment
-from supervisor.messages import PolicyPackageFailed
+from supervisor.messages.upgrades import PolicyPackageFailed
 from supervisor.policy.package import Release
 from supervisor.work import package as package_work
 from supervisor.work import package_trial

@@ -22,7 +22,7 @@ from waiting import eventually
 from sandbox.github import Fault, SandboxGitHub
 from supervisor.gateways.application_store import ApplicationStore, digest_of
 from supervisor.gateways.downloads import Limits
-from supervisor.messages import Application
+from supervisor.upgrades.application import Application
 from supervisor.upgrades.archive import examine
 from supervisor.web.proxies import Proxies
 from supervisor.work.application import (

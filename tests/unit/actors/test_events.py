@@ -12,7 +12,8 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.actors.events import EventsActor
 from supervisor.gateways.lxd import LxdUnavailable
-from supervisor.messages import Happened, InstanceAppeared, Reconcile
+from supervisor.messages.fleet import InstanceAppeared, Reconcile
+from supervisor.messages.runner import Happened
 from supervisor.runners.naming import runner_name
 from supervisor.supervision import ChildSpec, Crash
 

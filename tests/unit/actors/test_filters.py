@@ -13,7 +13,9 @@ from waiting import eventually
 from supervisor.actors.filters import FiltersActor
 from supervisor.config import Config
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
-from supervisor.messages import CheckFilters, CheckFirewall, Happened
+from supervisor.messages.filters import CheckFilters
+from supervisor.messages.firewall import CheckFirewall
+from supervisor.messages.runner import Happened
 from supervisor.runners.roster import Entry
 from supervisor.supervision import Backoff, ChildSpec, Crash
 from supervisor.work import filters as filters_work

@@ -18,11 +18,11 @@ from supervisor.config import Config
 from supervisor.firewall.live import Counted, LiveTable
 from supervisor.firewall.names import REJECTED, table_name
 from supervisor.firewall.policy import Policy
-from supervisor.messages import (
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import (
     AnnounceFirewall,
     CheckFirewall,
     CheckOrdered,
-    ConfigChanged,
     FirewallChanged,
 )
 from supervisor.supervision import Backoff, ChildSpec, Crash

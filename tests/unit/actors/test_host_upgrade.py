@@ -12,7 +12,7 @@ from waiting import eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.lxd import LxdUnavailable
-from supervisor.messages import CheckUpgrades
+from supervisor.messages.upgrades import CheckUpgrades
 from supervisor.status.part_reports import upgrades_report
 from supervisor.status.report import status_report
 from supervisor.supervision import ChildSpec, tree

@@ -17,7 +17,7 @@ from waiting import LIMIT_S, eventually
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.environments import Environment, PackageEnvironments
 from supervisor.gateways.upgrade_notes import UpgradeNotes
-from supervisor.messages import (
+from supervisor.messages.upgrades import (
     AnnouncePolicyPackage,
     CheckUpgrades,
     GitHubReachable,

@@ -17,12 +17,11 @@ from supervisor.gateways.decision_log import Tally
 from supervisor.gateways.policy_process import Seen
 from supervisor.gateways.policy_service import _Run
 from supervisor.lifecycle import Job, JobUnchecked, Life, Stage
-from supervisor.messages import (
-    AnnouncePolicy,
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.policy import AnnouncePolicy, PolicyChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.upgrades import (
     AnnouncePolicyPackage,
-    ConfigChanged,
-    Happened,
-    PolicyChanged,
     PolicyPackageChanged,
     PolicyPackageFailed,
     PolicyPackageProven,

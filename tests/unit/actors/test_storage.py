@@ -13,7 +13,8 @@ from supervisor.actors.storage import StorageActor
 from supervisor.causes import Cause
 from supervisor.config import Config
 from supervisor.host import storage
-from supervisor.messages import AnnounceStorage, ConfigChanged, StorageChanged
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
 from supervisor.supervision import ChildSpec, Crash
 from supervisor.work.storage import PoolFailed, PoolReady, StorageWork
 

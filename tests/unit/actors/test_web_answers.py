@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from supervisor import __version__, control, lifecycle
 from supervisor.actors import signals
 from supervisor.lifecycle import Job, Life, Stage
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.policy.token_desk import Signer
 from supervisor.policy.tokens import Claim, Refusal, verify
 from supervisor.policy_service.decisions import Decision, DecisionLog

@@ -14,18 +14,11 @@ from waiting import eventually
 
 from supervisor.control import make_app
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
-from supervisor.messages import (
-    BuildImage,
-    BuildOrdered,
-    BuildRefused,
-    CheckFirewall,
-    CheckOrdered,
-    Drain,
-    Happened,
-    Reconcile,
-    Resume,
-    UpgradesOrdered,
-)
+from supervisor.messages.firewall import CheckFirewall, CheckOrdered
+from supervisor.messages.fleet import Drain, Reconcile, Resume
+from supervisor.messages.image import BuildImage, BuildOrdered, BuildRefused
+from supervisor.messages.runner import Happened
+from supervisor.messages.upgrades import UpgradesOrdered
 from supervisor.observation.feed import Kind
 from supervisor.runners.roster import Entry
 from supervisor.supervision import ChildSpec

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.causes import Cause
-from supervisor.github.errors import GitHubError, RateLimited
+from supervisor.github.errors import GitHubError, RateLimited, Unavailable
 from supervisor.github.gate import Gate
 
 NOW = 50.0
@@ -59,3 +59,37 @@ def test_it_never_closes_for_longer_than_five_minutes(kinds: list[bool]) -> None
     for everything in kinds:
         gate = gate.fail(GitHubError("why"), NOW, everything=everything)
         assert NOW < gate.until <= NOW + 300
+
+
+def test_while_it_is_shut_for_everything_nothing_is_asked_until_the_next_try_is_due() -> None:
+    gate = Gate().fail(GitHubError("the token is wrong"), NOW, everything=True)
+    assert gate.is_shut(NOW)
+    assert not gate.is_shut(NOW + 1)
+    assert not gate.lets_register(NOW + 1)  # what is tried then is a list
+
+
+def test_trouble_with_registrations_alone_lets_other_things_be_asked() -> None:
+    gate = Gate().fail(GitHubError("no such group"), NOW, everything=False)
+    assert not gate.is_shut(NOW)
+    assert not gate.lets_register(NOW)
+    assert gate.lets_register(NOW + 1)
+
+
+def test_the_same_trouble_counts_once_but_a_greater_one_is_news() -> None:
+    gate = Gate().fail(GitHubError("no such group"), NOW, everything=False)
+    assert not gate.is_news(NOW, everything=False)
+    assert gate.is_news(NOW, everything=True)
+    assert gate.is_news(NOW + 1, everything=False)
+    gate = gate.fail(GitHubError("the token is wrong"), NOW, everything=True)
+    assert not gate.is_news(NOW, everything=True)
+    assert not gate.is_news(NOW, everything=False)
+
+
+def test_a_list_opens_it_after_an_outage_and_says_nothing_of_who_may_register() -> None:
+    refused = Gate().fail(GitHubError("no such group"), NOW, everything=False)
+    assert not refused.is_mended_by_a_list(NOW + 100)
+    outage = Gate().fail(Unavailable("no answer"), NOW, everything=False)
+    assert not outage.is_mended_by_a_list(NOW)  # it was on its way before
+    assert outage.is_mended_by_a_list(NOW + 1)
+    shut = Gate().fail(GitHubError("the token is wrong"), NOW, everything=True)
+    assert shut.is_mended_by_a_list(NOW)

@@ -8,13 +8,11 @@ from fake_actors import APPLICATION, guarded, image_of
 
 from supervisor.config import Config, parse
 from supervisor.host.storage import pool_name, wanted_bytes
-from supervisor.messages import (
-    ApplicationChanged,
-    FirewallChanged,
-    ImageChanged,
-    PolicyChanged,
-    StorageChanged,
-)
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.policy import PolicyChanged
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.needs import RunnerNeeds
 
 SERVER = {"host": "10.5.0.7", "port": 10022, "rsa-fingerprint": f"SHA256:{'a' * 43}",

@@ -8,8 +8,8 @@ import pytest
 from supervisor.config import parse
 from supervisor.guest.network import GuestNetwork
 from supervisor.lifecycle import Event, Failed, GuestFinished, GuestReady
-from supervisor.messages import Application
 from supervisor.runners.visitors import Trial, Visitors
+from supervisor.upgrades.application import Application
 
 GUEST = "fleet-image-trial"
 APPLICATION = Application("https://example.com/runner.tar.gz", "ab" * 32, "runner.tar.gz")

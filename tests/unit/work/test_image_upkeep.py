@@ -14,7 +14,7 @@ from supervisor.gateways.application_store import ApplicationStore
 from supervisor.gateways.log_store import LogStore
 from supervisor.images.choice import Wish
 from supervisor.images.properties import BuiltImage
-from supervisor.messages import Application
+from supervisor.upgrades.application import Application
 from supervisor.work import image_upkeep
 from supervisor.work.image import ImageFailed, ImageReady
 from supervisor.work.image_upkeep import Build, BuildLogs, Listed, Resolved, Tidied, Unseen

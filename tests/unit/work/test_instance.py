@@ -21,7 +21,7 @@ from supervisor.gateways.lxd import (
     TimedOut,
 )
 from supervisor.lifecycle import Limits
-from supervisor.messages import Happened
+from supervisor.messages.runner import Happened
 from supervisor.web.proxies import Proxies, Proxy
 from supervisor.work.instance import (
     Inspected,

@@ -15,7 +15,7 @@ from supervisor.gateways.environments import (
     PackageEnvironments,
 )
 from supervisor.gateways.pip import Pip, PipFailed
-from supervisor.messages import PolicyPackageFailed
+from supervisor.messages.upgrades import PolicyPackageFailed
 from supervisor.policy.package import Release
 from supervisor.work import package as package_work
 from supervisor.work.package import (

@@ -10,14 +10,12 @@ from waiting import eventually
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.lifecycle import Confirmed, GuestReady, InstanceGone
-from supervisor.messages import (
-    ApplicationChanged,
-    FirewallChanged,
-    Happened,
-    ImageChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.blueprints import blueprint_of
 from supervisor.supervision import (
     INFINITY,

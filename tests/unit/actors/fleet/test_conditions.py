@@ -8,15 +8,13 @@ from fake_world import MakeWorld
 from waiting import eventually
 
 from supervisor.host.storage import wanted_bytes
-from supervisor.messages import (
-    ApplicationChanged,
-    ConfigChanged,
-    FirewallChanged,
-    ImageChanged,
-    PolicyChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.policy import PolicyChanged
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from tests.unit.actors.fleet.running import ready, start
 
 

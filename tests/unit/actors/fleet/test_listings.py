@@ -13,7 +13,9 @@ from supervisor.actors.survey import list_instances
 from supervisor.control import make_app
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import Job, JobStarted
-from supervisor.messages import Happened, InstanceAppeared, Reconcile, RegistrationsListed
+from supervisor.messages.fleet import InstanceAppeared, Reconcile
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import RegistrationsListed
 from supervisor.runners.marks import PREFIX
 from supervisor.runners.naming import runner_name
 from tests.unit.actors.fleet.running import generation_of, goes, start

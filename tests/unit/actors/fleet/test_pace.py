@@ -19,14 +19,11 @@ from supervisor.lifecycle import (
     Job,
     JobStarted,
 )
-from supervisor.messages import (
-    ConfigChanged,
-    GitHubChanged,
-    Happened,
-    Reconcile,
-    Resume,
-    SignalsListening,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import Reconcile, Resume
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.tokens import GitHubChanged
 from supervisor.runners.roster import Entry
 from supervisor.supervision import Crash
 from tests.unit.actors.fleet.running import comes_online, generation_of, goes, ready, start

@@ -11,16 +11,10 @@ from waiting import eventually
 
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import Failed, GuestReady, Life, Stage
-from supervisor.messages import (
-    ConfigChanged,
-    GitHubChanged,
-    Happened,
-    InstanceAppeared,
-    Reconcile,
-    RegistrationsListed,
-    Resume,
-    RunnerChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import InstanceAppeared, Reconcile, Resume, RunnerChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import GitHubChanged, RegistrationsListed
 from supervisor.observation.feed import Kind
 from supervisor.runners.naming import new_runner_name
 from supervisor.runners.roster import Entry

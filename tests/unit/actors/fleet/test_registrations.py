@@ -8,7 +8,9 @@ from fake_world import MakeWorld
 from waiting import eventually
 
 from supervisor.lifecycle import Confirmed, Job, JobStarted
-from supervisor.messages import ConfigChanged, Happened, Reconcile
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import Reconcile
+from supervisor.messages.runner import Happened
 from supervisor.runners.naming import new_runner_name, runner_name
 from tests.unit.actors.fleet.running import ready, reconciles_done, start
 

@@ -10,19 +10,16 @@ from waiting import eventually
 
 from supervisor.host.storage import wanted_bytes
 from supervisor.lifecycle import GuestReady, Job, JobFinished, JobStarted
-from supervisor.messages import (
-    Application,
-    ApplicationChanged,
-    ConfigChanged,
-    Drain,
-    FirewallChanged,
-    Happened,
-    ImageChanged,
-    Reconcile,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.fleet import Drain, Reconcile
+from supervisor.messages.image import ImageChanged
+from supervisor.messages.runner import Happened
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.blueprints import blueprint_of
 from supervisor.runners.instances import USER_DATA
+from supervisor.upgrades.application import Application
 from tests.unit.actors.fleet.running import generation_of, goes, ready, reconciles_done, start
 
 NEWER = Application("https://github.example/newer", "1" * 64, FILENAME.replace("300", "301"))

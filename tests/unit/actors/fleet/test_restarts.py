@@ -9,7 +9,9 @@ from waiting import eventually
 
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import Job, JobStarted
-from supervisor.messages import Happened, RegistrationsListed, SignalsListening
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.tokens import RegistrationsListed
 from supervisor.supervision import Backoff, Crash
 from tests.unit.actors.fleet.running import ready, start
 

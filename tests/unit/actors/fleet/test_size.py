@@ -11,7 +11,10 @@ from waiting import eventually
 
 from supervisor.actors.runner import RunnerActor
 from supervisor.lifecycle import GuestReady, Job, JobFinished, JobStarted, Stage
-from supervisor.messages import ConfigChanged, Drain, Happened, Reconcile, Resume, SignalsListening
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.fleet import Drain, Reconcile, Resume
+from supervisor.messages.runner import Happened
+from supervisor.messages.signals import SignalsListening
 from supervisor.supervision import Crash
 from tests.unit.actors.fleet.running import generation_of, goes, ready, start
 

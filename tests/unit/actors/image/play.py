@@ -20,16 +20,13 @@ from supervisor.images.choice import Wish, choose
 from supervisor.images.properties import BuiltImage
 from supervisor.images.recipe import Recipe
 from supervisor.images.settings import ImageSettings
-from supervisor.messages import (
-    AnnounceImage,
-    Application,
-    ApplicationChanged,
-    BuildImage,
-    ConfigChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.image import AnnounceImage, BuildImage
+from supervisor.messages.signals import SignalsListening
+from supervisor.messages.storage import StorageChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.supervision import ChildSpec, Strategy
+from supervisor.upgrades.application import Application
 from supervisor.work.image import ImageFailed, ImageReady, Look
 
 NEWER = Application(

@@ -8,16 +8,10 @@ import pytest
 from fake_actors import APPLICATION, guarded, image_of
 from waiting import eventually
 
-from supervisor.messages import (
-    AnnounceApplication,
-    AnnounceFirewall,
-    AnnounceSignals,
-    AnnounceStorage,
-    ApplicationChanged,
-    FirewallChanged,
-    SignalsListening,
-    StorageChanged,
-)
+from supervisor.messages.firewall import AnnounceFirewall, FirewallChanged
+from supervisor.messages.signals import AnnounceSignals, SignalsListening
+from supervisor.messages.storage import AnnounceStorage, StorageChanged
+from supervisor.messages.upgrades import AnnounceApplication, ApplicationChanged
 from tests.unit.actors.image.play import HOUR, NEWER, PREPARED, MakePlay, Play, built
 
 # One that is built

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from waiting import eventually
 
-from supervisor.messages import ApplicationChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.work.image import ImageFailed
 from tests.unit.actors.image.play import HOUR, NEWER, MakePlay, Play, built
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from waiting import eventually
 
-from supervisor.messages import BuildOrdered, SignalsListening
+from supervisor.messages.image import BuildOrdered
+from supervisor.messages.signals import SignalsListening
 from supervisor.work.image import ImageFailed
 from tests.unit.actors.image.play import Play, built
 

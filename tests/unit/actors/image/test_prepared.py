@@ -5,7 +5,8 @@ from __future__ import annotations
 from fake_actors import image_of
 from waiting import eventually
 
-from supervisor.messages import ApplicationChanged, BuildRefused
+from supervisor.messages.image import BuildRefused
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.work.image import ImageFailed
 from tests.unit.actors.image.play import HOUR, NEWER, PREPARED, Play
 

@@ -8,7 +8,8 @@ import pytest
 from fake_actors import image_of
 from waiting import eventually
 
-from supervisor.messages import AnnounceImage, ApplicationChanged
+from supervisor.messages.image import AnnounceImage
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.supervision import Crash
 from tests.unit.actors.image.play import NEWER, PREPARED, FakeWork, Play, built
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from waiting import eventually
 
 from supervisor.lifecycle import Life, Stage
-from supervisor.messages import ApplicationChanged
+from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.roster import Entry
 from tests.unit.actors.image.play import HOUR, NEWER, PREPARED, Play, built
 

@@ -12,7 +12,8 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
 from supervisor.lifecycle import Life, Seen, Stage
-from supervisor.messages import Happened, RunnerChanged
+from supervisor.messages.fleet import RunnerChanged
+from supervisor.messages.runner import Happened
 from supervisor.runners.blueprints import blueprint_of
 from supervisor.runners.marks import Marks
 from supervisor.runners.roster import Entry, digest

@@ -13,7 +13,8 @@ from waiting import eventually
 
 from supervisor import lifecycle
 from supervisor.lifecycle import Job, Seen, Stage
-from supervisor.messages import Happened, InquireJob, JitConfigMade
+from supervisor.messages.runner import Happened
+from supervisor.messages.tokens import InquireJob, JitConfigMade
 from supervisor.runners import marks
 from supervisor.runners.marks import Marks
 from supervisor.runners.roster import digest

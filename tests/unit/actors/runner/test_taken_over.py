@@ -13,7 +13,7 @@ from supervisor import lifecycle
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.journal.courses import Courses
 from supervisor.lifecycle import Job, Stage
-from supervisor.messages import Look
+from supervisor.messages.runner import Look
 from supervisor.runners import marks
 from supervisor.runners.marks import Marks
 from supervisor.supervision import Crash

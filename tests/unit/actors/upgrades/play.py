@@ -15,16 +15,15 @@ from waiting import LIMIT_S, eventually
 
 from supervisor.actors.upgrades import UpgradesActor
 from supervisor.gateways.application_store import ApplicationStore
-from supervisor.messages import (
+from supervisor.messages.tokens import ApplicationOffered, AskApplication
+from supervisor.messages.upgrades import (
     AnnounceApplication,
-    Application,
     ApplicationChanged,
-    ApplicationOffered,
-    AskApplication,
     CheckUpgrades,
     UpgradesOrdered,
 )
 from supervisor.supervision import ChildSpec, Strategy
+from supervisor.upgrades.application import Application
 from supervisor.web.proxies import Proxies
 from supervisor.work import application as application_work
 from supervisor.work.application import NotObtained, Obtained, Progress

@@ -9,13 +9,9 @@ from fake_actors import APPLICATION
 from fake_world import MakeWorld
 from waiting import eventually
 
-from supervisor.messages import (
-    ApplicationChanged,
-    ApplicationNotOffered,
-    ApplicationOffered,
-    CheckUpgrades,
-    ConfigChanged,
-)
+from supervisor.messages.configuration import ConfigChanged
+from supervisor.messages.tokens import ApplicationNotOffered, ApplicationOffered
+from supervisor.messages.upgrades import ApplicationChanged, CheckUpgrades
 from tests.unit.actors.upgrades.play import NEWER, Disk, Play
 
 

@@ -6,12 +6,8 @@ from fake_actors import APPLICATION
 from fake_world import MakeWorld
 from waiting import eventually
 
-from supervisor.messages import (
-    ApplicationNotOffered,
-    ApplicationOffered,
-    CheckUpgrades,
-    GitHubReachable,
-)
+from supervisor.messages.tokens import ApplicationNotOffered, ApplicationOffered
+from supervisor.messages.upgrades import CheckUpgrades, GitHubReachable
 from tests.unit.actors.upgrades.play import NEWER, Disk, Play
 
 

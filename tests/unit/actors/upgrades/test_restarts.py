@@ -13,8 +13,10 @@ from waiting import LIMIT_S, eventually
 
 from supervisor.gateways.application_store import ARCHIVE, ApplicationStore
 from supervisor.gateways.upgrade_notes import UpgradeNotes
-from supervisor.messages import Application, ApplicationChanged, ApplicationOffered, CheckUpgrades
+from supervisor.messages.tokens import ApplicationOffered
+from supervisor.messages.upgrades import ApplicationChanged, CheckUpgrades
 from supervisor.supervision import Crash
+from supervisor.upgrades.application import Application
 from supervisor.upgrades.notes import Note
 from tests.unit.actors.upgrades.play import NEWER, NEWEST, VERIFYING, Disk, Play
 

@@ -8,7 +8,8 @@ from fake_actors import APPLICATION
 from fake_world import MakeWorld
 from waiting import eventually
 
-from supervisor.messages import ApplicationChanged, ApplicationOffered, CheckUpgrades
+from supervisor.messages.tokens import ApplicationOffered
+from supervisor.messages.upgrades import ApplicationChanged, CheckUpgrades
 from tests.unit.actors.upgrades.play import NEWER, NEWEST, VERIFYING, Disk, Play
 
 

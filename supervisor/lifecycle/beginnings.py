@@ -1,0 +1,42 @@
+"""How a runner's life begins: asked for anew, or taken over from what LXD shows."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from supervisor.causes import Cause
+from supervisor.lifecycle.life import Life, Seen, Stage
+from supervisor.lifecycle.moves import fail, move, remove
+from supervisor.lifecycle.steps import Effect, Step
+
+
+def request(now: datetime) -> Step:
+    """Begin a new runner's life."""
+    life = Life(Stage.REQUESTED, now, "waits for GitHub's just-in-time configuration")
+    return Step(life, (Effect.REGISTER,))
+
+
+def adopt(seen: Seen | None, now: datetime) -> Step:
+    """Take over a runner that an earlier incarnation left, from what LXD shows of it.
+
+    A half-made instance is removed, not finished: its just-in-time configuration may have been
+    lost with whoever asked for it, and another runner costs a second.
+    """
+    if seen is None:
+        return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
+    begun = min(seen.created_at or now, now)
+    life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job, unwatched_since=now)
+    if not seen.running and not seen.started:
+        # Nothing has failed: whoever was to start it has ended, or crashed, in between.
+        return remove(life, now, "was made and never started")
+    if not seen.running:
+        found = fail(life, now, "was found stopped", Cause.STOPPED)
+        # Whatever ended it was before our time, and says nothing of runners made now.
+        return replace(found, life=replace(found.life, failed_in=None))
+    recorded = {str(Stage.BUSY): Stage.BUSY, str(Stage.READY): Stage.READY}.get(seen.stage)
+    if recorded is None:
+        return Step(life)
+    effects = (Effect.RECORD,) if seen.holds_secrets else ()
+    since = min(seen.since or now, now)
+    if recorded is Stage.BUSY and seen.since and seen.job and seen.job.is_told():
+        life = replace(life, job_began_at=since)
+    return move(life, since, recorded, "taken over", *effects)
