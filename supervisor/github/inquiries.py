@@ -7,7 +7,7 @@ from functools import cached_property
 from supervisor.github.scope import Scope, ScopeKind, is_within
 
 ROOM = 1000
-PACE_S = 10.0
+PACE_S = 5.0
 """So far apart are two questions at least: what nobody waits for is to cost next to nothing."""
 AGAIN_S = 20.0
 CLOSED_S = 3600.0

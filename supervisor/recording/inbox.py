@@ -41,6 +41,7 @@ class JournalInbox:
         """Set by whoever takes of it, for as long as that goes on."""
         self._wanted = threading.Event()
         self._readers: deque[threading.Event] = deque()
+        self._is_late = False
         self._lost = 0
         self._counting = threading.Lock()
         feed.watch(lambda record, _at_s: self.take(record))
@@ -73,18 +74,28 @@ class JournalInbox:
     def catch_up(self, limit_s: float = _CATCH_UP_S) -> None:
         """Have all that was told be in the file, for one who is about to read that.
 
-        Where it can't be written, or not soon enough, the reader finds what is there.
+        Where it can't be written, or not soon enough, the reader finds what is there. Where one has
+        waited in vain, as a write hangs, no other waits until that has ended.
         """
-        if not self.is_attended:
+        if not self.is_attended or self._is_late:
+            self.wake()
             return
         written = threading.Event()
         self._readers.append(written)
         self.wake()
-        written.wait(limit_s)
+        if not written.wait(limit_s):
+            self._is_late = True
+            with suppress(ValueError):  # what hangs has taken it already
+                self._readers.remove(written)
 
     def readers(self) -> list[threading.Event]:
         """Give those who wait for what was told until now: to be set when that is written."""
-        return [self._readers.popleft() for _ in range(len(self._readers))]
+        self._is_late = False
+        found: list[threading.Event] = []
+        with suppress(IndexError):
+            while True:
+                found.append(self._readers.popleft())
+        return found
 
     def take(self, record: Record) -> None:
         """Take a record, in whichever thread passes it on: by one at a time.
