@@ -59,7 +59,7 @@ def test_what_was_before_is_in_force_again_when_a_successor_has_ended(
     assert not service.fall_back(7)
     assert service.fall_back(2)
     assert (service.process, service.key) == (first, b"key 1")
-    assert service.is_made_from("for 1")
+    assert service.process_made_from("for 1") is first
     assert not service.fall_back(1)
 
 
