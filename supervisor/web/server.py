@@ -48,7 +48,9 @@ class WebServer:
         app.wsgi_app = for_speaker(app.wsgi_app)  # type: ignore[method-assign]
         answering = ThreadedTaskDispatcher()
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
-        options = {"ident": None, "asyncore_use_poll": True, **options}
+        # Connections that do nothing are closed after two minutes: to look each second is no use.
+        often = {"asyncore_use_poll": True, "asyncore_loop_timeout": 30}
+        options = {"ident": None, **often, **options}
         try:
             if bounds:
                 self._server = StrangersServer(bounds, app, self._sockets, answering, **options)
@@ -77,7 +79,7 @@ class WebServer:
 
     def _run(self) -> None:
         try:
-            self._server.run()  # type: ignore[no-untyped-call]
+            self._server.run()
         finally:
             if not self._closing:
                 self._lost()

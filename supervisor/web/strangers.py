@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from flask import Flask
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -24,6 +25,7 @@ from supervisor.throttling.allowance import Allowances, Rate
 
 _ACCEPTED_AT_ONCE = 64
 _MAINTENANCE_S = 1
+_AT_REST_S = 30
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -113,10 +115,17 @@ class StrangersServer(TcpWSGIServer):
             log_socket_errors=False,
             **options,
         )
-        # Where all connections are taken by some that dawdle, nothing else wakes the loop. It is
-        # set here, as waitress would round it to a whole number; its loop does not.
-        adjustments.asyncore_loop_timeout = bounds.patience_s  # type: ignore[assignment]
         super().__init__(app, sockets, dispatcher=answering, adj=adjustments)  # type: ignore[no-untyped-call]
+
+    def run(self) -> None:
+        """Look after all that is connected, until everything is closed.
+
+        Where all connections are taken by some that dawdle, nothing else wakes this thread. Where
+        there is none, nothing is to be seen to: it would wake up each second for years.
+        """
+        while self._map:
+            pause_s = self._bounds.patience_s if self.active_channels else _AT_REST_S
+            wasyncore.loop(pause_s, use_poll=True, map=self._map, count=1)
 
     def readable(self) -> bool:
         """Tell whether to listen for more: others wait in the kernel's queue meanwhile."""

@@ -21,8 +21,10 @@ SELDOM = 1 / 86400
 class Door:
     """A server's door, at which a test says who stands there."""
 
+    patience_s = 7.0
+
     def __init__(self, share: int, burst: int) -> None:
-        bounds = Bounds(100, share, Rate(burst=burst, per_s=SELDOM), 60.0, 60.0)
+        bounds = Bounds(100, share, Rate(burst=burst, per_s=SELDOM), 60.0, self.patience_s)
         self._waiting: list[tuple[socket.socket, tuple[str, int]]] = []
         self._sockets: dict[int, Any] = {}
         self._server = StrangersServer(
@@ -42,6 +44,9 @@ class Door:
             self._waiting.append((near_end, (peer, 7)))
         self._server.handle_accept()
         return [channel.addr[0] for channel in self._server.active_channels.values()]
+
+    def serve(self) -> None:
+        self._server.run()
 
     def close(self) -> None:
         for far_end in self._far_ends:
@@ -76,3 +81,21 @@ def test_all_addresses_of_one_network_have_one_share_and_one_rate(share: int, bu
     with closing(Door(share, burst)) as door:
         assert door.let_in(*mine) == mine[:2]
         assert door.let_in(*others) == [*mine[:2], *others]
+
+
+def test_only_where_somebody_is_connected_it_wakes_up_to_see_who_dawdles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses_s: list[float] = []
+
+    def loop(pause_s: float, **_: Any) -> None:
+        pauses_s.append(pause_s)
+        if len(pauses_s) == 1:
+            door.let_in("192.0.2.1")
+        else:
+            door.close()
+
+    with closing(Door(share=1, burst=1)) as door:
+        monkeypatch.setattr(wasyncore, "loop", loop)
+        door.serve()
+    assert pauses_s == [30, Door.patience_s]
