@@ -92,9 +92,7 @@ def twice(series: Series) -> dict[str, Course]:
     }
 
 
-def level(
-    alert: str, name: str, fires: float, quiet: float, minutes: float, **labels: str
-) -> Case:
+def level(alert: str, name: str, fires: float, quiet: float, minutes: float, **labels: str) -> Case:
     """Have an alert on what has been so for some minutes."""
     return Case(
         alert=alert,
@@ -151,10 +149,18 @@ _FAILURE = {"stage": "booting", "reason": "timeout"}
 _FAILURES, _REPLACEMENTS = "runner_failures_total", "runner_replacements_total"
 _FAILING = {**counting(_FAILURES, 0.11, **_FAILURE), **counting(_REPLACEMENTS, 10)}
 _DECISIONS = "policy_decisions_total"
-_CALL = {"endpoint": "/actions/runners", "method": "GET"}
-_FAILED_CALL, _GOOD_CALL = {**_CALL, "status": "5xx"}, {**_CALL, "status": "2xx"}
+_REJECTED = "firewall_rejected_packets_total"
 _CORE = {"resource": "core"}
 _PACKAGE = {"subject": "policy_package"}
+
+
+def _calls(failed: float) -> Series:
+    """Have ten calls to GitHub a minute, of which so many fail, by either kind of answer."""
+    found: dict[str, Course] = {}
+    for status, count in (("5xx", failed / 2), ("none", failed / 2), ("2xx", 10 - failed)):
+        call = {"endpoint": "/actions/runners", "method": "GET", "status": status}
+        found |= counting("github_calls_total", count, **call)
+    return found
 
 
 def _none_online(**quiet: Course) -> Case:
@@ -192,7 +198,7 @@ FLEET = (
     Case(
         alert="GitHubRunnersFailed",
         fires=_FAILING,
-        quiet=counting(_FAILURES, 0.09, **_FAILURE),
+        quiet={**counting(_FAILURES, 0.09, **_FAILURE), **counting(_REPLACEMENTS, 5)},
         after=15,
         lasts=15,
         labels=_FAILURE,
@@ -246,16 +252,17 @@ DAEMON = (
     ),
     Case(
         alert="GitHubRunnersGitHubErrors",
-        fires={
-            **counting("github_calls_total", 2.2, **_FAILED_CALL),
-            **counting("github_calls_total", 7.8, **_GOOD_CALL),
-        },
-        quiet={
-            **counting("github_calls_total", 1.8, **_FAILED_CALL),
-            **counting("github_calls_total", 8.2, **_GOOD_CALL),
-        },
+        fires=_calls(failed=2.2),
+        quiet=_calls(failed=1.8),
         after=15 / 2 + 15,
         lasts=15 / 2,
+    ),
+    Case(
+        alert="GitHubRunnersGitHubErrors",
+        fires=_calls(failed=2.2),
+        quiet=_calls(failed=0),
+        after=15 * 2 / 2.2 + 15,
+        lasts=15 * 0.2 / 2.2,
     ),
     ever("GitHubRunnersJournalLosing", "journal_lost_records_total", window=30),
     level("GitHubRunnersJournalFailing", "journal_failing", 1, 0, minutes=15),
@@ -281,10 +288,17 @@ UPKEEP = (
     often("GitHubRunnersFirewallChanged", "firewall_repairs_total", 3, window=60),
     Case(
         alert="GitHubRunnersPacketsRejected",
-        fires=counting("firewall_rejected_packets_total", _ABOVE * 50 * 60, reason="rejected"),
-        quiet=counting("firewall_rejected_packets_total", _BELOW * 50 * 60, reason="rejected"),
+        fires=counting(_REJECTED, _ABOVE * 50 * 60, reason="rejected"),
+        quiet=counting(_REJECTED, _BELOW * 50 * 60, reason="rejected"),
         after=15 / 2 + 15,
         lasts=15 / 2,
+    ),
+    Case(
+        alert="GitHubRunnersPacketsRejected",
+        fires=counting(_REJECTED, _ABOVE * 50 * 60, reason="rejected"),
+        quiet=counting(_REJECTED, 0, reason="rejected"),
+        after=15 / _ABOVE + 15,
+        lasts=15 * (1 - 1 / _ABOVE),
     ),
     Case(
         alert="GitHubRunnersImageOld",

@@ -157,7 +157,7 @@ def test_an_alert_fires_when_there_has_been_cause_for_long_enough_and_until_ther
 def test_an_alert_is_quiet_without_a_cause(case: Case, tmp_path: Path) -> None:
     rule = without_words(rule_of(case.alert))
     phases = [({**case.fires, **case.quiet}, _LONG)]
-    assert complaint(tmp_path, rule, phases, dict.fromkeys((_BEGIN, _LONG - 1), [])) == ""
+    assert complaint(tmp_path, rule, phases, {_BEGIN: [], _LONG - 1: []}) == ""
 
 
 def test_every_alert_has_a_case() -> None:
