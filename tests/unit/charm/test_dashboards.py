@@ -177,7 +177,7 @@ def test_a_daemon_that_was_upgraded_is_one(tmp_path: Path) -> None:
     [
         ("1x360", 1),
         (FIVE_HOURS, 1),  # it was deployed then
-        # There at 36 of 73 looks, and as one sees it for five minutes, at the next; and at the last.
+        # There at 36 of 73 looks, at the next, as it is remembered for so long, and at the last.
         ("1x176 _x180 1x3", 38 / 73),
     ],
 )
