@@ -77,9 +77,9 @@ def _fleet(status: Status) -> Iterator[Metric]:
     yield _gauge("runners_wanted", "Runners that are configured.", status["wanted"])
     is_drained = status["draining_since"] is not None
     yield _gauge("draining", "Whether the fleet was ordered to drain.", is_drained)
-    yield _timestamp("drain", "When the fleet was ordered to drain.", status["draining_since"])
+    yield _timestamp("drain", "When the fleet was ordered to drain", status["draining_since"])
     yield _timestamp(
-        "shortage", "Since when there are fewer runners than wanted.", status["short_since"]
+        "shortage", "Since when there are fewer runners than wanted", status["short_since"]
     )
     words = {str(word): status["health"] == word for word in Health}
     yield _by_label("health", "How the fleet is: 1 at the word that `status` says.", "state", words)
@@ -139,9 +139,8 @@ def _by_label(name: str, words: str, label: str, values: Mapping[str, bool]) -> 
 
 def _timestamp(name: str, words: str, moment: str | None) -> Metric:
     """Tell a moment; nothing where there is none."""
-    family = GaugeMetricFamily(
-        f"{PREFIX}_{name}_timestamp_seconds", f"{words[:-1]}, in seconds since 1970."
-    )
+    words = f"{words}, in seconds since 1970."
+    family = GaugeMetricFamily(f"{PREFIX}_{name}_timestamp_seconds", words)
     if moment:
         family.add_metric([], datetime.fromisoformat(moment).timestamp())
     return family

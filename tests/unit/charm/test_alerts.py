@@ -16,16 +16,8 @@ from prometheus import promtool
 
 from supervisor.lifecycle import Stage
 from supervisor.status.health import LONGEST_SHORTAGE, short_since
-from tests.unit.charm.alert_cases import (
-    CASES,
-    Case,
-    Course,
-    Series,
-    counting,
-    runners,
-    since,
-    steady,
-)
+from tests.unit.charm.alert_cases import CASES
+from tests.unit.charm.alert_series import Case, Course, Series, counting, runners, since, steady
 
 _TOPOLOGY = Topology("ci", "58b48ff0-608b-435f-83b9-ea643e0b98db", "large", "the-charm")
 _JUJU = {
@@ -37,7 +29,7 @@ _JUJU = {
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 _BEGIN, _LONG, _REST = 120, 600, 120
 """Minutes without a cause, then with it, then without it again."""
-_SLACK = 2
+_SLACK = 1.2
 """So many minutes an alert may be early or late: some series are read each minute."""
 
 Phases = Sequence[tuple[Series, int]]
