@@ -89,10 +89,11 @@ def whole_tree() -> TreeNode:
         standing("policy package", latest="2.2", latest_since=NOW),
         standing("host", latest=None),
     )
-    others = ("control", "metrics", "core", "runners", "signals", "fleet", "events", "filters")
+    others = ("control", "metrics", "core", "runners", "signals", "events", "filters")
     return tree(
         tokens(core=LIMIT), firewall(), image(), storage(), upgrades(*subjects),
         node("policy", "ready", details={"healthy": True}), *map(node, others),
+        node("fleet", "degraded", details={"short_since": NOW.isoformat()}),
         node("journal", "recording"),
     )  # fmt: skip
 
@@ -141,4 +142,4 @@ def whole_page() -> str:
     """Write a page with all that there can be."""
     counters = Counters(Feed())
     all_calls(counters)
-    return page(whole_tree(), counters=counters)
+    return page(whole_tree(), counters=counters, draining_since=NOW)

@@ -77,6 +77,10 @@ def _fleet(status: Status) -> Iterator[Metric]:
     yield _gauge("runners_wanted", "Runners that are configured.", status["wanted"])
     is_drained = status["draining_since"] is not None
     yield _gauge("draining", "Whether the fleet was ordered to drain.", is_drained)
+    yield _timestamp("drain", "When the fleet was ordered to drain", status["draining_since"])
+    yield _timestamp(
+        "shortage", "Since when there are fewer runners than wanted", status["short_since"]
+    )
     words = {str(word): status["health"] == word for word in Health}
     yield _by_label("health", "How the fleet is: 1 at the word that `status` says.", "state", words)
     yield _gauge("problems", "What is wrong: the problems of `status`.", len(status["problems"]))
@@ -130,6 +134,15 @@ def _by_label(name: str, words: str, label: str, values: Mapping[str, bool]) -> 
     family = GaugeMetricFamily(f"{PREFIX}_{name}", words, labels=[label])
     for of, value in values.items():
         family.add_metric([of], value)
+    return family
+
+
+def _timestamp(name: str, words: str, moment: str | None) -> Metric:
+    """Tell a moment; nothing where there is none."""
+    words = f"{words}, in seconds since 1970."
+    family = GaugeMetricFamily(f"{PREFIX}_{name}_timestamp_seconds", words)
+    if moment:
+        family.add_metric([], datetime.fromisoformat(moment).timestamp())
     return family
 
 

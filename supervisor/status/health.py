@@ -10,8 +10,9 @@ from supervisor.lifecycle import Stage
 LONGEST_SHORTAGE = timedelta(minutes=10)
 """So long there may be fewer runners than wanted before that is a problem of its own.
 
-The charm's alerts wait longer, as they wake people: GitHubRunnersNoneOnline 15 minutes,
-GitHubRunnersTooFew 30. So whoever comes finds it among the problems of `status`.
+The charm's alerts wait longer, as they wake people: GitHubRunnersNoneOnline 15 minutes, and
+GitHubRunnersTooFew, which goes by `short_since`, 30. So whoever comes as runners are missing finds
+it among the problems of `status`.
 """
 
 _GONE = frozenset({Stage.FAILED, Stage.DELETED})

@@ -1,34 +1,23 @@
-"""What the observability stack is given: in its format, and about metrics that there are."""
+"""What the observability stack is given, in its format; and which lines of the log alert."""
 
 from __future__ import annotations
 
-import base64
 import json
-import lzma
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import cos
 import ops
-import promql_parser
 import pytest
-import yaml
 from cos import Topology
 from loguru import logger
-from metrics_page import whole_page
 from ops import testing
-from prometheus_client.parser import text_string_to_metric_families
 
 from supervisor.config import parse
+from supervisor.observation.repetition import Line, Repetition
+from tests.unit.charm.observation import CHARM, METADATA, UUID, config, dashboards, rules
 
-CHARM = Path(__file__).parents[3] / "charm"
 DOCUMENT = CHARM.parent / "docs" / "metrics.md"
-METADATA = yaml.safe_load((CHARM / "charmcraft.yaml").read_text(encoding="utf-8"))
 META = {key: METADATA[key] for key in ("name", "requires", "provides")}
-UUID = "58b48ff0-608b-435f-83b9-ea643e0b98db"
-TOPOLOGY = Topology("ci", UUID, "large-runners", "github-runner-supervisor")
 RUNBOOK = f"{METADATA['links']['documentation']}/runbook.md#".replace("/tree/", "/blob/")
 MATCHERS = f'juju_model="ci", juju_model_uuid="{UUID}", juju_application="large-runners"'
 
@@ -39,45 +28,6 @@ class Charm(ops.CharmBase):
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
         cos.provide(self)
-
-
-def config(topology: Topology = TOPOLOGY) -> dict[str, Any]:
-    databag = cos.databag(topology)
-    assert set(databag) == {"config"}
-    return json.loads(databag["config"])
-
-
-def rules(kind: str) -> Iterator[dict[str, Any]]:
-    for group in config()[kind]["groups"]:
-        yield from group["rules"]
-
-
-def dashboards() -> list[dict[str, Any]]:
-    packed = config()["dashboards"]
-    return [json.loads(lzma.decompress(base64.b64decode(one, validate=True))) for one in packed]
-
-
-def queries() -> Iterator[str]:
-    """Give every query of Prometheus."""
-    for rule in rules("metrics_alert_rules"):
-        yield rule["expr"]
-    for dashboard in dashboards():
-        yield from (target["expr"] for target in targets(dashboard, "prometheus"))
-        for variable in variables(dashboard):
-            yield variable["definition"]
-
-
-def targets(dashboard: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
-    for panel in dashboard["panels"]:
-        for target in panel.get("targets", ()):
-            if target["datasource"]["type"] == kind:
-                yield target
-
-
-def variables(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for variable in dashboard["templating"]["list"]:
-        if variable["type"] == "query":
-            yield variable
 
 
 def test_the_databag_has_what_the_interface_asks_for() -> None:
@@ -218,6 +168,25 @@ def test_the_alert_of_logs_counts_a_crash_of_the_daemon_once() -> None:
     assert not pattern.search(others)
 
 
+def shown_of(crashes: int) -> list[str]:
+    """Give what the log shows of so many crashes of an actor within a minute."""
+    actor, crash = "root/core/fleet", "failed while handling Tick"
+    line = Line(actor, "", "ERROR", crash)
+    repetition = Repetition()
+    shown = [line.text for _ in range(crashes) if repetition.hear(line, 0)]
+    shown += [str(repeated) for repeated in repetition.end(60)]
+    return [f"Jan  1 00:00:00 host github-runner-supervisor[7]: {actor}: {one}" for one in shown]
+
+
+@pytest.mark.parametrize("crashes", [1, 5, 6, 7, 100])
+def test_the_alert_of_logs_counts_more_than_five_crashes_though_the_log_shows_five(
+    crashes: int,
+) -> None:
+    pattern = pattern_of("GitHubRunnerDaemonErrors")
+    counted = sum(bool(pattern.search(line)) for line in shown_of(crashes))
+    assert (counted > 5) == (crashes > 5)
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -240,6 +209,8 @@ def test_the_alert_of_logs_knows_the_daemons_own_troubles(message: str, head: st
         "failed: the guest says: x: the configuration stays as it was: y",
         "failed: the guest says: MainThread: could not start: Traceback (most recent call last)",
         "failed: the guest says: root/core/fleet: failed while handling Tick",
+        "failed: repeated 7 times more within 60 s: failed while handling Tick",
+        "repeated 7 times more within 60 s: failed: the guest says: could not start: x",
     ],
 )
 @pytest.mark.parametrize("alert", ["GitHubRunnerDaemonErrors", "GitHubRunnerConfigurationRefused"])
@@ -249,135 +220,6 @@ def test_what_the_daemon_quotes_of_others_fires_no_alert(
 ) -> None:
     line = f"{head} github-runner-supervisor[7]: fleet-1: {message}"
     assert not pattern_of(alert).search(line)
-
-
-def test_a_dashboard_is_one_that_grafana_takes_and_keeps() -> None:
-    assert dashboards()
-    for dashboard in dashboards():
-        # Of another form Grafana's charm would replace it by the hash of a path of the collector's.
-        assert re.fullmatch(r"[0-9a-f]{40}", dashboard["uid"])
-        assert f"charm: {METADATA['name']}" in dashboard["tags"]
-        numbers = [panel["id"] for panel in dashboard["panels"]]
-        assert len(set(numbers)) == len(numbers)
-        names = {variable["name"] for variable in dashboard["templating"]["list"]}
-        names.add("__range")  # Grafana's own
-        assert set(re.findall(r"\$\{?([a-z_]+)\}?", json.dumps(dashboard["panels"]))) <= names
-
-
-def test_no_two_panels_of_a_dashboard_have_the_same_title() -> None:
-    for dashboard in dashboards():
-        titles = [panel["title"] for panel in dashboard["panels"]]
-        assert len(set(titles)) == len(titles)
-
-
-def test_a_number_is_green_only_where_nothing_is_wrong() -> None:
-    panels = [panel for dashboard in dashboards() for panel in dashboard["panels"]]
-    colours = {
-        panel["title"]: [
-            (step["value"], step["color"])
-            for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-        ]
-        for panel in panels
-        if panel["type"] == "stat"
-    }
-    assert colours["Problems"] == [(None, "green"), (1, "red")]
-    assert colours["Warnings"] == [(None, "green"), (1, "orange")]
-    for title in ("There", "Free runners", "Daemons up"):
-        assert colours[title] == [(None, "red"), (1, "green")]
-
-
-def test_panels_do_not_overlap() -> None:
-    for dashboard in dashboards():
-        taken: set[tuple[int, int]] = set()
-        for panel in dashboard["panels"]:
-            at = panel["gridPos"]
-            assert at["x"] + at["w"] <= 24
-            cells = {
-                (x, y)
-                for x in range(at["x"], at["x"] + at["w"])
-                for y in range(at["y"], at["y"] + at["h"])
-            }
-            assert not taken & cells
-            taken |= cells
-
-
-def offered() -> dict[str, set[str]]:
-    """Give the names on the daemon's page, with their labels, and that of the scrape itself."""
-    found: dict[str, set[str]] = {"up": set()}
-    for family in text_string_to_metric_families(whole_page()):
-        for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
-
-
-JUJU = {"juju_model", "juju_model_uuid", "juju_application", "juju_unit"}
-
-
-def parts_of(expression: Any) -> Iterator[Any]:
-    """Give an expression of PromQL and all that it is made of."""
-    yield expression
-    for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
-        part = getattr(expression, name, None)
-        if part is not None and not isinstance(part, str):
-            yield from parts_of(part)
-    for part in getattr(expression, "args", ()):
-        yield from parts_of(part)
-
-
-def labels_in(part: Any) -> set[str]:
-    """Give the labels that a part of an expression names."""
-    if isinstance(part, promql_parser.VectorSelector):
-        return {matcher.name for matcher in part.matchers.matchers}
-    named = set()
-    for modifier in (getattr(part, "modifier", None), getattr(part, "matching", None)):
-        for holder in (modifier, getattr(modifier, "matching", None)):
-            named |= set(getattr(holder, "labels", None) or ())
-    return named
-
-
-def parsed(query: str) -> tuple[set[str], set[str]]:
-    """Give the metrics and the labels that a query names."""
-    if match := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
-        metrics, labels = parsed(match[1])
-        return metrics, labels | {match[2]}
-    expression = promql_parser.parse(query.replace("$__range", "6h"))
-    metrics, labels = set(), set()
-    for part in parts_of(expression):
-        labels |= labels_in(part)
-        if isinstance(part, promql_parser.VectorSelector):
-            metrics.add(part.name)
-    return metrics, labels - {"__name__"}
-
-
-def test_a_query_is_read_whole() -> None:
-    assert parsed('sum by (a) (rate(m_total{b=~"x", c!="y"}[5m])) > on (d) 0.1 * max(n) or up') == (
-        {"m_total", "n", "up"},
-        {"a", "b", "c", "d"},
-    )
-
-
-def test_queries_name_only_metrics_and_labels_that_there_are() -> None:
-    known = offered()
-    for query in queries():
-        metrics, labels = parsed(query)
-        assert metrics
-        assert metrics <= set(known), query
-        assert labels <= JUJU.union(*(known[name] for name in metrics)), query
-
-
-def test_legends_name_only_labels_that_the_query_keeps() -> None:
-    for dashboard in dashboards():
-        for target in targets(dashboard, "prometheus"):
-            named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            _, labels = parsed(target["expr"])
-            assert named <= labels | JUJU, target
-
-
-def test_brackets_and_quotes_of_queries_are_closed() -> None:
-    for query in queries():
-        assert all(query.count(a) == query.count(b) for a, b in ("()", "{}", "[]"))
-        assert query.count('"') % 2 == 0
-        assert "%%" not in query
 
 
 def test_every_relation_is_told_when_it_differs_and_only_then() -> None:

@@ -82,9 +82,25 @@ def test_online_are_those_that_github_sees() -> None:
     assert value(samples, "runners_wanted") == 3
 
 
-def test_a_drain_shows() -> None:
-    assert value(read(page()), "draining") == 0
-    assert value(read(page(draining_since=NOW)), "draining") == 1
+def test_a_drain_shows_and_when_it_was_ordered() -> None:
+    ordered_at = NOW - timedelta(hours=25)
+    samples = read(page(draining_since=ordered_at))
+    assert value(samples, "draining") == 1
+    assert value(samples, "drain_timestamp_seconds") == ordered_at.timestamp()
+
+
+def test_a_shortage_shows_since_when_status_tells_of_it() -> None:
+    since = NOW - timedelta(minutes=12)
+    fleet = node("fleet", details={"short_since": since.isoformat()})
+    assert value(read(page(tree(fleet))), "shortage_timestamp_seconds") == since.timestamp()
+
+
+def test_without_a_drain_or_a_shortage_there_is_no_moment_of_one() -> None:
+    samples = read(page(tree(node("fleet", details={"short_since": None}))))
+    assert value(samples, "draining") == 0
+    assert not {"drain_timestamp_seconds", "shortage_timestamp_seconds"} & {
+        name for name, _ in samples
+    }
 
 
 def test_problems_and_warnings_are_counted_as_status_tells_them() -> None:
