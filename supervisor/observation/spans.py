@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from supervisor.journal.absence import Absence
-from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import Stage
+from supervisor.observation.absence import Absence
+from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 
 Value = str | int | bool
