@@ -105,7 +105,7 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
     with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
         stand.inbox.take(note("two", 86400 * 40))
         eventually(lambda: "two" in stand.told())
-        eventually(lambda: stand.writer.at_work_since is None)
+        eventually(lambda: not stand.writer.is_at_work)
     assert [event.record.subject for event in events(path)] == ["one", "two"]
 
 
