@@ -190,8 +190,6 @@ def test_a_metric_log_that_hangs_at_the_end_is_named_where_the_journal_lacks_wha
         assert hangs.wait(LIMIT_S)
         stand.inbox.take(reconcile(1))
         stand.writer.stop(limit_s=0.01)
-        assert warned == [
-            "the journal lacks 1 events of this daemon: "
-            f"it waits for the metric log: {log}: a write does not end\n"
-        ]
+        why = f"it waits for the metric log: {log}: a write does not end"
+        assert warned == [f"the journal lacks 1 events of this daemon: {why}\n"]
     assert len(events_in(log)) == 2

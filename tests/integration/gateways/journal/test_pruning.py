@@ -120,7 +120,7 @@ def test_a_time_that_is_set_at_each_look_is_told_once_until_it_has_gone_on_evenl
     path: Path, warned: list[str]
 ) -> None:
     elapsed, now = [0.0], [at(0)]
-    pruning_ = pruning.JournalPruning(
+    judging = pruning.JournalPruning(
         lambda: KEEPING, now=lambda: now[0], elapsed=lambda: elapsed[0], believed_after_s=900
     )
     store = JournalStore(path)
@@ -128,7 +128,7 @@ def test_a_time_that_is_set_at_each_look_is_told_once_until_it_has_gone_on_evenl
     def look(*, set_by_s: float) -> int:
         elapsed[0] += 60
         now[0] += timedelta(seconds=60 + set_by_s)
-        pruning_.step(store)
+        judging.step(store)
         return len(warned)
 
     assert [look(set_by_s=set_by_s) for set_by_s in (0, 600, -600, 600)] == [0, 1, 1, 1]
