@@ -108,7 +108,7 @@ def _follow(
         _print(answer["events"], as_json)
         last, is_behind = answer["last"], answer["more"]
         # A daemon that has been restarted counts from nothing.
-        lost = _warn_of_lost(answer["lost"], min(lost, answer["lost"]))
+        lost = _warn_of_lost(answer["lost"], lost if answer["lost"] >= lost else 0)
 
 
 @main.command()

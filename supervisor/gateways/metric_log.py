@@ -25,6 +25,11 @@ class MetricLog:
         self._older = older
         self._file: IO[bytes] | None = None
 
+    @property
+    def path(self) -> Path:
+        """Where the newest events are."""
+        return self._path
+
     def write(self, events: Iterable[Mapping[str, Any]]) -> str:
         """Add events, and say why they, or one of them, could not be; empty if they were."""
         lines, unfit = [], ""

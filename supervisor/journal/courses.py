@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from supervisor.journal.absence import Absence
-from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
+from supervisor.observation.absence import Absence
+from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 from supervisor.text import moments
 

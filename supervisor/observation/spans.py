@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from supervisor.journal.absence import Absence
-from supervisor.journal.clock_step import clock_step
 from supervisor.lifecycle import Stage
+from supervisor.observation.absence import Absence
+from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 
 Value = str | int | bool
@@ -32,6 +32,16 @@ _NAMES = {
 """How a stage's span is called, where that is not the stage's own name."""
 
 _RESULT = "github.job.result"
+_RESULTS = {
+    "Succeeded": "success",
+    "Failed": "failure",
+    "Canceled": "cancellation",
+    "Abandoned": "error",
+    "Skipped": "skip",
+    "Refused": "failure",  # as GitHub has it: by the policy, before its first step
+}
+"""The semantic conventions' words for the runner application's, and for the policy's refusal."""
+_OTHER_ERROR = "_OTHER"  # the semantic conventions' word
 _UNHEARD = "supervisor.beginning_unheard"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
 """How the names of those attributes begin that are of a job, and not of its runner."""
@@ -114,6 +124,7 @@ class Spans:
             ended.append(_with_result(runner))
         if record.state == Stage.FAILED:
             runner.error = record.reason or "failed"
+            runner.attributes |= _error_type(record)
         if is_gone:
             del self._open[name]
             ended.append(_of_runner(name, runner, record.at))
@@ -124,7 +135,9 @@ class Spans:
         ended: list[Span | None] = []
         for name in self._absence.gone(self._open, record):
             runner = self._open.pop(name)
-            runner.error = runner.error or _UNSEEN
+            if not runner.error:
+                runner.error = _UNSEEN
+                runner.attributes["error.type"] = _OTHER_ERROR
             ended += [_with_result(runner), _of_runner(name, runner, record.at)]
         return [span for span in ended if span]
 
@@ -156,6 +169,7 @@ def _of_stage(record: Record, began_at: datetime) -> Span:
             "supervisor.stage": stage,
             "supervisor.next": record.reason,
             **unheard,
+            **(_error_type(record) if has_failed else {}),
         },
         error=(record.reason or "failed") if has_failed else "",
     )
@@ -198,10 +212,16 @@ def _attributes(record: Record) -> dict[str, Value]:
         "cicd.pipeline.name": job.get("workflow"),
         "cicd.pipeline.run.id": job.get("run_id"),
         "cicd.pipeline.task.name": job.get("name"),
+        "cicd.pipeline.task.run.result": _RESULTS.get(job.get("result", "")),
         "github.event_name": job.get("event"),
         _RESULT: job.get("result"),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _error_type(record: Record) -> dict[str, Value]:
+    """Say in a word why a runner has failed."""
+    return {"error.type": record.details.get("cause") or _OTHER_ERROR}
 
 
 def _root_of(runner: str) -> int:

@@ -1,14 +1,15 @@
 """Takes what the journal's inbox holds, and has it written down, in a thread of its own.
 
 What can't be written is held and tried again (`backlog.py`, `file.py`). The metric log is another
-file, maybe on another disk: it gets the events of all that comes.
+file, maybe on another disk: it gets the events of all that comes, after the journal.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +26,19 @@ from supervisor.recording.pruning import JournalPruning
 
 _HUNG_AFTER_S = 10.0
 """An attempt that is under way for so long hangs, as with a disk: no error comes of it."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What is under way.
+
+    Attributes:
+        what: the file that is written, as it is named where that hangs.
+        since_s: when it began (monotonic).
+    """
+
+    what: str
+    since_s: float
 
 
 @dataclass(frozen=True)
@@ -94,8 +108,9 @@ class JournalWriter:
         self._backlog = JournalBacklog(self._inbox, self._flavor)
         self._standing = JournalStanding(warning=warning)
         self._fault = self._prune_fault = self._log_fault = ""
+        self._events: list[MetricEvent] = []  # that are not in the metric log yet
         self._attempts = 0
-        self._at_work_since: float | None = None
+        self._attempt: _Attempt | None = None
         self._again_at_s = 0.0
 
     def start(self, changed: Callable[[JournalStanding], object]) -> JournalStanding:
@@ -126,7 +141,9 @@ class JournalWriter:
         unwritten = self._backlog.held + self._inbox.waiting  # if a write hangs, or nobody writes
         lost = self._inbox.lost + unwritten
         if lost and (unwritten or self._fault):
-            why = self._fault or self.fault or f"{self._inbox.path}: a write does not end"
+            attempt = self._attempt
+            what = attempt.what if attempt else self._inbox.path
+            why = self._fault or self.fault or f"{what}: a write does not end"
             logger.warning("the journal lacks {} events of this daemon: {}", lost, why)
 
     @property
@@ -136,17 +153,17 @@ class JournalWriter:
         return thread is not None and not thread.is_alive() and not self._stopping.is_set()
 
     @property
-    def at_work_since(self) -> float | None:
-        """When the attempt began that is under way (monotonic); None between two. Any thread."""
-        return self._at_work_since
+    def is_at_work(self) -> bool:
+        """Whether an attempt is under way. For any thread."""
+        return self._attempt is not None
 
     @property
     def hung(self) -> str:
         """What to say of an attempt that hangs; empty if none does. For any thread."""
-        since = self._at_work_since
-        if since is None or self._elapsed() - since < _HUNG_AFTER_S:
+        attempt = self._attempt
+        if attempt is None or self._elapsed() - attempt.since_s < _HUNG_AFTER_S:
             return ""
-        return f"{self._inbox.path}: no answer within {_HUNG_AFTER_S:.0f} s"
+        return f"{attempt.what}: no answer within {_HUNG_AFTER_S:.0f} s"
 
     @property
     def fault(self) -> str:
@@ -166,7 +183,8 @@ class JournalWriter:
         finally:
             self._inbox.is_attended = False
             self._file.close()
-            self._log(self._backlog.give_up())
+            self._events += self._backlog.give_up()
+            self._log()
             if self._metric_log:
                 self._metric_log.close()
 
@@ -178,24 +196,33 @@ class JournalWriter:
 
     def _work(self) -> None:
         self._attempts += 1
-        self._at_work_since = self._elapsed()
         readers = self._inbox.readers()
         try:
-            if self._attempts == 1:
-                self._fault = self._file.recall(self._backlog)
-            self._take()
-            if self._elapsed() >= self._again_at_s:
-                self._bring_to_disk()
-            self._show()
+            with self._at(str(self._inbox.path)):
+                if self._attempts == 1:
+                    self._fault = self._file.recall(self._backlog)
+                self._take()
+                if self._elapsed() >= self._again_at_s:
+                    self._bring_to_disk()
         finally:
-            self._at_work_since = None
             for reader in readers:
                 reader.set()
+        self._log()
+        self._show()
+
+    @contextmanager
+    def _at(self, what: str) -> Iterator[None]:
+        """Have it be known what is under way: where it hangs, only others can say so."""
+        self._attempt = _Attempt(what, self._elapsed())
+        try:
+            yield
+        finally:
+            self._attempt = None
 
     def _take(self) -> bool:
-        """Take what is next, and tell the metric log of it; say whether there was anything."""
+        """Take what is next; say whether there was anything."""
         records = self._inbox.next()
-        self._log(self._backlog.take(records, self._elapsed()))
+        self._events += self._backlog.take(records, self._elapsed())
         return bool(records)
 
     def _part(self) -> None:
@@ -206,9 +233,12 @@ class JournalWriter:
         if (self._backlog or self._file.is_another) and not self._fault:
             self._bring_to_disk()  # into a file that has just been begun anew
 
-    def _log(self, events: Sequence[MetricEvent]) -> None:
+    def _log(self) -> None:
+        """Have the metric log hold the events of all that was taken: last, as its disk may hang."""
+        events, self._events = self._events, []
         if self._metric_log and events:
-            self._log_fault = self._metric_log.write(events)
+            with self._at(f"it waits for the metric log: {self._metric_log.path}"):
+                self._log_fault = self._metric_log.write(events)
 
     def _bring_to_disk(self) -> None:
         """Have the file hold what it should, and no more."""

@@ -56,6 +56,7 @@ def test_a_runner_is_one_trace_also_across_a_restart_and_its_log_is_told_by_its_
             "deploy",
         )
         assert told["github.job.result"] == "Succeeded"
+        assert told["cicd.pipeline.task.run.result"] == "success"
 
         world.daemon.reload(otel_collector_endpoint=None, virtual_machines=0)
         world.wait_empty()

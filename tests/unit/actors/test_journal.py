@@ -154,6 +154,29 @@ def test_a_write_that_hangs_is_said_and_so_is_what_is_lost_meanwhile(
     assert len(said) == 1
 
 
+def test_a_write_that_goes_on_after_it_hung_is_said_once_also_where_its_writer_tells_of_it_first(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Callable[[JournalStanding], object]] = []
+    hung = ["no answer"]
+
+    def listen(_writer: object, changed: Callable[[JournalStanding], object]) -> JournalStanding:
+        told.append(changed)
+        return JournalStanding()
+
+    monkeypatch.setattr(JournalWriter, "start", listen)
+    monkeypatch.setattr(JournalWriter, "hung", property(lambda _writer: hung[0]))
+    world = start(make_world())
+    world.pass_until(lambda: world.shown("journal") == ("failing", "no answer"), 10)
+    hung[0] = ""
+    told[0](JournalStanding(warning="begun anew"))
+    eventually(lambda: world.shown("journal")[0] == "recording")
+    world.clock.advance(10)
+    assert world.shown("journal")[0] == "recording"
+    said = [line for line in world.logged if "the journal is written again; 0 events" in line]
+    assert len(said) == 1
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_has_ended_is_noticed_and_there_is_another(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch

@@ -274,6 +274,27 @@ def test_following_ends_when_the_daemon_has_been_away_for_longer(
     assert away.now_s == 161
 
 
+def test_who_follows_over_a_restart_of_the_daemon_hears_of_all_that_the_next_one_has_lost(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = [3, 3, 2, 2, 4]  # the daemon that gives the third answer has counted from nothing
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == len(counts):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal_commands.time, "sleep", pause)
+    daemon.answers = [{"events": [], "last": 1, "more": False, "lost": lost} for lost in counts]
+    said = daemon.call("events", "--follow").stderr.splitlines()
+    assert [line.partition(";")[0] for line in said] == [
+        "3 events were lost",
+        "2 events were lost",
+        "2 events were lost",
+    ]
+
+
 def test_others_words_can_not_command_the_terminal() -> None:
     line = event_line(event(1, reason="\x1b[31mred\nnew line\x07", subject="a\rb"))
     assert "\x1b" not in line

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+import requests
 from loguru import logger
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
@@ -152,6 +154,54 @@ def test_a_collector_that_is_away_costs_one_warning(
         f"traces can't be sent to http://127.0.0.1:{port}/v1/traces, and are lost, which harms "
         "nothing else: Connection refused\n"
     )
+
+
+def test_who_tries_again_and_again_gives_up_when_its_collector_is_left(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 200)  # for as long it may be tried again
+    tried = threading.Event()
+
+    def refuse(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        tried.set()
+
+    with answering(refuse) as url:
+        sending = collector(url)
+        sending.send([ROOT] * 512)
+        assert tried.wait(LIMIT.total_seconds())
+        sending.close(timedelta(seconds=0.1))
+        eventually(lambda: said, limit_s=10)  # its tries alone would go on for longer
+    assert said == [f"{lost(url)}: it answers 503; is otel-collector-endpoint right?\n"]
+
+
+def test_a_collector_that_hangs_keeps_one_thread_and_is_asked_again_when_that_is_over(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collectors, "_TIMEOUT_S", 1)
+    standing, asked, goes_on = TraceStanding(), [], threading.Event()
+    ask = requests.Session.request
+
+    def hang(session: requests.Session, *given: Any, **options: Any) -> requests.Response:
+        asked.append(threading.current_thread().name)
+        goes_on.wait(LIMIT.total_seconds())
+        return ask(session, *given, **options)
+
+    monkeypatch.setattr(requests.Session, "request", hang)
+    sending = Collector(Address(receiver.url), Proxies(), "fleet", standing.begin())
+    for batches in (1, 2, 3):
+        sending.send([ROOT] * 512)
+        eventually(lambda batches=batches: standing.lost == batches * 512)
+    assert asked == ["traces-exchange"]
+    goes_on.set()
+
+    def is_sent_again() -> bool:
+        if not sending._exporter._waiting:
+            sending.send([ROOT] * 512)
+        return not standing.fault
+
+    eventually(is_sent_again)
+    sending.close(LIMIT)
 
 
 def test_it_is_said_when_traces_are_sent_again(receiver: Receiver, said: list[str]) -> None:

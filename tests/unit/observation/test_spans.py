@@ -6,8 +6,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.semconv._incubating.attributes import (
+    cicd_attributes,
+    error_attributes,
+    vcs_attributes,
+)
+from opentelemetry.semconv._incubating.attributes.cicd_attributes import (
+    CicdPipelineTaskRunResultValues as TaskRunResult,
+)
+from opentelemetry.semconv.attributes.error_attributes import ErrorTypeValues
 
 from supervisor.lifecycle import Stage
+from supervisor.metrics.classes import RESULTS
 from supervisor.observation.feed import Kind, Record
 from supervisor.observation.spans import ROOT, Span, Spans, trace_id_of
 
@@ -70,7 +80,7 @@ def test_a_life_is_one_trace_with_a_span_for_each_stage_within_that_of_the_runne
 
 
 def test_a_job_is_told_by_its_span_and_the_runners_and_by_no_other() -> None:
-    *stages, root = heard(life(result="failure"))
+    *stages, root = heard(life(result="Failed"))
     expected = {
         "vcs.owner.name": "acme",
         "vcs.repository.name": "app",
@@ -78,7 +88,8 @@ def test_a_job_is_told_by_its_span_and_the_runners_and_by_no_other() -> None:
         "cicd.pipeline.run.id": "77",
         "cicd.pipeline.task.name": "build",
         "github.event_name": "push",
-        "github.job.result": "failure",
+        "cicd.pipeline.task.run.result": "failure",
+        "github.job.result": "Failed",
     }
     (job,) = (span for span in stages if span.name == "job")
     assert expected.items() <= job.attributes.items()
@@ -101,13 +112,62 @@ def test_a_failure_is_that_of_the_stage_it_was_in_and_of_the_runner() -> None:
         [
             record("booting"),
             record("failed", "booting", lasted_s=5, reason="no signal in time",
-                   details={"failed_in": "booting"}),
+                   details={"failed_in": "booting", "cause": "timed-out"}),
             record("deleted", "failed", lasted_s=1),
         ]
     )  # fmt: skip
     assert (boot.name, boot.error) == ("boot", "no signal in time")
     assert (delete.name, delete.error) == ("delete", "")
+    assert [span.attributes.get("error.type") for span in (boot, delete, root)] == [
+        "timed-out",
+        None,
+        "timed-out",
+    ]
     assert (root.error, root.attributes["supervisor.failed_in"]) == ("no signal in time", "booting")
+
+
+def test_a_failure_whose_cause_is_not_known_has_the_type_that_stands_for_all_others() -> None:
+    *_, root = heard([record("failed", "booting"), record("deleted", "failed")])
+    assert root.attributes["error.type"] == ErrorTypeValues.OTHER.value
+
+
+@pytest.mark.parametrize(
+    ("word", "result"),
+    [
+        ("Succeeded", TaskRunResult.SUCCESS),
+        ("Failed", TaskRunResult.FAILURE),
+        ("Canceled", TaskRunResult.CANCELLATION),
+        ("Skipped", TaskRunResult.SKIP),
+        ("Abandoned", TaskRunResult.ERROR),
+        ("Refused", TaskRunResult.FAILURE),
+        ("Odd", None),
+    ],
+)
+def test_how_a_job_ended_is_told_in_the_conventions_words_and_in_the_applications(
+    word: str, result: TaskRunResult | None
+) -> None:
+    *_, root = heard(life(result=word))
+    assert root.attributes.get("cicd.pipeline.task.run.result") == (result and result.value)
+    assert root.attributes["github.job.result"] == word
+
+
+def test_each_word_for_a_jobs_end_that_metrics_know_is_known_to_traces_too() -> None:
+    for word in filter(None, RESULTS):
+        assert "cicd.pipeline.task.run.result" in heard(life(result=word))[-1].attributes
+
+
+def test_what_the_conventions_have_a_name_for_goes_by_that() -> None:
+    named = {
+        value
+        for names in (cicd_attributes, error_attributes, vcs_attributes)
+        for value in vars(names).values()
+        if isinstance(value, str)
+    }
+    failed = record("failed", "busy", at_s=60)
+    spans = heard([*life()[:6], failed, record("deleted", "failed", at_s=61)])
+    told = {name for span in (*spans, *heard(life())) for name in span.attributes}
+    ours = {name for name in told if name.startswith(("supervisor.", "github."))}
+    assert told - ours <= named
 
 
 def test_what_is_only_learned_of_a_runner_ends_no_stage() -> None:
@@ -222,6 +282,7 @@ def test_a_runner_whose_end_nobody_told_ends_with_the_reconciles_that_do_not_fin
     assert [span.name for span in heard([*begun, reconcile(60), reconcile(61)])][-1] == "idle"
     root = heard([*begun, reconcile(60), reconcile(61), reconcile(66)])[-1]
     assert (root.name, root.error) == (ROOT, "its end was not seen")
+    assert root.attributes["error.type"] == ErrorTypeValues.OTHER.value
     assert (root.began_at, root.ended_at) == (NOW, NOW + timedelta(seconds=66))
 
 

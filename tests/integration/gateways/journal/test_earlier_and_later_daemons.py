@@ -73,6 +73,19 @@ def test_a_daemon_that_was_set_back_goes_on_with_a_file_to_which_a_later_one_has
         assert other.execute("SELECT colour FROM courses").fetchall() == [("red",)]
 
 
+def test_kinds_of_events_that_only_a_later_daemon_knows_are_not_counted_and_not_told_of(
+    path: Path, warned: list[str]
+) -> None:
+    with running(path) as stand:
+        stand.tell("one", "two")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(
+            "INSERT INTO events SELECT id + 10, at, 'later', 'x', '', '', '', 0, '{}' FROM events"
+        )
+    assert [event.record.subject for event in events(path, limit=2)] == ["one", "two"]
+    assert warned == []
+
+
 def test_a_later_file_that_is_of_no_use_is_kept_whole_under_its_version(path: Path) -> None:
     with running(path) as stand:
         stand.tell("one")

@@ -102,6 +102,16 @@ def test_what_a_write_holds_that_hangs_at_the_end_is_said(
         goes_on.set()
 
 
+def test_what_was_lost_before_is_no_warning_at_the_end_where_all_else_is_written(
+    path: Path, warned: list[str]
+) -> None:
+    with running(path) as stand:
+        stand.inbox.lose(3)
+        stand.tell("one")
+    assert stand.told() == ["one"]
+    assert warned == []
+
+
 def test_what_was_written_at_the_end_is_no_warning(path: Path, warned: list[str]) -> None:
     with running(path) as stand:
         stand.tell("one")

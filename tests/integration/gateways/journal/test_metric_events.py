@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +140,56 @@ def test_a_metric_log_that_can_not_be_written_is_said_and_the_journal_goes_on(
         (tmp_path / "nowhere").mkdir()
         stand.inbox.take(reconcile(0))
         eventually(lambda: not stand.stood[-1].log_fault)
+
+
+@contextmanager
+def held_metric_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Have each write of a metric log hang meanwhile; give what is set when one does."""
+    hangs, goes_on, write = threading.Event(), threading.Event(), MetricLog.write
+
+    def hang(log: MetricLog, *given: Any) -> str:
+        hangs.set()
+        goes_on.wait(LIMIT_S)
+        return write(log, *given)
+
+    monkeypatch.setattr(MetricLog, "write", hang)
+    try:
+        yield hangs
+    finally:
+        goes_on.set()
+
+
+def test_a_metric_log_that_hangs_is_named_and_what_was_told_before_is_in_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, seconds = path.with_name("metrics.log"), [0.0]
+    with (
+        running(path, metric_log=MetricLog(log, 1 << 20), elapsed=lambda: seconds[0]) as stand,
+        held_metric_log(monkeypatch) as hangs,
+    ):
+        stand.inbox.take(reconcile(0))
+        stand.inbox.catch_up(LIMIT_S)
+        assert stand.told() == ["fleet"]
+        assert hangs.wait(LIMIT_S)
+        assert stand.writer.fault == ""
+        seconds[0] += 10
+        hung = f"it waits for the metric log: {log}: no answer within 10 s"
+        eventually(lambda: stand.writer.fault == hung)
+    assert len(events_in(log)) == 1
+
+
+def test_a_metric_log_that_hangs_at_the_end_is_named_where_the_journal_lacks_what_came_since(
+    path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = path.with_name("metrics.log")
+    with (
+        running(path, metric_log=MetricLog(log, 1 << 20)) as stand,
+        held_metric_log(monkeypatch) as hangs,
+    ):
+        stand.inbox.take(reconcile(0))
+        assert hangs.wait(LIMIT_S)
+        stand.inbox.take(reconcile(1))
+        stand.writer.stop(limit_s=0.01)
+        why = f"it waits for the metric log: {log}: a write does not end"
+        assert warned == [f"the journal lacks 1 events of this daemon: {why}\n"]
+    assert len(events_in(log)) == 2

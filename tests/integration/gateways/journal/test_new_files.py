@@ -208,7 +208,7 @@ def test_who_is_there_is_in_a_file_that_is_begun_anew_right_at_the_end(path: Pat
     with running(path) as stand:
         stand.inbox.take(step(0, "", "requested"))
         eventually(stand.told)
-        eventually(lambda: stand.writer.at_work_since is None)
+        eventually(lambda: not stand.writer.is_at_work)
         damage(path)
         stand.inbox.suspect.set()
     assert [course.name for course in courses(path)] == [NAME]

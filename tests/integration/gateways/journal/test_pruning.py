@@ -15,7 +15,14 @@ from supervisor.gateways.journal_store import JournalStore, Keeping
 from supervisor.journal import Course
 from supervisor.recording import pruning
 from supervisor.recording.writer import JournalStanding
-from tests.integration.gateways.journal.stand import courses, events, note, read_all, running
+from tests.integration.gateways.journal.stand import (
+    KEEPING,
+    courses,
+    events,
+    note,
+    read_all,
+    running,
+)
 
 
 def test_what_is_too_old_goes(path: Path) -> None:
@@ -105,8 +112,28 @@ def test_nothing_is_too_old_by_a_time_that_is_not_believed_yet(path: Path) -> No
     with running(path, keeping=keeping, now=lambda: at(86400 * 40), believed_after_s=900) as stand:
         stand.inbox.take(note("two", 86400 * 40))
         eventually(lambda: "two" in stand.told())
-        eventually(lambda: stand.writer.at_work_since is None)
+        eventually(lambda: not stand.writer.is_at_work)
     assert [event.record.subject for event in events(path)] == ["one", "two"]
+
+
+def test_a_time_that_is_set_at_each_look_is_told_once_until_it_has_gone_on_evenly(
+    path: Path, warned: list[str]
+) -> None:
+    elapsed, now = [0.0], [at(0)]
+    judging = pruning.JournalPruning(
+        lambda: KEEPING, now=lambda: now[0], elapsed=lambda: elapsed[0], believed_after_s=900
+    )
+    store = JournalStore(path)
+
+    def look(*, set_by_s: float) -> int:
+        elapsed[0] += 60
+        now[0] += timedelta(seconds=60 + set_by_s)
+        judging.step(store)
+        return len(warned)
+
+    assert [look(set_by_s=set_by_s) for set_by_s in (0, 600, -600, 600)] == [0, 1, 1, 1]
+    assert [look(set_by_s=set_by_s) for set_by_s in (0, 600)] == [1, 2]
+    store.close()
 
 
 def test_a_time_that_was_set_meanwhile_makes_nothing_too_old_and_is_told_once(

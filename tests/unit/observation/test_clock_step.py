@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import NAME, NOW
 
-from supervisor.journal.clock_step import clock_step
+from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 from supervisor.supervision import FakeClock
 
