@@ -72,7 +72,7 @@ class JournalInbox:
         self._wanted.clear()
 
     def catch_up(self, limit_s: float = _CATCH_UP_S) -> None:
-        """Have what was told be in the file, for one who is about to read that; the next thousand.
+        """Have what was told, the oldest thousand of it, be in the file: one is about to read that.
 
         Where it can't be written, or not soon enough, the reader finds what is there. Where one has
         waited in vain, as a write hangs, no other waits until that has ended.
