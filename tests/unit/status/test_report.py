@@ -259,11 +259,11 @@ def test_a_runner_is_described_with_its_job_and_without_its_token() -> None:
     assert "d1g3st" not in str(described)
 
 
-def test_the_tree_is_written_in_indented_lines() -> None:
+def test_each_actor_of_the_tree_has_a_line_that_says_where_it_is() -> None:
     tree = root(node("fleet", "keeping", reason="3 of 3", restarts=2, mailbox=5))
     assert list(tree_lines(tree)) == [
         "root: running, since 2030-01-01T00:00:00+00:00",
-        "  fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
+        "root/fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
     ]
     assert list(tree_lines(None)) == []
 
