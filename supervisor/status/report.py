@@ -10,7 +10,7 @@ from supervisor.causes import Cause, Fault
 from supervisor.config import Config
 from supervisor.github import places
 from supervisor.guest.logs import Kept
-from supervisor.lifecycle import PRESENT, Stage
+from supervisor.lifecycle import PRESENT
 from supervisor.observation.last_failure import Failure
 from supervisor.parts import Parts, Settings
 from supervisor.roles import NEEDED, is_runner

@@ -17,6 +17,7 @@ from supervisor.supervision.specs import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
     from supervisor.supervision.system import System
 
 
