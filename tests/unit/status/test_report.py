@@ -113,6 +113,15 @@ def test_a_drained_fleet_is_not_short_of_runners() -> None:
     assert (found["problems"], found["health"]) == ([], "ok")
 
 
+def test_a_drained_fleet_without_runners_is_not_failing_while_github_is_down() -> None:
+    tree = root(node("tokens", "failing", reason="GitHub is down"))
+    settings = Settings(CONFIG)
+    drained = status_report(tree, [], settings, NOW, draining_since=NOW)
+    assert (status_report(tree, [], settings, NOW)["health"], drained["health"]) == (
+        "failing", "degraded",
+    )  # fmt: skip
+
+
 def test_each_problem_has_a_cause_and_a_remedy_at_the_same_place() -> None:
     away = node("storage", "failing", reason="no", details={"cause": "lxd-unavailable"})
     failing = root(
