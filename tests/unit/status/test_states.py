@@ -17,7 +17,7 @@ from supervisor.supervision.children import ChildState
 from supervisor.upgrades import standing
 
 ROOT = Path(__file__).parents[3]
-HOMES = ("actors", "supervision", "images", "upgrades", "status/outlook.py", "github/report.py")
+HOMES = ("actors", "supervision", "images", "upgrades", "github/report.py", "status/outlook.py")
 """Where actors are, and what makes words for them."""
 PUBLISHING = {"publish", "_publish", "say", "Snapshot"}
 """The calls whose first argument is a state, by the name of what is called."""
