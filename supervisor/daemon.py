@@ -144,7 +144,10 @@ class Daemon:
         elif wish is signal.SIGHUP:
             self._try_to_reload()
         elif wish is signal.SIGUSR2:
-            logger.info("the tree:\n{}", "\n".join(tree_lines(tree(self._system))))
+            # All are wanted, however soon again, and would take the room of others' repetitions.
+            said = logger.bind(is_unique=True)
+            for line in tree_lines(tree(self._system)):
+                said.info("the tree: {}", line)
 
     def _reconcile(self) -> None:
         if self._system.directory.tell("fleet", Reconcile("SIGUSR1")):

@@ -62,6 +62,7 @@ class AnsweringDaemon:
         self.down = ""
         self.refuses = ""
         self.orders: list[tuple[str, str]] = []
+        self.missed: list[str] = []
         self.answers_orders = threading.Event()
         self.answers_orders.set()
         self.asked = threading.Semaphore(0)
@@ -94,3 +95,4 @@ class AnsweringDaemon:
             raise ControlError(self.refuses)
         self.orders.append((method, path))
         self.answers_orders.wait(_LIMIT_S)
+        return {"runners": [], "missed": self.missed}

@@ -170,6 +170,10 @@ NO_REASONS = {
         "no logs of … are kept; see `…`",
         "no runner is called …; see `supervisor-cli runners`",
         "the daemon refuses … …: …",
+        (
+            "ordered, and the … has not answered within … s: it is done when that comes to it; "
+            "`supervisor-cli tree` shows what it is in"
+        ),
         "the … is being restarted; try again",
         "kind: must be one of …",
         "level: must be one of …",

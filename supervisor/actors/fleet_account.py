@@ -11,7 +11,7 @@ from supervisor.parts import Parts
 from supervisor.planning import Desired
 from supervisor.status.health import short_since
 from supervisor.status.outlook import Outlook
-from supervisor.supervision import System, offset
+from supervisor.supervision import System
 
 
 class FleetAccount:
@@ -85,12 +85,12 @@ class FleetAccount:
         state, reason, cause = outlook.in_words()
         wanted = 0 if outlook.draining else outlook.wanted
         self._short_since = short_since(self._short_since, wanted, outlook.stages, outlook.now)
-        shown = self._short_since and self._short_since + offset(self._clock)
         self._publish(
             state,
             reason,
             cause=str(cause),
             reconciles=self.reconciles,
             reconcile_ms=self._reconcile_ms,
-            short_since=shown.isoformat(timespec="seconds") if shown else None,
+            # By the steady clock, as other moments of lives; who reads it tells the time of day.
+            short_since=self._short_since.isoformat() if self._short_since else None,
         )

@@ -75,7 +75,7 @@ class _Daemon(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give its metrics, in the thread that answers."""
         parts, root = self._parts, tree(self._system)
-        status = current_status(root, parts, self._system.clock.now())
+        status = current_status(root, parts, self._system.clock)
         yield from metrics(
             __version__,
             status,

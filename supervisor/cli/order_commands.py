@@ -10,7 +10,8 @@ from supervisor.cli import firewall_words, waiting
 from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, limit_option, socket_option, wait_options
-from supervisor.cli.output import FAILED, draw_lines, show
+from supervisor.cli.order_words import not_reached
+from supervisor.cli.output import FAILED, draw_lines, fail, show
 
 
 @main.command()
@@ -67,11 +68,14 @@ def flush(socket: Path, whom: str, wait: bool, limit_s: float | None) -> None:
     With --wait it ends when those that are to be replaced are gone.
     """
     client = ControlClient(socket)
-    names = client.post(f"/v1/flush?whom={whom}")["runners"]
+    answer = client.post(f"/v1/flush?whom={whom}")
+    names = answer["runners"]
     if wait:
         waiting.wait(waiting.until_gone(client, names), limit_s)
     subject = "1 runner is" if len(names) == 1 else f"{len(names)} runners are"
     click.echo(f"{subject} {'replaced' if wait else 'being replaced'}")
+    if text := not_reached(answer):
+        fail(text, FAILED)
 
 
 @main.command()

@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from supervisor.cli.times import age, minute
+from supervisor.lifecycle import COMING, GOING, Stage
 from supervisor.status.health import Health
 from supervisor.text import sizes
 from supervisor.text.printable import one_line
@@ -12,12 +13,12 @@ from supervisor.text.printable import one_line
 EXIT_CODES = {Health.OK: 0, Health.DEGRADED: 1, Health.FAILING: 2}
 
 _GROUPS = {
-    "idle": ("idle",),
-    "busy": ("busy",),
-    "ready": ("ready",),
-    "coming": ("requested", "creating", "booting"),
-    "going": ("retiring", "finished"),
-    "failed": ("failed",),
+    "idle": {Stage.IDLE},
+    "busy": {Stage.BUSY},
+    "ready": {Stage.READY},
+    "coming": COMING,
+    "going": GOING,
+    "failed": {Stage.FAILED},
 }
 
 
@@ -63,7 +64,7 @@ def headline(status: Mapping[str, Any]) -> str:
 def runners_in_words(status: Mapping[str, Any]) -> str:
     """Say how many runners are there, and what they do."""
     counts = {
-        group: sum(status["stages"].get(stage, 0) for stage in stages)
+        group: sum(status["stages"].get(str(stage), 0) for stage in stages)
         for group, stages in _GROUPS.items()
     }
     told = ", ".join(f"{count} {group}" for group, count in counts.items() if count)

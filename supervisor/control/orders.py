@@ -23,7 +23,27 @@ from supervisor.runners.orders import Whom
 from supervisor.runners.roster import Roster
 from supervisor.supervision import System
 
-_ANSWER_LIMIT_S = 5.0
+_ANSWER_LIMIT_S = 4.0  # less than who orders waits
+
+_CALLED = {"upgrades": "actor of upgrades", "image": "actor of the image"}
+"""What people call an actor, where that is not its name."""
+
+
+class _Away(Exception):
+    """Nobody has taken an order, as its actor is being restarted."""
+
+
+class _Late(Exception):
+    """An order lies in its actor's mailbox, or is being carried out, and is not answered.
+
+    Args:
+        said: for the operator.
+        subject: what was ordered, as those who watch are told; empty for what they are not.
+    """
+
+    def __init__(self, said: str, subject: str) -> None:
+        super().__init__(said)
+        self.subject = subject
 
 
 class _Notes:
@@ -44,37 +64,40 @@ def serve_orders(app: Flask, system: System, parts: Parts) -> None:
 
     @app.post("/v1/reconcile")
     def reconcile() -> Any:
-        done_by = _ask(system, "fleet", Reconcile("ordered on the control socket"))
-        if done_by is None:
-            return _being_restarted("fleet")
+        order = Reconcile("ordered on the control socket")
+        done_by = _ask(system, "fleet", order, "reconcile")
         notes.take("reconcile")
         return _accepted(done_by=done_by)
 
     @app.post("/v1/firewall")
     def check_firewall() -> Any:
-        ordered = _ask(system, "firewall", CheckFirewall(with_runners=True))
-        if ordered is None:
-            return _being_restarted("firewall")
-        return _accepted(**asdict(ordered))
+        return _accepted(**asdict(_ask(system, "firewall", CheckFirewall(with_runners=True))))
 
     @app.post("/v1/upgrades")
     def check_upgrades() -> Any:
         order = CheckUpgrades(why="ordered on the control socket", ordered=True)
-        ordered = _ask(system, "upgrades", order)
-        if ordered is None:
-            return _being_restarted("actor of upgrades")
+        ordered = _ask(system, "upgrades", order, "upgrade")
         notes.take("upgrade")
         return _accepted(**asdict(ordered))
 
     @app.post("/v1/image/build")
     def build_image() -> Any:
-        ordered = _ask(system, "image", BuildImage("ordered on the control socket"))
+        order = BuildImage("ordered on the control socket")
+        ordered = _ask(system, "image", order, "build")
         if isinstance(ordered, BuildRefused):
             return refuse(HTTPStatus.CONFLICT, ordered.reason)
-        if ordered is None:
-            return _being_restarted("actor of the image")
         notes.take("build")
         return _accepted(**asdict(ordered))
+
+    @app.errorhandler(_Away)
+    def is_away(error: _Away) -> Any:
+        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.errorhandler(_Late)
+    def is_late(error: _Late) -> Any:
+        if error.subject:
+            notes.take(error.subject)
+        return refuse(HTTPStatus.GATEWAY_TIMEOUT, str(error))
 
     _serve_orders_to_runners(app, system, parts.roster, notes)
     _serve_drain(app, system, parts.drain, notes)
@@ -88,15 +111,21 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
         except ValueError:
             kinds = ", ".join(kind.value for kind in Whom)
             return refuse(HTTPStatus.BAD_REQUEST, f"whom: must be one of {kinds}")
-        entries = roster.all()
-        names = orders.to_let_go(entries, whom)
-        waited = orders.to_wait_for(entries, whom)
-        words = f"{whom.value}: {len(names)} of {len(waited)} runners at once"
+        entries, force = roster.all(), whom is Whom.FORCE
+        concerned = {
+            name: _let_go(system, name, "flushed by order", force=force)
+            for name in orders.to_let_go(entries, whom)
+        }
+        told = [name for name, has_heard in concerned.items() if has_heard]
+        missed = [name for name, has_heard in concerned.items() if not has_heard]
+        # Nothing ends those that have not heard of it: who waited for them might wait for days.
+        waited = [name for name in orders.to_wait_for(entries, whom) if name not in missed]
+        words = f"{whom.value}: {len(told)} of {len(waited)} runners at once"
+        if missed:
+            words += f", and not {', '.join(missed)}: being restarted"
         logger.info("flush ordered, {}", words)
-        notes.take("flush", words, whom=whom.value, runners=names)
-        for name in names:
-            _let_go(system, name, "flushed by order", force=whom is Whom.FORCE)
-        return jsonify(runners=waited), HTTPStatus.ACCEPTED
+        notes.take("flush", words, whom=whom.value, runners=told)
+        return jsonify(runners=waited, missed=missed), HTTPStatus.ACCEPTED
 
     @app.delete("/v1/runners/<name>")
     def delete(name: str) -> Any:
@@ -145,20 +174,35 @@ def _let_go(system: System, name: str, reason: str, *, force: bool) -> bool:
     return system.directory.tell(name, Happened(order))
 
 
-def _ask(system: System, name: str, order: object) -> Any:
-    """Ask an actor when an order is done; None if it can't answer.
+def _ask(system: System, name: str, order: object, subject: str = "") -> Any:
+    """Give an actor an order and return its answer: when that is done.
 
     This is the process's edge: no actor waits.
+
+    Args:
+        system: the supervision system.
+        name: the actor's.
+        order: the message.
+        subject: what it is called to those who watch.
+
+    Raises:
+        _Away: nobody has taken it.
+        _Late: it is taken, and not answered yet.
     """
-    ref = system.directory.ref(name)
+    ref, called = system.directory.ref(name), _CALLED.get(name, name)
+    away = _Away(f"the {called} is being restarted; try again")
+    if ref is None:
+        raise away
     try:
-        return ref.ask(order, timeout=_ANSWER_LIMIT_S) if ref else None
-    except (ActorDeadError, Timeout):
-        return None
-
-
-def _being_restarted(name: str) -> tuple[Response, HTTPStatus]:
-    return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the {name} is being restarted; try again")
+        return ref.ask(order, timeout=_ANSWER_LIMIT_S)
+    except ActorDeadError as error:
+        raise away from error
+    except Timeout as error:
+        said = (
+            f"ordered, and the {called} has not answered within {_ANSWER_LIMIT_S:g} s: it is done "
+            f"when that comes to it; `supervisor-cli tree` shows what it is in"
+        )
+        raise _Late(said, subject) from error
 
 
 def _accepted(**answer: object) -> tuple[Response, HTTPStatus]:

@@ -18,7 +18,7 @@ def serve_status(app: Flask, system: System, parts: Parts) -> None:
 
     def status() -> StatusAnswer:
         memory = host_memory.read()
-        report = current_status(tree(system), parts, system.clock.now())
+        report = current_status(tree(system), parts, system.clock)
         return {**report, "memory": asdict(memory) if memory else None}
 
     @app.get("/v1/status")

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from supervisor.causes import Cause
-from supervisor.lifecycle.life import Life, Seen, Stage
-from supervisor.lifecycle.moves import fail, move, remove
+from supervisor.lifecycle.life import Job, Life, Seen, Stage
+from supervisor.lifecycle.moves import end_by_itself, fail, move, remove
 from supervisor.lifecycle.steps import Effect, Step
 
 
@@ -28,6 +28,8 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     if not seen.running and not seen.started:
         # Nothing has failed: whoever was to start it has ended, or crashed, in between.
         return remove(life, now, "was made and never started")
+    if not seen.running and seen.stage == Stage.BUSY:
+        return _end_unheard(replace(life, job=seen.job or Job()), now)
     if not seen.running:
         found = fail(life, now, "was found stopped", Cause.STOPPED)
         # Whatever ended it was before our time, and says nothing of runners made now.
@@ -40,3 +42,13 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     if recorded is Stage.BUSY and seen.since and seen.job and seen.job.is_told():
         life = replace(life, job_began_at=since)
     return move(life, since, recorded, "taken over", *effects)
+
+
+def _end_unheard(life: Life, now: datetime) -> Step:
+    """End one that was at work: most likely its job is over, as when somebody listens.
+
+    How that ended, and when, its guest has told nobody.
+    """
+    leave = () if life.runner_id is None else (Effect.UNREGISTER,)
+    effects = (Effect.SAVE_LOGS, Effect.REMOVE, *leave)
+    return end_by_itself(life, now, "stopped while busy, as nobody listened", *effects)

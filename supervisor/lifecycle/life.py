@@ -30,6 +30,8 @@ COMING = STARTING | {Stage.BOOTING}
 AVAILABLE = frozenset({Stage.READY, Stage.IDLE})
 UNUSED = AVAILABLE | {Stage.BOOTING}  # there is a guest, and no job is known of
 PRESENT = AVAILABLE | {Stage.BUSY}
+ONLINE = frozenset({Stage.IDLE, Stage.BUSY})  # GitHub has been seen to list it
+GOING = frozenset({Stage.RETIRING, Stage.FINISHED})
 ENDED = frozenset({Stage.FINISHED, Stage.FAILED, Stage.DELETED})
 ENDING = ENDED | {Stage.RETIRING}
 

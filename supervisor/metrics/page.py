@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
 from supervisor.gateways.host_memory import Memory
-from supervisor.lifecycle import Stage
+from supervisor.lifecycle import ONLINE, Stage
 from supervisor.metrics import PREFIX, upkeep
 from supervisor.roles import is_runner
 from supervisor.status.document import Status
@@ -16,7 +16,6 @@ from supervisor.status.health import Health
 from supervisor.status.part_reports import image_report
 from supervisor.supervision import TreeNode
 
-_ONLINE = (Stage.IDLE, Stage.BUSY)
 _RUNNER = "runner"
 # GitHub names its limits in a header: an Enterprise Server, or who poses as one, may name any.
 _MOST_LIMITS, _LONGEST_NAME = 20, 40
@@ -72,7 +71,7 @@ def _fleet(status: Status) -> Iterator[Metric]:
     for stage, count in stages.items():
         runners.add_metric([str(stage)], count)
     yield runners
-    online = sum(stages[stage] for stage in _ONLINE)
+    online = sum(stages[stage] for stage in ONLINE)
     yield _gauge("runners_online", "Runners that GitHub sees, at work or not.", online)
     yield _gauge("runners_wanted", "Runners that are configured.", status["wanted"])
     is_drained = status["draining_since"] is not None

@@ -54,7 +54,7 @@ def of_step(entry: Entry, before: Life, now: datetime) -> Record | None:
     details = _details(entry)
     if stage is Stage.FAILED:
         details["failed_in"] = _failed_in(life, before)
-    elif stage is Stage.DELETED is not came_from and entry.made_at:
+    elif stage is Stage.DELETED and entry.made_at:
         details["lived_s"] = max(0.0, (life.since - entry.made_at).total_seconds())
     details |= _times(life, before)
     return Record(

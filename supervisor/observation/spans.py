@@ -16,6 +16,7 @@ from supervisor.lifecycle import Stage
 from supervisor.observation.absence import Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
+from supervisor.text import moments
 
 Value = str | int | bool
 
@@ -107,7 +108,8 @@ class Spans:
             del self._open[next(iter(self._open))]
         self._absence.heard_of(name)
         runner.began_at += clock_step(record, runner.stage, runner.moved_at)
-        runner.began_at = min(runner.began_at, began_at)
+        made_at = moments.read(str(record.details.get("made_at")))  # of one that was taken over
+        runner.began_at = min(runner.began_at, began_at, made_at or began_at)
         if record.before != record.state:
             runner.stage = record.state
             # One that was taken over has been there for longer than it is known.

@@ -10,7 +10,7 @@ from supervisor.causes import Cause, Fault
 from supervisor.config import Config
 from supervisor.github import places
 from supervisor.guest.logs import Kept
-from supervisor.lifecycle import AVAILABLE, Stage
+from supervisor.lifecycle import PRESENT
 from supervisor.observation.last_failure import Failure
 from supervisor.parts import Parts, Settings
 from supervisor.roles import NEEDED, is_runner
@@ -26,22 +26,23 @@ from supervisor.status.part_reports import (
     reboot_decision,
 )
 from supervisor.status.remedies import remedy_of
-from supervisor.supervision import TreeNode
+from supervisor.supervision import Clock, TreeNode, offset
 
 
-def current_status(root: TreeNode | None, parts: Parts, now: datetime) -> Status:
-    """Sum up how a daemon is.
+def current_status(root: TreeNode | None, parts: Parts, clock: Clock) -> Status:
+    """Sum up how a daemon is now.
 
     Args:
         root: of its tree.
         parts: the daemon's.
-        now: aware.
+        clock: its.
     """
     return status_report(
         root,
         parts.roster.all(),
         parts.settings,
-        now,
+        clock.now(),
+        set_by=offset(clock),
         draining_since=parts.drain.since,
         last_failure=parts.last_failure.known,
         journal=parts.journal_writer.fault,
@@ -55,6 +56,7 @@ def status_report(
     settings: Settings,
     now: datetime,
     *,
+    set_by: timedelta = timedelta(0),
     draining_since: datetime | None = None,
     last_failure: Failure | None = None,
     journal: str = "",
@@ -67,6 +69,7 @@ def status_report(
         entries: the runners.
         settings: the configuration in force.
         now: aware; against which the end of the credential is told.
+        set_by: offset of the time of day from the clock that moments of lives are of.
         draining_since: when the fleet was ordered to drain; None if it is to be kept.
         last_failure: the runner that failed last, as far as is known.
         journal: why the journal can't be written; empty while it can.
@@ -85,7 +88,7 @@ def status_report(
     root = without_runners(root)  # all that is looked up from here on is always there
     github = details_of("tokens", root)
     former = _former_places(entries, github.pop("former_places", {}), config)
-    short_since = _moment(details_of("fleet", root).get("short_since"))
+    short_since = _moment(details_of("fleet", root).get("short_since"), set_by)
     fleet = _fleet(root)
     told_of_fleet = any(one.of == "fleet" for one in troubled)
     found = [
@@ -115,7 +118,7 @@ def status_report(
         "draining_since": draining_since.isoformat() if draining_since else None,
         "stages": dict(sorted(Counter(str(entry.life.stage) for entry in entries).items())),
         "fleet": fleet,
-        "short_since": short_since.isoformat() if short_since else None,
+        "short_since": short_since.isoformat(timespec="seconds") if short_since else None,
         "parts": parts_report(root),
         "upgrades": in_short(published_by("upgrades", root, {})),
         "last_failure": _failure(last_failure),
@@ -139,7 +142,7 @@ def _warnings(root: TreeNode | None, journal: str) -> list[str]:
 
 def present(entries: Iterable[Entry]) -> int:
     """Count the runners that can take a job, or run one."""
-    return sum(entry.life.stage in (*AVAILABLE, Stage.BUSY) for entry in entries)
+    return sum(entry.life.stage in PRESENT for entry in entries)
 
 
 def runner_report(entry: Entry, offset: timedelta = timedelta(0)) -> dict[str, Any]:
@@ -172,18 +175,18 @@ def log_report(kept: Kept) -> dict[str, Any]:
     }
 
 
-def tree_lines(node: TreeNode | None, depth: int = 0) -> Iterator[str]:
-    """Write the tree as indented lines, for the log."""
-    if node is None:
-        return
+def tree_lines(root: TreeNode | None) -> Iterator[str]:
+    """Write a line for each actor of the tree, for the log."""
+    return map(_line_of, root.walk()) if root else iter(())
+
+
+def _line_of(node: TreeNode) -> str:
     facts = [node.state, f"since {node.since.isoformat(timespec='seconds')}"]
     facts += [f"restarts={node.restarts}"] if node.restarts else []
     facts += [f"mailbox={node.mailbox}"] if node.mailbox else []
     facts += [f"in {node.handling.type}"] if node.handling else []
     facts += [node.reason] if node.reason else []
-    yield f"{'  ' * depth}{node.id}: {', '.join(facts)}"
-    for child in node.children:
-        yield from tree_lines(child, depth + 1)
+    return f"{node.path}: {', '.join(facts)}"
 
 
 def without_runners(node: TreeNode | None) -> TreeNode | None:
@@ -213,8 +216,8 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
     return {**asdict(failure), "at": failure.at.isoformat(timespec="seconds")}
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _moment(text: str | None, set_by: timedelta) -> datetime | None:
+    return datetime.fromisoformat(text) + set_by if text else None
 
 
 def _former_places(

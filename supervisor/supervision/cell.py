@@ -17,7 +17,6 @@ from supervisor.supervision.specs import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from supervisor.supervision.system import System
 
@@ -28,13 +27,13 @@ class Snapshot:
 
     Attributes:
         state: one word.
-        since: since when it is in that state.
+        since_s: the monotonic time since when it is in that state.
         reason: why, for people.
         details: more, all of it expressible in JSON.
     """
 
     state: str
-    since: datetime
+    since_s: float
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -132,8 +131,7 @@ class Cell:
         fenced: whether what it does is ignored. Written by whoever abandons it.
         abandoned_at: the monotonic time of that.
         ended: the reason of its end.
-        ended_at: when that was, if it was.
-        ended_s: the monotonic time of that.
+        ended_s: the monotonic time of that, if it was.
         told_to_stop: the reason given to it by whoever wants its end. Written by them.
         owed: the answers that askers still wait for, besides those to what is in the inbox.
         records: for a supervisor, what it published of its children, in start order.
@@ -149,8 +147,7 @@ class Cell:
         self.path: str = f"{parent.path}/{place.id}" if parent is not None else place.id
         self.kind = kind
         self.log_context = dict(place.log_context or {})
-        self.snapshot = Snapshot("starting", system.clock.now())
-        self._since_s = system.clock.monotonic()
+        self.snapshot = Snapshot("starting", system.clock.monotonic())
         self.observed: bool = getattr(ref.actor_class, "observed", True)
         self.handling: tuple[type | str, float] | None = None
         self.handled = 0
@@ -160,8 +157,7 @@ class Cell:
         self.fenced = False
         self.abandoned_at = 0.0
         self.ended: Reason | None = None
-        self.ended_at = self.snapshot.since
-        self.ended_s = self._since_s
+        self.ended_s = self.snapshot.since_s
         self.told_to_stop: Reason | None = None
         self.thread: threading.Thread | None = None
         self.owed: set[Reply] = set()
@@ -240,13 +236,10 @@ class Cell:
             return
         last = self.snapshot
         changes = last.state != state
-        since = self.system.clock.now() if changes else last.since
-        self.snapshot = Snapshot(state, since, reason, MappingProxyType(details))
-        if changes:
-            now_s, since_s = self.system.clock.monotonic(), self._since_s
-            self._since_s = now_s
-            if self.observed:
-                self._observe(since, state, last.state, reason, now_s - since_s)
+        since_s = self.system.clock.monotonic() if changes else last.since_s
+        self.snapshot = Snapshot(state, since_s, reason, MappingProxyType(details))
+        if changes and self.observed:
+            self._observe(state, last.state, reason, since_s - last.since_s)
 
     def started(self) -> None:
         """Report that `on_start` has finished."""
@@ -271,7 +264,6 @@ class Cell:
         with self._lock:
             if self.ended is not None:
                 return False
-            self.ended_at = self.system.clock.now()
             self.ended_s = self.system.clock.monotonic()
             self.ended = reason
             watchers, self._watchers = self._watchers, {}
@@ -284,8 +276,8 @@ class Cell:
             reply.fail(ActorDeadError(f"{self.path} ended before it answered"))
         if reason.is_abnormal:
             # Before its supervisor hears of it, who may start the next one at once.
-            before, lasted_s = self.snapshot.state, self.ended_s - self._since_s
-            self._observe(self.ended_at, CRASHED, before, str(reason), lasted_s)
+            last = self.snapshot
+            self._observe(CRASHED, last.state, str(reason), self.ended_s - last.since_s)
         self._place.ended(reason)
         for watcher in watchers.values():
             watcher(reason)
@@ -340,12 +332,13 @@ class Cell:
         ended = last.ended
         crashed = ended is not None and ended.is_abnormal
         before = CRASHED if crashed else last.snapshot.state
-        lasted_s = self._since_s - last.ended_s
-        self._observe(self.snapshot.since, RESTARTED, before, str(ended or ""), lasted_s)
+        lasted_s = self.snapshot.since_s - last.ended_s
+        self._observe(RESTARTED, before, str(ended or ""), lasted_s)
 
-    def _observe(self, at: datetime, state: str, before: str, reason: str, lasted_s: float) -> None:
+    def _observe(self, state: str, before: str, reason: str, lasted_s: float) -> None:
         lasted_s = max(0.0, lasted_s)  # threads that notice two things at once may be out of order
-        self.system.observe(Change(at, self.path, self.id, state, before, reason, lasted_s))
+        now = self.system.clock.now()
+        self.system.observe(Change(now, self.path, self.id, state, before, reason, lasted_s))
 
     def _adopt(self, child: Cell) -> bool:
         with self._lock:
@@ -364,14 +357,14 @@ class ChildRecord:
     """What a supervisor publishes of one child. Written by the supervisor's thread only.
 
     Attributes:
-        since: when it came into its state.
+        since_s: the monotonic time at which it came into its state.
         cell: the present incarnation, or the last one.
         waits_until: the monotonic time at which its backoff ends.
         reason: why the last incarnation ended.
     """
 
     id: str
-    since: datetime
+    since_s: float
     kind: Kind = Kind.WORKER
     state: str = "down"
     cell: Cell | None = None

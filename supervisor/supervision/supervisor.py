@@ -87,7 +87,7 @@ class Supervisor(Actor):
     def on_start(self) -> None:
         """Begin with the first child; the rest follows as each reports that it is up."""
         for spec in self._spec.children:
-            self._records[spec.id] = ChildRecord(spec.id, since=self.system.clock.now())
+            self._records[spec.id] = ChildRecord(spec.id, self.system.clock.monotonic())
         self._carry_out(self._core.begin())
 
     # What children report
@@ -247,7 +247,7 @@ class Supervisor(Actor):
             ended=lambda reason: mailbox.put(Envelope(Ended(child_id, incarnation, reason))),
         )
         if child_id not in self._records:
-            self._records[child_id] = ChildRecord(child_id, since=self.system.clock.now())
+            self._records[child_id] = ChildRecord(child_id, self.system.clock.monotonic())
         record = self._records[child_id]
         record.waits_until = None
         if not spec.escalates and record.cell is not None and record.cell.lingers:
@@ -354,7 +354,7 @@ class Supervisor(Actor):
         state = _shown_state(child)
         if state != record.state:
             record.state = state
-            record.since = self.system.clock.now()
+            record.since_s = self.system.clock.monotonic()
 
     def _log_end(self, child: Child, reason: Reason) -> None:
         level = "WARNING" if reason.is_abnormal else "DEBUG"

@@ -37,7 +37,7 @@ class TreeNode:
         alive: whether an incarnation lives.
         state: what the actor last published; for one that doesn't live: down, waiting (for its
             backoff) or restarting.
-        since: when it came into that state.
+        since: when it came into that state, by the time of day as it is now.
         reason: why; for one that doesn't live, why its last incarnation ended.
         restarts: by its present supervisor.
         mailbox: how many messages wait.
@@ -108,7 +108,7 @@ class _Reader:
             actor=cell.ref.actor_class.__name__,
             alive=True,
             state=snapshot.state,
-            since=snapshot.since,
+            since=self._time_of(snapshot.since_s),
             reason=snapshot.reason,
             details=dict(snapshot.details),
             restarts=restarts,
@@ -134,7 +134,7 @@ class _Reader:
             actor=cell.ref.actor_class.__name__ if cell is not None else "",
             alive=False,
             state=record.state,
-            since=record.since,
+            since=self._time_of(record.since_s),
             reason=record.reason,
             restarts=record.restarts,
             waits_until=None if waits_until is None else self._time_of(waits_until),
@@ -150,7 +150,7 @@ class _Reader:
             actor=cell.ref.actor_class.__name__,
             alive=False,
             state="down",
-            since=cell.ended_at,
+            since=self._time_of(cell.ended_s),
             reason=str(cell.ended),
             restarts=record.restarts if record is not None else 0,
             abandoned=self._abandoned[cell.path],

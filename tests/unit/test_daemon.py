@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from feeds import gathered
 from held_journal import held_writes
 from journal_records import NOW
+from loguru import logger
 from waiting import LIMIT_S
 
 from supervisor import daemon
@@ -33,10 +34,14 @@ from supervisor.supervision import (
     Actor,
     ChildSpec,
     ChildStartFailed,
+    SupervisorSpec,
     System,
 )
 from supervisor.tree import root_spec
 from supervisor.wishes import Ended
+
+if TYPE_CHECKING:
+    from loguru import Message
 
 GOOD = """\
 name: fleet
@@ -160,6 +165,25 @@ def test_a_signal_to_reconcile_is_told_only_if_a_fleet_has_heard_it(
     assert [(one.subject, one.reason) for one in told()] == [("reconcile", "SIGUSR1")]
 
 
+def test_a_signal_has_the_log_tell_of_each_actor_in_a_line_of_its_own(running: Daemon) -> None:
+    said: list[tuple[str, bool]] = []
+
+    def gather(message: Message) -> None:
+        record = message.record
+        said.append((record["message"].partition(", ")[0], "is_unique" in record["extra"]))
+
+    system = running._system
+    fleet = ChildSpec("fleet", lambda: Actor.start(system))
+    system.run_root(SupervisorSpec(children=[fleet]))
+    sink = logger.add(gather, level="INFO")
+    running._obey(signal.SIGUSR2)
+    logger.remove(sink)
+    system.stop(LIMIT_S)
+    # None of them is held back as a repetition, however often they are asked for.
+    told = [(text, is_unique) for text, is_unique in said if text.startswith("the tree: ")]
+    assert told == [("the tree: root: running", True), ("the tree: root/fleet: running", True)]
+
+
 def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
     running: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +191,7 @@ def test_a_daemon_whose_traces_can_not_be_sent_warns_of_it(
     collector = "otel-collector-endpoint: http://127.0.0.1:4318\n"
     path.write_text(GOOD.format(count=1) + collector)
     running._obey(signal.SIGHUP)
-    status = current_status(None, running._parts, NOW)
+    status = current_status(None, running._parts, running._system.clock)
     assert "traces" in [one.partition(": ")[0] for one in status["warnings"]]
 
 

@@ -142,7 +142,7 @@ def test_the_core_comes_up_without_one_that_shows_it_which_is_tried_again(
     assert stood.system.directory.ref(name) is None
 
     def is_told() -> bool:
-        status = current_status(tree(stood.system), parts, stood.clock.now())
+        status = current_status(tree(stood.system), parts, stood.clock)
         shown = (*status["problems"], *status["warnings"])
         return f"{name}: is waiting: error (RuntimeError: not yet)" in shown
 

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
 from supervisor.cli.client import ControlError
+from supervisor.cli.order_words import not_reached
 from supervisor.cli.top.model import View, event_lines, matching, view_of
 from supervisor.cli.top.source import Answers, Client, Silence, ask, read_runner, unreadable
 from supervisor.cli.top.widgets import Question, Reader, RunnersTable, cut_lines
@@ -183,8 +184,12 @@ class Top(App[None]):
         self._ask_first(
             "Replace all runners that wait for a job by fresh ones?",
             "runners are being replaced",
-            lambda: self._client.post("/v1/flush?whom=idle"),
+            self._order_flush,
         )
+
+    def _order_flush(self) -> None:
+        if text := not_reached(self._client.post("/v1/flush?whom=idle")):
+            raise ControlError(text)
 
     def action_drain(self) -> None:
         """Have the fleet drained or kept again, after a question."""

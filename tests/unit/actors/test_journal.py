@@ -95,7 +95,7 @@ def test_a_journal_that_can_not_be_written_is_told_also_while_its_actor_is_away(
     make_world: MakeWorld,
 ) -> None:
     def told() -> tuple[list[str], bool]:
-        status = current_status(tree(world.system), world.parts, world.clock.now())
+        status = current_status(tree(world.system), world.parts, world.clock)
         page = metrics.make_app(world.system, world.parts).test_client().get("/metrics").text
         failing = "github_runner_supervisor_journal_failing 1.0" in page.splitlines()
         return status["warnings"], failing
@@ -115,7 +115,7 @@ def test_a_journal_that_can_not_be_written_is_told_also_while_its_actor_is_away(
 
 def test_a_journal_that_nobody_has_begun_to_write_is_told(make_world: MakeWorld) -> None:
     world = make_world()
-    status = current_status(tree(world.system), world.parts, world.clock.now())
+    status = current_status(tree(world.system), world.parts, world.clock)
     assert "journal: nobody writes it" in status["warnings"]
 
 

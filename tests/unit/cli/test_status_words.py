@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from supervisor.cli.status_words import status_lines
+from supervisor.lifecycle import Stage
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 SOUND: dict[str, Any] = {
@@ -88,3 +89,9 @@ def test_beside_a_problem_a_warning_stands_as_it_is() -> None:
 
 def test_a_fleet_without_runners_says_so() -> None:
     assert lines(present=0, stages={})[1] == "0 of 5 runners are there (none at all)"
+
+
+def test_a_runner_at_any_stage_counts_in_one_group() -> None:
+    stages = {str(stage): 1 for stage in Stage if stage is not Stage.DELETED}
+    told = "1 idle, 1 busy, 1 ready, 3 coming, 2 going, 1 failed"
+    assert any(f"({told})" in line for line in lines(stages=stages))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_actors import Inbox
 from fake_world import World
 from flask.testing import FlaskClient
-from waiting import eventually
+from waiting import LIMIT_S, eventually
 
-from supervisor.control import make_app
+from supervisor.control import make_app, orders
 from supervisor.lifecycle import DeletionOrdered, Life, Stage
 from supervisor.messages.firewall import CheckFirewall, CheckOrdered
 from supervisor.messages.fleet import Drain, Reconcile, Resume
@@ -21,7 +23,7 @@ from supervisor.messages.runner import Happened
 from supervisor.messages.upgrades import UpgradesOrdered
 from supervisor.observation.feed import Kind
 from supervisor.runners.roster import Entry
-from supervisor.supervision import ChildSpec
+from supervisor.supervision import ChildSpec, System
 
 MakeWorld = Callable[..., World]
 
@@ -96,6 +98,17 @@ def test_a_flush_tells_those_whom_it_concerns(
     (order,) = fleet.world.told
     assert order.reason == f"{meant}: {len(told)} of {len(waited_for)} runners at once"
     assert any(f"flush ordered, {order.reason}" in line for line in fleet.world.logged)
+
+
+def test_a_flush_says_who_has_not_heard_of_it_and_has_nobody_wait_for_them(fleet: Fleet) -> None:
+    fleet.run("here")
+    for name in ("here", "away"):
+        fleet.has(name, Stage.IDLE)
+    answer = fleet.client.post("/v1/flush")
+    assert (answer.status_code, answer.json) == (202, {"runners": ["here"], "missed": ["away"]})
+    (told,) = fleet.world.told
+    assert told.reason == "idle: 1 of 1 runners at once, and not away: being restarted"
+    assert told.details["runners"] == ["here"]
 
 
 def test_a_flush_of_nobody_knows_whom_is_refused(fleet: Fleet) -> None:
@@ -218,6 +231,49 @@ def test_a_look_for_newer_versions_that_nobody_takes_is_refused(fleet: Fleet) ->
     assert answer.json == {"error": "the actor of upgrades is being restarted; try again"}
     shown = fleet.client.get("/v1/upgrades").json
     assert (shown["subjects"], shown["state"]) == ([], "down")
+
+
+class Held(Inbox):
+    """An actor that is in something else for long."""
+
+    def __init__(self, system: System, got: list[object], gate: threading.Event) -> None:
+        super().__init__(system, got)
+        self._gate = gate
+
+    def on_receive(self, message: Any) -> Any:
+        assert self._gate.wait(LIMIT_S)
+        return super().on_receive(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "called", "told"),
+    [
+        ("fleet", "/v1/reconcile", "fleet", ["reconcile"]),
+        ("firewall", "/v1/firewall", "firewall", []),
+        ("upgrades", "/v1/upgrades", "actor of upgrades", ["upgrade"]),
+        ("image", "/v1/image/build", "actor of the image", ["build"]),
+    ],
+)
+def test_an_order_that_is_not_answered_in_time_is_given_and_told_nevertheless(
+    fleet: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    path: str,
+    called: str,
+    told: list[str],
+) -> None:
+    """Its actor carries it out when it comes to it: who repeats it has it done twice."""
+    monkeypatch.setattr(orders, "_ANSWER_LIMIT_S", 0.05)
+    got: list[object] = []
+    gate = threading.Event()
+    fleet.world.run(ChildSpec(name, lambda: Held.start(fleet.world.system, got, gate)))
+    answer = fleet.client.post(path)
+    gate.set()
+    assert answer.status_code == 504
+    words = f"ordered, and the {called} has not answered within 0.05 s"
+    assert (answer.json or {})["error"].startswith(words)
+    assert [one.subject for one in fleet.world.told] == told
+    eventually(lambda: len(got) == 1)
 
 
 ORDERS: tuple[tuple[str, str, str, object, str], ...] = (

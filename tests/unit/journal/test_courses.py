@@ -219,6 +219,14 @@ def test_what_ended_unseen_is_gone_some_time_after_a_whole_reconcile() -> None:
     assert courses.of(NAME) is None
 
 
+def test_who_is_not_found_is_gone_though_the_time_of_day_was_set_back_meanwhile() -> None:
+    (known,) = Courses().take(step(0, "ready", "idle"))
+    courses = Courses([known])
+    assert courses.take(reconcile(7200)) == []
+    (course,) = courses.take(reconcile(10))
+    assert course.outcome == "gone"
+
+
 def test_who_is_there_is_not_gone_though_nothing_is_heard_of_it() -> None:
     (known,) = Courses().take(step(0, "ready", "idle"))
     courses = Courses([known])

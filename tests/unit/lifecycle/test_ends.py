@@ -1,6 +1,7 @@
 """How an instance ends, what of it is kept, and what is removed."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from supervisor.lifecycle import (
     FoundStopped,
     InstanceGone,
     InstanceStopped,
+    Job,
     JobStarted,
     Life,
     LimitPassed,
@@ -87,6 +89,25 @@ def test_one_that_was_late_once_and_then_ordered_away_leaves_no_logs() -> None:
 def test_one_found_stopped_after_a_restart_has_its_logs_saved() -> None:
     found = adopt(Seen(running=False, runner_id=7), NOW)
     assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+
+
+def test_one_that_was_at_work_and_is_found_stopped_after_a_restart_has_had_its_job() -> None:
+    began_at = NOW - timedelta(hours=1)
+    found = adopt(Seen(running=False, stage="busy", runner_id=7, job=JOB, since=began_at), NOW)
+    assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+    ended = found.life
+    assert (ended.stage, ended.job) == (Stage.FINISHED, JOB)
+    assert ended.reason == "stopped while busy, as nobody listened"
+    # When it ended is not known, so nor is how long it took.
+    assert (ended.failed_in, ended.cause, ended.job_began_at) == (None, Cause.UNKNOWN, None)
+    gone = step(ended, InstanceGone(), NOW)
+    assert (gone.life.reason, gone.effects) == (ended.reason, (Effect.END,))
+
+
+def test_that_one_was_at_work_is_enough_where_its_job_was_not_told() -> None:
+    found = adopt(Seen(running=False, stage="busy"), NOW)
+    assert (found.life.stage, found.life.job) == (Stage.FINISHED, Job())
+    assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE)
 
 
 def test_one_that_was_made_and_never_started_is_removed_and_has_not_failed() -> None:

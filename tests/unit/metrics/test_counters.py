@@ -86,6 +86,12 @@ def test_a_job_takes_as_long_as_from_what_its_guest_tells_of_its_beginning(
     assert counted.value("runner_wait_duration_seconds_sum") == 62.0
 
 
+def test_a_boot_whose_end_was_not_heard_of_counts_in_no_duration(counted: Counted) -> None:
+    """Its guest has told of its job, and so was ready some time before."""
+    counted.tell(runner("busy", "booting", lasted_s=30, job_s=0.0))
+    assert counted.value("runner_stage_duration_seconds_count", stage="booting") == 0
+
+
 def test_a_job_that_only_github_tells_of_counts_in_no_duration(counted: Counted) -> None:
     counted.tell(
         runner("busy", "booting", lasted_s=30),

@@ -19,6 +19,7 @@ from logging_journald import JournaldTransport
 from loguru import logger
 
 from supervisor.observation import log
+from supervisor.observation.repetition import Repetition
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -346,6 +347,17 @@ def test_what_is_said_again_and_again_is_counted_and_told_of_the_same_speaker(li
     (told,) = lines()
     assert told["message"] == "repeated 235 times more within 42 s: try 239 failed"
     assert (told["runner"], told["level"]) == ("a", "WARNING")
+
+
+def test_a_count_takes_the_room_of_no_line_that_is_counted(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.configure("DEBUG", monotonic=lambda: 100.0)
+    monkeypatch.setattr(log._gate, "_repetition", Repetition(shown=1, most=2))
+    for text in ("one", "one", "two", "two", "three"):
+        logger.info(text)
+    told = ["one", "two", "repeated once more within 0 s: one", "three"]
+    assert [line["message"] for line in lines()] == told
 
 
 def test_of_a_long_line_that_is_repeated_only_the_beginning_is_remembered(lines: Lines) -> None:

@@ -115,6 +115,24 @@ def test_a_guest_that_tells_of_its_job_after_github_tells_when_that_begins() -> 
     ]  # fmt: skip
 
 
+def test_what_else_is_heard_of_one_at_work_says_nothing_of_how_long_its_job_has_run() -> None:
+    unknown = replace(WAITS, runner_id=None)
+    started, found = lifecycle.JobStarted(JOB), lifecycle.RegistrationFound(7)
+    assert times(unknown, (60, started), (90, found), (99, lifecycle.JobFinished())) == [
+        ("busy", 60, 0), ("busy", None, None), ("finished", None, 39),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("trouble", "state"), [("", "done"), ("LXD hangs", "incomplete")])
+def test_a_reconcile_that_could_not_list_all_says_that_it_is_incomplete_and_why(
+    trouble: str, state: str
+) -> None:
+    record = records.of_reconcile(
+        "fleet", NOW, runners={}, wanted=2, failed=0, duration_s=0.2, trouble=trouble
+    )
+    assert (record.state, record.reason) == (state, trouble)
+
+
 def test_a_job_that_was_none_has_taken_no_time() -> None:
     lost = lifecycle.JobLost(registered=True)
     told = times(

@@ -212,12 +212,20 @@ def test_a_runner_that_is_taken_over_goes_on_with_its_trace() -> None:
     whole = life()
     before, after = Spans(), Spans()
     spans = [span for one in whole[:5] for span in before.hear(one)]
-    taken = record("idle", at_s=45, details={"adopted": True})
+    made_at = NOW + timedelta(seconds=10)
+    taken = record("idle", at_s=45, details={"adopted": True, "made_at": made_at.isoformat()})
     spans += [span for one in (taken, *whole[5:-1]) for span in after.hear(one)]
     *_, root = (span for one in whole[-1:] for span in after.hear(one))
     assert {(span.trace_id, span.parent_id) for span in spans} == {(root.trace_id, root.span_id)}
     assert root.attributes["supervisor.adopted"] is True
-    # What was before it was taken over is known from the stage that it was in.
+    # What the daemon before has told lies within, but for what was before it had an instance.
+    assert root.began_at == made_at
+    assert [span.name for span in spans if span.began_at < root.began_at] == ["register"]
+
+
+def test_one_taken_over_of_which_nobody_knows_when_it_was_made_begins_where_it_was() -> None:
+    taken = record("idle", at_s=45, details={"adopted": True, "made_at": None})
+    *_, root = heard([taken, *life()[5:]])
     assert root.began_at == NOW + timedelta(seconds=40)
 
 

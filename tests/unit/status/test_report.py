@@ -113,6 +113,15 @@ def test_a_drained_fleet_is_not_short_of_runners() -> None:
     assert (found["problems"], found["health"]) == ([], "ok")
 
 
+def test_a_drained_fleet_without_runners_is_not_failing_while_github_is_down() -> None:
+    tree = root(node("tokens", "failing", reason="GitHub is down"))
+    settings = Settings(CONFIG)
+    drained = status_report(tree, [], settings, NOW, draining_since=NOW)
+    assert (status_report(tree, [], settings, NOW)["health"], drained["health"]) == (
+        "failing", "degraded",
+    )  # fmt: skip
+
+
 def test_each_problem_has_a_cause_and_a_remedy_at_the_same_place() -> None:
     away = node("storage", "failing", reason="no", details={"cause": "lxd-unavailable"})
     failing = root(
@@ -259,11 +268,11 @@ def test_a_runner_is_described_with_its_job_and_without_its_token() -> None:
     assert "d1g3st" not in str(described)
 
 
-def test_the_tree_is_written_in_indented_lines() -> None:
+def test_each_actor_of_the_tree_has_a_line_that_says_where_it_is() -> None:
     tree = root(node("fleet", "keeping", reason="3 of 3", restarts=2, mailbox=5))
     assert list(tree_lines(tree)) == [
         "root: running, since 2030-01-01T00:00:00+00:00",
-        "  fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
+        "root/fleet: keeping, since 2030-01-01T00:00:00+00:00, restarts=2, mailbox=5, 3 of 3",
     ]
     assert list(tree_lines(None)) == []
 

@@ -267,9 +267,9 @@ def test_a_snapshot_is_read_without_asking_and_keeps_since_while_the_state_stays
         "nothing to do",
         {"jobs": 0},
     )
-    assert second.since == first.since
+    assert second.since_s == first.since_s
     assert second.details["jobs"] == 1
-    assert (third.since - first.since).total_seconds() == 5
+    assert third.since_s - first.since_s == 5
     with pytest.raises(TypeError):
         third.details["jobs"] = 3  # type: ignore[index]
 

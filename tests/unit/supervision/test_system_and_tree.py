@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -119,6 +119,33 @@ def test_the_tree_can_be_written_as_json(stage: Any) -> None:
     assert data["children"][0]["details"] == {"job": {"name": "build"}}
     assert data["children"][1]["waits_until"].startswith("2030-")
     assert dataclasses.asdict(tree(stage.system))["children"][0]["state"] == "idle"
+
+
+def test_since_when_it_is_so_is_told_by_the_time_of_day_as_it_is_now(stage: Any) -> None:
+    """What has passed stays so: a host that has booted with a wrong clock is put right later."""
+    stage.root("lives", "waits", backoff=Backoff(3600, 3600))
+    stage.crash("waits")
+    eventually(lambda: stage.node("waits").state == "waiting")
+    stage.block("lives")
+    stage.clock.advance(60)
+    before = {node.id: node for node in tree(stage.system).walk()}
+    assert {stage.clock.now() - node.since for node in before.values()} == {timedelta(minutes=1)}
+    stage.clock.set_by(7200)
+    after = {node.id: node for node in tree(stage.system).walk()}
+    step = timedelta(hours=2)
+    assert {name: node.since - step for name, node in after.items()} == {
+        name: node.since for name, node in before.items()
+    }
+    assert after["lives"].handling.since - step == before["lives"].handling.since
+
+
+def test_a_dead_root_has_been_so_for_as_long_though_the_clock_is_set(stage: Any) -> None:
+    stage.root("a", intensity=0)
+    stage.crash("a")
+    assert stage.system.root_ended.wait(LIMIT_S)
+    stage.clock.advance(60)
+    stage.clock.set_by(-7200)
+    assert stage.clock.now() - tree(stage.system).since == timedelta(minutes=1)
 
 
 def test_the_tree_answers_at_once_while_every_actor_is_stuck(stage: Any) -> None:

@@ -120,7 +120,7 @@ def test_an_order_for_one_that_was_taken_over_without_its_number_is_given_once(
     start(world)
     eventually(lambda: world.stages() == {"ready": 1})
     client = make_app(world.system, world.parts, debug=False).test_client()
-    assert client.post("/v1/flush").json == {"runners": [name]}
+    assert client.post("/v1/flush").json == {"runners": [name], "missed": []}
     eventually(lambda: world.shown(name)[1] == "is let go when GitHub has shown its registration")
     world.github.add(name, online=True)
     world.github.down = ""

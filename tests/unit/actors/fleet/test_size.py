@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from supervisor.messages.configuration import ConfigChanged
 from supervisor.messages.fleet import Drain, Reconcile, Resume
 from supervisor.messages.runner import Happened
 from supervisor.messages.signals import SignalsListening
-from supervisor.supervision import Crash
+from supervisor.status.report import current_status
+from supervisor.supervision import Crash, tree
 from tests.unit.actors.fleet.running import generation_of, goes, ready, start
 
 
@@ -46,6 +48,20 @@ def test_it_is_told_since_when_there_are_fewer_runners_than_wanted(make_world: M
     assert world.details("fleet")["short_since"] == NOW.isoformat()
     world.tell("fleet", SignalsListening("http://127.0.0.1:8642"))
     eventually(lambda: world.details("fleet")["short_since"] is None)
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_clock_that_is_set_makes_no_shortage_longer(make_world: MakeWorld, seconds: int) -> None:
+    world = start(make_world(virtual_machines=2), signals=False)
+    eventually(lambda: world.details("fleet").get("short_since"))
+    world.clock.advance(30)
+    world.clock.set_by(seconds)
+    status = current_status(tree(world.system), world.parts, world.clock)
+    assert status["short_since"] == (NOW + timedelta(seconds=seconds)).isoformat()
+    assert not any("fewer runners" in problem for problem in status["problems"])
+    world.clock.advance(600)
+    status = current_status(tree(world.system), world.parts, world.clock)
+    assert any("fewer runners than wanted for 10 min" in one for one in status["problems"])
 
 
 def test_a_smaller_number_lets_the_busy_ones_finish(make_world: MakeWorld) -> None:

@@ -12,6 +12,7 @@ from waiting import eventually
 from supervisor import lifecycle
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.journal.courses import Courses
+from supervisor.journal.digest import Digest
 from supervisor.lifecycle import Job, Stage
 from supervisor.messages.runner import Look
 from supervisor.runners import marks
@@ -197,3 +198,21 @@ def test_what_was_made_and_never_started_goes_and_counts_as_no_failure(
     courses = Courses()
     ended = [course for one in world.told for course in courses.take(one)][-1]
     assert (ended.outcome, ended.reason) == ("removed", "was made and never started")
+
+
+def test_a_job_that_ended_while_nobody_listened_is_no_failure_of_its_runner(
+    make_world: MakeWorld,
+) -> None:
+    world, job = make_world(), Job("acme/web", "build", name="test")
+    world.lxd.put(NAME, "Stopped", installation="fleet", stage="busy")
+    play = Play(world, found("busy", running=False, job=job))
+    play.ends()
+    assert world.lxd.there == {}
+    eventually(lambda: set(world.github.deleted) == {NAME})
+    assert [one.state for one in world.told] == ["finished", "deleted"]
+    assert world.parts.last_failure.known is None
+    digest = Digest("fleet")
+    told = [event for one in world.told for event in digest.metric_events(digest.take(one), 0)]
+    assert [event["event"] for event in told] == ["runner_stop"]
+    assert (told[0]["status"], told[0]["repo"]) == ("normal", "acme/web")
+    assert "job_duration" not in told[0]

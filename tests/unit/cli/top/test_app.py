@@ -179,6 +179,18 @@ def test_a_key_gives_an_order_and_it_is_said(
     run(daemon, play)
 
 
+def test_a_flush_that_has_not_reached_all_names_them(daemon: AnsweringDaemon) -> None:
+    daemon.missed = ["fleet-b"]
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("f", "y")
+        told = "not told, as their actors are being restarted: fleet-b; try again"
+        await until(pilot, lambda: said(app) == [told])
+
+    run(daemon, play)
+
+
 def test_one_order_is_given_at_a_time(daemon: AnsweringDaemon) -> None:
     daemon.answers_orders.clear()
 
