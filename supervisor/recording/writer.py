@@ -204,6 +204,7 @@ class JournalWriter:
                 self._take()
                 if self._elapsed() >= self._again_at_s:
                     self._bring_to_disk()
+            self._show()  # who reads may ask for it next
         finally:
             for reader in readers:
                 reader.set()
