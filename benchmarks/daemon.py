@@ -160,8 +160,14 @@ class Daemon:
         assert self._process is not None
         return usage(self._process.pid)
 
-    def wait_until(self, holds: Any, limit_s: float, what: str) -> None:
+    def wait_until(self, holds: Any, limit_s: float, what: str, *, poll_s: float = _POLL_S) -> None:
         """Ask until it holds.
+
+        Args:
+            holds: asks.
+            limit_s: for so long at most.
+            what: the daemon does until then.
+            poll_s: seconds between two questions, which cost the daemon something.
 
         Raises:
             TimeoutError: it does not.
@@ -173,7 +179,7 @@ class Daemon:
                 raise RuntimeError(f"the daemon has ended:\n{self._end_of_log()}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"did not {what} in {limit_s:g} s:\n{self._end_of_log()}")
-            time.sleep(_POLL_S)
+            time.sleep(poll_s)
 
     def _is_listening(self) -> bool:
         """Tell whether it hears LXD and has looked at everything once."""

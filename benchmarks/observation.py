@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from table import render
 MakePlace = Callable[[Path], AbstractContextManager[Place]]
 
 _FILL_LIMIT_S = 120.0
+_POLL_S = 1.0
+"""Seldom, as people do: whoever asks how the fleet is has what has happened be passed on."""
 _SCRAPES_S = 15.0
 """As often as Prometheus reads where nobody says otherwise in most installations."""
 _WATCHING = {
@@ -74,10 +77,11 @@ def _measure(kind: MakePlace, runners: int, jobs: int, rounds: int) -> dict[str,
         program = Path(__file__).with_name("observed_daemon.py")
         daemon.launcher = (sys.executable, str(program), str(result))
         with daemon, _scraped(daemon.metrics):
-            daemon.wait_until(lambda: daemon.present() == runners, _FILL_LIMIT_S, "fill")
+            whole = partial(daemon.wait_until, lambda: daemon.present() == runners, _FILL_LIMIT_S)
+            whole("fill", poll_s=_POLL_S)
             for _ in range(rounds):
                 do_jobs(server, jobs)
-            daemon.wait_until(lambda: daemon.present() == runners, _FILL_LIMIT_S, "be whole")
+            whole("be whole", poll_s=_POLL_S)
         spent = json.loads(result.read_text())
     return {"lxd": place.version, **_summary(spent, lives=runners + jobs * rounds)}
 
