@@ -18,6 +18,7 @@ def lines(
     monkeypatch.setattr(log, "_gate", log._gate)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []  # what is there would be closed
     log.configure("DEBUG")
     yield lambda: [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     logger.remove()
