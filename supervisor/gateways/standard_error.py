@@ -6,7 +6,6 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 
 class StandardError:
@@ -37,9 +36,10 @@ class StandardError:
 
         Those of which only the beginning was count as taken: before the rest nothing else follows.
         """
-        self._begun = self._left_of(self._begun)
         if self._begun:
-            return False
+            self._begun = self._left_of(self._begun)
+            if self._begun:
+                return False
         whole = text.encode(self._encoding, "backslashreplace")
         left = self._left_of(whole)
         if len(left) == len(whole):
@@ -50,11 +50,13 @@ class StandardError:
     def _left_of(self, data: bytes) -> bytes:
         """Write what there is room for, and give the rest."""
         left = memoryview(data)
-        with suppress(OSError):
+        try:
             while left and self._has_room():
                 # Where there is room at all, there is for so much, by pipe(7): nobody waits.
                 piece = left[: select.PIPE_BUF] if self._room else left
                 left = left[os.write(self._descriptor, piece) :]
+        except OSError:
+            return bytes(left)
         return bytes(left)
 
     def _has_room(self) -> bool:
