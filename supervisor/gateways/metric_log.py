@@ -78,41 +78,40 @@ class MetricLog:
 def _open(path: Path) -> IO[bytes]:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        file = os.fdopen(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644), "a+b")
+        opened = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
-        file = os.fdopen(os.open(path, flags), "a+b")
+        opened = os.open(path, flags)
         try:
-            _join(file)
+            _join(opened)
         except BaseException:
-            file.close()
+            os.close(opened)
             raise
     else:
         # Whoever sends logs on is another user: they hold no secret, and the directory says who
         # may. The mode of what was there before is its owner's business: it may be meant so.
         with suppress(OSError):
-            os.fchmod(file.fileno(), 0o644)
-    return file
+            os.fchmod(opened, 0o644)
+    return os.fdopen(opened, "ab")
 
 
-def _join(file: IO[bytes]) -> None:
+def _join(opened: int) -> None:
     """Have what is written next begin on a line of its own.
 
     Raises:
         OSError: it is no metric log: by a wrong path any file could be meant, also one with secrets.
     """
-    found = os.fstat(file.fileno())
+    found = os.fstat(opened)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "is no regular file")
     if found.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "belongs to another user")
     if not found.st_size:
         return
-    file.seek(0)
-    if not _is_event(file.readline(_LONGEST_LINE)):
+    first, _, _ = os.pread(opened, _LONGEST_LINE, 0).partition(b"\n")
+    if not _is_event(first):
         raise OSError(errno.EINVAL, "holds something else than metric events")
-    file.seek(-1, os.SEEK_END)
-    if file.read(1) != b"\n":
-        file.write(b"\n")  # a line that was cut, by a full disk or a kill, ends here
+    if os.pread(opened, 1, found.st_size - 1) != b"\n":
+        os.write(opened, b"\n")  # a line that was cut, by a full disk or a kill, ends here
 
 
 def _is_event(line: bytes) -> bool:
