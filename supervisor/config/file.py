@@ -67,7 +67,14 @@ def load(path: Path) -> Config:
         raise ConfigError(
             f"{path}: {key}: the file is open to others (mode {mode:04o}); `chmod 600 {path}`{rest}"
         )
-    return parse(data, str(path))
+    config = parse(data, str(path))
+    log = config.metric_log.path
+    if log and os.path.realpath(log) == os.path.realpath(path):
+        raise ConfigError(
+            f"{path}: metric-log.path: {log} is this very file; for example "
+            "`path: /var/log/github-runner-supervisor/metrics.log`"
+        )
+    return config
 
 
 def read_document(path: Path, key: str) -> Any:

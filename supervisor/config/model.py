@@ -1,5 +1,7 @@
 """What can be set: each key with its type, its default and an example."""
 
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
@@ -74,6 +76,7 @@ _SSH_DEBUG_EXAMPLE = (
     "rsa-fingerprint: SHA256:ovh8Zf0fzPbDnFyfp1Hrl2nOxNDlWcGEkWVaHnRJ2+s, "
     "ed25519-fingerprint: SHA256:yVbQu2mVd7hJ2OEb4R0k7bvSuDPrrkOUNfDZqyXEnKk}]"
 )
+_METRIC_LOG_EXAMPLE = "/var/log/github-runner-supervisor/metrics.log"
 _PRIVATE = parse_networks("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16")
 # Where a cloud tells its instances their credentials, and hosts agree on addresses by themselves.
 _METADATA = parse_networks("169.254.0.0/16")
@@ -238,7 +241,7 @@ class JournalConfig(_Section):
 class MetricLogConfig(_Section):
     """Where metric events go that others have queries for."""
 
-    path: File | None = Field(None, examples=["/var/log/github-runner-supervisor/metrics.log"])
+    path: File | None = Field(None, examples=[_METRIC_LOG_EXAMPLE])
     max_size: JournalSize = Field("16MiB", examples=["16MiB"])
     keep: Whole = Field(5, ge=1, le=100, examples=[5])
 
@@ -414,6 +417,22 @@ class Config(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _metric_log_is_no_other_file(self) -> "Config":
+        path = self.metric_log.path
+        if path is None:
+            return self
+        given = Path(os.path.normpath(path))
+        of_others = {os.path.normpath(other): key for key, other in _paths_in(self)}
+        fault = ""
+        if given.is_relative_to(os.path.normpath(self.state_directory)):
+            fault = f"{path} is in state-directory, among the daemon's own files"
+        elif key := of_others.get(str(given)):
+            fault = f"{path} is {key} too"
+        if fault:
+            raise ValueError(f"metric-log.path: {fault}; for example `path: {_METRIC_LOG_EXAMPLE}`")
+        return self
+
     @property
     def token_lifetime(self) -> timedelta:
         """How long a runner's token for the policy service is good."""
@@ -441,3 +460,15 @@ def _get(config: Any, dotted: str) -> Any:
     for part in dotted.split("."):
         config = getattr(config, part)
     return config
+
+
+def _paths_in(section: BaseModel, within: str = "") -> Iterator[tuple[str, Path]]:
+    """Give the paths that are set, but the metric log's own, each with its key."""
+    for name, value in section:
+        key = f"{within}{kebab(name)}"
+        if isinstance(value, MetricLogConfig):
+            continue
+        if isinstance(value, BaseModel):
+            yield from _paths_in(value, f"{key}.")
+        elif isinstance(value, Path):
+            yield key, value

@@ -4,7 +4,6 @@ https://systemd.io/JOURNAL_NATIVE_PROTOCOL
 """
 
 import os
-import select
 import socket
 import struct
 import sys
@@ -12,6 +11,8 @@ import threading
 from collections.abc import Mapping
 
 from logging_journald import JournaldTransport
+
+from supervisor.gateways.standard_error import StandardError
 
 _WARNING = 4
 
@@ -48,6 +49,7 @@ class Journald:
         # By the kernel: where there is no connection, Python would try without a pause.
         limit = struct.pack("@ll", *divmod(int(patience_s * 1_000_000), 1_000_000))
         self._transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        self._standard_error = StandardError(patience_s)
         self._lost = 0
         self._one_at_a_time = threading.Lock()
 
@@ -82,20 +84,10 @@ class Journald:
         except BlockingIOError:
             return False
         except OSError:
-            return _is_taken_by_standard_error(text, priority)
+            first, *rest = text.split("\n")
+            lines = (first, *(f"  {line}" for line in rest))
+            return self._standard_error.takes("".join(f"<{priority}>{line}\n" for line in lines))
         return True
-
-
-def _is_taken_by_standard_error(text: str, priority: int) -> bool:
-    room = select.poll()
-    room.register(sys.stderr.fileno(), select.POLLOUT)
-    first, *rest = text.split("\n")
-    for line in (first, *(f"  {line}" for line in rest)):
-        if not room.poll(0):
-            return False
-        sys.stderr.write(f"<{priority}>{line}\n")
-        sys.stderr.flush()
-    return True
 
 
 def _told_of(lost: int) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+
+_LONGEST_LINE = 64 * 1024
 
 
 class MetricLog:
@@ -77,16 +81,50 @@ class MetricLog:
 
 
 def _open(path: Path) -> IO[bytes]:
-    # Whoever sends logs on is another user: they hold no secret, and the directory says who may.
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    file = os.fdopen(os.open(path, flags, 0o644), "a+b")
-    with suppress(OSError):
-        os.fchmod(file.fileno(), 0o644)
-    if file.tell():
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")  # a line that was cut, by a full disk or a kill, ends here
-    return file
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        opened = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        opened = os.open(path, flags)
+        try:
+            _join(opened)
+        except BaseException:
+            os.close(opened)
+            raise
+    else:
+        # Whoever sends logs on is another user: they hold no secret, and the directory says who
+        # may. The mode of what was there before is its owner's business: it may be meant so.
+        with suppress(OSError):
+            os.fchmod(opened, 0o644)
+    return os.fdopen(opened, "ab")
+
+
+def _join(opened: int) -> None:
+    """Have what is written next begin on a line of its own.
+
+    Raises:
+        OSError: it is no metric log: by a wrong path any file could be meant, also one with secrets.
+    """
+    found = os.fstat(opened)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "is no regular file")
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user")
+    if not found.st_size:
+        return
+    first, _, _ = os.pread(opened, _LONGEST_LINE, 0).partition(b"\n")
+    if not _is_event(first):
+        raise OSError(errno.EINVAL, "holds something else than metric events")
+    if os.pread(opened, 1, found.st_size - 1) != b"\n":
+        os.write(opened, b"\n")  # a line that was cut, by a full disk or a kill, ends here
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return line.startswith(b'{"')  # one that was cut
+    return isinstance(said, dict) and "event" in said
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

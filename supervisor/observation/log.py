@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from supervisor.gateways import journald
-from supervisor.observation.log_sinks import Journal, for_people, write_json
+from supervisor.observation.log_sinks import Journal, Json, Terminal, for_people
 from supervisor.observation.repetition import Line, Repeated, Repetition
 
 if TYPE_CHECKING:
@@ -126,10 +126,10 @@ def configure(
     # Neither shows the values of variables: one of them may be a secret.
     add = partial(logger.add, backtrace=False, diagnose=False)
     if sys.stderr.isatty():
-        add = partial(add, sys.stderr, format=for_people)
+        add = partial(add, Terminal().write, format=for_people, colorize=True)
     else:
-        write = Journal(identifier).write if journald.is_at_standard_error() else write_json
-        add = partial(add, write, format="{message}")
+        sink = Journal(identifier) if journald.is_at_standard_error() else Json()
+        add = partial(add, sink.write, format="{message}")
     _gate = _Gate(add, monotonic)
     _gate.open(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

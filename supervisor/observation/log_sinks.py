@@ -1,12 +1,12 @@
 """How a line of the log is written: for people, as a JSON object, or for systemd's journal."""
 
 import json
-import sys
-from datetime import timezone
+from datetime import datetime, timezone
 from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from supervisor.gateways import journald
+from supervisor.gateways.standard_error import Lines
 from supervisor.text.printable import one_line, printable
 
 if TYPE_CHECKING:
@@ -33,22 +33,40 @@ def for_people(record: "Record") -> str:
     return _TERMINAL + "{extra[traceback]}"
 
 
-def write_json(message: "Message") -> None:
-    """Write one JSON object on a line of standard error, which flushes at a line's end."""
-    record = message.record
-    extra, time = record["extra"], record["time"]
-    if time.utcoffset():
-        time = time.astimezone(timezone.utc)
-    line = {
-        "time": time.isoformat(timespec="milliseconds"),
-        "level": record["level"].name,
-        "actor": extra.get("actor", ""),
-        "runner": extra.get("runner", ""),
-        "message": record["message"],
-    }
-    if record["exception"]:
-        line["exception"] = _traceback_in(message)
-    sys.stderr.write(f"{_encode(line)}\n")
+class Terminal:
+    """Writes on a terminal what `for_people` has given the format of."""
+
+    def __init__(self) -> None:
+        self._lines = Lines(lambda lost: f"{_told_of(lost)}\n")
+
+    def write(self, message: "Message") -> None:
+        """Write one line, and its traceback."""
+        self._lines.write(message)
+
+
+class Json:
+    """Writes one JSON object on a line of standard error."""
+
+    def __init__(self) -> None:
+        self._lines = Lines(
+            lambda lost: _object(datetime.now(timezone.utc), "WARNING", _told_of(lost))
+        )
+
+    def write(self, message: "Message") -> None:
+        """Write one line."""
+        record = message.record
+        extra, time = record["extra"], record["time"]
+        more = {"exception": _traceback_in(message)} if record["exception"] else {}
+        self._lines.write(
+            _object(
+                time.astimezone(timezone.utc) if time.utcoffset() else time,
+                record["level"].name,
+                record["message"],
+                extra.get("actor", ""),
+                extra.get("runner", ""),
+                **more,
+            )
+        )
 
 
 class Journal:
@@ -87,6 +105,24 @@ def _who(record: "Record") -> str:
     """Name who speaks: the runner that it is about, else the actor, else the thread."""
     extra = record["extra"]
     return str(extra.get("runner") or extra.get("actor") or record["thread"].name)
+
+
+def _object(
+    time: datetime, level: str, message: str, actor: str = "", runner: str = "", **more: str
+) -> str:
+    line = {
+        "time": time.isoformat(timespec="milliseconds"),
+        "level": level,
+        "actor": actor,
+        "runner": runner,
+        "message": message,
+        **more,
+    }
+    return f"{_encode(line)}\n"
+
+
+def _told_of(lost: int) -> str:
+    return f"log: lines lost, as standard error did not take any: {lost}"
 
 
 def _traceback_in(message: "Message") -> str:

@@ -98,7 +98,7 @@ class DecisionLog:
         try:
             self.probe()
         except OSError as error:
-            return f"{UNLOGGED}: {error.strerror}"
+            return f"{UNLOGGED}: {self._path}: {error.strerror}"
         return ""
 
     @contextmanager

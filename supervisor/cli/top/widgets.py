@@ -1,6 +1,6 @@
 """The pieces of the screen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,14 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Label, RichLog, Static
+from textual.widgets.data_table import ColumnKey
 
 from supervisor.cli.tables import stage_text
 from supervisor.cli.top.model import RunnerRow
 
-_JOB_WIDTH = 20
+_LEAST_JOB_WIDTH = 20
+_JOB_WIDTH = 60
 _REASON_WIDTH = 60
 _COLUMNS = (
-    ("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", _JOB_WIDTH), ("REASON", _REASON_WIDTH),
+    ("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", _LEAST_JOB_WIDTH), ("REASON", _REASON_WIDTH),
 )  # fmt: skip
 _PADDING = 1
 _LEAST_WIDTH = 10
@@ -31,7 +33,7 @@ class RunnersTable(DataTable[Text]):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, cursor_type="row", cell_padding=_PADDING)
         self._rows: dict[str, RunnerRow] = {}
-        self._reason_width = _REASON_WIDTH
+        self._widths = (_LEAST_JOB_WIDTH, _REASON_WIDTH)
         for heading, width in _COLUMNS:
             self.add_column(heading, key=heading, width=width)
 
@@ -69,25 +71,31 @@ class RunnersTable(DataTable[Text]):
         self._rows = wanted
         self._restore_cursor(selected, at)
 
-    def _fit(self, wanted: Iterable[str]) -> None:
-        """Have reasons end where the screen does."""
+    def _fit(self, wanted: Mapping[str, RunnerRow]) -> None:
+        """Have reasons end where the screen does, and jobs have what reasons leave."""
         name = max(map(cell_len, wanted), default=0)
-        others = name + sum(width or 0 for _, width in _COLUMNS[:-1])
+        others = name + sum(width or 0 for _, width in _COLUMNS[:-2])
         # There is a bar to scroll by when there are many.
         across = self.app.size.width - self.styles.scrollbar_size_vertical
         left = across - others - 2 * _PADDING * len(_COLUMNS)
-        width = min(max(left, _LEAST_WIDTH), _REASON_WIDTH)
-        if width != self._reason_width:
-            self._reason_width = width
-            for row in self._rows.values():
-                self.update_cell(row.name, "REASON", _cut(row.reason, width))
+        longest = max((cell_len(row.job) for row in wanted.values()), default=0)
+        widths = _widths(left, longest)
+        if widths == self._widths:
+            return
+        self._widths = widths
+        self.columns[ColumnKey("JOB")].width = widths[0]
+        for number, row in enumerate(self._rows.values()):
+            job, reason = _cells(row, widths)[-2:]
+            # Once is enough to have the table measured anew.
+            self.update_cell(row.name, "JOB", job, update_width=not number)
+            self.update_cell(row.name, "REASON", reason)
 
     def _put(self, name: str, row: RunnerRow, before: RunnerRow | None) -> None:
         if before is None:
-            self.add_row(*_cells(row, self._reason_width), key=name)
+            self.add_row(*_cells(row, self._widths), key=name)
         elif before != row:
-            width = self._reason_width
-            cells = zip(_COLUMNS, _cells(before, width), _cells(row, width), strict=True)
+            widths = self._widths
+            cells = zip(_COLUMNS, _cells(before, widths), _cells(row, widths), strict=True)
             for (heading, _), old, new in cells:
                 if old != new:
                     self.update_cell(name, heading, new)
@@ -126,13 +134,21 @@ def _cut(words: str, width: int) -> Text:
     return text
 
 
-def _cells(row: RunnerRow, reason_width: int) -> tuple[Text, ...]:
+def _widths(left: int, longest_job: int) -> tuple[int, int]:
+    """Give the widths of jobs and of reasons, by the columns that are left for both."""
+    reason = min(max(left - _LEAST_JOB_WIDTH, _LEAST_WIDTH), _REASON_WIDTH)
+    job = min(longest_job, left - reason, _JOB_WIDTH)
+    return max(job, _LEAST_JOB_WIDTH), reason
+
+
+def _cells(row: RunnerRow, widths: tuple[int, int]) -> tuple[Text, ...]:
+    job, reason = widths
     return (
         Text(row.name, "bold"),
         stage_text(row.stage),
         Text(row.age, justify="right"),
-        _cut(row.job, _JOB_WIDTH),
-        _cut(row.reason, reason_width),
+        _cut(row.job, job),
+        _cut(row.reason, reason),
     )
 
 

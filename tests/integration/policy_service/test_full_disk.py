@@ -40,7 +40,8 @@ def test_a_full_disk_is_a_no_and_makes_the_service_ill_until_there_is_room(
         with pytest.raises(OSError, match="No space left"):
             filler.write_bytes(b"x" * (256 << 10))
         eventually(lambda: health(service)[0] == 500)
-        assert health(service)[1] == "the decision can't be logged: No space left on device"
+        log = small_disk / "decisions.jsonl"
+        assert health(service)[1] == f"the decision can't be logged: {log}: No space left on device"
         with (small_disk / "decisions.jsonl").open("ab", buffering=0) as log:
             log.write(b"\n" * 8192)  # it takes but the rest of the log's last page
         assert service.check().status_code == 500

@@ -111,7 +111,7 @@ class Installation:
         (self.config.state_directory / "logs").mkdir()
         (self.config.state_directory / "drained").write_text("")
         for log in ("metrics.log", "metrics.log.1"):
-            (self.config.state_directory / log).touch()
+            (self.logs / log).touch()
 
     def marks(self, number: int) -> dict[str, str]:
         return marks.of_new_instance(
@@ -141,8 +141,14 @@ class Installation:
         RemovalWork(self.endpoint, self.config, self.nftables, report).remove()
         return report
 
+    @property
+    def logs(self) -> Path:
+        assert self.config.metric_log.path
+        return self.config.metric_log.path.parent
+
     def state(self) -> set[str]:
-        return {path.name for path in self.config.state_directory.iterdir()}
+        kept = (*self.config.state_directory.iterdir(), *self.logs.iterdir())
+        return {path.name for path in kept}
 
     def pools(self) -> set[str]:
         return set(file_systems.noted(storage.homes(self.config)))
@@ -167,6 +173,8 @@ def installed(real_lxd: PrivateLxd, image: Path) -> Iterator[Installation]:
     name = f"gone-{secrets.token_hex(3)}"
     # Below LXD's directory: what cleans up after a killed run unmounts what is there, too.
     directory = Path(tempfile.mkdtemp(dir=real_lxd.daemon.directory, prefix="gone-"))
+    logs = directory.with_name(f"{directory.name}-logs")
+    logs.mkdir()
     theirs = Lxd(real_lxd.endpoint)
     template = real_lxd.template()
     other = {f"{marks.PREFIX}installation": f"{name}-2"}
@@ -188,7 +196,7 @@ def installed(real_lxd: PrivateLxd, image: Path) -> Iterator[Installation]:
             "vm-memory": "128MiB",
             "runner-storage": "memory",
             "state-directory": str(directory),
-            "metric-log": {"path": str(directory / "metrics.log")},
+            "metric-log": {"path": str(logs / "metrics.log")},
             "lxd": {
                 "socket": str(real_lxd.daemon.socket),
                 "project": name,
@@ -212,6 +220,7 @@ def installed(real_lxd: PrivateLxd, image: Path) -> Iterator[Installation]:
         assert everything(real_lxd) == before
         assert nftables.tables() == [table_name(f"{name}-2", "lxdbr0")]
     shutil.rmtree(directory)
+    shutil.rmtree(logs)
 
 
 def test_all_that_it_has_goes_and_a_second_call_finds_nothing(installed: Installation) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from supervisor.config import ConfigError, load, parse
-from tests.unit.config.examples import MINIMUM, SECRET, refusal, written
+from tests.unit.config.examples import APP, MINIMUM, SECRET, refusal, written
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,47 @@ def test_a_collectors_password_is_shown_to_nobody(tmp_path: Path) -> None:
     path = written(tmp_path / "c.yaml", yaml.safe_dump(given_), mode=0o644)
     with pytest.raises(ConfigError, match="otel-collector-endpoint"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/var/state/metrics.log", "is in state-directory, among the daemon's own files"),
+        ("/var/log/../state/journal.sqlite", "is in state-directory, among the daemon's own files"),
+        ("/var/state", "is in state-directory, among the daemon's own files"),
+        ("/key", "is app.private-key-file too"),
+        ("/etc//key", "is policy.token-file too"),
+        ("/etc/script", "is image-script too"),
+        ("/run/control", "is control.socket too"),
+    ],
+)
+def test_a_metric_log_that_is_another_file_is_refused(path: str, reason: str) -> None:
+    given_ = {
+        "token": None,
+        "app": APP,
+        "policy": {"mode": "external", "url": "https://p.example", "token-file": "/etc/key"},
+        "image-script": "/etc/script",
+        "control": {"socket": "/run/control"},
+        "state-directory": "/var/state",
+        "metric-log": {"path": path},
+    }
+    line = refusal(**given_)
+    assert line == (
+        f"config.yaml: metric-log.path: {Path(path)} {reason}; for example "
+        "`path: /var/log/github-runner-supervisor/metrics.log`"
+    )
+
+
+def test_a_metric_log_beside_the_state_directory_is_taken() -> None:
+    given_ = {"state-directory": "/var/state", "metric-log": {"path": "/var/state-logs/log"}}
+    assert parse({**MINIMUM, **given_}, "x").metric_log.path == Path("/var/state-logs/log")
+
+
+def test_the_configurations_own_file_is_no_metric_log(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    (tmp_path / "link").symlink_to(tmp_path)
+    there = tmp_path / "link" / "c.yaml"
+    written(path, yaml.safe_dump({**MINIMUM, "metric-log": {"path": str(there)}}))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert f"{path}: metric-log.path: {there} is this very file; for example" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,41 @@ def test_a_fault_is_told_and_passes(path: Path) -> None:
     assert log.write([EVENT]) == f"{path}: Is a directory"
     path.rmdir()
     assert log.write([EVENT]) == ""
+
+
+def test_the_mode_of_a_file_that_was_there_before_stays(path: Path) -> None:
+    MetricLog(path, 1 << 20).write([EVENT])
+    path.chmod(0o600)
+    assert MetricLog(path, 1 << 20).write([EVENT]) == ""
+    assert lines(path) == [EVENT] * 2
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text", ["token: secret\n", "secret", '{\n  "token": "secret"\n}\n', '{"token": "s"}\n', "7\n"]
+)
+def test_a_file_that_holds_something_else_stays_as_it_is(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    told = MetricLog(path, 1).write([EVENT])
+    assert told == f"{path}: holds something else than metric events"
+    assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == (text, 0o600)
+
+
+def test_what_is_no_regular_file_is_told_as_such(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+    assert MetricLog(path, 1 << 20).write([EVENT]) == f"{path}: is no regular file"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_another_user_is_left_to_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.touch(0o600)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert MetricLog(path, 1 << 20).write([EVENT]) == f"{path}: belongs to another user"
+    assert path.read_bytes() == b""
 
 
 def test_an_event_that_is_no_json_is_the_only_one_lost(path: Path) -> None:

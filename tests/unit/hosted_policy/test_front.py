@@ -215,7 +215,8 @@ def test_nobody_elses_job_may_run(app: App, guest: Guest) -> None:
 
 def test_it_is_ill_while_decisions_can_not_be_logged(app: App, guest: Guest) -> None:
     guest.decisions.mkdir()
-    assert guest.ask("GET", "/health") == (500, "the decision can't be logged: Is a directory")
+    reason = f"the decision can't be logged: {guest.decisions}: Is a directory"
+    assert guest.ask("GET", "/health") == (500, reason)
 
 
 def test_it_is_ill_while_no_token_can_be_used(app: App, guest: Guest, tmp_path: Path) -> None:

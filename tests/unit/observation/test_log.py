@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import errno
-import io
 import json
 import logging
 import os
+import pty
 import socket
 import struct
 import subprocess
@@ -37,18 +36,19 @@ def test_each_line_is_one_json_object_with_its_speaker(lines: Lines) -> None:
     }
 
 
-def test_a_log_that_can_not_be_written_fails_nobody(
-    lines: Lines, monkeypatch: pytest.MonkeyPatch
+def test_a_log_that_can_not_be_written_fails_nobody_and_says_how_much_it_lacks(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Full(io.StringIO):
-        def write(self, _text: str) -> int:
-            raise OSError(errno.ENOSPC, "no space left")
-
-    monkeypatch.setattr(sys, "stderr", Full())
-    logger.info("busy")
-    monkeypatch.undo()
-    logger.info("idle")
-    assert [line["message"] for line in lines()] == ["idle"]
+    path = tmp_path / "log"
+    with path.open("w") as emptied, open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        log.configure()
+        logger.info("busy")
+        os.dup2(emptied.fileno(), full.fileno())
+        logger.info("idle")
+    said = [json.loads(line) for line in path.read_text().splitlines()]
+    lost = "log: lines lost, as standard error did not take any: 1"
+    assert [(one["level"], one["message"]) for one in said] == [("WARNING", lost), ("INFO", "idle")]
 
 
 def test_who_speaks_outside_of_an_actor_has_no_name(lines: Lines) -> None:
@@ -105,37 +105,50 @@ def test_a_level_keeps_out_what_is_below_it(lines: Lines) -> None:
     assert [line["message"] for line in lines()] == ["loud"]
 
 
+class Screen:
+    """What a terminal is shown; the end of it that is not ours."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def shown(self) -> str:
+        """Give what came so far."""
+        return os.read(self._descriptor, 1 << 16).decode().replace("\r\n", "\n")
+
+
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> io.StringIO:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    log.configure()
-    return terminal
+def terminal(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Iterator[Screen]:
+    screen, given = pty.openpty()
+    with os.fdopen(given, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        log.configure()
+        yield Screen(screen)
+    os.close(screen)
 
 
-def test_a_terminal_obeys_nothing_that_others_say(terminal: io.StringIO) -> None:
+def test_a_terminal_obeys_nothing_that_others_say(terminal: Screen) -> None:
     with logger.contextualize(runner="fleet-1"):
         logger.warning("LXD says {}", "\x1b[31mevil\x1b[0m\nsecond\x9b2J line")
-    assert "evil second\ufffd2J line\n" in terminal.getvalue()
-    assert terminal.getvalue().count("\n") == 1
-    assert "\x1b[31mevil" not in terminal.getvalue()
+    shown = terminal.shown()
+    assert "evil second\ufffd2J line" in shown
+    assert shown.count("\n") == 1
+    assert "\x1b[31mevil" not in shown
 
 
-def test_a_terminal_obeys_nothing_that_an_error_says(terminal: io.StringIO) -> None:
+def test_a_terminal_obeys_nothing_that_an_error_says(terminal: Screen) -> None:
     logger.opt(exception=ValueError("\x1b]0;owned\x07{evil} <red>")).error("it failed")
-    assert terminal.getvalue().endswith("ValueError: {evil} <red>\n")
-    assert "owned" not in terminal.getvalue()
+    shown = terminal.shown()
+    assert shown.endswith("ValueError: {evil} <red>\n")
+    assert "owned" not in shown
 
 
-def test_a_terminal_gets_lines_for_people(terminal: io.StringIO) -> None:
+def test_a_terminal_gets_lines_for_people(terminal: Screen) -> None:
     with logger.contextualize(actor="root/fleet"):
         logger.info("hello {}", "{people}")
-    assert "root/fleet" in terminal.getvalue()
-    assert "hello {people}" in terminal.getvalue()
+    shown = terminal.shown()
+    assert "root/fleet" in shown
+    assert "hello {people}" in shown
+    assert "\x1b[" in shown
 
 
 @pytest.fixture

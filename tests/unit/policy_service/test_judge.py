@@ -190,6 +190,7 @@ def test_it_knows_that_no_job_can_be_let_run_for_a_reason_of_its_own(tmp_path: P
     policy.write_text("null")
     (tmp_path / "decisions.jsonl").unlink()
     (tmp_path / "decisions.jsonl").mkdir()
-    assert judge.unable() == "the decision can't be logged: Is a directory"
+    log = tmp_path / "decisions.jsonl"
+    assert judge.unable() == f"the decision can't be logged: {log}: Is a directory"
     (tmp_path / "state" / "used-tokens").rmdir()
     assert judge.unable().startswith("used tokens can't be noted: ")

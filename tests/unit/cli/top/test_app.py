@@ -369,6 +369,22 @@ def test_what_others_say_is_only_printed(daemon: AnsweringDaemon) -> None:
     run(daemon, play, size=(200, 50))
 
 
+def test_a_job_has_the_room_that_reasons_leave(daemon: AnsweringDaemon) -> None:
+    where, reason = "my-organisation/its-web-shop", "runs a job of a pull request"
+    daemon.runners = [runner("fleet-a", "busy", reason, repository=where)]
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: f" {where} " in shown(app))
+        assert reason in shown(app)
+        await pilot.resize_terminal(90, 50)
+        await until(pilot, lambda: " my-organisation/its… " in shown(app))
+        assert reason in shown(app)
+        await pilot.resize_terminal(200, 50)
+        await until(pilot, lambda: f" {where} " in shown(app))
+
+    run(daemon, play, size=(200, 50))
+
+
 def test_meaning_does_not_depend_on_colours(
     daemon: AnsweringDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
