@@ -1,7 +1,9 @@
-"""Which worker runs which file: two begin with those with real LXDs, others with the rest.
+"""Which worker runs which file: three begin with those with real LXDs, others with the rest.
 
-A LXD and its guests want a processor when they want one, so on a machine with two no more than two
-are at work for as long as there is anything else to do. Most other tests wait most of their time.
+Tests with a LXD wait for guests for a good part of their time, so three are at work on a machine
+with two processors, and no more for as long as there is anything else to do: a LXD and its guests
+want a processor when they want one. What takes longest comes first, and the many small files of the
+unit tests last, so that all workers end at the same time.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     import pytest
     from xdist.workermanage import WorkerController
 
-LXDS_AT_ONCE = 2
+LXDS_AT_ONCE = 3
 # Most of what is in these has a LXD of its own; the slowest files are in the first.
 _WITH_LXD = (
     "tests/e2e/charm/",
@@ -23,21 +25,23 @@ _WITH_LXD = (
     "tests/integration/guest/",
     "tests/integration/images/",
 )
+# What the other workers begin with: they take the last that is left.
+_WITHOUT = "tests/integration/"
 
 
 def rank(nodeid: str) -> int:
-    """Say how early a test's file comes: those with a LXD first, the slowest of them before all."""
+    """Say where a test's file comes: those with a LXD first, and the slowest of them before all."""
     places = (place for place, start in enumerate(_WITH_LXD) if nodeid.startswith(start))
-    return next(places, len(_WITH_LXD))
+    return next(places, len(_WITH_LXD) + nodeid.startswith(_WITHOUT))
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Put tests with a LXD first, and leave their order as it is otherwise."""
+    """Put tests with a LXD first and small ones in the middle, and leave their order otherwise."""
     items.sort(key=lambda item: rank(item.nodeid))
 
 
 class FileTurns(LoadFileScheduling):
-    """Gives each file to one worker: to two the first that is left, to the others the last."""
+    """Gives each file to one worker: to three the first that is left, to the others the last."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if self.nodes.index(node) >= LXDS_AT_ONCE:
