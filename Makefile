@@ -4,9 +4,9 @@ BIN := .venv/bin
 ARGS ?=
 SEED ?=
 MINUTES ?= 2
-# Two at a time for tests with real LXDs, and one more for those that wait most of their time:
-# tests/file_turns.py.
-WORKERS ?= 3
+# Three at a time for tests with real LXDs, which wait a good part of theirs, and one more for those
+# without: tests/file_turns.py.
+WORKERS ?= 4
 # Hundreds of processes import this package: each would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 

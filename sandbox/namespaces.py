@@ -29,7 +29,11 @@ ELSEWHERE = ("172.30.5.1", "fd99::5:1")
 FORGED = ("192.0.2.0/24", "2001:db8:bad::/48")
 """Addresses that no guest has, to which the world would answer by the host."""
 _WORLD = ("198.18.0.2", "2001:db8:ffff::2")
-_MACS = {"host": "02:00:00:00:ff:01", "world": "02:00:00:00:ff:02"}
+_MACS = {
+    "bridge": "02:00:00:00:00:01",
+    "host": "02:00:00:00:ff:01",
+    "world": "02:00:00:00:ff:02",
+}
 _QUIET = (
     "net.ipv4.conf.all.rp_filter=0",
     "net.ipv4.conf.default.rp_filter=0",
@@ -140,11 +144,14 @@ def namespace() -> Iterator[Namespace]:
 
 @contextmanager
 def neighbourhood() -> Iterator[Neighbourhood]:
-    """Make a host, its guests and the world around it."""
+    """Make a host, its guests and the world around it.
+
+    Neighbours know each other from the beginning: to look for each other takes them time.
+    """
     with ExitStack() as stack:
         host, guest, other, world = (stack.enter_context(namespace()) for _ in range(4))
         host.ip(
-            f"""link add {BRIDGE} address 02:00:00:00:00:01 type bridge mcast_snooping 0
+            f"""link add {BRIDGE} address {_MACS["bridge"]} type bridge mcast_snooping 0
             addr add {GATEWAYS[0]}/24 broadcast + dev {BRIDGE}
             addr add {GATEWAYS[1]}/64 dev {BRIDGE}
             link set {BRIDGE} up
@@ -174,7 +181,9 @@ def neighbourhood() -> Iterator[Neighbourhood]:
             host.ip(
                 f"""link add {port} type veth peer name eth0 netns {there.path} address {mac}
                 link set {port} master {BRIDGE}
-                link set {port} up"""
+                link set {port} up
+                neigh replace {addresses[0]} lladdr {mac} dev {BRIDGE}
+                neigh replace {addresses[1]} lladdr {mac} dev {BRIDGE}"""
             )
             # A guest sends to its neighbours by its gateway too: what the bridge itself hands from
             # one port to another is not IP's business, unless br_netfilter is there.
@@ -182,6 +191,8 @@ def neighbourhood() -> Iterator[Neighbourhood]:
                 f"""link set eth0 up
                 addr add {addresses[0]}/32 dev eth0
                 addr add {addresses[1]}/128 dev eth0
+                neigh replace {GATEWAYS[0]} lladdr {_MACS["bridge"]} dev eth0
+                neigh replace {GATEWAYS[1]} lladdr {_MACS["bridge"]} dev eth0
                 route add default via {GATEWAYS[0]} dev eth0 onlink
                 route add default via {GATEWAYS[1]} dev eth0 onlink"""
             )

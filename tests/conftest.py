@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,16 @@ __all__ = ["pytest_addoption", "pytest_configure"]
 # How long one example takes says nothing on a machine that does other things as well.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection() -> None:
+    """Have nobody look for garbage among what is collected: all of it stays to the end."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

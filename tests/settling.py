@@ -23,6 +23,9 @@ _ROUNDS = 2
 _AGAIN_S = 0.2
 _LIMIT_S = 30.0
 
+Device = tuple[Namespace, str]
+"""A network's device, by where it is and what it is called there."""
+
 
 @dataclass(frozen=True)
 class Way:
@@ -67,11 +70,21 @@ def settle(ways: tuple[Way, ...]) -> None:
 @contextmanager
 def ways_of(there: Neighbourhood) -> Iterator[tuple[Way, ...]]:
     """Give all ways of a neighbourhood, to settle what is sent on them."""
-    ends = (
+    with ways_between(
         ((there.guest, "eth0"), (there.host, "guest2"), (there.host, BRIDGE)),
         ((there.other, "eth0"), (there.host, "guest3"), (there.host, BRIDGE)),
         ((there.world, "uplink"), (there.host, "uplink"), (there.host, "uplink")),
-    )
+    ) as ways:
+        yield ways
+
+
+@contextmanager
+def ways_between(*cables: tuple[Device, Device, Device]) -> Iterator[tuple[Way, ...]]:
+    """Give the ways of cables there and back.
+
+    Args:
+        cables: a guest's end of each, the host's, and who hears what arrives at that one.
+    """
     with ExitStack() as stack:
 
         def opened(where: Namespace, device: str) -> socket.socket:
@@ -85,6 +98,6 @@ def ways_of(there: Neighbourhood) -> Iterator[tuple[Way, ...]]:
         yield tuple(
             Way(opened(*sender), opened(*hearer))
             # A bridge's port hears nothing itself: the bridge does.
-            for far, port, hears in ends
+            for far, port, hears in cables
             for sender, hearer in ((far, hears), (port, far))
         )

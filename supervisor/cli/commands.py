@@ -1,10 +1,12 @@
 """The command line: the daemon itself, and the commands that show how it is."""
 
+from __future__ import annotations
+
 import json
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,9 +24,11 @@ from supervisor.cli.output import (
     fail,
     show,
 )
-from supervisor.config import Config, ConfigError, load
-from supervisor.config.values import LOG_LEVELS
+from supervisor.config_basics import LOG_LEVELS, ConfigError
 from supervisor.status.health import Health
+
+if TYPE_CHECKING:
+    from supervisor.config import Config
 
 
 class _Commands(click.Group):
@@ -118,7 +122,7 @@ def run(config_path: Path, log_level: str | None) -> None:
 def check_config(config_path: Path, running: Path | None, as_json: bool) -> None:
     """Check a configuration file and say what is wrong with it."""
     # Cryptography and the clients of LXD are slow to import.
-    from supervisor.config import credentials
+    from supervisor.config import credentials, load
     from supervisor.work import image_upkeep
     from supervisor.work import policy as policy_work
     from supervisor.work import storage as storage_work
@@ -141,6 +145,8 @@ def check_config(config_path: Path, running: Path | None, as_json: bool) -> None
 
 def _fixed(running: Path | None, config: Config) -> list[str]:
     """Name the keys that a daemon with a running configuration can't change."""
+    from supervisor.config import load
+
     if running is None:
         return []
     try:

@@ -14,7 +14,7 @@ from supervisor.cli.commands import main
 from supervisor.cli.options import config_option, json_option
 from supervisor.cli.output import FAILED, fail
 from supervisor.cli.waiting import NotDone
-from supervisor.config import DEFAULT_SOCKET, load
+from supervisor.config_basics import DEFAULT_SOCKET
 from supervisor.text import sizes
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def prepare_lxd(config_path: Path) -> None:
     removed by `uninstall`. A line is printed for each thing that was made.
     """
     # The clients of LXD and GitHub are slow to import.
+    from supervisor.config import load
     from supervisor.gateways.lxd import LxdError
     from supervisor.gateways.nftables import Nftables
     from supervisor.gateways.storage import StorageError
@@ -54,6 +55,7 @@ def prepare_storage(config_path: Path) -> None:
 
     A daemon that is not root has systemd run this when there is something to do.
     """
+    from supervisor.config import load
     from supervisor.observation import log
     from supervisor.work import storage as storage_work
 
@@ -82,6 +84,7 @@ def uninstall(config_path: Path, as_json: bool) -> None:
 
     Exits 0 only if nothing is left but what is kept, as it is of use to somebody else.
     """
+    from supervisor.config import load
     from supervisor.gateways.nftables import Nftables
     from supervisor.work.removal import RemovalWork
     from supervisor.work.removal_report import Outcome, Report
@@ -114,6 +117,7 @@ def uninstall(config_path: Path, as_json: bool) -> None:
 @config_option
 def remove_firewall(config_path: Path) -> None:
     """Delete the firewall of this installation, when no daemon of it is to run any more."""
+    from supervisor.config import load
     from supervisor.gateways.nftables import Nftables, NftablesError
     from supervisor.work import firewall as firewall_work
 

@@ -14,7 +14,7 @@ from supervisor.cli.commands import main
 from supervisor.cli.options import OptionalArgument, json_option, socket_option
 from supervisor.cli.output import show
 from supervisor.cli.waiting import NotDone
-from supervisor.config.values import LOG_LEVELS
+from supervisor.config_basics import LOG_LEVELS
 from supervisor.text.printable import printable
 
 _UNIT = "github-runner-supervisor.service"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from supervisor.config import DEFAULT_PATH, DEFAULT_SOCKET
+from supervisor.config_basics import DEFAULT_PATH, DEFAULT_SOCKET
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,17 +1,16 @@
 """What the operator gives: the configuration, typed and checked whole, and credentials."""
 
 from supervisor.config.file import (
-    DEFAULT_PATH,
     OTHERS,
-    ConfigError,
     load,
     mode_of,
     parse,
     read_document,
     without_waiting,
 )
-from supervisor.config.model import DEFAULT_SOCKET, Config, LogsConfig
+from supervisor.config.model import Config, LogsConfig
 from supervisor.config.values import CREDENTIALS_DIRECTORY, share_of
+from supervisor.config_basics import DEFAULT_PATH, DEFAULT_SOCKET, ConfigError
 
 __all__ = [
     "CREDENTIALS_DIRECTORY",

@@ -11,15 +11,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from supervisor.config.model import Config, kebab
+from supervisor.config_basics import ConfigError
 from supervisor.policy.package import has_credentials
 
-DEFAULT_PATH = Path("/etc/github-runner-supervisor/config.yaml")
 OTHERS = 0o077
 """The part of a file's mode that is not its owner's."""
-
-
-class ConfigError(Exception):
-    """The configuration can't be used: one line a fault, with file, key, reason and example."""
 
 
 def mode_of(file: IO[Any]) -> int:

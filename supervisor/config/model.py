@@ -27,7 +27,6 @@ from supervisor.config.values import (
     HostAddress,
     JournalSize,
     Labels,
-    LogLevel,
     LogSize,
     LxdName,
     MirrorUrl,
@@ -54,6 +53,7 @@ from supervisor.config.values import (
     User,
     Whole,
 )
+from supervisor.config_basics import DEFAULT_SOCKET, LogLevel
 from supervisor.firewall.networks import parse_networks
 from supervisor.github.scope import Scope
 from supervisor.guest import aproxy
@@ -63,7 +63,6 @@ from supervisor.policy.package import PackageSource
 from supervisor.text import sizes
 from supervisor.web.proxies import Proxies, Proxy
 
-DEFAULT_SOCKET = Path("/run/github-runner-supervisor/control.sock")
 DEFAULT_STATE_DIRECTORY = Path("/var/lib/github-runner-supervisor")
 _DEFAULT_GROUP = "Default"
 _APP_EXAMPLE = (

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from supervisor.config.values import LOG_LEVELS
+from supervisor.config_basics import LOG_LEVELS
 from supervisor.control.answers import refuse
 from supervisor.observation import log
 

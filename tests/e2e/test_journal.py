@@ -88,6 +88,8 @@ def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
     wait_until(lambda: [one for one in history(world)["jobs"] if one["started_at"]], "it is told")
     started_at = history(world)["jobs"][0]["started_at"]
     world.restart_after_kill()
+    # What its guest says before somebody answers for it again is heard by nobody.
+    wait_until(lambda: world.names(frozenset({"busy"})) == {name}, "it is taken over")
     gate.open()
     world.wait_completed(job)
     wait_until(

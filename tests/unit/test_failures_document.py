@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,18 @@ PROOF = re.compile(
 )
 
 
+@cache
 def proofs() -> list[re.Match[str]]:
     return list(PROOF.finditer(DOCUMENT.read_text(encoding="utf-8")))
 
 
+@cache
 def names_of_tests(path: Path) -> set[str]:
     found = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return {node.name for node in found if isinstance(node, ast.FunctionDef)}
 
 
+@cache
 def rows_of(path: Path) -> set[str]:
     """Return the names of a table's rows; those of a series as a pattern."""
     names = set()

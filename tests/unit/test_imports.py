@@ -25,3 +25,12 @@ def test_decisions_know_no_actors_and_no_outside() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_commands_that_read_no_configuration_load_nothing_that_checks_one() -> None:
+    checking = ("pydantic", "yaml", "supervisor.config")
+    code = f"import sys, supervisor.cli; print([m for m in {checking} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

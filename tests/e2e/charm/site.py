@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.github import JobRequest
 from supervisor.cli.client import ControlClient, ControlError
-from supervisor.config.model import DEFAULT_SOCKET
+from supervisor.config import DEFAULT_SOCKET
 from tests.e2e.gate import Gate
 from tests.e2e.waits import wait_until
 

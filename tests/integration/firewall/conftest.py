@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from packets import Ground, listening, listening_in
-from settling import ways_of
+from settling import settle, ways_of
 
 from sandbox.namespaces import neighbourhood
 from supervisor.gateways.nftables import Nftables
@@ -26,6 +26,7 @@ def _ground(kind: str) -> Iterator[Ground]:
         bridged = kind == "bridged" and there.host.bridge_netfilter(on=True)
         if not bridged:
             there.host.bridge_netfilter(on=False)
+        settle(ways)  # a cable that has just been plugged in carries nothing yet on a busy machine
         nft = Nftables((*there.host.prefix, "nft"), listen=listening_in(there.host))
         yield Ground(there, listeners, ways, nft, bridged)
 
