@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
+import sys
 import time
 from typing import Any
 
@@ -26,6 +28,7 @@ _BENCHMARKS = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def main(only: tuple[str, ...], rounds: int | None, as_json: bool) -> None:
     """Measure this supervisor on this machine; real LXD takes root."""
+    signal.signal(signal.SIGTERM, _end)
     # The daemon runs in processes of its own; what is logged here is the benchmark's own clients.
     logger.remove()
     found: dict[str, Any] = {"machine": machine.facts()}
@@ -40,6 +43,12 @@ def main(only: tuple[str, ...], rounds: int | None, as_json: bool) -> None:
         click.echo(f"\n{heading}\n\n{result['table']}", err=as_json)
     if as_json:
         click.echo(json.dumps(found))
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as by SIGINT, with all that was started; once, as that takes a while."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _join(opened: int) -> None:
     """Have what is written next begin on a line of its own.
 
     Raises:
-        OSError: it is no metric log: by a wrong path any file could be meant, also one with secrets.
+        OSError: it is no metric log: a wrong path may lead to any file, also to one with secrets.
     """
     found = os.fstat(opened)
     if not stat.S_ISREG(found.st_mode):

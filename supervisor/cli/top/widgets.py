@@ -20,7 +20,8 @@ _LEAST_JOB_WIDTH = 20
 _JOB_WIDTH = 60
 _REASON_WIDTH = 60
 _COLUMNS = (
-    ("RUNNER", None), ("STAGE", 9), ("FOR", 4), ("JOB", _LEAST_JOB_WIDTH), ("REASON", _REASON_WIDTH),
+    ("RUNNER", None), ("STAGE", 9), ("FOR", 4),
+    ("JOB", _LEAST_JOB_WIDTH), ("REASON", _REASON_WIDTH),
 )  # fmt: skip
 _PADDING = 1
 _LEAST_WIDTH = 10

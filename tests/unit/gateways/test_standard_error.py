@@ -39,7 +39,7 @@ for number, _ in enumerate(sys.stdin):
 
 @contextmanager
 def speaking(standard_error: int) -> Iterator[subprocess.Popen[str]]:
-    """Run a program that says more than there is room for, and a line more whenever it is told to."""
+    """Run a program that says more than there is room for, and a line whenever it is told to."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,

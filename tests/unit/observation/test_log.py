@@ -40,7 +40,7 @@ def test_a_log_that_can_not_be_written_fails_nobody_and_says_how_much_it_lacks(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "log"
-    with path.open("w") as emptied, open("/dev/full", "w") as full:
+    with path.open("w") as emptied, Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
         log.configure()
         logger.info("busy")
