@@ -4,6 +4,7 @@ import atexit
 import inspect
 import logging
 import math
+import os
 import sys
 import threading
 import time
@@ -126,7 +127,8 @@ def configure(
     # Neither shows the values of variables: one of them may be a secret.
     add = partial(logger.add, backtrace=False, diagnose=False)
     if sys.stderr.isatty():
-        add = partial(add, Terminal().write, format=for_people, colorize=True)
+        has_colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        add = partial(add, Terminal().write, format=for_people, colorize=has_colours)
     else:
         sink = Journal(identifier) if journald.is_at_standard_error() else Json()
         add = partial(add, sink.write, format="{message}")

@@ -116,6 +116,12 @@ class Screen:
         return os.read(self._descriptor, 1 << 16).decode().replace("\r\n", "\n")
 
 
+@pytest.fixture(autouse=True)
+def has_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Iterator[Screen]:
     screen, given = pty.openpty()
@@ -149,6 +155,18 @@ def test_a_terminal_gets_lines_for_people(terminal: Screen) -> None:
     assert "root/fleet" in shown
     assert "hello {people}" in shown
     assert "\x1b[" in shown
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_gets_no_colours_where_none_are_wanted(
+    terminal: Screen, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    log.configure()
+    logger.info("hello")
+    shown = terminal.shown()
+    assert "hello" in shown
+    assert "\x1b[" not in shown
 
 
 @pytest.fixture
