@@ -157,12 +157,13 @@ def test_a_terminal_gets_lines_for_people(terminal: Screen) -> None:
     assert "\x1b[" in shown
 
 
-@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_a_terminal_gets_no_colours_where_none_are_wanted(
-    terminal: Screen, monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
-    monkeypatch.setenv(name, value)
-    log.configure()
+@pytest.fixture(params=[("NO_COLOR", "1"), ("TERM", "dumb")])
+def without_colours(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setenv(*request.param)
+
+
+@pytest.mark.usefixtures("without_colours")
+def test_a_terminal_gets_no_colours_where_none_are_wanted(terminal: Screen) -> None:
     logger.info("hello")
     shown = terminal.shown()
     assert "hello" in shown
