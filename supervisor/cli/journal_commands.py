@@ -22,7 +22,7 @@ from supervisor.observation.feed import Kind
 from supervisor.text.printable import one_line
 
 _POLL_S = 0.5
-"""What happens the daemon writes within a second; this comes on top of it."""
+"""The daemon writes what has happened when it is asked."""
 _INTERRUPTED = 130
 
 

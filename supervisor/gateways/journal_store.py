@@ -141,6 +141,7 @@ class JournalStore:
             JournalCorrupt: it has one.
             JournalError: it can't be read now.
         """
+        self.close()  # what this connection has read it would find as it was
         with self._translated() as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":

@@ -112,8 +112,9 @@ def _join(opened: int) -> None:
         raise PermissionError(errno.EPERM, "belongs to another user")
     if not found.st_size:
         return
-    first, _, _ = os.pread(opened, _LONGEST_LINE, 0).partition(b"\n")
-    if not _is_event(first):
+    # A host that lost its power leaves zeros in place of what was not on the disk yet.
+    begin = os.pread(opened, _LONGEST_LINE, 0).lstrip(b"\0\n")
+    if begin and not _is_event(begin.partition(b"\n")[0]):
         raise OSError(errno.EINVAL, "holds something else than metric events")
     if os.pread(opened, 1, found.st_size - 1) != b"\n":
         os.write(opened, b"\n")  # a line that was cut, by a full disk or a kill, ends here

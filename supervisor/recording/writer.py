@@ -231,8 +231,6 @@ class JournalWriter:
         while self._take():
             pass
         self._bring_to_disk()
-        if (self._backlog or self._file.is_another) and not self._fault:
-            self._bring_to_disk()  # into a file that has just been begun anew
 
     def _log(self) -> None:
         """Have the metric log hold the events of all that was taken: last, as its disk may hang."""
@@ -244,6 +242,8 @@ class JournalWriter:
     def _bring_to_disk(self) -> None:
         """Have the file hold what it should, and no more."""
         self._fault = self._file.write(self._backlog)
+        if self._file.is_another and not self._fault:
+            self._fault = self._file.write(self._backlog)  # it has just been begun anew
         if self._fault:
             self._again_at_s = self._elapsed() + self._again_s
         elif self._elapsed() >= self._pruning.due_at_s:

@@ -89,6 +89,15 @@ def test_a_file_that_holds_something_else_stays_as_it_is(path: Path, text: str) 
     assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == (text, 0o600)
 
 
+@pytest.mark.parametrize("begin", [b"\0" * 4096, b"\n", b'\0\0\n{"event": "earlier"}\n'])
+def test_what_a_power_failure_leaves_at_its_beginning_is_gone_on_with(
+    path: Path, begin: bytes
+) -> None:
+    path.write_bytes(begin)
+    assert MetricLog(path, 1 << 20).write([EVENT]) == ""
+    assert json.loads(path.read_bytes().splitlines()[-1].lstrip(b"\0")) == EVENT
+
+
 def test_what_is_no_regular_file_is_told_as_such(path: Path) -> None:
     os.mkfifo(path, 0o600)
     assert MetricLog(path, 1 << 20).write([EVENT]) == f"{path}: is no regular file"

@@ -136,4 +136,20 @@ def test_a_write_that_hangs_keeps_one_reader_for_so_long_and_no_other(
     finally:
         go_on.set()
     journal.tell("two")
-    eventually(lambda: journal.inbox.catch_up(LIMIT_S) or "two" in journal.told())
+    journal.inbox.catch_up(LIMIT_S)  # in vain perhaps, but the writer goes on
+    eventually(lambda: journal.told() == ["two"])
+    journal.tell("three")
+    journal.inbox.catch_up(LIMIT_S)
+    assert journal.told() == ["two", "three"]
+
+
+def test_how_the_journal_stands_is_known_before_its_readers_go_on(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = threading.Event()
+    monkeypatch.setattr(journal.inbox, "readers", lambda: [reader])
+    journal.path.mkdir()
+    had_gone_on: list[bool] = []
+    journal.writer.start(lambda _standing: had_gone_on.append(reader.is_set()))
+    assert reader.wait(LIMIT_S)
+    assert had_gone_on[0] is False

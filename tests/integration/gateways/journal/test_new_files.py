@@ -15,7 +15,7 @@ from waiting import LIMIT_S, eventually
 from supervisor.gateways.journal_schema import VERSION, JournalCorrupt, JournalError
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import Course
-from tests.integration.gateways.journal.stand import Stand, courses, events, running
+from tests.integration.gateways.journal.stand import Stand, courses, events, note, running
 
 
 def test_a_file_that_is_no_journal_is_set_aside_and_a_new_one_begun(path: Path) -> None:
@@ -58,6 +58,18 @@ def test_a_damage_that_a_reader_finds_is_looked_for_and_a_new_file_begun(path: P
         eventually(lambda: stand.stood and stand.stood[-1].warning)
         stand.tell("anew")
         eventually(lambda: stand.told() == ["anew"])
+
+
+def test_a_damage_is_found_also_of_what_the_writer_has_read_before(path: Path) -> None:
+    store = JournalStore(path)
+    store.write([note("one")], [])
+    store._opened().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    store.check()
+    store._opened().execute("PRAGMA quick_check").fetchall()  # all of it is in memory now
+    with path.open("r+b") as file:
+        file.write(b"\x55" * path.stat().st_size)
+    with pytest.raises(JournalError, match="damaged"):
+        store.check()
 
 
 def test_a_damage_that_nothing_else_would_meet_is_found_when_it_is_looked_for(path: Path) -> None:

@@ -44,10 +44,10 @@ def test_where_there_is_a_lot_it_is_written_without_waiting_for_more(
     # A pruning that is due would end the waiting.
     monkeypatch.setattr(pruning, "_EVERY_S", math.inf)
     stand = Stand(path, gather_s=2 * LIMIT_S)
-    stand.tell(*map(str, range(2 * FEW)))
+    stand.tell(*map(str, range(4 * FEW)))
     stand.start()
     try:
-        eventually(lambda: stand.told()[-1:] == [str(2 * FEW - 1)])
+        eventually(lambda: stand.told()[-1:] == [str(4 * FEW - 1)])
     finally:
         stand.writer.stop(LIMIT_S)
 
