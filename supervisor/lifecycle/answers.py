@@ -139,7 +139,7 @@ def _(_event: GuestReady, life: Life, now: datetime) -> Step:
 def _(event: JobStarted, life: Life, now: datetime) -> Step:
     # A look into the guest shows that there is a job, and not since when.
     began_at = life.job_began_at or (now if event.job.is_told() else None)
-    known = replace(life, job=event.job, job_began_at=began_at, failed_in=None)
+    known = replace(life, job=_first_told(life, event.job), job_began_at=began_at, failed_in=None)
     if life.stage is Stage.RETIRING:
         return move(known, now, Stage.BUSY, "took a job while being retired", Effect.RECORD)
     if life.stage is Stage.BUSY:
@@ -156,6 +156,12 @@ def _(_event: NoJobBegun, life: Life, now: datetime) -> Step:
         return Step(life)
     # What is known now need not wait until it may be tried again.
     return Step(replace(_watched(life), retire_after=None))
+
+
+def _first_told(life: Life, told: Job) -> Job:
+    """Say what its job is: the job itself, which comes second, can't make it another."""
+    known = life.job or Job()
+    return known if known.is_told() else replace(told, result=told.result or known.result)
 
 
 def _had_job(life: Life, result: str = "") -> Life:

@@ -8,6 +8,7 @@ import pytest
 from supervisor.lifecycle import (
     Confirmed,
     Effect,
+    Event,
     GuestFinished,
     InstanceStopped,
     Job,
@@ -22,6 +23,19 @@ from supervisor.lifecycle import (
     step,
 )
 from tests.unit.lifecycle.lives import JOB, NOW, life, living
+
+
+@pytest.mark.parametrize("end", [JobFinished(), InstanceStopped()])
+def test_no_job_can_say_at_its_end_that_it_was_another(end: Event) -> None:
+    at_work = step(life(Stage.IDLE), JobStarted(JOB), NOW).life
+    ended = step(at_work, end, NOW).life
+    assert step(ended, JobStarted(Job("another/one", "CI", "7")), NOW).life.job == JOB
+
+
+def test_what_a_job_was_is_known_though_its_end_was_told_first() -> None:
+    ended = step(life(Stage.IDLE), JobFinished(), NOW).life
+    ended = replace(ended, job=Job(result="Succeeded"))
+    assert step(ended, JobStarted(JOB), NOW).life.job == replace(JOB, result="Succeeded")
 
 
 def test_a_job_that_has_been_told_is_not_told_otherwise() -> None:
