@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
     @property
     def unseen_ends(self) -> list[Record]:
-        """What is to be told of runners whose end nobody has: they are all that a reconcile ends."""
+        """What is to be told of ends that nobody has told of: those that a reconcile brings."""
         if self.record.kind is not Kind.RECONCILE:
             return []
         return [_unseen_end(course, self.record.at) for course in self.courses]
