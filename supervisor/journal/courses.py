@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
-from supervisor.observation.absence import Absence
+from supervisor.observation.absence import UNSEEN, Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 from supervisor.text import moments
 
 DONE, REMOVED, FAILED, GONE = "done", "removed", "failed", "gone"
-_UNSEEN = "its end was not seen"
 _BUSY, _FAILED, _DELETED = map(str, (Stage.BUSY, Stage.FAILED, Stage.DELETED))
 _WAITING = frozenset(map(str, AVAILABLE))
 _ENDED = frozenset(map(str, ENDED))
@@ -142,7 +141,7 @@ class Course:
     def vanish(self, at: datetime) -> None:
         """Note that it is not there any more, and nobody knows since when."""
         self.ended_at = at
-        self.outcome, self.reason = self.outcome or GONE, self.reason or _UNSEEN
+        self.outcome, self.reason = self.outcome or GONE, self.reason or UNSEEN
 
 
 _MOMENTS = tuple(field.name for field in fields(Course) if field.name.endswith("_at"))

@@ -1,14 +1,15 @@
-"""What is made of the records that go by: runners' courses, and metric events."""
+"""What is made of the records that go by: runners' courses, ends unseen, and metric events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from supervisor.journal import metric_events
 from supervisor.journal.awaited_jobs import AwaitedJobs
-from supervisor.journal.courses import Course, Courses
+from supervisor.journal.courses import GONE, Course, Courses
+from supervisor.observation.absence import UNSEEN
 from supervisor.observation.feed import Kind, Record
 
 MetricEvent = dict[str, Any]
@@ -27,6 +28,13 @@ class Change(NamedTuple):
     record: Record
     courses: list[Course]
     installed: Course | None
+
+    @property
+    def unseen_ends(self) -> list[Record]:
+        """What is to be told of ends that nobody has told of: those that a reconcile brings."""
+        if self.record.kind is not Kind.RECONCILE:
+            return []
+        return [_unseen_end(course, self.record.at) for course in self.courses]
 
 
 class Digest:
@@ -70,7 +78,7 @@ class Digest:
             told += self._events_of(self._awaited.take(record))
         return told
 
-    def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Course]:
+    def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Change]:
         """Take into account what an earlier daemon has left, however late that can be read.
 
         Args:
@@ -78,14 +86,16 @@ class Digest:
             records: all that have been taken.
 
         Returns:
-            The courses that these have changed.
+            What each of these has changed.
         """
         self._courses = Courses(known)
-        changed: dict[str, Course] = {}
-        for record in records:
-            with suppress(Exception):  # it could not be summed up before either
-                changed.update((course.name, course) for course in self._courses.take(record))
-        return list(changed.values())
+        return [self._take_again(record) for record in records]
+
+    def _take_again(self, record: Record) -> Change:
+        try:
+            return self.take(record)
+        except Exception:  # noqa: BLE001 - it could not be summed up before either
+            return Change(record, [], None)
 
     def go_on_with(self, known: Iterable[Course]) -> list[Course]:
         """Go on with a file that is another than before; what is known here counts for more.
@@ -125,3 +135,9 @@ class Digest:
             return []
         flavor = self._flavor
         return [event for course in courses for event in metric_events.of_course(flavor, course)]
+
+
+def _unseen_end(course: Course, at: datetime) -> Record:
+    """Tell that a runner is gone; how long it was in its last stage is not known."""
+    details = {"job": dict(vars(course.job)) if course.job else None}
+    return Record(at, Kind.RUNNER, course.name, GONE, course.stage, UNSEEN, 0.0, details)

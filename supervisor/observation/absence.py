@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from supervisor.observation.feed import Record
 
+UNSEEN = "its end was not seen"
+"""What is said of why one is gone."""
 _MISSING_FOR = timedelta(seconds=5)
 """From the first complete reconcile that has not found a runner until one says that it is gone.
 

@@ -20,6 +20,11 @@ def tell(record: Record, _at_s: float) -> None:
     """Have the log tell that a runner is gone: after how long, why, and what it has run."""
     if record.state != _DELETED or record.kind is not Kind.RUNNER or record.before == _DELETED:
         return
+    tell_end(record)
+
+
+def tell_end(record: Record) -> None:
+    """Have the log tell of a runner's end, as the record has it."""
     if log.is_written(_LEVEL):
         told, lived_s = record.details.get("job"), record.details.get("lived_s")
         after = "" if lived_s is None else f" after {span(lived_s)}"

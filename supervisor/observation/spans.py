@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from supervisor.lifecycle import Stage
-from supervisor.observation.absence import Absence
+from supervisor.observation.absence import UNSEEN, Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
 from supervisor.text import moments
@@ -47,7 +47,6 @@ _UNHEARD = "supervisor.beginning_unheard"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
 """How the names of those attributes begin that are of a job, and not of its runner."""
 
-_UNSEEN = "its end was not seen"
 _MOST_OPEN = 20_000  # twice as many as a fleet can have
 
 
@@ -138,7 +137,7 @@ class Spans:
         for name in self._absence.gone(self._open, record):
             runner = self._open.pop(name)
             if not runner.error:
-                runner.error = _UNSEEN
+                runner.error = UNSEEN
                 runner.attributes["error.type"] = _OTHER_ERROR
             ended += [_with_result(runner), _of_runner(name, runner, record.at)]
         return [span for span in ended if span]

@@ -9,6 +9,7 @@ from loguru import logger
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal.courses import Course
 from supervisor.journal.digest import Digest, MetricEvent
+from supervisor.observation import life_lines
 from supervisor.observation.feed import Record
 from supervisor.recording.inbox import JournalInbox
 
@@ -45,11 +46,9 @@ class JournalBacklog:
             records: the next ones.
             now_s: the time (monotonic).
         """
-        room = max(0, self._inbox.room - len(self._records))
-        self._inbox.lose(len(records[room:]))
-        self._records += records[:room]
         events: list[MetricEvent] = []
         for record in records:
+            self._keep(record)
             try:
                 events += self._sum_up(record, now_s)
             except Exception as error:  # noqa: BLE001 - the event itself is written, and the others
@@ -58,6 +57,8 @@ class JournalBacklog:
 
     def _sum_up(self, record: Record, now_s: float) -> list[MetricEvent]:
         change = self._digest.take(record)
+        if self._is_recalled:  # else it is all gone through again then
+            self._tell(change.unseen_ends)
         for course in change.courses:
             if course.name in self._courses or len(self._courses) < self._inbox.room:
                 self._courses[course.name] = course
@@ -69,9 +70,15 @@ class JournalBacklog:
         Raises:
             JournalError: it can't be read.
         """
-        if not self._is_recalled:
-            self._hold(self._digest.recall(store.open_courses(), self._records))
-            self._is_recalled = True
+        if self._is_recalled:
+            return
+        changes = self._digest.recall(store.open_courses(), self._records)
+        self._is_recalled = True
+        self._hold(course for change in changes for course in change.courses)
+        self._records = []
+        for change in changes:
+            self._keep(change.record)
+            self._tell(change.unseen_ends)
 
     def go_on_with(self, store: JournalStore) -> None:
         """Go on with a file that is another than before: all that is known is written to it.
@@ -80,6 +87,19 @@ class JournalBacklog:
             JournalError: it can't be read.
         """
         self._hold(self._digest.go_on_with(store.open_courses()))
+
+    def _tell(self, ends: Iterable[Record]) -> None:
+        """Have journal and log tell of runners' ends that nobody else tells of."""
+        for end in ends:
+            self._keep(end)
+            life_lines.tell_end(end)
+
+    def _keep(self, record: Record) -> None:
+        """Hold a record until it is written, if there is room."""
+        if len(self._records) < self._inbox.room:
+            self._records.append(record)
+        else:
+            self._inbox.lose(1)
 
     def _hold(self, courses: Iterable[Course]) -> None:
         self._courses = {course.name: course for course in courses}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,34 @@ def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
     assert (one["runner"], one["started_at"], one["result"]) == (name, started_at, "Succeeded")
     beginnings = [event for event in courses(world)[name] if not event["before"]]
     assert [event["details"]["adopted"] for event in beginnings] == [False, True]
+
+
+def test_a_job_that_ended_while_no_daemon_listened_is_told_to_be_gone(world: World) -> None:
+    world.start()
+    gate = world.gate()
+    job = world.queue(gate.script, name="long")
+    name = world.wait_started(job)
+    wait_until(lambda: name in courses(world), "it is told")
+    world.daemon.kill()
+    gate.open()
+    world.wait_completed(job)
+    wait_until(lambda: name not in world.configurations(), "its instance is gone")
+    world.daemon.start()
+
+    def is_told() -> bool:
+        world.reconcile()
+        return courses(world)[name][-1]["state"] == "gone"
+
+    wait_until(is_told, "reconciles have not found it")
+    end = courses(world)[name][-1]
+    assert (end["before"], end["reason"]) == ("busy", "its end was not seen")
+    assert end["details"]["job"]["repository"] == world.github.job(job).repository
+    last = world.daemon.cli("events", "--runner", name).stdout.splitlines()[-1]
+    assert last.endswith("its end was not seen")
+    assert world.daemon.said("gone: its end was not seen") == [name]
+    assert [one["outcome"] for one in history(world)["runners"] if one["name"] == name] == ["gone"]
+    counted = re.findall(r"\ngithub_runner_supervisor_jobs_total\{.*\} (\S+)", metrics(world))
+    assert set(counted) == {"0.0"}
 
 
 @pytest.mark.parametrize("killed", ["booting", "ready"])

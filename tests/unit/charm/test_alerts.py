@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,6 +29,7 @@ _JUJU = {
     "juju_application": _TOPOLOGY.application,
     "juju_unit": "large/0",
 }
+_METRICS_GUIDE = Path(__file__).parents[3] / "docs" / "metrics.md"
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 _BEGIN, _LONG, _REST = 120, 600, 120
 """Minutes without a cause, then with it, then without it again."""
@@ -186,6 +190,26 @@ def test_a_drain_is_told_of_though_the_page_was_away_on_its_day(tmp_path: Path) 
 
 def test_promtool_has_no_complaint_of_the_rules(tmp_path: Path) -> None:
     assert promtool("check", "rules", "--lint=all", written(tmp_path, "r.yaml", rules())) == ""
+
+
+def test_without_juju_the_rules_are_made_by_the_commands_of_the_guide(tmp_path: Path) -> None:
+    _, _, rest = _METRICS_GUIDE.read_text(encoding="utf-8").partition("\n## Without Juju\n")
+    section, _, _ = rest.partition("\n## ")
+    configured, commands = re.findall(r"```(?:yaml|sh)\n(.*?)```", section, re.DOTALL)
+    ((target,),) = (job["static_configs"] for job in yaml.safe_load(configured)["scrape_configs"])
+    made = [line for line in commands.splitlines() if line.startswith("sed ")]
+    for kind in ("prometheus", "loki"):
+        name = f"{kind}_alert_rules"
+        shutil.copytree(Path(cos.__file__).parent / name, tmp_path / name)
+    subprocess.run(["sh", "-ec", "\n".join(made)], cwd=tmp_path, check=True)
+    for_metrics = sorted(tmp_path.glob("prometheus_alert_rules/*.yaml"))
+    assert promtool("check", "rules", "--lint=all", *for_metrics) == ""
+    for path in (*for_metrics, *tmp_path.glob("loki_alert_rules/*.yaml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                labels = dict(re.findall(r'(juju_\w+)="(\w[^"]*)"', rule["expr"]))
+                assert labels
+                assert labels.items() <= target["labels"].items()
 
 
 def test_an_alert_says_what_it_has_found(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, reconcile, step, waited
 
 from supervisor.journal.awaited_jobs import PATIENCE_S
 from supervisor.journal.courses import Course
-from supervisor.journal.digest import Digest
+from supervisor.journal.digest import Change, Digest
+from supervisor.lifecycle import Job
 from supervisor.observation.feed import Kind, Record
 
 WORK: dict[str, Any] = {"job": asdict(JOB)}
@@ -90,8 +92,9 @@ def test_where_no_metric_events_are_wanted_there_are_none() -> None:
 
 def test_what_could_not_be_summed_up_spoils_no_recall() -> None:
     broken = step(0, "", "requested", job="no job")._replace(subject="broken")
-    (course,) = Digest(None).recall([], [broken, LIFE[0]])
-    assert course.name == NAME
+    changes = Digest(None).recall([], [broken, LIFE[0]])
+    assert [change.record for change in changes] == [broken, LIFE[0]]
+    assert [course.name for course in changed(changes)] == [NAME]
 
 
 def test_what_is_known_counts_for_more_than_another_file_which_is_gone_on_with() -> None:
@@ -103,6 +106,35 @@ def test_what_is_known_counts_for_more_than_another_file_which_is_gone_on_with()
     digest.take(reconcile(40, runners=[NAME]))
     (gone,) = digest.take(reconcile(50, runners=[NAME])).courses
     assert (gone.name, gone.outcome) == ("theirs", "gone")
+
+
+@pytest.mark.parametrize(("stage", "job"), [("busy", JOB), ("idle", None), ("failed", JOB)])
+def test_an_end_that_nobody_has_told_of_is_told_of_with_what_is_known(
+    stage: str, job: Job | None
+) -> None:
+    digest = Digest(None)
+    digest.recall([Course(NAME, stage=stage, job=job)], [])
+    assert digest.take(reconcile(40)).unseen_ends == []
+    details = {"job": asdict(job) if job else None}
+    assert digest.take(reconcile(50)).unseen_ends == [
+        Record(at(50), Kind.RUNNER, NAME, "gone", stage, "its end was not seen", 0.0, details)
+    ]
+    assert digest.take(reconcile(60)).unseen_ends == []
+
+
+def test_an_end_that_is_told_of_is_not_told_of_twice() -> None:
+    digest = Digest(None)
+    records = [*LIFE, *FAILURE, reconcile(200), reconcile(300)]
+    assert [end for record in records for end in digest.take(record).unseen_ends] == []
+
+
+def test_what_was_lost_is_found_in_what_was_told_before_it_was_known() -> None:
+    early = [reconcile(40), reconcile(50)]
+    digest = Digest(None)
+    assert [digest.take(record).unseen_ends for record in early] == [[], []]
+    changes = digest.recall([Course(NAME, stage="busy", job=JOB)], early)
+    ends = [[(end.subject, end.before) for end in change.unseen_ends] for change in changes]
+    assert ends == [[], [(NAME, "busy")]]
 
 
 @given(
@@ -125,11 +157,15 @@ def test_what_an_earlier_daemon_has_left_is_worth_as_much_however_late_it_is_rea
     assert first.recall([replace(known)], []) == []
     expected = lived(first, later)
     lived(late, later[:read])
-    recalled = late.recall([known], later[:read])
+    recalled = changed(late.recall([known], later[:read]))
     assert (lived(late, later[read:]) or recalled) == expected
 
 
 def lived(digest: Digest, records: list[Record]) -> list[Course]:
     """Give the course as these records leave it; none where there are none."""
-    found = {one.name: one for record in records for one in digest.take(record).courses}
-    return list(found.values())
+    return changed([digest.take(record) for record in records])
+
+
+def changed(changes: list[Change]) -> list[Course]:
+    """Give the courses that changes have left."""
+    return list({one.name: one for change in changes for one in change.courses}.values())

@@ -41,6 +41,11 @@ def test_the_end_of_a_life_is_said_with_its_job(said: list[str]) -> None:
     ]
 
 
+def test_an_end_that_nobody_has_seen_is_said_with_its_job(said: list[str]) -> None:
+    life_lines.tell_end(step("busy", "gone", "its end was not seen", JOB))
+    assert said == ["INFO a gone: its end was not seen (acme/demo CI build)\n"]
+
+
 def test_it_is_said_in_the_name_of_nobody_who_happens_to_pass_it_on(lines: Lines) -> None:
     with logger.contextualize(actor="root/control", runner="another"):
         life_lines.tell(step("finished", "deleted", "its job ended", JOB), 0.0)

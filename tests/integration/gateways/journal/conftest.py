@@ -21,3 +21,13 @@ def warned() -> Iterator[list[str]]:
     sink = logger.add(lines.append, level="WARNING", format="{message}")
     yield lines
     logger.remove(sink)
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the log says of runners, with its level and whom it is about."""
+    lines: list[str] = []
+    about = "{level} {extra[runner]} {message}"
+    sink = logger.add(lines.append, filter=lambda line: "runner" in line["extra"], format=about)
+    yield lines
+    logger.remove(sink)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from journal_records import step
+from journal_records import reconcile, step
 from waiting import LIMIT_S, eventually
 
 from supervisor.gateways.journal_schema import JournalError
@@ -29,6 +29,18 @@ def test_courses_are_held_until_there_is_no_room_and_then_those_that_are_held_go
     store.close()
     found = {course.name: course.install_s for course in courses(path)}
     assert found == {"fleet-0": None, "fleet-1": None, "fleet-2": 30.0}
+
+
+def test_an_end_that_nobody_has_told_of_takes_room_as_others_do(path: Path) -> None:
+    inbox, store = JournalInbox(path, Feed(), room=3), JournalStore(path)
+    backlog = JournalBacklog(inbox, None)
+    backlog.recall(store)
+    backlog.take([step(0, "", "requested"), reconcile(10), reconcile(20)], 0)
+    assert (backlog.held, inbox.lost) == (3, 1)
+    backlog.write(store)
+    store.close()
+    (course,) = courses(path)
+    assert course.outcome == "gone"
 
 
 def test_what_can_not_be_written_is_tried_again_after_a_while_and_not_at_each_turn(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from journal_records import JOB, NAME, at, step, waited
+from journal_records import JOB, NAME, NOW, at, reconcile, step, waited
 from waiting import eventually
 
 from supervisor.gateways.journal_schema import VERSION, JournalError
@@ -132,3 +132,65 @@ def test_what_an_earlier_daemon_has_left_is_read_as_soon_as_it_can_be(path: Path
     found = {course.name: course for course in courses(path)}
     assert (found[NAME].install_s, found[NAME].idle_s, found[NAME].job_s) == (30.0, 5.0, 25.0)
     assert found["fleet-b"].install_s == 70.0
+
+
+def left_at_work(path: Path) -> None:
+    """Have a daemon end while two runners are there, one of them at work."""
+    with running(path) as stand:
+        stand.inbox.take(step(0, "ready", "idle")._replace(subject="fleet-b"))
+        stand.inbox.take(step(0, "idle", "busy", job=asdict(JOB)))
+
+
+def ends(path: Path) -> list[tuple[float, str, str, str, str]]:
+    found = [event.record for event in events(path, kind="runner") if event.record.state == "gone"]
+    return [
+        ((one.at - NOW).total_seconds(), one.subject, one.before, one.reason, one.details["job"])
+        for one in found
+    ]
+
+
+GONE = [(70.0, NAME, "busy", "its end was not seen", asdict(JOB))]
+
+
+def test_an_end_while_no_daemon_listened_is_told_of_once(path: Path, said: list[str]) -> None:
+    left_at_work(path)
+    for begin in (60, 100):
+        with running(path) as stand:
+            for seconds in (begin, begin + 10):
+                stand.inbox.take(reconcile(seconds, runners=["fleet-b"]))
+                stand.tell("later")
+    assert ends(path) == GONE
+    (told,) = [index for index, event in enumerate(events(path)) if event.record.state == "gone"]
+    assert [event.record.subject for event in events(path)[told - 1 : told + 2]] == [
+        "fleet", NAME, "later",
+    ]  # fmt: skip
+    assert [event.record.state for event in events(path, runner=NAME)] == ["busy", "gone"]
+    assert said == [f"INFO {NAME} gone: its end was not seen (acme/demo CI build)\n"]
+
+
+def test_it_is_told_of_though_the_journal_can_be_read_only_after_the_reconciles(
+    path: Path, said: list[str]
+) -> None:
+    left_at_work(path)
+    aside = path.rename(path.with_name("aside"))
+    path.mkdir()
+    with running(path) as stand:
+        stand.inbox.take(reconcile(60, runners=["fleet-b"]))
+        stand.inbox.take(reconcile(70, runners=["fleet-b"]))
+        eventually(stand.fault)
+        path.rmdir()
+        aside.rename(path)
+        eventually(lambda: not stand.fault())
+    assert ends(path) == GONE
+    assert said == [f"INFO {NAME} gone: its end was not seen (acme/demo CI build)\n"]
+
+
+def test_it_is_told_of_as_soon_as_a_journal_that_is_locked_can_be_written(path: Path) -> None:
+    left_at_work(path)
+    with running(path) as stand:
+        with locked(path):
+            stand.inbox.take(reconcile(60, runners=["fleet-b"]))
+            stand.inbox.take(reconcile(70, runners=["fleet-b"]))
+            eventually(stand.fault)
+            assert ends(path) == []
+        eventually(lambda: ends(path) == GONE)
