@@ -156,7 +156,7 @@ class Top(App[None]):
             return
         selected = self._table.selected
         self._write("selected", Text(str(selected) if selected else "no runner"))
-        self.screen_stack[0].query_one("#selected").border_title = self._table.place
+        self.screen_stack[0].query_one("#selected").border_title = f" {self._table.place} "
 
     @property
     def _is_whole(self) -> bool:

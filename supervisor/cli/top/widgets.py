@@ -31,11 +31,11 @@ _MANY_GONE = 50
 class RunnersTable(DataTable[Text]):
     """The runners, a row each. Only what has changed is drawn anew: there may be a thousand.
 
-    The cursor stays at the first row, which is what most needs an eye, until somebody moves it from
-    there; then it stays at its runner.
+    The cursor stays at the first row, where what most needs an eye comes to stand, until somebody
+    moves it from there; then it stays at its runner.
     """
 
-    # As Textual has it, these two move along a row, and rows end where the screen does.
+    # Textual's own scroll sideways, and a row ends where the screen does.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home", "scroll_top", "first", show=False),
         Binding("end", "scroll_bottom", "last", show=False),
@@ -61,7 +61,7 @@ class RunnersTable(DataTable[Text]):
     @property
     def place(self) -> str:
         """At which row the cursor is, and of how many."""
-        return f"{self.cursor_row + 1:,} of {self.row_count:,}" if self.row_count else ""
+        return f"row {self.cursor_row + 1:,} of {self.row_count:,}" if self.row_count else "no row"
 
     def show(self, rows: Sequence[RunnerRow]) -> None:
         """Show these runners, in this order.
@@ -126,7 +126,7 @@ class RunnersTable(DataTable[Text]):
                     self.update_cell(name, heading, new)
 
     def _restore_cursor(self, own: RunnerRow | None, at: int) -> None:
-        """Put the cursor to its own runner, or else to the row where it was."""
+        """Put the cursor to the runner it belongs to, or else to the row where it was."""
         if own and own.name in self._rows:
             at = self.get_row_index(own.name)
         else:
