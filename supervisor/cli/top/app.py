@@ -156,6 +156,9 @@ class Top(App[None]):
             return
         selected = self._table.selected
         self._write("selected", Text(str(selected) if selected else "no runner"))
+        line, title = self.screen_stack[0].query_one("#selected"), f" {self._table.place} "
+        if line.border_title != title:
+            line.border_title = title
 
     @property
     def _is_whole(self) -> bool:

@@ -29,12 +29,24 @@ _MANY_GONE = 50
 
 
 class RunnersTable(DataTable[Text]):
-    """The runners, a row each. Only what has changed is drawn anew: there may be a thousand."""
+    """The runners, a row each. Only what has changed is drawn anew: there may be a thousand.
+
+    The cursor stays at the first row, where what most needs an eye comes to stand, until somebody
+    moves it from there; then it stays at its runner.
+    """
+
+    # Textual's own scroll sideways, and a row ends where the screen does.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "first", show=False),
+        Binding("end", "scroll_bottom", "last", show=False),
+    ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, cursor_type="row", cell_padding=_PADDING)
         self._rows: dict[str, RunnerRow] = {}
         self._widths = (_LEAST_JOB_WIDTH, _REASON_WIDTH)
+        self._left_at = 0
+        self._is_moved = False
         for heading, width in _COLUMNS:
             self.add_column(heading, key=heading, width=width)
 
@@ -46,8 +58,13 @@ class RunnersTable(DataTable[Text]):
         name = self.ordered_rows[self.cursor_row].key.value
         return self._rows.get(name or "")
 
+    @property
+    def place(self) -> str:
+        """At which row the cursor is, and of how many."""
+        return f"row {self.cursor_row + 1:,} of {self.row_count:,}" if self.row_count else "no row"
+
     def show(self, rows: Sequence[RunnerRow]) -> None:
-        """Show these runners, in this order; the cursor stays at its runner.
+        """Show these runners, in this order.
 
         Args:
             rows: each of another name.
@@ -57,6 +74,8 @@ class RunnersTable(DataTable[Text]):
         if wanted == self._rows and list(wanted) == list(self._rows):
             return
         selected, at = self.selected, self.cursor_row
+        if at != self._left_at:
+            self._is_moved = at > 0
         gone = self._rows.keys() - wanted.keys()
         if len(gone) > _MANY_GONE:
             # Removing rows one by one costs the square of their number.
@@ -70,7 +89,12 @@ class RunnersTable(DataTable[Text]):
             places = {name: place for place, name in enumerate(wanted)}
             self.sort("RUNNER", key=lambda name: places[str(name)])
         self._rows = wanted
-        self._restore_cursor(selected, at)
+        self._restore_cursor(selected if self._is_moved else None, at)
+
+    def action_scroll_top(self) -> None:
+        """Have the cursor at the first row, whichever runner comes to stand there."""
+        super().action_scroll_top()
+        self._is_moved = False
 
     def _fit(self, wanted: Mapping[str, RunnerRow]) -> None:
         """Have reasons end where the screen does, and jobs have what reasons leave."""
@@ -101,14 +125,16 @@ class RunnersTable(DataTable[Text]):
                 if old != new:
                     self.update_cell(name, heading, new)
 
-    def _restore_cursor(self, selected: RunnerRow | None, at: int) -> None:
-        if not self._rows:
-            return
-        if selected and selected.name in self._rows:
-            at = self.get_row_index(selected.name)
-        at = min(at, len(self._rows) - 1)
+    def _restore_cursor(self, own: RunnerRow | None, at: int) -> None:
+        """Put the cursor to the runner it belongs to, or else to the row where it was."""
+        if own and own.name in self._rows:
+            at = self.get_row_index(own.name)
+        else:
+            at = max(0, min(at, len(self._rows) - 1))
+            self._is_moved = at > 0
         if at != self.cursor_row:
             self.move_cursor(row=at, animate=False)
+        self._left_at = at
 
 
 def cut_lines(text: Text, width: int, most: int) -> Text:

@@ -31,7 +31,7 @@ def run(daemon: AnsweringDaemon, play: Play, size: tuple[int, int] = (80, 24)) -
 
     async def on_stage() -> None:
         app = Top(daemon, interval_s=0.02)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             await play(app, pilot)
 
     asyncio.run(on_stage())
@@ -153,6 +153,112 @@ def test_runners_come_go_and_move_and_the_cursor_stays_at_its_own(daemon: Answer
         await until(pilot, lambda: text_of(app, "selected") == "no runner")
         daemon.runners = [runner("fleet-d")]
         await until(pilot, lambda: names(app) == ["fleet-d"])
+
+    run(daemon, play)
+
+
+def test_the_cursor_stays_at_the_first_row_until_somebody_moves_it(
+    daemon: AnsweringDaemon,
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-a: busy"))
+        daemon.runners = [runner("fleet-a"), runner("fleet-b", "busy"), runner("fleet-c", "failed")]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-c: failed"))
+        daemon.runners = [runner("fleet-a"), runner("fleet-b", "busy"), runner("fleet-c")]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-b: busy"))
+        daemon.runners = [runner(f"fleet-{number:04}") for number in range(100)]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-0000: idle"))
+        await until(pilot, lambda: " row 1 of 100 " in shown(app))
+        await until(pilot, lambda: " fleet-0000  idle" in shown(app))
+
+    run(daemon, play)
+
+
+@pytest.mark.parametrize("back", [("end", "home"), ("down", "up"), ("down", "ctrl+home")])
+def test_a_cursor_that_is_back_at_the_first_row_stays_there(
+    daemon: AnsweringDaemon, back: tuple[str, str]
+) -> None:
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press(back[0])
+        daemon.runners = [*daemon.runners, runner("fleet-d")]
+        await until(pilot, lambda: len(names(app)) == 4)
+        await pilot.press(back[1])
+        daemon.runners = [*daemon.runners, runner("fleet-e", "failed")]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-e: failed"))
+
+    run(daemon, play)
+
+
+def test_the_runner_that_somebody_has_chosen_is_kept_also_from_the_first_row_on(
+    daemon: AnsweringDaemon,
+) -> None:
+    failed = runner("fleet-b", "failed")
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.press("down")
+        daemon.runners = [runner("fleet-a", "busy"), failed]
+        await until(pilot, lambda: names(app) == ["fleet-b", "fleet-a"])
+        daemon.runners = [runner("fleet-a", "failed"), failed]
+        await until(pilot, lambda: " row 2 of 2 " in shown(app))
+        assert text_of(app, "selected").startswith("fleet-b: failed")
+        daemon.runners = [runner("fleet-a"), failed]
+        await until(pilot, lambda: " row 1 of 2 " in shown(app))
+        await pilot.press("home")
+        daemon.runners = [runner("fleet-a", "failed"), failed]
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-a: failed"))
+
+    run(daemon, play)
+
+
+def test_it_is_said_at_which_of_how_many_rows_the_cursor_is(daemon: AnsweringDaemon) -> None:
+    daemon.runners = [runner(f"fleet-{number}") for number in range(10, 30)]
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: " row 1 of 20 " in shown(app))
+        await pilot.press("end")
+        await until(pilot, lambda: " row 20 of 20 " in shown(app))
+        await pilot.press("up")
+        await until(pilot, lambda: " row 19 of 20 " in shown(app))
+        assert text_of(app, "selected").startswith("fleet-28: idle")
+        await pilot.press("home")
+        await until(pilot, lambda: " row 1 of 20 " in shown(app))
+        await pilot.press("slash", *"fleet-2")
+        await until(pilot, lambda: " row 1 of 10 " in shown(app))
+        await pilot.press("x")
+        await until(pilot, lambda: " no row " in shown(app))
+
+    run(daemon, play)
+
+
+@pytest.mark.parametrize(
+    ("keys", "refusal"),
+    [
+        (("r",), ""),
+        (("r", "r", "r"), ""),
+        (("x", "y"), "fleet-a runs a job; --force deletes it and loses the job"),
+        (("r",), "not told, as their actors are being restarted: " + "fleet-8c1f0a2b9d3e, " * 8),
+    ],
+)
+def test_what_an_order_comes_to_hides_no_event(
+    daemon: AnsweringDaemon, keys: tuple[str, ...], refusal: str
+) -> None:
+    daemon.refuses = refusal
+    why = "because of this and of that " * 4
+    daemon.events = [event("fleet-b", "idle", "ready", why) for _ in range(4)]
+    lines_below = len(daemon.events) + 1  # and that of the keys
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: len(names(app)) == 3)
+        await pilot.pause()
+        before = shown(app).splitlines()[-lines_below:]
+        for key in keys:
+            await pilot.press(key)
+        await until(pilot, lambda: said(app))
+        first_words = said(app)[0][:20]
+        await until(pilot, lambda: first_words in shown(app))
+        assert shown(app).splitlines()[-lines_below:] == before
 
     run(daemon, play)
 
@@ -416,6 +522,7 @@ def test_a_thousand_runners_are_drawn_once_and_then_only_what_has_changed(
 
     async def play(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: len(names(app)) == 1000)
+        await until(pilot, lambda: " row 1 of 1,000 " in shown(app))
         daemon.runners = [*daemon.runners[:-1], runner("fleet-0999", reason="waits for a job")]
         await until(pilot, lambda: changed)
         assert [where[:2] for where in changed] == [("fleet-0999", "REASON")]
