@@ -200,7 +200,8 @@ def _ask(system: System, name: str, order: object, subject: str = "") -> Any:
     except Timeout as error:
         said = (
             f"ordered, and the {called} has not answered within {_ANSWER_LIMIT_S:g} s: it is done "
-            f"when that comes to it; `supervisor-cli tree` shows what it is in"
+            f"when that comes to it, unless it is started anew before; `supervisor-cli tree` shows "
+            f"what it is in, and its restarts"
         )
         raise _Late(said, subject) from error
 
