@@ -24,6 +24,7 @@ from supervisor.gateways.lxd import (
 from supervisor.runners.marks import PREFIX
 
 _STARTED = {"volatile.last_state.power": "RUNNING"}
+_STOPPED = {"volatile.last_state.power": "STOPPED"}
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
@@ -96,10 +97,10 @@ class FakeLxd:
             return sum(1 for made, _ in self.calls if made == call)
 
     def put(self, name: str, status: str = "Running", **marks: str) -> None:
-        """Put an instance there, as an earlier daemon left it."""
+        """Put an instance there, as an earlier daemon left it: if stopped, then as LXD saw."""
         marks = {"place": PLACE, **marks}
         config = {f"{PREFIX}{key.replace('_', '-')}": value for key, value in marks.items()}
-        config |= _STARTED
+        config |= _STOPPED if status == "Stopped" else _STARTED
         with self._lock:
             self.there[name] = _instance(name, status, config)
 
@@ -196,6 +197,12 @@ class FakeLxd:
         stream = FakeStream()
         self.streams.append(stream)
         return stream
+
+    def lose_power(self) -> None:
+        """Let the host lose its power and come back: nobody has noted that all has stopped."""
+        with self._lock:
+            for name, found in self.there.items():
+                self.there[name] = _instance(name, "Stopped", found.config)
 
     def power_off(self, name: str) -> None:
         """Let an ephemeral instance stop: LXD deletes it, and says so."""

@@ -11,7 +11,7 @@ from supervisor.cli.client import ControlClient
 from supervisor.cli.commands import main
 from supervisor.cli.options import json_option, limit_option, socket_option, wait_options
 from supervisor.cli.order_words import not_reached
-from supervisor.cli.output import FAILED, draw_lines, fail, show
+from supervisor.cli.output import FAILED, draw_lines, show
 
 
 @main.command()
@@ -69,13 +69,15 @@ def flush(socket: Path, whom: str, wait: bool, limit_s: float | None) -> None:
     """
     client = ControlClient(socket)
     answer = client.post(f"/v1/flush?whom={whom}")
-    names = answer["runners"]
+    names, missed = answer["runners"], not_reached(answer)
+    if missed:  # now, as the waiting may take hours
+        click.echo(missed, err=True)
     if wait:
         waiting.wait(waiting.until_gone(client, names), limit_s)
     subject = "1 runner is" if len(names) == 1 else f"{len(names)} runners are"
     click.echo(f"{subject} {'replaced' if wait else 'being replaced'}")
-    if text := not_reached(answer):
-        fail(text, FAILED)
+    if missed:
+        sys.exit(FAILED)
 
 
 @main.command()

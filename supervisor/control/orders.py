@@ -57,6 +57,10 @@ class _Notes:
         """Tell that something was ordered, and has been accepted."""
         self._feed.tell(records.of_order(subject, self._clock.now(), reason, **details))
 
+    def refuse(self, subject: str, reason: str) -> None:
+        """Tell that something that was ordered is not done, or not by all."""
+        self._feed.tell(records.of_refusal(subject, self._clock.now(), reason))
+
 
 def serve_orders(app: Flask, system: System, parts: Parts) -> None:
     """Take orders; each is given to whom it concerns, and nobody here waits for its end."""
@@ -112,20 +116,21 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
             kinds = ", ".join(kind.value for kind in Whom)
             return refuse(HTTPStatus.BAD_REQUEST, f"whom: must be one of {kinds}")
         entries, force = roster.all(), whom is Whom.FORCE
-        concerned = {
-            name: _let_go(system, name, "flushed by order", force=force)
-            for name in orders.to_let_go(entries, whom)
-        }
-        told = [name for name, has_heard in concerned.items() if has_heard]
-        missed = [name for name, has_heard in concerned.items() if not has_heard]
-        # Nothing ends those that have not heard of it: who waited for them might wait for days.
-        waited = [name for name in orders.to_wait_for(entries, whom) if name not in missed]
-        words = f"{whom.value}: {len(told)} of {len(waited)} runners at once"
-        if missed:
-            words += f", and not {', '.join(missed)}: being restarted"
+        concerned, waited = orders.to_let_go(entries, whom), orders.to_wait_for(entries, whom)
+        words = f"{whom.value}: {len(concerned)} of {len(waited)} runners at once"
         logger.info("flush ordered, {}", words)
-        notes.take("flush", words, whom=whom.value, runners=told)
-        return jsonify(runners=waited, missed=missed), HTTPStatus.ACCEPTED
+        # First, as what the runners tell of it comes after.
+        notes.take("flush", words, whom=whom.value, runners=concerned)
+        missed = [
+            name for name in concerned if not _let_go(system, name, "flushed by order", force=force)
+        ]
+        if missed:
+            text = f"not told, as their actors are being restarted: {', '.join(missed)}"
+            logger.info("flush: {}", text)
+            notes.refuse("flush", text)
+        # Nothing ends those that have not heard of it: who waited for them might wait for days.
+        left = [name for name in waited if name not in missed]
+        return jsonify(runners=left, missed=missed), HTTPStatus.ACCEPTED
 
     @app.delete("/v1/runners/<name>")
     def delete(name: str) -> Any:
@@ -141,9 +146,10 @@ def _serve_orders_to_runners(app: Flask, system: System, roster: Roster, notes: 
             )
         said = logger.bind(runner=name)
         said.info("deletion of {} ordered{}", name, ", by force" if force else "")
-        if not _let_go(system, name, "deleted by order", force=force):
-            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
         notes.take("delete", f"{name}, by force" if force else name, runner=name, force=force)
+        if not _let_go(system, name, "deleted by order", force=force):
+            notes.refuse("delete", f"{name} is being restarted")
+            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{name} is being restarted; try again")
         return jsonify(runners=[name]), HTTPStatus.ACCEPTED
 
 
@@ -200,7 +206,8 @@ def _ask(system: System, name: str, order: object, subject: str = "") -> Any:
     except Timeout as error:
         said = (
             f"ordered, and the {called} has not answered within {_ANSWER_LIMIT_S:g} s: it is done "
-            f"when that comes to it; `supervisor-cli tree` shows what it is in"
+            f"when that comes to it, unless it is started anew before; `supervisor-cli tree` shows "
+            f"what it is in, and its restarts"
         )
         raise _Late(said, subject) from error
 

@@ -25,15 +25,8 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
         return Step(Life(Stage.DELETED, now, "the instance is gone"), (Effect.END,))
     begun = min(seen.created_at or now, now)
     life = Life(Stage.BOOTING, begun, "taken over", seen.runner_id, seen.job, unwatched_since=now)
-    if not seen.running and not seen.started:
-        # Nothing has failed: whoever was to start it has ended, or crashed, in between.
-        return remove(life, now, "was made and never started")
-    if not seen.running and seen.stage == Stage.BUSY:
-        return _end_unheard(replace(life, job=seen.job or Job()), now)
     if not seen.running:
-        found = fail(life, now, "was found stopped", Cause.STOPPED)
-        # Whatever ended it was before our time, and says nothing of runners made now.
-        return replace(found, life=replace(found.life, failed_in=None))
+        return _end_unheard(life, seen, now)
     recorded = {str(Stage.BUSY): Stage.BUSY, str(Stage.READY): Stage.READY}.get(seen.stage)
     if recorded is None:
         return Step(life)
@@ -44,11 +37,24 @@ def adopt(seen: Seen | None, now: datetime) -> Step:
     return move(life, since, recorded, "taken over", *effects)
 
 
-def _end_unheard(life: Life, now: datetime) -> Step:
-    """End one that was at work: most likely its job is over, as when somebody listens.
-
-    How that ended, and when, its guest has told nobody.
-    """
+def _end_unheard(life: Life, seen: Seen, now: datetime) -> Step:
+    """End one that stands still, and may have ended while nobody listened."""
+    if not seen.started:
+        # Nothing has failed: whoever was to start it has ended, or crashed, in between.
+        return remove(life, now, "was made and never started")
+    if seen.stage != Stage.BUSY:
+        return _fail_unheard(life, now, "was found stopped")
+    at_work = replace(life, job=seen.job or Job())
+    if not seen.stop_noticed:
+        return _fail_unheard(at_work, now, "stopped while busy, with its host or LXD down")
+    # Most likely its job is over, as when somebody listens. How that ended, and when, its guest has
+    # told nobody.
     leave = () if life.runner_id is None else (Effect.UNREGISTER,)
     effects = (Effect.SAVE_LOGS, Effect.REMOVE, *leave)
-    return end_by_itself(life, now, "stopped while busy, as nobody listened", *effects)
+    return end_by_itself(at_work, now, "stopped while busy, as nobody listened", *effects)
+
+
+def _fail_unheard(life: Life, now: datetime, reason: str) -> Step:
+    """Have one failed that something ended before our time: of runners made now it says nothing."""
+    failed = fail(life, now, reason, Cause.STOPPED)
+    return replace(failed, life=replace(failed.life, failed_in=None))

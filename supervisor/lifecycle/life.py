@@ -164,6 +164,8 @@ class Seen:
         job: what it runs, if that was recorded.
         holds_secrets: its configuration still has what the guest was given.
         started: LXD has started it at some time.
+        stop_noticed: it has stopped under LXD's eyes, as when its guest powers off. One that went
+            down with the host, or while LXD was down, has not.
     """
 
     running: bool
@@ -174,6 +176,7 @@ class Seen:
     since: datetime | None = None
     created_at: datetime | None = None
     started: bool = True
+    stop_noticed: bool = False
 
     def moved(self, by: timedelta) -> "Seen":
         """Give it with its moments by a clock that is ahead by so much."""

@@ -135,7 +135,7 @@ class Counters:
             self._queue_s.observe(record.details["queue_s"])
         elif record.kind is Kind.RECONCILE:
             self._reconciled(record, at_s)
-        elif record.kind is Kind.ORDER:
+        elif record.kind is Kind.ORDER and record.state == "ordered":
             self._orders.inc()
 
     def _runner(self, record: Record, at_s: float) -> None:

@@ -21,6 +21,8 @@ _STOPPED = "Stopped"
 _LAST_POWER = "volatile.last_state.power"
 """Whether an instance ran when LXD last knew; there is none before its first start.
 
+LXD writes that it has stopped when it sees it stop. Where the host loses its power nobody does.
+
 https://documentation.ubuntu.com/lxd/stable-5.21/reference/instance_options/#instance-volatile
 """
 
@@ -118,6 +120,7 @@ def read(status: str, config: Mapping[str, str]) -> Marks:
         since=moments.read(config.get(f"{PREFIX}since", "")),
         created_at=moments.read(config.get(f"{PREFIX}created-at", "")),
         started=_LAST_POWER in config,
+        stop_noticed=config.get(_LAST_POWER) == "STOPPED",
     )
     generation = config.get(f"{PREFIX}generation", "")
     place = places.parse(config.get(f"{PREFIX}place", ""))

@@ -162,7 +162,7 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     done = world.queue()
     world.wait_completed(done)
     world.wait_whole()
-    world.wait_started(world.queue(world.gate().script))
+    at_work = world.wait_started(world.queue(world.gate().script))
     before = world.names()
     world.daemon.kill()
     world.lxd.daemon.kill()
@@ -177,6 +177,9 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     )
     assert not world.names() & before
     assert world.github.job(done).requeues == 0
+    courses = {one["name"]: one for one in world.daemon.ask("/v1/history?limit=50")["runners"]}
+    assert courses[at_work]["outcome"] == "failed"
+    assert courses[at_work]["reason"] == "stopped while busy, with its host or LXD down"
     world.wait_sound()
 
 

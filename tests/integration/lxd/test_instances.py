@@ -58,6 +58,17 @@ def test_whether_an_instance_was_ever_started_can_be_seen(lxd: Lxd, request_for:
     assert marks.read("Running", lxd.instance("one").config).seen.started
 
 
+def test_that_lxd_has_seen_an_instance_stop_can_be_seen(lxd: Lxd, request_for: Build) -> None:
+    """One that is no ephemeral, which LXD keeps."""
+    request = {**request_for("one", user_data="poweroff -n -f\n"), "ephemeral": False}
+    lxd.create(request, limit_s=30)
+
+    lxd.start("one", limit_s=30)
+
+    eventually(lambda: lxd.instance("one").status == "Stopped")
+    eventually(lambda: marks.read("Stopped", lxd.instance("one").config).seen.stop_noticed)
+
+
 def test_one_listing_shows_all_instances_in_full(lxd: Lxd, request_for: Build) -> None:
     for name in ("one", "two"):
         lxd.create(request_for(name, installation=name), limit_s=30)

@@ -54,6 +54,14 @@ def test_what_is_let_go_while_it_is_made_is_deleted_when_it_is_there() -> None:
     assert bookings.made(NAME, MADE) is Taker.NOBODY
 
 
+def test_what_is_kept_and_let_go_is_forgotten_and_given_to_be_deleted() -> None:
+    bookings = Bookings()
+    bookings.ask_ahead(NAME)
+    bookings.made(NAME, MADE)
+    assert bookings.forget_ahead() == ((NAME, MADE),)
+    assert bookings.is_forgotten(NAME)
+
+
 def test_what_a_runner_has_asked_for_is_not_let_go() -> None:
     bookings = Bookings()
     bookings.ask(NAME)

@@ -17,19 +17,26 @@ from tests.unit.cli.called import Serve
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Give what answers like a daemon with one document, or a refusal."""
+    """Give what answers like a daemon with one document, or a refusal.
+
+    To an order, that is: what is shown where something else is asked may be another.
+    """
     servers: list[UnixStreamServer] = []
 
-    def start(document: Any, status: int = 200) -> Path:
+    def start(document: Any, status: int = 200, shown: Any = None) -> Path:
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(document).encode()
+                self._answer(document if shown is None else shown)
+
+            def do_POST(self) -> None:
+                self._answer(document)
+
+            def _answer(self, answer: Any) -> None:
+                body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-
-            do_POST = do_GET  # noqa: N815 - http.server's way
 
             def address_string(self) -> str:
                 return "unix"

@@ -93,7 +93,8 @@ def test_one_found_stopped_after_a_restart_has_its_logs_saved() -> None:
 
 def test_one_that_was_at_work_and_is_found_stopped_after_a_restart_has_had_its_job() -> None:
     began_at = NOW - timedelta(hours=1)
-    found = adopt(Seen(running=False, stage="busy", runner_id=7, job=JOB, since=began_at), NOW)
+    stopped = Seen(running=False, stage="busy", runner_id=7, since=began_at, stop_noticed=True)
+    found = adopt(replace(stopped, job=JOB), NOW)
     assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
     ended = found.life
     assert (ended.stage, ended.job) == (Stage.FINISHED, JOB)
@@ -105,9 +106,19 @@ def test_one_that_was_at_work_and_is_found_stopped_after_a_restart_has_had_its_j
 
 
 def test_that_one_was_at_work_is_enough_where_its_job_was_not_told() -> None:
-    found = adopt(Seen(running=False, stage="busy"), NOW)
+    found = adopt(Seen(running=False, stage="busy", stop_noticed=True), NOW)
     assert (found.life.stage, found.life.job) == (Stage.FINISHED, Job())
     assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE)
+
+
+def test_one_that_was_at_work_and_went_down_unseen_by_lxd_has_failed_with_its_job() -> None:
+    found = adopt(Seen(running=False, stage="busy", runner_id=7, job=JOB), NOW)
+    assert found.effects == (Effect.SAVE_LOGS, Effect.REMOVE, Effect.UNREGISTER)
+    lost = found.life
+    assert (lost.stage, lost.job, lost.cause) == (Stage.FAILED, JOB, Cause.STOPPED)
+    assert lost.reason == "stopped while busy, with its host or LXD down"
+    # It says nothing of runners made now, and when it ended is not known.
+    assert (lost.failed_in, lost.job_began_at) == (None, None)
 
 
 def test_one_that_was_made_and_never_started_is_removed_and_has_not_failed() -> None:

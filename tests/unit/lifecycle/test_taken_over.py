@@ -16,8 +16,9 @@ from tests.unit.lifecycle.lives import JOB, NOW
         (Seen(running=True, stage="ready"), Stage.READY),
         (Seen(running=True, stage="busy", job=JOB), Stage.BUSY),
         (Seen(running=True, stage="nonsense"), Stage.BOOTING),
-        (Seen(running=False, stage="busy"), Stage.FINISHED),
-        (Seen(running=False, stage="ready"), Stage.FAILED),
+        (Seen(running=False, stage="busy", stop_noticed=True), Stage.FINISHED),
+        (Seen(running=False, stage="busy"), Stage.FAILED),
+        (Seen(running=False, stage="ready", stop_noticed=True), Stage.FAILED),
         (None, Stage.DELETED),
     ],
 )

@@ -228,8 +228,9 @@ def test_how_long_jobs_have_waited_is_counted_when_github_tells(counted: Counted
     assert counted.value(f"{name}_bucket", le="20.0") == 1
 
 
-def test_orders_are_counted(counted: Counted) -> None:
+def test_orders_are_counted_once_though_some_have_not_heard_of_them(counted: Counted) -> None:
     counted.tell(record(Kind.ORDER, "flush", "ordered"))
+    counted.tell(record(Kind.ORDER, "flush", "refused"))
     assert counted.value("orders_total") == 1
 
 

@@ -9,6 +9,7 @@ from supervisor.runners import marks
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 PLACE = "https://github.com/acme"
+POWER = "volatile.last_state.power"
 JOB = Job("acme/demo", "CI", "7", "push", "build")
 KEYS = (
     "installation",
@@ -52,6 +53,17 @@ def test_a_new_instance_says_whose_it_is_and_which_registration_it_has(runner_id
     assert read == marks.Marks(seen, "abc", "d1", PLACE, "builtin")
     assert marks.are_of("fleet", made())
     assert not marks.are_of("flee", made())
+
+
+@pytest.mark.parametrize(
+    ("last_power", "started", "stop_noticed"),
+    [({}, False, False), ({POWER: "RUNNING"}, True, False), ({POWER: "STOPPED"}, True, True)],
+)
+def test_whether_lxd_has_seen_it_stop_is_told_by_what_lxd_last_knew(
+    last_power: dict[str, str], *, started: bool, stop_noticed: bool
+) -> None:
+    seen = marks.read("Stopped", {**made(), **last_power}).seen
+    assert (seen.started, seen.stop_noticed) == (started, stop_noticed)
 
 
 @pytest.mark.parametrize(

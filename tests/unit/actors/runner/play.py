@@ -11,7 +11,7 @@ from waiting import eventually
 
 from supervisor import lifecycle
 from supervisor.actors.runner import Birth, Order
-from supervisor.lifecycle import Job, Life, Seen, Stage
+from supervisor.lifecycle import Life, Seen, Stage
 from supervisor.messages.fleet import RunnerChanged
 from supervisor.messages.runner import Happened
 from supervisor.runners.blueprints import blueprint_of
@@ -78,7 +78,5 @@ class Play:
         return entry.life
 
 
-def found(
-    stage: str = "", *, running: bool = True, runner_id: int | None = 7, job: Job | None = None
-) -> Marks:
-    return Marks(Seen(running, stage, runner_id, job), "g", digest("token"))
+def found(stage: str = "", *, running: bool = True, runner_id: int | None = 7) -> Marks:
+    return Marks(Seen(running, stage, runner_id), "g", digest("token"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from fake_github import PLACE
-from fake_world import MakeWorld
+from fake_world import MakeWorld, World
 from waiting import eventually
 
 from supervisor import lifecycle
@@ -189,7 +191,7 @@ def test_what_was_made_and_never_started_goes_and_counts_as_no_failure(
     world = make_world()
     marked = {f"{marks.PREFIX}installation": "fleet", f"{marks.PREFIX}runner-id": "7"}
     world.lxd.create({"name": NAME, "config": marked}, limit_s=1)  # by the daemon before
-    play = Play(world, marks.read("Stopped", world.lxd.there[NAME].config))
+    play = Play(world, found_at(world))
     play.ends()
     assert world.lxd.there == {}
     eventually(lambda: set(world.github.deleted) == {NAME})
@@ -203,16 +205,56 @@ def test_what_was_made_and_never_started_goes_and_counts_as_no_failure(
 def test_a_job_that_ended_while_nobody_listened_is_no_failure_of_its_runner(
     make_world: MakeWorld,
 ) -> None:
-    world, job = make_world(), Job("acme/web", "build", name="test")
-    world.lxd.put(NAME, "Stopped", installation="fleet", stage="busy")
-    play = Play(world, found("busy", running=False, job=job))
+    world = make_world()
+    world.lxd.put(NAME, "Stopped", **AT_WORK)
+    play = Play(world, found_at(world))
     play.ends()
     assert world.lxd.there == {}
     eventually(lambda: set(world.github.deleted) == {NAME})
     assert [one.state for one in world.told] == ["finished", "deleted"]
     assert world.parts.last_failure.known is None
+    (event,) = metric_events_of(world)
+    assert (event["event"], event["status"], event["repo"]) == ("runner_stop", "normal", "acme/web")
+    assert "job_duration" not in event
+
+
+def test_a_job_that_went_down_with_the_host_is_lost_and_its_runner_has_failed(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    world.lxd.put(NAME, **AT_WORK)
+    world.lxd.lose_power()
+    play = Play(world, found_at(world))
+    play.ends()
+    assert world.lxd.there == {}
+    eventually(lambda: set(world.github.deleted) == {NAME})
+    failed, _ = world.told
+    assert (failed.state, failed.reason) == (
+        "failed",
+        "stopped while busy, with its host or LXD down",
+    )
+    (event,) = metric_events_of(world)
+    assert (event["event"], event["status"], event["repo"]) == (
+        "runner_stop",
+        "abnormal",
+        "acme/web",
+    )
+    assert "job_duration" not in event
+
+
+AT_WORK = {
+    "installation": "fleet",
+    "stage": "busy",
+    "runner_id": "7",
+    "job": json.dumps(asdict(Job("acme/web", "build", name="test"))),
+}
+
+
+def found_at(world: World) -> Marks:
+    return marks.read("Stopped", world.lxd.there[NAME].config)
+
+
+def metric_events_of(world: World) -> list[dict[str, Any]]:
     digest = Digest("fleet")
-    told = [event for one in world.told for event in digest.metric_events(digest.take(one), 0)]
-    assert [event["event"] for event in told] == ["runner_stop"]
-    assert (told[0]["status"], told[0]["repo"]) == ("normal", "acme/web")
-    assert "job_duration" not in told[0]
+    taken = [digest.metric_events(digest.take(one), 0) for one in world.told]
+    return [dict(event) for events in taken for event in events]
