@@ -81,8 +81,13 @@ def test_the_journal_has_the_daemon_s_log_runner_by_runner(site: Site, installed
     (name,) = site.wait_whole(1)
     site.wait_succeeded(site.queue())
     site.wait_whole(1)
-    said = site.machine.run("supervisor-cli", "logs", "--daemon", "--runner", name, "--json")
-    entries = [json.loads(line) for line in said.splitlines()]
+
+    def entries_of_it() -> list[dict[str, str]]:
+        said = site.machine.run("supervisor-cli", "logs", "--daemon", "--runner", name, "--json")
+        return [json.loads(line) for line in said.splitlines()]
+
+    wait_until(entries_of_it, "its last line is written")
+    entries = entries_of_it()
     assert {entry["RUNNER"] for entry in entries} == {name}
     assert {entry["_SYSTEMD_UNIT"] for entry in entries} == {SERVICE}
     assert any(entry["MESSAGE"].startswith(f"{name}: deleted after ") for entry in entries)

@@ -122,7 +122,7 @@ def test_a_stalled_operation_stays_running(lxd: LxdEmulator, client: Client) -> 
 def test_an_event_does_not_come_as_it_should(
     way: Any, told: list[str], lxd: LxdEmulator, client: Client, events: Any
 ) -> None:
-    lxd.want(EventFault(way=way, action="instance-created", name="a1", seconds=0.5))
+    lxd.want(EventFault(way=way, action="instance-created", name="a1", seconds=3.0))
     instance = client.instances.create(REQUEST, wait=True)
     instance.start(wait=True)
     instance.stop(wait=True)
