@@ -171,8 +171,9 @@ NO_REASONS = {
         "no runner is called …; see `supervisor-cli runners`",
         "the daemon refuses … …: …",
         (
-            "ordered, and the … has not answered within … s: it is done when that comes to it; "
-            "`supervisor-cli tree` shows what it is in"
+            "ordered, and the … has not answered within … s: it is done when that comes to it, "
+            "unless it is started anew before; `supervisor-cli tree` shows what it is in, and its "
+            "restarts"
         ),
         "the … is being restarted; try again",
         "kind: must be one of …",
@@ -184,7 +185,9 @@ NO_REASONS = {
         "…: must be a whole number from … to …",
     ),
     "notes of an order, which `supervisor-cli events` has": (
+        "not told, as their actors are being restarted: …",
         "the configuration has been read again",
+        "… is being restarted",
         "…, by force",
         "…: … of … runners at once",
     ),
