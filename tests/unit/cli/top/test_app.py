@@ -169,7 +169,6 @@ def test_the_cursor_stays_at_the_first_row_until_somebody_moves_it(
         daemon.runners = [runner(f"fleet-{number:04}") for number in range(100)]
         await until(pilot, lambda: text_of(app, "selected").startswith("fleet-0000: idle"))
         await until(pilot, lambda: " row 1 of 100 " in shown(app))
-        await until(pilot, lambda: " fleet-0000  idle" in shown(app))
 
     run(daemon, play)
 
