@@ -19,8 +19,9 @@ from supervisor.cli.top.model import RunnerRow
 _LEAST_JOB_WIDTH = 20
 _JOB_WIDTH = 60
 _REASON_WIDTH = 60
+_LEAST_NAME_WIDTH = 6
 _COLUMNS = (
-    ("RUNNER", None), ("STAGE", 9), ("FOR", 4),
+    ("RUNNER", _LEAST_NAME_WIDTH), ("STAGE", 9), ("FOR", 4),
     ("JOB", _LEAST_JOB_WIDTH), ("REASON", _REASON_WIDTH),
 )  # fmt: skip
 _PADDING = 1
@@ -98,8 +99,10 @@ class RunnersTable(DataTable[Text]):
 
     def _fit(self, wanted: Mapping[str, RunnerRow]) -> None:
         """Have reasons end where the screen does, and jobs have what reasons leave."""
-        name = max(map(cell_len, wanted), default=0)
-        others = name + sum(width or 0 for _, width in _COLUMNS[:-2])
+        # Textual measures a column of no width when it is idle, and keeps what was drawn till then.
+        name = max((_LEAST_NAME_WIDTH, *map(cell_len, wanted)))
+        self.columns[ColumnKey("RUNNER")].width = name
+        others = name + sum(width for _, width in _COLUMNS[1:-2])
         # There is a bar to scroll by when there are many.
         across = self.app.size.width - self.styles.scrollbar_size_vertical
         left = across - others - 2 * _PADDING * len(_COLUMNS)

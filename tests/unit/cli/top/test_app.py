@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from waiting import Wait
 
 from supervisor.cli.client import ControlError, NotThere
 from supervisor.cli.top.app import Top
+from supervisor.cli.top.model import RunnerRow
 from supervisor.cli.top.widgets import Question, Reader, RunnersTable
 
 LIMIT_S = 20.0
@@ -169,8 +170,32 @@ def test_the_cursor_stays_at_the_first_row_until_somebody_moves_it(
         daemon.runners = [runner(f"fleet-{number:04}") for number in range(100)]
         await until(pilot, lambda: text_of(app, "selected").startswith("fleet-0000: idle"))
         await until(pilot, lambda: " row 1 of 100 " in shown(app))
+        await until(pilot, lambda: " fleet-0000  idle" in shown(app))
 
     run(daemon, play)
+
+
+def test_names_that_are_longer_than_those_before_are_whole_however_soon_they_are_drawn(
+    daemon: AnsweringDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = RunnersTable.show
+
+    def show_and_draw(table: RunnersTable, rows: Sequence[RunnerRow]) -> None:
+        show(table, rows)
+        if any(row.name == "fleet-0000" for row in rows):
+            drawn.append(table.render_line(1).text)
+
+    drawn: list[str] = []
+    monkeypatch.setattr(RunnersTable, "show", show_and_draw)
+
+    async def play(app: Top, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: text_of(app, "selected").startswith("fleet-a: busy"))
+        daemon.runners = [runner(f"fleet-{number:04}") for number in range(100)]
+        await until(pilot, lambda: drawn)
+        await until(pilot, lambda: " fleet-0000  idle" in shown(app))
+
+    run(daemon, play)
+    assert drawn[0].startswith(" fleet-0000  idle")
 
 
 @pytest.mark.parametrize("back", [("end", "home"), ("down", "up"), ("down", "ctrl+home")])
