@@ -22,6 +22,7 @@ from supervisor.causes import Cause, CausedError
 from supervisor.gateways import child_environment
 from supervisor.gateways.trust import distrust
 from supervisor.host.storage import Host, OwnPool
+from supervisor.text import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ _HOST, _SELF = Path("/proc/1"), Path("/proc/self")
 
 _NO_SPACE = "No space left"
 """ENOSPC in words, as programs say it where messages are in English."""
+_LACKS_ROOM = "; there is not enough room there"
 
 
 class StorageError(CausedError):
@@ -293,12 +295,30 @@ def _unmount(place: Path) -> None:
 
 
 def _extend(own: OwnPool, size: int) -> None:
-    """Give the image file its size. On a disk its room is reserved: nobody else can take it."""
+    """Give the image file its size. On a disk its room is reserved: nobody else can take it.
+
+    Raises:
+        StorageError: it can't be had; of what was there before nothing more is taken.
+    """
     image = str(own.image)
     if own.in_memory:
         _run("make the image file", "truncate", f"--size={size}", image)
-    else:
+        return
+    has = host(own).free
+    if size > has:
+        # Asked for too much, the kernel gives all there is, to the last byte, and takes none back.
+        raise StorageError(
+            f"could not reserve room for the pool: {sizes.in_words(size)} are wanted, and "
+            f"{own.medium} has {sizes.in_words(has)}{_LACKS_ROOM}",
+            Cause.NO_SPACE,
+        )
+    before = image_bytes(own)
+    try:
         _run("reserve room for the pool", "fallocate", f"--length={size}", image)
+    except StorageError:
+        if image_bytes(own) > before:
+            _run("give back what was reserved", "truncate", f"--size={before}", image)
+        raise
 
 
 def _loop_devices(own: OwnPool) -> Iterator[str]:
@@ -364,7 +384,7 @@ def _hint(words: str) -> str:
     if "unknown filesystem type" in words:
         return "; this kernel has no btrfs (modprobe btrfs)"
     if _NO_SPACE in words:
-        return "; there is not enough room there"
+        return _LACKS_ROOM
     if "failed to setup loop device" in words or "failed to set up loop device" in words:
         return "; this kernel offers no loop device (modprobe loop)"
     return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.causes import Cause
 from supervisor.gateways import storage
 from supervisor.gateways.storage import StorageError
 from supervisor.host.storage import OwnPool
@@ -52,6 +53,27 @@ def test_what_a_program_complains_of_is_told_in_one_line(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(StorageError, match=r"^could not reserve room for the pool: one; two$"):
         storage.make(own, 2**28)
+
+
+def test_more_than_a_disk_has_is_not_even_asked_for(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, "fallocate", "echo asked >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(StorageError, match=r"1 EiB are wanted, and .* not enough room") as caught:
+        storage.make(own, 2**60)
+    assert caught.value.cause is Cause.NO_SPACE
+
+
+def test_what_was_reserved_in_vain_is_given_back(
+    own: OwnPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = 'truncate --size=1M "$2"; echo "No space left on device" >&2; exit 1'
+    stand_in(tmp_path, "fallocate", some)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(StorageError, match="there is not enough room there"):
+        storage.make(own, 2**28)
+    assert own.image.stat().st_size == 0
 
 
 def test_programs_are_given_nothing_of_the_daemons_environment(
