@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,37 @@ from supervisor.cli import main
 
 SINCE = "2020-01-01T00:00:00Z"
 Serve = Callable[..., Path]
+
+
+def answering(answer: Callable[[str, str], Any], status: int = 200) -> type[BaseHTTPRequestHandler]:
+    """Make what answers requests on a unix socket, and writes no log.
+
+    Args:
+        answer: gives the document, by the method and what is asked for.
+        status: of each answer.
+    """
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(answer("GET", self.path))
+
+        def do_POST(self) -> None:
+            self._send(answer("POST", self.path))
+
+        def _send(self, document: Any) -> None:
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Answer
 
 
 def node(id_: str, *children: dict[str, Any], **more: Any) -> dict[str, Any]:

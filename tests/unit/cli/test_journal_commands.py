@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import Any
@@ -25,6 +24,7 @@ from rich.console import Console
 from supervisor.cli import journal_commands, main
 from supervisor.cli.client import ControlError
 from supervisor.cli.journal_words import draw_history, event_line
+from tests.unit.cli.called import answering
 
 JOB = {
     "repository": "acme/demo", "workflow": "CI", "run_id": "7", "event": "push", "name": "build",
@@ -47,26 +47,13 @@ class Daemon:
         self.path = path
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.answers: list[dict[str, Any]] = []
-        daemon = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                daemon.asked.append((parts.path, parse_qs(parts.query)))
-                body = json.dumps(daemon.answers.pop(0)).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def address_string(self) -> str:
-                return "unix"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingUnixStreamServer(str(path), Answer)
+        self.server = ThreadingUnixStreamServer(str(path), answering(self._answer))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def _answer(self, _method: str, path: str) -> Any:
+        parts = urlsplit(path)
+        self.asked.append((parts.path, parse_qs(parts.query)))
+        return self.answers.pop(0)
 
     def call(self, *arguments: str) -> Result:
         return CliRunner().invoke(main, [*arguments, "--socket", str(self.path)])

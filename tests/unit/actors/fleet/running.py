@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
+import pytest
 from fake_actors import APPLICATION, IMAGE, guarded
 from fake_world import World
+from under_way import Gate
 from waiting import eventually
 
 from supervisor.actors.fleet import FleetActor
 from supervisor.lifecycle import Confirmed, GuestReady, InstanceGone
 from supervisor.messages.firewall import FirewallChanged
+from supervisor.messages.fleet import Resume
 from supervisor.messages.image import ImageChanged
 from supervisor.messages.runner import Happened
 from supervisor.messages.signals import SignalsListening
 from supervisor.messages.storage import StorageChanged
 from supervisor.messages.upgrades import ApplicationChanged
 from supervisor.runners.blueprints import blueprint_of
+from supervisor.runners.roster import Entry
 from supervisor.supervision import (
     INFINITY,
     Backoff,
@@ -87,3 +92,19 @@ def goes(world: World, name: str) -> None:
     """Let an instance end, in the way that its runner hears of it."""
     world.lxd.power_off(name)
     world.tell(name, Happened(InstanceGone()))
+
+
+def hold_fleet(world: World, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Have the fleet be in the midst of a message until the gate is set; what comes waits."""
+    entered, held = threading.Event(), Gate()
+    runners = world.parts.roster.all
+
+    def when_released() -> list[Entry]:
+        entered.set()
+        held.wait(5)
+        return runners()
+
+    monkeypatch.setattr(world.parts.roster, "all", when_released)
+    world.tell("fleet", Resume())
+    assert entered.wait(5)
+    return held

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from fake_world import MakeWorld
-from under_way import Gate
 from waiting import eventually
 
 from supervisor.causes import Cause
@@ -20,13 +17,19 @@ from supervisor.lifecycle import (
     JobStarted,
 )
 from supervisor.messages.configuration import ConfigChanged
-from supervisor.messages.fleet import Reconcile, Resume
+from supervisor.messages.fleet import Reconcile
 from supervisor.messages.runner import Happened
 from supervisor.messages.signals import SignalsListening
 from supervisor.messages.tokens import GitHubChanged
-from supervisor.runners.roster import Entry
 from supervisor.supervision import Crash
-from tests.unit.actors.fleet.running import comes_online, generation_of, goes, ready, start
+from tests.unit.actors.fleet.running import (
+    comes_online,
+    generation_of,
+    goes,
+    hold_fleet,
+    ready,
+    start,
+)
 
 
 def test_instances_found_dead_do_not_delay_new_ones(make_world: MakeWorld) -> None:
@@ -116,17 +119,7 @@ def test_a_place_is_not_filled_again_before_the_failure_that_freed_it_counts(
     eventually(lambda: world.stages() == {"booting": 1})
     world.settle()
     (name,) = world.names()
-    entered, held = threading.Event(), Gate()
-    runners = world.parts.roster.all
-
-    def when_released() -> list[Entry]:
-        entered.set()
-        held.wait(5)
-        return runners()
-
-    monkeypatch.setattr(world.parts.roster, "all", when_released)
-    world.tell("fleet", Resume())
-    assert entered.wait(5)
+    held = hold_fleet(world, monkeypatch)
     # All that its actor says waits in the fleet's mailbox.
     goes(world, name)
     eventually(lambda: world.parts.roster.get(name) is None)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from fake_world import MakeWorld
-from under_way import Gate
 from waiting import eventually
 
 from supervisor.gateways.lxd import LxdUnavailable
 from supervisor.lifecycle import Failed, GuestReady, Life, Stage
 from supervisor.messages.configuration import ConfigChanged
-from supervisor.messages.fleet import InstanceAppeared, Reconcile, Resume, RunnerChanged
+from supervisor.messages.fleet import InstanceAppeared, Reconcile, RunnerChanged
 from supervisor.messages.runner import Happened
 from supervisor.messages.tokens import GitHubChanged, RegistrationsListed
 from supervisor.observation.feed import Kind
 from supervisor.runners.naming import new_runner_name
-from supervisor.runners.roster import Entry
-from tests.unit.actors.fleet.running import goes, start
+from tests.unit.actors.fleet.running import goes, hold_fleet, start
 
 
 def test_what_is_due_soon_does_not_wait_for_what_is_due_late(make_world: MakeWorld) -> None:
@@ -89,17 +85,7 @@ def test_a_reconcile_that_is_due_is_not_put_off_by_one_that_is_wanted_later(
     eventually(lambda: world.github.listings == 1)
     world.settle()
     (name,) = world.names()
-    entered, held = threading.Event(), Gate()
-    runners = world.parts.roster.all
-
-    def when_released() -> list[Entry]:
-        entered.set()
-        held.wait(5)
-        return runners()
-
-    monkeypatch.setattr(world.parts.roster, "all", when_released)
-    world.tell("fleet", Resume())
-    assert entered.wait(5)
+    held = hold_fleet(world, monkeypatch)
     # It waits in the mailbox, and the reconcile that becomes due meanwhile behind it.
     world.tell("fleet", RunnerChanged(name, Life(Stage.READY, world.clock.now(), "ready")))
     world.clock.advance(301)
