@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.lxd_daemon import processes_of
 from supervisor.gateways.lxd import Lxd
+from supervisor.lifecycle import Stage
+from supervisor.runners import marks
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from sandbox.private_lxd import PrivateLxd
     from tests.e2e.world import World
+
+
+def is_noted_busy(world: World, name: str) -> bool:
+    return world.configurations()[name].get(f"{marks.PREFIX}stage") == Stage.BUSY
 
 
 def lxd_is_missed(world: World) -> bool:
@@ -163,6 +169,8 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     world.wait_completed(done)
     world.wait_whole()
     at_work = world.wait_started(world.queue(world.gate().script))
+    # The tree shows its job before LXD has noted it, and only that note is left afterwards.
+    wait_until(lambda: is_noted_busy(world, at_work), "LXD knows of its job")
     before = world.names()
     world.daemon.kill()
     world.lxd.daemon.kill()
