@@ -77,6 +77,7 @@ def test_it_is_looked_for_again_once_github_can_be_asked_again(
     outage = sandbox.faults.add(Fault(status=502, times=None))
     stage.tell(ListRegistrations(1))
     stage.listed()
+    assert not stage.upgrades  # at the start nobody has asked in vain
     stage.tell(AskApplication())
     assert isinstance(stage.offered(), ApplicationNotOffered)
     sandbox.faults.remove(outage)

@@ -129,6 +129,20 @@ def test_idle_runners_move_and_a_busy_one_ends_its_job_where_it_is(
     moving.pass_until(lambda: moving.is_whole_at(path))
 
 
+def test_a_group_of_the_same_name_has_its_own_number_at_each_place(moving: Moving) -> None:
+    """By the former place's number, runners would be open to what another group is open to."""
+    sandbox = moving.sandbox
+    former = sandbox.add_group("acme", "gpu")
+    assert sandbox.add_group("other", "everybody").id == former.id
+    group = sandbox.add_group("other", "gpu")
+    moving.set(group="gpu")
+    moving.start_full()
+    moving.move(path="other")
+    moving.pass_until(lambda: moving.is_whole_at("other"))
+    there = [runner for runner in sandbox.runners() if runner.scope.name == "other"]
+    assert {runner.group_id for runner in there} == {group.id}
+
+
 def test_a_busy_runner_that_may_go_is_kept_by_the_place_that_it_is_registered_at(
     moving: Moving,
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from fake_world import World
 from github_fleet import GitHubFleet
 
@@ -70,6 +71,27 @@ def test_a_group_that_there_is_not_is_named_and_taken_once_it_is_there(
     sandbox.add_group(path, "large")
     ours.pass_until(lambda: len(sandbox.runners()) == 2, step=1)
     assert {runner.group_id for runner in sandbox.runners()} != {1}
+
+
+def test_a_group_that_is_made_anew_is_used_as_soon_as_the_former_one_is_refused(
+    make_fleet: Callable[..., tuple[GitHubFleet, SandboxGitHub]],
+) -> None:
+    ours, sandbox = make_fleet(path="acme", group="gpu")
+    ours.fill(2)
+    (former,) = {runner.group_id for runner in sandbox.runners()}
+    sandbox.add_group("acme", "another")  # or the number would be given once more
+    deleted = requests.delete(
+        f"{sandbox.url}/orgs/acme/actions/runner-groups/{former}",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=10,
+    )
+    assert deleted.status_code == 204
+    group = sandbox.add_group("acme", "gpu")
+    begun = ours.world.clock.monotonic()
+    ours.want(3)
+    ours.pass_until(lambda: group.id in {runner.group_id for runner in sandbox.runners()})
+    # Where its number was kept, it would be ten minutes.
+    assert ours.world.clock.monotonic() - begun < 300
 
 
 def test_a_server_without_limits_has_none_to_show(
