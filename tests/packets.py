@@ -29,6 +29,9 @@ from supervisor.gateways.nftables_notices import Listen
 
 PORTS = (53, 80, 443, 8000, 8005, 8010, 8011, 8700)
 """Where host, guest and world listen, over TCP and UDP."""
+BAD, GOOD = "203.0.113.77", "203.0.113.99"
+"""Of the world: one that is denied where a test says so, and one that never is."""
+GUESTS_MAC, OTHERS_MAC = "02:00:00:00:00:02", "02:00:00:00:00:03"
 GROUP = "224.0.0.251"
 """What the host listens to besides its own addresses."""
 
@@ -259,6 +262,14 @@ def conversation(
         near.settimeout(_ANSWER_S)
         far.connect(far.recvfrom(16)[1])
         yield [near, far]
+
+
+def talk(near: socket.socket, far: socket.socket) -> None:
+    """Have both ends of a connection or conversation hear each other."""
+    near.send(b"ping")
+    assert far.recv(16) == b"ping"
+    far.send(b"pong")
+    assert near.recv(16) == b"pong"
 
 
 @dataclass

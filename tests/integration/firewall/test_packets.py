@@ -225,6 +225,6 @@ def test_what_becomes_of_a_packet_is_what_the_model_says(
 
 
 def _seen(ground: Ground, packet: Packet, fate: Verdict) -> Verdict:
-    # With br_netfilter a guest is not told of a refusal after NAT (`_after_nat` in test_flows).
+    # With br_netfilter a guest is not told of a refusal after NAT (`_after_nat` in test_nat).
     untold = ground.bridged and packet.translated and fate is Verdict.REJECTED
     return Verdict.DROPPED if untold else fate
