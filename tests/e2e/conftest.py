@@ -212,10 +212,12 @@ def leave(world: World) -> None:
     world.lxd.daemon.resume()
     lxd = Lxd(world.lxd.endpoint)
     leaks = world.leaks()
-    with ThreadPoolExecutor(4) as deleting:
-        list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
-    assert not world.instances()
-    firewall_work.remove(Nftables(), world.installation)
+    with ExitStack() as last:
+        # Whatever else fails: with its table left, no later installation may have the bridge.
+        last.callback(firewall_work.remove, Nftables(), world.installation)
+        with ThreadPoolExecutor(4) as deleting:
+            list(deleting.map(partial(lxd.delete, limit_s=60), world.instances()))
+        assert not world.instances()
     if not world.crashes_are_meant and world.daemon.log.exists():
         failures = [entry for entry in world.daemon.entries() if "exception" in entry]
         assert not failures, failures

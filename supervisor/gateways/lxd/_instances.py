@@ -33,7 +33,7 @@ _SECRET_KEYS = ("cloud-init.", "user.user-data", "user.vendor-data", "user.netwo
 _CONSOLE_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 # Another operation has the instance, or it started or stopped since it was looked at.
-_PASSES = re.compile(r"busy|is running|already stopped|already running", re.IGNORECASE)
+_PASSES = re.compile(r"busy|is (not |already )?(running|stopped)", re.IGNORECASE)
 _PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 
