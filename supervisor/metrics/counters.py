@@ -14,8 +14,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.causes import Cause
-from supervisor.github.inquiries import ROOM
-from supervisor.journal.awaited_jobs import PATIENCE_S, AwaitedJobs
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.lifecycle import UNUSED, Job, Stage
 from supervisor.lifecycle.results import result_of
 from supervisor.metrics import PREFIX, classes
@@ -48,7 +47,8 @@ class Counters:
         self._called: deque[tuple[str, str, str]] = deque()
         self._vacancies = Vacancies()
         self._awaited = AwaitedJobs[Job]()
-        self._unseen: dict[str, Job] = {}
+        self._missed: deque[tuple[str, Job]] = deque()
+        self._unseen = AwaitedJobs[Job]()
         stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
@@ -126,13 +126,11 @@ class Counters:
 
     def await_job(self, runner: str, job: Job) -> None:
         """Count a job of whose end the feed is not told, once GitHub has told how that was."""
-        if len(self._unseen) < ROOM:
-            self._unseen[runner] = job
+        self._missed.append((runner, job))
 
     def take(self, record: Record, at_s: float) -> None:
         """Count what has happened, and was told then (monotonic)."""
-        for job in self._awaited.overdue(at_s):
-            self._count_job(job)
+        self._wait_for_jobs(at_s)
         if record.kind is Kind.RUNNER:
             self._runner(record, at_s)
         elif record.kind is Kind.ACTOR:
@@ -177,14 +175,22 @@ class Counters:
         else:
             self._awaited.hold(runner, job, at_s + PATIENCE_S)
 
+    def _wait_for_jobs(self, at_s: float) -> None:
+        """Begin with those that were missed, and end with those that were waited for in vain."""
+        for runner, job in _taken(self._missed):
+            self._unseen.hold(runner, job, at_s + UNSEEN_PATIENCE_S)
+        self._unseen.overdue(at_s)  # how they ended nobody knows: they are not counted
+        for job in self._awaited.overdue(at_s):
+            self._count_job(job)
+
     def _learn(self, record: Record) -> None:
         """Take in what GitHub tells of a job."""
         result = result_of(record.state)
         for job in self._awaited.take(record):
             self._count_job(replace(job, result=result))
-        unseen = self._unseen.pop(record.subject, None)
-        if unseen and (result := unseen.result or result):
-            self._count_job(replace(unseen, result=result))
+        for job in self._unseen.take(record):
+            if known := job.result or result:
+                self._count_job(replace(job, result=known))
         self._queue_s.observe(record.details["queue_s"])
 
     def _count_job(self, job: Job) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fake_world import World
 from metrics_page import record, runner
 
-from supervisor.journal.awaited_jobs import PATIENCE_S
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.lifecycle import Job
 from supervisor.metrics import PREFIX
 from supervisor.metrics.counters import Counters
@@ -193,12 +193,13 @@ def test_a_job_whose_end_nobody_saw_is_counted_once_when_github_tells_how_that_w
     assert counted.over_zero("jobs_total") == [({"cancelled", "push"}, 1)]
 
 
+@pytest.mark.parametrize(("first", "after_s"), [("in_progress", 1.0), (None, UNSEEN_PATIENCE_S)])
 def test_a_job_whose_end_nobody_saw_and_github_does_not_tell_is_not_counted(
-    counted: Counted,
+    counted: Counted, first: str | None, after_s: float
 ) -> None:
     counted.counters.await_job("fleet-1", Job(**WORK))
-    counted.tell(github_tells("in_progress"))
-    counted.tell_at(1e6, github_tells("success"))
+    counted.tell(github_tells(first) if first else record(Kind.ORDER, "flush", "ordered"))
+    counted.tell_at(after_s, github_tells("success"))
     assert counted.over_zero("jobs_total") == []
 
 
