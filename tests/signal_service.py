@@ -51,6 +51,7 @@ class Service:
             ChildSpec("signals", partial(SignalsActor.start, system, world.parts)),
         )
         eventually(lambda: world.shown("signals")[0] in {"listening", "failing"})
+        world.parts.roster.is_complete = True  # the fleet has taken over all there are
 
     def connect(self, source: str = HOST) -> socket.socket:
         return socket.create_connection((HOST, self.port), timeout=10, source_address=(source, 0))

@@ -246,6 +246,7 @@ class FleetActor(Actor):
         self._suspicion = plan.suspicion
         for name in plan.adopt:
             self._adopt(name, found.instances[name])
+        self._parts.roster.is_complete = True
         self._repair(plan)
         self._carry_out(plan)
         return plan

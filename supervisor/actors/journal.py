@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import pykka
 from loguru import logger
 
+from supervisor.github import places
+from supervisor.lifecycle import Job
+from supervisor.messages.tokens import InquireJob
+from supervisor.observation.feed import Record
 from supervisor.parts import Parts
 from supervisor.recording.writer import JournalStanding
 from supervisor.supervision import Actor, System, handles
@@ -34,13 +38,15 @@ class JournalActor(Actor):
         super().__init__(system)
         self._inbox = parts.journal
         self._writer = parts.journal_writer
+        self._settings = parts.settings
+        self._counters = parts.counters
         self._standing = JournalStanding()
         self._hung = ""
         self._lost = 0
 
     def on_start(self) -> None:
         """Have it written, if it is not."""
-        self._standing = self._writer.start(self._tell)
+        self._standing = self._writer.start(self._tell, self._inquire)
         self._show()
         self.tell_after(_LOOK_S, _Look())
 
@@ -108,3 +114,16 @@ class JournalActor(Actor):
             self.actor_ref.tell(_Stands(standing))
         except pykka.ActorDeadError:
             return  # the next incarnation asks how it stands
+
+    def _inquire(self, end: Record) -> None:
+        """Have it found out how a job ended whose runner's end nobody has seen.
+
+        In the writer's thread. Where the runner was registered nobody knows any more: if not where
+        runners are now, GitHub knows of no such job.
+        """
+        told = end.details["job"]
+        job = Job(**told) if told else None
+        inquiry = InquireJob.about(end.subject, job, places.of(self._settings.config))
+        if job and inquiry:
+            self._counters.await_job(end.subject, job)
+            self.system.directory.tell("tokens", inquiry)

@@ -413,9 +413,8 @@ class RunnerActor(Actor):
             self.system.directory.tell("tokens", order)
 
     def _inquire(self, job: Job | None) -> None:
-        """Have it found out how long its job had waited; nobody waits for that."""
-        if job and job.repository and job.run_id:
-            inquiry = InquireJob(self._name, job.repository, job.run_id, self._entry.place)
+        """Have it found out what GitHub knows of its job; nobody waits for that."""
+        if inquiry := InquireJob.about(self._name, job, self._entry.place):
             self.system.directory.tell("tokens", inquiry)
 
     def _saving_of_logs(self, reason: str) -> Work:

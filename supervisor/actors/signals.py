@@ -56,6 +56,8 @@ class SignalsActor(ListeningActor):
 
     def on_start(self) -> None:
         """Take the address."""
+        # The fleet is started after this actor, and again with it: it may yet find runners.
+        self._parts.roster.is_complete = False
         self.publish("waiting", "asks LXD for the address that guests report to")
         super().on_start()
 
@@ -119,6 +121,8 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
     A guest that is ready is given its one-time token for the policy service, bound to the address
     that it speaks from: what the kernel says, not the guest.
 
+    Until those were taken over whom LXD shows, whoever is not known may be one of them.
+
     Each line that it logs costs a runner one of its few signals.
     """
     app = Flask("signals", static_folder=None)
@@ -131,6 +135,8 @@ def make_app(parts: Parts, directory: Directory, clock: Clock) -> Flask:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         is_visitor = visitors.recognises(name, shown)
         if scheme != "Bearer" or not (is_visitor or roster.recognises(name, shown)):
+            if not roster.is_complete:
+                return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "not known yet; try again")
             return _answer(HTTPStatus.UNAUTHORIZED, "this runner or its token is not known")
         if not allowances.take(name, clock.monotonic()):
             return _answer(HTTPStatus.TOO_MANY_REQUESTS, "this runner has said too much lately")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
+from supervisor.lifecycle.results import result_of
 from supervisor.observation.absence import UNSEEN, Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
@@ -87,7 +88,13 @@ class Course:
         elif record.kind is Kind.DECISION:
             self.verdict = record.state
         else:
-            self.queue_s = record.details["queue_s"]
+            self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take in what GitHub tells of its job; its result only where nobody else has told it."""
+        self.queue_s = record.details["queue_s"]
+        if self.job and not self.job.result:
+            self.job = replace(self.job, result=result_of(record.state))
 
     def _go_by_clock_of(self, record: Record) -> None:
         """Have it by the time of day as that was set for the record: what has passed stays so."""

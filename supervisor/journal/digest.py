@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from supervisor.journal import metric_events
-from supervisor.journal.awaited_jobs import AwaitedJobs
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.journal.courses import GONE, Course, Courses
 from supervisor.observation.absence import UNSEEN
 from supervisor.observation.feed import Kind, Record
@@ -47,7 +47,7 @@ class Digest:
     def __init__(self, flavor: str | None) -> None:
         self._flavor = flavor
         self._courses = Courses()
-        self._awaited = AwaitedJobs()
+        self._awaited = AwaitedJobs[Course]()
 
     def take(self, record: Record) -> Change:
         """Take a record into account."""
@@ -75,7 +75,10 @@ class Digest:
         if record.kind is Kind.RECONCILE:
             told += metric_events.of_reconcile(self._flavor, record)
         elif record.kind is Kind.JOB:
-            told += self._events_of(self._awaited.take(record))
+            awaited = self._awaited.take(record)
+            for course in awaited:
+                course.learn(record)
+            told += self._events_of(awaited)
         return told
 
     def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Change]:
@@ -123,10 +126,11 @@ class Digest:
         return self._events_of(self._awaited.rest())
 
     def _end(self, course: Course, elapsed_s: float) -> list[MetricEvent]:
-        """Tell of a job at its runner's end, or when it is known how long that had waited."""
+        """Tell of a job at its runner's end, or when GitHub has told of it."""
         job = course.job
         if job and job.run_id and course.queue_s is None:
-            self._awaited.hold(course, elapsed_s)
+            patience_s = UNSEEN_PATIENCE_S if course.outcome == GONE else PATIENCE_S
+            self._awaited.hold(course.name, course, elapsed_s + patience_s)
             return []
         return self._events_of([course])
 

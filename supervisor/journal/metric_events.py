@@ -11,10 +11,9 @@ from typing import Any
 
 from supervisor.journal.courses import FAILED, GONE, Course
 from supervisor.lifecycle import Job
+from supervisor.lifecycle.results import conclusion_of
 from supervisor.observation.feed import Record
 
-_CONCLUSIONS = {"Succeeded": "success", "Failed": "failure", "Canceled": "cancelled"}
-"""The runner application's word, and GitHub's for the same."""
 _REFUSALS = {"refused": 403, "error": 500}
 """What the policy service answers a guest, by what is told of the decision."""
 
@@ -63,6 +62,8 @@ def of_reconcile(flavor: str, record: Record) -> list[dict[str, Any]]:
 def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
     """Make the metric events of a job, once its runner has ended; none if it has had none.
 
+    Of one whose runner's end nobody has seen that it is over is known where it is known how.
+
     Args:
         flavor: what the charm calls so: here the installation's name.
         course: the runner's, as it has ended.
@@ -70,7 +71,8 @@ def of_course(flavor: str, course: Course) -> list[dict[str, Any]]:
     told = [_start(flavor, course, course.started_at)] if course.started_at else []
     had_job = course.job or course.started_at
     ended_at = course.finished_at or course.ended_at
-    if had_job and ended_at and course.outcome != GONE:
+    is_over = course.outcome != GONE or (course.job is not None and course.job.result)
+    if had_job and ended_at and is_over:
         told.append(_stop(flavor, course, ended_at))
     return told
 
@@ -101,7 +103,7 @@ def _stop(flavor: str, course: Course, at: datetime) -> dict[str, Any]:
     elif course.outcome == FAILED:
         event["status"] = "abnormal"
     if job.result:
-        event["job_conclusion"] = _CONCLUSIONS.get(job.result, job.result.lower())
+        event["job_conclusion"] = conclusion_of(job.result)
     return event
 
 

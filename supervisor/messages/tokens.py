@@ -1,8 +1,11 @@
 """What the tokens actor may be told, and what it answers: all dealings with GitHub."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from supervisor.causes import Cause
+from supervisor.lifecycle import Job
 from supervisor.planning import Registration
 from supervisor.upgrades.application import Application
 
@@ -161,3 +164,10 @@ class InquireJob:
     repository: str
     run_id: str
     place: str
+
+    @classmethod
+    def about(cls, runner: str, job: Job | None, place: str) -> InquireJob | None:
+        """Make it of what is known of a runner's job; None where that is too little."""
+        if job is None or not (job.repository and job.run_id):
+            return None
+        return cls(runner, job.repository, job.run_id, place)

@@ -8,12 +8,15 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.causes import Cause
-from supervisor.lifecycle import UNUSED, Stage
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
+from supervisor.lifecycle import UNUSED, Job, Stage
+from supervisor.lifecycle.results import result_of
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
 from supervisor.observation.feed import Feed, Kind, Record
@@ -43,6 +46,9 @@ class Counters:
         self._feed = feed
         self._called: deque[tuple[str, str, str]] = deque()
         self._vacancies = Vacancies()
+        self._awaited = AwaitedJobs[Job]()
+        self._missed: deque[tuple[str, Job]] = deque()
+        self._unseen = AwaitedJobs[Job]()
         stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
@@ -118,8 +124,13 @@ class Counters:
         for (verb, route, status), times in Tally(_taken(self._called)).items():
             self._calls.labels(verb, route, classes.status_class(status)).inc(times)
 
+    def await_job(self, runner: str, job: Job) -> None:
+        """Count a job of whose end the feed is not told, once GitHub has told how that was."""
+        self._missed.append((runner, job))
+
     def take(self, record: Record, at_s: float) -> None:
         """Count what has happened, and was told then (monotonic)."""
+        self._wait_for_jobs(at_s)
         if record.kind is Kind.RUNNER:
             self._runner(record, at_s)
         elif record.kind is Kind.ACTOR:
@@ -132,7 +143,7 @@ class Counters:
             if (seconds := record.details.get("seconds")) is not None:
                 self._decision_s.observe(seconds)
         elif record.kind is Kind.JOB:
-            self._queue_s.observe(record.details["queue_s"])
+            self._learn(record)
         elif record.kind is Kind.RECONCILE:
             self._reconciled(record, at_s)
         elif record.kind is Kind.ORDER and record.state == "ordered":
@@ -153,10 +164,37 @@ class Counters:
             self._replacements.inc()
         if came.after_s is not None:
             self._next_s.observe(came.after_s)
-        job = record.details.get("job")
-        if record.state == Stage.DELETED and job is not None:
-            result, event = str(job.get("result") or ""), str(job.get("event") or "")
-            self._jobs.labels(classes.result_class(result), classes.event_class(event)).inc()
+        told = record.details.get("job")
+        if record.state == Stage.DELETED and told is not None:
+            self._end(record.subject, Job(**told), at_s)
+
+    def _end(self, runner: str, job: Job, at_s: float) -> None:
+        """Count a job at its runner's end, or when GitHub has told how it ended if nobody has."""
+        if job.result or not job.run_id:
+            self._count_job(job)
+        else:
+            self._awaited.hold(runner, job, at_s + PATIENCE_S)
+
+    def _wait_for_jobs(self, at_s: float) -> None:
+        """Begin with those that were missed, and end with those that were waited for in vain."""
+        for runner, job in _taken(self._missed):
+            self._unseen.hold(runner, job, at_s + UNSEEN_PATIENCE_S)
+        self._unseen.overdue(at_s)  # how they ended nobody knows: they are not counted
+        for job in self._awaited.overdue(at_s):
+            self._count_job(job)
+
+    def _learn(self, record: Record) -> None:
+        """Take in what GitHub tells of a job."""
+        result = result_of(record.state)
+        for job in self._awaited.take(record):
+            self._count_job(replace(job, result=result))
+        for job in self._unseen.take(record):
+            if known := job.result or result:
+                self._count_job(replace(job, result=known))
+        self._queue_s.observe(record.details["queue_s"])
+
+    def _count_job(self, job: Job) -> None:
+        self._jobs.labels(classes.result_class(job.result), classes.event_class(job.event)).inc()
 
     def _reconciled(self, record: Record, at_s: float) -> None:
         told = record.details

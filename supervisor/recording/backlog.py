@@ -22,10 +22,17 @@ class JournalBacklog:
     Args:
         inbox: what is told.
         flavor: what metric events call this installation; None where none are wanted.
+        missed: is told of each end that nobody has seen.
     """
 
-    def __init__(self, inbox: JournalInbox, flavor: str | None) -> None:
+    def __init__(
+        self,
+        inbox: JournalInbox,
+        flavor: str | None,
+        missed: Callable[[Record], object] = lambda _: None,
+    ) -> None:
         self._inbox = inbox
+        self._missed = missed
         self._digest = Digest(flavor)
         self._records: list[Record] = []
         self._courses: dict[str, Course] = {}
@@ -93,6 +100,7 @@ class JournalBacklog:
         for end in ends:
             self._keep(end)
             life_lines.tell_end(end)
+            self._missed(end)
 
     def _keep(self, record: Record) -> None:
         """Hold a record until it is written, if there is room."""

@@ -19,6 +19,7 @@ from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.metric_log import MetricLog
 from supervisor.journal.digest import MetricEvent
 from supervisor.journal.wall_clock import BELIEVED_AFTER_S
+from supervisor.observation.feed import Record
 from supervisor.recording.backlog import JournalBacklog
 from supervisor.recording.file import JournalFile
 from supervisor.recording.inbox import JournalInbox
@@ -99,13 +100,14 @@ class JournalWriter:
             keeping, now=now, elapsed=elapsed, believed_after_s=believed_after_s
         )
         self._changed: Callable[[JournalStanding], object] = lambda _: None
+        self._missed: Callable[[Record], object] = lambda _: None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._begin(warning="")
 
     def _begin(self, warning: str) -> None:
         self._file = JournalFile(self._inbox, warning)
-        self._backlog = JournalBacklog(self._inbox, self._flavor)
+        self._backlog = JournalBacklog(self._inbox, self._flavor, self._miss)
         self._standing = JournalStanding(warning=warning)
         self._fault = self._prune_fault = self._log_fault = ""
         self._events: list[MetricEvent] = []  # that are not in the metric log yet
@@ -113,16 +115,21 @@ class JournalWriter:
         self._attempt: _Attempt | None = None
         self._again_at_s = 0.0
 
-    def start(self, changed: Callable[[JournalStanding], object]) -> JournalStanding:
+    def start(
+        self,
+        changed: Callable[[JournalStanding], object],
+        missed: Callable[[Record], object] = lambda _: None,
+    ) -> JournalStanding:
         """Begin, unless it is at work already. For one thread at a time.
 
         Args:
             changed: called in the writer's thread from now on, when its standing has changed.
+            missed: likewise, with the record of each end that nobody has seen.
 
         Returns:
             How it stands.
         """
-        self._changed = changed
+        self._changed, self._missed = changed, missed
         if self._thread is None or not self._thread.is_alive():
             self._begin(self._file.warning)
             self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -210,6 +217,10 @@ class JournalWriter:
                 reader.set()
         self._log()
         self._show()
+
+    def _miss(self, end: Record) -> None:
+        """Tell whoever has it written now of an end that nobody has seen."""
+        self._missed(end)
 
     @contextmanager
     def _at(self, what: str) -> Iterator[None]:

@@ -57,9 +57,14 @@ class Entry:
 
 
 class Roster:
-    """Who is there. It outlives every actor, so that a restarted fleet counts right at once."""
+    """Who is there. It outlives every actor, so that a restarted fleet counts right at once.
+
+    Attributes:
+        is_complete: those that LXD shows were taken over: who is not here is none.
+    """
 
     def __init__(self) -> None:
+        self.is_complete = False
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 

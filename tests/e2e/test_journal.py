@@ -103,32 +103,60 @@ def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
     assert [event["details"]["adopted"] for event in beginnings] == [False, True]
 
 
-def test_a_job_that_ended_while_no_daemon_listened_is_told_to_be_gone(world: World) -> None:
-    world.start()
-    gate = world.gate()
-    job = world.queue(gate.script, name="long")
-    name = world.wait_started(job)
-    wait_until(lambda: name in courses(world), "it is told")
-    world.daemon.kill()
-    gate.open()
-    world.wait_completed(job)
-    wait_until(lambda: name not in world.configurations(), "its instance is gone")
-    world.daemon.start()
+def test_a_job_that_ended_while_no_daemon_listened_is_told_to_be_gone_with_its_result(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    more = {"metric-log": {"path": str(log)}}
+    with make_world(virtual_machines=1, **more) as world:
+        world.start()
+        gate = world.gate()
+        job = world.queue(gate.script, name="long")
+        name = world.wait_started(job)
+        wait_until(lambda: [one for one in history(world)["jobs"] if one["started_at"]], "it began")
+        world.daemon.kill()
+        gate.open()
+        world.wait_completed(job)
+        wait_until(lambda: name not in world.configurations(), "its instance is gone")
+        world.daemon.start()
 
-    def is_told() -> bool:
+        def states() -> list[str]:
+            world.reconcile()
+            found = [event for event in events(world) if event["subject"] == name]
+            return [event["state"] for event in found]
+
+        wait_until(lambda: "gone" in states(), "reconciles have not found it")
+        end = courses(world)[name][-1]
+        assert (end["before"], end["reason"]) == ("busy", "its end was not seen")
+        assert end["details"]["job"]["repository"] == world.github.job(job).repository
+        assert world.daemon.said("gone: its end was not seen") == [name]
+        wait_until(lambda: states()[-1] == "success", "GitHub has told how it ended")
+        last = world.daemon.cli("events", "--runner", name).stdout.splitlines()[-2]
+        assert last.endswith("its end was not seen")
+        told = history(world)
+        assert [one["outcome"] for one in told["runners"] if one["name"] == name] == ["gone"]
+        (one,) = told["jobs"]
+        assert (one["result"], one["ended_at"], one["job_s"]) == ("Succeeded", None, None)
+        assert one["queue_s"] is not None
+        wait_until(lambda: of_jobs(log), "the metric log tells of it")
+        assert counted(world) == {"succeeded": 1.0}
+        # Another daemon finds nothing more to tell of it.
+        world.daemon.stop()
+        world.daemon.start()
+        world.wait_whole()
         world.reconcile()
-        return courses(world)[name][-1]["state"] == "gone"
+        start, stop = of_jobs(log)
+        assert (start["event"], stop["event"]) == ("runner_start", "runner_stop")
+        assert (stop["job_conclusion"], "job_duration" in stop) == ("success", False)
+        assert counted(world) == {}
 
-    wait_until(is_told, "reconciles have not found it")
-    end = courses(world)[name][-1]
-    assert (end["before"], end["reason"]) == ("busy", "its end was not seen")
-    assert end["details"]["job"]["repository"] == world.github.job(job).repository
-    last = world.daemon.cli("events", "--runner", name).stdout.splitlines()[-1]
-    assert last.endswith("its end was not seen")
-    assert world.daemon.said("gone: its end was not seen") == [name]
-    assert [one["outcome"] for one in history(world)["runners"] if one["name"] == name] == ["gone"]
-    counted = re.findall(r"\ngithub_runner_supervisor_jobs_total\{.*\} (\S+)", metrics(world))
-    assert set(counted) == {"0.0"}
+
+def counted(world: World) -> dict[str, float]:
+    """Give how many jobs have ended, by their results."""
+    found = re.findall(
+        r'\ngithub_runner_supervisor_jobs_total\{.*result="(.*?)".*\} (\S+)', metrics(world)
+    )
+    return {result: float(count) for result, count in found if float(count)}
 
 
 @pytest.mark.parametrize("killed", ["booting", "ready"])

@@ -28,6 +28,7 @@ from supervisor.actors import signals as signals_actor
 from supervisor.actors.signals import BOUNDS, SIGNALS
 from supervisor.guest.signals import MAX_BYTES
 from supervisor.messages.runner import Happened
+from supervisor.supervision import Crash
 
 MakeWorld = Callable[..., World]
 
@@ -148,6 +149,17 @@ def test_a_runner_that_has_ended_is_not_heard_any_more(service: Service) -> None
     for _ in range(5):
         assert status_of(ask(service, request())) == 401
     assert service.runner == [READY]
+
+
+def test_after_a_start_whoever_is_not_known_yet_shall_say_it_again(service: Service) -> None:
+    service.world.parts.roster.drop(NAME)
+    assert status_of(ask(service, request())) == 401
+    heard = len(service.fleet)
+    service.world.tell("signals", Crash("a test"))
+    eventually(lambda: len(service.fleet) > heard)  # it listens again
+    assert status_of(ask(service, request())) == 503
+    service.world.parts.roster.is_complete = True
+    assert status_of(ask(service, request())) == 401
 
 
 def test_only_the_first_request_of_a_connection_is_read(service: Service) -> None:

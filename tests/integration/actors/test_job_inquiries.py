@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,20 @@ import pytest
 import requests
 from fake_actors import Inbox
 from fake_world import World
+from journal_records import at, reconcile, step
 from loguru import logger
-from waiting import eventually
+from metric_logs import events_in
+from prometheus_client import generate_latest
+from waiting import LIMIT_S, eventually
 
 from sandbox.github import Fault, Job, JobRequest, SandboxGitHub
+from supervisor.actors.journal import JournalActor
 from supervisor.actors.tokens import TokensActor
+from supervisor.gateways import journal_reader
 from supervisor.github import places
 from supervisor.github.inquiries import PACE_S
+from supervisor.journal import HistoryQuestion
+from supervisor.lifecycle import Job as JobSaid
 from supervisor.messages.configuration import ConfigChanged
 from supervisor.messages.tokens import (
     InquireJob,
@@ -49,7 +57,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxGitHub]:
 class Stage:
     """The actor, the jobs that runners have had, and what the feed is told of them."""
 
-    def __init__(self, world: World, sandbox: SandboxGitHub) -> None:
+    def __init__(self, world: World, sandbox: SandboxGitHub, *others: ChildSpec) -> None:
         self.world = world
         self.sandbox = sandbox
         self.fleet: list[Any] = []
@@ -59,6 +67,7 @@ class Stage:
             ChildSpec("fleet", lambda: Inbox.start(system, self.fleet)),
             ChildSpec(NAME, lambda: Inbox.start(system, self.runner)),
             ChildSpec("tokens", partial(TokensActor.start, system, world.parts)),
+            *others,
         )
 
     @property
@@ -264,3 +273,34 @@ def test_repositories_of_others_are_not_asked_whatever_a_guest_says(stage: Stage
         stage.inquire("a", job, repository=repository)
     stage.passes(60)
     assert stage.asked() == 0
+
+
+def test_how_a_job_ended_that_nobody_saw_is_told_once_wherever_jobs_are(
+    make_world: Callable[..., World], sandbox: SandboxGitHub, tmp_path: Path
+) -> None:
+    log = tmp_path / "metrics.log"
+    options = {"metric-log": {"path": str(log)}}
+    world = make_world(github_url=sandbox.url, token=TOKEN, **options)
+    stage = Stage(
+        world, sandbox, ChildSpec("journal", partial(JournalActor.start, world.system, world.parts))
+    )
+    job = stage.work(NAME)
+    said = JobSaid("acme/demo", "CI", str(job.run_id), "push", "build")
+    world.feed.tell(step(0, "idle", "busy", job=asdict(said))._replace(subject=NAME))
+    for seconds in (10, 20):
+        world.feed.tell(reconcile(seconds))
+    world.parts.journal.catch_up(LIMIT_S)
+    stage.pass_until(stage.told)
+    world.feed.tell(reconcile(30))
+    world.parts.journal.catch_up(LIMIT_S)
+
+    (course,) = journal_reader.history(world.parts.journal.path, HistoryQuestion()).jobs
+    assert (course.outcome, course.job) == ("gone", replace(said, result="Succeeded"))
+    assert (course.finished_at, course.job_s) == (None, None)
+    assert course.queue_s is not None
+    eventually(lambda: events_in(log)[-1]["timestamp"] == at(30).timestamp())
+    (stop,) = [one for one in events_in(log) if one["event"] == "runner_stop"]
+    assert (stop["job_conclusion"], "job_duration" in stop) == ("success", False)
+    page = generate_latest(world.parts.counters).decode()
+    assert 'jobs_total{event="push",result="succeeded"} 1.0' in page
+    assert stage.asked() == 1

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_github import PLACE
 from fake_world import World
 from held_journal import held_writes
-from journal_records import NAME, reconcile, step
+from journal_records import JOB, NAME, reconcile, step
 from waiting import LIMIT_S, eventually
 
 from supervisor.actors import metrics
@@ -20,6 +22,7 @@ from supervisor.actors.journal import JournalActor
 from supervisor.gateways import journal_reader
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal import EventsQuestion, HistoryQuestion
+from supervisor.messages.tokens import InquireJob
 from supervisor.observation.feed import Kind, Record
 from supervisor.recording.writer import JournalStanding, JournalWriter
 from supervisor.status.report import current_status, status_report
@@ -40,6 +43,11 @@ def tell(world: World, subject: str) -> None:
 def written(world: World) -> list[str]:
     found = journal_reader.events(world.parts.journal.path, EventsQuestion()).events
     return [event.record.subject for event in found]
+
+
+def states(world: World) -> list[str]:
+    found = journal_reader.events(world.parts.journal.path, EventsQuestion()).events
+    return [event.record.state for event in found]
 
 
 def warnings(world: World) -> tuple[str, ...]:
@@ -63,6 +71,24 @@ def test_what_happens_is_written_down(make_world: MakeWorld) -> None:
     eventually(lambda: written(world) == ["flush"])
     assert world.shown("journal") == ("recording", f"writes {world.parts.journal.path}")
     assert warnings(world) == ()
+
+
+@pytest.mark.parametrize(
+    ("run_id", "asked"), [("7", [InquireJob(NAME, "acme/demo", "7", PLACE)]), ("", [])]
+)
+def test_how_a_job_ended_whose_runner_is_gone_is_asked_where_that_can_be(
+    make_world: MakeWorld, run_id: str, asked: list[InquireJob]
+) -> None:
+    world = make_world()
+    actor = ChildSpec("journal", partial(JournalActor.start, world.system, world.parts))
+    world.run(world.tokens(), actor)
+    job = asdict(replace(JOB, run_id=run_id))
+    for told in (step(0, "idle", "busy", job=job), reconcile(1), reconcile(7), reconcile(70)):
+        world.feed.tell(told)
+    world.parts.journal.catch_up(LIMIT_S)
+    assert states(world) == ["busy", "done", "done", "gone", "done"]
+    world.settle()
+    assert world.github.inquiries == asked
 
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:
@@ -160,7 +186,9 @@ def test_a_write_that_goes_on_after_it_hung_is_said_once_also_where_its_writer_t
     told: list[Callable[[JournalStanding], object]] = []
     hung = ["no answer"]
 
-    def listen(_writer: object, changed: Callable[[JournalStanding], object]) -> JournalStanding:
+    def listen(
+        _writer: object, changed: Callable[[JournalStanding], object], _missed: object
+    ) -> JournalStanding:
         told.append(changed)
         return JournalStanding()
 
@@ -259,7 +287,9 @@ def test_what_is_wrong_with_it_is_a_line_of_the_log_once_and_a_warning(
 ) -> None:
     told: list[Callable[[JournalStanding], object]] = []
 
-    def listen(_writer: object, changed: Callable[[JournalStanding], object]) -> JournalStanding:
+    def listen(
+        _writer: object, changed: Callable[[JournalStanding], object], _missed: object
+    ) -> JournalStanding:
         told.append(changed)
         return JournalStanding()
 

@@ -36,6 +36,7 @@ def world(make_world: MakeWorld) -> World:
     world.parts.roster.put(Entry(NAME, "g", life, digest("right")))
     world.parts.roster.put(Entry("fleet-nodigest", "g", life))
     world.parts.roster.put(Entry("fleet-noactor0", "g", life, digest("right")))
+    world.parts.roster.is_complete = True
     return world
 
 
@@ -180,6 +181,22 @@ def test_who_has_not_the_right_token_is_not_heard(
     assert answer.status_code == 401
     assert "right" not in answer.text
     assert got == []
+
+
+def test_whoever_is_not_known_shall_say_it_again_until_it_is_known_who_is_there(
+    world: World,
+) -> None:
+    got = run(world, NAME)
+    client = client_of(world)
+    world.parts.roster.is_complete = False
+    for name, token in (("fleet-nobody00", "right"), (NAME, "wrong"), (NAME, "")):
+        for _ in range(2 * signals.SIGNALS.burst):
+            answer = post(world, name, token, client=client)
+            assert (answer.status_code, answer.text) == (503, "not known yet; try again\n")
+    assert got == []
+    assert post(world, client=client).status_code == 204
+    world.parts.roster.is_complete = True
+    assert post(world, "fleet-nobody00", client=client).status_code == 401
 
 
 def test_a_body_that_is_no_signal_is_refused_with_a_reason(world: World) -> None:

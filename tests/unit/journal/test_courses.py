@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -152,6 +152,18 @@ def test_it_is_kept_how_long_a_job_had_waited_and_of_one_that_has_ended_it_is_no
     (course,) = courses.take(step(9, "finished", "deleted", job=asdict(JOB)))
     assert (course.queue_s, course.outcome) == (12.0, "done")
     assert courses.take(waited(10, 12.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "result"),
+    [("", "failure", "Failed"), ("", "in_progress", ""), ("Refused", "failure", "Refused")],
+)
+def test_how_a_job_ended_is_as_github_tells_where_nobody_else_has(
+    told: str, state: str, result: str
+) -> None:
+    course = Course(NAME, job=replace(JOB, result=told))
+    course.learn(waited(1, 12.0)._replace(state=state))
+    assert (course.job, course.queue_s) == (replace(JOB, result=result), 12.0)
 
 
 def test_a_runner_that_is_taken_over_goes_on_where_it_was() -> None:

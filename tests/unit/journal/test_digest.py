@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, reconcile, step, waited
 
-from supervisor.journal.awaited_jobs import PATIENCE_S
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.journal.courses import Course
 from supervisor.journal.digest import Change, Digest
 from supervisor.lifecycle import Job
@@ -67,6 +67,44 @@ def test_a_jobs_events_come_without_where_github_takes_too_long() -> None:
     assert digest.overdue(7.0 + PATIENCE_S - 0.001) == []
     assert names(digest.overdue(7.0 + PATIENCE_S)) == ["runner_start", "runner_stop"]
     assert digest.rest() == []
+
+
+def left_at_work(digest: Digest) -> None:
+    """Have an earlier daemon have left one at work whose end two reconciles do not find."""
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], [])
+    assert digested(digest, reconcile(40), reconcile(50)) == ["reconciliation"] * 2
+
+
+def test_of_an_end_that_nobody_saw_a_stop_is_told_once_with_what_github_tells_of_it() -> None:
+    digest = Digest("fleet")
+    left_at_work(digest)
+    assert names(digest.overdue(UNSEEN_PATIENCE_S - 1)) == []
+    start, stop = digest.metric_events(digest.take(waited(60, 12.0)), 0.0)
+    assert (start["event"], start["queue_duration"]) == ("runner_start", 12.0)
+    assert (stop["event"], stop["job_conclusion"]) == ("runner_stop", "success")
+    assert stop["timestamp"] == at(50).timestamp()  # when it was missed
+    assert "job_duration" not in stop
+    assert digested(digest, waited(61, 12.0), reconcile(70)) == ["reconciliation"]
+    assert digest.rest() == []
+
+
+@pytest.mark.parametrize("state", ["in_progress", ""])
+def test_of_an_end_that_nobody_saw_and_github_does_not_tell_no_stop_is_told(state: str) -> None:
+    digest = Digest("fleet")
+    left_at_work(digest)
+    if state:
+        told = digest.metric_events(digest.take(waited(60, 12.0)._replace(state=state)), 0.0)
+    else:
+        told = digest.overdue(UNSEEN_PATIENCE_S)
+    assert names(told) == ["runner_start"]
+    assert digest.rest() == []
+
+
+def test_how_a_job_ended_that_its_guest_did_not_tell_is_as_github_tells() -> None:
+    digest = Digest("fleet")
+    digested(digest, *LIFE)
+    events = digest.metric_events(digest.take(waited(160, 12.0)._replace(state="failure")), 0.0)
+    assert events[-1]["job_conclusion"] == "failure"
 
 
 def test_a_job_that_github_can_not_know_is_waited_for_in_vain_by_nobody() -> None:

@@ -84,6 +84,16 @@ def test_of_a_runner_that_ended_unseen_only_the_start_of_its_job_is_known() -> N
     assert [event["event"] for event in of_course("fleet", course)] == ["runner_start"]
 
 
+def test_of_a_runner_that_ended_unseen_a_stop_is_told_where_it_is_known_how_its_job_ended() -> None:
+    course = Course("a", ended_at=at(155), outcome="gone", job=replace(JOB, result="Failed"))
+    (stop,) = of_course("fleet", course)
+    assert stop == {
+        "timestamp": NOW.timestamp() + 155, "event": "runner_stop", "flavor": "fleet",
+        "workflow": "CI", "repo": "acme/demo", "github_event": "push", "status": "normal",
+        "job_conclusion": "failure",
+    }  # fmt: skip
+
+
 def test_of_a_job_whose_beginning_is_not_known_no_beginning_and_no_duration_is_told() -> None:
     unheard = {**WORK, "job_s": None}
     told_of = told([*LIFE[:4], (90, "busy", unheard), *LIFE[5:]])

@@ -10,6 +10,8 @@ import pytest
 from fake_world import World
 from metrics_page import record, runner
 
+from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
+from supervisor.lifecycle import Job
 from supervisor.metrics import PREFIX
 from supervisor.metrics.counters import Counters
 from supervisor.observation.feed import Feed, Kind
@@ -151,6 +153,54 @@ def test_a_job_is_counted_at_its_runners_end_by_result_and_event(counted: Counte
         runner("deleted", "idle", "other", job=None),
     )
     assert counted.over_zero("jobs_total") == [({"succeeded", "schedule"}, 1)]
+
+
+WORK = {"result": "", "event": "push", "repository": "acme/demo", "run_id": "7"}
+
+
+def github_tells(state: str) -> Any:
+    return record(Kind.JOB, "fleet-1", state, details={"queue_s": 12.0})
+
+
+@pytest.mark.parametrize(("state", "result"), [("failure", "failed"), ("in_progress", "unknown")])
+def test_a_job_of_whose_result_nobody_has_told_is_counted_when_github_does(
+    counted: Counted, state: str, result: str
+) -> None:
+    counted.tell(runner("deleted", "finished", "fleet-1", job=WORK))
+    assert counted.over_zero("jobs_total") == []
+    counted.tell(github_tells(state))
+    counted.tell_at(PATIENCE_S, github_tells(state))
+    assert counted.over_zero("jobs_total") == [({result, "push"}, 1)]
+
+
+def test_a_job_of_whose_result_nobody_tells_is_counted_as_such_after_a_minute(
+    counted: Counted,
+) -> None:
+    counted.tell(runner("deleted", "finished", "fleet-1", job=WORK))
+    counted.tell_at(PATIENCE_S - 0.1, record(Kind.ORDER, "flush", "ordered"))
+    assert counted.over_zero("jobs_total") == []
+    counted.tell_at(PATIENCE_S, record(Kind.ORDER, "flush", "ordered"))
+    counted.tell(github_tells("success"))
+    assert counted.over_zero("jobs_total") == [({"unknown", "push"}, 1)]
+
+
+def test_a_job_whose_end_nobody_saw_is_counted_once_when_github_tells_how_that_was(
+    counted: Counted,
+) -> None:
+    counted.counters.await_job("fleet-1", Job(**WORK))
+    assert counted.over_zero("jobs_total") == []
+    counted.tell(github_tells("cancelled"), github_tells("cancelled"))
+    assert counted.over_zero("jobs_total") == [({"cancelled", "push"}, 1)]
+
+
+@pytest.mark.parametrize(("first", "after_s"), [("in_progress", 1.0), (None, UNSEEN_PATIENCE_S)])
+def test_a_job_whose_end_nobody_saw_and_github_does_not_tell_is_not_counted(
+    counted: Counted, first: str | None, after_s: float
+) -> None:
+    counted.counters.await_job("fleet-1", Job(**WORK))
+    counted.tell(github_tells(first) if first else record(Kind.ORDER, "flush", "ordered"))
+    counted.tell_at(after_s, github_tells("success"))
+    assert counted.over_zero("jobs_total") == []
 
 
 def test_a_replacement_and_its_time_are_counted(counted: Counted) -> None:

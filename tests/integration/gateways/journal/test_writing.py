@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from journal_records import NAME, at, step, waited
+from journal_records import JOB, NAME, at, step, waited
 from waiting import LIMIT_S, eventually
 
 from supervisor.observation.feed import Kind, Record
@@ -84,6 +85,27 @@ def test_how_long_a_job_had_waited_is_added_to_the_course_that_has_ended(path: P
         stand.inbox.take(waited(105, 12.0))
     (course,) = courses(path)
     assert (course.queue_s, course.outcome) == (12.0, "done")
+
+
+@pytest.mark.parametrize("result", ["", "Refused"])
+def test_how_a_job_ended_is_added_to_its_course_where_that_is_not_known(
+    path: Path, result: str
+) -> None:
+    job = replace(JOB, result=result)
+    with running(path) as stand:
+        stand.inbox.take(step(0, "idle", "busy", job=asdict(job)))
+        stand.inbox.take(step(9, "busy", "deleted", job=asdict(job)))
+    with running(path) as stand:
+        stand.inbox.take(waited(105, 12.0))
+    (course,) = courses(path)
+    assert course.job == replace(JOB, result=result or "Succeeded")
+
+
+def test_of_a_runner_without_a_job_github_tells_nothing(path: Path) -> None:
+    with running(path) as stand:
+        stand.inbox.take(step(0, "idle", "deleted"))
+        stand.inbox.take(waited(1, 12.0))
+    assert [one.job for one in courses(path)] == [None]
 
 
 def test_one_that_can_not_be_summed_up_or_written_is_the_only_one_lost(path: Path) -> None:

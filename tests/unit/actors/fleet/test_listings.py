@@ -33,6 +33,19 @@ def test_nothing_is_created_before_lxd_was_listed(make_world: MakeWorld) -> None
     assert world.shown("fleet")[0] == "keeping"
 
 
+def test_the_roster_is_complete_when_those_that_lxd_shows_are_in_it(make_world: MakeWorld) -> None:
+    world = make_world(virtual_machines=1)
+    roster = world.parts.roster
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation=generation_of(world))
+    world.lxd.fail("instances", LxdUnavailable("LXD is not running"))
+    start(world)
+    eventually(lambda: world.shown("fleet")[0] == "degraded")
+    assert (world.names(), roster.is_complete) == ([], False)
+    world.tell("fleet", Reconcile("a test"))
+    eventually(lambda: roster.is_complete)
+    assert roster.get("fleet-aaaaaaaa")
+
+
 def test_github_being_down_does_not_hide_what_lxd_has(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=1)
     world.github.down = "GitHub can't be reached"

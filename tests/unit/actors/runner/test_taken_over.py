@@ -17,6 +17,8 @@ from supervisor.journal.courses import Courses
 from supervisor.journal.digest import Digest
 from supervisor.lifecycle import Job, Stage
 from supervisor.messages.runner import Look
+from supervisor.messages.tokens import InquireJob
+from supervisor.observation.feed import Kind, Record
 from supervisor.runners import marks
 from supervisor.runners.marks import Marks
 from supervisor.supervision import Crash
@@ -215,6 +217,23 @@ def test_a_job_that_ended_while_nobody_listened_is_no_failure_of_its_runner(
     assert world.parts.last_failure.known is None
     (event,) = metric_events_of(world)
     assert (event["event"], event["status"], event["repo"]) == ("runner_stop", "normal", "acme/web")
+    assert "job_duration" not in event
+
+
+def test_how_a_job_ended_while_nobody_listened_is_asked_and_told_once(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    job = json.dumps(asdict(Job("acme/web", "build", run_id="9")))
+    world.lxd.put(NAME, "Stopped", **{**AT_WORK, "job": job})
+    Play(world, found_at(world)).ends()
+    eventually(lambda: world.github.inquiries)
+    assert world.github.inquiries == [InquireJob(NAME, "acme/web", "9", PLACE)]
+    assert metric_events_of(world) == []
+    now = world.clock.now()
+    world.feed.tell(Record(now, Kind.JOB, NAME, "failure", details={"queue_s": 1.0}))
+    (event,) = metric_events_of(world)
+    assert (event["event"], event["job_conclusion"]) == ("runner_stop", "failure")
     assert "job_duration" not in event
 
 
