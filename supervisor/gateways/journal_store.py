@@ -45,8 +45,8 @@ _ELSE_REPLACE = " ON CONFLICT (name) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS
 )
 """What a later version has noted of a course stays."""
-_ROWS_AT_ONCE = 50
-"""With each statement this thread lets go of the interpreter, and has to wait for it again."""
+_ROWS_AT_ONCE = 16
+"""With each row on its own this thread lets go of the interpreter, and has to wait for it again."""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
@@ -266,14 +266,17 @@ def _insert(
     given: Iterator[rows.Row],
     otherwise: str = "",
 ) -> None:
-    """Add rows, many with each statement."""
+    """Add rows, many at once, and what is left of them one by one.
+
+    So there are two statements for each table, which SQLite keeps. To make another for what is left
+    takes longer than it saves.
+    """
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
     row = f"({', '.join('?' * len(columns))})"
-    while some := list(islice(given, _ROWS_AT_ONCE)):
-        values = ", ".join([row] * len(some))
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{otherwise}",
-            list(chain.from_iterable(some)),
-        )
+    many = f"{insert}{', '.join([row] * _ROWS_AT_ONCE)}{otherwise}"
+    while len(some := list(islice(given, _ROWS_AT_ONCE))) == _ROWS_AT_ONCE:
+        connection.execute(many, list(chain.from_iterable(some)))
+    connection.executemany(f"{insert}{row}{otherwise}", some)
 
 
 def _delete_before(connection: sqlite3.Connection, moment: datetime) -> int:
