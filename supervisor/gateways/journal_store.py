@@ -46,7 +46,7 @@ _ELSE_REPLACE = " ON CONFLICT (name) DO UPDATE SET " + ", ".join(
 )
 """What a later version has noted of a course stays."""
 _ROWS_AT_ONCE = 16
-"""With each row on its own this thread lets go of the interpreter, and has to wait for it again."""
+"""With each statement this thread lets go of the interpreter, and has to wait for it again."""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
