@@ -1,12 +1,15 @@
 """The page that Prometheus reads."""
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address
+from __future__ import annotations
 
-from flask import Flask, Response, request
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from supervisor import __version__
 from supervisor.actors.listening import ListeningActor
@@ -17,6 +20,11 @@ from supervisor.status.report import current_status
 from supervisor.supervision import System, tree
 from supervisor.throttling.allowance import Rate
 from supervisor.web.strangers import Bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 BOUNDS = Bounds(
     connections=64,
@@ -88,16 +96,20 @@ class _Daemon(Collector):
         yield from parts.counters.collect()
 
 
-def make_app(system: System, parts: Parts) -> Flask:
-    """Make the web service: one page, in the format that its reader asks for."""
-    app = Flask("metrics", static_folder=None)
+def make_app(system: System, parts: Parts) -> WSGIApplication:
+    """Make the web service: one page, in the format that its reader asks for.
+
+    Flask would do no more than find it, and takes a fifteenth of what the page takes.
+    """
     registry = CollectorRegistry()
     registry.register(_Daemon(system, parts))
     ProcessCollector(registry=registry)
 
-    @app.get("/metrics")
-    def page() -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(registry), content_type=content_type)
+    def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "GET":
+            return MethodNotAllowed(["GET"])(environ, start_response)
+        encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        start_response("200 OK", [("Content-Type", content_type)])
+        return [encode(registry)]
 
-    return app
+    return DispatcherMiddleware(NotFound(), {"/metrics": page})

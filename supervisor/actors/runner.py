@@ -220,7 +220,8 @@ class RunnerActor(Actor):
         elif outcome.error:
             # The stage is a help for the next daemon, which GitHub's list tells too; but as long
             # as it is not recorded, the instance's configuration holds secrets.
-            logger.warning("could not record the stage: {}", outcome.error)
+            if not outcome.stops:
+                logger.warning("could not record the stage: {}", outcome.error)
             self._record_after(_RECORD_AGAIN_S)
 
     def _looked(self, outcome: Looked) -> None:

@@ -46,7 +46,7 @@ _ELSE_REPLACE = " ON CONFLICT (name) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in rows.COURSE_COLUMNS
 )
 """What a later version has noted of a course stays."""
-_ROWS_AT_ONCE = 50
+_ROWS_AT_ONCE = 16
 """With each statement this thread lets go of the interpreter, and has to wait for it again."""
 _LEARN = (
     "UPDATE courses SET queue_s = ?1, job = CASE WHEN json_valid(job) THEN CASE "
@@ -273,14 +273,17 @@ def _insert(
     given: Iterator[rows.Row],
     otherwise: str = "",
 ) -> None:
-    """Add rows, many with each statement."""
+    """Add rows, many at once, and what is left of them one by one.
+
+    So there are two statements for each table, which SQLite keeps. To make another for what is left
+    takes longer than it saves.
+    """
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
     row = f"({', '.join('?' * len(columns))})"
-    while some := list(islice(given, _ROWS_AT_ONCE)):
-        values = ", ".join([row] * len(some))
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{otherwise}",
-            list(chain.from_iterable(some)),
-        )
+    many = f"{insert}{', '.join([row] * _ROWS_AT_ONCE)}{otherwise}"
+    while len(some := list(islice(given, _ROWS_AT_ONCE))) == _ROWS_AT_ONCE:
+        connection.execute(many, list(chain.from_iterable(some)))
+    connection.executemany(f"{insert}{row}{otherwise}", some)
 
 
 def _delete_before(connection: sqlite3.Connection, moment: datetime) -> int:

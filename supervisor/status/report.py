@@ -225,8 +225,9 @@ def _former_places(
 ) -> list[FormerPlaceStatus]:
     """Say what is left where nothing is registered any more, and why it can't be asked there."""
     stages: dict[str, Counter[str]] = {place: Counter() for place in reasons}
+    current = places.of(config)
     for entry in entries:
-        if entry.place and entry.place != places.of(config):
+        if entry.place and entry.place != current:
             stages.setdefault(entry.place, Counter())[str(entry.life.stage)] += 1
     return [
         {

@@ -15,7 +15,15 @@ from supervisor import lifecycle
 from supervisor.causes import cause_of
 from supervisor.config import LogsConfig
 from supervisor.gateways.log_store import LogStore
-from supervisor.gateways.lxd import Instance, Lxd, LxdError, LxdUnavailable, NotFound, TimedOut
+from supervisor.gateways.lxd import (
+    Instance,
+    Lxd,
+    LxdError,
+    LxdUnavailable,
+    NotFound,
+    Stopping,
+    TimedOut,
+)
 from supervisor.guest import GuestParameters, secrets_in
 from supervisor.guest import logs as guest_logs
 from supervisor.guest.logs import Part, Shares
@@ -57,9 +65,15 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Recorded:
-    """The stage stands in the instance's configuration, or why it doesn't."""
+    """The stage stands in the instance's configuration, or why it doesn't.
+
+    Attributes:
+        error: why it doesn't; empty if it does, or there is no instance any more.
+        stops: that is why: the instance is about to end.
+    """
 
     error: str = ""
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,7 @@ class InstanceWork:
         except NotFound:
             return Recorded()  # it ended meanwhile
         except LxdError as error:
-            return Recorded(str(error))
+            return Recorded(str(error), stops=isinstance(error, Stopping))
         return Recorded()
 
     def remove(self) -> Happened:

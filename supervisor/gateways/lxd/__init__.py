@@ -13,6 +13,7 @@ from supervisor.gateways.lxd._errors import (
     NotFound,
     OperationFailed,
     Refused,
+    Stopping,
     TimedOut,
 )
 from supervisor.gateways.lxd._events import Events, EventStream, LifecycleEvent
@@ -39,6 +40,7 @@ __all__ = [
     "Refused",
     "Resource",
     "ServerInfo",
+    "Stopping",
     "StoredImage",
     "TimedOut",
 ]

@@ -52,6 +52,10 @@ class OperationFailed(LxdError):
     """LXD accepted the request and failed to do it."""
 
 
+class Stopping(OperationFailed):
+    """The instance is about to stop, and LXD does nothing else with it meanwhile."""
+
+
 class TimedOut(LxdError):
     """The time limit has passed, and LXD goes on with it."""
 
@@ -68,6 +72,7 @@ _TAKEN = re.compile(r"already exists|already in use|already allocated", re.IGNOR
 _MISSING = re.compile(
     r"not found|doesn't exist|does not exist|no such (object|file)", re.IGNORECASE
 )
+_STOPS = re.compile(r'busy running a "stop"', re.IGNORECASE)
 _WRONG = re.compile(
     r"unknown configuration key|invalid|doesn't match|is already |is not running|is running"
     r"|not supported|in use|only empty|must be|protected|not allowed|forbidden",
@@ -149,6 +154,8 @@ def _kind_of(words: str, otherwise: type[LxdError]) -> type[LxdError]:
         return AlreadyExists
     if _MISSING.search(words):
         return NotFound
+    if _STOPS.search(words):
+        return Stopping
     return Refused if _WRONG.search(words) else otherwise
 
 

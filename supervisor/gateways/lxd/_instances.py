@@ -155,6 +155,7 @@ class Instances(Connection):
 
         Raises:
             NotFound: There is none of this name.
+            Stopping: It stops now.
             Refused: A key or value is wrong.
             LxdError: Anything else.
         """

@@ -30,6 +30,7 @@ from supervisor.gateways.lxd import (
     NotFound,
     OperationFailed,
     Refused,
+    Stopping,
 )
 from supervisor.gateways.lxd import _connection as connection
 from supervisor.gateways.lxd._errors import of_operation, redacted, unreachable
@@ -60,6 +61,10 @@ if TYPE_CHECKING:
         (
             'Failed to create operation: Instance is busy running a "create" operation',
             OperationFailed,
+        ),
+        (
+            'Failed to create operation: Instance is busy running a "stop" operation',
+            Stopping,
         ),
         ("Failed to run: forkstart one: exit status 1", OperationFailed),
         ("", OperationFailed),

@@ -18,6 +18,7 @@ from supervisor.gateways.lxd import (
     LxdUnavailable,
     NotFound,
     Output,
+    Stopping,
     TimedOut,
 )
 from supervisor.lifecycle import Limits
@@ -109,6 +110,13 @@ def test_where_lxd_says_nothing_an_instance_may_have_been_started(
 def test_marking_what_has_ended_meanwhile_is_no_error(lxd: FakeLxd, work: InstanceWork) -> None:
     lxd.fail("update_config", NotFound("gone"))
     assert work.record({}) == Recorded()
+
+
+def test_what_stops_meanwhile_is_not_marked_and_that_is_told(
+    lxd: FakeLxd, work: InstanceWork
+) -> None:
+    lxd.fail("update_config", Stopping("x"))
+    assert work.record({}) == Recorded("x", stops=True)
 
 
 def test_a_fault_of_ours_is_not_hidden(lxd: FakeLxd, work: InstanceWork) -> None:

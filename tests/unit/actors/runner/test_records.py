@@ -9,7 +9,7 @@ from fake_world import MakeWorld, World
 from waiting import eventually
 
 from supervisor import lifecycle
-from supervisor.gateways.lxd import LxdUnavailable
+from supervisor.gateways.lxd import LxdUnavailable, Stopping
 from supervisor.lifecycle import Job, Life, Stage
 from supervisor.runners import marks
 from supervisor.runners.roster import Entry
@@ -25,6 +25,18 @@ def test_a_stage_that_could_not_be_recorded_is_no_failure(make_world: MakeWorld)
     play.happens(lifecycle.GuestReady())
     eventually(lambda: any("could not record the stage" in line for line in world.logged))
     assert play.life().stage is Stage.READY
+
+
+def test_one_that_stops_before_its_stage_is_recorded_is_no_trouble(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.lxd.fail("update_config", Stopping("it stops"))
+    play = Play(world)
+    play.comes_to("booting")
+    play.happens(lifecycle.GuestReady())
+    eventually(lambda: world.lxd.count("update_config") == 1)
+    play.world.clock.advance(30)  # should it go on after all
+    eventually(lambda: not holds_secrets(play.world))
+    assert _failed_records(world) == 0
 
 
 def holds_secrets(world: World) -> bool:
