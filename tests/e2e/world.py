@@ -109,8 +109,7 @@ class World:
         def found() -> list[dict[str, Any]]:
             return [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
 
-        wait_until(found, f"the tree has {name}")
-        (node,) = found()
+        (node,) = wait_until(found, f"the tree has {name}")
         return node
 
     def status(self) -> dict[str, Any]:
