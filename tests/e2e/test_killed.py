@@ -42,15 +42,14 @@ def test_killed_while_it_waits_for_a_registration_that_github_has_made(world: Wo
 
 
 def test_killed_while_lxd_has_the_order_to_create_an_instance(world: World) -> None:
-    # Long enough for LXD to be paused meanwhile.
-    held = world.fail(**REGISTER, delay_s=0.5)
+    held = world.fail(**REGISTER, held=True)
     world.daemon.start()
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         said = "creating: waits for LXD to create it"
         wait_until(lambda: world.daemon.said(said), "an instance is ordered")
         world.daemon.kill()
-    world.github.faults.clear()
     world.daemon.start()
     settle_without_orphans(world)
 
@@ -105,16 +104,16 @@ def test_guests_that_became_ready_while_it_was_dead_are_kept(world: World) -> No
 def test_killed_after_a_removal_has_failed(world: World) -> None:
     world.daemon.config["lxd"]["timeout"] = "1s"
     world.start()
-    held = world.fail(**DELETE, delay_s=0.5)
+    held = world.fail(**DELETE, held=True)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         wait_until(
             lambda: any("removal failed" in problem for problem in world.status()["problems"]),
             "a removal has failed",
         )
         world.daemon.kill()
-    world.github.faults.clear()
     world.start()
 
 
@@ -219,14 +218,14 @@ def test_killed_after_github_let_a_runner_go_and_before_it_knew(running: World) 
 def test_killed_while_lxd_has_the_order_to_delete_an_instance(running: World) -> None:
     world = running
     here = world.daemon.now()
-    held = world.fail(**DELETE, delay_s=0.5)
+    held = world.fail(**DELETE, held=True)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         said = "finished: more runners than the 1 wanted"
         wait_until(lambda: world.daemon.said(said, here), "an instance is to be deleted")
         world.daemon.kill()
-    world.github.faults.clear()
     world.start()
 
 

@@ -37,13 +37,13 @@ def test_no_secret_is_logged_shown_in_arguments_or_environments_or_left_behind(
         assert world.learn_signal_tokens() == 2
         wait_until(lambda: not holding_user_data(world), "LXD has nothing of what guests took")
         shown += told(world)
-        held = world.fail(method="POST", path_pattern="*/generate-jitconfig", delay_s=0.5)
+        held = world.fail(method="POST", path_pattern="*/generate-jitconfig", held=True)
         world.daemon.reload(virtual_machines=3)
         world.hits(held)
         with world.lxd_paused():
+            world.github.faults.clear()
             wait_until(lambda: world.daemon.said("failed: could not create"), "LXD times out")
         shown += told(world)
-        world.github.faults.clear()
         gate = world.gate()
         jobs = [world.queue(gate.script) for _ in range(3)]
         for job in jobs:
