@@ -19,6 +19,7 @@ from pylxd.exceptions import LXDAPIException
 from sandbox.github import Fault, Job, JobRequest
 from supervisor.cli.client import ControlError
 from supervisor.gateways.lxd import Lxd
+from supervisor.lifecycle import Stage
 from supervisor.runners import marks, naming
 from tests.e2e.gate import Gate
 from tests.e2e.secrecy import Secrets
@@ -215,6 +216,17 @@ class World:
         wait_until(known, "the job is started")
         return self.github.job(job_id).runner_name or ""
 
+    def wait_noted_busy(self, name: str) -> None:
+        """Wait until LXD has noted that a runner has a job: the daemon knows it before.
+
+        That note is all that the next daemon has of it.
+        """
+
+        def is_noted() -> bool:
+            return self.configurations()[name].get(f"{marks.PREFIX}stage") == Stage.BUSY
+
+        wait_until(is_noted, "LXD knows of its job")
+
     def wait_in_progress(self, job_id: int) -> str:
         """Wait until GitHub says that a job runs; return its runner's name."""
         wait_until(lambda: self.github.job(job_id).status == "in_progress", "the job runs")
@@ -233,7 +245,7 @@ class World:
         return jobs
 
     def kill_process(self, pid: int) -> None:
-        """Kill a guest by its first process, without asking LXD to."""
+        """Kill a guest by its first process, without asking LXD to: it hears of it a moment later."""
         os.kill(pid, signal.SIGKILL)
 
     def guest_pid(self, name: str) -> int:
