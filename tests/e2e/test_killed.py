@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from supervisor.gateways.lxd import Lxd
-from supervisor.runners import naming
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
@@ -55,14 +54,13 @@ def test_killed_while_lxd_has_the_order_to_create_an_instance(world: World) -> N
 
 
 def test_killed_when_an_instance_is_made_and_not_started(world: World) -> None:
-    with Lxd(world.lxd.endpoint).events() as events:
-        world.daemon.launch()
-        for event in events:
-            if event.action == "instance-created" and is_ours(world, event.name):
-                break
-        with world.lxd_paused():
-            world.daemon.kill()
-    assert not world.daemon.said("booting")
+    world.daemon.module = "tests.e2e.held_starts"
+    world.daemon.start()
+    said = "creating: waits for LXD to start it"
+    wait_until(lambda: world.daemon.said(said), "one is made")
+    world.daemon.kill()
+    assert set(world.instances().values()) == {"Stopped"}
+    world.daemon.module = "supervisor"
     world.daemon.start()
     settle_without_orphans(world)
 
@@ -265,7 +263,3 @@ def settle_without_orphans(world: World) -> None:
     world.reconcile()
     world.reconcile()
     world.wait_whole()
-
-
-def is_ours(world: World, name: str) -> bool:
-    return naming.belongs_to(world.installation, name)

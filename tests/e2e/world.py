@@ -245,7 +245,7 @@ class World:
         return jobs
 
     def kill_process(self, pid: int) -> None:
-        """Kill a guest by its first process, without asking LXD to: it hears of it a moment later."""
+        """Kill a guest by its first process, without asking LXD to, which hears of it later."""
         os.kill(pid, signal.SIGKILL)
 
     def guest_pid(self, name: str) -> int:
