@@ -400,8 +400,11 @@ def test_on_a_disk_that_is_full_at_the_first_start_no_runner_comes_until_there_i
         world.wait_whole()
         world.wait_sound()
         world.reconcile()
-        # What could not be noted is noted now.
-        assert "acme" in (disk / "state/places").read_text()
+        places = disk / "state/places"
+        wait_until(
+            lambda: places.exists() and "acme" in places.read_text(),
+            "what could not be noted is noted",
+        )
 
 
 def retry_soon(world: World) -> None:
