@@ -52,7 +52,7 @@ def test_no_secret_is_logged_shown_in_arguments_or_environments_or_left_behind(
         assert world.learn_signal_tokens() >= 3
         wait_until(lambda: not holding_user_data(world), "LXD has nothing of what busy ones took")
         # Its files are written after what it answers.
-        wait_until(lambda: USER_DATA not in "".join(kept_by_lxd(world)), "nor have its files")
+        wait_until(lambda: not world.secrets.found_in(kept_by_lxd(world)), "nor have its files")
         shown += told(world) + kept_by_lxd(world)
         gate.open()
         world.wait_completed(*jobs)
