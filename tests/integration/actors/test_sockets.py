@@ -142,7 +142,7 @@ def test_a_taken_address_is_said_and_tried_again(
         world.settle()
         assert failed_tries == [wanted] * 21
         assert threads < threading.active_count() <= started + _MORE_WORKERS
-        assert descriptors() == open_before
+        assert descriptors() <= open_before
         assert service.fleet == []
     world.clock.advance(2)
     eventually(lambda: service.fleet)
