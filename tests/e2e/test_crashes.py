@@ -99,10 +99,7 @@ def test_a_runners_actor_that_crashes_while_its_instance_is_created_leaves_no_tr
         (name,) = running.daemon.said(said, here)
         running.daemon.crash(name)
     running.reconcile()
-    wait_until(lambda: len(running.names()) == 3, "the fleet is back")
-    running.reconcile()
-    running.reconcile()
-    running.wait_whole()
+    running.wait_whole_again()
 
 
 def test_a_daemon_whose_tree_is_beyond_repair_ends_and_the_next_one_goes_on(

@@ -152,6 +152,8 @@ def test_a_job_that_began_while_no_daemon_listened_has_an_end_and_no_beginning(
             assert [one["started_at"] for one in history(world)["jobs"]] in ([], [None])
             world.daemon.kill()
         world.daemon.start()
+        # What its guest says before somebody answers for it again is heard by nobody.
+        wait_until(lambda: world.names(frozenset({"busy"})) == {name}, "it is taken over")
         gate.open()
         world.wait_completed(job)
         wait_until(lambda: [one for one in history(world)["jobs"] if one["result"]], "it ended")

@@ -33,10 +33,7 @@ def test_killed_while_it_waits_for_a_registration_that_github_has_made(world: Wo
     world.daemon.kill()
     world.github.faults.clear()
     world.daemon.start()
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
+    world.wait_whole_again()
     assert orphan not in world.names()
 
 
@@ -50,7 +47,7 @@ def test_killed_while_lxd_has_the_order_to_create_an_instance(world: World) -> N
         wait_until(lambda: world.daemon.said(said), "an instance is ordered")
         world.daemon.kill()
     world.daemon.start()
-    settle_without_orphans(world)
+    world.wait_whole_again()
 
 
 def test_killed_when_an_instance_is_made_and_not_started(world: World) -> None:
@@ -62,7 +59,7 @@ def test_killed_when_an_instance_is_made_and_not_started(world: World) -> None:
     assert set(world.instances().values()) == {"Stopped"}
     world.daemon.module = "supervisor"
     world.daemon.start()
-    settle_without_orphans(world)
+    world.wait_whole_again()
 
 
 def test_killed_while_an_instance_is_being_started(world: World) -> None:
@@ -72,7 +69,7 @@ def test_killed_while_an_instance_is_being_started(world: World) -> None:
     with world.lxd_paused():
         world.daemon.kill()
     world.daemon.start()
-    settle_without_orphans(world)
+    world.wait_whole_again()
 
 
 def test_killed_while_guests_boot_it_keeps_them(world: World) -> None:
@@ -250,16 +247,5 @@ def test_instances_vanished_while_it_was_dead_and_their_registrations_did_not(
         Lxd(world.lxd.endpoint).delete(name, limit_s=60)
     assert world.registrations().keys() == before
     world.daemon.start()
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
+    world.wait_whole_again()
     assert not world.names() & before
-
-
-def settle_without_orphans(world: World) -> None:
-    """Wait for a whole fleet; what GitHub has of the dead is found by two listings."""
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()

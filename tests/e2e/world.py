@@ -145,6 +145,17 @@ class World:
         """Wait until all is as it should be."""
         wait_until(lambda: self.is_whole(count), "the fleet is whole", picture=self.picture)
 
+    def wait_whole_again(self) -> None:
+        """Wait until all is as it should be after a kill while runners were made.
+
+        What GitHub has of the dead is found by two listings.
+        """
+        wanted = self.daemon.config["virtual-machines"]
+        wait_until(lambda: len(self.names()) == wanted, "the fleet is back", picture=self.picture)
+        self.reconcile()
+        self.reconcile()
+        self.wait_whole()
+
     def wait_sound(self) -> None:
         """Wait until nothing is wrong in the operator's eyes."""
         self._wait_for_problems(0)
