@@ -130,7 +130,7 @@ def test_after_the_hosts_orderly_restart_the_fleet_is_whole(running: World) -> N
     world.daemon.stop()
     world.lxd.daemon.shut_down(instances_limit_s=5)
     world.lxd.daemon.start()
-    assert not world.instances()
+    wait_until(lambda: not world.instances(), "LXD has deleted them")
     world.start()
     assert not world.names() & before
     world.wait_sound()
