@@ -36,7 +36,8 @@ def test_a_guest_that_says_it_failed_leaves_its_logs(make_world: MakeWorld) -> N
         # An image without the application, and nowhere to fetch it from once the daemon has it.
         world.daemon.config["lxd"]["image"] = world.lxd.image
         world.daemon.start()
-        world.actor("upgrades")  # the daemon answers before it has one
+        # The daemon answers before it has an actor for them.
+        wait_until(lambda: world.actor("upgrades")["state"] == "ready", "upgrades are looked for")
         assert world.daemon.cli("upgrade", "--now", "--wait", "--timeout", "30").returncode == 0
         world.fail(method="GET", path_pattern="*/releases/download/*", status=404)
         world.daemon.configure(virtual_machines=1)

@@ -144,7 +144,8 @@ def test_a_busy_runner_is_deleted_by_force_only(world: World) -> None:
 
 def test_a_reconcile_that_is_waited_for_ends_with_a_whole_fleet(world: World) -> None:
     world.daemon.start()
-    world.actor("fleet")  # the daemon answers before it has one
+    # The daemon answers before it has one.
+    wait_until(lambda: world.actor("fleet")["state"] == "keeping", "the fleet is up")
     reconciled = world.daemon.cli("reconcile", "--wait")
     assert reconciled.returncode == 0, reconciled.stderr
     assert len(world.names()) == 2
