@@ -205,6 +205,7 @@ def test_from_the_first_image_to_the_next_one(shared: Images) -> None:
     world.wait_completed(held)
     images.wait_served_by(second)
     images.wait(lambda: images.verified() == {second}, "the old image is deleted")
+    images.wait(lambda: len(images.shown()["images"]) == 1, "the daemon has seen that")
     (listed,) = json.loads(world.daemon.cli("image", "list", "--json").stdout)["images"]
     assert (listed["fingerprint"], listed["application_version"]) == (second, "2.999.0")
 
