@@ -137,6 +137,10 @@ class PolicyFleet:
         """Why no runner is made."""
         return self.told[-1].reason if self.told else ""
 
+    def was_in_trouble(self, why: str, since: int = 0) -> bool:
+        """Tell whether the fleet was told so, be it all well again: after so many messages."""
+        return any(not one.healthy and why in one.reason for one in self.told[since:])
+
     # What happens
 
     def reload(self, **changes: Any) -> None:

@@ -34,6 +34,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     """Wait before answering: before the request is processed, or with `after_processing` after."""
+    held: bool = False
+    """Wait until it is lifted, after the delay and where that is."""
     drip_s: float = 0.0
     """Send the answer's body in small pieces, over so many seconds."""
     truncated: bool = False
@@ -51,7 +53,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         spoils = self.drop_connection or self.spoils_the_body
-        if self.status is None and not self.delay_s and not spoils:
+        if self.status is None and not (self.delay_s or self.held) and not spoils:
             raise ValueError("a fault needs a status, a delay, or something lost")
         if min(self.delay_s, self.drip_s, self.bytes_per_s) < 0 or (
             self.times is not None and self.times < 1
@@ -137,6 +139,11 @@ class Faults:
         """Lift one fault, if it is in force."""
         with self._lock:
             self._armed = [armed for armed in self._armed if armed.fault is not fault]
+
+    def is_in_force(self, fault: Fault) -> bool:
+        """Tell whether a fault has not been lifted yet, though it may befall nobody any more."""
+        with self._lock:
+            return any(armed.fault is fault for armed in self._armed)
 
     def hits(self, fault: Fault) -> int:
         """Return how many requests a fault has befallen."""

@@ -26,6 +26,7 @@ API_VERSION = "2022-11-28"
 _ANONYMOUS_LIMIT = 60
 _OWN_PLACES = ("/_runner/", "/_sandbox/", "/actions/runner/releases/")
 _PIECES = 20
+_HELD_PAUSE_S = 0.02
 
 ANONYMOUS = web.AppKey("anonymous", Grant)
 APPS = web.AppKey("apps", Grant)
@@ -100,7 +101,8 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let the ordered faults strike."""
-    fault = request.app[FAULTS].strike(request.method, request.path)
+    faults = request.app[FAULTS]
+    fault = faults.strike(request.method, request.path)
     if fault is None:
         return await handler(request)
     request[_STRUCK] = fault
@@ -108,6 +110,8 @@ async def misbehave(request: web.Request, handler: Handler) -> web.StreamRespons
     if fault.after_processing:
         answer = await _settled(request, handler)
     await asyncio.sleep(fault.delay_s)
+    while fault.held and faults.is_in_force(fault):  # noqa: ASYNC110 - any thread may lift it
+        await asyncio.sleep(_HELD_PAUSE_S)
     if not fault.after_processing and not fault.replaces_the_answer:
         answer = await handler(request)
     if fault.drop_connection:

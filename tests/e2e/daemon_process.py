@@ -45,7 +45,7 @@ class DaemonProcess:
         return self._process.pid
 
     def hurry(self, constant: str, value: float | timedelta) -> None:
-        """Shorten a time that no configuration sets, such as `supervisor.github.gate._X_S`."""
+        """Change a time that no configuration sets, such as `supervisor.github.gate._X_S`."""
         self._constants[constant] = value
 
     def start(self) -> None:

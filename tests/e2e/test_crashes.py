@@ -89,20 +89,17 @@ def test_a_runners_actor_that_crashes_while_its_instance_is_created_leaves_no_tr
     running: World,
 ) -> None:
     here = running.daemon.now()
-    held = running.fail(method="POST", path_pattern="*/generate-jitconfig", delay_s=0.5)
+    held = running.fail(method="POST", path_pattern="*/generate-jitconfig", held=True)
     running.daemon.reload(virtual_machines=3)
     running.hits(held)
     with running.lxd_paused():
+        running.github.faults.clear()
         said = "creating: waits for LXD to create it"
         wait_until(lambda: running.daemon.said(said, here), "an instance is ordered")
         (name,) = running.daemon.said(said, here)
         running.daemon.crash(name)
-        running.github.faults.clear()
     running.reconcile()
-    wait_until(lambda: len(running.names()) == 3, "the fleet is back")
-    running.reconcile()
-    running.reconcile()
-    running.wait_whole()
+    running.wait_whole_again()
 
 
 def test_a_daemon_whose_tree_is_beyond_repair_ends_and_the_next_one_goes_on(

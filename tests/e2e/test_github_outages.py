@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from itertools import pairwise
+from operator import ge
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
     from tests.e2e.world import World
@@ -40,6 +42,7 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
     busy = world.wait_started(job)
     gate.open()
     world.wait_completed(job)
+    wait_until(lambda: busy not in world.runners(), "its runner is gone")
     wait_until(lambda: blamed in " ".join(world.status()["problems"]), "the reason is shown")
     world.hits(failing, 4)
     assert world.names() == before - {busy}
@@ -50,21 +53,18 @@ def test_runners_stay_while_github_fails_and_the_fleet_recovers_by_itself(
 
 
 def test_a_failing_registration_is_tried_ever_more_seldom(world: World) -> None:
-    failing = world.fail(status=500, **REGISTER)
+    world.fail(status=500, **REGISTER)
     world.daemon.hurry("supervisor.github.gate._FIRST_DELAY_S", 0.5)
     world.daemon.start()
-    # Two at once; then one at a time, one second after the second, two after the third.
-    world.hits(failing, 4)
 
-    def failed_at() -> list[datetime]:
-        said = "could not register"
-        entries = [e for e in world.daemon.entries() if e["message"].startswith(said)]
-        return [datetime.fromisoformat(entry["time"]) for entry in entries]
+    def tried_at() -> list[datetime]:
+        calls = world.github.calls()
+        # Each try asks twice, with a look between at whether the first has done it.
+        return [call.at for call in calls if call.path.endswith("/generate-jitconfig")][::2]
 
-    wait_until(lambda: len(failed_at()) >= 4, "the failures are logged")
-    _, second, third, fourth = failed_at()
-    assert (third - second).total_seconds() >= 0.75
-    assert (fourth - third).total_seconds() >= 1.75
+    wait_until(lambda: len(tried_at()) >= 4, "it is tried for the fourth time")
+    pauses_s = [(after - before).total_seconds() for before, after in pairwise(tried_at()[:4])]
+    assert all(map(ge, pauses_s, (0.5, 1.0, 2.0))), pauses_s
     world.github.faults.clear()
     world.wait_whole()
 

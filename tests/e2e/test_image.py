@@ -173,7 +173,7 @@ def used_by(images: Images) -> str:
 def test_from_the_first_image_to_the_next_one(shared: Images) -> None:
     images, world = shared, shared.world
     first = used_by(images)
-    assert images.builders() == []
+    images.wait(lambda: images.builders() == [], "no builder is left")
     job = world.queue("echo hello")
     world.wait_completed(job)
     world.wait_whole()
@@ -205,6 +205,7 @@ def test_from_the_first_image_to_the_next_one(shared: Images) -> None:
     world.wait_completed(held)
     images.wait_served_by(second)
     images.wait(lambda: images.verified() == {second}, "the old image is deleted")
+    images.wait(lambda: len(images.shown()["images"]) == 1, "the daemon has seen that")
     (listed,) = json.loads(world.daemon.cli("image", "list", "--json").stdout)["images"]
     assert (listed["fingerprint"], listed["application_version"]) == (second, "2.999.0")
 
@@ -218,7 +219,7 @@ def test_a_script_that_fails_keeps_the_image_and_its_log_says_why(shared: Images
     assert images.shown()["state"] == "ready"
     assert "run the operator's script" in images.shown()["error"]
     assert images.verified() == {first}
-    assert images.builders() == []
+    images.wait(lambda: images.builders() == [], "no builder is left")
     assert world.is_whole()
     world.wait_sound()
     warnings = world.status()["warnings"]
@@ -269,7 +270,7 @@ def test_a_daemon_that_is_killed_during_a_build_leaves_nothing_half_made(shared:
     (second,) = images.verified() - {first}
     images.wait_served_by(second)
     images.wait(lambda: {i.fingerprint for i in images.there()} == {second}, "the others are gone")
-    assert images.builders() == []
+    images.wait(lambda: images.builders() == [], "no builder is left")
 
 
 def test_an_order_to_stop_ends_a_build_and_its_builder(shared: Images) -> None:

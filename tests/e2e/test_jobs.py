@@ -60,7 +60,7 @@ def test_the_daemon_shows_what_a_runner_runs(world: World) -> None:
     assert (shown["repository"], shown["workflow"], shown["name"]) == (
         "acme/web", "nightly", "deploy",
     )  # fmt: skip
-    assert world.actor(name)["details"]["job"] == shown
+    wait_until(lambda: world.actor(name)["details"]["job"] == shown, "the tree shows it, too")
     gate.open()
     world.wait_completed(job)
     wait_until(lambda: world.daemon.said("finished: its job ended: Succ") == [name], "it is told")

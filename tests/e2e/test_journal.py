@@ -86,6 +86,7 @@ def test_a_job_over_a_kill_of_the_daemon_is_one_job(world: World) -> None:
     gate = world.gate()
     job = world.queue(gate.script, name="long")
     name = world.wait_started(job)
+    world.wait_noted_busy(name)
     wait_until(lambda: [one for one in history(world)["jobs"] if one["started_at"]], "it is told")
     started_at = history(world)["jobs"][0]["started_at"]
     world.restart_after_kill()
@@ -175,10 +176,12 @@ def test_a_job_that_began_while_no_daemon_listened_has_an_end_and_no_beginning(
         for _ in range(2):
             world.daemon.start()
             wait_until(lambda: world.names(frozenset({"busy"})) == {name}, "it is at work")
-            wait_until(lambda: is_recorded(world, name), "it is noted that it is at work")
+            world.wait_noted_busy(name)
             assert [one["started_at"] for one in history(world)["jobs"]] in ([], [None])
             world.daemon.kill()
         world.daemon.start()
+        # What its guest says before somebody answers for it again is heard by nobody.
+        wait_until(lambda: world.names(frozenset({"busy"})) == {name}, "it is taken over")
         gate.open()
         world.wait_completed(job)
         wait_until(lambda: [one for one in history(world)["jobs"] if one["result"]], "it ended")
@@ -206,10 +209,6 @@ def kill_while(world: World, stage: str) -> None:
         world.daemon.start()
         wait_until(lambda: world.names(frozenset({"booting"})), "it boots")
         world.daemon.kill()
-
-
-def is_recorded(world: World, name: str) -> bool:
-    return world.configurations()[name].get("user.supervisor.stage") == "busy"
 
 
 def metrics(world: World) -> str:

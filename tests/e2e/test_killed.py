@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from supervisor.gateways.lxd import Lxd
-from supervisor.runners import naming
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
@@ -34,38 +33,33 @@ def test_killed_while_it_waits_for_a_registration_that_github_has_made(world: Wo
     world.daemon.kill()
     world.github.faults.clear()
     world.daemon.start()
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
+    world.wait_whole_again()
     assert orphan not in world.names()
 
 
 def test_killed_while_lxd_has_the_order_to_create_an_instance(world: World) -> None:
-    # Long enough for LXD to be paused meanwhile.
-    held = world.fail(**REGISTER, delay_s=0.5)
+    held = world.fail(**REGISTER, held=True)
     world.daemon.start()
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         said = "creating: waits for LXD to create it"
         wait_until(lambda: world.daemon.said(said), "an instance is ordered")
         world.daemon.kill()
-    world.github.faults.clear()
     world.daemon.start()
-    settle_without_orphans(world)
+    world.wait_whole_again()
 
 
 def test_killed_when_an_instance_is_made_and_not_started(world: World) -> None:
-    with Lxd(world.lxd.endpoint).events() as events:
-        world.daemon.launch()
-        for event in events:
-            if event.action == "instance-created" and is_ours(world, event.name):
-                break
-        with world.lxd_paused():
-            world.daemon.kill()
-    assert not world.daemon.said("booting")
+    world.daemon.module = "tests.e2e.held_starts"
     world.daemon.start()
-    settle_without_orphans(world)
+    said = "creating: waits for LXD to start it"
+    wait_until(lambda: world.daemon.said(said), "one is made")
+    world.daemon.kill()
+    assert set(world.instances().values()) == {"Stopped"}
+    world.daemon.module = "supervisor"
+    world.daemon.start()
+    world.wait_whole_again()
 
 
 def test_killed_while_an_instance_is_being_started(world: World) -> None:
@@ -75,7 +69,7 @@ def test_killed_while_an_instance_is_being_started(world: World) -> None:
     with world.lxd_paused():
         world.daemon.kill()
     world.daemon.start()
-    settle_without_orphans(world)
+    world.wait_whole_again()
 
 
 def test_killed_while_guests_boot_it_keeps_them(world: World) -> None:
@@ -105,16 +99,16 @@ def test_guests_that_became_ready_while_it_was_dead_are_kept(world: World) -> No
 def test_killed_after_a_removal_has_failed(world: World) -> None:
     world.daemon.config["lxd"]["timeout"] = "1s"
     world.start()
-    held = world.fail(**DELETE, delay_s=0.5)
+    held = world.fail(**DELETE, held=True)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         wait_until(
             lambda: any("removal failed" in problem for problem in world.status()["problems"]),
             "a removal has failed",
         )
         world.daemon.kill()
-    world.github.faults.clear()
     world.start()
 
 
@@ -219,14 +213,14 @@ def test_killed_after_github_let_a_runner_go_and_before_it_knew(running: World) 
 def test_killed_while_lxd_has_the_order_to_delete_an_instance(running: World) -> None:
     world = running
     here = world.daemon.now()
-    held = world.fail(**DELETE, delay_s=0.5)
+    held = world.fail(**DELETE, held=True)
     world.daemon.reload(virtual_machines=1)
     world.hits(held)
     with world.lxd_paused():
+        world.github.faults.clear()
         said = "finished: more runners than the 1 wanted"
         wait_until(lambda: world.daemon.said(said, here), "an instance is to be deleted")
         world.daemon.kill()
-    world.github.faults.clear()
     world.start()
 
 
@@ -253,20 +247,5 @@ def test_instances_vanished_while_it_was_dead_and_their_registrations_did_not(
         Lxd(world.lxd.endpoint).delete(name, limit_s=60)
     assert world.registrations().keys() == before
     world.daemon.start()
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
+    world.wait_whole_again()
     assert not world.names() & before
-
-
-def settle_without_orphans(world: World) -> None:
-    """Wait for a whole fleet; what GitHub has of the dead is found by two listings."""
-    wait_until(lambda: len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
-
-
-def is_ours(world: World, name: str) -> bool:
-    return naming.belongs_to(world.installation, name)

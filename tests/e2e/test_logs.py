@@ -36,6 +36,8 @@ def test_a_guest_that_says_it_failed_leaves_its_logs(make_world: MakeWorld) -> N
         # An image without the application, and nowhere to fetch it from once the daemon has it.
         world.daemon.config["lxd"]["image"] = world.lxd.image
         world.daemon.start()
+        # The daemon answers before it has an actor for them.
+        wait_until(lambda: world.actor("upgrades")["state"] == "ready", "upgrades are looked for")
         assert world.daemon.cli("upgrade", "--now", "--wait", "--timeout", "30").returncode == 0
         world.fail(method="GET", path_pattern="*/releases/download/*", status=404)
         world.daemon.configure(virtual_machines=1)
@@ -64,9 +66,12 @@ def test_logs_hold_nothing_that_the_guest_was_given(world: World) -> None:
     world.start()
     world.learn_signal_tokens()
     name = min(world.names())
+    # Or its application would end, and the guest with it, before its logs are saved.
+    registered = world.fail(method="DELETE", path_pattern="*/actions/runners/*", held=True)
     lxd = Lxd(world.lxd.endpoint)
     lxd.output_of(name, ("/bin/sh", "-c", BETRAYAL), most_bytes=1000, limit_s=10)
     wait_until(lambda: kept(world), "logs are kept")
+    world.github.faults.remove(registered)
     text = world.daemon.cli("logs", name).stdout
     assert "reason: the guest says: on purpose" in text
     assert text.count("ACTIONS_RUNNER_INPUT_JITCONFIG=[withheld]") >= 2

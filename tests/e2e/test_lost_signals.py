@@ -79,6 +79,7 @@ def world(make_world: MakeWorld, line: Line) -> Iterator[World]:
 def begin_unheard(world: World) -> None:
     """Have two runners come up of which the daemon hears nothing but from LXD."""
     world.daemon.reload(virtual_machines=2)
+    wait_until(lambda: len(world.names(BOOTING)) == 2, "two are started")
 
     def online() -> bool:
         registered = world.registrations()

@@ -7,12 +7,10 @@ import signal
 import subprocess
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.lxd_daemon import processes_of
 from supervisor.gateways.lxd import Lxd
-from supervisor.lifecycle import Stage
-from supervisor.runners import marks
 from tests.e2e.waits import wait_until
 
 if TYPE_CHECKING:
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
 
     from sandbox.private_lxd import PrivateLxd
     from tests.e2e.world import World
-
-
-def is_noted_busy(world: World, name: str) -> bool:
-    return world.configurations()[name].get(f"{marks.PREFIX}stage") == Stage.BUSY
 
 
 def lxd_is_missed(world: World) -> bool:
@@ -72,6 +66,7 @@ def test_a_guest_that_dies_while_lxd_is_dead_is_removed_and_replaced(running: Wo
     world.lxd.daemon.kill()
     world.kill_process(pid)
     world.lxd.daemon.start()
+    wait_until(lambda: victim not in world.names(), "it is gone")
     world.wait_whole()
     assert victim not in world.names()
 
@@ -86,7 +81,7 @@ def test_a_guest_that_dies_while_lxd_and_the_daemon_are_dead_is_removed_and_repl
     world.lxd.daemon.kill()
     world.kill_process(pid)
     world.lxd.daemon.start()
-    assert world.instances().get(victim) != "Running"
+    wait_until(lambda: world.instances().get(victim) != "Running", "LXD has seen it")
     world.start()
     assert victim not in world.names()
 
@@ -135,7 +130,7 @@ def test_after_the_hosts_orderly_restart_the_fleet_is_whole(running: World) -> N
     world.daemon.stop()
     world.lxd.daemon.shut_down(instances_limit_s=5)
     world.lxd.daemon.start()
-    assert not world.instances()
+    wait_until(lambda: not world.instances(), "LXD has deleted them")
     world.start()
     assert not world.names() & before
     world.wait_sound()
@@ -169,8 +164,7 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     world.wait_completed(done)
     world.wait_whole()
     at_work = world.wait_started(world.queue(world.gate().script))
-    # The tree shows its job before LXD has noted it, and only that note is left afterwards.
-    wait_until(lambda: is_noted_busy(world, at_work), "LXD knows of its job")
+    world.wait_noted_busy(at_work)
     before = world.names()
     world.daemon.kill()
     world.lxd.daemon.kill()
@@ -185,9 +179,11 @@ def test_after_a_power_failure_the_fleet_is_whole_and_no_guest_runs_a_second_tim
     )
     assert not world.names() & before
     assert world.github.job(done).requeues == 0
-    courses = {one["name"]: one for one in world.daemon.ask("/v1/history?limit=50")["runners"]}
-    assert courses[at_work]["outcome"] == "failed"
-    assert courses[at_work]["reason"] == "stopped while busy, with its host or LXD down"
+    # Its instance is gone before it is told that it has ended.
+    wait_until(lambda: course(world, at_work)["ended_at"], "the journal tells its end")
+    ended = course(world, at_work)
+    assert ended["outcome"] == "failed"
+    assert ended["reason"] == "stopped while busy, with its host or LXD down"
     world.wait_sound()
 
 
@@ -241,6 +237,13 @@ def test_a_full_disk_is_shown_and_the_fleet_is_whole_when_there_is_space_again(
 def problem(world: World, words: str) -> bool:
     """Tell whether the operator reads something of what is wrong."""
     return any(words.lower() in problem.lower() for problem in world.status()["problems"])
+
+
+def course(world: World, name: str) -> dict[str, Any]:
+    """Return what the journal has of a runner."""
+    told = world.daemon.ask("/v1/history?limit=50")["runners"]
+    (found,) = [one for one in told if one["name"] == name]
+    return dict(found)
 
 
 def lose_power(directory: Path) -> None:

@@ -79,6 +79,11 @@ def has_seen(server: Prometheus, query: str, expected: dict[str, float]) -> None
         raise AssertionError(f"{error}, not {seen}") from None
 
 
+def healths(server: Prometheus) -> list[str]:
+    groups = server.ask("rules")["groups"]
+    return [rule["health"] for group in groups for rule in group["rules"]]
+
+
 def test_prometheus_sees_the_jobs_that_github_has_recorded(
     make_world: MakeWorld, tmp_path: Path
 ) -> None:
@@ -112,8 +117,7 @@ def test_prometheus_sees_the_jobs_that_github_has_recorded(
 
             for query in queries():
                 assert isinstance(server.query(query), dict)
-            groups = server.ask("rules")["groups"]
-            healths = [rule["health"] for group in groups for rule in group["rules"]]
-            assert set(healths) == {"ok"}
-            assert len(healths) == sum(len(group["rules"]) for group in rules["groups"])
+            wait_until(lambda: "unknown" not in healths(server), "each rule has been evaluated")
+            assert set(healths(server)) == {"ok"}
+            assert len(healths(server)) == sum(len(group["rules"]) for group in rules["groups"])
             assert promtool("check", "metrics", told=fetched(world)) == ""

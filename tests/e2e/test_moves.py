@@ -25,6 +25,7 @@ class Working:
         self._gate: Gate = world.gate()
         self._job = world.queue(self._gate.script)
         self.busy = world.wait_started(self._job)
+        world.wait_noted_busy(self.busy)
         (self.idle,) = world.names() - {self.busy}
 
     def at(self, path: str) -> set[str]:

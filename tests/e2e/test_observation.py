@@ -32,6 +32,8 @@ BRIDGE = "lxdbr0"
 RESULTS = {"success": "Succeeded", "failure": "Failed"}
 """What the runner application calls the conclusions of GitHub."""
 LIFE = ["requested", "creating", "booting", "ready", "busy", "finished", "deleted"]
+PASSED_OVER = {"booting"}
+"""A guest may say that it is ready before LXD says that it has started."""
 KINDS = [
     ("push", "true"),
     ("schedule", "exit 1"),
@@ -130,6 +132,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, tarball: Path) -> Iterator[F
         # All that is shown of jobs is compared here: to ask about 200 runs at the daemon's own pace
         # takes more than a quarter of an hour, and most would come too late for the metric log.
         fleet.daemon.hurry("supervisor.github.inquiries.PACE_S", 0.001)
+        fleet.daemon.hurry("supervisor.journal.awaited_jobs.PATIENCE_S", 10 * LIMIT_S)
         fleet.daemon.start()
         wait_until(fleet.is_at_rest, "all runners wait for jobs", limit_s=LIMIT_S)
         for number in range(JOBS):
@@ -203,6 +206,11 @@ def lives(fleet: Fleet) -> dict[str, list[str]]:
     return found
 
 
+def is_whole(life: list[str]) -> bool:
+    """Tell whether a life has all stages in their order, each once."""
+    return life == [stage for stage in LIFE if stage in life or stage not in PASSED_OVER]
+
+
 def test_the_journal_has_the_whole_life_of_each_runner(fleet: Fleet) -> None:
     worked = {job.runner_name for job in fleet.github.jobs()}
     present = {runner["name"] for runner in fleet.daemon.ask("/v1/runners")}
@@ -210,7 +218,7 @@ def test_the_journal_has_the_whole_life_of_each_runner(fleet: Fleet) -> None:
     wait_until(lambda: lives(fleet).keys() >= present, "the journal has those that came last")
     told = lives(fleet)
     ended = {name: [s for s in life if s != "idle"] for name, life in told.items()}
-    assert {name for name, life in ended.items() if life == LIFE} == worked
+    assert {name for name, life in ended.items() if is_whole(life)} == worked
     assert told.keys() == worked | present
 
 

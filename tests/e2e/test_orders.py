@@ -10,23 +10,26 @@ from tests.e2e.daemon_process import CODE
 from tests.e2e.waits import LIMIT_S, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.e2e.world import World
 
 
-def begin(world: World, *arguments: str) -> subprocess.Popen[str]:
-    """Begin a command that takes its time."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "supervisor", *arguments, "--socket", str(world.daemon.socket)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=CODE,
-    )
+def begin(world: World, said: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Begin a command that takes its time, and writes into a file what it waits for."""
+    with said.open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "supervisor", *arguments, "--socket", str(world.daemon.socket)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=CODE,
+        )
 
 
-def end(command: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = command.communicate(timeout=LIMIT_S)
-    return command.returncode, out, err
+def end(command: subprocess.Popen[str]) -> tuple[int, str]:
+    out, _ = command.communicate(timeout=LIMIT_S)
+    return command.returncode, out
 
 
 def test_a_flush_replaces_the_idle_and_spares_the_busy(running: World) -> None:
@@ -46,37 +49,39 @@ def test_a_flush_replaces_the_idle_and_spares_the_busy(running: World) -> None:
     world.wait_whole()
 
 
-def test_a_flush_of_all_ends_when_the_jobs_have(running: World) -> None:
+def test_a_flush_of_all_ends_when_the_jobs_have(running: World, tmp_path: Path) -> None:
     world = running
     before = world.names()
     gate = world.gate()
     job = world.queue(gate.script)
     world.wait_started(job)
-    command = begin(world, "flush", "--all", "--wait")
+    said = tmp_path / "said"
+    command = begin(world, said, "flush", "--all", "--wait")
     wait_until(lambda: len(world.names() - before) == 1, "the idle one is replaced")
+    wait_until(lambda: "1 of 2 are left: 1 busy" in said.read_text(), "it says what it waits for")
     assert command.poll() is None
     gate.open()
-    code, _, err = end(command)
+    code, _ = end(command)
     assert code == 0
-    assert "1 of 2 are left: 1 busy" in err
     world.wait_completed(job)
     world.wait_whole()
     assert not world.names() & before
 
 
-def test_a_drain_finishes_the_jobs_stands_over_restarts_and_is_taken_back(running: World) -> None:
+def test_a_drain_finishes_the_jobs_stands_over_restarts_and_is_taken_back(
+    running: World, tmp_path: Path
+) -> None:
     world = running
     gate = world.gate()
     job = world.queue(gate.script)
     busy = world.wait_started(job)
-    command = begin(world, "drain")
+    command = begin(world, tmp_path / "said", "drain")
     wait_until(lambda: world.runners().keys() == {busy}, "only the busy one is left")
     assert command.poll() is None
     world.restart_after_kill()
     assert world.wait_started(job) == busy
     gate.open()
-    code, out, _ = end(command)
-    assert (code, out) == (0, "empty; `supervisor-cli resume` keeps runners again\n")
+    assert end(command) == (0, "empty; `supervisor-cli resume` keeps runners again\n")
     world.wait_completed(job)
     world.wait_empty()
     waiting = world.queue()
@@ -139,6 +144,8 @@ def test_a_busy_runner_is_deleted_by_force_only(world: World) -> None:
 
 def test_a_reconcile_that_is_waited_for_ends_with_a_whole_fleet(world: World) -> None:
     world.daemon.start()
+    # The daemon answers before it has one.
+    wait_until(lambda: world.actor("fleet")["state"] == "keeping", "the fleet is up")
     reconciled = world.daemon.cli("reconcile", "--wait")
     assert reconciled.returncode == 0, reconciled.stderr
     assert len(world.names()) == 2

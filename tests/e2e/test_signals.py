@@ -176,9 +176,7 @@ def test_it_stops_promptly_while_instances_are_being_created(world: World) -> No
     world.daemon.config["virtual-machines"] = 2
     world.daemon.start()
     wait_until(lambda: len(world.runners()) == len(world.names()) == 2, "the fleet is back")
-    world.reconcile()
-    world.reconcile()
-    world.wait_whole()
+    world.wait_whole_again()
 
 
 def test_it_stops_promptly_while_github_hangs(world: World) -> None:

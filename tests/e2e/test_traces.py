@@ -39,6 +39,7 @@ def test_a_runner_is_one_trace_also_across_a_restart_and_its_log_is_told_by_its_
         gate = world.gate()
         job = world.queue(gate.script, repository="acme/web", workflow="nightly", name="deploy")
         name = world.wait_started(job)
+        world.wait_noted_busy(name)
         world.daemon.stop()
         world.daemon.start()
         world.wait_whole()

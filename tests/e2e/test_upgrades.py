@@ -169,7 +169,8 @@ def test_the_very_next_runner_has_the_release_that_came_out_while_jobs_ran(
         world.wait_completed(job)
         # One takes its place; and one comes beside the other, which is of an old version now.
         wait_until(lambda: len(world.names(AVAILABLE)) == 2, "two others are made")
-        made = set(world.daemon.said("requested", released))
+        # One that was ordered just before goes without having been made.
+        made = set(world.daemon.said("creating: waits for LXD to create it", released))
         assert releases.in_guests() == {busy: VERSION, **dict.fromkeys(made, "2.400.0")}
 
         held_gate.open()
@@ -281,7 +282,7 @@ def test_killed_at_any_moment_of_an_upgrade_what_is_on_the_disk_is_whole_and_run
         if chance.random() < 0.5:
             world.github.faults.remove(slow)
         world.daemon.start()
-        world.wait_whole()
+        world.wait_whole_again()  # one may just have been about to take another's place
         versions = releases.in_guests().values()
         # Runners that wait for a job are replaced a few at a time: some may have an earlier one.
         assert set(versions) <= verified | {newest}, (seed, kill)
@@ -400,8 +401,11 @@ def test_on_a_disk_that_is_full_at_the_first_start_no_runner_comes_until_there_i
         world.wait_whole()
         world.wait_sound()
         world.reconcile()
-        # What could not be noted is noted now.
-        assert "acme" in (disk / "state/places").read_text()
+        places = disk / "state/places"
+        wait_until(
+            lambda: places.exists() and "acme" in places.read_text(),
+            "what could not be noted is noted",
+        )
 
 
 def retry_soon(world: World) -> None:

@@ -19,6 +19,7 @@ from pylxd.exceptions import LXDAPIException
 from sandbox.github import Fault, Job, JobRequest
 from supervisor.cli.client import ControlError
 from supervisor.gateways.lxd import Lxd
+from supervisor.lifecycle import Stage
 from supervisor.runners import marks, naming
 from tests.e2e.gate import Gate
 from tests.e2e.secrecy import Secrets
@@ -109,8 +110,7 @@ class World:
         def found() -> list[dict[str, Any]]:
             return [node for node in walk(self.daemon.ask("/v1/tree")) if node["id"] == name]
 
-        wait_until(found, f"the tree has {name}")
-        (node,) = found()
+        (node,) = wait_until(found, f"the tree has {name}")
         return node
 
     def status(self) -> dict[str, Any]:
@@ -144,6 +144,17 @@ class World:
     def wait_whole(self, count: int | None = None) -> None:
         """Wait until all is as it should be."""
         wait_until(lambda: self.is_whole(count), "the fleet is whole", picture=self.picture)
+
+    def wait_whole_again(self) -> None:
+        """Wait until all is as it should be after a kill while runners were made.
+
+        What GitHub has of the dead is found by two listings.
+        """
+        wanted = self.daemon.config["virtual-machines"]
+        wait_until(lambda: len(self.names()) == wanted, "the fleet is back", picture=self.picture)
+        self.reconcile()
+        self.reconcile()
+        self.wait_whole()
 
     def wait_sound(self) -> None:
         """Wait until nothing is wrong in the operator's eyes."""
@@ -216,6 +227,17 @@ class World:
         wait_until(known, "the job is started")
         return self.github.job(job_id).runner_name or ""
 
+    def wait_noted_busy(self, name: str) -> None:
+        """Wait until LXD has noted that a runner has a job: the daemon knows it before.
+
+        That note is all that the next daemon has of it.
+        """
+
+        def is_noted() -> bool:
+            return self.configurations()[name].get(f"{marks.PREFIX}stage") == Stage.BUSY
+
+        wait_until(is_noted, "LXD knows of its job")
+
     def wait_in_progress(self, job_id: int) -> str:
         """Wait until GitHub says that a job runs; return its runner's name."""
         wait_until(lambda: self.github.job(job_id).status == "in_progress", "the job runs")
@@ -234,7 +256,7 @@ class World:
         return jobs
 
     def kill_process(self, pid: int) -> None:
-        """Kill a guest by its first process, without asking LXD to."""
+        """Kill a guest by its first process, without asking LXD to, which hears of it later."""
         os.kill(pid, signal.SIGKILL)
 
     def guest_pid(self, name: str) -> int:

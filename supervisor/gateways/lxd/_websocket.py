@@ -25,18 +25,31 @@ class Websocket(WebSocketBaseClient):
         self.arrived: deque[bytes] = deque()
         self.failure: Exception | None = None
         self._first = True
+        self._is_open = False
 
     def receive(self) -> bool:
         """Wait for more, as long as the socket's own limit allows; False at the end."""
         try:
             return bool(self.once())  # type: ignore[no-untyped-call]
         except (WebSocketException, OSError, RuntimeError, AttributeError) as error:
-            # ws4py answers a ping on a socket that has just been closed.
             self.failure = error
             return False
 
     def handshake_ok(self) -> None:
         """Keep nothing: messages are taken from `arrived`."""
+        self._is_open = True
+
+    def _write(self, data: bytes) -> None:
+        """Write the handshake; later, answer LXD's pings, if it still wants to hear that.
+
+        It begins with a ping, and may have written all it has to say and closed its side before
+        that is answered. What has come until then is to be read all the same.
+        """
+        try:
+            super()._write(data)  # type: ignore[no-untyped-call]
+        except (OSError, RuntimeError):
+            if not self._is_open:
+                raise
 
     def process(self, data: bytes) -> bool:
         """Take bytes that came in one piece with the handshake's answer as if they came later.

@@ -118,7 +118,7 @@ def settle(scene: Scene, watcher: Watcher) -> None:
     wait(scene, watcher, lambda: not unfinished(scene), "all jobs come to an end")
     wait(scene, watcher, world.is_whole, "the fleet is whole")
     wait(scene, watcher, lambda: not world.status()["former_places"], "nobody is elsewhere")
-    assert not world.status()["problems"], world.status()["problems"]
+    wait(scene, watcher, lambda: not world.status()["problems"], "nothing is wrong any more")
     wait(scene, watcher, lambda: world.daemon.ask("/v1/firewall")["in_place"], "the firewall is up")
     replace_all(scene, watcher)
     scene.configure(virtual_machines=0)

@@ -66,18 +66,18 @@ class Site:
     def wait_whole(self, count: int) -> set[str]:
         """Wait for a number of runners, in the daemon's, LXD's and GitHub's eyes; name them."""
 
-        def is_whole() -> bool:
+        def whole() -> set[str]:
             runners = self.runners()
             if len(runners) != count or not set(runners.values()) <= _THERE:
-                return False
+                return set()
             listed = {runner.name: runner.online for runner in self.github.runners()}
-            return listed == dict.fromkeys(runners, True) and self.instances() == set(runners)
+            is_whole = listed == dict.fromkeys(runners, True) and self.instances() == set(runners)
+            return set(runners) if is_whole else set()
 
         try:
-            wait_until(is_whole, f"{count} runners are there")
+            return wait_until(whole, f"{count} runners are there")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.picture()}") from None
-        return set(self.runners())
 
     def instances(self) -> set[str]:
         """Return the names of LXD's instances."""

@@ -28,8 +28,9 @@ DOCUMENT = (ROOT / "docs/installation.md").read_text()
 CONFIG = "/etc/github-runner-supervisor/config.yaml"
 CHECKOUT = "/root/github-runner-supervisor"
 WHEELS = "/root/wheels"
-# So that what waits for these times does not take minutes.
-HURRY = "[Service]\nWatchdogSec=3\nRestartSec=1\n"
+# So that what waits for these times does not take minutes; a busy machine keeps the daemon from a
+# sign of life for seconds.
+HURRY = "[Service]\nWatchdogSec=10\nRestartSec=1\n"
 EXPOSURE_LIMIT = 3.0
 
 

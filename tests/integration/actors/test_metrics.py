@@ -138,8 +138,8 @@ def test_at_its_end_nobody_listens_any_more(world: World) -> None:
 def test_a_taken_port_is_a_warning_and_tried_again(
     make_world: MakeWorld, failed_tries: list[str]
 ) -> None:
-    with socket.create_server((HOST, 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with socket.create_server((HOST, port)):
         world = start(make_world(metrics={"port": port}))
         reason = f"can't listen at {HOST}:{port}: Address already in use"
         assert world.shown("metrics") == ("failing", reason)

@@ -29,6 +29,7 @@ from policy_hook import (
     raw,
     reset,
 )
+from ports import free_port
 from waiting import eventually
 
 PASSES = answer("204 No Content")
@@ -186,8 +187,7 @@ def test_a_service_that_is_not_there_is_asked_again_until_the_limit(hook: Hook) 
 
 
 def test_a_service_that_is_being_restarted_is_asked_again(hook: Hook, serve: Serve) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as placeholder:
-        port = placeholder.getsockname()[1]
+    port = free_port()
     late = threading.Timer(1.5, serve, (PASSES, port))
     late.start()
     assert hook.run(f"http://127.0.0.1:{port}").passed

@@ -91,19 +91,19 @@ def test_a_guest_that_can_not_even_be_made_is_expected_no_more(stand: Stand) -> 
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("script", "limit_s", "reason"),
     [
-        ("echo no such package; exit 7", 'at the step "make a mark" with 7: .*no such package'),
-        ("sleep 60", r"provisioning: could not run /bin/sh in instance web-image-build-\S+ to its"),
-        ("poweroff -f; sleep 60", "provisioning"),
+        ("echo no such package; exit 7", 60, 'step "make a mark" with 7: .*no such package'),
+        ("sleep 600", 3, r"provisioning: could not run /bin/sh in instance web-image-build-\S+ to"),
+        ("poweroff -f; sleep 600", 60, "provisioning"),
     ],
 )
 def test_a_script_that_fails_is_told_of_and_leaves_nothing(
-    stand: Stand, tmp_path: Path, script: str, reason: str
+    stand: Stand, tmp_path: Path, script: str, limit_s: float, reason: str
 ) -> None:
     path = tmp_path / "own"
     path.write_text(f"#!/bin/sh\n{script}\n")
-    failed = stand.ensure(stand.work(script=path, limits_s={"building": 3}))
+    failed = stand.ensure(stand.work(script=path, limits_s={"building": limit_s}))
     assert isinstance(failed, ImageFailed)
     assert not failed.outage
     assert re.search(reason, failed.reason), failed.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,8 +33,8 @@ def request_for(real_lxd: PrivateLxd) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[PrivateLxd]:
-    """A LXD that tests may kill and pause, with an endpoint that gives up after a second."""
-    with private_lxd(timeout_s=1) as made:
+    """A LXD that tests may kill and pause."""
+    with private_lxd(timeout_s=30) as made:
         yield made
 
 
@@ -45,6 +46,15 @@ def fragile_lxd(fragile: PrivateLxd) -> Iterator[Lxd]:
     fragile.daemon.start()
     for instance in gateway.instances():
         gateway.delete(instance.name, limit_s=30)
+
+
+@pytest.fixture
+def hasty_lxd(fragile_lxd: Lxd) -> Lxd:
+    """Another gateway to it, which gives up after a second.
+
+    For what LXD is not to answer: on a busy machine it may take as long for all else.
+    """
+    return Lxd(replace(fragile_lxd.endpoint, timeout_s=1))
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Build = Callable[..., dict[str, Any]]
 
+_LIMIT_S = 30.0
+
 
 def _until(stream: EventStream, action: str) -> list[LifecycleEvent]:
     found = []
@@ -88,7 +90,7 @@ def test_closing_from_another_thread_ends_the_iteration(
 
     stream.close()
 
-    assert listening.result(5) == []
+    assert listening.result(_LIMIT_S) == []
     stream.close()
     assert list(stream) == []
 
@@ -101,7 +103,7 @@ def test_the_death_of_lxd_ends_the_stream_with_an_error_and_a_new_one_can_be_had
     fragile.daemon.kill()
 
     with pytest.raises(LxdUnavailable, match=r"event stream .* ended"):
-        listening.result(5)
+        listening.result(_LIMIT_S)
     fragile.daemon.start()
     with fragile_lxd.events() as stream:
         fragile_lxd.create(fragile_request("one"), limit_s=30)
@@ -116,7 +118,7 @@ def test_the_orderly_end_of_lxd_ends_the_stream_with_an_error(
     fragile.daemon.terminate()
 
     with pytest.raises(LxdUnavailable, match=r"event stream .* ended"):
-        listening.result(5)
+        listening.result(_LIMIT_S)
 
 
 def test_a_lxd_that_falls_silent_is_noticed(
@@ -130,17 +132,17 @@ def test_a_lxd_that_falls_silent_is_noticed(
     fragile.daemon.pause()
 
     with pytest.raises(LxdUnavailable, match="not even a sign of life"):
-        in_thread(list, stream).result(5)
+        in_thread(list, stream).result(_LIMIT_S)
 
 
 def test_a_stream_lives_on_lxds_signs_of_life_alone(
     lxd: Lxd, in_thread: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 12)
+    monkeypatch.setattr("supervisor.gateways.lxd._events._SILENCE_S", 15)
     stream = lxd.events()
     listening = in_thread(list, stream)
 
-    assert wait([listening], timeout=13).not_done
+    assert wait([listening], timeout=16).not_done
     stream.close()
 
-    assert listening.result(5) == []
+    assert listening.result(_LIMIT_S) == []

@@ -169,7 +169,7 @@ def test_shutting_down_stops_guests_and_a_later_start_knows_the_images(
     fragile.daemon.shut_down(instances_limit_s=5)
 
     assert not Path(f"/sys/class/net/{fragile.network}").exists()
-    assert processes_of(fragile.daemon.directory) == []
+    eventually(lambda: processes_of(fragile.daemon.directory) == [])
     fragile.daemon.start()
     lxd = Lxd(LxdEndpoint(fragile.daemon.socket, fragile.project, 10))
     assert lxd.instance("one").status == "Stopped"

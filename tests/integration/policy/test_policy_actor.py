@@ -52,10 +52,9 @@ def test_a_token_is_good_once_and_from_its_guest_alone(fleet: PolicyFleet) -> No
 
 
 def test_a_master_that_is_killed_is_replaced_and_nobody_is_turned_away(fleet: PolicyFleet) -> None:
-    killed = fleet.pid
+    killed, told = fleet.pid, len(fleet.told)
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: not fleet.healthy)
-    assert "was killed by signal 9" in fleet.reason
+    eventually(lambda: fleet.was_in_trouble("was killed by signal 9", told))
     assert fleet.ask() == 204  # it waits for the one that comes
     eventually(lambda: fleet.healthy and fleet.pid != killed)
     assert not exists(killed)  # not even as a zombie
@@ -95,10 +94,9 @@ def test_killed_in_the_middle_of_a_check_it_lets_no_job_through(
 
 
 def test_a_master_that_is_stopped_is_noticed_and_replaced(fleet: PolicyFleet) -> None:
-    stopped = fleet.pid
+    stopped, told = fleet.pid, len(fleet.told)
     os.kill(stopped, signal.SIGSTOP)
-    eventually(lambda: not fleet.healthy)
-    assert "its first process is stopped" in fleet.reason
+    eventually(lambda: fleet.was_in_trouble("its first process is stopped", told))
     eventually(lambda: fleet.healthy and fleet.pid != stopped)
     assert not exists(stopped)
 
@@ -108,11 +106,10 @@ def test_workers_that_are_stopped_are_noticed_and_replaced(
 ) -> None:
     eventually(lambda: len(fleet.workers) == 2)
     monkeypatch.setattr("supervisor.gateways.policy_client._QUICK_S", 1)
-    stopped = set(fleet.workers)
+    stopped, told = set(fleet.workers), len(fleet.told)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: not fleet.healthy)
-    assert "no answer within 1 s" in fleet.reason
+    eventually(lambda: fleet.was_in_trouble("no answer within 1 s", told))
     eventually(lambda: fleet.healthy and not stopped & set(fleet.workers))
 
 
@@ -361,9 +358,9 @@ def test_the_service_itself_checks_jobs_as_the_user_that_is_set(
     own = state / "policy"
     assert {path.stat().st_uid for path in own.rglob("*")} == {65534}
     eventually(lambda: fleet.world.details("policy")["counts"] == {"allowed": 1})
-    killed = fleet.pid
+    killed, told = fleet.pid, len(fleet.told)
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: not fleet.healthy)
+    eventually(lambda: fleet.was_in_trouble("was killed by signal 9", told))
     eventually(lambda: fleet.healthy and fleet.pid != killed)
     assert fleet.ask() == 204
 

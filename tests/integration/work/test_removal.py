@@ -60,6 +60,7 @@ class Installation:
     nftables: Nftables
     given: dict[str, Any]
     runners: list[str] = field(default_factory=list)
+    timeout_s: float = 30
 
     @property
     def config(self) -> Config:
@@ -71,7 +72,7 @@ class Installation:
 
     @property
     def endpoint(self) -> LxdEndpoint:
-        return LxdEndpoint(self.host.daemon.socket, self.config.lxd.project, 3)
+        return LxdEndpoint(self.host.daemon.socket, self.config.lxd.project, self.timeout_s)
 
     @property
     def lxd(self) -> Lxd:
@@ -298,7 +299,9 @@ def test_without_lxd_guests_stay_guarded_and_github_is_left(
 ) -> None:
     daemon = installed.host.daemon
     daemon.pause() if hangs else daemon.kill()
+    installed.timeout_s = 1
     report = installed.remove()
+    installed.timeout_s = 30
     assert report.left.keys() == {"what is in LXD", f"nft table inet {installed.table}"}
     assert installed.registered() == set()
     assert "image-key" in installed.state()

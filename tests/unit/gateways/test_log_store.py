@@ -181,7 +181,7 @@ def test_what_is_no_file_is_passed_over_and_costs_no_descriptor(
         assert [kept.runner for kept in store.listing()] == ["one"]
         assert store.read("two") is None
         assert store.read("three") is None
-    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before
 
 
 def test_of_a_file_that_is_huge_only_so_much_is_read(store: LogStore, directory: Path) -> None:

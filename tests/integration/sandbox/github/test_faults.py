@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import github as pygithub
 import pytest
 import requests
+from waiting import eventually
 
 from sandbox.github import Fault, SandboxGitHub
 
@@ -63,6 +65,19 @@ def test_an_answer_can_be_late(client: Client, github: SandboxGitHub) -> None:
     began = time.monotonic()
     assert client.ask("GET", RUNNERS).status_code == 200
     assert time.monotonic() - began >= 0.1
+
+
+def test_a_request_can_be_held_until_the_fault_is_lifted(
+    client: Client, github: SandboxGitHub
+) -> None:
+    fault = github.faults.add(Fault("POST", held=True))
+    with ThreadPoolExecutor() as asking:
+        asked = asking.submit(client.ask, "POST", JITCONFIG, json=BODY)
+        eventually(lambda: github.faults.hits(fault), "it has come")
+        assert client.ask("GET", RUNNERS).json()["total_count"] == 0
+        assert not asked.done()
+        github.faults.remove(fault)
+        assert asked.result().status_code == 201
 
 
 def test_an_answer_can_be_html(client: Client, github: SandboxGitHub) -> None:
