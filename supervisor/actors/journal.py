@@ -6,9 +6,8 @@ import pykka
 from loguru import logger
 
 from supervisor.github import places
-from supervisor.lifecycle import Job
+from supervisor.journal import Course
 from supervisor.messages.tokens import InquireJob
-from supervisor.observation.feed import Record
 from supervisor.parts import Parts
 from supervisor.recording.writer import JournalStanding
 from supervisor.supervision import Actor, System, handles
@@ -46,7 +45,7 @@ class JournalActor(Actor):
 
     def on_start(self) -> None:
         """Have it written, if it is not."""
-        self._standing = self._writer.start(self._tell, self._inquire)
+        self._standing = self._writer.start(self._tell, self._miss)
         self._show()
         self.tell_after(_LOOK_S, _Look())
 
@@ -115,15 +114,14 @@ class JournalActor(Actor):
         except pykka.ActorDeadError:
             return  # the next incarnation asks how it stands
 
-    def _inquire(self, end: Record) -> None:
-        """Have it found out how a job ended whose runner's end nobody has seen.
+    def _miss(self, course: Course) -> None:
+        """Have the job of a runner whose end nobody has seen be counted, and asked about.
 
         In the writer's thread. Where the runner was registered nobody knows any more: if not where
         runners are now, GitHub knows of no such job.
         """
-        told = end.details["job"]
-        job = Job(**told) if told else None
-        inquiry = InquireJob.about(end.subject, job, places.of(self._settings.config))
-        if job and inquiry:
-            self._counters.await_job(end.subject, job)
+        if course.job:
+            self._counters.miss_job(course.name, course.job)
+        place = places.of(self._settings.config)
+        if inquiry := InquireJob.about(course.name, course.job, place):
             self.system.directory.tell("tokens", inquiry)

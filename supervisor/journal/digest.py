@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from supervisor.journal import metric_events
-from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.journal.courses import GONE, Course, Courses
 from supervisor.observation.absence import UNSEEN
+from supervisor.observation.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.observation.feed import Kind, Record
 
 MetricEvent = dict[str, Any]
@@ -30,11 +30,9 @@ class Change(NamedTuple):
     installed: Course | None
 
     @property
-    def unseen_ends(self) -> list[Record]:
-        """What is to be told of ends that nobody has told of: those that a reconcile brings."""
-        if self.record.kind is not Kind.RECONCILE:
-            return []
-        return [_unseen_end(course, self.record.at) for course in self.courses]
+    def unseen(self) -> list[Course]:
+        """Those of whose end nobody has told: a reconcile has brought it."""
+        return self.courses if self.record.kind is Kind.RECONCILE else []
 
 
 class Digest:
@@ -74,11 +72,9 @@ class Digest:
             told += metric_events.of_arrival(self._flavor, installed)
         if record.kind is Kind.RECONCILE:
             told += metric_events.of_reconcile(self._flavor, record)
-        elif record.kind is Kind.JOB:
-            awaited = self._awaited.take(record)
-            for course in awaited:
-                course.learn(record)
-            told += self._events_of(awaited)
+        elif record.kind is Kind.JOB and (awaited := self._awaited.take(record.subject)):
+            awaited.learn(record)
+            told += self._events_of([awaited])
         return told
 
     def recall(self, known: Iterable[Course], records: Iterable[Record]) -> list[Change]:
@@ -128,7 +124,7 @@ class Digest:
     def _end(self, course: Course, elapsed_s: float) -> list[MetricEvent]:
         """Tell of a job at its runner's end, or when GitHub has told of it."""
         job = course.job
-        if job and job.run_id and course.queue_s is None:
+        if job and job.can_be_looked_up and course.queue_s is None:
             patience_s = UNSEEN_PATIENCE_S if course.outcome == GONE else PATIENCE_S
             self._awaited.hold(course.name, course, elapsed_s + patience_s)
             return []
@@ -141,7 +137,7 @@ class Digest:
         return [event for course in courses for event in metric_events.of_course(flavor, course)]
 
 
-def _unseen_end(course: Course, at: datetime) -> Record:
+def unseen_end(course: Course, at: datetime) -> Record:
     """Tell that a runner is gone; how long it was in its last stage is not known."""
     details = {"job": dict(vars(course.job)) if course.job else None}
     return Record(at, Kind.RUNNER, course.name, GONE, course.stage, UNSEEN, 0.0, details)

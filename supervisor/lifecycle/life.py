@@ -51,6 +51,11 @@ class Job:
         """Tell whether more is known of it than that there is one, and how it ended."""
         return replace(self, result="") != Job()
 
+    @property
+    def can_be_looked_up(self) -> bool:
+        """Whether enough is known of it to ask GitHub about it."""
+        return bool(self.repository and self.run_id)
+
     def __str__(self) -> str:
         return " ".join(part for part in (self.repository, self.workflow, self.name) if part)
 

@@ -168,6 +168,6 @@ class InquireJob:
     @classmethod
     def about(cls, runner: str, job: Job | None, place: str) -> InquireJob | None:
         """Make it of what is known of a runner's job; None where that is too little."""
-        if job is None or not (job.repository and job.run_id):
+        if job is None or not job.can_be_looked_up:
             return None
         return cls(runner, job.repository, job.run_id, place)

@@ -9,16 +9,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.causes import Cause
-from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.lifecycle import UNUSED, Job, Stage
 from supervisor.lifecycle.results import result_of
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
+from supervisor.observation.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
 from supervisor.observation.feed import Feed, Kind, Record
 from supervisor.roles import is_runner
 from supervisor.supervision import RESTARTED
@@ -34,6 +35,14 @@ _LIVING = tuple(stage for stage in Stage if stage is not Stage.DELETED)
 _MOST_NOTED = 1000
 
 
+class _Ended(NamedTuple):
+    """A job whose runner is gone, as the feed has told, or is missed unseen."""
+
+    runner: str
+    job: Job
+    is_seen: bool
+
+
 class Counters:
     """Counters and histograms, which any thread may feed and read.
 
@@ -46,9 +55,8 @@ class Counters:
         self._feed = feed
         self._called: deque[tuple[str, str, str]] = deque()
         self._vacancies = Vacancies()
-        self._awaited = AwaitedJobs[Job]()
-        self._missed: deque[tuple[str, Job]] = deque()
-        self._unseen = AwaitedJobs[Job]()
+        self._awaited = AwaitedJobs[_Ended]()
+        self._counted_unseen: set[str] = set()  # as many as an earlier daemon has left
         stage_s = self._histogram(
             "runner_stage_duration_seconds", "How long runners were in a stage.", _STAGE_S, "stage"
         )
@@ -103,7 +111,7 @@ class Counters:
 
     def collect(self) -> Iterable[Metric]:
         """Give all of them, as they are now."""
-        self._feed.pass_on()
+        self._feed.pass_on(self._let_go)
         self._count_calls()
         return self._registry.collect()
 
@@ -124,13 +132,16 @@ class Counters:
         for (verb, route, status), times in Tally(_taken(self._called)).items():
             self._calls.labels(verb, route, classes.status_class(status)).inc(times)
 
-    def await_job(self, runner: str, job: Job) -> None:
-        """Count a job of whose end the feed is not told, once GitHub has told how that was."""
-        self._missed.append((runner, job))
+    def miss_job(self, runner: str, job: Job) -> None:
+        """Count a job of whose runner's end the feed is not told, once it is known how it ended.
+
+        In any thread but that of a watcher.
+        """
+        self._feed.pass_on(partial(self._end, _Ended(runner, job, is_seen=False)))
 
     def take(self, record: Record, at_s: float) -> None:
         """Count what has happened, and was told then (monotonic)."""
-        self._wait_for_jobs(at_s)
+        self._let_go(at_s)
         if record.kind is Kind.RUNNER:
             self._runner(record, at_s)
         elif record.kind is Kind.ACTOR:
@@ -166,35 +177,38 @@ class Counters:
             self._next_s.observe(came.after_s)
         told = record.details.get("job")
         if record.state == Stage.DELETED and told is not None:
-            self._end(record.subject, Job(**told), at_s)
+            self._end(_Ended(record.subject, Job(**told), is_seen=True), at_s)
 
-    def _end(self, runner: str, job: Job, at_s: float) -> None:
-        """Count a job at its runner's end, or when GitHub has told how it ended if nobody has."""
-        if job.result or not job.run_id:
-            self._count_job(job)
+    def _end(self, ended: _Ended, at_s: float) -> None:
+        """Count a job now, or when GitHub has told how it ended if nobody has."""
+        self._awaited.take(ended.runner)  # where it was missed, and was there after all
+        if ended.job.result or not ended.job.can_be_looked_up:
+            self._count_job(ended)
         else:
-            self._awaited.hold(runner, job, at_s + PATIENCE_S)
+            patience_s = PATIENCE_S if ended.is_seen else UNSEEN_PATIENCE_S
+            self._awaited.hold(ended.runner, ended, at_s + patience_s)
 
-    def _wait_for_jobs(self, at_s: float) -> None:
-        """Begin with those that were missed, and end with those that were waited for in vain."""
-        for runner, job in _taken(self._missed):
-            self._unseen.hold(runner, job, at_s + UNSEEN_PATIENCE_S)
-        self._unseen.overdue(at_s)  # how they ended nobody knows: they are not counted
-        for job in self._awaited.overdue(at_s):
-            self._count_job(job)
+    def _let_go(self, at_s: float) -> None:
+        """Wait no longer for what GitHub has not told in time."""
+        for ended in self._awaited.overdue(at_s):
+            self._count_job(ended)
 
     def _learn(self, record: Record) -> None:
         """Take in what GitHub tells of a job."""
-        result = result_of(record.state)
-        for job in self._awaited.take(record):
-            self._count_job(replace(job, result=result))
-        for job in self._unseen.take(record):
-            if known := job.result or result:
-                self._count_job(replace(job, result=known))
+        if ended := self._awaited.take(record.subject):
+            job = replace(ended.job, result=result_of(record.state))
+            self._count_job(ended._replace(job=job))
         self._queue_s.observe(record.details["queue_s"])
 
-    def _count_job(self, job: Job) -> None:
-        self._jobs.labels(classes.result_class(job.result), classes.event_class(job.event)).inc()
+    def _count_job(self, ended: _Ended) -> None:
+        """Count it once: one that was missed only if somebody can tell how it ended."""
+        runner, job, is_seen = ended
+        if runner in self._counted_unseen or not (is_seen or job.result):
+            return
+        if not is_seen:
+            self._counted_unseen.add(runner)
+        result, event = classes.result_class(job.result), classes.event_class(job.event)
+        self._jobs.labels(result, event).inc()
 
     def _reconciled(self, record: Record, at_s: float) -> None:
         told = record.details

@@ -116,10 +116,17 @@ class Feed:
         if len(self._told) > _MOST:
             self.pass_on_unless_busy()
 
-    def pass_on(self) -> None:
-        """Have all who watch know what was told until now."""
+    def pass_on(self, then: Callable[[float], object] | None = None) -> None:
+        """Have all who watch know what was told until now.
+
+        Args:
+            then: is called with the time (seconds, monotonic) before more is passed on. What holds
+                for a watcher holds for it.
+        """
         with self._passing:
             self._pass_all()
+            if then:
+                then(self._monotonic())
 
     def pass_on_unless_busy(self) -> None:
         """Do so, unless somebody does just now: for those who must not wait for a watcher."""

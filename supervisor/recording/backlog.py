@@ -8,7 +8,7 @@ from loguru import logger
 
 from supervisor.gateways.journal_store import JournalStore
 from supervisor.journal.courses import Course
-from supervisor.journal.digest import Digest, MetricEvent
+from supervisor.journal.digest import Change, Digest, MetricEvent, unseen_end
 from supervisor.observation import life_lines
 from supervisor.observation.feed import Record
 from supervisor.recording.inbox import JournalInbox
@@ -22,14 +22,11 @@ class JournalBacklog:
     Args:
         inbox: what is told.
         flavor: what metric events call this installation; None where none are wanted.
-        missed: is told of each end that nobody has seen.
+        missed: is told of each runner whose end nobody has told of, as far as is known here.
     """
 
     def __init__(
-        self,
-        inbox: JournalInbox,
-        flavor: str | None,
-        missed: Callable[[Record], object] = lambda _: None,
+        self, inbox: JournalInbox, flavor: str | None, missed: Callable[[Course], object]
     ) -> None:
         self._inbox = inbox
         self._missed = missed
@@ -65,7 +62,7 @@ class JournalBacklog:
     def _sum_up(self, record: Record, now_s: float) -> list[MetricEvent]:
         change = self._digest.take(record)
         if self._is_recalled:  # else it is all gone through again then
-            self._tell(change.unseen_ends)
+            self._tell_unseen(change)
         for course in change.courses:
             if course.name in self._courses or len(self._courses) < self._inbox.room:
                 self._courses[course.name] = course
@@ -85,7 +82,7 @@ class JournalBacklog:
         self._records = []
         for change in changes:
             self._keep(change.record)
-            self._tell(change.unseen_ends)
+            self._tell_unseen(change)
 
     def go_on_with(self, store: JournalStore) -> None:
         """Go on with a file that is another than before: all that is known is written to it.
@@ -95,12 +92,13 @@ class JournalBacklog:
         """
         self._hold(self._digest.go_on_with(store.open_courses()))
 
-    def _tell(self, ends: Iterable[Record]) -> None:
+    def _tell_unseen(self, change: Change) -> None:
         """Have journal and log tell of runners' ends that nobody else tells of."""
-        for end in ends:
+        for course in change.unseen:
+            self._missed(course)
+            end = unseen_end(course, change.record.at)
             self._keep(end)
             life_lines.tell_end(end)
-            self._missed(end)
 
     def _keep(self, record: Record) -> None:
         """Hold a record until it is written, if there is room."""

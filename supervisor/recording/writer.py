@@ -17,9 +17,9 @@ from loguru import logger
 
 from supervisor.gateways.journal_store import Keeping
 from supervisor.gateways.metric_log import MetricLog
+from supervisor.journal.courses import Course
 from supervisor.journal.digest import MetricEvent
 from supervisor.journal.wall_clock import BELIEVED_AFTER_S
-from supervisor.observation.feed import Record
 from supervisor.recording.backlog import JournalBacklog
 from supervisor.recording.file import JournalFile
 from supervisor.recording.inbox import JournalInbox
@@ -100,7 +100,7 @@ class JournalWriter:
             keeping, now=now, elapsed=elapsed, believed_after_s=believed_after_s
         )
         self._changed: Callable[[JournalStanding], object] = lambda _: None
-        self._missed: Callable[[Record], object] = lambda _: None
+        self._missed: Callable[[Course], object] = lambda _: None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._begin(warning="")
@@ -116,15 +116,13 @@ class JournalWriter:
         self._again_at_s = 0.0
 
     def start(
-        self,
-        changed: Callable[[JournalStanding], object],
-        missed: Callable[[Record], object] = lambda _: None,
+        self, changed: Callable[[JournalStanding], object], missed: Callable[[Course], object]
     ) -> JournalStanding:
         """Begin, unless it is at work already. For one thread at a time.
 
         Args:
             changed: called in the writer's thread from now on, when its standing has changed.
-            missed: likewise, with the record of each end that nobody has seen.
+            missed: likewise, with the course of each runner whose end nobody has seen.
 
         Returns:
             How it stands.
@@ -218,9 +216,14 @@ class JournalWriter:
         self._log()
         self._show()
 
-    def _miss(self, end: Record) -> None:
-        """Tell whoever has it written now of an end that nobody has seen."""
-        self._missed(end)
+    def _miss(self, course: Course) -> None:
+        """Tell whoever has it written now of an end that nobody has seen.
+
+        Not where the journal lacks something of this daemon: that may be the end, which all others
+        who watch have seen.
+        """
+        if not (self._inbox.lost or self._file.warning):
+            self._missed(course)
 
     @contextmanager
     def _at(self, what: str) -> Iterator[None]:

@@ -386,7 +386,7 @@ def test_who_watches_is_told_though_the_journal_hangs_and_nobody_asks(
 
     feed.watch(end)
     feed.tell(last._replace(subject="first"))
-    writer.start(lambda _: None)
+    writer.start(lambda _standing: None, lambda _course: None)
     in_vain = threading.Timer(LIMIT_S, lambda: running._wishes.tell(Ended.TREE))
     try:
         assert hangs.wait(LIMIT_S)

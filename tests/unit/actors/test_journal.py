@@ -14,7 +14,8 @@ import pytest
 from fake_github import PLACE
 from fake_world import World
 from held_journal import held_writes
-from journal_records import JOB, NAME, reconcile, step
+from journal_records import JOB, NAME, reconcile, step, waited
+from prometheus_client import generate_latest
 from waiting import LIMIT_S, eventually
 from werkzeug.test import Client
 
@@ -90,6 +91,44 @@ def test_how_a_job_ended_whose_runner_is_gone_is_asked_where_that_can_be(
     assert states(world) == ["busy", "done", "done", "gone", "done"]
     world.settle()
     assert world.github.inquiries == asked
+
+
+def test_a_job_whose_end_was_told_and_is_not_in_the_journal_is_counted_once_and_asked_about_by_none(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    inbox = world.parts.journal
+    actor = ChildSpec("journal", partial(JournalActor.start, world.system, world.parts))
+    world.run(world.tokens(), actor)
+    job = asdict(JOB)
+    world.feed.tell(step(0, "idle", "busy", job=job))
+    inbox.catch_up(LIMIT_S)
+    room, inbox.room = inbox.room, 0
+    world.feed.tell(step(5, "busy", "deleted", job=job))
+    world.feed.pass_on()
+    inbox.room = room
+    for told in (waited(6, 12.0), reconcile(10), reconcile(20)):
+        world.feed.tell(told)
+    inbox.catch_up(LIMIT_S)
+    assert states(world) == ["busy", "success", "done", "done", "gone"]
+    world.settle()
+    assert world.github.inquiries == []
+    page = generate_latest(world.parts.counters).decode()
+    assert 'jobs_total{event="push",result="succeeded"} 1.0' in page
+    assert "job_queue_duration_seconds_count 1.0" in page
+
+
+@pytest.mark.parametrize("run_id", ["7", ""])
+def test_a_job_of_whose_end_its_guest_had_told_is_counted_though_its_runners_was_not_seen(
+    make_world: MakeWorld, run_id: str
+) -> None:
+    world = start(make_world())
+    job = asdict(replace(JOB, run_id=run_id, result="Failed"))
+    for told in (step(0, "busy", "finished", job=job), reconcile(10), reconcile(20)):
+        world.feed.tell(told)
+    world.parts.journal.catch_up(LIMIT_S)
+    page = generate_latest(world.parts.counters).decode()
+    assert 'jobs_total{event="push",result="failed"} 1.0' in page
 
 
 def test_what_is_told_while_it_is_away_is_written_later(make_world: MakeWorld) -> None:

@@ -53,7 +53,7 @@ def test_what_has_just_happened_is_there_when_somebody_asks(
     client: FlaskClient, world: World
 ) -> None:
     writer = world.parts.journal_writer
-    writer.start(lambda _standing: None)
+    writer.start(lambda _standing: None, lambda _course: None)
     try:
         for number in range(3):  # faster than it is written of itself
             world.parts.feed.tell(Record(at(number), Kind.ORDER, f"order-{number}", "ordered"))

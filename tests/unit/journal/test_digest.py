@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journal_records import JOB, NAME, at, reconcile, step, waited
 
-from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.journal.courses import Course
-from supervisor.journal.digest import Change, Digest
+from supervisor.journal.digest import Change, Digest, unseen_end
 from supervisor.lifecycle import Job
+from supervisor.observation.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.observation.feed import Kind, Record
 
 WORK: dict[str, Any] = {"job": asdict(JOB)}
@@ -107,8 +107,9 @@ def test_how_a_job_ended_that_its_guest_did_not_tell_is_as_github_tells() -> Non
     assert events[-1]["job_conclusion"] == "failure"
 
 
-def test_a_job_that_github_can_not_know_is_waited_for_in_vain_by_nobody() -> None:
-    unnumbered = {"job": {**asdict(JOB), "run_id": ""}}
+@pytest.mark.parametrize("lacking", ["run_id", "repository"])
+def test_a_job_that_github_can_not_know_is_waited_for_in_vain_by_nobody(lacking: str) -> None:
+    unnumbered = {"job": {**asdict(JOB), lacking: ""}}
     life = [record if record.kind is Kind.DECISION else record._replace(
         details={**record.details, **unnumbered} if record.details["job"] else record.details
     ) for record in LIFE]  # fmt: skip
@@ -152,26 +153,27 @@ def test_an_end_that_nobody_has_told_of_is_told_of_with_what_is_known(
 ) -> None:
     digest = Digest(None)
     digest.recall([Course(NAME, stage=stage, job=job)], [])
-    assert digest.take(reconcile(40)).unseen_ends == []
+    assert digest.take(reconcile(40)).unseen == []
     details = {"job": asdict(job) if job else None}
-    assert digest.take(reconcile(50)).unseen_ends == [
-        Record(at(50), Kind.RUNNER, NAME, "gone", stage, "its end was not seen", 0.0, details)
-    ]
-    assert digest.take(reconcile(60)).unseen_ends == []
+    (course,) = digest.take(reconcile(50)).unseen
+    assert unseen_end(course, at(50)) == Record(
+        at(50), Kind.RUNNER, NAME, "gone", stage, "its end was not seen", 0.0, details
+    )
+    assert digest.take(reconcile(60)).unseen == []
 
 
 def test_an_end_that_is_told_of_is_not_told_of_twice() -> None:
     digest = Digest(None)
     records = [*LIFE, *FAILURE, reconcile(200), reconcile(300)]
-    assert [end for record in records for end in digest.take(record).unseen_ends] == []
+    assert [end for record in records for end in digest.take(record).unseen] == []
 
 
 def test_what_was_lost_is_found_in_what_was_told_before_it_was_known() -> None:
     early = [reconcile(40), reconcile(50)]
     digest = Digest(None)
-    assert [digest.take(record).unseen_ends for record in early] == [[], []]
+    assert [digest.take(record).unseen for record in early] == [[], []]
     changes = digest.recall([Course(NAME, stage="busy", job=JOB)], early)
-    ends = [[(end.subject, end.before) for end in change.unseen_ends] for change in changes]
+    ends = [[(one.name, one.stage) for one in change.unseen] for change in changes]
     assert ends == [[], [(NAME, "busy")]]
 
 

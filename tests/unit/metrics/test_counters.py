@@ -10,10 +10,10 @@ import pytest
 from fake_world import World
 from metrics_page import record, runner
 
-from supervisor.journal.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.lifecycle import Job
 from supervisor.metrics import PREFIX
 from supervisor.metrics.counters import Counters
+from supervisor.observation.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S
 from supervisor.observation.feed import Feed, Kind
 
 
@@ -184,10 +184,53 @@ def test_a_job_of_whose_result_nobody_tells_is_counted_as_such_after_a_minute(
     assert counted.over_zero("jobs_total") == [({"unknown", "push"}, 1)]
 
 
+def test_a_job_that_is_waited_for_in_vain_is_on_the_page_though_nothing_has_happened_since(
+    counted: Counted,
+) -> None:
+    counted.tell(runner("deleted", "finished", "fleet-1", job=WORK))
+    assert counted.over_zero("jobs_total") == []
+    counted.now_s = PATIENCE_S
+    assert counted.over_zero("jobs_total") == [({"unknown", "push"}, 1)]
+
+
+@pytest.mark.parametrize("lacking", ["run_id", "repository"])
+def test_a_job_that_github_can_not_be_asked_about_is_counted_at_once(
+    counted: Counted, lacking: str
+) -> None:
+    counted.tell(runner("deleted", "finished", "fleet-1", job={**WORK, lacking: ""}))
+    assert counted.over_zero("jobs_total") == [({"unknown", "push"}, 1)]
+
+
+@pytest.mark.parametrize("run_id", ["7", ""])
+def test_a_job_whose_end_nobody_saw_is_counted_at_once_where_its_guest_had_told_how_that_was(
+    counted: Counted, run_id: str
+) -> None:
+    counted.counters.miss_job("fleet-1", Job(**{**WORK, "run_id": run_id, "result": "Failed"}))
+    assert counted.over_zero("jobs_total") == [({"failed", "push"}, 1)]
+    counted.tell(github_tells("failure"))
+    assert counted.over_zero("jobs_total") == [({"failed", "push"}, 1)]
+
+
+@pytest.mark.parametrize("missed", ["", "Failed"], ids=["not told before", "told before"])
+@pytest.mark.parametrize("ended", ["", "Failed"], ids=["not told", "told"])
+@pytest.mark.parametrize("answers", [(0, 1), (1, 0), (0, 0)], ids=["late", "early", "never"])
+def test_a_job_whose_runner_was_thought_to_be_gone_and_was_not_is_counted_once(
+    counted: Counted, missed: str, ended: str, answers: tuple[int, int]
+) -> None:
+    early, late = ([github_tells("failure")] * times for times in answers)
+    counted.counters.miss_job("fleet-1", Job(**{**WORK, "result": missed}))
+    counted.tell(*early, runner("busy", "", "fleet-1", job=WORK))
+    counted.tell(runner("deleted", "finished", "fleet-1", job={**WORK, "result": ended}), *late)
+    counted.now_s = UNSEEN_PATIENCE_S
+    (job,) = counted.over_zero("jobs_total")
+    is_known = missed or ended or any(answers)
+    assert job == ({"failed" if is_known else "unknown", "push"}, 1)
+
+
 def test_a_job_whose_end_nobody_saw_is_counted_once_when_github_tells_how_that_was(
     counted: Counted,
 ) -> None:
-    counted.counters.await_job("fleet-1", Job(**WORK))
+    counted.counters.miss_job("fleet-1", Job(**WORK))
     assert counted.over_zero("jobs_total") == []
     counted.tell(github_tells("cancelled"), github_tells("cancelled"))
     assert counted.over_zero("jobs_total") == [({"cancelled", "push"}, 1)]
@@ -197,7 +240,7 @@ def test_a_job_whose_end_nobody_saw_is_counted_once_when_github_tells_how_that_w
 def test_a_job_whose_end_nobody_saw_and_github_does_not_tell_is_not_counted(
     counted: Counted, first: str | None, after_s: float
 ) -> None:
-    counted.counters.await_job("fleet-1", Job(**WORK))
+    counted.counters.miss_job("fleet-1", Job(**WORK))
     counted.tell(github_tells(first) if first else record(Kind.ORDER, "flush", "ordered"))
     counted.tell_at(after_s, github_tells("success"))
     assert counted.over_zero("jobs_total") == []

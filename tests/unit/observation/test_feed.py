@@ -157,6 +157,17 @@ def test_who_watches_is_given_when_it_was_told() -> None:
     assert seen == [1.0, 2.5]
 
 
+def test_who_has_it_passed_on_is_given_the_time_once_all_know_and_before_more_is_passed_on() -> (
+    None
+):
+    feed, happened = Feed(lambda: 7.0), list[str | float]()
+    feed.watch(lambda record, _at_s: happened.append(record.subject))
+    once_released(feed, lambda: feed.tell(RECORD._replace(subject="later")))
+    feed.tell(RECORD)
+    feed.pass_on(happened.append)
+    assert happened == [RECORD.subject, 7.0, "later"]
+
+
 def test_many_are_passed_on_though_nobody_asks() -> None:
     feed, told = Feed(), Heard()
     feed.watch(told.hear)

@@ -30,6 +30,7 @@ class Stand:
     def __init__(self, path: Path, **options: Any) -> None:
         self.inbox = JournalInbox(path, Feed(), options.pop("room", 10_000))
         self.stood: list[JournalStanding] = []
+        self.missed: list[Course] = []
         self.keeping: Keeping = options.pop("keeping", KEEPING)
         now: Callable[[], datetime] = options.pop("now", lambda: NOW)
         self.writer = JournalWriter(
@@ -42,7 +43,7 @@ class Stand:
         )
 
     def start(self) -> None:
-        self.writer.start(self.stood.append)
+        self.writer.start(self.stood.append, self.missed.append)
 
     def tell(self, *subjects: str) -> None:
         for subject in subjects:

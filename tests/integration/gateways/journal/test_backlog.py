@@ -16,10 +16,14 @@ from supervisor.recording.inbox import JournalInbox
 from tests.integration.gateways.journal.stand import courses, running
 
 
+def backlog_of(inbox: JournalInbox) -> JournalBacklog:
+    return JournalBacklog(inbox, None, lambda _course: None)
+
+
 def test_courses_are_held_until_there_is_no_room_and_then_those_that_are_held_go_on(
     path: Path,
 ) -> None:
-    backlog, store = JournalBacklog(JournalInbox(path, Feed(), room=3), None), JournalStore(path)
+    backlog, store = backlog_of(JournalInbox(path, Feed(), room=3)), JournalStore(path)
     backlog.recall(store)
     names = [f"fleet-{number}" for number in range(5)]
     backlog.take([step(0, "", "requested")._replace(subject=name) for name in names], 0)
@@ -33,7 +37,7 @@ def test_courses_are_held_until_there_is_no_room_and_then_those_that_are_held_go
 
 def test_an_end_that_nobody_has_told_of_takes_room_as_others_do(path: Path) -> None:
     inbox, store = JournalInbox(path, Feed(), room=3), JournalStore(path)
-    backlog = JournalBacklog(inbox, None)
+    backlog = backlog_of(inbox)
     backlog.recall(store)
     backlog.take([step(0, "", "requested"), reconcile(10), reconcile(20)], 0)
     assert (backlog.held, inbox.lost) == (3, 1)

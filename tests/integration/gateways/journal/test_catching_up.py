@@ -42,7 +42,7 @@ class Journal:
         )
 
     def start(self) -> None:
-        self.writer.start(lambda _standing: None)
+        self.writer.start(lambda _standing: None, lambda _course: None)
         self.inbox.catch_up(LIMIT_S)
 
     def tell(self, *subjects: str) -> None:
@@ -150,6 +150,8 @@ def test_how_the_journal_stands_is_known_before_its_readers_go_on(
     monkeypatch.setattr(journal.inbox, "readers", lambda: [reader])
     journal.path.mkdir()
     had_gone_on: list[bool] = []
-    journal.writer.start(lambda _standing: had_gone_on.append(reader.is_set()))
+    journal.writer.start(
+        lambda _standing: had_gone_on.append(reader.is_set()), lambda _course: None
+    )
     assert reader.wait(LIMIT_S)
     assert had_gone_on[0] is False

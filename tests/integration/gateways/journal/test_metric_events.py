@@ -14,7 +14,7 @@ from metric_logs import events_in
 from waiting import LIMIT_S, eventually
 
 from supervisor.gateways.metric_log import MetricLog
-from supervisor.journal.awaited_jobs import PATIENCE_S
+from supervisor.observation.awaited_jobs import PATIENCE_S
 from tests.integration.gateways.journal.stand import Stand, courses, locked, running, worked
 
 
