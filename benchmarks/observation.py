@@ -76,7 +76,7 @@ def _measure(kind: MakePlace, runners: int, jobs: int, rounds: int) -> dict[str,
         daemon = Daemon(directory / "daemon", place, server, runners, **{"metric-log": metric_log})
         program = Path(__file__).with_name("observed_daemon.py")
         daemon.launcher = (sys.executable, str(program), str(result))
-        with daemon, _scraped(daemon.metrics):
+        with daemon, _scraped(daemon):
             whole = partial(daemon.wait_until, lambda: daemon.present() == runners, _FILL_LIMIT_S)
             whole("fill", poll_s=_POLL_S)
             for _ in range(rounds):
@@ -116,16 +116,25 @@ def _summary(spent: dict[str, Any], lives: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _scraped(address: str) -> Iterator[None]:
-    """Read the page, at once and then as often as Prometheus does."""
+def _scraped(daemon: Daemon) -> Iterator[None]:
+    """Read the page, as soon as it is there and then as often as Prometheus does."""
     over = threading.Event()
 
-    def scrape() -> None:
-        while True:
-            requests.get(address, timeout=10).raise_for_status()
-            if over.wait(_SCRAPES_S):
-                return
+    def read() -> None:
+        requests.get(daemon.metrics, timeout=10).raise_for_status()
 
+    def is_there() -> bool:
+        try:
+            read()
+        except requests.ConnectionError:
+            return False
+        return True
+
+    def scrape() -> None:
+        while not over.wait(_SCRAPES_S):
+            read()
+
+    daemon.wait_until(is_there, _FILL_LIMIT_S, "have its page")
     thread = threading.Thread(target=scrape, daemon=True)
     thread.start()
     try:

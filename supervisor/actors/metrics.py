@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import make_wsgi_app
 from prometheus_client.registry import Collector
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from supervisor import __version__
@@ -22,9 +22,9 @@ from supervisor.throttling.allowance import Rate
 from supervisor.web.strangers import Bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 BOUNDS = Bounds(
     connections=64,
@@ -97,19 +97,11 @@ class _Daemon(Collector):
 
 
 def make_app(system: System, parts: Parts) -> WSGIApplication:
-    """Make the web service: one page, in the format that its reader asks for.
-
-    Flask would do no more than find it, and takes a fifteenth of what the page takes.
-    """
+    """Make the web service: one page, in the format that its reader asks for."""
     registry = CollectorRegistry()
     registry.register(_Daemon(system, parts))
     ProcessCollector(registry=registry)
 
-    def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] != "GET":
-            return MethodNotAllowed(["GET"])(environ, start_response)
-        encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        start_response("200 OK", [("Content-Type", content_type)])
-        return [encode(registry)]
-
+    # It is small: to compress it would cost more than it saves.
+    page = make_wsgi_app(registry, disable_compression=True)
     return DispatcherMiddleware(NotFound(), {"/metrics": page})
