@@ -127,6 +127,14 @@ def test_an_end_that_is_found_late_has_its_events_though_github_answers_at_once(
     assert names(digest.rest()) == ["runner_start"]
 
 
+def test_an_end_that_is_found_late_is_waited_for_as_long_as_others() -> None:
+    digest = Digest("fleet")
+    early = [reconcile(40), reconcile(50)]
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], early)
+    assert digest.overdue(7.0) == digest.overdue(7.0 + UNSEEN_PATIENCE_S - 1) == []
+    assert names(digest.overdue(7.0 + UNSEEN_PATIENCE_S)) == ["runner_start"]
+
+
 def test_an_end_that_was_found_before_what_was_left_could_be_read_has_its_events_once() -> None:
     digest = Digest("fleet")
     early = [step(30, "", "busy", adopted=True, **WORK), reconcile(40), reconcile(50)]
