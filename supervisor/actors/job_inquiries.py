@@ -1,9 +1,13 @@
-"""How long jobs have waited at GitHub: asked afterwards, when nothing else is to be asked there.
+"""How jobs have fared at GitHub: asked afterwards, when nothing else is to be asked there.
+
+How long they were queued only GitHub knows, and how those ended whose guests have not told.
+History, counts and metric events have it from here.
 
 A part of the tokens actor, in its thread.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from loguru import logger
@@ -35,7 +39,8 @@ class InquiryDue:
 class JobInquiries:
     """Asks one question at a time, with a pause after each, and tells the feed what it learns.
 
-    What comes while there is no room, or can't be asked, is let go: nobody needs it.
+    What comes while there is no room, or can't be asked, is let go: who waits for it gives up in
+    time. So is what is still to be asked, when the actor crashes or the daemon ends.
 
     Args:
         feed: is told of each job.
@@ -93,11 +98,18 @@ class JobInquiries:
 
     def _take_in(self, line: Line) -> None:
         """Take in what was noted; only where runners are registered now."""
-        elsewhere = tuple(one for one in self._inquiries.waiting if one.place != line.place)
-        self._inquiries = self._inquiries.without(elsewhere)
+        self._inquiries = self._inquiries.only(lambda one: one.place == line.place)
+        self._tell_of_those_over()
         heard, self._heard = self._heard, []
         for one in heard:
-            inquiry = inquiry_of(one.runner, one.repository, one.run_id, one.place, line.scope)
+            inquiry = inquiry_of(
+                one.runner,
+                one.repository,
+                one.run_id,
+                one.place,
+                line.scope,
+                has_result=one.has_result,
+            )
             if inquiry and inquiry.place == line.place:
                 self._inquiries = self._inquiries.add(inquiry, self._now())
 
@@ -114,29 +126,32 @@ class JobInquiries:
         elif isinstance(outcome, RateLimited):
             self.pause()  # nothing was asked
         elif isinstance(outcome, GitHubError):
-            self._inquiries = self._inquiries.again(asked, now)
+            self._inquiries = self._inquiries.learn(asked, {}, now)
             # Others wait for an answer that does not come.
             self._failures += 1
             self.pause(doubled(AGAIN_S, self._failures, _LONGEST_PAUSE_S))
         else:
             self._failures = 0
-            known = tuple(one for one in asked if one.runner in outcome)
-            unknown = tuple(one for one in asked if one.runner not in outcome)
-            self._inquiries = self._inquiries.without(known).again(unknown, now)
-            for one in known:
-                self._tell(one, outcome[one.runner])
+            self._inquiries = self._inquiries.learn(asked, outcome, now)
+        self._tell_of_those_over()
         if self._heard or self._inquiries.waiting:
             self._wait_until(self._inquiries.quiet_until)
 
     def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
         self._inquiries = self._inquiries.close(inquiry.repository, self._now())
         logger.info(
-            "how long jobs of {} have waited is not asked for an hour, as GitHub answers {}: it "
-            'takes the permission "Actions: read" there, or the scope repo of a classic token',
+            "how long jobs of {} have waited, and how those ended whose guests have not told, is "
+            'not asked for an hour, as GitHub answers {}: it takes the permission "Actions: read" '
+            "there, or the scope repo of a classic token",
             inquiry.repository.name,
             _NOT_FOUND if isinstance(error, NotFound) else _FORBIDDEN,
         )
         logger.debug("{}", error)
+
+    def _tell_of_those_over(self) -> None:
+        for inquiry, job in self._inquiries.over:
+            self._tell(inquiry, job)
+        self._inquiries = replace(self._inquiries, over=())
 
     def _tell(self, inquiry: Inquiry, job: RunJob) -> None:
         make = partial(
@@ -144,7 +159,7 @@ class JobInquiries:
             inquiry.runner,
             inquiry.repository.name,
             inquiry.run_id,
-            job.state,
+            job.conclusion,
             self._clock.now(),
             queued_at=job.queued_at,
             started_at=job.started_at,

@@ -299,7 +299,7 @@ class TokensActor(Actor):
             answer = ApplicationOffered(outcome)
         self.system.directory.tell("upgrades", answer)
 
-    # How long jobs have waited.
+    # How jobs have fared.
 
     @handles(InquireJob)
     def _inquire(self, message: InquireJob) -> None:

@@ -27,7 +27,7 @@ from supervisor.gateways.journal_schema import (
 )
 from supervisor.journal import rows
 from supervisor.journal.courses import Course
-from supervisor.lifecycle.results import result_of
+from supervisor.lifecycle.results import REFUSED, result_of
 from supervisor.observation.feed import Kind, Record
 
 T = TypeVar("T")
@@ -48,12 +48,16 @@ _ELSE_REPLACE = " ON CONFLICT (name) DO UPDATE SET " + ", ".join(
 """What a later version has noted of a course stays."""
 _ROWS_AT_ONCE = 16
 """With each statement this thread lets go of the interpreter, and has to wait for it again."""
-_LEARN = (
-    "UPDATE courses SET queue_s = ?1, job = CASE WHEN json_valid(job) THEN CASE "
-    "json_extract(job, '$.result') WHEN '' THEN json_set(job, '$.result', ?2) ELSE job END "
-    "ELSE job END WHERE name = ?3"
+_LEARN_QUEUE = "UPDATE courses SET queue_s = ? WHERE name = ?"
+_LEARN_RESULT = (
+    "UPDATE courses SET job = json_set(job, '$.result', ?) WHERE name = ? AND "
+    f"CASE WHEN json_valid(job) THEN json_extract(job, '$.result') IS NOT '{REFUSED}' END"
 )
-"""As `Course.learn`, also of one that has ended long ago."""
+"""As `results.learnt`, also of one that has ended long ago.
+
+A cell that a disk, or somebody, has damaged is left as it is: to read it as JSON would fail, and
+with it all that is written at once. Of CASE, not of AND, SQLite promises to look no further then.
+"""
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 _NUMBER_ABOVE = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events' AND seq < ?1"
 _OPEN_COURSES = f"SELECT {_COURSE_COLUMNS} FROM courses WHERE ended_at IS NULL"
@@ -102,11 +106,14 @@ class JournalStore:
         lost = _Lost()
         events = lost.rows(rows.of_record, records)
         changed = lost.rows(rows.of_course, courses)
-        learnt = lost.rows(_learnt, (one for one in records if one.kind is Kind.JOB))
+        told = [one for one in records if one.kind is Kind.JOB]
+        queues = lost.rows(_queue, told)
+        results = [(result_of(one.state), one.subject) for one in told if one.state]
         with self._transaction() as connection:
             _insert(connection, "events", rows.EVENT_COLUMNS, events)
             _insert(connection, "courses", rows.COURSE_COLUMNS, changed, _ELSE_REPLACE)
-            connection.executemany(_LEARN, learnt)
+            connection.executemany(_LEARN_QUEUE, queues)
+            connection.executemany(_LEARN_RESULT, results)
             self._last_number = _last_number(connection)
         return lost.count
 
@@ -240,9 +247,9 @@ def _gone(path: Path, *, is_another_there: bool) -> str:
     return f"{path} was removed, and a new one was begun; what was in it is not shown any more"
 
 
-def _learnt(record: Record) -> rows.Row:
-    """Give how long a job was queued and how it has ended, and whose that was."""
-    return float(record.details["queue_s"]), result_of(record.state), record.subject
+def _queue(record: Record) -> rows.Row:
+    """Give how long a job was queued, and whose that was."""
+    return float(record.details["queue_s"]), record.subject
 
 
 def _connect(path: Path, numbers_above: int) -> sqlite3.Connection:

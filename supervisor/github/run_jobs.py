@@ -1,4 +1,4 @@
-"""What GitHub tells of the jobs that runners have had: since when they were queued.
+"""What GitHub tells of the jobs that runners have had: since when they were queued, and their ends.
 
 Endpoint: https://docs.github.com/en/rest/actions/workflow-jobs.
 """
@@ -16,7 +16,7 @@ from supervisor.github.scope import Scope
 from supervisor.text import moments
 
 _MOST_PAGES = 10
-_STATE = re.compile(r"[a-z_]{1,40}")
+_WORD = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class RunJob:
     Attributes:
         queued_at: when it began to wait for a runner.
         started_at: when a runner began it.
-        state: its conclusion in GitHub's word, or its status while it has none yet.
+        conclusion: how it ended, in GitHub's word; empty while that shows no end of it.
     """
 
     queued_at: datetime
     started_at: datetime
-    state: str
+    conclusion: str
 
     @property
     def queue_s(self) -> float:
@@ -70,10 +70,10 @@ def run_jobs(repository: Scope, run_id: int, runners: frozenset[str]) -> Talk[di
 
 
 def _job(job: Mapping[str, Any]) -> RunJob:
-    state = job["conclusion"] or job["status"]
-    if not _STATE.fullmatch(state):
+    conclusion = job["conclusion"] or ""
+    if conclusion and not _WORD.fullmatch(conclusion):
         raise ValueError("not as GitHub writes it")
-    return RunJob(_moment(job["created_at"]), _moment(job["started_at"]), state)
+    return RunJob(_moment(job["created_at"]), _moment(job["started_at"]), conclusion)
 
 
 def _moment(text: str) -> datetime:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from supervisor.lifecycle import AVAILABLE, ENDED, Job, Stage
-from supervisor.lifecycle.results import result_of
+from supervisor.lifecycle.results import learnt
 from supervisor.observation.absence import UNSEEN, Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
@@ -91,10 +91,9 @@ class Course:
             self.learn(record)
 
     def learn(self, record: Record) -> None:
-        """Take in what GitHub tells of its job; its result only where nobody else has told it."""
+        """Take in what GitHub tells of its job."""
         self.queue_s = record.details["queue_s"]
-        if self.job and not self.job.result:
-            self.job = replace(self.job, result=result_of(record.state))
+        self.job = self.job and learnt(self.job, record.state)
 
     def _go_by_clock_of(self, record: Record) -> None:
         """Have it by the time of day as that was set for the record: what has passed stays so."""

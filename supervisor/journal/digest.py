@@ -46,6 +46,7 @@ class Digest:
         self._flavor = flavor
         self._courses = Courses()
         self._awaited = AwaitedJobs[Course]()
+        self._recalled: list[Course] = []
 
     def take(self, record: Record) -> Change:
         """Take a record into account."""
@@ -64,7 +65,7 @@ class Digest:
         if self._flavor is None:
             return []
         record, courses, installed = change
-        told: list[MetricEvent] = []
+        told = self._end_recalled(elapsed_s)
         for course in courses:
             if course.ended_at:
                 told += self._end(course, elapsed_s)
@@ -87,8 +88,19 @@ class Digest:
         Returns:
             What each of these has changed.
         """
+        records = list(records)
         self._courses = Courses(known)
-        return [self._take_again(record) for record in records]
+        changes = [self._take_again(record) for record in records]
+        # Of others metric events are made already: they were known before all was.
+        heard_of = {record.subject for record in records if record.kind is Kind.RUNNER}
+        self._recalled = [
+            course
+            for change in changes
+            if change.record.kind is Kind.RECONCILE
+            for course in change.courses
+            if course.name not in heard_of
+        ]
+        return changes
 
     def _take_again(self, record: Record) -> Change:
         try:
@@ -115,11 +127,16 @@ class Digest:
         Args:
             elapsed_s: the time (monotonic).
         """
-        return self._events_of(self._awaited.overdue(elapsed_s))
+        return self._end_recalled(elapsed_s) + self._events_of(self._awaited.overdue(elapsed_s))
 
     def rest(self) -> list[MetricEvent]:
         """Give those of all jobs that are left, at the end."""
-        return self._events_of(self._awaited.rest())
+        return self._end_recalled(0.0) + self._events_of(self._awaited.rest())
+
+    def _end_recalled(self, elapsed_s: float) -> list[MetricEvent]:
+        """Tell of those whose ends were found in what was told before they were known."""
+        recalled, self._recalled = self._recalled, []
+        return [event for course in recalled for event in self._end(course, elapsed_s)]
 
     def _end(self, course: Course, elapsed_s: float) -> list[MetricEvent]:
         """Tell of a job at its runner's end, or when GitHub has told of it."""

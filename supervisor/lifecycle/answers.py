@@ -57,12 +57,12 @@ from supervisor.lifecycle.moves import (
     stay,
     wait_for_number,
 )
+from supervisor.lifecycle.results import REFUSED
 from supervisor.lifecycle.steps import Effect, Step
 
 _LONGEST_JOB = timedelta(days=5)
 """https://docs.github.com/en/actions/reference/limits: no job on a runner of ours lasts longer."""
 
-_REFUSED = "Refused"
 _ONLINE = "online; waits for a job"
 _POWER_OFF = "the guest to power off"
 
@@ -184,7 +184,7 @@ def _(event: JobRefused, life: Life, now: datetime) -> Step:
     if life.stage in ENDING:
         return Step(life)
     # Its result is set, so that what the application says of it, a failure, is not shown instead.
-    known = replace(life, job=replace(life.job or Job(), result=_REFUSED))
+    known = replace(life, job=replace(life.job or Job(), result=REFUSED))
     why = f"its job was refused by the policy: {event.reason}"
     return finish(known, now, why, waits_for=_POWER_OFF)
 

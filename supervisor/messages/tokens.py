@@ -158,16 +158,18 @@ class InquireJob:
         repository: whose it was, by the guest's word.
         run_id: its workflow run's, by the guest's word.
         place: where the runner was registered.
+        has_result: its guest has told how it ended.
     """
 
     runner: str
     repository: str
     run_id: str
     place: str
+    has_result: bool = False
 
     @classmethod
     def about(cls, runner: str, job: Job | None, place: str) -> InquireJob | None:
         """Make it of what is known of a runner's job; None where that is too little."""
         if job is None or not job.can_be_looked_up:
             return None
-        return cls(runner, job.repository, job.run_id, place)
+        return cls(runner, job.repository, job.run_id, place, bool(job.result))

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 from supervisor.causes import OF_GITHUB, OF_LXD, Cause
 from supervisor.lifecycle import Stage
+from supervisor.lifecycle.results import WORDS
 from supervisor.policy.limits import IN_LOG
 
 OTHER = "other"
@@ -13,15 +14,7 @@ GONE = "gone"
 STOPPED = "stopped"
 GITHUB = "github"
 
-RESULTS = {
-    "Succeeded": "succeeded",
-    "Failed": "failed",
-    "Canceled": "cancelled",
-    "Abandoned": "abandoned",
-    "Skipped": "skipped",
-    "Refused": "refused",
-    "": UNKNOWN,
-}
+RESULTS = {**{result: words.label for result, words in WORDS.items()}, "": UNKNOWN}
 """How a job ended, by the word of the runner application; refused is the policy's."""
 
 EVENTS = (

@@ -8,7 +8,6 @@ from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -16,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from supervisor.causes import Cause
 from supervisor.lifecycle import UNUSED, Job, Stage
-from supervisor.lifecycle.results import result_of
+from supervisor.lifecycle.results import learnt
 from supervisor.metrics import PREFIX, classes
 from supervisor.metrics.vacancies import Vacancies
 from supervisor.observation.awaited_jobs import PATIENCE_S, UNSEEN_PATIENCE_S, AwaitedJobs
@@ -196,8 +195,7 @@ class Counters:
     def _learn(self, record: Record) -> None:
         """Take in what GitHub tells of a job."""
         if ended := self._awaited.take(record.subject):
-            job = replace(ended.job, result=result_of(record.state))
-            self._count_job(ended._replace(job=job))
+            self._count_job(ended._replace(job=learnt(ended.job, record.state)))
         self._queue_s.observe(record.details["queue_s"])
 
     def _count_job(self, ended: _Ended) -> None:

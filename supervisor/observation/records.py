@@ -155,7 +155,7 @@ def of_job(
     runner: str,
     repository: str,
     run_id: int,
-    state: str,
+    conclusion: str,
     now: datetime,
     *,
     queued_at: datetime,
@@ -168,7 +168,7 @@ def of_job(
         runner: that had it.
         repository: whose it was.
         run_id: GitHub's number of its workflow run.
-        state: its conclusion in GitHub's word, or its status while it has none yet.
+        conclusion: in GitHub's word; empty where that shows no end of it.
         now: the time.
         queued_at: when it began to wait.
         started_at: when its runner took it.
@@ -181,7 +181,8 @@ def of_job(
         "started_at": started_at.isoformat(),
         "queue_s": queue_s,
     }
-    return Record(now, Kind.JOB, runner, state, details=details)
+    reason = "" if conclusion else "GitHub shows no end of it"
+    return Record(now, Kind.JOB, runner, conclusion, reason=reason, details=details)
 
 
 def _told(life: Life) -> tuple[object, ...]:

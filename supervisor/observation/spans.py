@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from supervisor.lifecycle import Stage
+from supervisor.lifecycle.results import WORDS
 from supervisor.observation.absence import UNSEEN, Absence
 from supervisor.observation.clock_step import clock_step
 from supervisor.observation.feed import Kind, Record
@@ -33,15 +34,6 @@ _NAMES = {
 """How a stage's span is called, where that is not the stage's own name."""
 
 _RESULT = "github.job.result"
-_RESULTS = {
-    "Succeeded": "success",
-    "Failed": "failure",
-    "Canceled": "cancellation",
-    "Abandoned": "error",
-    "Skipped": "skip",
-    "Refused": "failure",  # as GitHub has it: by the policy, before its first step
-}
-"""The semantic conventions' words for the runner application's, and for the policy's refusal."""
 _OTHER_ERROR = "_OTHER"  # the semantic conventions' word
 _UNHEARD = "supervisor.beginning_unheard"
 _OF_JOBS = ("cicd.pipeline.", "vcs.", "github.")
@@ -202,6 +194,7 @@ def _attributes(record: Record) -> dict[str, Value]:
     """Give what a record says beyond its stage; what it does not know is left out."""
     details = record.details
     job: Mapping[str, Any] = details.get("job") or {}
+    words = WORDS.get(job.get("result", ""))
     owner, _, repository = job.get("repository", "").partition("/")
     found = {
         "cicd.worker.id": str(details.get("runner_id") or ""),
@@ -213,7 +206,7 @@ def _attributes(record: Record) -> dict[str, Value]:
         "cicd.pipeline.name": job.get("workflow"),
         "cicd.pipeline.run.id": job.get("run_id"),
         "cicd.pipeline.task.name": job.get("name"),
-        "cicd.pipeline.task.run.result": _RESULTS.get(job.get("result", "")),
+        "cicd.pipeline.task.run.result": words.convention if words else None,
         "github.event_name": job.get("event"),
         _RESULT: job.get("result"),
     }

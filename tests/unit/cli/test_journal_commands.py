@@ -80,15 +80,20 @@ def test_each_event_is_a_line_for_people(daemon: Daemon) -> None:
     assert daemon.asked == [("/v1/events", {"limit": ["100"]})]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "line"),
+    [
+        ("success", "", "success  acme/demo, was queued for 1m12s"),
+        ("", "no end of it", "acme/demo, was queued for 1m12s  no end of it"),
+    ],
+)
 def test_a_job_of_which_github_has_told_is_a_line_with_how_long_it_was_queued(
-    daemon: Daemon,
+    daemon: Daemon, state: str, reason: str, line: str
 ) -> None:
     details = {"repository": "acme/demo", "run_id": 7, "queue_s": 72.0}
-    told = event(1, kind="job", state="success", before="", reason="", lasted_s=0, details=details)
+    told = event(1, kind="job", state=state, before="", reason=reason, lasted_s=0, details=details)
     daemon.answers = [{"events": [told], "last": 1, "more": False, "lost": 0}]
-    assert daemon.call("events", "--kind", "job").stdout.endswith(
-        "  fleet-a  success  acme/demo, was queued for 1m12s\n"
-    )
+    assert daemon.call("events", "--kind", "job").stdout.endswith(f"  fleet-a  {line}\n")
 
 
 def test_events_come_as_json_a_line_each(daemon: Daemon) -> None:

@@ -156,9 +156,15 @@ def test_it_is_kept_how_long_a_job_had_waited_and_of_one_that_has_ended_it_is_no
 
 @pytest.mark.parametrize(
     ("told", "state", "result"),
-    [("", "failure", "Failed"), ("", "in_progress", ""), ("Refused", "failure", "Refused")],
+    [
+        ("", "failure", "Failed"),
+        ("", "", ""),
+        ("Succeeded", "failure", "Failed"),
+        ("Succeeded", "", "Succeeded"),
+        ("Refused", "failure", "Refused"),
+    ],
 )
-def test_how_a_job_ended_is_as_github_tells_where_nobody_else_has(
+def test_how_a_job_ended_is_as_github_tells_unless_the_policy_has_refused_it(
     told: str, state: str, result: str
 ) -> None:
     course = Course(NAME, job=replace(JOB, result=told))

@@ -88,15 +88,59 @@ def test_of_an_end_that_nobody_saw_a_stop_is_told_once_with_what_github_tells_of
     assert digest.rest() == []
 
 
-@pytest.mark.parametrize("state", ["in_progress", ""])
-def test_of_an_end_that_nobody_saw_and_github_does_not_tell_no_stop_is_told(state: str) -> None:
+@pytest.mark.parametrize("does_answer", [True, False])
+def test_of_an_end_that_nobody_saw_and_github_does_not_tell_no_stop_is_told(
+    does_answer: bool,
+) -> None:
     digest = Digest("fleet")
     left_at_work(digest)
-    if state:
-        told = digest.metric_events(digest.take(waited(60, 12.0)._replace(state=state)), 0.0)
+    if does_answer:
+        told = digest.metric_events(digest.take(waited(60, 12.0)._replace(state="")), 0.0)
     else:
         told = digest.overdue(UNSEEN_PATIENCE_S)
     assert names(told) == ["runner_start"]
+    assert digest.rest() == []
+
+
+@pytest.mark.parametrize("result", ["", "Succeeded"])
+def test_an_end_that_is_found_once_what_was_left_can_be_read_has_its_events_too(
+    result: str,
+) -> None:
+    digest = Digest("fleet")
+    early = [reconcile(40), reconcile(50)]
+    digested(digest, *early)
+    known = Course(NAME, stage="busy", started_at=at(0), job=replace(JOB, result=result))
+    digest.recall([known], early)
+    assert digest.overdue(0.0) == digest.overdue(UNSEEN_PATIENCE_S - 1) == []
+    start, stop = digest.metric_events(digest.take(waited(60, 12.0)), 0.0)
+    assert (start["queue_duration"], stop["job_conclusion"]) == (12.0, "success")
+    assert stop["timestamp"] == at(50).timestamp()
+    assert digest.rest() == []
+
+
+def test_an_end_that_is_found_late_has_its_events_though_github_answers_at_once() -> None:
+    digest = Digest("fleet")
+    early = [reconcile(40), reconcile(50)]
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], early)
+    assert digested(digest, waited(60, 12.0)) == ["runner_start", "runner_stop"]
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], early)
+    assert names(digest.rest()) == ["runner_start"]
+
+
+def test_an_end_that_is_found_late_is_waited_for_as_long_as_others() -> None:
+    digest = Digest("fleet")
+    early = [reconcile(40), reconcile(50)]
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], early)
+    assert digest.overdue(7.0) == digest.overdue(7.0 + UNSEEN_PATIENCE_S - 1) == []
+    assert names(digest.overdue(7.0 + UNSEEN_PATIENCE_S)) == ["runner_start"]
+
+
+def test_an_end_that_was_found_before_what_was_left_could_be_read_has_its_events_once() -> None:
+    digest = Digest("fleet")
+    early = [step(30, "", "busy", adopted=True, **WORK), reconcile(40), reconcile(50)]
+    digested(digest, *early)
+    digest.recall([Course(NAME, stage="busy", started_at=at(0), job=JOB)], early)
+    assert digested(digest, waited(60, 12.0)) == ["runner_stop"]
     assert digest.rest() == []
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.lifecycle.results import conclusion_of, result_of
+from supervisor.lifecycle import Job
+from supervisor.lifecycle.results import WORDS, conclusion_of, learnt, result_of
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,25 @@ def test_what_only_the_application_or_the_policy_has_a_word_for_keeps_it() -> No
     assert (conclusion_of("Abandoned"), conclusion_of("Refused")) == ("abandoned", "refused")
 
 
-@pytest.mark.parametrize("state", ["queued", "in_progress", "completed", "waiting", "", "new_word"])
-def test_what_is_no_end_is_no_result(state: str) -> None:
-    assert result_of(state) == ""
+@pytest.mark.parametrize("told", ["", "Succeeded", "Abandoned"])
+@pytest.mark.parametrize(
+    ("conclusion", "result"), [("failure", "Failed"), ("a_new_word", "a_new_word")]
+)
+def test_githubs_word_counts_for_more_than_the_guests(
+    told: str, conclusion: str, result: str
+) -> None:
+    assert learnt(Job("acme/demo", result=told), conclusion) == Job("acme/demo", result=result)
+
+
+@pytest.mark.parametrize("told", ["", "Succeeded", "Refused"])
+def test_where_github_shows_no_end_the_guests_word_stays(told: str) -> None:
+    assert learnt(Job(result=told), "") == Job(result=told)
+
+
+def test_what_the_policy_has_refused_stays_refused() -> None:
+    assert learnt(Job(result="Refused"), "failure") == Job(result="Refused")
+
+
+def test_no_two_results_are_called_alike() -> None:
+    for words in (conclusion_of, lambda result: WORDS[result].label):
+        assert len({words(result) for result in WORDS}) == len(WORDS)

@@ -162,7 +162,7 @@ def github_tells(state: str) -> Any:
     return record(Kind.JOB, "fleet-1", state, details={"queue_s": 12.0})
 
 
-@pytest.mark.parametrize(("state", "result"), [("failure", "failed"), ("in_progress", "unknown")])
+@pytest.mark.parametrize(("state", "result"), [("failure", "failed"), ("", "unknown")])
 def test_a_job_of_whose_result_nobody_has_told_is_counted_when_github_does(
     counted: Counted, state: str, result: str
 ) -> None:
@@ -236,12 +236,14 @@ def test_a_job_whose_end_nobody_saw_is_counted_once_when_github_tells_how_that_w
     assert counted.over_zero("jobs_total") == [({"cancelled", "push"}, 1)]
 
 
-@pytest.mark.parametrize(("first", "after_s"), [("in_progress", 1.0), (None, UNSEEN_PATIENCE_S)])
+@pytest.mark.parametrize(("first", "after_s"), [("", 1.0), (None, UNSEEN_PATIENCE_S)])
 def test_a_job_whose_end_nobody_saw_and_github_does_not_tell_is_not_counted(
     counted: Counted, first: str | None, after_s: float
 ) -> None:
     counted.counters.miss_job("fleet-1", Job(**WORK))
-    counted.tell(github_tells(first) if first else record(Kind.ORDER, "flush", "ordered"))
+    counted.tell(
+        github_tells(first) if first is not None else record(Kind.ORDER, "flush", "ordered")
+    )
     counted.tell_at(after_s, github_tells("success"))
     assert counted.over_zero("jobs_total") == []
 

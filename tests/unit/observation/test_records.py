@@ -218,6 +218,13 @@ def test_a_job_is_told_of_by_its_runner_with_githubs_word_for_its_end() -> None:
     }  # fmt: skip
 
 
+def test_of_a_job_whose_end_github_does_not_show_that_is_told() -> None:
+    record = records.of_job(
+        "fleet-a", "acme/demo", 7, "", LATER, queued_at=NOW, started_at=LATER, queue_s=90.0
+    )
+    assert (record.state, record.reason) == ("", "GitHub shows no end of it")
+
+
 def test_a_reconcile_counts_who_waits_and_who_works_and_names_who_is_there() -> None:
     record = records.of_reconcile(
         "fleet",

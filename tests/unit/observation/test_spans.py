@@ -17,7 +17,6 @@ from opentelemetry.semconv._incubating.attributes.cicd_attributes import (
 from opentelemetry.semconv.attributes.error_attributes import ErrorTypeValues
 
 from supervisor.lifecycle import Stage
-from supervisor.metrics.classes import RESULTS
 from supervisor.observation.feed import Kind, Record
 from supervisor.observation.spans import ROOT, Span, Spans, trace_id_of
 
@@ -149,11 +148,6 @@ def test_how_a_job_ended_is_told_in_the_conventions_words_and_in_the_application
     *_, root = heard(life(result=word))
     assert root.attributes.get("cicd.pipeline.task.run.result") == (result and result.value)
     assert root.attributes["github.job.result"] == word
-
-
-def test_each_word_for_a_jobs_end_that_metrics_know_is_known_to_traces_too() -> None:
-    for word in filter(None, RESULTS):
-        assert "cicd.pipeline.task.run.result" in heard(life(result=word))[-1].attributes
 
 
 def test_what_the_conventions_have_a_name_for_goes_by_that() -> None:

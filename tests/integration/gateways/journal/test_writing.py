@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -87,18 +89,42 @@ def test_how_long_a_job_had_waited_is_added_to_the_course_that_has_ended(path: P
     assert (course.queue_s, course.outcome) == (12.0, "done")
 
 
-@pytest.mark.parametrize("result", ["", "Refused"])
-def test_how_a_job_ended_is_added_to_its_course_where_that_is_not_known(
-    path: Path, result: str
+@pytest.mark.parametrize(
+    ("told", "conclusion", "result"),
+    [
+        ("", "success", "Succeeded"),
+        ("", "", ""),
+        ("Succeeded", "failure", "Failed"),
+        ("Succeeded", "", "Succeeded"),
+        ("Refused", "failure", "Refused"),
+    ],
+)
+def test_how_a_job_ended_by_githubs_word_is_added_to_its_course(
+    path: Path, told: str, conclusion: str, result: str
 ) -> None:
-    job = replace(JOB, result=result)
+    job = replace(JOB, result=told)
     with running(path) as stand:
         stand.inbox.take(step(0, "idle", "busy", job=asdict(job)))
         stand.inbox.take(step(9, "busy", "deleted", job=asdict(job)))
     with running(path) as stand:
-        stand.inbox.take(waited(105, 12.0))
+        stand.inbox.take(waited(105, 12.0)._replace(state=conclusion))
     (course,) = courses(path)
-    assert course.job == replace(JOB, result=result or "Succeeded")
+    assert (course.job, course.queue_s) == (replace(JOB, result=result), 12.0)
+
+
+def test_a_job_that_can_not_be_read_any_more_keeps_nothing_from_being_written(path: Path) -> None:
+    with running(path) as stand:
+        worked(stand.inbox)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE courses SET job = '{damaged'")
+    with running(path) as stand:
+        stand.inbox.take(waited(105, 12.0))
+        stand.tell("later")
+        eventually(lambda: stand.told()[-1] == "later")
+        assert (stand.fault(), stand.inbox.lost) == ("", 0)
+    with closing(sqlite3.connect(path)) as other:
+        found = other.execute("SELECT job, queue_s FROM courses").fetchall()
+    assert found == [("{damaged", 12.0)]
 
 
 def test_of_a_runner_without_a_job_github_tells_nothing(path: Path) -> None:

@@ -39,17 +39,23 @@ def test_a_runner_lives_its_whole_life(make_world: MakeWorld) -> None:
     assert play.world.lxd.count("delete") == 0
 
 
-def test_how_long_its_job_had_waited_is_asked_at_its_end_and_once(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize("result", ["", "Succeeded"])
+def test_what_github_knows_of_its_job_is_asked_at_its_end_and_once(
+    make_world: MakeWorld, result: str
+) -> None:
     play = Play(make_world())
     play.comes_to("booting")
     job = Job("acme/demo", run_id="7")
     play.happens(lifecycle.GuestReady(), lifecycle.JobStarted(job), lifecycle.JobFinished())
+    play.happens(lifecycle.GuestFinished(result=result))
     play.comes_to("finished")
     assert play.world.github.inquiries == []
     play.happens(lifecycle.InstanceGone())
     play.ends()
     eventually(lambda: play.world.github.inquiries)
-    assert play.world.github.inquiries == [InquireJob(NAME, "acme/demo", "7", PLACE)]
+    assert play.world.github.inquiries == [
+        InquireJob(NAME, "acme/demo", "7", PLACE, has_result=bool(result))
+    ]
 
 
 def test_a_job_of_which_the_guest_has_said_too_little_is_not_asked_about(
