@@ -46,6 +46,21 @@ def test_the_roster_is_complete_when_those_that_lxd_shows_are_in_it(make_world: 
     assert roster.get("fleet-aaaaaaaa")
 
 
+def test_after_a_start_what_lxd_shows_is_taken_over_before_github_has_answered(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.silent = True
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation="1", stage="busy")
+    start(world)
+    eventually(lambda: world.stages() == {"busy": 1})
+    assert not world.parts.roster.is_complete  # GitHub may show one that LXD's list lacks
+    world.clock.advance(61)
+    eventually(lambda: world.parts.roster.is_complete)
+    # The next follows at once: now there is somebody to hear what GitHub says of it.
+    eventually(lambda: world.github.listings == 2)
+
+
 def test_github_being_down_does_not_hide_what_lxd_has(make_world: MakeWorld) -> None:
     world = make_world(virtual_machines=1)
     world.github.down = "GitHub can't be reached"
