@@ -18,6 +18,7 @@ from supervisor.messages.runner import Happened
 from supervisor.messages.tokens import RegistrationsListed
 from supervisor.runners.marks import PREFIX
 from supervisor.runners.naming import runner_name
+from supervisor.runners.roster import Entry
 from tests.unit.actors.fleet.running import generation_of, goes, start
 
 
@@ -187,8 +188,9 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     assert world.lxd.count("instance") == asked
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
 def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, *, is_complete: bool
 ) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
@@ -202,13 +204,17 @@ def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
     eventually(lambda: world.names() == [])
     world.settle()
     monkeypatch.setattr(world.lxd, "instances", lambda: old)
+    entered: list[Entry] = []
+    monkeypatch.setattr(world.parts.roster, "put", entered.append)
     for _ in range(3):
+        # It is not after a start, until a survey has succeeded.
+        world.parts.roster.is_complete = is_complete
         asked, listings = world.lxd.count("instance"), world.github.listings
         world.tell("fleet", Reconcile("a test"))
         eventually(lambda before=listings: world.github.listings > before)
         eventually(lambda before=asked: world.lxd.count("instance") > before)
         world.settle()
-        assert world.names() == []
+        assert entered == world.names() == []
 
 
 def test_who_has_ended_and_is_made_late_is_taken_over_all_the_same(make_world: MakeWorld) -> None:
