@@ -1,6 +1,7 @@
 """The fleet: as many runners as wanted, by comparing what is wanted with what is there."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -67,6 +68,7 @@ _CONFIRM_SOON_S = 15.0
 _LISTING_AGAIN_S = 30.0
 _RUNNER_SHUTDOWN_S = 2.0
 _UPGRADES_FRESH_S = 10.0
+_LEARN = "to learn what those taken over are doing"
 _TO_BE_SUCCEEDED = frozenset({Stage.BUSY, Stage.FINISHED, Stage.RETIRING, Stage.FAILED})
 """The stages of a runner that another will take the place of."""
 
@@ -217,6 +219,8 @@ class FleetActor(Actor):
     @handles(InstancesListed, RegistrationsListed, survey.Late)
     def _listed(self, message: InstancesListed | RegistrationsListed | survey.Late) -> None:
         self._survey.take(message)
+        if not self._parts.roster.is_complete:
+            self._adopt_at_once(self._survey.shown())
         found = self._survey.result(self._desired(), self._planned())
         if found:
             self._compare(found)
@@ -224,6 +228,14 @@ class FleetActor(Actor):
     @handles(WorkFailed)
     def _work_failed(self, message: WorkFailed) -> None:
         raise message.error
+
+    def _adopt_at_once(self, shown: Mapping[str, Marks]) -> None:
+        """Take over what LXD shows after a start: guests wait to be heard, and not for GitHub."""
+        new = shown.keys() - {entry.name for entry in self._parts.roster.all()}
+        for name in sorted(new):
+            self._adopt(name, shown[name])
+        if new:
+            self._reconcile_after(_SOON_S, _LEARN)
 
     def _compare(self, found: Found) -> None:
         duration_s = self.system.clock.monotonic() - self._began
@@ -262,7 +274,7 @@ class FleetActor(Actor):
             self._reconcile_after(again_s, "LXD's list could not be had")
         elif plan.adopt:
             # Only now is there somebody to hear what GitHub says of them.
-            self._reconcile_after(_SOON_S, "to learn what those taken over are doing")
+            self._reconcile_after(_SOON_S, _LEARN)
         elif plan.list_again is not None and plan.list_again < interval:
             soon_s = plan.list_again.total_seconds()
             self._reconcile_after(soon_s, "to confirm what the last one suspected")

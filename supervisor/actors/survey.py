@@ -127,6 +127,13 @@ class Survey:
                 self._ticket, error=f"GitHub {late}", cause=Cause.GITHUB_UNAVAILABLE
             )
 
+    def shown(self) -> dict[str, Marks]:
+        """Give what LXD has shown, also while GitHub is waited for, but for what is doubtful."""
+        if not self.under_way or self._listing is None:
+            return {}
+        shown = self._not_ended_since(self._listing.instances)
+        return {name: found for name, found in shown.items() if name not in self._ended}
+
     def result(self, desired: Desired, runners: Sequence[Runner]) -> Found | None:
         """End the survey if both answers are there, and LXD was asked where its list may be wrong.
 

@@ -46,10 +46,12 @@ result_of_job() {
 end() {
     trap '' HUP INT TERM
     trap - EXIT
-    # Nothing waits for this report: the end of the instance says the rest.
+    # The end of the instance says the rest, and is not held up by a host that hangs or errs.
     SIGNAL_LIMIT_S=1
     SIGNAL_ATTEMPTS=1
     if [ -n "$exit_code" ]; then
+        # But for how the job ended: one that is being started anew can't know it. No job waits.
+        [ -z "$linger" ] || SIGNAL_PATIENCE_S=$UNHEARD_LIMIT_S
         signal "signal=finished
 exit-code=$exit_code
 $(signal_line result "$(result_of_job)")"

@@ -9,6 +9,9 @@
 # that ran into its limit isn't repeated: a host that hangs must not hold up a job.
 SIGNAL_LIMIT_S=3
 SIGNAL_ATTEMPTS=3
+# Seconds for which a host that is being started anew is asked again after those attempts: nothing
+# listens there, or it answers 503. For a report that nothing waits for.
+SIGNAL_PATIENCE_S=0
 
 # signal_line KEY VALUE: prints KEY=VALUE on one line, whatever the value holds; nothing if empty.
 signal_line() {
@@ -22,6 +25,7 @@ signal_line() {
 # signal BODY: posts it; 0 if the host took it or refused it for good.
 signal() {
     signal_attempts=$SIGNAL_ATTEMPTS
+    signal_waited=0
     while :; do
         signal_status=
         signal_rc=0
@@ -40,8 +44,17 @@ signal() {
             28 | 124 | 143) return 1 ;; # over its limit: curl, timeout, busybox's timeout
         esac
         signal_attempts=$((signal_attempts - 1))
-        [ "$signal_attempts" -gt 0 ] || return 1
-        sleep 0.3
+        if [ "$signal_attempts" -gt 0 ]; then
+            sleep 0.3
+            continue
+        fi
+        [ "$signal_waited" -lt "$SIGNAL_PATIENCE_S" ] || return 1
+        case $signal_status:$signal_rc in
+            503:* | *:7) ;; # 7: nothing listens, in curl's words
+            *) return 1 ;;
+        esac
+        sleep 1
+        signal_waited=$((signal_waited + 1))
     done
 }
 
@@ -80,6 +93,7 @@ signal_by_nc() {
         wait $! 2>/dev/null # a shell may say that it was ended
     else
         wait $! || signal_rc=$?
+        [ "$signal_rc" -ne 1 ] || signal_rc=7 # not connected
     fi
     signal_answer=${signal_answer#HTTP/* }
     signal_status=${signal_answer%%[!0-9]*}
@@ -100,7 +114,7 @@ except urllib.error.HTTPError as error:
 except TimeoutError:
     sys.exit(28)
 except urllib.error.URLError as error:
-    sys.exit(28 if isinstance(error.reason, TimeoutError) else 1)
+    sys.exit(28 if isinstance(error.reason, TimeoutError) else 7)
 ' "$SIGNAL_URL" "$SIGNAL_LIMIT_S" <<END
 $SIGNAL_TOKEN
 $1

@@ -178,6 +178,27 @@ def test_killed_while_a_job_runs_that_ends_before_it_is_back(running: World) -> 
     assert name not in world.names()
 
 
+def test_how_a_job_ended_while_it_was_dead_is_heard_from_its_guest(running: World) -> None:
+    world = running
+    gate = world.gate()
+    job = world.queue(gate.script)
+    name = world.wait_started(job)
+    world.daemon.kill()
+    gate.open()
+    world.wait_completed(job)
+    here = world.daemon.now()
+    world.daemon.start()
+    said = "finished: the runner application ended"
+    wait_until(lambda: name in world.daemon.said(said, here), "its guest has told of its end")
+
+    def told() -> bool:
+        jobs = world.daemon.ask("/v1/history?limit=50")["jobs"]
+        return [one["result"] for one in jobs if one["runner"] == name] == ["Succeeded"]
+
+    wait_until(told, "its result is known")
+    world.wait_whole()
+
+
 def test_killed_while_a_guest_powers_off(running: World) -> None:
     world = running
     here = world.daemon.now()

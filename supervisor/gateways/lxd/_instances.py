@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 _SECRET_KEYS = ("cloud-init.", "user.user-data", "user.vendor-data", "user.network-config")
 _CONSOLE_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
-# Another operation has the instance, or it started or stopped since it was looked at.
-_PASSES = re.compile(r"busy|is (not |already )?(running|stopped)", re.IGNORECASE)
+# Another operation has the instance; or it has started or stopped since it was looked at; or LXD
+# shows it as running before it is, and then it is "not running" for the order to stop it.
+_PASSES = re.compile(r"busy|is (already |not )running|is already stopped", re.IGNORECASE)
 _PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.lxd_emulator import LxdEmulator, OperationFault
-from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError, Refused, TimedOut
+from supervisor.gateways.lxd import Lxd, LxdEndpoint, LxdError, OperationFailed, Refused, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,11 @@ def test_what_passes_is_waited_for(emulator: LxdEmulator, lxd: Lxd, words: str) 
 
 @pytest.mark.parametrize(
     ("words", "limit_s", "kind"),
-    [(_NOT_YET, 0.3, TimedOut), ("The instance is protected", 10, Refused)],
+    [
+        (_NOT_YET, 0.3, TimedOut),
+        ("The instance is protected", 10, Refused),
+        ("The instance is not stopped", 10, OperationFailed),
+    ],
 )
 def test_what_does_not_pass_is_told(
     emulator: LxdEmulator, lxd: Lxd, words: str, limit_s: float, kind: type[LxdError]

@@ -38,13 +38,17 @@ _numbers = itertools.count(1)
 
 
 class Inbox(http.server.ThreadingHTTPServer):
-    """The host as guests see it: takes signals and what jobs tell, and has the application."""
+    """The host as guests see it: takes signals and what jobs tell, and has the application.
+
+    As many signals as are `not_heard_yet` are answered by 503, but for `ready`, which has answers
+    of its own.
+    """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, address: str) -> None:
-        super().__init__((address, 0), _Handler)
+    def __init__(self, address: str, port: int = 0) -> None:
+        super().__init__((address, port), _Handler)
         self.signals: list[dict[str, str]] = []
         self.refused: list[str] = []
         self.told: list[str] = []
@@ -52,6 +56,7 @@ class Inbox(http.server.ThreadingHTTPServer):
         self.secrets = [JIT_CONFIG, TOKEN]
         self.files: dict[str, bytes] = {}
         self.admissions = [(204, b"")]
+        self.not_heard_yet = 0
         self.verdict = (204, b"")
         self.asked: list[tuple[str, str, Any]] = []
         self.base = f"http://{address}:{self.server_port}"
@@ -84,6 +89,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 first, *later = self.server.admissions
                 self.server.admissions = later or [first]
                 status, answer = first
+            elif self.server.not_heard_yet:
+                self.server.not_heard_yet -= 1
+                status = 503
             if status < HTTPStatus.MULTIPLE_CHOICES:
                 self.server.signals.append(signal)
         else:
@@ -105,12 +113,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def inbox(real_lxd: PrivateLxd) -> Iterator[Inbox]:
-    address = Lxd(real_lxd.endpoint).bridge_address(real_lxd.network)
-    with Inbox(str(address.ip)) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield server
-        server.shutdown()
+def start_host(real_lxd: PrivateLxd) -> Iterator[Callable[..., Inbox]]:
+    """Give what starts a host at the bridge's address; those that are left end with the test."""
+    address = str(Lxd(real_lxd.endpoint).bridge_address(real_lxd.network).ip)
+    with contextlib.ExitStack() as stack:
+
+        def start(port: int = 0, not_heard_yet: int = 0) -> Inbox:
+            server = stack.enter_context(Inbox(address, port))
+            server.not_heard_yet = not_heard_yet
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def inbox(start_host: Callable[..., Inbox]) -> Inbox:
+    return start_host()
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,17 @@ class Recorder(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, statuses: tuple[int, ...]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        # Its port is taken from now on, and refuses connections until it listens.
+        super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self.server_bind()
         self.statuses = list(statuses)
         self.received: list[tuple[str, str, str, bytes]] = []
         self.leaks: list[bytes] = []
+
+    def begin(self) -> None:
+        """Listen, and answer."""
+        self.server_activate()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -70,10 +77,15 @@ Report = Callable[..., tuple[int, str, str]]
 def recorder() -> Iterator[StartRecorder]:
     with contextlib.ExitStack() as stack:
 
-        def start(*statuses: int) -> Recorder:
+        def start(*statuses: int, away_s: float = 0) -> Recorder:
             server = stack.enter_context(Recorder(statuses))
             stack.callback(server.shutdown)
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            if not away_s:
+                server.begin()
+                return server
+            beginning = threading.Timer(away_s, server.begin)
+            beginning.start()
+            stack.callback(beginning.join)
             return server
 
         yield start
@@ -144,13 +156,55 @@ def test_an_error_of_the_host_is_tried_again_and_a_refusal_is_not(
     assert len(refusing.received) == 1
 
 
+@pytest.mark.parametrize(
+    ("shell", "client"),
+    [("bash", "curl"), ("busybox", "busybox-nc"), *(("dash", client) for client in CLIENTS)],
+)
+def test_a_host_that_is_being_started_anew_hears_once_what_is_told_patiently(
+    recorder: StartRecorder, report: Report, shell: str, client: str
+) -> None:
+    # 503 for as many seconds as pauses come before it: three.
+    host = recorder(503, 503, 503, away_s=3)
+    script = "SIGNAL_ATTEMPTS=1\nSIGNAL_PATIENCE_S=15\nsignal signal=finished"
+    assert report(script, host.url, shell=shell, client=client) == (0, "", "")
+    assert [body for *_, body in host.received] == [b"signal=finished"] * 4
+
+
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_host_that_hangs_holds_a_guest_up_for_the_limit_once(report: Report, client: str) -> None:
+def test_a_host_that_stays_away_is_waited_for_as_long_as_was_said(
+    recorder: StartRecorder, report: Report, client: str
+) -> None:
+    host = recorder(*[503] * 9)
+    patient = "SIGNAL_ATTEMPTS=1\nSIGNAL_PATIENCE_S=2\nsignal signal=finished"
+    assert report(patient, host.url, client=client)[0] == 1
+    assert len(host.received) == 3
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+    began = time.monotonic()
+    assert report(patient, url, client=client)[0] == 1
+    assert time.monotonic() - began > 2
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_patience_is_not_for_a_host_that_errs(
+    recorder: StartRecorder, report: Report, client: str
+) -> None:
+    host = recorder(*[500] * 9)
+    assert report("SIGNAL_PATIENCE_S=15\nsignal signal=finished", host.url, client=client)[0] == 1
+    assert len(host.received) == 3
+
+
+@pytest.mark.parametrize("patience_s", [0, 15])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_host_that_hangs_holds_a_guest_up_for_the_limit_once(
+    report: Report, client: str, patience_s: int
+) -> None:
+    script = f"SIGNAL_LIMIT_S=1\nSIGNAL_PATIENCE_S={patience_s}\nsignal signal=finished"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
         began = time.monotonic()
-        assert report("SIGNAL_LIMIT_S=1\nsignal signal=ready", url, client=client)[0] == 1
-        assert time.monotonic() - began < 20
+        assert report(script, url, client=client)[0] == 1
+        assert time.monotonic() - began < 15
         silent.settimeout(0)
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):  # there was no second try

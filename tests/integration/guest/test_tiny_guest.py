@@ -1,11 +1,13 @@
 """The guest's script under busybox, in the tiny image, on a real LXD."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from sandbox.application.package import VERSION, build_application
 from sandbox.image import build_image
@@ -141,6 +143,29 @@ def test_a_guest_without_its_host_runs_its_job_and_powers_off(guests: Guests, in
     # It waits for one that may be being started anew.
     assert time.monotonic() - began > 3
     assert inbox.signals == []
+
+
+def test_a_host_that_is_being_started_anew_as_a_job_ends_hears_once_how_it_ended(
+    guests: Guests, start_host: Callable[..., Inbox]
+) -> None:
+    before = start_host()
+    before.files["/here"] = b""
+    # The job lasts for as long as its host is there.
+    script = f"""
+        while wget -q -O /dev/null {before.base}/here; do sleep 0.1; done
+        echo 'Job unit completed with result: Succeeded'
+    """
+    name = guests.start(script, signal_url=f"{before.base}/v1/runners/r1/signals")
+    eventually(lambda: before.signals == [READY], limit_s=45)
+    before.shutdown()
+    before.server_close()
+    after: list[Inbox] = []
+    back = threading.Timer(3, lambda: after.append(start_host(before.server_port, 3)))
+    back.start()
+    guests.wait_until_gone(name)
+    back.join()
+    assert after[0].signals == [{**FINISHED, "result": "Succeeded"}]
+    assert after[0].not_heard_yet == 0
 
 
 def test_an_instance_that_is_started_a_second_time_runs_nothing(

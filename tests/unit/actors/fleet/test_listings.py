@@ -18,6 +18,7 @@ from supervisor.messages.runner import Happened
 from supervisor.messages.tokens import RegistrationsListed
 from supervisor.runners.marks import PREFIX
 from supervisor.runners.naming import runner_name
+from supervisor.runners.roster import Entry
 from tests.unit.actors.fleet.running import generation_of, goes, start
 
 
@@ -44,6 +45,21 @@ def test_the_roster_is_complete_when_those_that_lxd_shows_are_in_it(make_world: 
     world.tell("fleet", Reconcile("a test"))
     eventually(lambda: roster.is_complete)
     assert roster.get("fleet-aaaaaaaa")
+
+
+def test_after_a_start_what_lxd_shows_is_taken_over_before_github_has_answered(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=1)
+    world.github.silent = True
+    world.lxd.put("fleet-aaaaaaaa", installation="fleet", generation="1", stage="busy")
+    start(world)
+    eventually(lambda: world.stages() == {"busy": 1})
+    assert not world.parts.roster.is_complete  # GitHub may show one that LXD's list lacks
+    world.clock.advance(61)
+    eventually(lambda: world.parts.roster.is_complete)
+    # The next follows at once: now there is somebody to hear what GitHub says of it.
+    eventually(lambda: world.github.listings == 2)
 
 
 def test_github_being_down_does_not_hide_what_lxd_has(make_world: MakeWorld) -> None:
@@ -172,8 +188,9 @@ def test_an_instance_that_ended_since_it_was_listed_is_not_taken_over(
     assert world.lxd.count("instance") == asked
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
 def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, *, is_complete: bool
 ) -> None:
     world = start(make_world(virtual_machines=1))
     eventually(lambda: world.stages() == {"booting": 1})
@@ -187,13 +204,17 @@ def test_who_has_ended_is_asked_for_before_an_old_list_is_believed(
     eventually(lambda: world.names() == [])
     world.settle()
     monkeypatch.setattr(world.lxd, "instances", lambda: old)
+    entered: list[Entry] = []
+    monkeypatch.setattr(world.parts.roster, "put", entered.append)
     for _ in range(3):
+        # It is not after a start, until a survey has succeeded.
+        world.parts.roster.is_complete = is_complete
         asked, listings = world.lxd.count("instance"), world.github.listings
         world.tell("fleet", Reconcile("a test"))
         eventually(lambda before=listings: world.github.listings > before)
         eventually(lambda before=asked: world.lxd.count("instance") > before)
         world.settle()
-        assert world.names() == []
+        assert entered == world.names() == []
 
 
 def test_who_has_ended_and_is_made_late_is_taken_over_all_the_same(make_world: MakeWorld) -> None:
