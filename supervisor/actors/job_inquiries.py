@@ -121,12 +121,16 @@ class JobInquiries:
         self._is_asking = False
         now = self._now()
         self._inquiries = self._inquiries.answered(now)
-        if isinstance(outcome, (Forbidden, NotFound)):
-            self._close(asked[0], outcome)
+        if isinstance(outcome, NotFound):
+            self._inquiries = self._inquiries.lack(asked[0], now)
+            self._tell_if_closed(asked[0], outcome)
+        elif isinstance(outcome, Forbidden):
+            self._inquiries = self._inquiries.close(asked[0].repository, now)
+            self._tell_if_closed(asked[0], outcome)
         elif isinstance(outcome, RateLimited):
             self.pause()  # nothing was asked
         elif isinstance(outcome, GitHubError):
-            self._inquiries = self._inquiries.learn(asked, {}, now)
+            self._inquiries = self._inquiries.learn(asked, None, now)
             # Others wait for an answer that does not come.
             self._failures += 1
             self.pause(doubled(AGAIN_S, self._failures, _LONGEST_PAUSE_S))
@@ -137,8 +141,10 @@ class JobInquiries:
         if self._heard or self._inquiries.waiting:
             self._wait_until(self._inquiries.quiet_until)
 
-    def _close(self, inquiry: Inquiry, error: GitHubError) -> None:
-        self._inquiries = self._inquiries.close(inquiry.repository, self._now())
+    def _tell_if_closed(self, inquiry: Inquiry, error: GitHubError) -> None:
+        logger.debug("{}", error)
+        if not self._inquiries.is_closed(inquiry.repository, self._now()):
+            return
         logger.info(
             "how long jobs of {} have waited, and how those ended whose guests have not told, is "
             'not asked for an hour, as GitHub answers {}: it takes the permission "Actions: read" '
@@ -146,7 +152,6 @@ class JobInquiries:
             inquiry.repository.name,
             _NOT_FOUND if isinstance(error, NotFound) else _FORBIDDEN,
         )
-        logger.debug("{}", error)
 
     def _tell_of_those_over(self) -> None:
         for inquiry, job in self._inquiries.over:

@@ -19,6 +19,11 @@ quarter of an hour for which ends that nobody saw are waited for.
 """
 CLOSED_S = 3600.0
 _MOST_CLOSED = 1000
+_LACKING = 3
+"""A run that GitHub does not know may have been deleted, or made up by a guest.
+
+Where it knows none of so many in a row, it is the repository that it does not show.
+"""
 _LONGEST_RUN_ID = 18
 
 
@@ -70,6 +75,7 @@ class Inquiries:
     Attributes:
         waiting: what is to be asked, in the order in which it came.
         closed: repositories whose jobs can't be seen, and until when (monotonic, seconds).
+        lacking: runs that GitHub does not know, by repository, since it has last known one there.
         quiet_until: nothing is asked before (monotonic, seconds).
         is_turn_of_unheard: whether the next question is about one of whose end its guest has not
             told, if there is any; else it is about the newest of all.
@@ -78,6 +84,7 @@ class Inquiries:
 
     waiting: tuple[Inquiry, ...] = ()
     closed: Mapping[str, float] = field(default_factory=dict)
+    lacking: Mapping[str, frozenset[int]] = field(default_factory=dict)
     quiet_until: float = 0.0
     is_turn_of_unheard: bool = False
     over: tuple[tuple[Inquiry, RunJob], ...] = ()
@@ -125,25 +132,42 @@ class Inquiries:
         )
 
     def learn(
-        self, asked: tuple[Inquiry, ...], found: Mapping[str, RunJob], now: float
+        self, asked: tuple[Inquiry, ...], found: Mapping[str, RunJob] | None, now: float
     ) -> "Inquiries":
         """Take in what a question has shown; those whose end it has not are asked about later.
 
         Args:
             asked: whom it was about.
-            found: their jobs, by the names of their runners; of all or some of them, or none.
+            found: their jobs, by the names of their runners; of all or some of them, or none. None
+                if there was no answer.
             now: monotonic, seconds.
         """
+        known = {one.key[0] for one in asked} if found is not None else set()
+        found = found or {}
         after = {one.runner: one.after(found.get(one.runner), now) for one in asked}
         # They keep their places: they are no newer than they were.
         waiting = tuple(after.get(one.runner, one) for one in self.waiting)
-        return replace(self, waiting=waiting).only(lambda one: not one.is_over)
+        lacking = {name: runs for name, runs in self.lacking.items() if name not in known}
+        learnt = replace(self, waiting=waiting, lacking=lacking)
+        return learnt.only(lambda one: not one.is_over)
 
     def only(self, stays: Callable[[Inquiry], bool]) -> "Inquiries":
         """Ask about no others any more."""
         gone = tuple((one, one.seen) for one in self.waiting if one.seen and not stays(one))
         waiting = tuple(one for one in self.waiting if stays(one))
         return replace(self, waiting=waiting, over=(*self.over, *gone))
+
+    def lack(self, inquiry: Inquiry, now: float) -> "Inquiries":
+        """Ask about a run no more that GitHub does not know; nor, after several, its repository."""
+        name, run_id = inquiry.key
+        runs = self.lacking.get(name, frozenset()) | {run_id}
+        others = {each: more for each, more in self.lacking.items() if each != name}
+        if len(runs) >= _LACKING:
+            return replace(self, lacking=others).close(inquiry.repository, now)
+        if len(others) >= _MOST_CLOSED:
+            del others[next(iter(others))]
+        lacking = replace(self, lacking={**others, name: runs})
+        return lacking.only(lambda one: one.key != inquiry.key)
 
     def close(self, repository: Scope, now: float) -> "Inquiries":
         """Ask a repository nothing for a while, as its jobs can't be seen."""

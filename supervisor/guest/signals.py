@@ -12,6 +12,7 @@ from supervisor.lifecycle import (
     JobRefused,
     JobStarted,
 )
+from supervisor.lifecycle.results import REFUSED
 
 MAX_BYTES = 4096
 _MAX_VALUE = 256
@@ -44,9 +45,10 @@ def parse(body: bytes) -> Event:
     if signal == "job-finished":
         return JobFinished()
     if signal == "finished":
-        return GuestFinished(
-            fields.get("exit-code", "")[:3], fields.get("result", "")[:_MAX_RESULT]
-        )
+        result = fields.get("result", "")[:_MAX_RESULT]
+        # That is the policy's word, and no application's.
+        result = "" if result.casefold() == REFUSED.casefold() else result
+        return GuestFinished(fields.get("exit-code", "")[:3], result)
     if signal == "failed":
         return Failed(f"the guest says: {fields.get('reason') or 'no reason given'}")
     raise SignalError(

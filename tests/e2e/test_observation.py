@@ -132,7 +132,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, tarball: Path) -> Iterator[F
         # All that is shown of jobs is compared here: to ask about 200 runs at the daemon's own pace
         # takes more than a quarter of an hour, and most would come too late for the metric log.
         fleet.daemon.hurry("supervisor.github.inquiries.PACE_S", 0.001)
-        fleet.daemon.hurry("supervisor.journal.awaited_jobs.PATIENCE_S", 10 * LIMIT_S)
+        fleet.daemon.hurry("supervisor.observation.awaited_jobs.PATIENCE_S", 10 * LIMIT_S)
         fleet.daemon.start()
         wait_until(fleet.is_at_rest, "all runners wait for jobs", limit_s=LIMIT_S)
         for number in range(JOBS):

@@ -220,6 +220,31 @@ def test_a_run_that_there_is_not_is_no_trouble_for_registrations(stage: Stage) -
     assert (stage.asked(), stage.told()) == (1, [])
 
 
+def test_a_guest_that_makes_up_a_run_does_not_cost_the_others_of_the_repository(
+    stage: Stage, log: list[str]
+) -> None:
+    honest = stage.work("honest")
+    stage.inquire("honest", honest)
+    stage.inquire("liar", honest, run_id="99999")
+    stage.passes(60)
+    assert [record.subject for record in stage.told()] == ["honest"]
+    assert stage.asked() == 2
+    assert not [line for line in log if "is not asked" in line]
+
+
+def test_where_github_shows_no_run_at_all_the_repository_is_not_asked_for_an_hour(
+    stage: Stage, log: list[str]
+) -> None:
+    job = stage.work("a")
+    stage.sandbox.faults.add(Fault(path_pattern="*/jobs", status=404, times=None))
+    for number in range(6):
+        stage.inquire(f"r{number}", job, run_id=str(number + 1))
+    stage.passes(60)
+    (line,) = [line for line in log if "is not asked for an hour" in line]
+    assert "as GitHub answers 404" in line
+    assert stage.asked() == 3
+
+
 @pytest.mark.parametrize("fault", [{"status": 502}, {"drop_connection": True}, {"body": "<html>"}])
 def test_what_is_asked_in_vain_is_asked_once_more_and_no_oftener(
     stage: Stage, fault: dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,9 @@ from supervisor.github.inquiries import (
 )
 from supervisor.github.run_jobs import RunJob
 from supervisor.github.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ACME = Scope.parse("acme")
 HERE = "https://github.com/acme"
@@ -196,6 +200,38 @@ def test_a_repository_that_can_not_be_seen_is_not_asked_for_an_hour() -> None:
     assert closed.add(inquiry("c"), CLOSED_S).waiting[-1].runner == "c"
 
 
+def test_a_run_that_github_does_not_know_costs_no_other_run_of_its_repository() -> None:
+    made_up, same, other = inquiry("a"), inquiry("b"), inquiry("c", run_id=8)
+    left = waiting(made_up, same, other).lack(made_up, 0.0)
+    assert left.waiting == (other,)
+    assert left.add(inquiry("d"), 0.0).waiting[-1].runner == "d"
+    assert left.over == ()
+
+
+@pytest.mark.parametrize(
+    ("between", "is_closed"),
+    [
+        (lambda inquiries: inquiries, True),
+        (lambda inquiries: inquiries.learn((inquiry("c", run_id=9),), None, 0.0), True),
+        (lambda inquiries: inquiries.learn((inquiry("c", "acme/b"),), {}, 0.0), True),
+        (lambda inquiries: inquiries.learn((inquiry("c", run_id=9),), {}, 0.0), False),
+    ],
+    ids=["nothing", "no answer", "another's", "a run that is there"],
+)
+def test_a_repository_of_which_github_knows_three_runs_in_a_row_not_is_not_asked(
+    between: Callable[[Inquiries], Inquiries], *, is_closed: bool
+) -> None:
+    inquiries = Inquiries()
+    for run_id in (1, 2, 2):
+        inquiries = inquiries.lack(inquiry(run_id=run_id), 0.0)
+    assert not inquiries.is_closed(inquiry().repository, 0.0)
+    inquiries = between(inquiries).lack(inquiry("z", "ACME/demo", run_id=3), 0.0)
+    assert inquiries.is_closed(inquiry().repository, CLOSED_S - 1) == is_closed
+    # Closed or not, it begins anew.
+    later = inquiries.lack(inquiry(run_id=4), CLOSED_S + 1)
+    assert not later.is_closed(inquiry().repository, CLOSED_S + 1)
+
+
 @given(st.lists(st.integers(0, 5000), max_size=3000), st.floats(0, 1e4))
 def test_of_repositories_that_can_not_be_seen_no_endless_number_is_kept(
     numbers: list[int], now: float
@@ -203,7 +239,9 @@ def test_of_repositories_that_can_not_be_seen_no_endless_number_is_kept(
     inquiries = Inquiries()
     for number in numbers:
         inquiries = inquiries.close(Scope.parse(f"acme/{number}"), now)
+        inquiries = inquiries.lack(inquiry(repository=f"acme/{number + 1}"), now)
     assert len(inquiries.closed) <= 1000
+    assert len(inquiries.lacking) <= 1000
 
 
 @given(

@@ -52,6 +52,11 @@ def test_the_application_ends_with_a_code() -> None:
     assert parse(b"signal=finished") == GuestFinished("")
 
 
+@pytest.mark.parametrize("word", ["Refused", "refused", "REFUSED"])
+def test_that_a_job_was_refused_is_not_for_the_application_to_say(word: str) -> None:
+    assert parse(f"signal=finished\nexit-code=1\nresult={word}".encode()) == GuestFinished("1")
+
+
 def test_a_guest_fails_with_a_reason_or_without() -> None:
     assert parse(b"signal=failed\nreason=no disk = no fun") == Failed(
         "the guest says: no disk = no fun"
