@@ -59,6 +59,7 @@ from supervisor.supervision import (
     System,
     Timer,
     handles,
+    offset,
 )
 from supervisor.upgrades.application import Application
 from supervisor.workers import WorkFailed
@@ -406,8 +407,9 @@ class FleetActor(Actor):
         self._start_runner(entry, order)
 
     def _adopt(self, name: str, found: Marks) -> None:
-        reason, number = "its actor is being started", found.seen.runner_id
-        life = Life(Stage.BOOTING, self._now(), reason, number)
+        # As it is, or the others would look as if they served nobody yet when the first has spoken.
+        taken = lifecycle.adopt(found.seen.moved(-offset(self.system.clock)), self._now())
+        life = replace(taken.life, reason="its actor is being started")
         place = found.place or places.of(self._parts.settings.config)
         entry = Entry(name, found.generation, life, found.signal_digest, place)
         self._start_runner(entry, found)

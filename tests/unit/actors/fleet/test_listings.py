@@ -16,8 +16,9 @@ from supervisor.lifecycle import Job, JobStarted
 from supervisor.messages.fleet import InstanceAppeared, Reconcile
 from supervisor.messages.runner import Happened
 from supervisor.messages.tokens import RegistrationsListed
+from supervisor.observation.feed import Kind
 from supervisor.runners.marks import PREFIX
-from supervisor.runners.naming import runner_name
+from supervisor.runners.naming import new_runner_name, runner_name
 from supervisor.runners.roster import Entry
 from tests.unit.actors.fleet.running import generation_of, goes, start
 
@@ -60,6 +61,34 @@ def test_after_a_start_what_lxd_shows_is_taken_over_before_github_has_answered(
     eventually(lambda: world.parts.roster.is_complete)
     # The next follows at once: now there is somebody to hear what GitHub says of it.
     eventually(lambda: world.github.listings == 2)
+
+
+def test_those_taken_over_with_other_settings_go_no_faster_than_they_may(
+    make_world: MakeWorld,
+) -> None:
+    """None of them counts as starting, for which nobody would wait, until its actor has spoken."""
+    world = make_world(virtual_machines=40, max_unavailable="1")
+    world.github.silent = True
+    for number in range(40):
+        marks = {"generation": "other", "stage": "ready", "runner_id": str(number)}
+        world.lxd.put(new_runner_name("fleet"), installation="fleet", **marks)
+    start(world)
+    eventually(lambda: len(world.lxd.there) < 40)
+    world.settle()
+    assert world.stages() == {"ready": 39}
+
+
+def test_the_first_reconcile_after_a_start_tells_what_those_taken_over_do(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(virtual_machines=2)
+    for stage in ("busy", "ready"):
+        name = new_runner_name("fleet")
+        world.lxd.put(name, installation="fleet", generation=generation_of(world), stage=stage)
+    start(world)
+    eventually(lambda: world.details("fleet").get("reconciles"))
+    told = [record for record in world.told if record.kind is Kind.RECONCILE]
+    assert (told[0].details["active"], told[0].details["idle"]) == (1, 1)
 
 
 def test_github_being_down_does_not_hide_what_lxd_has(make_world: MakeWorld) -> None:
