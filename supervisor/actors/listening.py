@@ -1,18 +1,14 @@
 """What the actors have in common that keep a web service up."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from flask import Flask
 from loguru import logger
 
 from supervisor.supervision import Actor, System, handles
 from supervisor.web.server import ServerLost, WebServer
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 
 class Listen:
@@ -43,7 +39,7 @@ class ListeningActor(Actor):
     def listen(self) -> None:
         """Take the address: find it, `serve` there, and publish how that went."""
 
-    def serve(self, app: WSGIApplication, name: str, **options: Any) -> None:
+    def serve(self, app: Flask, name: str, **options: Any) -> None:
         """Have an application answer.
 
         Args:

@@ -1,15 +1,12 @@
 """The page that Prometheus reads."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
+from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
-from prometheus_client.exposition import make_wsgi_app
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from werkzeug.exceptions import NotFound
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from supervisor import __version__
 from supervisor.actors.listening import ListeningActor
@@ -20,11 +17,6 @@ from supervisor.status.report import current_status
 from supervisor.supervision import System, tree
 from supervisor.throttling.allowance import Rate
 from supervisor.web.strangers import Bounds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from _typeshed.wsgi import WSGIApplication
 
 BOUNDS = Bounds(
     connections=64,
@@ -96,12 +88,16 @@ class _Daemon(Collector):
         yield from parts.counters.collect()
 
 
-def make_app(system: System, parts: Parts) -> WSGIApplication:
+def make_app(system: System, parts: Parts) -> Flask:
     """Make the web service: one page, in the format that its reader asks for."""
+    app = Flask("metrics", static_folder=None)
     registry = CollectorRegistry()
     registry.register(_Daemon(system, parts))
     ProcessCollector(registry=registry)
 
-    # It is small: to compress it would cost more than it saves.
-    page = make_wsgi_app(registry, disable_compression=True)
-    return DispatcherMiddleware(NotFound(), {"/metrics": page})
+    @app.get("/metrics")
+    def page() -> Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(registry), content_type=content_type)
+
+    return app

@@ -170,8 +170,13 @@ def _hear(parts: Parts, directory: Directory, clock: Clock, name: str, event: Ev
 
 
 def _is_refused(parts: Parts, name: str, event: JobRefused, clock: Clock) -> bool:
-    """Tell whether a job was refused as its guest says: what the service has let run was not."""
+    """Tell whether a job was refused as its guest says.
+
+    What the service has let run was not, nor what nobody was asked about.
+    """
     entry = parts.roster.get(name)
+    if entry and entry.policy == "off":
+        return False
     job = entry.life.job if entry else None
     return parts.verdicts.hear(name, job, event.reason, clock)
 

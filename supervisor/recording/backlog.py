@@ -61,12 +61,13 @@ class JournalBacklog:
 
     def _sum_up(self, record: Record, now_s: float) -> list[MetricEvent]:
         change = self._digest.take(record)
-        if self._is_recalled:  # else it is all gone through again then
-            self._tell_unseen(change)
         for course in change.courses:
             if course.name in self._courses or len(self._courses) < self._inbox.room:
                 self._courses[course.name] = course
-        return self._digest.metric_events(change, now_s)
+        events = self._digest.metric_events(change, now_s)
+        if self._is_recalled:  # else it is all gone through again then
+            self._tell_unseen(change)
+        return events
 
     def recall(self, store: JournalStore) -> None:
         """Find what an earlier daemon has left, once. Nothing is written before that is known.
@@ -95,10 +96,14 @@ class JournalBacklog:
     def _tell_unseen(self, change: Change) -> None:
         """Have journal and log tell of runners' ends that nobody else tells of."""
         for course in change.unseen:
-            self._missed(course)
             end = unseen_end(course, change.record.at)
             self._keep(end)
             life_lines.tell_end(end)
+        for course in change.unseen:
+            try:
+                self._missed(course)
+            except Exception as error:  # noqa: BLE001 - what others make of it costs no record
+                _log(course.name, error)
 
     def _keep(self, record: Record) -> None:
         """Hold a record until it is written, if there is room."""

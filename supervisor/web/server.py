@@ -1,21 +1,17 @@
-"""A small HTTP server in a thread: a WSGI application, waitress's patience with bad clients."""
-
-from __future__ import annotations
+"""A small HTTP server in a thread: Flask's application, waitress's patience with bad clients."""
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from supervisor.observation.speaker import for_speaker
 from supervisor.web.strangers import Bounds, StrangersServer
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 
 class ServerLost:
@@ -39,7 +35,7 @@ class WebServer:
 
     def __init__(
         self,
-        app: WSGIApplication,
+        app: Flask,
         name: str,
         *,
         lost: Callable[[], object],
@@ -49,7 +45,7 @@ class WebServer:
     ) -> None:
         self._sockets: dict[int, Any] = {}
         # What is logged while it answers is its actor's.
-        app = for_speaker(app)
+        app.wsgi_app = for_speaker(app.wsgi_app)  # type: ignore[method-assign]
         answering = ThreadedTaskDispatcher()
         # poll, as select knows no descriptor above 1023: a flood of connections would end the loop.
         # Connections that do nothing are closed after two minutes: to look each second is no use.

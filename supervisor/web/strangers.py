@@ -4,8 +4,6 @@ waitress alone lets one client hold every connection for as long as it likes, a 
 Nothing here writes to the log, or the log would be the strangers' to fill.
 """
 
-from __future__ import annotations
-
 import socket
 import struct
 import time
@@ -13,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -23,9 +22,6 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from supervisor.throttling.allowance import Allowances, Rate
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 _ACCEPTED_AT_ONCE = 64
 _MAINTENANCE_S = 1
@@ -104,7 +100,7 @@ class StrangersServer(TcpWSGIServer):
     def __init__(
         self,
         bounds: Bounds,
-        app: WSGIApplication,
+        app: Flask,
         sockets: dict[int, Any],
         answering: ThreadedTaskDispatcher,
         **options: Any,

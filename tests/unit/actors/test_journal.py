@@ -17,7 +17,6 @@ from held_journal import held_writes
 from journal_records import JOB, NAME, reconcile, step, waited
 from prometheus_client import generate_latest
 from waiting import LIMIT_S, eventually
-from werkzeug.test import Client
 
 from supervisor.actors import metrics
 from supervisor.actors.journal import JournalActor
@@ -162,7 +161,7 @@ def test_a_journal_that_can_not_be_written_is_told_also_while_its_actor_is_away(
 ) -> None:
     def told() -> tuple[list[str], bool]:
         status = current_status(tree(world.system), world.parts, world.clock)
-        page = Client(metrics.make_app(world.system, world.parts)).get("/metrics").text
+        page = metrics.make_app(world.system, world.parts).test_client().get("/metrics").text
         failing = "github_runner_supervisor_journal_failing 1.0" in page.splitlines()
         return status["warnings"], failing
 

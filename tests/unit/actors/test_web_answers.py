@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -300,6 +301,17 @@ def test_a_guest_that_refuses_its_job_by_itself_is_believed_and_shown_as_such(wo
     assert world.parts.verdicts.guests == {"refused": 1}
     (shown,) = world.parts.verdicts.last()
     assert (shown["runner"], shown["by"], shown["verdict"]) == (NAME, "guest", "refused")
+
+
+def test_where_nobody_is_asked_no_guest_can_say_that_its_job_was_refused(world: World) -> None:
+    got = run(world, NAME)
+    entry = world.parts.roster.get(NAME)
+    assert entry
+    world.parts.roster.put(replace(entry, policy="off"))
+    assert post(world, **REFUSAL).status_code == 204
+    assert post(world, data=b"signal=job-finished").status_code == 204
+    eventually(lambda: got == [Happened(lifecycle.JobFinished())])
+    assert world.parts.verdicts.guests == {}
 
 
 def test_a_refusal_of_the_service_is_not_the_guests_own(world: World) -> None:

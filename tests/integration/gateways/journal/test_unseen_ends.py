@@ -12,6 +12,7 @@ from journal_records import JOB, NAME, reconcile, step
 from waiting import eventually
 
 from supervisor.gateways.journal_store import JournalStore
+from supervisor.journal import Course
 from tests.integration.gateways.journal.stand import Stand, courses, running
 
 BUSY = step(0, "idle", "busy", job=asdict(JOB))
@@ -44,6 +45,16 @@ def test_of_a_runner_that_ended_while_no_daemon_listened_is_told_once(left: Path
         be_missed(stand)
         (course,) = stand.missed
         assert (course.name, course.outcome, course.job) == (NAME, "gone", JOB)
+
+
+def test_whatever_others_make_of_it_the_end_is_written(left: Path) -> None:
+    def fail(_course: Course) -> None:
+        raise RuntimeError("made up")
+
+    with running(left) as stand:
+        stand.writer.start(stand.stood.append, fail)
+        be_missed(stand)
+        assert [event.record.state for event in stand.read(runner=NAME)][-1] == "gone"
 
 
 def for_lack_of_room(stand: Stand, _monkeypatch: pytest.MonkeyPatch) -> None:
