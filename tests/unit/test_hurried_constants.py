@@ -9,9 +9,8 @@ from pkgutil import resolve_name
 import pytest
 
 E2E = Path(__file__).parents[1] / "e2e"
-NAMES = {
-    name for path in E2E.rglob("*.py") for name in re.findall(r'hurry\(\s*"(.+?)"', path.read_text())
-}
+TEXTS = [path.read_text() for path in E2E.rglob("*.py")]
+NAMES = {name for text in TEXTS for name in re.findall(r'hurry\(\s*"(.+?)"', text)}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
