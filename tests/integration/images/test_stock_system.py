@@ -22,9 +22,16 @@ from supervisor.images.base import BaseImage
 from supervisor.runners.instances import instance_request
 from supervisor.web.proxies import Proxies, Proxy
 from supervisor.work.image import ImageFailed, ImageReady, ImageWork
-from tests.integration.guest.conftest import JIT_CONFIG, TOKEN, Inbox, inbox, pack_application
+from tests.integration.guest.conftest import (
+    JIT_CONFIG,
+    TOKEN,
+    Inbox,
+    inbox,
+    pack_application,
+    start_host,
+)
 
-__all__ = ["inbox"]
+__all__ = ["inbox", "start_host"]
 
 BASE = "stock-with-packages"
 SECRET = "hunter22hunter22"
