@@ -166,18 +166,6 @@ def test_a_job_that_began_and_ended_while_it_was_dead_has_cost_its_runner_only(
     assert world.names() & before == before - {done.runner_name}
 
 
-def test_killed_while_a_job_runs_that_ends_before_it_is_back(running: World) -> None:
-    world = running
-    gate = world.gate()
-    job = world.queue(gate.script)
-    name = world.wait_started(job)
-    world.daemon.kill()
-    gate.open()
-    world.wait_completed(job)
-    world.start()
-    assert name not in world.names()
-
-
 def test_how_a_job_ended_while_it_was_dead_is_heard_from_its_guest(running: World) -> None:
     world = running
     gate = world.gate()
@@ -197,6 +185,7 @@ def test_how_a_job_ended_while_it_was_dead_is_heard_from_its_guest(running: Worl
 
     wait_until(told, "its result is known")
     world.wait_whole()
+    assert name not in world.names()
 
 
 def test_killed_while_a_guest_powers_off(running: World) -> None:
